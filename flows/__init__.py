@@ -1,0 +1,1 @@
+"""Prefect, and nobody else's Prefect: when stages run, retry and notify."""

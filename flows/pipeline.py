@@ -1,0 +1,151 @@
+"""The flows: lists of stage names, and what is retried. Stages run only as `dvc repro`.
+
+Run: `python -m flows.pipeline [STAGE …]`; the nightly flow runs by flows/deployments.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+os.environ.setdefault("PREFECT_HOME", str(Path(".lw/prefect").resolve()))
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run, task_run
+from prefect.states import Completed
+
+from flows import dvc, lockfile
+from longwriter.edges import process, tracking, versioning
+
+DATA_STAGES = ("base_model", "instructions", "plan", "write", "dataset", "validate")
+_TEMPORARY = 75  # longwriter.errors.Unavailable: the one exit code that a retry can help
+
+
+def _can_help(_task: Any, _run: Any, state: State[Any]) -> bool:
+    """Tell whether trying a failed stage again can help: only where something was away."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, dvc.DvcFailed) and error.stage_code == _TEMPORARY
+
+
+@task(retries=2, retry_delay_seconds=[10, 60], retry_condition_fn=_can_help, cache_policy=NO_CACHE)
+def stage(name: str, parent: str) -> State[Any]:
+    """Bring one DVC stage up to date; the state's name says whether it ran at all."""
+    log, started = get_run_logger(), time.monotonic()
+    ids = {"prefect.flow_run_id": str(flow_run.id), "prefect.task_run_id": str(task_run.id)}
+    env = {
+        tracking.PARENT_ENV: parent,
+        "LW_INVOCATION_ID": uuid.uuid4().hex,
+        "LW_PREFECT_FLOW_RUN_ID": ids["prefect.flow_run_id"],
+        "LW_PREFECT_TASK_RUN_ID": ids["prefect.task_run_id"],
+    }
+    done = dvc.run(["repro", "--single-item", name], log, f"{name}.log", env)
+    how = dvc.outcome(done)
+    lineage = json.loads(Path(f"data/lineage/{name}.json").read_text(encoding="utf-8"))
+    run_id = lineage["run_id"]
+    if how == "executed":
+        tracking.log_artifact(run_id, dvc.LOGS / f"{name}.log")
+    else:
+        run_id = tracking.log_reused(name, lineage, how, parent, {**versioning.git_state(), **ids})
+    url = tracking.run_url(run_id)
+    create_link_artifact(link=url, key=f"{name.replace('_', '-')}-mlflow-run", link_text=f"{name}: {how}")
+    result = {"stage": name, "how": how, "seconds": round(time.monotonic() - started, 1), "run": url}
+    return Completed(name=how.capitalize(), message=f"{name}: {how}", data=result)
+
+
+def _stages(names: tuple[str, ...], kind: str) -> list[dict[str, Any]]:
+    """Run stages in order under one MLflow pipeline run; return one row a stage."""
+    for run_id in tracking.close_dead_runs():
+        get_run_logger().warning("closed MLflow run %s: its process is gone", run_id)
+    tags = {**versioning.git_state(), "lw.kind": "pipeline", "prefect.flow_run_id": str(flow_run.id)}
+    parent = tracking.start_run(f"{kind} {flow_run.name}", tags)
+    rows: list[dict[str, Any]] = []
+    status = "FAILED"
+    try:
+        for name in names:
+            state = stage.with_options(name=name, task_run_name=name)(name, parent)
+            rows.append(state.result())
+        status = "FINISHED"
+    finally:
+        if status != "FINISHED" and isinstance(sys.exc_info()[1], (SystemExit, KeyboardInterrupt)):
+            status = "KILLED"
+        for path in (Path("dvc.lock"), Path("params.yaml")):
+            if path.exists():
+                tracking.log_artifact(parent, path)
+        tracking.end_run(parent, status)
+        create_markdown_artifact(budget(rows), key="time-budget", description="Seconds a stage")
+    return rows
+
+
+def budget(rows: list[dict[str, Any]]) -> str:
+    """Return a Markdown table of what each stage did and how long it took."""
+    total = sum(row["seconds"] for row in rows)
+    lines = [f"| {row['stage']} | {row['how']} | {row['seconds']:.1f} |" for row in rows]
+    return "\n".join(
+        ["| stage | what happened | seconds |", "|---|---|---:|", *lines, f"| all | | {total:.1f} |"]
+    )
+
+
+@flow(name="longwriter")
+def pipeline(stages: list[str] | None = None) -> list[dict[str, Any]]:
+    """Bring the data half up to date: base_model to validate."""
+    return _stages(tuple(stages or DATA_STAGES), "pipeline")
+
+
+@flow(name="nightly")
+def nightly(lock: Literal["branch", "log"] = "branch") -> State[Any]:
+    """Update the sources, run what is stale, push data, keep the lock file; say so if nothing was."""
+    log = get_run_logger()
+    for source in lockfile.imported_sources():
+        dvc.run(["update", source], log, "update.log")
+    rows = _stages(DATA_STAGES, "nightly")
+    news = [row["stage"] for row in rows if row["how"] != "unchanged"]
+    if not news:
+        return Completed(name="NoNews", message="no news: every stage was up to date, nothing pushed")
+    dvc.run(["push"], log, "push.log")
+    if lock == "branch":
+        branch = f"nightly/{datetime.now(UTC):%Y-%m-%d}"
+        commit = lockfile.commit(branch, f"Nightly run {flow_run.name}: {', '.join(news)}")
+        kept = (
+            f"dvc.lock is commit {commit[:10]} on branch {branch}" if commit else "dvc.lock is as committed"
+        )
+    else:
+        create_markdown_artifact(
+            f"```yaml\n{Path('dvc.lock').read_text(encoding='utf-8')}\n```", key="dvc-lock"
+        )
+        kept = "dvc.lock is logged with the run"
+    return Completed(message=f"ran or restored {', '.join(news)}; pushed; {kept}")
+
+
+def _main(names: list[str]) -> int:
+    unknown = set(names) - set(DATA_STAGES)
+    if unknown:
+        sys.stderr.write(f"unknown stage {', '.join(sorted(unknown))}; there are {', '.join(DATA_STAGES)}\n")
+        return 2
+    process.exit_on_sigterm()
+    try:
+        rows = pipeline(names or None)
+    except dvc.DvcFailed as error:
+        sys.stderr.write(f"\n{error}\n")
+        return error.stage_code or 1
+    look = (
+        "MLflow, Prefect and Data Docs: bash infra/ui.sh\n"
+        "data: data/<stage>/ and `dvc metrics show`; one row back to its LLM calls: longwriter lineage\n"
+    )
+    sys.stdout.write(f"\n{budget(rows)}\n\n{look}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1:]))

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Sets everything up and runs the pipeline; arguments go to flows/pipeline.py.
+# shellcheck source=infra/setup.sh
+. "$(dirname "${BASH_SOURCE[0]}")/setup.sh" base
+
+# Its own process group: a signal to this script reaches the pipeline and all it started, also
+# where only this script is signalled.
+set -m
+python -m flows.pipeline "$@" &
+pipeline=$!
+set +m
+trap 'kill -INT -- "-$pipeline" 2>/dev/null' INT
+trap 'kill -TERM -- "-$pipeline" 2>/dev/null' TERM HUP
+
+code=0
+while true; do
+  wait "$pipeline" && code=0 || code=$?
+  kill -0 "$pipeline" 2>/dev/null || break # else a signal ended `wait`, not the pipeline
+done
+echo "demo: ended with exit code $code after $SECONDS s, set-up included"
+exit "$code"

@@ -1,0 +1,151 @@
+# shellcheck shell=bash
+# Sourced by demo.sh, test.sh and ui.sh: `. infra/setup.sh base` or `. infra/setup.sh dev` (with the test tools).
+# Makes .venv from infra/constraints.txt, once, and sets the environment of everything that runs here.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(pwd -P)" # .venv's scripts name the real path
+
+lw_die() {
+  echo "setup: $*" >&2
+  exit 1
+}
+
+# A subshell: `exit` leaves the lock, and no helper stays behind in the caller.
+lw_setup() (
+  extra=$1
+  log=.lw/logs/setup.log
+  stamp=.venv/lw-setup
+  trap 'exit 130' INT
+
+  has_nvidia_driver() { [ -e /proc/driver/nvidia ] || nvidia-smi >/dev/null 2>&1; }
+
+  key() { # of everything that decides what .venv holds; empty when its Python does not run
+    { cat infra/constraints.txt pyproject.toml && echo "$PWD $device"; } | .venv/bin/python -c \
+      'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())' 2>/dev/null || true
+  }
+
+  is_done() {
+    local key found
+    key=$(key)
+    found=$(cat "$stamp" 2>/dev/null) || return 1
+    [ -n "$key" ] && { [ "$found" = "$key dev" ] || [ "$found" = "$key $extra" ]; }
+  }
+
+  is_venv_sound() { # a copied .venv still has scripts that start the old one
+    head -n 3 .venv/bin/pip 2>/dev/null | grep -qF "$PWD/.venv/bin/python" &&
+      .venv/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+  }
+
+  find_python() {
+    local name
+    if [ -n "${PYTHON:-}" ]; then set -- "$PYTHON"; else set -- python3.11 python3.12 python3; fi
+    for name; do
+      if "$name" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        echo "$name"
+        return
+      fi
+    done
+    lw_die "${PYTHON:-python3} is not Python 3.11 or newer with its venv module:" \
+      "install one (Debian: apt install python3 python3-venv) or name one, as in PYTHON=/path/to/python3.11."
+  }
+
+  check_disk() { # GiB
+    local free
+    free=$(df -Pk . | awk 'NR == 2 { print int($4 / 1048576) }')
+    [ "$free" -ge "$1" ] || lw_die "only $free GiB of disk are free here, the installation needs $1: make room and run it again."
+  }
+
+  try_install() { .venv/bin/python -m pip install --disable-pip-version-check -c infra/constraints.txt "$@" >>"$log" 2>&1; }
+
+  install() {
+    local what=$1 start=$SECONDS
+    shift
+    echo "setup: installing $what"
+    if ! try_install "$@"; then
+      tail -n 15 "$log" >&2
+      lw_die "pip could not install $what (its last words are above, all of them in $log); mend that and run it again, it goes on from here."
+    fi
+    echo "setup: installed $what in $((SECONDS - start)) s"
+  }
+
+  install_torch() {
+    local version found start=$SECONDS
+    version=$(sed -n 's/^torch==//p' infra/constraints.txt)
+    found=$(.venv/bin/python -c 'from importlib import metadata; print(metadata.version("torch"))' 2>/dev/null) || true
+    case "$device $found" in
+      "cuda $version+cpu") ;; # the machine got a GPU since
+      *" $version" | *" $version+"*) return ;;
+    esac
+    if [ "$device" = cuda ]; then
+      # `===` takes no +cpu build, which pip would prefer wherever its configuration offers one.
+      install "torch $version for CUDA" --no-deps "torch===$version"
+    elif [ "$device" = macos ]; then
+      install "torch $version" --no-deps "torch==$version"
+    else
+      echo "setup: no NVIDIA driver: installing torch $version for the CPU"
+      if try_install --no-deps "torch==$version+cpu"; then
+        echo "setup: installed it from pip's own configuration in $((SECONDS - start)) s"
+      elif try_install --no-deps --index-url https://download.pytorch.org/whl/cpu "torch==$version+cpu"; then
+        echo "setup: installed it from download.pytorch.org in $((SECONDS - start)) s"
+      else
+        echo "setup: found no CPU build, taking the default one: its CUDA libraries are about 2.7 GB to download"
+        check_disk 12
+        install "torch $version (default build)" --no-deps "torch===$version"
+      fi
+    fi
+  }
+
+  case "$(uname -s)" in
+    Linux) if has_nvidia_driver; then device=cuda; else device=cpu; fi ;;
+    Darwin) device=macos ;;
+    *) lw_die "this is $(uname -s), only Linux and macOS are supported: use one of them, or WSL on Windows." ;;
+  esac
+  for tool in git gcc; do
+    command -v "$tool" >/dev/null ||
+      lw_die "$tool is missing: install it (Debian: apt install $tool, macOS: xcode-select --install) and run it again."
+  done
+  if is_done; then
+    echo "setup: set up already"
+    exit
+  fi
+
+  mkdir -p .lw/logs
+  if command -v flock >/dev/null; then
+    exec 9>.lw/setup.lock
+    flock -n 9 || {
+      echo "setup: another set-up is under way here, waiting for it"
+      flock 9
+    }
+    if is_done; then
+      echo "setup: set up already"
+      exit
+    fi
+  fi
+
+  echo "setup: installing into .venv (a few minutes; pip's log is $log)"
+  begin=$SECONDS
+  : >"$log"
+  if ! is_venv_sound; then
+    python=$(find_python)
+    if [ "$device" = cuda ]; then check_disk 12; else check_disk 6; fi
+    echo "setup: making .venv with $("$python" --version)"
+    "$python" -m venv --clear .venv >>"$log" 2>&1 || lw_die "$python could not make .venv: see $log."
+  fi
+  rm -f "$stamp"
+  install_torch
+  if [ "$extra" = dev ]; then target='.[dev]'; else target=.; fi
+  install "everything else" -e "$target"
+  echo "$(key) $extra" >"$stamp"
+  echo "setup: done in $((SECONDS - begin)) s"
+)
+
+case "${1:-}" in
+  base | dev) lw_setup "$1" ;;
+  *) lw_die "say '. infra/setup.sh base' or '. infra/setup.sh dev'." ;;
+esac
+
+export PATH="$PWD/.venv/bin:$PATH" VIRTUAL_ENV="$PWD/.venv"
+export DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false MLFLOW_DISABLE_TELEMETRY=true
+export DVC_NO_ANALYTICS=1 GX_ANALYTICS_ENABLED=false HF_HUB_DISABLE_TELEMETRY=1
+export PREFECT_HOME="${PREFECT_HOME:-$PWD/.lw/prefect}"
+if [ -x /bin/bash ]; then export SHELL=/bin/bash; fi # DVC runs stages with $SHELL

@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# Serves the MLflow UI, the Prefect UI and the Data Docs on this machine only, until Ctrl-C.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+if [ ! -f .lw/mlflow.db ]; then
+  echo "ui: nothing to show yet, .lw/mlflow.db is missing: run 'bash infra/demo.sh' first." >&2
+  exit 2
+fi
+# shellcheck source=infra/setup.sh
+. infra/setup.sh base
+
+mlflow_port=${LW_MLFLOW_PORT:-5000} prefect_port=${LW_PREFECT_PORT:-4200} docs_port=${LW_DOCS_PORT:-8800}
+mlflow_url=http://127.0.0.1:$mlflow_port prefect_url=http://127.0.0.1:$prefect_port docs_url=http://127.0.0.1:$docs_port
+
+python - "$mlflow_port" "the MLflow UI" LW_MLFLOW_PORT "$prefect_port" "the Prefect UI" LW_PREFECT_PORT \
+  "$docs_port" "the Data Docs" LW_DOCS_PORT <<'PYTHON' || exit 2
+import socket
+import sys
+
+held = []  # all three at once, so that one port given twice is found too
+for port, use, variable in zip(*[iter(sys.argv[1:])] * 3):
+    held.append(socket.socket())
+    held[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        held[-1].bind(("127.0.0.1", int(port)))
+        held[-1].listen()
+    except (OSError, OverflowError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "not a port number"
+        sys.exit(f"ui: cannot serve {use} on port {port} ({why}): set {variable} to a free port.")
+PYTHON
+
+groups=()
+stop() {
+  trap '' INT TERM HUP
+  local group tries
+  for group in "${groups[@]}"; do kill -TERM -- "-$group" 2>/dev/null || true; done
+  for group in "${groups[@]}"; do
+    for ((tries = 0; tries < 100; tries++)); do
+      kill -0 -- "-$group" 2>/dev/null || break
+      sleep 0.1
+    done
+    kill -KILL -- "-$group" 2>/dev/null || true
+  done
+}
+
+start() { # NAME COMMAND...: in a process group of its own, so that its children can be stopped with it
+  local log=.lw/logs/ui-$1.log
+  shift
+  set -m
+  "$@" >"$log" 2>&1 </dev/null &
+  set +m
+  groups+=($!)
+}
+
+fail() { # NAME WHAT
+  echo "ui: $2; the end of .lw/logs/ui-$1.log:" >&2
+  tail -n 15 ".lw/logs/ui-$1.log" >&2
+  exit 1
+}
+
+wait_for() { # NAME PROCESS URL
+  local end=$((SECONDS + 90))
+  until python - "$3" 2>/dev/null <<'PYTHON'; do
+import sys
+import urllib.request
+
+# No proxy: the address is this machine's.
+urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sys.argv[1], timeout=5)
+PYTHON
+    kill -0 "$2" 2>/dev/null || fail "$1" "$1 ended before it answered"
+    [ "$SECONDS" -lt "$end" ] || fail "$1" "$1 did not answer within 90 s"
+    sleep 0.5
+  done
+}
+
+mkdir -p .lw/logs .lw/data_docs
+trap stop EXIT
+trap 'echo "ui: stopping"; exit 0' INT TERM HUP
+
+# One worker and no job consumers: 2 processes instead of about 10. Runs name their artifacts by
+# file:// path, which the server reads itself; new experiments made in the UI keep theirs beside them.
+MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false start mlflow mlflow server \
+  --backend-store-uri "sqlite:///$PWD/.lw/mlflow.db" --artifacts-destination "$PWD/.lw/mlartifacts" \
+  --host 127.0.0.1 --port "$mlflow_port" --workers 1
+PREFECT_SERVER_UI_API_URL=$prefect_url/api start prefect prefect server start \
+  --host 127.0.0.1 --port "$prefect_port"
+start docs python -m http.server --bind 127.0.0.1 --directory .lw/data_docs "$docs_port"
+
+echo "ui: starting, logs are .lw/logs/ui-*.log"
+wait_for mlflow "${groups[0]}" "$mlflow_url/health"
+wait_for prefect "${groups[1]}" "$prefect_url/api/health"
+wait_for docs "${groups[2]}" "$docs_url/"
+echo "ui: MLflow     $mlflow_url"
+echo "ui: Prefect    $prefect_url"
+echo "ui: Data Docs  $docs_url"
+echo "ui: Ctrl-C stops all three"
+
+names=(mlflow prefect docs)
+while true; do
+  for i in 0 1 2; do
+    kill -0 "${groups[i]}" 2>/dev/null || fail "${names[i]}" "${names[i]} ended, so the others are stopped"
+  done
+  sleep 1
+done

@@ -1,0 +1,104 @@
+"""What an endpoint honours, found out by asking: servers answer 200 to fields they ignore.
+
+`transformers serve` ignores JSON schemas and takes its sampling from the first request it ever
+saw; providers differ in the name of the repetition penalty. So nothing is assumed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable
+from typing import Any, NamedTuple, Protocol
+
+from longwriter.params import Sampling
+
+
+class Ask(Protocol):
+    """Asks one user message with further request fields; None where they are refused."""
+
+    def __call__(self, prompt: str, max_tokens: int, **fields: Any) -> Awaitable[str | None]:
+        """Return the answer's text."""
+        ...
+
+
+class Capabilities(NamedTuple):
+    """What an endpoint was seen to honour."""
+
+    json_schema: bool
+    seed: bool
+    temperature: bool
+    stop: bool
+    repetition_penalty: str | None
+    """Name of the request field, or None where there is none."""
+
+
+NONE = Capabilities(json_schema=False, seed=False, temperature=False, stop=False, repetition_penalty=None)
+
+
+def lacking(there: Capabilities, sampling: Sampling) -> list[str]:
+    """Return the settings that `sampling` asks for and the endpoint does not honour."""
+    asked = {
+        "temperature": sampling.temperature > 0 and not there.temperature,
+        "stop": bool(sampling.stop) and not there.stop,
+        "repetition_penalty": sampling.repetition_penalty is not None and not there.repetition_penalty,
+    }
+    return [name for name, missing in asked.items() if missing]
+
+
+async def probe(ask: Ask) -> Capabilities:
+    """Return what the endpoint behind `ask` was seen to honour, by about 15 short requests."""
+    return Capabilities(
+        json_schema=await _honours_schema(ask),
+        seed=await _honours_seed(ask),
+        temperature=await _honours_temperature(ask),
+        stop=await _honours_stop(ask),
+        repetition_penalty=await _penalty_field(ask),
+    )
+
+
+async def _honours_schema(ask: Ask) -> bool:
+    schema = {
+        "type": "object",
+        "properties": {"answer": {"type": "string", "enum": ["kumquat"]}},
+        "required": ["answer"],
+        "additionalProperties": False,
+    }
+    wanted = {"type": "json_schema", "json_schema": {"name": "probe", "schema": schema, "strict": True}}
+    text = await ask("What colour is the sky?", 60, temperature=0, response_format=wanted)
+    try:
+        return text is not None and json.loads(text) == {"answer": "kumquat"}
+    except ValueError:
+        return False
+
+
+async def _honours_seed(ask: Ask) -> bool:
+    prompt = "Make up a name for a boat and say why."
+    texts = [await ask(prompt, 24, temperature=1.5, seed=seed) for seed in (7, 7, 8, 9)]
+    return texts[0] is not None and texts[0] == texts[1] and len(set(texts)) > 1
+
+
+async def _honours_temperature(ask: Ask) -> bool:
+    prompt = "Make up a name for a dog and say why."
+    cold = {await ask(prompt, 24, temperature=0) for _ in range(2)}
+    warm = {await ask(prompt, 24, temperature=1.5) for _ in range(3)}
+    return len(cold) == 1 and len(warm) > 1
+
+
+async def _honours_stop(ask: Ask) -> bool:
+    prompt = "Tell me about the sea in two sentences."
+    whole = await ask(prompt, 32, temperature=0)
+    word = next((w for w in (whole or "").split()[2:] if len(w) > 2), None)
+    if whole is None or word is None:
+        return False
+    cut = await ask(prompt, 32, temperature=0, stop=[word])
+    return cut is not None and word not in cut and len(cut) < len(whole)
+
+
+async def _penalty_field(ask: Ask) -> str | None:
+    prompt = "Say the word yes ten times: yes yes yes yes yes"
+    plain = await ask(prompt, 24, temperature=0)
+    for field in ("repeat_penalty", "repetition_penalty"):
+        text = await ask(prompt, 24, temperature=0, extra_body={field: 2.0})
+        if text is not None and text != plain:
+            return field
+    return None

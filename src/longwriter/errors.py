@@ -1,0 +1,67 @@
+"""Every exception this project raises on purpose, and the exit code each one means.
+
+    LongWriterError                 1
+    ├── UserError                   2   params, files or arguments: a person must change something
+    │   ├── BadParams                   params.yaml does not fit its model
+    │   ├── BadRecord                   a row of a file is not what the record says
+    │   └── ModelUnusable               a model or an endpoint cannot do what the params ask
+    ├── GateStopped                 3   the data did not pass its validation
+    └── Unavailable                75   something outside is away for now: trying again can help
+        ├── EndpointUnavailable         an LLM endpoint does not answer
+        └── StageBusy                   another process holds the stage
+
+The exit codes are read by the flows: only 75 (EX_TEMPFAIL of sysexits.h) is retried.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class LongWriterError(Exception):
+    """A failure that this project foresaw; its text says what was found and what to do."""
+
+    exit_code = 1
+
+
+class UserError(LongWriterError):
+    """Something a person must change before a second try can succeed."""
+
+    exit_code = 2
+
+
+class BadParams(UserError):
+    """A value in params.yaml or a profile is unknown, of the wrong type or out of range."""
+
+
+class BadRecord(UserError):
+    """A row of an input file cannot be read as the record it should be."""
+
+
+class ModelUnusable(UserError):
+    """A model folder or an endpoint cannot do what the params ask of it."""
+
+
+class GateStopped(LongWriterError):
+    """The validation gate did not let a data set pass; `artifacts` show why."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, artifacts: tuple[Path, ...] = ()) -> None:
+        """Keep the files that the stage's MLflow run should hold."""
+        super().__init__(message)
+        self.artifacts = artifacts
+
+
+class Unavailable(LongWriterError):
+    """Something outside this process is away for now."""
+
+    exit_code = 75
+
+
+class EndpointUnavailable(Unavailable):
+    """An LLM endpoint does not answer, or answers with errors only."""
+
+
+class StageBusy(Unavailable):
+    """Another live process is executing the same stage in this checkout."""

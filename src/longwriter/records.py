@@ -1,0 +1,127 @@
+"""The nouns on the wire: every row of every JSON Lines file between two stages is one of these.
+
+A record's id is a hash of its content, so the same text has the same id on every machine and every
+night. `call_ids` are the request hashes of the LLM calls that wrote a record; the call log of the
+stage (`calls.jsonl.zst`) holds request and answer under the same hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Language = Literal["en", "zh"]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+def content_hash(value: Any) -> str:
+    """Return the sha256 (64 hex digits) of a JSON value's canonical form.
+
+    Canonical = sorted keys, no spaces, UTF-8, no NaN; equal values have equal hashes everywhere.
+
+    Raises:
+        ValueError: the value holds NaN or infinity.
+    """
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Record(BaseModel):
+    """Base of all records: frozen, and strict about unknown keys and types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SeedRow(Record):
+    """A row of an instruction source, as people write it (LongBench-Write's columns).
+
+    `length` is the length the prompt states, in words (Chinese: characters), or null.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    prompt: Text
+    type: Text
+    length: Annotated[int, Field(ge=1)] | None = None
+    language: Language
+
+
+class Instruction(Record):
+    """What a text is wanted for; `origin` is `file:line` of its source."""
+
+    instruction_id: str
+    prompt: str
+    type: str
+    language: Language
+    required_words: int | None
+    origin: str
+
+
+class PlanStep(Record):
+    """One paragraph to be: its main point and its length in words."""
+
+    main_point: str
+    word_count: int
+
+
+class Plan(Record):
+    """An instruction with the steps that AgentWrite's first half made for it."""
+
+    instruction: Instruction
+    steps: list[PlanStep]
+    call_ids: list[str]
+
+
+class Draft(Record):
+    """A plan with one written paragraph a step, in order."""
+
+    plan: Plan
+    paragraphs: list[str]
+    call_ids: list[str]
+
+
+class Message(Record):
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: Text
+
+
+class GeneralRow(Record):
+    """A row of the general chat set that is mixed in to keep general ability."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    messages: Annotated[list[Message], Field(min_length=2)]
+    language: Language
+
+
+class Example(Record):
+    """A training row: `messages` as TRL reads it, and where it came from.
+
+    `required_words` is what the prompt now asks (after relabelling), `words` what the answer has;
+    both null-safe counts as `text.count_words` makes them.
+    """
+
+    sample_id: str
+    instruction_id: str | None
+    kind: Literal["agentwrite", "general"]
+    language: Language
+    type: str
+    messages: list[Message]
+    required_words: int | None
+    words: int
+    call_ids: list[str]
+
+
+class Rejection(Record):
+    """A row that a stage refused, why, and enough of it to see that the reason is right."""
+
+    row_id: str
+    stage: str
+    reason: str
+    detail: str
+    call_ids: list[str] = []

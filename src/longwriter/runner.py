@@ -1,0 +1,184 @@
+"""What every stage process does around its work: lock, run, lineage, exit code.
+
+`main(name, work)` is the last line of each module in `stages/`. `work` gets the parameters and an
+empty folder, fills the folder and returns a Summary; the folder becomes `data/<name>/`, and
+`data/lineage/<name>.json` names the MLflow run that produced it. A stage that fails publishes nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+import sqlite3
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+import psutil
+
+from longwriter import params as parameters
+from longwriter.edges import files, process, tracking, versioning
+from longwriter.errors import LongWriterError
+
+log = logging.getLogger("longwriter")
+
+LINEAGE = files.DATA / "lineage"
+
+
+@dataclass
+class Summary:
+    """How a stage went: counts of rows, further numbers, files to show.
+
+    rows in = rows kept + rows rejected, for every stage.
+    """
+
+    rows_in: int
+    rows_kept: int
+    rejected: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
+    """Deterministic numbers; they become `metrics.json`."""
+    execution: dict[str, float] = field(default_factory=dict)
+    """Numbers of this execution alone (calls, tokens, replays); MLflow only."""
+    artifacts: list[Path] = field(default_factory=list)
+
+    def metrics(self) -> dict[str, float]:
+        """Return the deterministic numbers, flat."""
+        counts = {f"rejected_{reason}": float(n) for reason, n in sorted(self.rejected.items())}
+        return {"rows_in": self.rows_in, "rows_kept": self.rows_kept, **counts, **self.numbers}
+
+    def line(self, stage: str, seconds: float) -> str:
+        """Return the closing line of a stage."""
+        total = sum(self.rejected.values())
+        why = ", ".join(f"{reason} {n:,}" for reason, n in sorted(self.rejected.items(), key=lambda i: -i[1]))
+        done = f"{stage}: {self.rows_in:,} in, {self.rows_kept:,} kept, {total:,} rejected"
+        extra = "".join(f", {name} {value:,.0f}" for name, value in self.execution.items())
+        return f"{done}{f' ({why})' if why else ''} in {seconds:,.1f} s{extra}"
+
+
+Work = Callable[[parameters.Params, Path], Summary]
+
+
+def main(name: str, work: Work) -> NoReturn:
+    """Execute a stage and leave with its exit code (see errors.py)."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("httpx", "httpx2", "alembic", "mlflow", "great_expectations", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    process.exit_on_sigterm()
+    process.die_with_starter()
+    try:
+        with process.only_one(name, files.LOCAL / "locks"):
+            _execute(name, work)
+    except LongWriterError as error:
+        log.error("%s: %s: %s", name, type(error).__name__, error)
+        sys.exit(error.exit_code)
+    except (OSError, sqlite3.OperationalError) as error:
+        if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT) and "disk is full" not in str(
+            error
+        ):
+            raise
+        free = shutil.disk_usage(files.LOCAL).free
+        log.error(
+            "%s: disk full (%s; %.1f MB free): make room and run again; stored answers are kept and not asked again",
+            name, error, free / 1e6,
+        )  # fmt: skip
+        sys.exit(2)
+    sys.exit(0)
+
+
+def _execute(name: str, work: Work) -> None:
+    """Do the stage's work inside an MLflow run that ends as the work does."""
+    started = time.monotonic()
+    params = parameters.load()
+    stage = versioning.stage_files(name)
+    inputs = {dep: versioning.digest(Path(dep)) for dep in stage.deps}
+    tracking.close_dead_runs()
+    tags = {
+        **versioning.git_state(),
+        **{f"prefect.{key}": os.environ[env] for key, env in _PREFECT_IDS.items() if env in os.environ},
+        "lw.invocation_id": os.environ.get("LW_INVOCATION_ID") or uuid.uuid4().hex,
+        "lw.fingerprint": versioning.fingerprint(stage, inputs),
+    }
+    parent = tracking.pipeline_run(_group(), tags)
+    run_id = tracking.start_run(name, {**tags, "lw.stage": name, "lw.status": "executed"}, parent)
+    log.info("%s: %s", name, tracking.run_url(run_id))
+    status = "FAILED"
+    try:
+        tracking.log_params(run_id, stage.params)
+        tracking.log_datasets(run_id, inputs, "input")
+        summary = _publish(name, work, params)
+        outputs = {
+            out: versioning.digest(Path(out)) for out in stage.outs if LINEAGE not in Path(out).parents
+        }
+        tracking.log_datasets(run_id, outputs, "output")
+        tracking.log_metrics(run_id, {**summary.metrics(), **summary.execution})
+        for path in summary.artifacts:
+            tracking.log_artifact(run_id, path)
+        _write_lineage(name, run_id, parent, tags, inputs, outputs)
+        status = "FINISHED"
+    except SystemExit:
+        status = "KILLED"
+        raise
+    except BaseException as error:
+        for path in getattr(error, "artifacts", ()):
+            tracking.log_artifact(run_id, path)
+        tracking.set_tags(run_id, {"lw.error": f"{type(error).__name__}: {error}"[:5000]})
+        raise
+    finally:
+        tracking.end_run(run_id, status)
+    log.info(summary.line(name, time.monotonic() - started))
+
+
+def _publish(name: str, work: Work, params: parameters.Params) -> Summary:
+    """Run `work` on an empty folder that becomes data/<name> when all went well."""
+    with files.published(files.DATA / name) as folder:
+        summary = work(params, folder)
+        rejected = sum(summary.rejected.values())
+        if summary.rows_in != summary.rows_kept + rejected:
+            raise LongWriterError(
+                f"{name} lost rows: {summary.rows_in} in, {summary.rows_kept} kept, {rejected} rejected"
+            )
+        files.write_json(folder / "metrics.json", summary.metrics())
+    return summary
+
+
+_PREFECT_IDS = {"flow_run_id": "LW_PREFECT_FLOW_RUN_ID", "task_run_id": "LW_PREFECT_TASK_RUN_ID"}
+
+
+def _group() -> str:
+    """Return what stages of one `dvc repro` share: the dvc process above them."""
+    for parent in psutil.Process().parents():
+        if "dvc" in (Path(word).name for word in parent.cmdline()[:3]):
+            return f"{process.boot_id()}-{parent.pid}-{parent.create_time():.2f}"
+    return f"alone-{uuid.uuid4().hex}"
+
+
+def _write_lineage(
+    name: str,
+    run_id: str,
+    parent: str,
+    tags: dict[str, str],
+    inputs: dict[str, str],
+    outputs: dict[str, str],
+) -> None:
+    """Name the run that produced data/<name>, for whoever finds the output without the run."""
+    LINEAGE.mkdir(parents=True, exist_ok=True)
+    part = files.LOCAL / "tmp" / f"lineage-{name}.json"
+    lineage = {
+        "stage": name,
+        "run_id": run_id,
+        "pipeline_run_id": parent,
+        "invocation_id": tags["lw.invocation_id"],
+        "fingerprint": tags["lw.fingerprint"],
+        "git_commit": tags["git.commit"],
+        "inputs": inputs,
+        "outputs": outputs,
+    }
+    files.write_json(part, lineage)
+    tracking.log_artifact(run_id, part)
+    part.replace(LINEAGE / f"{name}.json")

