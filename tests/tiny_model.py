@@ -6,7 +6,6 @@ ASCII letters and spaces likely. What such a model writes is text, and nonsense.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 HIDDEN, LAYERS, HEADS, KV_HEADS, FEED_FORWARD, CONTEXT = 64, 2, 4, 2, 128, 4096
@@ -105,7 +104,3 @@ def _write_gguf(model: object, words: list[str], path: Path) -> None:
     writer.write_tensors_to_file()
     writer.close()
 
-
-def describe(folder: Path) -> dict[str, object]:
-    """Return the model's config, for tests that compare it."""
-    return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))

@@ -1,0 +1,197 @@
+"""A copy of the checkout with parameters of its own: what the integration tests run in.
+
+Everything in it is real: git, DVC, MLflow's SQLite, Prefect, the stages' own processes. It has its own
+`PYTHONPATH`, so that the copy's code runs, and nothing outside it is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+import yaml
+import zstandard
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+STAGES = ("base_model", "instructions", "plan", "write", "dataset", "validate")
+PATIENCE_S = 180.0  # one command; the machine may be busy with other work
+T = TypeVar("T")
+
+# Small, and loose where a scripted writer differs from a model; the bounds of the gate stay.
+SMALL: dict[str, Any] = {
+    "base_model.sha256": None,
+    "base_model.dtype": "float32",
+    "instructions.limit": 12,
+    "instructions.max_required_words": 300,
+    "llm.engine": "external",
+    "llm.model": "scripted",
+    "llm.max_concurrency": 4,
+    "llm.timeout_s": 60,
+    "llm.max_retries": 2,
+    "plan.min_steps": 2,
+    "plan.max_steps": 3,
+    "validate.min_rows": 5,
+}
+
+
+def environment(path: Path) -> dict[str, str]:
+    """Return the environment of everything that runs in the workspace `path`."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PREFECT_", "MLFLOW_", "LW_", "OPENAI_", "DVC_", "AWS_", "GIT_"))
+        and not name.lower().endswith("_proxy")
+    }
+    return {
+        **kept,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": f"{path / 'src'}{os.pathsep}{path}",
+        "PREFECT_HOME": str(path / ".lw" / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DVC_NO_ANALYTICS": "1",
+        "GX_ANALYTICS_ENABLED": "false",
+        "HF_HUB_OFFLINE": "1",
+        "SHELL": "/bin/bash" if Path("/bin/bash").exists() else "/bin/sh",
+        "GIT_AUTHOR_NAME": "Tests",
+        "GIT_AUTHOR_EMAIL": "tests@example.invalid",
+        "GIT_COMMITTER_NAME": "Tests",
+        "GIT_COMMITTER_EMAIL": "tests@example.invalid",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+    }
+
+
+class Workspace:
+    """One checkout: its folder, its environment, and what the tests ask of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.env = environment(path)
+
+    def run(self, *words: str, code: int | None = 0, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; `code` is the exit code it must have, None for any."""
+        with self.started(*words, **env) as child:
+            out, err = child.communicate(timeout=PATIENCE_S)
+        done = subprocess.CompletedProcess(words, child.returncode, out, err)
+        assert code is None or done.returncode == code, f"{words}: exit {done.returncode}\n{out}\n{err}"
+        return done
+
+    @contextlib.contextmanager
+    def started(self, *words: str, **env: str) -> Iterator[subprocess.Popen[str]]:
+        """Yield a command under way, in a session of its own; whatever is left of it is killed."""
+        child = subprocess.Popen(
+            words, cwd=self.path, env={**self.env, **env}, text=True, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            yield child
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+
+    def dvc(self, *words: str, code: int | None = 0, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run dvc."""
+        return self.run("dvc", *words, code=code, **env)
+
+    def git(self, *words: str) -> str:
+        """Run git; return its output."""
+        return self.run("git", *words).stdout.strip()
+
+    def stage(self, name: str, code: int | None = 0, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run a stage's process, without DVC around it."""
+        return self.run("python", "-m", f"longwriter.stages.{name}", code=code, **env)
+
+    def set_params(self, values: dict[str, Any]) -> None:
+        """Set dotted keys of params.yaml; comments and order stay."""
+        file, codec = self.path / "params.yaml", YAML()
+        content = codec.load(file)
+        for dotted, value in values.items():
+            *sections, key = dotted.split(".")
+            section = content
+            for name in sections:
+                section = section[name]
+            section[key] = value
+        with file.open("w", encoding="utf-8") as out:
+            codec.dump(content, out)
+
+    def lock(self) -> dict[str, Any]:
+        """Return the stages of dvc.lock."""
+        return yaml.safe_load((self.path / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+
+    def json(self, path: str) -> Any:
+        """Return the JSON value of a file."""
+        return json.loads((self.path / path).read_text(encoding="utf-8"))
+
+    def rows(self, path: str) -> list[dict[str, Any]]:
+        """Return the rows of a JSON Lines file; `.zst` is unpacked."""
+        data = (self.path / path).read_bytes()
+        if path.endswith(".zst"):
+            data = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data)).read()
+        return [json.loads(line) for line in data.decode().splitlines()]
+
+    def runs(self) -> list[Run]:
+        """Return every MLflow run of the workspace, newest first."""
+        file = self.path / ".lw" / "mlflow.db"
+        if not file.exists():
+            return []
+        client = MlflowClient(f"sqlite:///{file}")
+        found = client.get_experiment_by_name("longwriter")
+        return list(client.search_runs([found.experiment_id], max_results=1000)) if found else []
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the living processes whose working directory is the workspace."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, FileNotFoundError):
+                if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == self.path:
+                    found.append(process)
+        return found
+
+    def copy(self, path: Path) -> Workspace:
+        """Return a copy: same data, DVC cache and commits; no MLflow runs, no stored answers."""
+        ignored = shutil.ignore_patterns(".lw", "tmp")
+        shutil.copytree(self.path, path, ignore=ignored, symlinks=True)
+        return Workspace(path)
+
+
+def make(path: Path, params: dict[str, Any]) -> Workspace:
+    """Return a new workspace at `path`: the checkout's files in one commit, with `params` set."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in listed.stdout.splitlines():
+        if name != "dvc.lock" and (ROOT / name).is_file():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, path / name)
+    workspace = Workspace(path)
+    workspace.set_params({**SMALL, **params})
+    workspace.git("init", "--quiet", "--initial-branch=main")
+    workspace.git("add", "--all")
+    workspace.git("commit", "--quiet", "--message=Start")
+    return workspace
+
+
+def wait_for(what: Callable[[], T], told: str, limit_s: float = PATIENCE_S) -> T:
+    """Return the first true value of `what`; fail, saying `told`, when it stays false."""
+    end = time.monotonic() + limit_s
+    while not (found := what()):
+        assert time.monotonic() < end, f"not within {limit_s:.0f} s: {told}"
+        time.sleep(0.1)
+    return found
