@@ -17,5 +17,6 @@ while true; do
   wait "$pipeline" && code=0 || code=$?
   kill -0 "$pipeline" 2>/dev/null || break # else a signal ended `wait`, not the pipeline
 done
+kill -TERM -- "-$pipeline" 2>/dev/null || true # whatever it left behind
 echo "demo: ended with exit code $code after $SECONDS s, set-up included"
 exit "$code"

@@ -122,13 +122,12 @@ lw_setup() (
     fi
   fi
 
-  echo "setup: installing into .venv (a few minutes; pip's log is $log)"
   begin=$SECONDS
   : >"$log"
   if ! is_venv_sound; then
     python=$(find_python)
     if [ "$device" = cuda ]; then check_disk 12; else check_disk 6; fi
-    echo "setup: making .venv with $("$python" --version)"
+    echo "setup: making .venv with $("$python" --version); this takes a few minutes, pip's log is $log"
     "$python" -m venv --clear .venv >>"$log" 2>&1 || lw_die "$python could not make .venv: see $log."
   fi
   rm -f "$stamp"

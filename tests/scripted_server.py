@@ -118,7 +118,11 @@ def kind_of(prompt: str) -> str:
     """Tell what a request is for: `plan`, `write`, or `probe` (the client finding out what is honoured)."""
     if re.search(r"\bWrite paragraph \d+ of \d+|\bNow write paragraph", prompt):
         return "write"
-    return "plan" if re.search(r"Plan this text first|Answer with one line for each paragraph", prompt) else "probe"
+    return (
+        "plan"
+        if re.search(r"Plan this text first|Answer with one line for each paragraph", prompt)
+        else "probe"
+    )
 
 
 def answer(body: dict[str, Any]) -> tuple[str, str]:
@@ -187,7 +191,9 @@ class _Handler(BaseHTTPRequestHandler):
             with self.lock, Path(o.counter).open("a", encoding="utf-8") as file:
                 file.write(line)
         if o.html:
-            return self._reply(200, "<html><body>Please log in to the hotel network.</body></html>", "text/html")
+            return self._reply(
+                200, "<html><body>Please log in to the hotel network.</body></html>", "text/html"
+            )
         if o.status:
             return self._reply(o.status, json.dumps({"error": {"message": f"scripted {o.status}"}}))
         if kind != "probe":

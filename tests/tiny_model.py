@@ -103,4 +103,3 @@ def _write_gguf(model: object, words: list[str], path: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-

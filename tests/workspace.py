@@ -168,6 +168,7 @@ class Workspace:
         """Return a copy: same data, DVC cache and commits; no MLflow runs, no stored answers."""
         ignored = shutil.ignore_patterns(".lw", "tmp")
         shutil.copytree(self.path, path, ignore=ignored, symlinks=True)
+        (path / ".lw" / "prefect").mkdir(parents=True)  # the server does not make its home's parents
         return Workspace(path)
 
 

@@ -128,7 +128,7 @@ def log_metrics(run_id: str, metrics: dict[str, float]) -> None:
 
 
 def log_datasets(run_id: str, digests: dict[str, str], context: str) -> None:
-    """Name files and folders as data sets of a run.
+    """Name files and folders as data sets of a run; code among them is left to the git commit.
 
     Args:
         run_id: The run.
@@ -144,6 +144,7 @@ def log_datasets(run_id: str, digests: dict[str, str], context: str) -> None:
             tags=[tag],
         )
         for path, digest in digests.items()
+        if not path.endswith(".py")
     ]
     if inputs:
         client()[0].log_inputs(run_id, inputs)

@@ -41,17 +41,19 @@ def work(params: Params, folder: Path) -> runner.Summary:
     files.write_jsonl(folder / "train.jsonl", split[False])
     files.write_jsonl(folder / "test.jsonl", split[True])
     files.write_jsonl(folder / "rejected.jsonl", rejected)
-    lengths = [(row.required_words, row.words) for row in long if row.required_words]
-    lines = "".join(f"{required},{words}\n" for required, words in sorted(lengths))
-    (folder / "lengths.csv").write_text("required_words,words\n" + lines, encoding="utf-8")
+    stated = {row.plan.instruction.instruction_id: row.plan.instruction.required_words for row in drafts}
+    asked = ((stated[row.instruction_id], row.words) for row in long if row.instruction_id)
+    lengths = sorted((required, words) for required, words in asked if required)
+    lines = "".join(f"{required},{words}\n" for required, words in lengths)
+    (folder / "lengths.csv").write_text("stated_words,words\n" + lines, encoding="utf-8")
     scores = [length_score(required, words) for required, words in lengths]
     numbers = {
         "train_rows": float(len(split[False])),
         "test_rows": float(len(split[True])),
         "general_rows": float(len(rows) - len(long)),
         "words_mean": round(sum(row.words for row in long) / max(1, len(long)), 3),
-        "length_score_mean": round(sum(scores) / max(1, len(scores)), 3),
-        "length_score_n": float(len(scores)),
+        "stated_length_score_mean": round(sum(scores) / max(1, len(scores)), 3),
+        "stated_length_score_n": float(len(scores)),
     }
     reasons = Counter(row.reason for row in rejected)
     return runner.Summary(len(drafts), len(long), dict(reasons), numbers)

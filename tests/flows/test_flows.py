@@ -1,0 +1,222 @@
+"""The nightly deployment, through a real Prefect server and worker."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.workspace import STAGES, Workspace, wait_for
+
+BIN = Path(sys.executable).parent
+RUN_S = 240.0  # one nightly run; three to four times what it takes on an idle machine
+
+
+class Prefect:
+    """A server and a worker for one workspace, asked over HTTP."""
+
+    def __init__(self, workspace: Workspace, url: str) -> None:
+        self.workspace, self.url = workspace, url
+        self.env = {"PREFECT_API_URL": url}
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Return the server's answer; a body makes it a POST."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}{path}", data, {"Content-Type": "application/json"})
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def deploy(self, cron: str = "0 2 29 2 *") -> str:
+        """Create or update the deployment; return its id."""
+        done = self.workspace.run("python", "-m", "flows.deployments", "--cron", cron, **self.env)
+        return str(done.stdout.split()[2].rstrip(":"))
+
+    def run_to_end(self, deployment: str) -> dict[str, Any]:
+        """Start a run of the deployment and return it when it has ended."""
+        made = self.ask(f"/deployments/{deployment}/create_flow_run", {})
+        return self.ended(made["id"])
+
+    def ended(self, run_id: str) -> dict[str, Any]:
+        """Return a flow run once its state is final."""
+        final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+
+        def look() -> dict[str, Any] | None:
+            run = self.ask(f"/flow_runs/{run_id}")
+            return run if run["state_type"] in final else None
+
+        return wait_for(look, f"flow run {run_id} ends", RUN_S)
+
+    def states(self, run_id: str) -> dict[str, str]:
+        """Return {stage: name of its task run's state}."""
+        rows = self.ask("/task_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}, "limit": 100})
+        return {row["name"]: row["state_name"] for row in rows}
+
+    def logs(self, run_id: str) -> str:
+        """Return a run's log lines, for a failure's message."""
+        rows = self.ask("/logs/filter", {"logs": {"flow_run_id": {"any_": [run_id]}}, "limit": 200})
+        return "\n".join(row["message"] for row in rows)
+
+
+@contextlib.contextmanager
+def _process(workspace: Workspace, log: Path, *words: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield a long-lived process in a session of its own; its whole group is ended after."""
+    with log.open("wb") as out:
+        child = subprocess.Popen(
+            words, cwd=workspace.path, env={**workspace.env, **env}, stdin=subprocess.DEVNULL, stdout=out,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield child
+    finally:
+        for sign, patience in ((signal.SIGTERM, 30), (signal.SIGKILL, 10)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, sign)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(patience)
+
+
+@pytest.fixture(scope="module")
+def prefect(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
+    folder = tmp_path_factory.mktemp("prefect")
+    workspace = finished.copy(folder / "checkout")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    prefect = Prefect(workspace, f"http://127.0.0.1:{port}/api")
+    server_log, worker_log = folder / "server.log", folder / "worker.log"
+    words = [str(BIN / "prefect"), "server", "start", "--host", "127.0.0.1", "--port", port]
+    with _process(workspace, server_log, *words) as server:
+
+        def is_up() -> bool:
+            assert server.poll() is None, server_log.read_text()
+            with contextlib.suppress(OSError, urllib.error.URLError):
+                return bool(prefect.ask("/health"))
+            return False
+
+        wait_for(is_up, "the Prefect server answers")
+        prefect.deployment = prefect.deploy()
+        words = [str(BIN / "prefect"), "worker", "start", "--pool", "longwriter"]
+        with _process(workspace, worker_log, *words, **prefect.env):
+            yield prefect
+
+
+@pytest.fixture(scope="module")
+def first_night(prefect: Prefect) -> dict[str, Any]:
+    """The first nightly run; news for `dataset` and what follows it."""
+    prefect.workspace.set_params({"dataset.general_share": 0.2})
+    prefect.head = prefect.workspace.git("rev-parse", "HEAD")
+    prefect.tree = prefect.workspace.git("status", "--porcelain", "--", ".", ":(exclude)dvc.lock")
+    prefect.day = datetime.now(UTC)
+    return prefect.run_to_end(prefect.deployment)
+
+
+def test_a_night_with_news_completes(prefect: Prefect, first_night: dict[str, Any]) -> None:
+    assert first_night["state_type"] == "COMPLETED", prefect.logs(first_night["id"])
+    changed = {"dataset", "validate"}
+    wanted = {name: "Executed" if name in changed else "Unchanged" for name in STAGES}
+    assert prefect.states(first_night["id"]) == wanted
+    assert "up to date" in prefect.workspace.dvc("status").stdout
+    assert "in sync" in prefect.workspace.dvc("status", "--cloud").stdout
+
+
+def test_the_lock_file_goes_to_a_branch_and_the_checkout_stays(
+    prefect: Prefect, first_night: dict[str, Any]
+) -> None:
+    workspace = prefect.workspace
+    [branch] = workspace.git("for-each-ref", "--format=%(refname:short)", "refs/heads/nightly").splitlines()
+    assert branch in {f"nightly/{day:%Y-%m-%d}" for day in (prefect.day, datetime.now(UTC))}
+    assert workspace.git("diff", "--name-only", "main", branch) == "dvc.lock"
+    assert workspace.git("show", f"{branch}:dvc.lock") == (workspace.path / "dvc.lock").read_text().strip()
+    assert workspace.git("rev-parse", f"{branch}~1") == prefect.head
+    assert workspace.git("rev-parse", "HEAD") == prefect.head
+    assert workspace.git("symbolic-ref", "--short", "HEAD") == "main"
+    assert workspace.git("status", "--porcelain", "--", ".", ":(exclude)dvc.lock") == prefect.tree
+    assert workspace.git("diff", "--cached", "--name-only") == ""
+
+
+def test_skipped_stages_are_light_runs_that_name_their_producer(
+    prefect: Prefect, first_night: dict[str, Any]
+) -> None:
+    runs = prefect.workspace.runs()
+    [parent] = [
+        run
+        for run in runs
+        if run.data.tags.get("prefect.flow_run_id") == first_night["id"] and run.data.tags.get("lw.kind")
+    ]
+    children = {
+        r.data.tags["lw.stage"]: r
+        for r in runs
+        if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id
+    }
+    assert parent.info.status == "FINISHED"
+    assert set(children) == set(STAGES)
+    for name, run in children.items():
+        lineage = prefect.workspace.json(f"data/lineage/{name}.json")
+        assert run.info.status == "FINISHED"
+        if name in ("dataset", "validate"):
+            assert run.data.tags["lw.status"] == "executed"
+            assert lineage["run_id"] == run.info.run_id
+            continue
+        assert run.info.run_name == f"{name} (reused)"
+        assert run.data.tags["lw.status"] == "unchanged"
+        assert run.data.tags["lw.producer_run_id"] == lineage["run_id"] != run.info.run_id
+        assert run.data.metrics == {}
+        digests = {item.dataset.name: item.dataset.digest for item in run.inputs.dataset_inputs}
+        assert digests == {**lineage["inputs"], **lineage["outputs"]}
+
+
+@pytest.fixture(scope="module")
+def cron_night(prefect: Prefect, first_night: dict[str, Any]) -> dict[str, Any]:
+    """The first run that a one-minute cron made; the schedule is stopped after it."""
+    prefect.deploy("* * * * *")
+    started = time.monotonic()
+    try:
+
+        def due() -> dict[str, Any] | None:
+            rows = prefect.ask(
+                "/flow_runs/filter",
+                {
+                    "deployments": {"id": {"any_": [prefect.deployment]}},
+                    "sort": "EXPECTED_START_TIME_ASC",
+                    "limit": 200,
+                },
+            )
+            fired = [
+                row
+                for row in rows
+                if row["auto_scheduled"] and row["state_type"] not in ("SCHEDULED", "PENDING")
+            ]
+            return fired[0] if fired else None
+
+        run = wait_for(due, "the cron fires", 130)
+    finally:
+        prefect.deploy()
+    run = prefect.ended(run["id"])
+    run["waited_s"] = time.monotonic() - started
+    return run
+
+
+def test_a_one_minute_cron_fires(prefect: Prefect, cron_night: dict[str, Any]) -> None:
+    assert cron_night["auto_scheduled"] is True
+    assert cron_night["state_type"] == "COMPLETED", prefect.logs(cron_night["id"])
+
+
+def test_a_night_without_news_says_so(prefect: Prefect, cron_night: dict[str, Any]) -> None:
+    assert cron_night["state_name"] == "NoNews"
+    assert set(prefect.states(cron_night["id"]).values()) == {"Unchanged"}
+    branches = prefect.workspace.git("for-each-ref", "--format=%(refname:short)", "refs/heads/nightly")
+    assert len(branches.splitlines()) == 1
+    assert prefect.workspace.git("rev-list", "--count", f"main..{branches}") == "1"

@@ -1,0 +1,125 @@
+"""The gate: what is poisoned stops here, with the reason said and nothing published."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from longwriter.core.text import count_words
+from tests.workspace import Workspace
+
+Row = dict[str, Any]
+
+
+def _answer(row: Row, text: str) -> None:
+    """Give a row another answer, its recorded length true."""
+    row["messages"][-1]["content"] = text
+    row["words"] = row["required_words"] = count_words(text)
+
+
+def _loop(first: Row, _second: Row) -> None:
+    _answer(first, "The rain falls on the roof and nobody knows why. " * 20)
+
+
+def _refusal(first: Row, _second: Row) -> None:
+    _answer(first, "I'm sorry, but I cannot write this text. " + first["messages"][-1]["content"])
+
+
+def _duplicate(first: Row, second: Row) -> None:
+    _answer(first, second["messages"][-1]["content"])
+
+
+def _too_short(first: Row, _second: Row) -> None:
+    _answer(first, "A short answer of seven words only.")
+
+
+@pytest.mark.parametrize(
+    ("poison", "expectation", "bound"),
+    [
+        (_loop, "no_loop", "<= 0.2 of 5-grams repeated"),
+        (_refusal, "no_refusal", "none"),
+        (_duplicate, "unique_answers", "no answer twice"),
+        (_too_short, "length_in_bounds", "100 to 1000 words"),
+    ],
+)
+def test_the_gate_stops_a_poisoned_data_set(
+    workspace: Workspace, poison: Callable[[Row, Row], None], expectation: str, bound: str
+) -> None:
+    file = workspace.path / "data/dataset/train.jsonl"
+    rows = workspace.rows("data/dataset/train.jsonl")
+    first, second = [row for row in rows if row["kind"] == "agentwrite"][:2]
+    poison(first, second)
+    file.unlink()  # DVC may have linked it to its cache
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    for published in (workspace.path / "data/validate").iterdir():
+        published.unlink()
+
+    done = workspace.stage("validate", code=3)
+
+    [line] = [line for line in done.stderr.splitlines() if "GateStopped" in line]
+    [sentence] = [part for part in line.split(" | ") if f"{expectation}: observed" in part]
+    assert f"bound {bound}" in sentence
+    assert first["sample_id"] in sentence
+    assert "Traceback" not in done.stderr
+    assert not (workspace.path / "data/validate/verdict.json").exists()
+    [run] = [run for run in workspace.runs() if run.data.tags.get("lw.stage") == "validate"]
+    assert run.info.status == "FAILED"
+    assert expectation in run.data.tags["lw.error"]
+    artifacts = Path(unquote(urlsplit(run.info.artifact_uri).path))
+    verdict = json.loads((artifacts / "verdict.json").read_text(encoding="utf-8"))
+    [failed] = [row for row in verdict["expectations"] if row["name"] == expectation]
+    assert verdict["passed"] is False
+    assert failed["passed"] is False
+    assert first["sample_id"] in failed["rows"]
+
+
+def test_the_gate_names_every_expectation_in_its_own_verdict(finished: Workspace) -> None:
+    verdict = finished.json("data/validate/verdict.json")
+    assert len(verdict["expectations"]) == finished.json("data/validate/metrics.json")["expectations"]
+    assert all(row["passed"] for row in verdict["expectations"] if row["critical"])
+    locked = {item["path"]: item["md5"] for item in finished.lock()["validate"]["deps"]}
+    assert verdict["data"].items() <= locked.items()
+
+
+LOOSE = {
+    "llm.engine": "llama.cpp",
+    "llm.model": "data/base_model/weights",
+    "llm.base_url": None,
+    "llm.context_tokens": 2048,
+    "instructions.limit": 4,
+    "plan.min_steps": 1,
+    "plan.max_steps": 2,
+    "plan.max_point_chars": 40,
+    "plan.sampling.max_tokens": 1000,
+    "plan.sampling.repetition_penalty": None,
+    "write.keep": "whole_answer",
+    "write.min_paragraph_words": 1,
+    "write.max_repeated_share": 1.0,
+    "write.max_attempts": 5,
+    "write.sampling.max_tokens": 400,
+    "write.sampling.repetition_penalty": None,
+    "write.sampling.stop": [],
+    "dataset.min_words": 1,
+    "dataset.max_repeated_share": 1.0,
+    "validate.min_rows": 1,
+}
+
+
+@pytest.mark.parametrize("limit_words", [1000, 10], ids=["as committed", "texts too long for the gate"])
+def test_the_gate_stops_what_a_random_model_writes(workspace: Workspace, limit_words: int) -> None:
+    if limit_words == 10:  # whatever text comes through is judged, also where none is short
+        LOOSE.update({"validate.min_words": 1, "validate.max_words": 10})
+    workspace.set_params(LOOSE)
+    done = workspace.dvc("repro", code=None)
+    assert done.returncode != 0
+    assert "Running stage 'validate'" in done.stdout, done.stderr
+    assert "GateStopped" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (workspace.path / "data/validate/verdict.json").exists()
+    assert workspace.rows("data/plan/calls.jsonl.zst")[0]["request"]["model"].startswith("weights@")
+    assert workspace.processes() == []

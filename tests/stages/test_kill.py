@@ -1,0 +1,155 @@
+"""kill -9 in mid-`write`: nobody stays behind, nothing that was answered is asked again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.scripted_server import Scripted, scripted
+from tests.workspace import Workspace, wait_for
+
+GONE_WITHIN_S = 15.0
+CONCURRENCY = 4
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[Scripted]:
+    with scripted(tmp_path, "--latency", "1.0") as server:
+        yield server
+
+
+def _stored(workspace: Workspace) -> set[str]:
+    """Return the hashes of the requests whose answers are kept."""
+    file = workspace.path / ".lw" / "replay.sqlite"
+    if not file.exists():
+        return set()
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=30)) as db:
+        try:
+            return {row[0] for row in db.execute("SELECT request_hash FROM answers")}
+        except sqlite3.OperationalError:  # the table is being made
+            return set()
+
+
+def _find(workspace: Workspace, *words: str) -> psutil.Process:
+    """Return the one process of the workspace whose command line holds all `words`."""
+
+    def found() -> list[psutil.Process]:
+        return [
+            p for p in workspace.processes() if all(any(w in part for part in p.cmdline()) for w in words)
+        ]
+
+    return wait_for(found, f"a process with {words}")[-1]
+
+
+def _nobody_is_left(workspace: Workspace) -> None:
+    wait_for(
+        lambda: not workspace.processes(),
+        f"no process in the workspace: {[p.cmdline() for p in workspace.processes() if p.is_running()]}",
+        GONE_WITHIN_S,
+    )
+
+
+@pytest.mark.parametrize("victim", ["dvc", "stage", "flow"])
+def test_a_killed_run_leaves_nobody_and_asks_nothing_twice(
+    workspace: Workspace, slow: Scripted, victim: str
+) -> None:
+    workspace.set_params(
+        {"llm.base_url": slow.url, "llm.max_concurrency": CONCURRENCY, "write.sampling.seed": 1}
+    )
+    command = ("python", "-m", "flows.pipeline", "write") if victim == "flow" else ("dvc", "repro", "write")
+    with workspace.started(*command) as child:
+
+        def is_writing() -> bool:
+            assert child.poll() is None, child.communicate()
+            return len(_stored(workspace)) >= 6
+
+        wait_for(is_writing, "six answers are stored")
+        stage = _find(workspace, "longwriter.stages.write")
+        target = {
+            "dvc": lambda: _find(workspace, "dvc", "repro").pid,
+            "stage": lambda: stage.pid,
+            "flow": lambda: child.pid,
+        }
+        os.kill(target[victim](), signal.SIGKILL)
+        wait_for(
+            lambda: not stage.is_running() or stage.status() == psutil.STATUS_ZOMBIE,
+            "the stage ends",
+            GONE_WITHIN_S,
+        )
+        stored, sent = _stored(workspace), len(slow.requests("write"))
+        if victim == "stage":
+            child.wait(GONE_WITHIN_S)
+        _nobody_is_left(workspace)
+    assert len(stored) < len(workspace.rows("data/plan/plans.jsonl")) * 2, (
+        "the kill came after the stage's end"
+    )
+    assert (
+        not (workspace.path / "data/write").exists()
+        or not (workspace.path / "data/write/drafts.jsonl").exists()
+    )
+
+    workspace.dvc("repro", "write")
+
+    assert workspace.rows("data/write/drafts.jsonl")
+    statuses = {run.info.status for run in workspace.runs()}
+    assert "RUNNING" not in statuses
+    asked_again = [
+        row for row in slow.requests("write")[sent:] if row["seed"] in {int(h[:7], 16) for h in stored}
+    ]
+    assert asked_again == []
+    hashes = [row["hash"] for row in slow.requests("write")]
+    assert len(hashes) - len(set(hashes)) <= CONCURRENCY
+    calls = workspace.rows("data/write/calls.jsonl.zst")
+    assert sum(row["replayed"] for row in calls) == len(stored)
+
+
+def test_the_model_server_dies_with_its_stage(workspace: Workspace) -> None:
+    workspace.set_params(
+        {
+            "llm.engine": "llama.cpp",
+            "llm.model": "data/base_model/weights",
+            "llm.base_url": None,
+            "llm.context_tokens": 4000,
+            "plan.max_attempts": 1000,
+            "plan.min_steps": 3,
+            "plan.max_point_chars": 4000,  # a random model never ends such an answer
+            "plan.sampling.max_tokens": 3000,
+            "plan.sampling.repetition_penalty": None,
+        }
+    )
+    with workspace.started("dvc", "repro", "plan"):
+        server = _find(workspace, "longwriter.edges.llamacpp_server")
+        log = workspace.path / ".lw" / "logs" / "llama.cpp.log"
+        wait_for(lambda: log.exists() and b"print_timing" in log.read_bytes(), "it has answered")
+        stage = _find(workspace, "longwriter.stages.plan")
+        os.kill(stage.pid, signal.SIGKILL)
+        wait_for(
+            lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE,
+            "it ends",
+            GONE_WITHIN_S,
+        )
+        _nobody_is_left(workspace)
+
+
+def test_a_second_run_is_refused_while_the_first_writes(workspace: Workspace, slow: Scripted) -> None:
+    workspace.set_params({"llm.base_url": slow.url, "write.sampling.seed": 2, "instructions.limit": 12})
+    with workspace.started("python", "-m", "longwriter.stages.write") as first:
+        wait_for(lambda: len(_stored(workspace)) >= 1, "the first is writing")
+        os.kill(first.pid, signal.SIGSTOP)  # holds its lock for as long as it takes
+        done = workspace.stage("write", code=75)
+        assert "StageBusy" in done.stderr
+        assert str(first.pid) in done.stderr
+        assert "Traceback" not in done.stderr
+        os.kill(first.pid, signal.SIGCONT)
+        os.kill(first.pid, signal.SIGTERM)
+        assert first.wait(60) == 143
+    ended = [run.info.status for run in workspace.runs() if run.data.tags.get("lw.stage") == "write"]
+    assert ended == ["KILLED"], json.dumps(ended)

@@ -1,0 +1,174 @@
+"""The data half by `dvc repro`, written by the scripted server."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import boto3
+import pytest
+import yaml
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.scripted_server import Scripted
+from tests.workspace import STAGES, Workspace, wait_for
+
+
+def test_every_stage_ran_and_nothing_is_stale_after(finished: Workspace, scripted: Scripted) -> None:
+    assert [name for name in STAGES if f"Running stage '{name}'" in finished.repro.stdout] == list(STAGES)
+    sent = len(scripted.requests())
+    assert "up to date" in finished.dvc("status").stdout
+    again = finished.dvc("repro")
+    assert "Running stage" not in again.stdout
+    assert again.stdout.count("didn't change, skipping") == len(STAGES)
+    assert len(scripted.requests()) == sent
+
+
+def test_every_output_is_there_and_rows_are_conserved(finished: Workspace) -> None:
+    for name, stage in finished.lock().items():
+        for out in stage["outs"]:
+            assert (finished.path / out["path"]).exists(), out["path"]
+        numbers = finished.json(f"data/{name}/metrics.json")
+        rejected = sum(value for key, value in numbers.items() if key.startswith("rejected_"))
+        assert numbers["rows_in"] == numbers["rows_kept"] + rejected, name
+    assert finished.json("data/validate/verdict.json")["passed"] is True
+    assert finished.json("data/dataset/metrics.json")["rows_kept"] >= 10
+
+
+def test_metrics_and_plots_are_shown_by_dvc(finished: Workspace) -> None:
+    shown = json.loads(finished.dvc("metrics", "show", "--json").stdout)
+    files = shown[""]["data"]
+    numbers = files["data/dataset/metrics.json"]["data"]
+    assert set(files) == {f"data/{name}/metrics.json" for name in STAGES}
+    assert numbers["train_rows"] + numbers["test_rows"] == numbers["rows_kept"] + numbers["general_rows"]
+    page = finished.path / ".lw" / "plots"
+    finished.dvc("plots", "show", "--out", str(page))
+    assert "data_dataset_lengths_csv" in (page / "index.html").read_text(encoding="utf-8")
+    [plot] = yaml.safe_load((finished.path / "dvc.yaml").read_text())["stages"]["dataset"]["plots"]
+    [(file, axes)] = plot.items()
+    header = (finished.path / file).read_text().splitlines()[0].split(",")
+    assert {axes["x"], axes["y"]} <= set(header), "dvc.yaml plots columns that the file lacks"
+
+
+def test_mlflow_has_one_finished_run_a_stage_with_the_digests_of_the_lock(finished: Workspace) -> None:
+    runs = finished.runs()
+    [parent] = [run for run in runs if run.data.tags.get("lw.kind") == "pipeline"]
+    stages = {run.data.tags["lw.stage"]: run for run in runs if run is not parent}
+    assert len(runs) == len(stages) + 1
+    assert Counter(run.info.status for run in runs) == {"FINISHED": len(STAGES) + 1}
+    assert set(stages) == set(STAGES)
+    for name, run in stages.items():
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        digests = {item.dataset.name: item.dataset.digest for item in run.inputs.dataset_inputs}
+        locked = finished.lock()[name]
+        files = [
+            item for item in locked["deps"] + locked["outs"] if not item["path"].startswith("data/lineage")
+        ]
+        assert digests == {item["path"]: item["md5"] for item in files}
+        lineage = finished.json(f"data/lineage/{name}.json")
+        assert lineage["run_id"] == run.info.run_id
+        assert lineage["pipeline_run_id"] == parent.info.run_id
+        assert run.data.metrics["rows_in"] == finished.json(f"data/{name}/metrics.json")["rows_in"]
+
+
+def test_the_commit_of_a_run_is_clean(finished: Workspace) -> None:
+    first = finished.git("rev-parse", "HEAD~1")
+    for run in finished.runs():
+        assert run.data.tags["git.commit"] == first
+        assert run.data.tags["git.dirty"] == "false"
+
+
+def test_each_row_names_calls_that_are_in_the_call_logs(finished: Workspace, scripted: Scripted) -> None:
+    calls = {
+        row["call_id"]: row
+        for stage in ("plan", "write")
+        for row in finished.rows(f"data/{stage}/calls.jsonl.zst")
+    }
+    rows = finished.rows("data/dataset/train.jsonl") + finished.rows("data/dataset/test.jsonl")
+    long = [row for row in rows if row["kind"] == "agentwrite"]
+    assert long
+    for row in long:
+        assert set(row["call_ids"]) <= set(calls)
+        last = calls[row["call_ids"][-1]]["answer"]["choices"][0]["message"]["content"]
+        assert row["messages"][-1]["content"].endswith(last.strip())
+    assert {row["seed"] for row in scripted.requests()} >= {int(call_id[:7], 16) for call_id in calls}
+
+
+def test_a_client_setting_re_runs_nothing(workspace: Workspace) -> None:
+    workspace.set_params({"llm.max_concurrency": 7, "llm.timeout_s": 33, "llm.max_retries": 9})
+    assert "Running stage" not in workspace.dvc("repro").stdout
+
+
+def _clone_has_metrics(workspace: Workspace, folder: Path, **env: str) -> None:
+    workspace.run("git", "clone", "--quiet", str(workspace.path), str(folder))
+    clone = Workspace(folder)
+    config = workspace.path / ".dvc" / "config.local"
+    (folder / ".dvc" / "config.local").write_bytes(config.read_bytes())
+    clone.dvc("pull", **env)
+    assert "up to date" in clone.dvc("status").stdout
+    assert clone.dvc("metrics", "show").stdout == workspace.dvc("metrics", "show").stdout
+    assert (folder / "data/dataset/train.jsonl").read_bytes() == (
+        workspace.path / "data/dataset/train.jsonl"
+    ).read_bytes()
+
+
+def test_a_fresh_clone_pulls_what_was_pushed_to_a_folder(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.dvc("remote", "add", "--local", "--force", "local", str(tmp_path / "remote"))
+    workspace.dvc("push")
+    _clone_has_metrics(workspace, tmp_path / "clone")
+
+
+@pytest.fixture
+def s3(tmp_path: Path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    command = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
+    with (tmp_path / "moto.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        client = boto3.client(
+            "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test",
+            config=Config(proxies={}, s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
+        )  # fmt: skip
+
+        def is_up() -> bool:
+            assert server.poll() is None, (tmp_path / "moto.log").read_text()
+            try:
+                client.list_buckets()
+            except (BotoCoreError, ClientError):
+                return False
+            return True
+
+        wait_for(is_up, "moto_server answers")
+        yield url, client
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def test_a_fresh_clone_pulls_what_was_pushed_to_s3(workspace: Workspace, tmp_path: Path, s3) -> None:
+    url, client = s3
+    client.create_bucket(Bucket="longwriter")
+    client.put_object(Bucket="longwriter", Key="preflight", Body=b"here")
+    assert client.get_object(Bucket="longwriter", Key="preflight")["Body"].read() == b"here"
+    env = {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+    }
+    workspace.dvc("remote", "add", "--local", "--default", "bucket", "s3://longwriter/dvc")
+    workspace.dvc("remote", "modify", "--local", "bucket", "endpointurl", url)
+    workspace.dvc("push", **env)
+    listed = client.list_objects_v2(Bucket="longwriter", Prefix="dvc/")
+    md5 = next(o["md5"] for o in workspace.lock()["validate"]["outs"] if o["path"].endswith("verdict.json"))
+    assert any(item["Key"].endswith(f"{md5[:2]}/{md5[2:]}") for item in listed["Contents"])
+    _clone_has_metrics(workspace, tmp_path / "clone", **env)
