@@ -17,7 +17,6 @@ from typing import Any, Literal
 os.environ.setdefault("PREFECT_HOME", str(Path(".lw/prefect").resolve()))
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
-os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
@@ -26,7 +25,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run, task_run
 from prefect.states import Completed
 
-from flows import dvc, lockfile
+from flows import lockfile, repro, server
 from longwriter.edges import process, tracking, versioning
 
 DATA_STAGES = ("base_model", "instructions", "plan", "write", "dataset", "validate")
@@ -36,7 +35,7 @@ _TEMPORARY = 75  # longwriter.errors.Unavailable: the one exit code that a retry
 def _can_help(_task: Any, _run: Any, state: State[Any]) -> bool:
     """Tell whether trying a failed stage again can help: only where something was away."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, dvc.DvcFailed) and error.stage_code == _TEMPORARY
+    return isinstance(error, repro.DvcFailed) and error.stage_code == _TEMPORARY
 
 
 @task(retries=2, retry_delay_seconds=[10, 60], retry_condition_fn=_can_help, cache_policy=NO_CACHE)
@@ -50,12 +49,12 @@ def stage(name: str, parent: str) -> State[Any]:
         "LW_PREFECT_FLOW_RUN_ID": ids["prefect.flow_run_id"],
         "LW_PREFECT_TASK_RUN_ID": ids["prefect.task_run_id"],
     }
-    done = dvc.run(["repro", "--single-item", name], log, f"{name}.log", env)
-    how = dvc.outcome(done)
+    done = repro.run(["repro", "--single-item", name], log, f"{name}.log", env)
+    how = repro.outcome(done)
     lineage = json.loads(Path(f"data/lineage/{name}.json").read_text(encoding="utf-8"))
     run_id = lineage["run_id"]
     if how == "executed":
-        tracking.log_artifact(run_id, dvc.LOGS / f"{name}.log")
+        tracking.log_artifact(run_id, repro.LOGS / f"{name}.log")
     else:
         run_id = tracking.log_reused(name, lineage, how, parent, {**versioning.git_state(), **ids})
     url = tracking.run_url(run_id)
@@ -108,12 +107,12 @@ def nightly(lock: Literal["branch", "log"] = "branch") -> State[Any]:
     """Update the sources, run what is stale, push data, keep the lock file; say so if nothing was."""
     log = get_run_logger()
     for source in lockfile.imported_sources():
-        dvc.run(["update", source], log, "update.log")
+        repro.run(["update", source], log, "update.log")
     rows = _stages(DATA_STAGES, "nightly")
     news = [row["stage"] for row in rows if row["how"] != "unchanged"]
     if not news:
         return Completed(name="NoNews", message="no news: every stage was up to date, nothing pushed")
-    dvc.run(["push"], log, "push.log")
+    repro.run(["push"], log, "push.log")
     if lock == "branch":
         branch = f"nightly/{datetime.now(UTC):%Y-%m-%d}"
         commit = lockfile.commit(branch, f"Nightly run {flow_run.name}: {', '.join(news)}")
@@ -135,8 +134,9 @@ def _main(names: list[str]) -> int:
         return 2
     process.exit_on_sigterm()
     try:
+        server.ensure_api()
         rows = pipeline(names or None)
-    except dvc.DvcFailed as error:
+    except repro.DvcFailed as error:
         sys.stderr.write(f"\n{error}\n")
         return error.stage_code or 1
     look = (

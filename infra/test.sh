@@ -8,10 +8,10 @@ step() {
   echo "test: $*"
   "$@" || {
     local code=$?
-    echo "test: $1 failed after $((SECONDS - start)) s" >&2
+    echo "test: $* failed after $((SECONDS - start)) s" >&2
     exit "$code"
   }
-  echo "test: $1 passed in $((SECONDS - start)) s"
+  echo "test: $* passed in $((SECONDS - start)) s"
 }
 
 step ruff check .

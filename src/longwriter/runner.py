@@ -11,7 +11,6 @@ import errno
 import logging
 import os
 import shutil
-import sqlite3
 import sys
 import time
 import uuid
@@ -77,18 +76,27 @@ def main(name: str, work: Work) -> NoReturn:
     except LongWriterError as error:
         log.error("%s: %s: %s", name, type(error).__name__, error)
         sys.exit(error.exit_code)
-    except (OSError, sqlite3.OperationalError) as error:
-        if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT) and "disk is full" not in str(
-            error
-        ):
+    except Exception as error:
+        if not _is_disk_full(error):
             raise
         free = shutil.disk_usage(files.LOCAL).free
         log.error(
-            "%s: disk full (%s; %.1f MB free): make room and run again; stored answers are kept and not asked again",
-            name, error, free / 1e6,
+            "%s: disk full (%.1f MB free below %s): make room and run again; "
+            "stored answers are kept and not asked again",
+            name, free / 1e6, files.LOCAL.resolve(),
         )  # fmt: skip
         sys.exit(2)
     sys.exit(0)
+
+
+def _is_disk_full(error: BaseException | None) -> bool:
+    """Tell whether a full disk is what an exception comes from; databases wrap it in their own."""
+    while error is not None:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if full or "disk is full" in str(error) or "No space left" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _execute(name: str, work: Work) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -42,7 +43,9 @@ class Prefect:
     def deploy(self, cron: str = "0 2 29 2 *") -> str:
         """Create or update the deployment; return its id."""
         done = self.workspace.run("python", "-m", "flows.deployments", "--cron", cron, **self.env)
-        return str(done.stdout.split()[2].rstrip(":"))
+        found = re.search(r"^deployment nightly/nightly ([0-9a-f-]{36}):", done.stdout, re.MULTILINE)
+        assert found, done.stdout
+        return found[1]
 
     def run_to_end(self, deployment: str) -> dict[str, Any]:
         """Start a run of the deployment and return it when it has ended."""

@@ -2,7 +2,28 @@
 
 from longwriter.records import Draft, Example, Instruction, Message, Plan, PlanStep, content_hash
 
-WORDS = ["river", "stone", "window", "garden", "letter", "morning", "bridge", "lantern", "kitchen", "harbour", "market", "winter", "orchard", "teacher", "journey", "village", "forest", "painter", "engine", "summer"]
+WORDS = [
+    "river",
+    "stone",
+    "window",
+    "garden",
+    "letter",
+    "morning",
+    "bridge",
+    "lantern",
+    "kitchen",
+    "harbour",
+    "market",
+    "winter",
+    "orchard",
+    "teacher",
+    "journey",
+    "village",
+    "forest",
+    "painter",
+    "engine",
+    "summer",
+]
 
 
 def instruction(prompt="Write a story.", required_words=None, **fields):

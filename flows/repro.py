@@ -1,4 +1,7 @@
-"""The only file that runs the dvc command: as a child that dies with this process, its log streamed."""
+"""The only file that runs the dvc command: as a child that dies with this process, its log streamed.
+
+Not named dvc.py: Prefect puts the folder of a flow first on the path, where it would hide dvc itself.
+"""
 
 from __future__ import annotations
 
