@@ -43,7 +43,7 @@ def deploy(cron: str, timezone: str, pool: str = POOL) -> str:
             concurrency_limit=ConcurrencyLimitConfig(
                 limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
             ),
-            job_variables={"working_dir": here, "env": {"PYTHONPATH": here}},
+            job_variables={"working_dir": here, "env": {"PYTHONPATH": f"{here}{os.pathsep}{here}/src"}},
             build=False,
             push=False,
             print_next_steps=False,

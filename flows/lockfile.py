@@ -22,6 +22,15 @@ def _git(*words: str, env: dict[str, str] | None = None) -> str:
     return done.stdout.strip()
 
 
+def _identity() -> dict[str, str]:
+    """Return a committer for machines on which nobody has told git one; else nothing."""
+    known = subprocess.run(["git", "var", "GIT_COMMITTER_IDENT"], capture_output=True, check=False)
+    if known.returncode == 0:
+        return {}
+    names = {f"GIT_{who}_NAME": "longwriter nightly" for who in ("AUTHOR", "COMMITTER")}
+    return {**names, **{f"GIT_{who}_EMAIL": "longwriter@localhost" for who in ("AUTHOR", "COMMITTER")}}
+
+
 def imported_sources() -> list[str]:
     """Return the .dvc files of the checkout: sources that `dvc import-url` keeps up to date."""
     return [path for path in _git("ls-files", "*.dvc").splitlines() if Path(path).is_file()]
@@ -41,6 +50,6 @@ def commit(branch: str, message: str) -> str | None:
         tree = _git("write-tree", env=env)
     if tree == _git("rev-parse", f"{tip}^{{tree}}"):
         return None
-    made = _git("commit-tree", tree, "-p", tip, "-m", message)
+    made = _git("commit-tree", tree, "-p", tip, "-m", message, env=_identity())
     _git("update-ref", f"refs/heads/{branch}", made)
     return made

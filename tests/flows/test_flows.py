@@ -178,7 +178,8 @@ def test_skipped_stages_are_light_runs_that_name_their_producer(
         assert run.data.tags["lw.producer_run_id"] == lineage["run_id"] != run.info.run_id
         assert run.data.metrics == {}
         digests = {item.dataset.name: item.dataset.digest for item in run.inputs.dataset_inputs}
-        assert digests == {**lineage["inputs"], **lineage["outputs"]}
+        named = {**lineage["inputs"], **lineage["outputs"]}
+        assert digests == {path: md5 for path, md5 in named.items() if not path.endswith(".py")}
 
 
 @pytest.fixture(scope="module")

@@ -46,9 +46,9 @@ def prose(words, key=0):
     return " ".join(picks).capitalize() + "."
 
 
-def draft(paragraphs, prompt="Write a story."):
+def draft(paragraphs, prompt="Write a story.", **fields):
     steps = [PlanStep(main_point=f"point {i}", word_count=60) for i, _ in enumerate(paragraphs)]
-    plan = Plan(instruction=instruction(prompt), steps=steps, call_ids=["p"])
+    plan = Plan(instruction=instruction(prompt, **fields), steps=steps, call_ids=["p"])
     return Draft(plan=plan, paragraphs=list(paragraphs), call_ids=["w"] * len(paragraphs))
 
 

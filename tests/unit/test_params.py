@@ -1,7 +1,9 @@
+import re
 from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from longwriter import params
 from longwriter.edges import profiles
@@ -76,3 +78,93 @@ def test_a_missing_file_is_told(tmp_path):
 def test_an_unknown_profile_names_those_that_exist():
     with pytest.raises(BadParams, match="embedded, paper"):
         profiles.applied("nope")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("plan.min_steps", "three", ["plan.min_steps", "valid integer", "'three'"]),
+        ("plan.min_steps", 0, ["plan.min_steps", "greater than or equal to 1", "found 0"]),
+        ("plan.sampling.seed", True, ["plan.sampling.seed", "valid integer", "True"]),
+        ("plan.sampling.temperature", 2.5, ["plan.sampling.temperature", "less than or equal to 2", "2.5"]),
+        ("plan.sampling.top_p", 0, ["plan.sampling.top_p", "greater than 0", "found 0"]),
+        ("dataset.test_share", float("nan"), ["dataset.test_share", "1", "nan"]),
+        ("dataset.relabel_length", "yes", ["dataset.relabel_length", "valid boolean", "'yes'"]),
+        ("instructions.languages", [], ["instructions.languages", "at least 1 item"]),
+        ("instructions.languages", ["en", "fr"], ["instructions.languages.1", "'en' or 'zh'", "'fr'"]),
+        ("llm.engine", "magic", ["llm.engine", "'llama.cpp' or 'external'", "'magic'"]),
+        ("base_model.source", "s3:x", ["base_model.source", "pypi|hub|path", "'s3:x'"]),
+        ("base_model.sha256", "abc", ["base_model.sha256", "{64}", "'abc'"]),
+        ("validate.min_rows", None, ["validate.min_rows", "valid integer", "None"]),
+    ],
+)
+def test_a_bad_value_is_told_with_what_is_allowed_and_what_was_found(path, value, told):
+    with pytest.raises(BadParams) as error:
+        params.check(with_value(path, value), "params.yaml")
+    assert [part for part in ["params.yaml: ", *told] if part not in str(error.value)] == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        ("plan.min_steps", "plan.max_steps"),
+        ("plan.min_step_words", "plan.max_step_words"),
+        ("validate.min_words", "validate.max_words"),
+    ],
+)
+def test_swapped_bounds_are_named_both_and_equal_ones_fit(low, high):
+    values = with_value(low, 7)
+    values[high.split(".")[0]][high.split(".")[1]] = 6
+    with pytest.raises(BadParams, match=re.escape(f"{low} > {high} (7 > 6)")):
+        params.check(values, "params.yaml")
+    values[high.split(".")[0]][high.split(".")[1]] = 7
+    params.check(values, "params.yaml")
+
+
+def test_an_unknown_key_is_told_with_the_keys_that_exist():
+    with pytest.raises(BadParams) as error:
+        params.check(with_value("plan.min_stepz", 3), "params.yaml")
+    assert {"plan.min_stepz", "min_steps", "max_steps"} <= set(re.findall(r"[\w.]+", str(error.value)))
+
+
+@pytest.mark.parametrize("value", [True, "0.5"])
+@pytest.mark.parametrize("path", ["dataset.test_share", "llm.timeout_s", "plan.sampling.temperature"])
+def test_neither_a_boolean_nor_a_text_is_a_number(path, value):
+    with pytest.raises(BadParams, match=re.escape(path)):
+        params.check(with_value(path, value), "params.yaml")
+
+
+def test_whole_numbers_fit_where_fractions_do():
+    assert params.check(with_value("dataset.test_share", 1), "params.yaml").dataset.test_share == 1.0
+    assert params.check(with_value("llm.timeout_s", 600), "params.yaml").llm.timeout_s == 600.0
+
+
+@pytest.mark.parametrize("section", list(committed()))
+def test_a_missing_section_is_named(section):
+    values = committed()
+    del values[section]
+    with pytest.raises(BadParams, match=rf"params\.yaml: {section}: Field required"):
+        params.check(values, "params.yaml")
+
+
+def test_every_trouble_of_a_file_is_told_at_once():
+    values = with_value("plan.min_steps", 0)
+    values["dataset"]["min_words"] = "many"
+    with pytest.raises(BadParams, match=r"plan\.min_steps.*dataset\.min_words"):
+        params.check(values, "params.yaml")
+
+
+def test_text_that_is_no_yaml_is_told_with_its_file_and_line(tmp_path):
+    file = tmp_path / "params.yaml"
+    file.write_text("a: 1\nb: [\n")
+    with pytest.raises(BadParams, match=r"(?s)params\.yaml is no YAML: .*line 3"):
+        params.load(file)
+    file.write_bytes(b"a: \xff")
+    with pytest.raises(BadParams, match=r"params\.yaml is no YAML"):
+        params.load(file)
+
+
+def test_params_do_not_change_after_they_are_read():
+    loaded = params.load()
+    with pytest.raises(ValidationError, match="frozen"):
+        loaded.plan.min_steps = 1

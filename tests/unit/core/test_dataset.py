@@ -1,9 +1,11 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from longwriter.core import dataset
-from longwriter.core.text import count_words
+from longwriter.core.text import count_words, stated_lengths
 from longwriter.records import Example, GeneralRow, Message, Rejection
 from tests.unit.builders import draft, example, prose
 
@@ -85,3 +87,150 @@ def test_general_rows_never_exceed_their_share(n, share):
     general = sum(row.kind == "general" for row in rows)
     assert len(rows) - general == n
     assert general <= share * len(rows) + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words", "asked"),
+    [
+        ("A 1,200-word essay", 4321, "A 4,321-word essay"),
+        ("A 1,200-word essay", 77, "A 77-word essay"),
+        ("A 900-word essay", 4321, "A 4321-word essay"),
+        ("写2000 字", 77, "写77 字"),
+    ],
+)
+def test_a_stated_number_is_replaced_as_it_was_typeset(prompt, words, asked):
+    assert dataset.relabel(prompt, words, ASK) == asked
+
+
+def test_the_wording_is_chosen_by_the_prompt():
+    wordings = ["A {words}.", "B {words}.", "C {words}."]
+    chosen = [dataset.relabel("x" * i, 5, wordings).split()[1] for i in range(1, 60)]
+    assert set(chosen) == {"A", "B", "C"}
+    assert dataset.relabel("xx", 5, wordings).split()[1] == chosen[1]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["Write 500-800 words on tea.", "Write between 500 and 800 words on tea.", "写500到800字的故事"],
+)
+def test_a_prompt_that_states_a_range_is_left_alone(prompt):
+    assert dataset.relabel(prompt, 300, ASK) == prompt
+
+
+def test_a_length_that_no_digit_states_gets_no_second_one():
+    text = prose(60)
+    row = dataset.example_of(
+        draft([text], "写一篇八百字的文章。", language="zh", required_words=800),
+        min_words=50, max_repeated_share=0.2, wordings=["请写大约{words}字。"],
+    )  # fmt: skip
+    assert (row.messages[0].content, row.required_words) == ("写一篇八百字的文章。", 800)
+
+
+@pytest.mark.parametrize(
+    ("language", "prompt"),
+    [("en", "Write on tea."), ("zh", "谈谈茶。"), ("en", "What happened in 1984"), ("zh", "谈谈小说 1984")],
+)
+def test_each_committed_wording_states_the_length_and_nothing_else_does(language, prompt):
+    file = Path(f"src/longwriter/prompts/length/{language}.txt")
+    for wording in file.read_text(encoding="utf-8").splitlines():
+        asked = dataset.relabel(prompt, 77, [wording])
+        assert [number for number, _, _ in stated_lengths(asked)] == [77], asked
+
+
+def test_without_wordings_prompt_and_length_stay():
+    row = dataset.example_of(
+        draft([prose(60)], "Write 300 words.", required_words=300),
+        min_words=50, max_repeated_share=0.2, wordings=None,
+    )  # fmt: skip
+    assert (row.messages[0].content, row.required_words, row.words) == ("Write 300 words.", 300, 60)
+
+
+def test_a_prompt_with_several_lengths_keeps_them():
+    row = made([prose(60)], "Two parts of 100 words, 200 words in all.")
+    assert row.messages[0].content == "Two parts of 100 words, 200 words in all."
+    assert row.required_words is None
+
+
+def test_a_chinese_draft_is_counted_by_character():
+    text = "".join(chr(0x4E00 + i) for i in range(60)) + "。"
+    row = dataset.example_of(
+        draft(["第一段：" + text], "写茶。", language="zh"),
+        min_words=60, max_repeated_share=0.0, wordings=["写{words}字。"],
+    )  # fmt: skip
+    assert (row.words, row.required_words, row.language) == (60, 60, "zh")
+    assert [message.content for message in row.messages] == ["写茶。 写60字。", text]
+
+
+def test_a_rejection_names_row_evidence_and_every_call():
+    assert made(["Too short."]) == Rejection(
+        row_id=draft([]).plan.instruction.instruction_id,
+        stage="dataset",
+        reason="too_short",
+        detail="2 words, at least 50",
+        call_ids=["p", "w"],
+    )
+
+
+def test_a_draft_at_its_bounds_is_kept():
+    words = prose(50)
+    assert isinstance(made([words]), Example)
+    looped = dataset.example_of(draft(["x " * 8]), min_words=8, max_repeated_share=0.75, wordings=None)
+    assert isinstance(looped, Example)
+
+
+def test_the_same_messages_have_the_same_id_and_others_another():
+    one, same, other = made([prose(60)]), made([prose(60)]), made([prose(60, "b")])
+    assert one.sample_id == same.sample_id != other.sample_id
+    assert len(one.sample_id) == 16
+
+
+def test_a_hash_share_is_the_same_on_every_machine():
+    """sha256 of `["split","a"]` begins with 1bc884d53875a."""
+    assert dataset.hash_share("split", "a") == 0x1BC884D53875A / 16**13
+    assert dataset.hash_share("split", "a") != dataset.hash_share("wording", "a")
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
+def test_hash_shares_are_spread_evenly(share):
+    below = sum(dataset.hash_share("split", str(i)) < share for i in range(10_000))
+    assert abs(below / 10_000 - share) < 0.015
+
+
+def test_a_row_is_held_out_by_its_instruction_whatever_was_written():
+    rows = [example(i, answer="x.") for i in range(50)]
+    rewritten = [row.model_copy(update={"sample_id": f"new{i}"}) for i, row in enumerate(rows)]
+    assert [dataset.is_test(row, 0.5) for row in rows] == [dataset.is_test(row, 0.5) for row in rewritten]
+    assert not any(dataset.is_test(row, 0.0) for row in rows)
+    assert all(dataset.is_test(row, 1.0) for row in rows)
+
+
+def chat(number):
+    turns = [Message(role="user", content=f"q{number}"), Message(role="assistant", content="两个 words")]
+    return dataset.general_example(GeneralRow(messages=turns, language="en"))
+
+
+def test_a_general_chat_becomes_a_row_without_instruction():
+    row = chat(1)
+    assert (row.kind, row.type, row.instruction_id, row.required_words) == ("general", "General", None, None)
+    assert (row.words, row.call_ids, row.language) == (3, [], "en")
+
+
+@given(st.integers(0, 60), st.integers(0, 20), st.integers(0, 99))
+def test_a_row_never_changes_side_or_place_when_long_rows_are_added(n, more, percent):
+    chats, share = [chat(i) for i in range(30)], percent / 100
+    before = dataset.mix_general([example(i, answer="x.") for i in range(n)], chats, share)
+    after = dataset.mix_general([example(i, answer="x.") for i in range(n + more)], chats, share)
+    sides = {row.sample_id: dataset.is_test(row, 0.3) for row in after}
+    assert all(sides[row.sample_id] == dataset.is_test(row, 0.3) for row in before)
+
+
+@pytest.mark.parametrize(
+    ("long", "share", "general"),
+    [(9, 0.1, 1), (8, 0.1, 0), (10, 0.5, 10), (5, 0.0, 0), (1, 1.0, 99), (0, 0.5, 0), (3, 0.97, 97)],
+)
+def test_as_many_general_rows_come_as_the_share_allows(long, share, general):
+    rows = dataset.mix_general(
+        [example(i, answer="x.") for i in range(long)], [chat(i) for i in range(99)], share
+    )
+    assert sum(row.kind == "general" for row in rows) == general
+    assert [row.sample_id for row in rows[:long]] == [f"s{i}" for i in range(long)]

@@ -79,3 +79,136 @@ def test_a_cut_off_text_keeps_its_whole_sentences():
 
 def test_invisible_characters_are_removed():
     assert text.normalise("\ufeffa\u200bb\r\nc ") == "ab\nc"
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [("cat5", 0), ("你好world", 2), ("naïve", 0), ("\u4e00\u9fff", 2), ("\u3400\ua000", 0)],
+)
+def test_words_are_counted_with_the_quirks_of_the_published_counter(written, words):
+    r"""LongBench-Write (THUDM/LongWriter 3fcfdff): U+4E00 to U+9FFF, and \b[a-zA-Z]+\b."""
+    assert text.count_words(written) == words
+
+
+@given(st.text(), st.text())
+def test_the_words_of_two_texts_add_up(one, two):
+    assert text.count_words(f"{one} {two}") == text.count_words(one) + text.count_words(two)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "found"),
+    [
+        ("About 300 words.", [(300, 6, 9)]),
+        ("1,500 words", [(1500, 0, 5)]),
+        ("约 1000 字的故事", [(1000, 2, 6)]),
+        ("第一章300字，第二章400字", [(300, 3, 6), (400, 11, 14)]),
+        ("3 wordsmiths", []),
+        ("1 word", [(1, 0, 1)]),
+    ],
+)
+def test_a_stated_length_says_where_it_stands(prompt, found):
+    assert text.stated_lengths(prompt) == found
+
+
+def test_a_number_that_is_too_long_for_python_is_no_error():
+    assert isinstance(text.stated_lengths("9" * 4301 + " words"), list)
+
+
+def test_tokens_are_lower_case_words_and_single_han_characters():
+    assert text.tokens("Don't STOP, x_y 2") == ["don't", "stop", "x", "y", "2"]
+    assert text.tokens("你好GPT。") == ["你", "好", "gpt"]
+    assert text.tokens("") == []
+
+
+@pytest.mark.parametrize(
+    ("written", "before", "share"),
+    [
+        ("", "", 0),
+        ("one two three four", "one two three four", 0),
+        ("ONE two three four five", "one two three four five", 1),
+        ("one two three four five one two three four five", "", 1 / 6),
+        ("one two three four five six", "one two three four five", 1 / 2),
+        ("春眠不觉晓，处处闻啼鸟。春眠不觉晓", "", 1 / 11),
+    ],
+)
+def test_the_share_is_that_of_five_grams_which_stood_before(written, before, share):
+    assert text.repeated_share(written, before) == pytest.approx(share)
+
+
+@given(st.lists(st.sampled_from("ab"), max_size=30), st.lists(st.sampled_from("ab"), max_size=30))
+def test_more_text_before_never_lowers_the_share(written, before):
+    alone, after = (
+        text.repeated_share(" ".join(written)),
+        text.repeated_share(" ".join(written), " ".join(before)),
+    )
+    assert alone <= after
+    assert text.repeated_share(" ".join(written), " ".join(written)) == (len(written) >= 5)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "I’m unable to",
+        "I am sorry, but",
+        "I cannot provide it",
+        "I can’t assist",
+        "I won't write that",
+        "I apologise",
+        "As an AI assistant",
+        "对不起，我不能",
+        "很遗憾，这个要求无法",
+        "作为一个人工智能",
+    ],
+)
+def test_a_refusal_is_seen_in_other_words(answer):
+    assert text.is_refusal(answer)
+
+
+@pytest.mark.parametrize(
+    "prose", ["", "I cannot sing", "A sorry sight", "AI can help.", "人工智能很快。", "他不能走。"]
+)
+def test_prose_is_no_refusal(prose):
+    assert not text.is_refusal(prose)
+
+
+def test_a_refusal_counts_within_the_first_200_characters():
+    assert text.is_refusal("x" * 190 + " I'm sorry")
+    assert not text.is_refusal("x" * 191 + " I'm sorry")
+
+
+def test_an_apology_spoken_in_a_story_is_no_refusal():
+    assert not text.is_refusal("Tom shut the door. “I'm sorry I am late,” he said.")
+
+
+@pytest.mark.parametrize(
+    "prose",
+    ["Step one is to breathe.", "Section 5 of the act says so.", "第一步是准备。", "第一节课上，老师来了。"],
+)
+def test_prose_that_begins_like_an_identifier_stays_whole(prose):
+    assert text.strip_identifier(prose) == prose
+
+
+@pytest.mark.parametrize(
+    ("written", "first"),
+    [("", ""), ("a\nb", "a\nb"), ("a\n\nb\n\nc", "a"), ("\n\na\n \t\nb", "a"), ("甲\n\n乙", "甲")],
+)
+def test_the_first_paragraph_ends_at_a_blank_line(written, first):
+    assert text.first_paragraph(written) == first
+
+
+BROKEN = st.text("ab.!。” \n\r\u200b", max_size=40)
+
+
+@given(BROKEN)
+def test_normalising_twice_changes_nothing_more(written):
+    once = text.normalise(written)
+    assert text.normalise(once) == once
+    assert not set(once) & {"\r", "\u200b"}
+
+
+@given(BROKEN)
+def test_whole_sentences_are_a_beginning_of_the_text_that_ends_a_sentence(written):
+    whole = text.whole_sentences(written)
+    assert written.startswith(whole)
+    assert whole.rstrip("”")[-1:] in ("", ".", "!", "。")
+    assert text.whole_sentences(whole) == whole

@@ -6,7 +6,8 @@ import pytest
 
 from longwriter.edges import files
 from longwriter.errors import BadRecord
-from longwriter.records import Rejection, SeedRow
+from longwriter.records import Instruction, Rejection, SeedRow
+from tests.unit.builders import instruction
 
 GOOD = '{"prompt": "a", "type": "x", "length": 100, "language": "en"}\n'
 
@@ -75,3 +76,85 @@ def test_compressed_lines_are_read_back(in_tmp):
     with files.zstd_lines(in_tmp / "x.zst") as out:
         out.write("字\nb\n")
     assert list(files.read_zstd_lines(in_tmp / "x.zst")) == ["字\n", "b\n"]
+
+
+def test_a_folder_is_read_by_file_name_and_bad_rows_do_not_hide_good_ones(in_tmp):
+    (in_tmp / "in").mkdir()
+    (in_tmp / "b.jsonl").write_text(GOOD)
+    (in_tmp / "in" / "a.jsonl").write_text("{\n" + GOOD)
+    (in_tmp / "c.txt").write_text("not this")
+    found = list(files.scan_folder(in_tmp, "**/*.jsonl", SeedRow))
+    assert [(where.removeprefix(f"{in_tmp}/"), isinstance(row, str)) for where, row in found] == [
+        ("b.jsonl:1", False),
+        ("in/a.jsonl:1", True),
+        ("in/a.jsonl:2", False),
+    ]
+
+
+def test_a_missing_file_names_what_to_run(in_tmp):
+    with pytest.raises(BadRecord, match=r"nope\.jsonl is missing.*dvc repro"):
+        files.read_jsonl(in_tmp / "nope.jsonl", SeedRow)
+
+
+@pytest.mark.parametrize(
+    "prompt", ["潮汐", "two\nlines\r\n", "\u2028\u0085", '"{}"', "🌊\u200d", "x" * 100_000]
+)
+def test_rows_are_read_back_as_they_were_written(in_tmp, prompt):
+    rows = [instruction(prompt), instruction("second")]
+    files.write_jsonl(in_tmp / "rows.jsonl", rows)
+    assert files.read_jsonl(in_tmp / "rows.jsonl", Instruction) == rows
+    assert (in_tmp / "rows.jsonl").read_bytes().count(b"\n") == 2
+
+
+def test_json_is_read_back_and_not_a_number_is_refused(in_tmp):
+    files.write_json(in_tmp / "x.json", {"b": "潮", "a": [1, None]})
+    assert files.read_json(in_tmp / "x.json") == {"b": "潮", "a": [1, None]}
+    assert (in_tmp / "x.json").read_text(encoding="utf-8").startswith('{\n  "b": "潮"')
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(in_tmp / "x.json", {"a": float("nan")})
+    (in_tmp / "x.json").write_bytes(b"\xff{")
+    with pytest.raises(BadRecord, match=r"x\.json is no JSON"):
+        files.read_json(in_tmp / "x.json")
+
+
+def test_a_template_is_text_and_must_hold_some(in_tmp):
+    (in_tmp / "good.txt").write_text("\n Write {words}. \n", encoding="utf-8")
+    (in_tmp / "empty.txt").write_text(" \n")
+    assert files.template("good.txt") == "Write {words}."
+    for name in ("empty.txt", "absent.txt", "."):
+        with pytest.raises(BadRecord, match="missing or empty"):
+            files.template(name)
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+def test_an_interrupted_block_publishes_nothing(in_tmp, end):
+    with pytest.raises(end), files.published(in_tmp / "data" / "plan") as folder:
+        (folder / "a").write_text("new")
+        raise end
+    assert not (in_tmp / "data").exists()
+
+
+def test_a_published_folder_replaces_the_old_one_whole(in_tmp):
+    target = in_tmp / "data" / "plan"
+    for name in ("old", "new"):
+        with files.published(target) as folder:
+            assert list(folder.iterdir()) == []
+            (folder / name).write_text("x")
+            assert not (target / name).exists()
+    assert [path.name for path in target.iterdir()] == ["new"]
+    assert target.stat().st_mode & 0o777 == 0o755
+
+
+def test_the_scratch_of_another_stage_is_left_alone(in_tmp):
+    with files.published(in_tmp / "data" / "plan") as plan, files.published(in_tmp / "data" / "write"):
+        assert plan.is_dir()
+
+
+def test_compressed_lines_are_compressed_and_hold_any_character(in_tmp):
+    lines = ["潮\u2028🌊\n", "x" * 100_000 + "\n", "\n"]
+    with files.zstd_lines(in_tmp / "x.zst") as out:
+        out.writelines(lines)
+    assert list(files.read_zstd_lines(in_tmp / "x.zst")) == lines
+    data = (in_tmp / "x.zst").read_bytes()
+    assert data[:4] == b"\x28\xb5\x2f\xfd"
+    assert len(data) < 1000

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import socket
@@ -21,10 +22,13 @@ PARENT = (
 
 def gone(pid, seconds=10):
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return True
-        time.sleep(0.05)
+    try:
+        while time.monotonic() < deadline:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+            time.sleep(0.05)
+    except psutil.NoSuchProcess:
+        return True
     return False
 
 
@@ -79,3 +83,89 @@ def test_only_a_process_that_is_surely_gone_counts_as_dead():
     assert process.is_dead({**own, "lw.pid_started": "1.00"})
     assert process.is_dead({**own, "lw.boot_id": "another boot"})
     assert own["lw.host"] == socket.gethostname()
+
+
+def output(code, *words, **how):
+    return subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.PIPE, text=True, **how)
+
+
+def test_a_parent_that_died_before_the_call_is_noticed_too(tmp_path):
+    alive = tmp_path / "alive"
+    late = (
+        "import os, sys, time\nfrom pathlib import Path\nfrom longwriter.edges import process\n"
+        "while os.getppid() == int(sys.argv[1]): time.sleep(0.01)\n"
+        "process.die_with_parent()\ntime.sleep(0.3)\nPath(sys.argv[2]).write_text('alive')"
+    )
+    parent = output(
+        "import os, subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', sys.argv[1], str(os.getpid()), sys.argv[2]])\n"
+        "print(child.pid, flush=True)",
+        late, str(alive), stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    child = int(parent.stdout.readline())
+    parent.wait()
+    assert gone(child)
+    assert not alive.exists()
+
+
+def test_a_stage_dies_with_its_dvc_though_a_shell_stands_between(tmp_path):
+    dvc = tmp_path / "dvc"
+    dvc.write_text(
+        "import subprocess, sys, time\n"
+        "subprocess.Popen(['/bin/sh', '-c', '\"$0\" -c \"$1\"; true', sys.executable, sys.argv[1]])\ntime.sleep(60)"
+    )
+    stage = CHILD.format(call="die_with_starter()").replace("print('up'", "print(__import__('os').getpid()")
+    starter = subprocess.Popen([sys.executable, str(dvc), stage], stdout=subprocess.PIPE)
+    pid = int(starter.stdout.readline())
+    shell = psutil.Process(pid).parent()
+    assert shell.pid != starter.pid
+    starter.kill()
+    starter.wait()
+    assert gone(pid)
+
+
+def test_sigterm_ends_a_stage_in_order_with_143():
+    child = output(
+        "from longwriter.edges import process; import time; process.exit_on_sigterm()\n"
+        "try:\n print('up', flush=True); time.sleep(60)\nfinally:\n print('cleaned', flush=True)"
+    )
+    assert child.stdout.readline() == "up\n"
+    child.terminate()
+    assert (child.stdout.read(), child.wait(10)) == ("cleaned\n", 143)
+
+
+def test_another_name_is_another_lock_and_a_released_one_is_free(tmp_path):
+    with process.only_one("plan", tmp_path, wait_s=1), process.only_one("write", tmp_path, wait_s=1):
+        pass
+    with pytest.raises(RuntimeError, match="inside"), process.only_one("plan", tmp_path, wait_s=1):
+        raise RuntimeError("inside")
+    with process.only_one("plan", tmp_path, wait_s=1):
+        assert (tmp_path / "plan.pid").read_text() == str(os.getpid())
+
+
+def test_a_dying_holder_gets_time_to_let_go(tmp_path):
+    holder = output(
+        "from longwriter.edges import process; from pathlib import Path; import sys, time\n"
+        "with process.only_one('plan', Path(sys.argv[1])):\n print('held', flush=True); time.sleep(0.5)",
+        str(tmp_path),
+    )
+    holder.stdout.readline()
+    with process.only_one("plan", tmp_path, wait_s=20):
+        assert holder.wait(10) == 0
+
+
+def test_a_process_that_ended_is_dead_also_before_it_is_reaped():
+    child = output(
+        "from longwriter.edges import process; import json; print(json.dumps(process.identity()), flush=True)\n"
+        "import sys; sys.stdin.read()",
+        stdin=subprocess.PIPE,
+    )
+    tags = json.loads(child.stdout.readline())
+    assert tags["lw.pid"] == str(child.pid)
+    assert not process.is_dead(tags)
+    child.stdin.close()
+    assert gone(child.pid)
+    assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE
+    assert process.is_dead(tags)
+    child.wait()
+    assert process.is_dead(tags)

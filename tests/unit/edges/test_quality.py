@@ -82,3 +82,43 @@ def test_the_same_rows_give_the_same_findings(tmp_path):
 
 def test_an_empty_set_is_stopped(tmp_path):
     assert "enough_rows" in [f.name for f in failed([], tmp_path / "docs")]
+
+
+def test_a_row_with_the_id_of_another_is_named(tmp_path):
+    [found] = failed(DEFECTS["unique_ids"](clean()), tmp_path / "docs")
+    assert found.rows == ["s0"]
+
+
+def test_general_chats_are_judged_as_chats(tmp_path):
+    chats = [
+        example(
+            f"g{i}", answer=f"Answer {word}.", kind="general", required_words=None, words=2, call_ids=[],
+            messages=[
+                Message(role="system", content="Be kind."),
+                *[Message(role="user", content="q"), Message(role="assistant", content="潮")] * i,
+                Message(role="user", content="q"),
+                Message(role="assistant", content=f"Answer {word}."),
+            ],
+        )
+        for i, word in enumerate(("one", "two"))
+    ]  # fmt: skip
+    assert failed([*clean(), *chats], tmp_path / "docs") == []
+    stopped = failed([*clean(), *chats, chats[0].model_copy(update={"sample_id": "twin"})], tmp_path / "docs")
+    assert [(one.name, one.rows) for one in stopped] == [("unique_answers", ["sg0", "twin"])]
+
+
+def test_rows_at_their_bounds_pass(tmp_path):
+    bounds = BOUNDS.model_copy(
+        update={"min_rows": 10, "min_words": 150, "max_words": 150, "max_length_error": 0.5}
+    )
+    rows = [row.model_copy(update={"required_words": 100}) for row in clean()]
+    assert [f.name for f in quality.validate_examples(rows, bounds, tmp_path / "docs") if not f.passed] == []
+
+
+def test_one_opening_in_ten_may_be_seen_before_where_nine_in_ten_must_be_distinct(tmp_path):
+    rows = clean()
+    opening = " ".join(rows[0].messages[1].content.split()[:12])
+    twin = with_answer(rows[9], f"{opening} {prose(138, 'other')}")
+    bounds = BOUNDS.model_copy(update={"min_distinct_share": 0.9})
+    findings = quality.validate_examples([*rows[:9], twin], bounds, tmp_path / "docs")
+    assert [(f.observed, f.passed) for f in findings if f.name == "distinct_openings"] == [(1, True)]

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from longwriter.edges.replay import ReplayCache
 
@@ -39,3 +40,37 @@ def test_what_was_put_before_a_kill_is_there_after(tmp_path):
     path = tmp_path / "r.sqlite"
     assert writer(path, "w", 5, "kill").wait(60) == -9
     assert ReplayCache(path).get("w-4") == {"text": "w"}
+
+
+def test_an_answer_is_there_in_the_next_process_and_holds_any_text(tmp_path):
+    answer = {"text": "潮\n🌊\u2028\u0000", "tokens": [1, 2.5, None]}
+    cache = ReplayCache(tmp_path / "new" / "r.sqlite")
+    cache.put("a", answer)
+    cache.close()
+    again = ReplayCache(tmp_path / "new" / "r.sqlite")
+    assert again.get("a") == answer
+    assert again.get("b") is None
+
+
+def test_two_processes_that_answer_the_same_requests_leave_one_whole_answer_each(tmp_path):
+    path = tmp_path / "r.sqlite"
+    code = WRITER.replace('f"{sys.argv[2]}-{i}"', 'f"same-{i}"')
+    both = [subprocess.Popen([sys.executable, "-c", code, str(path), name, "20", "end"]) for name in "ab"]
+    assert [one.wait(60) for one in both] == [0, 0]
+    cache = ReplayCache(path)
+    first = [cache.get(f"same-{i}") for i in range(20)]
+    for i in range(20):
+        cache.put(f"same-{i}", {"text": "late"})
+    assert all(answer in ({"text": "a"}, {"text": "b"}) for answer in first)
+    assert [cache.get(f"same-{i}") for i in range(20)] == first
+
+
+def test_many_threads_may_share_one_cache(tmp_path):
+    cache = ReplayCache(tmp_path / "r.sqlite")
+
+    def put_and_get(i):
+        cache.put(f"k{i}", {"i": i})
+        return cache.get(f"k{i}")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(put_and_get, range(40))) == [{"i": i} for i in range(40)]

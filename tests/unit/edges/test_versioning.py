@@ -48,3 +48,50 @@ def test_the_lock_file_does_not_make_the_tree_dirty(repo):
     assert versioning.git_state()["git.dirty"] == "false"
     (repo / "one.txt").write_text("2")
     assert versioning.git_state()["git.dirty"] == "true"
+
+
+def test_digests_of_odd_names_and_empty_things_are_those_of_dvc(repo):
+    for name in ("a/b", "a-b", "a.b", "字 ä", ".hidden", "empty"):
+        file = repo / "odd" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("" if name == "empty" else name)
+    (repo / "none").mkdir()
+    subprocess.run([sys.executable, "-m", "dvc", "add", "-q", "odd", "none"], check=True)
+    for name in ("odd", "none"):
+        said = yaml.safe_load((repo / f"{name}.dvc").read_text())["outs"][0]["md5"]
+        assert versioning.digest(repo / name) == said
+
+
+def test_the_digest_of_a_folder_with_compiled_python_is_that_of_dvc(repo):
+    (repo / "folder" / "__pycache__").mkdir()
+    (repo / "folder" / "__pycache__" / "a.pyc").write_bytes(b"\x00")
+    subprocess.run([sys.executable, "-m", "dvc", "add", "-q", "folder"], check=True)
+    said = yaml.safe_load((repo / "folder.dvc").read_text())["outs"][0]["md5"]
+    assert versioning.digest(repo / "folder") == said
+
+
+def test_a_stage_is_read_with_its_templates_filled_and_its_parameters_resolved(repo):
+    (repo / "params.yaml").write_text("plan: {prompt: one.txt, steps: 3}\nllm: {model: m, url: u}\n")
+    (repo / "dvc.yaml").write_text(
+        "stages:\n  plan:\n    cmd: echo x\n    deps: ['${plan.prompt}', folder]\n"
+        "    params: [plan, llm.model]\n    outs: [out.txt]\n    metrics: [m.json]\n"
+    )
+    found = versioning.stage_files("plan")
+    assert (found.cmd, found.deps, found.outs) == ("echo x", ["one.txt", "folder"], ["out.txt", "m.json"])
+    assert found.params == {"plan": {"prompt": "one.txt", "steps": 3}, "llm.model": "m"}
+
+
+def test_bytes_come_from_the_checkout_or_the_cache_and_never_others(repo):
+    md5 = versioning.digest(repo / "one.txt")
+    assert versioning.bytes_of(md5, "one.txt").read_text() == "1"
+    subprocess.run([sys.executable, "-m", "dvc", "add", "-q", "one.txt"], check=True)
+    (repo / "one.txt").unlink()
+    assert versioning.bytes_of(md5, "one.txt").read_text() == "1"
+    (repo / "one.txt").write_text("2")
+    with pytest.raises(BadRecord, match="is not in the DVC cache"):
+        versioning.bytes_of("0" * 32, "one.txt")
+
+
+def test_outside_git_there_is_no_commit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert versioning.git_state() == {"git.commit": "none", "git.dirty": "false"}
