@@ -68,6 +68,7 @@ def main(name: str, work: Work) -> NoReturn:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "httpx2", "alembic", "mlflow", "great_expectations", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it raises what it logs
     process.exit_on_sigterm()
     process.die_with_starter()
     try:

@@ -141,7 +141,7 @@ def line(number, point, count):
 @pytest.mark.parametrize(
     "answer",
     [
-        "\n  - paragraph 1 – main point: The sea — word count: 80\n\n * Paragraph 2: Main Point : 潮汐, Word Count: 90 words.",
+        "\n  - paragraph 1 – main point: The sea — word count: 80\n\n  \n * Paragraph 2: Main Point : 潮汐, Word Count: 90 words.",
         "1. Paragraph 1 - Main Point: The sea - Word Count: 80 words",
     ],
 )

@@ -29,12 +29,22 @@ def test_steps_are_narrowed_to_exactly_the_numbers_that_can_sum_to_the_length(
     assert got[2:] == bounds[2:]
 
 
-def test_the_schema_of_a_plan_holds_its_bounds():
-    steps = aw.plan_schema(BOUNDS, max_point_chars=120)["properties"]["steps"]
-    assert (steps["minItems"], steps["maxItems"]) == (1, 3)
-    assert steps["items"]["properties"]["word_count"] == {"type": "integer", "minimum": 50, "maximum": 100}
-    assert steps["items"]["properties"]["main_point"]["maxLength"] == 120
-    assert set(steps["items"]["required"]) == {"main_point", "word_count"}
+def test_the_schema_of_a_plan_holds_its_bounds_and_nothing_else_fits():
+    step = {
+        "type": "object",
+        "properties": {
+            "main_point": {"type": "string", "minLength": 8, "maxLength": 120},
+            "word_count": {"type": "integer", "minimum": 50, "maximum": 100},
+        },
+        "required": ["main_point", "word_count"],
+        "additionalProperties": False,
+    }
+    assert aw.plan_schema(BOUNDS, max_point_chars=120) == {
+        "type": "object",
+        "properties": {"steps": {"type": "array", "items": step, "minItems": 1, "maxItems": 3}},
+        "required": ["steps"],
+        "additionalProperties": False,
+    }
 
 
 @pytest.mark.parametrize(
@@ -73,7 +83,7 @@ def test_the_first_write_prompt_has_no_text_before_it():
         ("", True, True, ""),
         ("第一段：大海。", False, False, "大海。"),
         ("The\u200b sea\r\nis", False, False, "The sea\nis"),
-        ("One.\n\nTwo.", True, False, "One."),
+        ("One. \n\nTwo.", True, False, "One."),
         ("**Paragraph 1**\n\nOne.\n\nTwo.", True, False, "One."),
         ("A title\n\nOne. Two", True, True, "A title"),
         ("One. Two", True, True, "One."),

@@ -188,6 +188,11 @@ def test_prose_that_begins_like_an_identifier_stays_whole(prose):
     assert text.strip_identifier(prose) == prose
 
 
+def test_space_before_a_paragraph_goes_with_or_without_an_identifier():
+    assert text.strip_identifier("  The sea") == "The sea"
+    assert text.strip_identifier("\n 第三段： 大海") == "大海"
+
+
 @pytest.mark.parametrize(
     ("written", "first"),
     [("", ""), ("a\nb", "a\nb"), ("a\n\nb\n\nc", "a"), ("\n\na\n \t\nb", "a"), ("甲\n\n乙", "甲")],

@@ -80,6 +80,8 @@ def test_compressed_lines_are_read_back(in_tmp):
 
 def test_a_folder_is_read_by_file_name_and_bad_rows_do_not_hide_good_ones(in_tmp):
     (in_tmp / "in").mkdir()
+    for name in "feg":
+        (in_tmp / "in" / f"{name}.jsonl").write_text(GOOD)
     (in_tmp / "b.jsonl").write_text(GOOD)
     (in_tmp / "in" / "a.jsonl").write_text("{\n" + GOOD)
     (in_tmp / "c.txt").write_text("not this")
@@ -88,6 +90,7 @@ def test_a_folder_is_read_by_file_name_and_bad_rows_do_not_hide_good_ones(in_tmp
         ("b.jsonl:1", False),
         ("in/a.jsonl:1", True),
         ("in/a.jsonl:2", False),
+        *((f"in/{name}.jsonl:1", False) for name in "efg"),
     ]
 
 
