@@ -184,8 +184,8 @@ class LLM:
             )
         return completion
 
-    async def probe(self, sampling: Sampling) -> probing.Capabilities:
-        """Find out what the endpoint honours, by asking; set and return it.
+    async def probe(self, sampling: Sampling) -> None:
+        """Find out what the endpoint honours, by asking; set `capabilities`.
 
         Raises:
             ModelUnusable: `sampling` asks for something that is not honoured.
@@ -198,7 +198,6 @@ class LLM:
                 f"{self._endpoint!r} does not honour {', '.join(refused)}: "
                 "set it to null (stop: [], temperature: 0), or choose another llm.engine"
             )
-        return self.capabilities
 
     async def _try(self, prompt: str, max_tokens: int, **fields: Any) -> str | None:
         """Return a probe's answer text; None where the endpoint refuses the fields."""
