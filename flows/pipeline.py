@@ -1,15 +1,19 @@
-"""The flows: lists of stage names, and what is retried. Stages run only as `dvc repro`.
+"""The flows: groups of stages, and what is retried. Stages run only as `dvc repro`.
 
-Run: `python -m flows.pipeline [STAGE …]`; the nightly flow runs by flows/deployments.py.
+Run: `python -m flows.pipeline [NAME …]`, where a name is a stage (`sft`), a matrix stage with all its
+items (`generate`), one item (`generate@sft-small`), or a group (`data`, `training`, `benchmark`); none =
+everything. The nightly flow runs by flows/deployments.py.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -27,9 +31,35 @@ from prefect.states import Completed
 
 from flows import lockfile, repro, server
 from longwriter.edges import process, tracking, versioning
+from longwriter.errors import UserError
 
-DATA_STAGES = ("base_model", "instructions", "plan", "write", "dataset", "validate")
+GROUPS = {
+    "data": ("base_model", "instructions", "plan", "write", "dataset", "validate"),
+    "training": ("pack", "sft", "sample", "preferences", "dpo"),
+    "benchmark": ("generate", "score", "report", "register"),
+}
 _TEMPORARY = 75  # longwriter.errors.Unavailable: the one exit code that a retry can help
+
+
+def expand(names: Sequence[str]) -> list[str]:
+    """Return the stages that names of stages, matrix stages, items and groups stand for, in dvc.yaml's order.
+
+    The items of a matrix come from dvc.yaml, so that a new benchmark in params.yaml is run too.
+
+    Args:
+        names: Names; none = every group.
+
+    Raises:
+        UserError: a name is none of these, or dvc.yaml cannot be read.
+    """
+    known, wanted = versioning.stage_names(), set()
+    for name in names or GROUPS:
+        for stage_name in GROUPS.get(name, (name,)):
+            items = {item for item in known if stage_name in (item, item.partition("@")[0])}
+            if not items:
+                raise UserError(f"unknown stage {name}; there are {', '.join([*GROUPS, *known])}")
+            wanted |= items
+    return [name for name in known if name in wanted]
 
 
 def _can_help(_task: Any, _run: Any, state: State[Any]) -> bool:
@@ -58,12 +88,23 @@ def stage(name: str, parent: str) -> State[Any]:
     else:
         run_id = tracking.log_reused(name, lineage, how, parent, {**versioning.git_state(), **ids})
     url = tracking.run_url(run_id)
-    create_link_artifact(link=url, key=f"{name.replace('_', '-')}-mlflow-run", link_text=f"{name}: {how}")
+    create_link_artifact(link=url, key=_key(f"{name}-mlflow-run"), link_text=f"{name}: {how}")
+    if how != "unchanged" and name.startswith("report@"):
+        create_markdown_artifact(_report(name).read_text(encoding="utf-8"), key=_key(name))
     result = {"stage": name, "how": how, "seconds": round(time.monotonic() - started, 1), "run": url}
     return Completed(name=how.capitalize(), message=f"{name}: {how}", data=result)
 
 
-def _stages(names: tuple[str, ...], kind: str) -> list[dict[str, Any]]:
+def _key(name: str) -> str:
+    """Return a name as Prefect takes it for an artifact."""
+    return re.sub("[^a-z0-9]+", "-", name)
+
+
+def _report(name: str) -> Path:
+    return Path(f"data/report/{name.partition('@')[2]}/report.md")
+
+
+def _stages(names: Sequence[str], kind: str) -> list[dict[str, Any]]:
     """Run stages in order under one MLflow pipeline run; return one row a stage."""
     for run_id in tracking.close_dead_runs():
         get_run_logger().warning("closed MLflow run %s: its process is gone", run_id)
@@ -98,8 +139,26 @@ def budget(rows: list[dict[str, Any]]) -> str:
 
 @flow(name="longwriter")
 def pipeline(stages: list[str] | None = None) -> list[dict[str, Any]]:
-    """Bring the data half up to date: base_model to validate."""
-    return _stages(tuple(stages or DATA_STAGES), "pipeline")
+    """Bring stages or groups up to date, one after the other; everything where none is named."""
+    return _stages(expand(stages or []), "pipeline")
+
+
+@flow(name="data")
+def data() -> list[dict[str, Any]]:
+    """Bring the data set up to date: base_model to the gate."""
+    return _stages(expand(["data"]), "data")
+
+
+@flow(name="training")
+def training() -> list[dict[str, Any]]:
+    """Bring the models up to date: packs, SFT, samples, preference pairs, DPO."""
+    return _stages(expand(["training"]), "training")
+
+
+@flow(name="benchmark")
+def benchmark() -> list[dict[str, Any]]:
+    """Bring the comparison up to date: answers, scores, reports, and the registry."""
+    return _stages(expand(["benchmark"]), "benchmark")
 
 
 @flow(name="nightly")
@@ -108,7 +167,7 @@ def nightly(lock: Literal["branch", "log"] = "branch") -> State[Any]:
     log = get_run_logger()
     for source in lockfile.imported_sources():
         repro.run(["update", source], log, "update.log")
-    rows = _stages(DATA_STAGES, "nightly")
+    rows = _stages(expand([]), "nightly")
     news = [row["stage"] for row in rows if row["how"] != "unchanged"]
     if not news:
         return Completed(name="NoNews", message="no news: every stage was up to date, nothing pushed")
@@ -128,22 +187,26 @@ def nightly(lock: Literal["branch", "log"] = "branch") -> State[Any]:
 
 
 def _main(names: list[str]) -> int:
-    unknown = set(names) - set(DATA_STAGES)
-    if unknown:
-        sys.stderr.write(f"unknown stage {', '.join(sorted(unknown))}; there are {', '.join(DATA_STAGES)}\n")
-        return 2
+    try:
+        stages = expand(names)
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
     process.exit_on_sigterm()
+    flows = {"data": data, "training": training, "benchmark": benchmark}
     try:
         server.ensure_api()
-        rows = pipeline(names or None)
+        rows = flows[names[0]]() if len(names) == 1 and names[0] in flows else pipeline(stages)
     except repro.DvcFailed as error:
         sys.stderr.write(f"\n{error}\n")
         return error.stage_code or 1
     look = (
         "MLflow, Prefect and Data Docs: bash infra/ui.sh\n"
-        "data: data/<stage>/ and `dvc metrics show`; one row back to its LLM calls: longwriter lineage\n"
+        "data: data/<stage>/ and `dvc metrics show`; a row, or a number, back to its LLM calls: longwriter lineage\n"
     )
-    sys.stdout.write(f"\n{budget(rows)}\n\n{look}")
+    reports = [_report(name) for name in expand(["report"])]
+    told = "".join(f"report: {path}\n" for path in reports if path.is_file())
+    sys.stdout.write(f"\n{budget(rows)}\n\n{told}{look}")
     return 0
 
 

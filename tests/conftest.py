@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 if TYPE_CHECKING:
     from tests.scripted_server import Scripted
@@ -32,18 +36,36 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripted]:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, scripted: Scripted) -> Workspace:
-    """A workspace in which one `dvc repro` ran; tests read it and leave it as it is."""
-    from tests import workspace
+    """A workspace in which one `dvc repro` ran; tests read it and leave it as it is.
 
-    params = {"base_model.source": f"path:{tiny_model}", "llm.base_url": scripted.url}
-    made = workspace.make(tmp_path_factory.mktemp("finished") / "checkout", params)
-    made.repro = made.dvc("repro")
-    made.git("add", "dvc.lock")
-    made.git("commit", "--quiet", "--message=Run the pipeline")
+    Made once and shared by all processes of a test run; `repro` is how that command ended, and
+    `requests` what was asked of the scripted server then.
+    """
+    from tests import workspace
+    from tests.scripted_server import Scripted
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
+    told = folder / "told.json"
+    with FileLock(f"{folder}.lock"):
+        if not told.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            params = {"base_model.source": f"path:{tiny_model}", "llm.base_url": scripted.url}
+            made = workspace.make(folder / "checkout", params)
+            repro = made.dvc("repro", limit_s=480)
+            made.git("add", "dvc.lock")
+            made.git("commit", "--quiet", "--message=Run the pipeline")
+            told.write_text(json.dumps({"stdout": repro.stdout, "counter": str(scripted.counter)}))
+    made = workspace.Workspace(folder / "checkout")
+    found = json.loads(told.read_text())
+    made.repro = found["stdout"]
+    made.requests = Scripted("", Path(found["counter"])).requests
     return made
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, finished: Workspace) -> Workspace:
+def workspace(tmp_path: Path, finished: Workspace, scripted: Scripted) -> Workspace:
     """A copy of the finished workspace, free to be changed; MLflow and replay cache are empty."""
-    return finished.copy(tmp_path / "checkout")
+    copy = finished.copy(tmp_path / "checkout")
+    copy.set_params({"llm.base_url": scripted.url})  # the finished one's server may have ended
+    return copy

@@ -60,6 +60,8 @@ def write(folder: Path, seed: int = 0) -> Path:
 
 
 def _bias(word: str) -> float:
+    if word == EOS:
+        return 0.0  # an answer has about 70 tokens
     if word in SPECIAL:
         return -3.0
     return 1.0 if word == "Ġ" else 0.0 if word.isascii() and word.isalpha() else -3.0

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -26,26 +27,12 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
 
+from longwriter.records import content_hash
+from tests.small import BENCHMARK, SMALL
+
 ROOT = Path(__file__).parents[1]
-STAGES = ("base_model", "instructions", "plan", "write", "dataset", "validate")
 PATIENCE_S = 180.0  # one command; the machine may be busy with other work
 T = TypeVar("T")
-
-# Small, and loose where a scripted writer differs from a model; the bounds of the gate stay.
-SMALL: dict[str, Any] = {
-    "base_model.sha256": None,
-    "base_model.dtype": "float32",
-    "instructions.limit": 12,
-    "instructions.max_required_words": 300,
-    "llm.engine": "external",
-    "llm.model": "scripted",
-    "llm.max_concurrency": 4,
-    "llm.timeout_s": 60,
-    "llm.max_retries": 2,
-    "plan.min_steps": 2,
-    "plan.max_steps": 3,
-    "validate.min_rows": 5,
-}
 
 
 def environment(path: Path) -> dict[str, str]:
@@ -84,10 +71,12 @@ class Workspace:
         self.path = path
         self.env = environment(path)
 
-    def run(self, *words: str, code: int | None = 0, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *words: str, code: int | None = 0, limit_s: float = PATIENCE_S, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; `code` is the exit code it must have, None for any."""
         with self.started(*words, **env) as child:
-            out, err = child.communicate(timeout=PATIENCE_S)
+            out, err = child.communicate(timeout=limit_s)
         done = subprocess.CompletedProcess(words, child.returncode, out, err)
         assert code is None or done.returncode == code, f"{words}: exit {done.returncode}\n{out}\n{err}"
         return done
@@ -106,17 +95,25 @@ class Workspace:
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
 
-    def dvc(self, *words: str, code: int | None = 0, **env: str) -> subprocess.CompletedProcess[str]:
+    def dvc(
+        self, *words: str, code: int | None = 0, limit_s: float = PATIENCE_S, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run dvc."""
-        return self.run("dvc", *words, code=code, **env)
+        return self.run("dvc", *words, code=code, limit_s=limit_s, **env)
 
     def git(self, *words: str) -> str:
         """Run git; return its output."""
         return self.run("git", *words).stdout.strip()
 
     def stage(self, name: str, code: int | None = 0, **env: str) -> subprocess.CompletedProcess[str]:
-        """Run a stage's process, without DVC around it."""
-        return self.run("python", "-m", f"longwriter.stages.{name}", code=code, **env)
+        """Run the process of a stage, or of an item `NAME@MODEL-BENCHMARK`, without DVC around it."""
+        stage, _, item = name.partition("@")
+        words = item.split("-") if item else []
+        return self.run("python", "-m", f"longwriter.stages.{stage}", *words, code=code, **env)
+
+    def folder(self, name: str) -> str:
+        """Return where a stage, or an item, has its output."""
+        return f"data/{name.replace('@', '/')}"
 
     def set_params(self, values: dict[str, Any]) -> None:
         """Set dotted keys of params.yaml; comments and order stay."""
@@ -146,6 +143,17 @@ class Workspace:
             data = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data)).read()
         return [json.loads(line) for line in data.decode().splitlines()]
 
+    def write_rows(self, path: str, rows: list[dict[str, Any]]) -> None:
+        """Write a JSON Lines file; DVC may have linked the old one to its cache."""
+        (self.path / path).unlink(missing_ok=True)
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        (self.path / path).write_text("".join(lines), encoding="utf-8")
+
+    def mlflow(self) -> tuple[MlflowClient, str]:
+        """Return a client of the workspace's MLflow, and the experiment's id."""
+        client = MlflowClient(f"sqlite:///{self.path / '.lw' / 'mlflow.db'}")
+        return client, client.get_experiment_by_name("longwriter").experiment_id
+
     def runs(self) -> list[Run]:
         """Return every MLflow run of the workspace, newest first."""
         file = self.path / ".lw" / "mlflow.db"
@@ -164,11 +172,16 @@ class Workspace:
                     found.append(process)
         return found
 
-    def copy(self, path: Path) -> Workspace:
-        """Return a copy: same data, DVC cache and commits; no MLflow runs, no stored answers."""
+    def copy(self, path: Path, with_mlflow: bool = False) -> Workspace:
+        """Return a copy: same data, DVC cache and commits; no stored answers, MLflow's runs if asked for."""
         ignored = shutil.ignore_patterns(".lw", "tmp")
         shutil.copytree(self.path, path, ignore=ignored, symlinks=True)
         (path / ".lw" / "prefect").mkdir(parents=True)  # the server does not make its home's parents
+        if with_mlflow:
+            shutil.copy2(self.path / ".lw" / "mlflow.db", path / ".lw")
+            with contextlib.closing(sqlite3.connect(path / ".lw" / "mlflow.db")) as db, db:
+                place = (path / ".lw" / "mlartifacts").as_uri()  # of runs to come
+                db.execute("UPDATE experiments SET artifact_location = ?", (place,))
         return Workspace(path)
 
 
@@ -182,11 +195,19 @@ def make(path: Path, params: dict[str, Any]) -> Workspace:
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, path / name)
     workspace = Workspace(path)
+    (path / "benchmarks").mkdir()
+    rows = [{"prompt": prompt, "type": kind, "length": length} for prompt, kind, length in BENCHMARK]
+    workspace.write_rows("benchmarks/tiny.jsonl", rows)
     workspace.set_params({**SMALL, **params})
     workspace.git("init", "--quiet", "--initial-branch=main")
     workspace.git("add", "--all")
     workspace.git("commit", "--quiet", "--message=Start")
     return workspace
+
+
+def seed_of(request: dict[str, Any]) -> int:
+    """Return the seed on the wire of a request in a call log: the same for every model."""
+    return int(content_hash({**request, "model": None})[:7], 16)
 
 
 def wait_for(what: Callable[[], T], told: str, limit_s: float = PATIENCE_S) -> T:

@@ -1,4 +1,4 @@
-"""The `longwriter` command: profiles of params.yaml, and the way back from a row to its LLM calls."""
+"""The `longwriter` command: profiles of params.yaml, and the way back from a number to LLM calls."""
 
 from __future__ import annotations
 
@@ -45,15 +45,28 @@ def apply(name: str) -> None:
 
 @app.command()
 def lineage(
-    sample_id: Annotated[
-        str | None, typer.Argument(help="Id of a row; the first long row if left out")
+    row_id: Annotated[
+        str | None,
+        typer.Argument(
+            help="sample_id of a row (else the first long one); with --benchmark the generation_id of an "
+            "answer (else the one with the lowest length score)"
+        ),
     ] = None,
+    benchmark: Annotated[str | None, typer.Option(help="Start at a model's number on this benchmark")] = None,
+    model: Annotated[str, typer.Option(help="base_model, sft or dpo; with --benchmark")] = "sft",
     full: Annotated[bool, typer.Option(help="Print requests and answers whole")] = False,
 ) -> None:
-    """Walk by MLflow from the data set to one row and on to the LLM calls that wrote it."""
+    """Walk by MLflow from the data set, or from a benchmark number, to the LLM calls behind it.
+
+    longwriter lineage: the gated data set, one row, the runs that made it, its LLM calls.
+
+    longwriter lineage --benchmark small --model dpo: the number in the report, one answer with its own
+    call, the weights, the training runs, one pack, and a row of it down to the LLM calls that wrote it.
+    """
     from longwriter.edges import audit
 
-    for step in audit.walk(sample_id):
+    steps = audit.walk_benchmark(benchmark, model, row_id) if benchmark else audit.walk(row_id)
+    for step in steps:
         text = json.dumps(step, ensure_ascii=False, indent=2)
         _out(text if full or len(text) < 2500 else _shortened(step))
 

@@ -117,6 +117,86 @@ class Example(Record):
     call_ids: list[str]
 
 
+class BenchmarkRow(Record):
+    """A row of a benchmark in LongBench-Write's format; `length` is what the prompt asks, in words."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    prompt: Text
+    type: Text
+    length: Annotated[int, Field(ge=1)]
+
+
+class Generation(Record):
+    """One answer of a model to a prompt that asks for a length.
+
+    `prompt_id` is the instruction's id, or a hash of the benchmark's prompt; `finish_reason` is
+    the server's: `stop` under `max_tokens` means that the model ended by itself.
+    """
+
+    generation_id: str
+    prompt_id: str
+    prompt: str
+    type: str
+    language: Language
+    required_words: int
+    text: str
+    words: int
+    finish_reason: str
+    max_tokens: int
+    call_ids: list[str]
+
+
+class Judgement(Record):
+    """A judge's view of one text: an integer from 1 to 5 for each dimension, and S_q in [0, 100]."""
+
+    dimensions: dict[str, int]
+    quality_score: float
+    analysis: str
+    judge: str
+    call_ids: list[str]
+
+
+class Unscored(Record):
+    """A text whose quality has no number, and why; never counted as one."""
+
+    reason: str
+    detail: str
+    call_ids: list[str] = []
+
+
+class Score(Record):
+    """The scores of one generation; S_l is `length_score`, S_q is in `quality`."""
+
+    generation_id: str
+    prompt_id: str
+    type: str
+    language: Language
+    required_words: int
+    words: int
+    length_score: float
+    ended: bool
+    loop: bool
+    refusal: bool
+    repeated_share: float
+    quality: Judgement | Unscored
+
+
+class PreferencePair(Record):
+    """Two answers to one prompt, as TRL reads them, with the scores that put one first."""
+
+    pair_id: str
+    instruction_id: str
+    language: Language
+    required_words: int
+    prompt: list[Message]
+    chosen: list[Message]
+    rejected: list[Message]
+    chosen_score: float
+    rejected_score: float
+    call_ids: list[str]
+
+
 class Rejection(Record):
     """A row that a stage refused, why, and enough of it to see that the reason is right."""
 

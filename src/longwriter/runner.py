@@ -2,7 +2,9 @@
 
 `main(name, work)` is the last line of each module in `stages/`. `work` gets the parameters and an
 empty folder, fills the folder and returns a Summary; the folder becomes `data/<name>/`, and
-`data/lineage/<name>.json` names the MLflow run that produced it. A stage that fails publishes nothing.
+`data/lineage/<name>.json` names the MLflow run that produced it. One item of a matrix stage is
+`NAME@ITEM` to DVC, lies in `data/<name>/<item>/` and has its lineage in `<name>@<item>.json`.
+A stage that fails publishes nothing. `current` is for work that logs while it is under way.
 """
 
 from __future__ import annotations
@@ -17,12 +19,12 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import psutil
 
 from longwriter import params as parameters
-from longwriter.edges import files, process, tracking, versioning
+from longwriter.edges import files, models, process, tracking, versioning
 from longwriter.errors import LongWriterError
 
 log = logging.getLogger("longwriter")
@@ -45,6 +47,8 @@ class Summary:
     execution: dict[str, float] = field(default_factory=dict)
     """Numbers of this execution alone (calls, tokens, replays); MLflow only."""
     artifacts: list[Path] = field(default_factory=list)
+    scratch: list[Path] = field(default_factory=list)
+    """State outside the output that is removed once the output and its lineage are published."""
 
     def metrics(self) -> dict[str, float]:
         """Return the deterministic numbers, flat."""
@@ -63,8 +67,24 @@ class Summary:
 Work = Callable[[parameters.Params, Path], Summary]
 
 
-def main(name: str, work: Work) -> NoReturn:
-    """Execute a stage and leave with its exit code (see errors.py)."""
+class Current(NamedTuple):
+    """The stage that this process executes: its MLflow run, and the hash of all that decides its output."""
+
+    run_id: str
+    fingerprint: str
+
+
+_current: list[Current] = []
+
+
+def current() -> Current:
+    """Return what this process executes."""
+    return _current[-1]
+
+
+def main(stage: str, work: Work, item: str | None = None) -> NoReturn:
+    """Execute a stage, or one item of a matrix stage, and leave with its exit code (see errors.py)."""
+    name = f"{stage}@{item}" if item else stage
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "httpx2", "alembic", "mlflow", "great_expectations", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -115,20 +135,26 @@ def _execute(name: str, work: Work) -> None:
     }
     parent = tracking.pipeline_run(_group(), tags)
     run_id = tracking.start_run(name, {**tags, "lw.stage": name, "lw.status": "executed"}, parent)
+    _current.append(Current(run_id, tags["lw.fingerprint"]))
     log.info("%s: %s", name, tracking.run_url(run_id))
     status = "FAILED"
     try:
         tracking.log_params(run_id, stage.params)
         tracking.log_datasets(run_id, inputs, "input")
+        models.log_read(run_id, inputs)
         summary = _publish(name, work, params)
         outputs = {
             out: versioning.digest(Path(out)) for out in stage.outs if LINEAGE not in Path(out).parents
         }
         tracking.log_datasets(run_id, outputs, "output")
-        tracking.log_metrics(run_id, {**summary.metrics(), **summary.execution})
+        models.log_written(run_id, name, outputs, step=int(summary.numbers.get("steps", 0)))
+        numbers = {**summary.metrics(), **summary.execution}
+        tracking.log_metrics(run_id, numbers, models.subject(name, inputs))
         for path in summary.artifacts:
             tracking.log_artifact(run_id, path)
         _write_lineage(name, run_id, parent, tags, inputs, outputs)
+        for path in summary.scratch:
+            shutil.rmtree(path)
         status = "FINISHED"
     except SystemExit:
         status = "KILLED"
@@ -144,8 +170,8 @@ def _execute(name: str, work: Work) -> None:
 
 
 def _publish(name: str, work: Work, params: parameters.Params) -> Summary:
-    """Run `work` on an empty folder that becomes data/<name> when all went well."""
-    with files.published(files.DATA / name) as folder:
+    """Run `work` on an empty folder that becomes data/<name> (data/<stage>/<item>) when all went well."""
+    with files.published(files.DATA / name.replace("@", "/")) as folder:
         summary = work(params, folder)
         rejected = sum(summary.rejected.values())
         if summary.rows_in != summary.rows_kept + rejected:

@@ -86,6 +86,23 @@ def test_the_gate_names_every_expectation_in_its_own_verdict(finished: Workspace
     assert verdict["data"].items() <= locked.items()
 
 
+def test_the_gate_stops_preference_pairs_that_are_too_few(workspace: Workspace) -> None:
+    workspace.write_rows("data/sample/generations.jsonl", [])
+    for published in (workspace.path / "data/preferences").iterdir():
+        published.unlink()
+
+    done = workspace.stage("preferences", code=3)
+
+    assert "GateStopped" in done.stderr
+    assert "enough_pairs: observed 0, bound >= " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((workspace.path / "data/preferences").iterdir()) == []
+    verdict = workspace.json(".lw/stopped/preferences/verdict.json")
+    stopped = [row["name"] for row in verdict["expectations"] if row["critical"] and not row["passed"]]
+    assert stopped == ["enough_pairs", "both_sides_have_pairs"]
+    assert (workspace.path / ".lw/data_docs/preferences/index.html").is_file()
+
+
 LOOSE = {
     "llm.engine": "llama.cpp",
     "llm.model": "data/base_model/weights",

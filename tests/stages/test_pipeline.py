@@ -1,8 +1,9 @@
-"""The data half by `dvc repro`, written by the scripted server."""
+"""The whole pipeline by `dvc repro`: written by the scripted server; trained, sampled and measured for real."""
 
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -15,28 +16,30 @@ import yaml
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.scripted_server import Scripted
-from tests.workspace import STAGES, Workspace, wait_for
+from tests.small import STAGES
+from tests.workspace import Workspace, seed_of, wait_for
 
 
-def test_every_stage_ran_and_nothing_is_stale_after(finished: Workspace, scripted: Scripted) -> None:
-    assert [name for name in STAGES if f"Running stage '{name}'" in finished.repro.stdout] == list(STAGES)
-    sent = len(scripted.requests())
+def test_every_stage_ran_and_nothing_is_stale_after(finished: Workspace) -> None:
+    assert [name for name in STAGES if f"Running stage '{name}'" in finished.repro] == list(STAGES)
+    sent = len(finished.requests())
     assert "up to date" in finished.dvc("status").stdout
     again = finished.dvc("repro")
     assert "Running stage" not in again.stdout
     assert again.stdout.count("didn't change, skipping") == len(STAGES)
-    assert len(scripted.requests()) == sent
+    assert len(finished.requests()) == sent
 
 
 def test_every_output_is_there_and_rows_are_conserved(finished: Workspace) -> None:
     for name, stage in finished.lock().items():
         for out in stage["outs"]:
             assert (finished.path / out["path"]).exists(), out["path"]
-        numbers = finished.json(f"data/{name}/metrics.json")
-        rejected = sum(value for key, value in numbers.items() if key.startswith("rejected_"))
+        numbers = finished.json(f"{finished.folder(name)}/metrics.json")
+        counts = [key for key in numbers if key.startswith("rejected_") and not key.endswith("_mean")]
+        rejected = sum(numbers[key] for key in counts)
         assert numbers["rows_in"] == numbers["rows_kept"] + rejected, name
-    assert finished.json("data/validate/verdict.json")["passed"] is True
+    for gate in ("validate", "preferences"):
+        assert finished.json(f"data/{gate}/verdict.json")["passed"] is True
     assert finished.json("data/dataset/metrics.json")["rows_kept"] >= 10
 
 
@@ -44,15 +47,18 @@ def test_metrics_and_plots_are_shown_by_dvc(finished: Workspace) -> None:
     shown = json.loads(finished.dvc("metrics", "show", "--json").stdout)
     files = shown[""]["data"]
     numbers = files["data/dataset/metrics.json"]["data"]
-    assert set(files) == {f"data/{name}/metrics.json" for name in STAGES}
+    assert set(files) == {f"{finished.folder(name)}/metrics.json" for name in STAGES}
     assert numbers["train_rows"] + numbers["test_rows"] == numbers["rows_kept"] + numbers["general_rows"]
     page = finished.path / ".lw" / "plots"
     finished.dvc("plots", "show", "--out", str(page))
-    assert "data_dataset_lengths_csv" in (page / "index.html").read_text(encoding="utf-8")
-    [plot] = yaml.safe_load((finished.path / "dvc.yaml").read_text())["stages"]["dataset"]["plots"]
-    [(file, axes)] = plot.items()
-    header = (finished.path / file).read_text().splitlines()[0].split(",")
-    assert {axes["x"], axes["y"]} <= set(header), "dvc.yaml plots columns that the file lacks"
+    shown = (page / "index.html").read_text(encoding="utf-8")
+    stages = yaml.safe_load((finished.path / "dvc.yaml").read_text())["stages"].values()
+    plots = {file: axes for stage in stages for plot in stage.get("plots", ()) for file, axes in plot.items()}
+    assert set(plots) >= {"data/dataset/lengths.csv", "data/sft/curve.csv", "data/dpo/curve.csv"}
+    for file, axes in plots.items():
+        assert re.sub(r"\W", "_", file) in shown
+        header = (finished.path / file).read_text().splitlines()[0].split(",")
+        assert {axes["x"], axes["y"]} <= set(header), "dvc.yaml plots columns that the file lacks"
 
 
 def test_mlflow_has_one_finished_run_a_stage_with_the_digests_of_the_lock(finished: Workspace) -> None:
@@ -75,7 +81,8 @@ def test_mlflow_has_one_finished_run_a_stage_with_the_digests_of_the_lock(finish
         lineage = finished.json(f"data/lineage/{name}.json")
         assert lineage["run_id"] == run.info.run_id
         assert lineage["pipeline_run_id"] == parent.info.run_id
-        assert run.data.metrics["rows_in"] == finished.json(f"data/{name}/metrics.json")["rows_in"]
+        numbers = finished.json(f"{finished.folder(name)}/metrics.json")
+        assert {key: run.data.metrics[key] for key in numbers} == numbers
 
 
 def test_the_commit_of_a_run_is_clean(finished: Workspace) -> None:
@@ -85,7 +92,7 @@ def test_the_commit_of_a_run_is_clean(finished: Workspace) -> None:
         assert run.data.tags["git.dirty"] == "false"
 
 
-def test_each_row_names_calls_that_are_in_the_call_logs(finished: Workspace, scripted: Scripted) -> None:
+def test_each_row_names_calls_that_are_in_the_call_logs(finished: Workspace) -> None:
     calls = {
         row["call_id"]: row
         for stage in ("plan", "write")
@@ -98,7 +105,7 @@ def test_each_row_names_calls_that_are_in_the_call_logs(finished: Workspace, scr
         assert set(row["call_ids"]) <= set(calls)
         last = calls[row["call_ids"][-1]]["answer"]["choices"][0]["message"]["content"]
         assert row["messages"][-1]["content"].endswith(last.strip())
-    assert {row["seed"] for row in scripted.requests()} >= {int(call_id[:7], 16) for call_id in calls}
+    assert {row["seed"] for row in finished.requests()} >= {seed_of(row["request"]) for row in calls.values()}
 
 
 def test_a_client_setting_re_runs_nothing(workspace: Workspace) -> None:

@@ -31,7 +31,7 @@ def test_the_committed_params_are_the_embedded_profile():
 
 def test_every_profile_fits_and_holds_the_same_keys():
     def keys(value, prefix=""):
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or prefix == ".judge.llm":  # null, or all fields of a model
             return {prefix}
         return set().union(*(keys(inner, f"{prefix}.{key}") for key, inner in value.items()))
 
@@ -88,11 +88,11 @@ def test_an_unknown_profile_names_those_that_exist():
         ("plan.sampling.seed", True, ["plan.sampling.seed", "valid integer", "True"]),
         ("plan.sampling.temperature", 2.5, ["plan.sampling.temperature", "less than or equal to 2", "2.5"]),
         ("plan.sampling.top_p", 0, ["plan.sampling.top_p", "greater than 0", "found 0"]),
-        ("dataset.test_share", float("nan"), ["dataset.test_share", "1", "nan"]),
+        ("dataset.test_share", float("nan"), ["dataset.test_share", "finite number", "nan"]),
         ("dataset.relabel_length", "yes", ["dataset.relabel_length", "valid boolean", "'yes'"]),
         ("instructions.languages", [], ["instructions.languages", "at least 1 item"]),
         ("instructions.languages", ["en", "fr"], ["instructions.languages.1", "'en' or 'zh'", "'fr'"]),
-        ("llm.engine", "magic", ["llm.engine", "'llama.cpp' or 'external'", "'magic'"]),
+        ("llm.engine", "magic", ["llm.engine", "'vllm' or 'external'", "'magic'"]),
         ("base_model.source", "s3:x", ["base_model.source", "pypi|hub|path", "'s3:x'"]),
         ("base_model.sha256", "abc", ["base_model.sha256", "{64}", "'abc'"]),
         ("validate.min_rows", None, ["validate.min_rows", "valid integer", "None"]),
@@ -121,14 +121,59 @@ def test_swapped_bounds_are_named_both_and_equal_ones_fit(low, high):
     params.check(values, "params.yaml")
 
 
-def test_an_unknown_key_is_told_with_the_keys_that_exist():
+@pytest.mark.parametrize(
+    ("path", "exist"),
+    [
+        ("plan.min_stepz", {"min_steps", "max_steps"}),
+        ("sft.optimizer.betta", {"betas", "learning_rate"}),
+        ("validat", {"validate", "register"}),
+    ],
+)
+def test_an_unknown_key_is_told_with_the_keys_that_exist(path, exist):
     with pytest.raises(BadParams) as error:
-        params.check(with_value("plan.min_stepz", 3), "params.yaml")
-    assert {"plan.min_stepz", "min_steps", "max_steps"} <= set(re.findall(r"[\w.]+", str(error.value)))
+        params.check(with_value(path, 3), "params.yaml")
+    assert {path} | exist <= set(re.findall(r"[\w.]+", str(error.value)))
+
+
+def test_an_unknown_key_of_a_section_that_may_be_null_is_told_too():
+    judge = {**committed()["llm"], "modell": "x"}
+    with pytest.raises(BadParams, match=r"judge\.llm\.modell: no such key; allowed here: engine, model, "):
+        params.check(with_value("judge.llm", judge), "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "write"),
+    [("5e-5", "5.0e-5"), ("1e3", "1.0e+3"), ("2.5E3", "2.5e+3"), ("'0.5'", "0.5"), ("'-1'", "-1.0")],
+)
+def test_a_number_that_yaml_reads_as_text_is_told_as_it_must_be_written(text, write):
+    assert isinstance(yaml.safe_load(text), str)
+    assert isinstance(yaml.safe_load(write), float)
+    with pytest.raises(
+        BadParams, match=re.escape(f"sft.optimizer.learning_rate: YAML reads this as text: write {write}")
+    ):
+        params.check(with_value("sft.optimizer.learning_rate", yaml.safe_load(text)), "params.yaml")
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+@pytest.mark.parametrize("path", ["llm.timeout_s", "dpo.beta", "report.confidence"])
+def test_no_knob_is_infinite(path, value):
+    with pytest.raises(BadParams, match=re.escape(path)):
+        params.check(with_value(path, value), "params.yaml")
 
 
 @pytest.mark.parametrize("value", [True, "0.5"])
-@pytest.mark.parametrize("path", ["dataset.test_share", "llm.timeout_s", "plan.sampling.temperature"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "dataset.test_share",
+        "llm.timeout_s",
+        "plan.sampling.temperature",
+        "plan.sampling.top_p",
+        "sft.optimizer.weight_decay",
+        "dpo.beta",
+        "report.confidence",
+    ],
+)
 def test_neither_a_boolean_nor_a_text_is_a_number(path, value):
     with pytest.raises(BadParams, match=re.escape(path)):
         params.check(with_value(path, value), "params.yaml")

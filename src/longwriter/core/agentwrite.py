@@ -6,18 +6,19 @@ kept, which the paper's code does not do (it stored error strings and endless pl
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from typing import Any, NamedTuple
+
+from pydantic_core import from_json
 
 from longwriter.core import text as txt
 from longwriter.records import Instruction, PlanStep
 
 _FIELD = re.compile(r"\{(\w+)\}")
 _LINE = re.compile(
-    r"^\W*Paragraph\s+(?P<number>\d+)\s*[-–—:]+\s*Main\s+Point\s*:\s*(?P<point>.+?)"
-    r"\s*[-–—,;]+\s*Word\s+Count\s*:\s*(?P<count>[\d,]+)\s*(?:words?)?\W*$",
+    r"^\W*Paragraph\s+(?P<number>\d{1,4})\s*[-–—:]+\s*Main\s+Point\s*:\s*(?P<point>.+?)"
+    r"\s*[-–—,;]+\s*Word\s+Count\s*:\s*(?P<count>\d{1,3}(?:,\d{3}){1,2}|\d{1,7})\s*(?:words?)?\W*$",
     re.IGNORECASE,
 )
 _META = re.compile(
@@ -111,7 +112,7 @@ def parse_plan(answer: str, bounds: Bounds, as_json: bool) -> list[PlanStep] | R
 
 def _steps_of_json(answer: str) -> list[PlanStep] | Refused:
     try:
-        rows = json.loads(answer)["steps"]
+        rows = from_json(answer)["steps"]  # refuses deep nesting and huge numbers by ValueError
         return [PlanStep(main_point=row["main_point"].strip(), word_count=row["word_count"]) for row in rows]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return Refused("unparsable_plan", f"{type(error).__name__}: {answer[:200]}")
@@ -191,8 +192,9 @@ def clean_paragraph(answer: str, keep_first: bool, cut_off: bool) -> str:
         cut_off: The answer ended at its token limit: keep whole sentences only.
     """
     paragraph = txt.strip_identifier(txt.normalise(answer))
-    if keep_first and "\n" in paragraph:
-        paragraph, cut_off = txt.first_paragraph(paragraph), False
+    if keep_first:
+        first = txt.first_paragraph(paragraph)
+        paragraph, cut_off = first, cut_off and first == paragraph
     return (txt.whole_sentences(paragraph) if cut_off else paragraph).strip()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from longwriter.core import text as txt
 from longwriter.core.agentwrite import fill
 from longwriter.records import Draft, Example, GeneralRow, Message, Rejection, content_hash
@@ -17,10 +19,11 @@ def relabel(prompt: str, words: int, wordings: list[str]) -> str:
 
     A prompt that states one length gets the number replaced in place; one that states none gets
     one of the `wordings` (templates with {words}) appended, chosen by the prompt's hash; one that
-    states several is left alone, since it cannot be told which is the whole text's.
+    states several, a range or one in letters is left alone, since it cannot be told which is the
+    whole text's.
     """
     stated = txt.stated_lengths(prompt)
-    if len(stated) > 1:
+    if len(stated) > 1 or txt.spells_length(prompt):
         return prompt
     if stated:
         _, start, end = stated[0]
@@ -46,7 +49,8 @@ def example_of(
         draft: One paragraph a step.
         min_words: Shorter texts are rejected.
         max_repeated_share: Largest share of repeated 5-grams, in [0, 1].
-        wordings: Templates of length requests; None leaves the prompt as it was.
+        wordings: Templates of length requests; None leaves the prompt as it was, and so does a
+            number in the prompt that is not the known length ("400 words for each of five days").
     """
     instruction = draft.plan.instruction
     answer = "\n\n".join(txt.strip_identifier(txt.normalise(part)) for part in draft.paragraphs)
@@ -72,9 +76,9 @@ def example_of(
         )
     prompt, required = instruction.prompt, instruction.required_words
     if wordings is not None:
-        prompt = relabel(prompt, words, wordings)
-        stated = [number for number, _, _ in txt.stated_lengths(prompt)]
-        required = words if stated == [words] else required
+        if required is None or _stated(prompt) in ([], [required]):
+            prompt = relabel(prompt, words, wordings)
+        required = words if _stated(prompt) == [words] else required
     messages = [Message(role="user", content=prompt), Message(role="assistant", content=answer)]
     return Example(
         sample_id=_sample_id(messages),
@@ -108,14 +112,20 @@ def mix_general(long: list[Example], general: list[Example], share: float) -> li
     """Return `long` plus as many `general` rows as make at most `share` of the whole.
 
     Which ones is decided by their hash, so one more long row adds at most a few and swaps none.
+    `share` is exactly the decimal that it is written as.
     """
-    room = len(general) if share >= 1 else int(share * len(long) / (1 - share))
+    part = Fraction(str(share))
+    room = len(general) if part >= 1 else int(part * len(long) / (1 - part))
     return long + sorted(general, key=lambda row: row.sample_id)[:room]
 
 
 def is_test(example: Example, test_share: float) -> bool:
     """Tell whether a row is held out; decided by its instruction alone, so it never changes."""
     return hash_share("split", example.instruction_id or example.sample_id) < test_share
+
+
+def _stated(prompt: str) -> list[int]:
+    return [number for number, _, _ in txt.stated_lengths(prompt)]
 
 
 def _sample_id(messages: list[Message]) -> str:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import chain, zip_longest
 
-from longwriter.core.text import normalise
+from longwriter.core.text import normalise, tokens
 from longwriter.records import Instruction, Rejection, SeedRow, content_hash
 
 
@@ -51,7 +51,9 @@ def select_instructions(
             reject(origin, "malformed", row)
             continue
         item = instruction_of(row, origin)
-        if item.language not in languages:
+        if not tokens(item.prompt):
+            reject(item.instruction_id, "no_words", f"{origin}: {row.prompt[:80]!r}")
+        elif item.language not in languages:
             reject(item.instruction_id, "language", f"{origin}: {item.language}")
         elif (item.required_words or 0) > max_required_words:
             reject(item.instruction_id, "too_long_for_writer", f"{origin}: {item.required_words} words")

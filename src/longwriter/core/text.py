@@ -11,16 +11,34 @@ import re
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _LATIN = re.compile(r"\b[a-zA-Z]+\b")
 _TOKEN = re.compile(r"[\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+(?:['’][^\W_]+)*")
-_STATED = re.compile(r"(?P<number>\d{1,3}(?:,\d{3})+|\d+)(?=(?:[\s-]*words?\b|\s*字))", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s|$)|[。！？][”’」）]*")
-_INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
-_IDENTIFIER = re.compile(
-    r"^\W*(?:paragraph|section|step|part)\s*(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten)"
-    r"\b[^\w\n]*(?:[:.\-–—][^\w\n]*)?|^\W*第[\d一二三四五六七八九十]+[段节部分步]+[^\w\n]*[:：.、]?\s*",
+_NUMBER = r"(?<![\d.])(?:\d{1,3}(?:,\d{3}){1,2}|\d{1,7})"  # what is longer is no length
+_UNIT = r"(?:[\s-]*words?\b|\s*字(?!数))"
+_STATED = re.compile(
+    rf"(?:(?P<low>{_NUMBER})(?:{_UNIT})?\s*(?:[-–—~～至到]|to|and|or)\s*)?(?P<number>{_NUMBER})(?={_UNIT})",
     re.IGNORECASE,
 )
+_SPELLED = re.compile(
+    r"\b(?:ten|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand)(?:[\s-]\w+)?[\s-]words?\b"
+    r"|[一二两三四五六七八九十几数上][百千万]{1,2}[余多来]?字(?!数)",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s|$)|[。！？][”’」）]*")
+_INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
+_IDENTIFIER = re.compile(  # prose goes on without one of the marks that end an identifier
+    r"^(?:[\s*_#>•(（\[【-]*+"
+    r"(?:(?:paragraph|section|step|part)\s*+(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten)\b"
+    r"|第[\d一二三四五六七八九十百]+(?:自然段|段落?|小?节|部分|步骤?)(?=\W|$))"
+    r"[ 　\t*_]*+(?:[:：、)）\]】–—]|[.-](?!\w)|(?<=[ 　])(?=[一-鿿])|#*+[ \t]*+(?=\n|$))[ 　\t*_]*+)+",
+    re.IGNORECASE,
+)
+_SPOKEN = re.compile(
+    r"[“\"][^“”\"]*[”\"]|「[^」]*」|『[^』]*』"
+    r"|(?<!\w)['‘](?=\w)(?:(?![,.!?…]['’](?!\w))[^\n])*[,.!?…]['’](?!\w)"  # 'single', with its apostrophes
+)
+_SPEECH_WINDOW = 2000  # characters: a speech that goes on longer is none
 _REFUSAL = re.compile(
-    r"\b(?:as an ai(?: language)? (?:model|assistant)|i(?:'|’)?m (?:sorry|unable)|i am (?:sorry|unable)"
+    r"\b(?:as an ai(?: language)? (?:model|assistant)"
+    r"|i(?:(?:'|’)?m| am) (?:unable|sorry(?! to hear| for your loss| that you))"
     r"|i (?:can(?:no|')t|cannot|can’t|won(?:'|’)t) (?:assist|help|provide|write|fulfil|comply|create|do that)"
     r"|i apologi[sz]e)|(?:抱歉|对不起|很遗憾)[，,]?.{0,8}(?:无法|不能)|作为(?:一个)?(?:AI|人工智能)",
     re.IGNORECASE,
@@ -37,10 +55,21 @@ def count_words(text: str) -> int:
 
 
 def stated_lengths(prompt: str) -> list[tuple[int, int, int]]:
-    """Return (words, start, end) of each number in `prompt` that stands before "words" or 字."""
+    """Return (words, start, end) of each number in `prompt` that counts "words" or 字.
+
+    A range ("500-800 words") states both its ends.
+    """
     return [
-        (int(match["number"].replace(",", "")), *match.span("number")) for match in _STATED.finditer(prompt)
+        (int(match[end].replace(",", "")), *match.span(end))
+        for match in _STATED.finditer(prompt)
+        for end in ("low", "number")
+        if match[end]
     ]
+
+
+def spells_length(prompt: str) -> bool:
+    """Tell whether `prompt` asks for a length in letters: 八百字, "two thousand words"."""
+    return bool(_SPELLED.search(prompt))
 
 
 def tokens(text: str) -> list[str]:
@@ -69,12 +98,21 @@ def repeated_share(text: str, before: str = "", n: int = 5) -> float:
 
 
 def is_refusal(text: str) -> bool:
-    """Tell whether `text` opens with a refusal or with talk of being an AI, in English or Chinese."""
-    return bool(_REFUSAL.search(text[:_REFUSAL_WINDOW]))
+    """Tell whether `text` opens with a refusal or with talk of being an AI, in English or Chinese.
+
+    What somebody says in quotation marks is dialogue, unless the whole text stands in them.
+    """
+    opening = text[:_SPEECH_WINDOW]
+    if not _SPOKEN.fullmatch(text.strip()):
+        opening = _SPOKEN.sub(lambda speech: " " * len(speech[0]), opening)
+    return bool(_REFUSAL.search(opening[:_REFUSAL_WINDOW]))
 
 
 def strip_identifier(paragraph: str) -> str:
-    """Return the paragraph without a leading "Paragraph 3:", "Step two -" or 第三段：."""
+    """Return the paragraph without a leading "Paragraph 3:", "Step two -" or 第三段：.
+
+    "Step one is to breathe." goes on without a mark or a line end: that is prose, and stays.
+    """
     return _IDENTIFIER.sub("", paragraph, count=1).lstrip()
 
 

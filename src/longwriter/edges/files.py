@@ -139,9 +139,10 @@ def published(target: Path) -> Iterator[Path]:
     """
     scratch = LOCAL / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
-    for old in scratch.glob(f"{target.name}-*"):
+    prefix = ".".join((*target.parts[-2:], ""))
+    for old in scratch.glob(f"{prefix}*"):
         shutil.rmtree(old)
-    folder = Path(tempfile.mkdtemp(prefix=f"{target.name}-", dir=scratch))
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=scratch))
     folder.chmod(0o755)
     yield folder
     if target.exists():

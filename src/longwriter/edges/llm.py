@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -31,13 +31,14 @@ log = logging.getLogger(__name__)
 class Endpoint(NamedTuple):
     """Where a model answers: URL ending in /v1, the model's name there, and the key.
 
-    `model` identifies the weights: local engines put their hash into it, since it is part of
-    every request hash. The key never shows in a repr.
+    `model` identifies the weights: an engine that this pipeline started (`is_local`) has their hash
+    in it, since it is part of every request hash. The key never shows in a repr.
     """
 
     base_url: str | None
     model: str
     api_key: str
+    is_local: bool = False
 
     def __repr__(self) -> str:
         """Return all but the key."""
@@ -123,7 +124,8 @@ class LLM:
         if stored is None:
             async with self._slots:
                 started = time.monotonic()
-                completion = await self._send(self._body(prompt, sampling, schema, call_id))
+                seed = int(content_hash({**identity, "model": None})[:7], 16)  # the same for every model
+                completion = await self._send(self._body(prompt, sampling, schema, seed))
                 latency_s = round(time.monotonic() - started, 3)
             stored = {"answer": completion.model_dump(mode="json"), "latency_s": latency_s}
             await asyncio.to_thread(self._cache.put, call_id, stored)
@@ -137,9 +139,9 @@ class LLM:
         return answer
 
     def _body(
-        self, prompt: str, sampling: Sampling, schema: dict[str, Any] | None, call_id: str
+        self, prompt: str, sampling: Sampling, schema: dict[str, Any] | None, seed: int
     ) -> dict[str, Any]:
-        """Return the fields of a request, with a seed that only this request has."""
+        """Return the fields of a request."""
         body: dict[str, Any] = {
             "model": self._endpoint.model,
             "messages": [{"role": "user", "content": prompt}],
@@ -154,7 +156,7 @@ class LLM:
         if sampling.repetition_penalty is not None and self.capabilities.repetition_penalty:
             body["extra_body"][self.capabilities.repetition_penalty] = sampling.repetition_penalty
         if self.capabilities.seed:
-            body["seed"] = int(call_id[:7], 16)
+            body["seed"] = seed
         if schema is not None:
             body["response_format"] = {
                 "type": "json_schema",
@@ -185,14 +187,14 @@ class LLM:
         return completion
 
     async def probe(self, sampling: Sampling) -> None:
-        """Find out what the endpoint honours, by asking; set `capabilities`.
+        """Find out what the endpoint honours, by asking or from memory; set `capabilities`.
 
         Raises:
             ModelUnusable: `sampling` asks for something that is not honoured.
         """
-        self.capabilities = await probing.probe(self._try)
+        key = probing.identity(self._endpoint.model, self._params) if self._endpoint.is_local else None
+        self.capabilities, refused = await probing.honoured(self._try, sampling, self._cache, key)
         log.info("%r honours %s", self._endpoint, self.capabilities)
-        refused = probing.lacking(self.capabilities, sampling)
         if refused:
             raise ModelUnusable(
                 f"{self._endpoint!r} does not honour {', '.join(refused)}: "
@@ -233,18 +235,15 @@ async def connect(
     endpoint: Endpoint, params: LLMParams, sampling: Sampling, cache_path: Path, calls: IO[str]
 ) -> AsyncIterator[LLM]:
     """Yield a probed client of `endpoint`; `calls` is an open text file for the call log."""
-    cache = ReplayCache(cache_path)
-    client = AsyncOpenAI(
-        base_url=endpoint.base_url,
-        api_key=endpoint.api_key,
-        timeout=params.timeout_s,
-        max_retries=params.max_retries,
-        http_client=DefaultAioHttpClient(),
-    )
-    try:
+    with closing(ReplayCache(cache_path)) as cache:
+        client = AsyncOpenAI(
+            base_url=endpoint.base_url,
+            api_key=endpoint.api_key,
+            timeout=params.timeout_s,
+            max_retries=params.max_retries,
+            http_client=DefaultAioHttpClient(),
+        )
         async with client:
             llm = LLM(client, endpoint, params, cache, calls)
             await llm.probe(sampling)
             yield llm
-    finally:
-        cache.close()

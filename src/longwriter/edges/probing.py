@@ -1,16 +1,25 @@
 """What an endpoint honours, found out by asking: servers answer 200 to fields they ignore.
 
 `transformers serve` ignores JSON schemas and takes its sampling from the first request it ever
-saw; providers differ in the name of the repetition penalty. So nothing is assumed.
+saw; providers differ in the name of the repetition penalty. So nothing is assumed. What a local
+engine honours is decided by its version and its weights, so that is asked once and remembered; a
+server elsewhere may change any night and is always asked.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
+import sys
 from collections.abc import Awaitable
+from importlib.metadata import version
 from typing import Any, NamedTuple, Protocol
 
-from longwriter.params import Sampling
+from longwriter.edges.replay import ReplayCache
+from longwriter.params import LLMParams, Sampling
+from longwriter.records import content_hash
+
+_PACKAGES = {"llama.cpp": "xllamacpp", "vllm": "vllm"}
 
 
 class Ask(Protocol):
@@ -45,8 +54,45 @@ def lacking(there: Capabilities, sampling: Sampling) -> list[str]:
     return [name for name, missing in asked.items() if missing]
 
 
+def identity(model: str, params: LLMParams) -> str:
+    """Return the hash of all that decides what a local engine honours, and of how this file asks.
+
+    Args:
+        model: Name of the model, with the hash of its weights in it.
+        params: Engine and the fields that go with every request.
+    """
+    package = _PACKAGES[params.engine]
+    probes = inspect.getsource(sys.modules[__name__])
+    return content_hash([package, version(package), model, params.extra_body, probes])
+
+
+async def honoured(
+    ask: Ask, sampling: Sampling, memory: ReplayCache, key: str | None
+) -> tuple[Capabilities, list[str]]:
+    """Return what the endpoint honours, and which settings of `sampling` it does not.
+
+    Args:
+        ask: Asks the endpoint.
+        sampling: What is wanted of it.
+        memory: Where what was seen is kept.
+        key: What it is kept under; None asks anew. A remembered "no" that `sampling` needs as a
+            "yes" is asked again, since a probe can be unlucky.
+    """
+    stored = memory.capabilities(key) if key else None
+    if stored and not lacking(Capabilities(**stored), sampling):
+        return Capabilities(**stored), []
+    there = await probe(ask)
+    if key:
+        memory.put_capabilities(key, there._asdict())
+    return there, lacking(there, sampling)
+
+
 async def probe(ask: Ask) -> Capabilities:
-    """Return what the endpoint behind `ask` was seen to honour, by about 15 short requests."""
+    """Return what the endpoint behind `ask` was seen to honour, by about 15 short requests.
+
+    One after another: most of them compare answers, which on some engines differ in the last bits by
+    what else is in the batch.
+    """
     return Capabilities(
         json_schema=await _honours_schema(ask),
         seed=await _honours_seed(ask),

@@ -36,13 +36,25 @@ _GRACE_S = 8.0  # how long a stage may take to end its run after SIGTERM
 def die_with_parent(sign: signal.Signals = signal.SIGTERM) -> None:
     """Have the kernel send `sign` to this process when the thread that started it ends (Linux).
 
-    Survives exec. A parent that died before this call is noticed too.
+    Survives exec. A parent that died before this call is noticed too, where init or another
+    process of another session took its place.
     """
     parent = os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(sign), 0, 0, 0)
-    if os.getppid() != parent:
+    if os.getppid() != parent or _is_adopted():
         os.kill(os.getpid(), sign)
+
+
+def _is_adopted() -> bool:
+    """Tell whether another process than the present parent surely started this one.
+
+    A child is born into the session of its parent, and leaves it only to lead one of its own.
+    """
+    try:
+        return os.getsid(0) not in (os.getpid(), os.getsid(os.getppid()))
+    except ProcessLookupError:  # gone this very moment
+        return True
 
 
 def _starters() -> list[psutil.Process]:

@@ -10,6 +10,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -22,14 +23,14 @@ PARAMS = Path("params.yaml")
 
 def _yaml() -> YAML:
     """Return a YAML reader that keeps comments, order and quotes."""
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.width = 110
-    yaml.representer.add_representer(
+    codec = YAML()
+    codec.preserve_quotes = True
+    codec.indent(mapping=2, sequence=4, offset=2)
+    codec.width = 110
+    codec.representer.add_representer(
         type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", "null")
     )
-    return yaml
+    return codec
 
 
 def _read(path: Path) -> Any:
@@ -68,12 +69,8 @@ def applied(name: str) -> str:
     _merge(values, _read(path), f"{path}: ")
     out = io.StringIO()
     _yaml().dump(values, out)
-    params.check(_yaml_plain(out.getvalue()), f"{PARAMS} with {path}")
+    params.check(yaml.safe_load(out.getvalue()), f"{PARAMS} with {path}")
     return out.getvalue()
-
-
-def _yaml_plain(text: str) -> Any:
-    return YAML(typ="safe").load(text)
 
 
 def apply(name: str) -> None:

@@ -2,6 +2,7 @@
 
 A complete answer is stored durably before anybody judges it, so that a killed or repeated stage
 pays for nothing twice. It lies outside DVC's outputs, which DVC deletes before a stage runs.
+Beside the answers it keeps what a local engine with certain weights was seen to honour.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ CREATE TABLE IF NOT EXISTS answers (
     request_hash TEXT PRIMARY KEY,
     stored_at    TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ')),
     body         BLOB NOT NULL
-) WITHOUT ROWID
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS capabilities (
+    engine_hash TEXT PRIMARY KEY,
+    stored_at   TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ')),
+    body        TEXT NOT NULL
+) WITHOUT ROWID;
 """
 
 
@@ -34,7 +40,7 @@ class ReplayCache:
             self._db = sqlite3.connect(path, timeout=30, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")  # an answer that was paid for survives a power cut
-            self._db.execute(_SCHEMA)
+            self._db.executescript(_SCHEMA)
             self._db.commit()
         self._lock = threading.Lock()
 
@@ -53,6 +59,22 @@ class ReplayCache:
             self._db.execute(
                 "INSERT OR IGNORE INTO answers (request_hash, body) VALUES (?, ?)",
                 (request_hash, body),
+            )
+
+    def capabilities(self, engine_hash: str) -> dict[str, Any] | None:
+        """Return what an engine with these weights was last seen to honour, or None."""
+        with self._lock:
+            row = self._db.execute(
+                "SELECT body FROM capabilities WHERE engine_hash = ?", (engine_hash,)
+            ).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def put_capabilities(self, engine_hash: str, seen: dict[str, Any]) -> None:
+        """Store what an engine was seen to honour, in place of what was stored before."""
+        with self._lock, self._db:
+            self._db.execute(
+                "INSERT OR REPLACE INTO capabilities (engine_hash, body) VALUES (?, ?)",
+                (engine_hash, json.dumps(seen)),
             )
 
     def close(self) -> None:

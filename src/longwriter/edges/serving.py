@@ -1,32 +1,39 @@
 """Local model servers: a model folder behind OpenAI-compatible HTTP, for as long as a stage runs.
 
-`llama.cpp` serves a GGUF file (parallel slots, continuous batching, JSON-schema answers).
+`llama.cpp` serves a GGUF file (parallel slots, continuous batching, JSON-schema answers), `vllm`
+the Hugging Face weights on a GPU. Every model that is trained or compared goes through `trained`:
+one engine, one precision, one weight format, so that only the weights differ.
 Loopback only; the kernel chooses a free port; gone with its stage, also when that is killed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import logging
 import os
+import shutil
+import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from longwriter.edges import files
 from longwriter.edges.llm import LLM, Endpoint, connect
+from longwriter.edges.weights import to_gguf
 from longwriter.errors import ModelUnusable
-from longwriter.params import LLMParams, Sampling
+from longwriter.params import LLMParams, Sampling, ServingParams
 
 log = logging.getLogger(__name__)
 
-_START_S = 180  # a 135M model is up in 2 s; large ones read their weights first
+_START_S = 900  # a 135M model is up in 2 s; large ones read their weights first
+_KEPT_CONVERSIONS = 4
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -36,6 +43,62 @@ async def model(params: LLMParams, sampling: Sampling, calls: Path) -> AsyncIter
     with serve(params, files.LOCAL / "logs") as endpoint, files.zstd_lines(calls) as log_lines:
         async with connect(endpoint, params, sampling, files.LOCAL / "replay.sqlite", log_lines) as llm:
             yield llm
+
+
+@asynccontextmanager
+async def trained(
+    weights: Path, base: Path, params: ServingParams, sampling: Sampling, calls: Path
+) -> AsyncIterator[LLM]:
+    """Yield a probed client of a model folder of this pipeline.
+
+    Args:
+        weights: Folder with safetensors and tokenizer.
+        base: The base model's folder; its GGUF gives metadata and tokenizer for `llama.cpp`.
+        params: Engine and precision, the same for every model.
+        sampling: How to draw.
+        calls: The call log to write.
+
+    Raises:
+        ModelUnusable: the engine cannot serve these weights.
+    """
+    folder = weights if params.engine == "vllm" else _as_gguf(weights, base, params.precision)
+    answering = LLMParams(
+        **params.model_dump(exclude={"precision"}),
+        model=str(folder),
+        base_url=None,
+        api_key_env="",
+        extra_body={},
+    )
+    async with model(answering, sampling, calls) as llm:
+        yield llm
+
+
+def _as_gguf(weights: Path, base: Path, precision: str) -> Path:
+    """Return a folder with the weights as GGUF; the last few conversions are kept."""
+    template = base / "model.gguf"
+    if not template.is_file():
+        raise ModelUnusable(
+            f"serving.engine llama.cpp needs {template} as template; this base model has no GGUF: "
+            "set serving.engine to vllm, or choose a base_model.source with a GGUF"
+        )
+    served = files.LOCAL / "served"
+    folder = served / f"{_digest(sorted(weights.glob('*.safetensors')))[:16]}-{precision}"
+    if not (folder / "model.gguf").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        to_gguf(template, weights, folder / "model.gguf", precision)
+        others = sorted(served.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+        for old in others[_KEPT_CONVERSIONS:]:
+            shutil.rmtree(old)
+    return folder
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    """Return the sha256 over files, in order."""
+    total = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as content:
+            total.update(hashlib.file_digest(content, "sha256").digest())
+    return total.hexdigest()
 
 
 @contextmanager
@@ -70,8 +133,12 @@ def _api_key(params: LLMParams) -> str:
 
 
 def _weights(params: LLMParams) -> tuple[Path, str]:
-    """Return the GGUF file of the model folder, and the name its model gets: folder@hash."""
+    """Return what the engine reads of the model folder, and the name its model gets: folder@hash."""
     folder = Path(params.model)
+    if params.engine == "vllm":
+        if not (files := sorted(folder.glob("*.safetensors"))):
+            raise ModelUnusable(f"llm.model: {folder} has no *.safetensors for engine vllm")
+        return folder, f"{folder.name}@{_digest(files)[:16]}"
     file = folder / "model.gguf"
     if not file.is_file():
         found = ", ".join(sorted(p.name for p in folder.glob("*"))[:12]) or "nothing"
@@ -89,25 +156,16 @@ def _local(params: LLMParams, log_folder: Path) -> Iterator[Endpoint]:
     file, name = _weights(params)
     log_folder.mkdir(parents=True, exist_ok=True)
     log_file = log_folder / f"{params.engine}.log"
-    command = [
-        sys.executable, "-m", "longwriter.edges.llamacpp_server", str(file), name,
-        str(params.max_concurrency), str(params.context_tokens),
-    ]  # fmt: skip
+    command, url = _command(params, file, name)
     with log_file.open("wb") as output:
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=output, stdin=subprocess.DEVNULL)
     try:
-        line = server.stdout.readline() if server.stdout else b""
-        if not line:
-            server.wait()
-            tail = log_file.read_text(errors="replace").strip().splitlines()[-3:]
-            raise ModelUnusable(
-                f"the {params.engine} server did not start for {file} "
-                f"(exit {server.returncode}); see {log_file}: {' | '.join(tail)}"
-            )
-        url = json.loads(line)["base_url"]
-        _wait_healthy(server, url, log_file)
+        if url is None:
+            line = server.stdout.readline() if server.stdout else b""
+            url = json.loads(line)["base_url"] if line else ""
+        _wait_healthy(server, url, f"the {params.engine} server of {file}", log_file)
         log.info("%s serves %s at %s", params.engine, name, url)
-        yield Endpoint(f"{url}/v1", name, "none")
+        yield Endpoint(f"{url}/v1", name, "none", is_local=True)
     finally:
         server.terminate()
         try:
@@ -117,14 +175,35 @@ def _local(params: LLMParams, log_folder: Path) -> Iterator[Endpoint]:
             server.wait()
 
 
-def _wait_healthy(server: subprocess.Popen[bytes], url: str, log_file: Path) -> None:
+def _command(params: LLMParams, weights: Path, name: str) -> tuple[list[str], str | None]:
+    """Return the server's command, and its URL where it does not print that itself."""
+    slots, context = str(params.max_concurrency), str(params.context_tokens)
+    if params.engine == "llama.cpp":
+        server = [sys.executable, "-m", "longwriter.edges.llamacpp_server", str(weights), name]
+        return [*server, slots, context], None
+    if importlib.util.find_spec("vllm") is None:
+        raise ModelUnusable("engine vllm is not installed: pip install 'longwriter[vllm]' on a GPU machine")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    server = [sys.executable, "-m", "longwriter.edges.process", sys.executable, "-m"]
+    server += ["vllm.entrypoints.openai.api_server", "--model", str(weights), "--served-model-name", name]
+    server += ["--host", "127.0.0.1", "--port", port, "--max-num-seqs", slots, "--max-model-len", context]
+    return server, f"http://127.0.0.1:{port}"
+
+
+def _wait_healthy(server: subprocess.Popen[bytes], url: str, told: str, log_file: Path) -> None:
     """Wait until the health route answers 200; it says 503 while weights are read."""
     deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline and server.poll() is None:
+    while url and time.monotonic() < deadline and server.poll() is None:
         if _is_healthy(url):
             return
         time.sleep(0.1)
-    raise ModelUnusable(f"the server at {url} is not healthy after {_START_S} s; see {log_file}")
+    if not url:
+        server.wait()
+    tail = " | ".join(log_file.read_text(errors="replace").strip().splitlines()[-3:])
+    how = f"is not healthy after {_START_S} s" if server.poll() is None else f"exit {server.returncode}"
+    raise ModelUnusable(f"{told} did not start ({how}); see {log_file}: {tail}")
 
 
 def _is_healthy(url: str) -> bool:

@@ -1,8 +1,8 @@
 """MLflow: one run a stage execution under one pipeline run, with DVC's digests as data sets.
 
-The only file that imports mlflow. Without MLFLOW_TRACKING_URI everything lies in `.lw/mlflow.db`
-and `.lw/mlartifacts`. A run names the process that owns it, so that a janitor can close the runs
-of dead ones.
+Only this file and models.py import mlflow. Without MLFLOW_TRACKING_URI everything lies in
+`.lw/mlflow.db` and `.lw/mlartifacts`. A run names the process that owns it, so that a janitor can
+close the runs of dead ones.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import functools
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ from longwriter.edges import process  # noqa: E402
 from longwriter.edges.files import LOCAL  # noqa: E402
 
 EXPERIMENT = "longwriter"
+AWAY = (mlflow.exceptions.MlflowException, OSError)  # what a tracking server that cannot be reached raises
 PARENT_ENV = "LW_PIPELINE_RUN"
+_BATCH = 1000  # metrics of one request, MLflow's limit
 
 
 def tracking_uri() -> str:
@@ -120,11 +122,25 @@ def log_params(run_id: str, params: dict[str, Any]) -> None:
     mlflow_client.log_batch(run_id, params=entities)
 
 
-def log_metrics(run_id: str, metrics: dict[str, float]) -> None:
-    """Log numbers of one moment."""
+def log_metrics(run_id: str, metrics: dict[str, float], about: dict[str, str] | None = None) -> None:
+    """Log numbers of one moment; `about` names the model and data set they are of (`models.subject`)."""
     now = int(time.time() * 1000)
-    entities = [mlflow.entities.Metric(key, float(value), now, 0) for key, value in metrics.items()]
+    entities = [
+        mlflow.entities.Metric(key, float(value), now, 0, **(about or {})) for key, value in metrics.items()
+    ]
     client()[0].log_batch(run_id, metrics=entities)
+
+
+def log_curve(run_id: str, points: Iterable[tuple[int, dict[str, float]]]) -> None:
+    """Log numbers of many steps: (step, {metric: value})."""
+    now = int(time.time() * 1000)
+    entities = [
+        mlflow.entities.Metric(key, float(value), now, step)
+        for step, metrics in points
+        for key, value in metrics.items()
+    ]
+    for start in range(0, len(entities), _BATCH):
+        client()[0].log_batch(run_id, metrics=entities[start : start + _BATCH])
 
 
 def log_datasets(run_id: str, digests: dict[str, str], context: str) -> None:

@@ -12,9 +12,11 @@ import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dvc.dvcfile import load_file
+from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from longwriter.errors import BadRecord
+from longwriter.errors import BadRecord, UserError
 from longwriter.records import content_hash
 
 
@@ -25,6 +27,19 @@ class StageFiles(NamedTuple):
     deps: list[str]
     outs: list[str]
     params: dict[str, Any]
+
+
+def stage_names() -> list[str]:
+    """Return the stages of dvc.yaml in its order, each item of a matrix as `NAME@ITEM`.
+
+    Raises:
+        UserError: dvc.yaml, or params.yaml that fills it, cannot be read.
+    """
+    with Repo(".") as repo:
+        try:
+            return list(load_file(repo, "dvc.yaml").stages)
+        except DvcException as error:
+            raise UserError(f"dvc.yaml: {error}") from error
 
 
 def stage_files(name: str) -> StageFiles:
@@ -50,7 +65,7 @@ def digest(path: Path) -> str:
     rows = [
         {"md5": digest(file), "relpath": file.relative_to(path).as_posix()}
         for file in path.rglob("*")
-        if file.is_file() and "__pycache__" not in file.parts
+        if file.is_file()
     ]
     rows.sort(key=lambda row: row["relpath"])
     return hashlib.md5(json.dumps(rows).encode(), usedforsecurity=False).hexdigest() + ".dir"

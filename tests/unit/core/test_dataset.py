@@ -12,10 +12,9 @@ from tests.unit.builders import draft, example, prose
 ASK = ["Write {words} words."]
 
 
-def made(paragraphs, prompt="Write a story.", wordings=ASK):
-    return dataset.example_of(
-        draft(paragraphs, prompt), min_words=50, max_repeated_share=0.2, wordings=wordings
-    )
+def made(paragraphs, prompt="Write a story.", wordings=ASK, **fields):
+    source = draft(paragraphs, prompt, **fields)
+    return dataset.example_of(source, min_words=50, max_repeated_share=0.2, wordings=wordings)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +123,20 @@ def test_a_length_that_no_digit_states_gets_no_second_one():
         min_words=50, max_repeated_share=0.2, wordings=["请写大约{words}字。"],
     )  # fmt: skip
     assert (row.messages[0].content, row.required_words) == ("写一篇八百字的文章。", 800)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "required", "asked"),
+    [
+        ("Five letters of 400 words each.", 2000, "Five letters of 400 words each."),
+        ("Write 400 words.", 400, "Write 60 words."),
+        ("A fifty-page book.", 9000, "A fifty-page book. Write 60 words."),
+    ],
+)
+def test_only_a_number_that_is_the_whole_texts_is_replaced(prompt, required, asked):
+    row = made([prose(60)], prompt, required_words=required)
+    assert row.messages[0].content == asked
+    assert row.required_words == (required if asked == prompt else 60)
 
 
 @pytest.mark.parametrize(

@@ -103,10 +103,10 @@ def test_all_asked_languages_are_kept():
     assert ({row.prompt for row in kept}, rejected) == ({"a", "潮"}, [])
 
 
-@pytest.mark.parametrize("prompt", ["\u200b", "\ufeff \u00ad"])
+@pytest.mark.parametrize("prompt", ["\u200b", "\ufeff \u00ad", "…", "__"])
 def test_a_prompt_of_invisible_characters_is_not_kept(prompt):
     kept, rejected = choose([seed(prompt)])
-    assert (len(kept), len(rejected)) == (0, 1)
+    assert (len(kept), [row.reason for row in rejected]) == (0, ["no_words"])
 
 
 UNIQUE = st.dictionaries(st.sampled_from("abcdefghijkl"), st.sampled_from("xyz"), max_size=12)

@@ -39,38 +39,6 @@ def test_repeated_share_is_a_share_of_any_text(one, two):
     assert 0 <= text.repeated_share(one, before=two) <= 1
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        "I'm sorry, but I can't help with that.",
-        "As an AI language model, I do not",
-        "抱歉，我无法写",
-        "作为AI，",
-    ],
-)
-def test_a_refusal_is_seen(answer):
-    assert text.is_refusal(answer)
-
-
-def test_an_apology_late_in_a_story_is_no_refusal():
-    assert not text.is_refusal("The door closed behind her. " * 10 + '"I am sorry," he said.')
-
-
-@pytest.mark.parametrize(
-    ("paragraph", "clean"),
-    [
-        ("Paragraph 3: The sea", "The sea"),
-        ("**Paragraph 1 -** The sea", "The sea"),
-        ("Step two. The sea", "The sea"),
-        ("第三段：大海", "大海"),
-        ("Part of the sea", "Part of the sea"),
-        ("Paragraphs are long", "Paragraphs are long"),
-    ],
-)
-def test_identifiers_go_and_prose_stays(paragraph, clean):
-    assert text.strip_identifier(paragraph) == clean
-
-
 def test_a_cut_off_text_keeps_its_whole_sentences():
     assert text.whole_sentences('He said "Go." Then he lef') == 'He said "Go."'
     assert text.whole_sentences("大海很蓝。天也") == "大海很蓝。"
@@ -104,6 +72,10 @@ def test_the_words_of_two_texts_add_up(one, two):
         ("第一章300字，第二章400字", [(300, 3, 6), (400, 11, 14)]),
         ("3 wordsmiths", []),
         ("1 word", [(1, 0, 1)]),
+        ("500-800 words", [(500, 0, 3), (800, 4, 7)]),
+        ("500字到1,000字", [(500, 0, 3), (1000, 5, 10)]),
+        ("1984 字数不限", []),
+        ("2.5 words", []),
     ],
 )
 def test_a_stated_length_says_where_it_stands(prompt, found):
@@ -146,51 +118,20 @@ def test_more_text_before_never_lowers_the_share(written, before):
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("prompt", "spelled"),
     [
-        "I’m unable to",
-        "I am sorry, but",
-        "I cannot provide it",
-        "I can’t assist",
-        "I won't write that",
-        "I apologise",
-        "As an AI assistant",
-        "对不起，我不能",
-        "很遗憾，这个要求无法",
-        "作为一个人工智能",
+        ("写一篇八百字的文章", True),
+        ("写两千余字", True),
+        ("two thousand words", True),
+        ("a hundred-word note", True),
+        ("写八百字数的表", False),
+        ("毛笔字和《千字文》", False),
+        ("a thousand reasons", False),
+        ("800 words", False),
     ],
 )
-def test_a_refusal_is_seen_in_other_words(answer):
-    assert text.is_refusal(answer)
-
-
-@pytest.mark.parametrize(
-    "prose", ["", "I cannot sing", "A sorry sight", "AI can help.", "人工智能很快。", "他不能走。"]
-)
-def test_prose_is_no_refusal(prose):
-    assert not text.is_refusal(prose)
-
-
-def test_a_refusal_counts_within_the_first_200_characters():
-    assert text.is_refusal("x" * 190 + " I'm sorry")
-    assert not text.is_refusal("x" * 191 + " I'm sorry")
-
-
-def test_an_apology_spoken_in_a_story_is_no_refusal():
-    assert not text.is_refusal("Tom shut the door. “I'm sorry I am late,” he said.")
-
-
-@pytest.mark.parametrize(
-    "prose",
-    ["Step one is to breathe.", "Section 5 of the act says so.", "第一步是准备。", "第一节课上，老师来了。"],
-)
-def test_prose_that_begins_like_an_identifier_stays_whole(prose):
-    assert text.strip_identifier(prose) == prose
-
-
-def test_space_before_a_paragraph_goes_with_or_without_an_identifier():
-    assert text.strip_identifier("  The sea") == "The sea"
-    assert text.strip_identifier("\n 第三段： 大海") == "大海"
+def test_a_length_in_letters_is_seen(prompt, spelled):
+    assert text.spells_length(prompt) == spelled
 
 
 @pytest.mark.parametrize(

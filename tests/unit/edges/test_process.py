@@ -100,12 +100,20 @@ def test_a_parent_that_died_before_the_call_is_noticed_too(tmp_path):
         "import os, subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-c', sys.argv[1], str(os.getpid()), sys.argv[2]])\n"
         "print(child.pid, flush=True)",
-        late, str(alive), stderr=subprocess.DEVNULL,
+        late, str(alive), stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     child = int(parent.stdout.readline())
     parent.wait()
     assert gone(child)
     assert not alive.exists()
+
+
+@pytest.mark.parametrize("new_session", [True, False])
+def test_a_child_of_a_living_parent_lives_on_in_any_session(new_session):
+    child = output(CHILD.format(call="die_with_parent()"), start_new_session=new_session)
+    assert child.stdout.readline() == "up\n"
+    child.kill()
+    child.wait()
 
 
 def test_a_stage_dies_with_its_dvc_though_a_shell_stands_between(tmp_path):

@@ -74,3 +74,15 @@ def test_many_threads_may_share_one_cache(tmp_path):
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(put_and_get, range(40))) == [{"i": i} for i in range(40)]
+
+
+def test_what_an_engine_was_last_seen_to_honour_is_kept_beside_its_answers(tmp_path):
+    cache = ReplayCache(tmp_path / "r.sqlite")
+    assert cache.capabilities("a") is None
+    cache.put("a", {"text": "one"})
+    cache.put_capabilities("a", {"seed": False, "repetition_penalty": None})
+    cache.put_capabilities("a", {"seed": True, "repetition_penalty": "潮"})
+    cache.close()
+    again = ReplayCache(tmp_path / "r.sqlite")
+    assert again.capabilities("a") == {"seed": True, "repetition_penalty": "潮"}
+    assert again.get("a") == {"text": "one"}

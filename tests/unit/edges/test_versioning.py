@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from longwriter.edges import versioning
-from longwriter.errors import BadRecord
+from longwriter.errors import BadRecord, UserError
 
 
 @pytest.fixture
@@ -79,6 +79,29 @@ def test_a_stage_is_read_with_its_templates_filled_and_its_parameters_resolved(r
     found = versioning.stage_files("plan")
     assert (found.cmd, found.deps, found.outs) == ("echo x", ["one.txt", "folder"], ["out.txt", "m.json"])
     assert found.params == {"plan": {"prompt": "one.txt", "steps": 3}, "llm.model": "m"}
+
+
+MATRIX = (
+    "stages:\n  first: {cmd: echo a}\n  many:\n    matrix:\n      model: [sft, dpo]\n"
+    "      benchmark: ${generate.benchmarks}\n    cmd: echo ${item.model}\n    outs:\n"
+    "      - ${item.model}-${item.benchmark}.txt\n  last: {cmd: echo b}\n"
+)
+
+
+def test_stages_are_listed_in_order_with_the_items_that_params_name(repo):
+    (repo / "params.yaml").write_text("generate: {benchmarks: [small, ruler]}\n")
+    (repo / "dvc.yaml").write_text(MATRIX)
+    items = ["many@sft-small", "many@sft-ruler", "many@dpo-small", "many@dpo-ruler"]
+    assert versioning.stage_names() == ["first", *items, "last"]
+    assert versioning.stage_files("many@dpo-ruler").outs == ["dpo-ruler.txt"]
+
+
+@pytest.mark.parametrize("params", ["generate: {}\n", "generate: [1,\nx: {"], ids=["no items", "no YAML"])
+def test_stages_that_params_cannot_fill_are_an_error_of_the_user(repo, params):
+    (repo / "params.yaml").write_text(params)
+    (repo / "dvc.yaml").write_text(MATRIX)
+    with pytest.raises(UserError, match=r"dvc\.yaml: "):
+        versioning.stage_names()
 
 
 def test_bytes_come_from_the_checkout_or_the_cache_and_never_others(repo):

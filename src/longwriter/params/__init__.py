@@ -1,0 +1,139 @@
+"""Typed mirror of params.yaml: every knob, its unit, its bounds. No default hides here.
+
+A stage reads its own section and the shared ones; `load` checks the whole file each time, so that
+a typing error in `report` is found before `write` spends an hour. The sections are in `data`,
+`training`, `benchmark` and, for whoever answers, `models`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from longwriter.errors import BadParams
+from longwriter.params.benchmark import GenerateParams, RegisterParams, ReportParams, ScoreParams
+from longwriter.params.common import Section, keys
+from longwriter.params.data import (
+    BaseModelParams,
+    DatasetParams,
+    InstructionsParams,
+    PlanParams,
+    ValidateParams,
+    WriteParams,
+)
+from longwriter.params.models import JudgeParams, LLMParams, Sampling, ServingParams
+from longwriter.params.training import (
+    DpoParams,
+    PackParams,
+    PreferencesParams,
+    SampleParams,
+    SftParams,
+    TrainingParams,
+)
+
+__all__ = [
+    "DatasetParams",
+    "DpoParams",
+    "JudgeParams",
+    "LLMParams",
+    "Params",
+    "PlanParams",
+    "Sampling",
+    "ServingParams",
+    "SftParams",
+    "TrainingParams",
+    "ValidateParams",
+    "WriteParams",
+    "check",
+    "load",
+]
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    base_model: BaseModelParams
+    instructions: InstructionsParams
+    llm: LLMParams
+    plan: PlanParams
+    write: WriteParams
+    dataset: DatasetParams
+    validate_: Annotated[ValidateParams, Field(alias="validate")]
+    training: TrainingParams
+    pack: PackParams
+    sft: SftParams
+    serving: ServingParams
+    sample: SampleParams
+    judge: JudgeParams
+    preferences: PreferencesParams
+    dpo: DpoParams
+    generate: GenerateParams
+    score: ScoreParams
+    report: ReportParams
+    register_: Annotated[RegisterParams, Field(alias="register")]
+
+    @model_validator(mode="after")
+    def _bounds_are_ordered(self) -> Params:
+        for low, high, name in (
+            (self.plan.min_steps, self.plan.max_steps, "plan.min_steps > plan.max_steps"),
+            (self.plan.min_step_words, self.plan.max_step_words, "plan.min_step_words > plan.max_step_words"),
+            (self.validate_.min_words, self.validate_.max_words, "validate.min_words > validate.max_words"),
+        ):
+            if low > high:
+                raise ValueError(f"{name} ({low} > {high})")
+        if self.llm.engine != "external" and self.llm.base_url is not None:
+            raise ValueError("llm.base_url is for engine external; set it to null")
+        if self.preferences.quality_weight and self.judge.llm is None:
+            raise ValueError("preferences.quality_weight > 0 needs a judge: set judge.llm")
+        return self
+
+
+def check(values: Any, source: str) -> Params:
+    """Return `values` as Params.
+
+    Raises:
+        BadParams: names `source`, each bad key, what it holds and what is allowed.
+    """
+    if not isinstance(values, dict):
+        raise BadParams(f"{source}: a mapping of sections is needed, found {type(values).__name__}")
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        lines = []
+        for item in error.errors():
+            key = ".".join(str(part) for part in item["loc"]) or "(whole file)"
+            if item["type"] == "extra_forbidden":
+                lines.append(f"{key}: no such key; allowed here: {', '.join(_siblings(item['loc']))}")
+                continue
+            value = item.get("input")
+            found = "" if isinstance(value, dict) else f" (found {value!r})"
+            lines.append(f"{key}: {item['msg']}{found}")
+        raise BadParams(f"{source}: " + "; ".join(lines)) from None
+
+
+def _siblings(location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that may stand where the key at `location` stands."""
+    section: type[Section] = Params
+    for key in location[:-1]:
+        annotation = keys(section)[str(key)]
+        kinds = (annotation, *get_args(annotation))
+        section = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section))
+    return list(keys(section))
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Return the checked parameters of `path`.
+
+    Raises:
+        BadParams: the file is missing, no YAML, or does not fit.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadParams(f"{path} is missing: run from the top of the checkout") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadParams(f"{path} is no YAML: {error}") from None
+    return check(values, str(path))

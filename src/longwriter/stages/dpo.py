@@ -1,0 +1,86 @@
+"""Direct preference optimisation of the SFT model, with a next-token term on chosen.
+
+Reads   data/sft/weights, data/preferences/train.jsonl, test.jsonl, verdict.json
+Writes  data/dpo/: weights/ (safetensors, tokenizer, generation config), curve.csv, metrics.json
+Source  LongWriter (arXiv:2408.07055), section 4.2; the next-token term: ChatGLM-RLHF's recipe
+Run     dvc repro dpo; `.lw/logs/dpo-ranks.log` has the ranks' own words
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from longwriter import fitting, runner
+from longwriter.edges import files, tokenizer, versioning
+from longwriter.errors import GateStopped, UserError
+from longwriter.params import Params
+from longwriter.records import PreferencePair, Rejection
+
+_PAIRS = files.DATA / "preferences"
+_SFT = files.DATA / "sft" / "weights"
+_CURVE = "step,epoch,loss,grad_norm,learning_rate,reward_accuracy,reward_margin\n"
+
+
+def work(params: Params, folder: Path) -> runner.Summary:
+    """Train on every pair whose both sides fit."""
+    _check_verdict()
+    pairs = {
+        split: files.read_jsonl(_PAIRS / f"{split}.jsonl", PreferencePair) for split in ("train", "test")
+    }
+    coder = tokenizer.load(_SFT)
+    kept = {split: [row for row in rows if _fits(coder, row, params)] for split, rows in pairs.items()}
+    for split, rows in kept.items():
+        if not rows:
+            raise UserError(
+                f"{_PAIRS}/{split}.jsonl has {len(pairs[split])} pairs and none of at most {params.dpo.max_length} "
+                "tokens: raise dpo.max_length, sample.limit, or preferences.test_share"
+            )
+
+    def prepare(state: Path) -> tuple[str, str]:
+        for split, rows in kept.items():
+            lines = (json.dumps(_columns(row), ensure_ascii=False) + "\n" for row in rows)
+            (state / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
+        return str(state / "train.jsonl"), str(state / "test.jsonl")
+
+    numbers, state = fitting.fit("dpo", str(_SFT), _CURVE, params, folder, prepare)
+    total, used = (sum(map(len, rows.values())) for rows in (pairs, kept))
+    return runner.Summary(
+        total,
+        used,
+        {"too_long": total - used} if total > used else {},
+        {"train_pairs": len(kept["train"]), **numbers},
+        artifacts=[files.DATA / "dpo" / "curve.csv"],
+        scratch=[state],
+    )
+
+
+def _check_verdict() -> None:
+    """Let only the very pairs through that the gate has passed.
+
+    Raises:
+        GateStopped: the verdict is another set's, or no pass.
+    """
+    verdict = files.read_json(_PAIRS / "verdict.json")
+    found = {str(path): versioning.digest(path) for path in (_PAIRS / "train.jsonl", _PAIRS / "test.jsonl")}
+    if verdict["passed"] is not True or verdict["data"] != found:
+        raise GateStopped(f"{_PAIRS}/verdict.json does not pass these pairs: run `dvc repro preferences`")
+
+
+def _fits(coder: Any, row: PreferencePair, params: Params) -> bool:
+    sides = (
+        tokenizer.encode_or_reject(coder, [*row.prompt, *side], params.dpo.max_length, row.pair_id, "dpo")
+        for side in (row.chosen, row.rejected)
+    )
+    return not any(isinstance(side, Rejection) for side in sides)
+
+
+def _columns(row: PreferencePair) -> dict[str, Any]:
+    """Return the columns that TRL reads of a pair."""
+    pair = row.model_dump(include={"prompt", "chosen", "rejected"})
+    return dict(pair)
+
+
+if __name__ == "__main__":
+    runner.main("dpo", work)

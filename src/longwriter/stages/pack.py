@@ -1,0 +1,92 @@
+"""Tokenise the training rows and fit them into packs that ranks share.
+
+Reads   data/dataset/train.jsonl, test.jsonl, the base model's tokenizer, the gate's verdict
+Writes  data/pack/: train.parquet, test.parquet (input_ids, labels, seq_lengths, sample_ids),
+        rejected.jsonl, metrics.json
+Source  LongWriter (arXiv:2408.07055), section 4: packing to the context, loss on the answers alone
+Run     dvc repro pack
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from longwriter import runner
+from longwriter.core import packing
+from longwriter.edges import files, tokenizer, versioning
+from longwriter.edges import packs as packs_file
+from longwriter.errors import GateStopped
+from longwriter.params import Params
+from longwriter.records import Example, Rejection
+
+_DATA = files.DATA / "dataset"
+
+
+def work(params: Params, folder: Path) -> runner.Summary:
+    """Pack both splits; a row that does not fit is rejected, never cut."""
+    _check_verdict()
+    coder = tokenizer.load(files.DATA / "base_model" / "weights")
+    numbers: dict[str, float] = {}
+    rejected: list[Rejection] = []
+    rows_in = 0
+    for split in ("train", "test"):
+        rows = files.read_jsonl(_DATA / f"{split}.jsonl", Example)
+        rows_in += len(rows)
+        kept, refused = _encoded(coder, rows, params.pack.max_length, split)
+        rejected += refused
+        lengths = [len(row.input_ids) for _, row in kept]
+        packs = packing.best_fit_decreasing(lengths, params.pack.max_length)
+        packs_file.write(folder / f"{split}.parquet", (_columns(kept, pack) for pack in packs))
+        targets = sum(label != packing.IGNORE_INDEX for _, row in kept for label in row.labels)
+        numbers |= {
+            f"{split}_packs": len(packs),
+            f"{split}_tokens": sum(lengths),
+            f"{split}_target_tokens": targets,
+            f"{split}_fill_share": round(packing.fill_share(lengths, len(packs), params.pack.max_length), 4),
+        }
+    files.write_jsonl(folder / "rejected.jsonl", rejected)
+    reasons = Counter(row.reason for row in rejected)
+    return runner.Summary(rows_in, rows_in - len(rejected), dict(reasons), numbers)
+
+
+def _check_verdict() -> None:
+    """Let only the very rows through that the gate has passed.
+
+    Raises:
+        GateStopped: the verdict is another data set's, or no pass.
+    """
+    verdict = files.read_json(files.DATA / "validate" / "verdict.json")
+    found = {str(path): versioning.digest(path) for path in (_DATA / "train.jsonl", _DATA / "test.jsonl")}
+    if verdict["passed"] is not True or verdict["data"] != found:
+        raise GateStopped("data/validate/verdict.json does not pass this data set: run `dvc repro validate`")
+
+
+def _encoded(
+    coder: Any, rows: list[Example], max_length: int, split: str
+) -> tuple[list[tuple[str, packing.Encoded]], list[Rejection]]:
+    kept, rejected = [], []
+    for row in tqdm(rows, desc=f"tokenise {split}", mininterval=10):
+        coded = tokenizer.encode_or_reject(coder, row.messages, max_length, row.sample_id, "pack")
+        if isinstance(coded, Rejection):
+            rejected.append(coded)
+        else:
+            kept.append((row.sample_id, coded))
+    return kept, rejected
+
+
+def _columns(kept: list[tuple[str, packing.Encoded]], pack: list[int]) -> dict[str, Any]:
+    rows = [kept[i] for i in pack]
+    return {
+        "input_ids": [token for _, row in rows for token in row.input_ids],
+        "labels": [label for _, row in rows for label in row.labels],
+        "seq_lengths": [len(row.input_ids) for _, row in rows],
+        "sample_ids": [sample_id for sample_id, _ in rows],
+    }
+
+
+if __name__ == "__main__":
+    runner.main("pack", work)

@@ -1,0 +1,61 @@
+"""Ask the SFT model several answers to each training instruction; preference pairs come of them.
+
+Reads   data/dataset/train.jsonl, data/sft/weights, data/base_model/weights
+Writes  data/sample/: generations.jsonl, calls.jsonl.zst, metrics.json
+Source  LongWriter (arXiv:2408.07055), section 4: four samples an instruction
+Run     dvc repro sample
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from longwriter import runner
+from longwriter.core import generation
+from longwriter.edges import files, progress, serving
+from longwriter.edges.llm import LLM
+from longwriter.params import Params
+from longwriter.records import Example, Generation
+
+
+def work(params: Params, folder: Path) -> runner.Summary:
+    """Answer each chosen instruction `sample.samples` times."""
+    return asyncio.run(_work(params, folder))
+
+
+async def _work(params: Params, folder: Path) -> runner.Summary:
+    p = params.sample
+    examples = files.read_jsonl(files.DATA / "dataset" / "train.jsonl", Example)
+    prompts, left_out = generation.sample_prompts(examples, p.limit)
+    draws = [(prompt, k) for prompt in prompts for k in range(p.samples)]
+    weights, base = files.DATA / "sft" / "weights", files.DATA / "base_model" / "weights"
+    calls = folder / "calls.jsonl.zst"
+    async with serving.trained(weights, base, params.serving, p.sampling, calls) as llm:
+
+        async def answer(draw: tuple[generation.Prompt, int]) -> Generation:
+            return await _answer(llm, params, *draw)
+
+        rows = await progress.each(draws, answer, "sample", llm.note)
+        usage = llm.usage()
+    files.write_jsonl(folder / "generations.jsonl", rows)
+    numbers = generation.generation_numbers(rows)
+    return runner.Summary(len(examples), len(prompts), left_out, numbers, usage)
+
+
+async def _answer(llm: LLM, params: Params, prompt: generation.Prompt, draw: int) -> Generation:
+    p = params.sample
+    cap = generation.token_cap(prompt.required_words, p.max_tokens_per_word, p.sampling.max_tokens)
+    sampling = p.sampling.model_copy(update={"max_tokens": cap})
+    answer = await llm.ask(prompt.text, sampling, attempt=draw)
+    return generation.generation_of(
+        prompt,
+        answer.text,
+        finish_reason=answer.finish_reason,
+        max_tokens=cap,
+        call_ids=[answer.call_id],
+    )
+
+
+if __name__ == "__main__":
+    runner.main("sample", work)

@@ -1,0 +1,40 @@
+"""Supervised fine-tuning of the base model on the packs.
+
+Reads   data/base_model/weights, data/pack/train.parquet, test.parquet
+Writes  data/sft/: weights/ (safetensors, tokenizer, generation config), curve.csv, metrics.json
+Source  LongWriter (arXiv:2408.07055), section 4
+Run     dvc repro sft; `.lw/logs/sft-ranks.log` has the ranks' own words
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from longwriter import fitting, runner
+from longwriter.edges import files, packs
+from longwriter.errors import UserError
+from longwriter.params import Params
+
+_PACKS = files.DATA / "pack"
+_CURVE = "step,epoch,loss,grad_norm,learning_rate\n"
+
+
+def work(params: Params, folder: Path) -> runner.Summary:
+    """Train on every pack; rows are packs."""
+    train, test = (str(_PACKS / f"{split}.parquet") for split in ("train", "test"))
+    number = len(packs.read(Path(train), ["seq_lengths"]))
+    if not number:
+        raise UserError(f"{train} holds no pack: the data set has no row of at most pack.max_length tokens")
+    model = str(files.DATA / "base_model" / "weights")
+    numbers, state = fitting.fit("sft", model, _CURVE, params, folder, lambda _: (train, test))
+    return runner.Summary(
+        number,
+        number,
+        numbers={"batch_packs": params.sft.batch_packs, **numbers},
+        artifacts=[files.DATA / "sft" / "curve.csv"],
+        scratch=[state],
+    )
+
+
+if __name__ == "__main__":
+    runner.main("sft", work)

@@ -1,0 +1,65 @@
+"""What only a machine with NVIDIA GPUs can show: NCCL, offload, FlashAttention, vLLM. Skipped without one."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+from longwriter.edges import launch, serving
+from longwriter.params import Sampling, ServingParams
+from tests.stages.test_training import ROOT, TRAINING, job, pack, reference
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU"),
+]
+
+
+@pytest.fixture(autouse=True)
+def in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}")
+
+
+@pytest.mark.parametrize("layout", ["zero2", "zero3", "zero3_offload"])
+@pytest.mark.parametrize("attention", ["sdpa", "flash_attention_2"])
+def test_every_gpu_together_gives_the_loss_of_its_definition(
+    tmp_path: Path, tiny_model: Path, layout: str, attention: str
+) -> None:
+    if attention == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
+        pytest.skip("flash-attn is not installed")
+    ranks = torch.cuda.device_count()
+    rows = [pack(key, 1 + key % 5) for key in range(2 * ranks)]
+    training = TRAINING.model_copy(update={"precision": "bf16", "attention": attention})
+    update = {
+        "device": "cuda",
+        "layout": launch.layout_of(str(ROOT / f"infra/deepspeed/{layout}.json")),
+        "training": training,
+    }
+    [point] = launch.run(
+        job(tmp_path / "job", tiny_model, rows, ranks).model_copy(update=update),
+        lambda _: None,
+        lambda _: None,
+    )
+    value, norm = reference(tiny_model, rows, "token_mean")
+    assert point["loss"] == pytest.approx(value, rel=2e-2)  # bf16
+    assert point["grad_norm"] == pytest.approx(norm, rel=5e-2)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vllm is not installed")
+def test_vllm_serves_a_trained_folder_and_honours_its_sampling(tmp_path: Path, tiny_model: Path) -> None:
+    params = ServingParams(
+        engine="vllm", precision="BF16", context_tokens=1024, max_concurrency=4, timeout_s=120, max_retries=1
+    )
+    sampling = Sampling(temperature=0.5, max_tokens=16, top_p=None, repetition_penalty=None, stop=[], seed=0)
+
+    async def ask() -> str:
+        calls = tmp_path / "calls.jsonl.zst"
+        async with serving.trained(tiny_model, tiny_model, params, sampling, calls) as llm:
+            return (await llm.ask("Say something.", sampling)).text
+
+    assert asyncio.run(ask())

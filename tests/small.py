@@ -1,0 +1,58 @@
+"""The small pipeline of the integration tests: its stages, its parameters, its benchmark."""
+
+from __future__ import annotations
+
+from typing import Any
+
+DATA_STAGES = ("base_model", "instructions", "plan", "write", "dataset", "validate")
+ITEMS = tuple(f"{model}-tiny" for model in ("base_model", "sft", "dpo"))
+STAGES = (
+    *DATA_STAGES, "pack", "sft", "sample", "preferences", "dpo",
+    *(f"generate@{item}" for item in ITEMS), *(f"score@{item}" for item in ITEMS), "report@tiny", "register",
+)  # fmt: skip
+
+# A benchmark of four prompts.
+BENCHMARK = (
+    ("Write about 40 words on a lantern.", "Literature and Creative Writing", 40),
+    ("Report in 60 words what the harbour lost last winter.", "News Report", 60),
+    ("Explain in 80 words how a clock is repaired.", "Popular Science", 80),
+    ("写一篇五十字的短文，谈谈一条河。", "Literature and Creative Writing", 50),
+)
+
+# Small, and loose where a scripted writer or a random model differs from a real one; what the gates
+# forbid stays forbidden.
+SMALL: dict[str, Any] = {
+    "base_model.sha256": None,
+    "base_model.dtype": "float32",
+    "instructions.limit": 12,
+    "instructions.max_required_words": 300,
+    "llm.engine": "external",
+    "llm.model": "scripted",
+    "llm.max_concurrency": 4,
+    "llm.timeout_s": 60,
+    "llm.max_retries": 2,
+    "plan.min_steps": 2,
+    "plan.max_steps": 3,
+    "validate.min_rows": 5,
+    "training.precision": "fp32",
+    "training.save_steps": 2,
+    "pack.max_length": 4096,  # nearly one token a character
+    "sft.optimizer.epochs": 1,
+    "sft.optimizer.learning_rate": 1e-4,
+    "serving.context_tokens": 4096,
+    "serving.max_concurrency": 4,
+    "sample.limit": 12,
+    "sample.samples": 4,
+    "sample.max_tokens_per_word": 8.0,
+    "sample.sampling.max_tokens": 400,
+    "preferences.min_gap": 0.0,
+    "preferences.min_pairs": 2,
+    "preferences.test_share": 0.4,
+    "dpo.batch_pairs": 2,
+    "dpo.max_length": 4096,
+    "generate.folder": "benchmarks",
+    "generate.benchmarks": ["tiny"],
+    "generate.max_tokens_per_word": 8.0,
+    "generate.sampling.max_tokens": 400,
+    "report.resamples": 200,
+}

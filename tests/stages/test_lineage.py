@@ -1,0 +1,164 @@
+"""The walk from a benchmark number, or from a row, to LLM calls; also over stages that did not run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.workspace import Workspace
+
+Step = dict[str, Any]
+
+
+def _walk(workspace: Workspace, *words: str) -> list[Step]:
+    """Return the steps that `longwriter lineage` prints."""
+    text = workspace.run("longwriter", "lineage", "--full", *words).stdout
+    decoder, steps, at = json.JSONDecoder(), [], 0
+    while at < len(text):
+        step, end = decoder.raw_decode(text, at)
+        steps.append(step)
+        at = end + len(text[end:]) - len(text[end:].lstrip())
+    return steps
+
+
+def _only(steps: list[Step], key: str) -> Step:
+    [step] = [step for step in steps if key in step]
+    return step
+
+
+def _runs(workspace: Workspace) -> dict[str, str]:
+    """Return {stage: page of the run that produced its output}."""
+    pages = {}
+    for file in (workspace.path / "data/lineage").glob("*.json"):
+        run_id = json.loads(file.read_text())["run_id"]
+        pages[file.stem] = f"/runs/{run_id}"
+    return pages
+
+
+def _leads_to_calls(workspace: Workspace, steps: list[Step], path: str) -> None:
+    """Check that the row of a walk is a row of `path`, followed by its own calls in full."""
+    row = _only(steps, "row")["row"]
+    assert row in workspace.rows(path)
+    calls = {
+        call["call_id"]: call
+        for stage in ("plan", "write")
+        for call in workspace.rows(f"data/{stage}/calls.jsonl.zst")
+    }
+    written = [step["call"] for step in steps if step.get("stage") in ("plan", "write")]
+    assert [call["call_id"] for call in written] == row["call_ids"]
+    assert written == [calls[call_id] for call_id in row["call_ids"]]
+    last = written[-1]["answer"]["choices"][0]["message"]["content"]
+    assert row["messages"][-1]["content"].endswith(last.strip())
+
+
+@pytest.mark.parametrize("model", ["base_model", "sft", "dpo"])
+def test_a_benchmark_number_leads_to_an_answer_and_its_own_call(finished: Workspace, model: str) -> None:
+    steps = _walk(finished, "--benchmark", "tiny", "--model", model)
+    number, runs = _only(steps, "number")["number"], _runs(finished)
+    report = finished.json("data/report/tiny/metrics.json")
+    assert number == {
+        "benchmark": "tiny",
+        "model": model,
+        "S_l": pytest.approx(report[f"{model}_length_score_mean"], abs=1e-3),
+        "n": 4,
+    }
+    score, answer = _only(steps, "score"), _only(steps, "answer")
+    scores = finished.rows(f"data/score/{model}-tiny/scores.jsonl")
+    assert score["score"]["length_score"] == min(row["length_score"] for row in scores)
+    assert score["run"]["url"].endswith(runs[f"score@{model}-tiny"])
+    assert answer["answer"]["generation_id"] == score["score"]["generation_id"]
+    assert answer["run"]["url"].endswith(runs[f"generate@{model}-tiny"])
+    [call] = [step["call"] for step in steps if step.get("stage") == f"generate@{model}-tiny"]
+    assert [call["call_id"]] == answer["answer"]["call_ids"]
+    assert call["answer"]["choices"][0]["message"]["content"] == answer["answer"]["text"]
+    weights = next(step for step in steps if "weights" in step)
+    assert weights["logged_model"].startswith("models:/m-")
+    assert weights["run"]["url"].endswith(runs[model])
+
+
+def test_a_trained_models_number_leads_over_sft_and_a_pack_to_the_calls_behind_a_row(
+    finished: Workspace,
+) -> None:
+    steps = _walk(finished, "--benchmark", "tiny", "--model", "dpo")
+    models, runs = [step for step in steps if "weights" in step], _runs(finished)
+    assert [step["model"] for step in models] == ["dpo", "sft"]
+    pack, row = _only(steps, "pack"), _only(steps, "row")["row"]
+    assert pack["run"]["url"].endswith(runs["pack"])
+    assert row["sample_id"] in pack["sample_ids"]
+    assert pack["of"] == finished.json("data/pack/metrics.json")["train_packs"]
+    made = _only(steps, "runs")["runs"]
+    assert all(made[stage]["url"].endswith(runs[stage]) for stage in ("dataset", "write", "plan"))
+    _leads_to_calls(finished, steps, "data/dataset/train.jsonl")
+
+
+def test_the_base_models_number_ends_at_its_weights(finished: Workspace) -> None:
+    steps = _walk(finished, "--benchmark", "tiny", "--model", "base_model")
+    assert [step.get("model") for step in steps][-1] == "base_model"
+    assert not [step for step in steps if "row" in step]
+
+
+def test_a_row_leads_to_its_calls(finished: Workspace) -> None:
+    rows = [row for row in finished.rows("data/dataset/test.jsonl") if row["call_ids"]]
+    steps = _walk(finished, rows[-1]["sample_id"])
+    assert _only(steps, "row")["row"] == rows[-1]
+    _leads_to_calls(finished, steps, "data/dataset/test.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["no-such-row"], "no row no-such-row in data/dataset/train.jsonl"),
+        (["--benchmark", "huge"], "no finished report@huge run"),
+        (["--benchmark", "tiny", "--model", "ppo"], "read no data/score/ppo-tiny/scores.jsonl"),
+        (["no-such-answer", "--benchmark", "tiny"], "no row with generation_id no-such-answer"),
+    ],
+)
+def test_a_missing_link_is_named(finished: Workspace, words: list[str], told: str) -> None:
+    done = finished.run("longwriter", "lineage", *words, code=2)
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def reused(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace whose newest runs are light ones: the gate was skipped, the report restored."""
+    workspace = finished.copy(tmp_path_factory.mktemp("reused") / "checkout", with_mlflow=True)
+    seed = {"report.seed": 1}
+    workspace.set_params(seed)
+    workspace.dvc("repro", "--single-item", "report@tiny")
+    workspace.set_params({"report.seed": 0})
+    workspace.flow = workspace.run("python", "-m", "flows.pipeline", "report", "validate")
+    return workspace
+
+
+def test_a_matrix_name_runs_all_its_items_and_the_report_is_pointed_to(reused: Workspace) -> None:
+    table = [line for line in reused.flow.stdout.splitlines() if line.startswith("| ")]
+    told = {line.split(" | ")[0].strip("| "): line.split(" | ")[1] for line in table}
+    assert (told["validate"], told["report@tiny"]) == ("unchanged", "restored")
+    assert "report: data/report/tiny/report.md" in reused.flow.stdout
+    kept = reused.path / ".lw/logs/report@tiny.log"
+    assert "is cached - skipping run" in kept.read_text(encoding="utf-8")
+
+
+def test_the_walk_holds_for_stages_that_were_skipped_or_restored(reused: Workspace) -> None:
+    newest = {
+        run.data.tags["lw.stage"]: run for run in reversed(reused.runs()) if "lw.stage" in run.data.tags
+    }
+    assert newest["report@tiny"].data.tags["lw.status"] == "restored"
+    assert newest["validate"].data.tags["lw.status"] == "unchanged"
+    steps = _walk(reused, "--benchmark", "tiny", "--model", "sft")
+    assert _only(steps, "report")["report"]["status"] == "restored"
+    _leads_to_calls(reused, steps, "data/dataset/train.jsonl")
+    steps = _walk(reused)
+    assert _only(steps, "gate")["gate"]["status"] == "unchanged"
+    _leads_to_calls(reused, steps, "data/dataset/train.jsonl")
+
+
+def test_the_walk_holds_for_data_that_was_replaced_here(reused: Workspace) -> None:
+    before = _walk(reused, "--benchmark", "tiny", "--model", "sft")
+    for path in ("data/dataset/train.jsonl", "data/score/sft-tiny/scores.jsonl", "data/pack/train.parquet"):
+        Path(reused.path / path).unlink()
+    assert _walk(reused, "--benchmark", "tiny", "--model", "sft") == before

@@ -1,0 +1,22 @@
+"""Stands for a stage in tests of training: launches a job's ranks, dies as a stage does.
+
+Run: `python -m tests.train_job JOB.json`
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from longwriter.edges import launch, process
+from longwriter.errors import LongWriterError
+
+if __name__ == "__main__":
+    process.exit_on_sigterm()
+    process.die_with_parent()
+    job = launch.Job.model_validate_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    try:
+        launch.run(job, lambda points: None, lambda step: None)
+    except LongWriterError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)

@@ -1,0 +1,97 @@
+"""The committed prompts can be filled, and the seeds are what they claim."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from longwriter import params
+from longwriter.core import agentwrite, select
+from longwriter.core.text import is_refusal, stated_lengths
+from longwriter.edges import files
+from longwriter.records import GeneralRow, PlanStep, SeedRow
+from tests.unit.builders import instruction
+
+
+def rows(pattern):
+    paths = sorted(Path("src/longwriter/seeds").glob(pattern))
+    return [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_seed_instructions_cover_types_languages_and_lengths():
+    seeds = rows("instructions/*.jsonl")
+    assert len(seeds) >= 96
+    assert len({row["prompt"] for row in seeds}) == len(seeds)
+    assert len({row["type"] for row in seeds}) == 7
+    assert min(Counter((row["language"], row["length"] is None) for row in seeds).values()) >= 10
+    for row in seeds:
+        stated = [number for number, _, _ in stated_lengths(row["prompt"])]
+        assert stated == ([row["length"]] if row["length"] else [])
+
+
+def test_general_chats_are_pairs_of_user_and_assistant():
+    chats = rows("general/*.jsonl")
+    assert len(chats) >= 40
+    assert all([turn["role"] for turn in row["messages"]] == ["user", "assistant"] for row in chats)
+
+
+@pytest.mark.parametrize("name", ["plan.txt", "plan_short.txt"])
+def test_a_committed_plan_prompt_is_filled_whole(name):
+    template = files.template(f"src/longwriter/prompts/{name}")
+    prompt = agentwrite.plan_prompt(template, instruction("{潮} §"), agentwrite.Bounds(11, 22, 33, 44))
+    assert prompt.replace("{潮} §", "").count("{") == 0
+    assert all(part in prompt for part in ("{潮} §", "11", "22", "33", "44"))
+
+
+@pytest.mark.parametrize("name", ["write.txt", "write_short.txt"])
+def test_a_committed_write_prompt_is_filled_whole(name):
+    template = files.template(f"src/longwriter/prompts/{name}")
+    steps = [PlanStep(main_point=f"Point {i}.", word_count=70 + i) for i in range(3)]
+    prompt = agentwrite.write_prompt(template, instruction("{潮} §"), steps, ["Written {before}."])
+    assert all(part in prompt for part in ("{潮} §", "paragraph 2 of 3", "Point 1.", "71"))
+    assert prompt.replace("{潮} §", "").replace("{before}", "").count("{") == 0
+
+
+def test_the_long_write_prompt_shows_plan_and_text_and_its_step_last():
+    """The text so far is a growing prefix: what is constant stands before it."""
+    template = files.template("src/longwriter/prompts/write.txt")
+    order = [
+        template.index(f"{{{field}}}") for field in ("instruction", "plan", "text", "step", "main_point")
+    ]
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_each_wording_of_a_length_asks_for_it_once(language):
+    folder = params.load().dataset.length_prompts
+    wordings = files.template(f"{folder}/{language}.txt").splitlines()
+    assert len(wordings) >= 3
+    assert len(set(wordings)) == len(wordings)
+    for wording in wordings:
+        assert wording.count("{words}") == 1
+        assert [number for number, _, _ in stated_lengths(agentwrite.fill(wording, words=77))] == [77]
+
+
+def test_the_seed_instructions_have_each_type_in_both_languages():
+    seeds = [SeedRow.model_validate(row) for row in rows("instructions/*.jsonl")]
+    found = Counter((row.language, row.type) for row in seeds)
+    assert len(found) == 14
+    assert min(found.values()) >= 3
+    han = [any("\u4e00" <= char <= "\u9fff" for char in row.prompt) for row in seeds]
+    assert han == [row.language == "zh" for row in seeds]
+
+
+def test_no_two_seeds_are_the_same_instruction():
+    items = [select.instruction_of(SeedRow.model_validate(row), "") for row in rows("instructions/*.jsonl")]
+    assert len({item.instruction_id for item in items}) == len(items)
+    assert all(
+        item.prompt == row["prompt"] for item, row in zip(items, rows("instructions/*.jsonl"), strict=True)
+    )
+
+
+def test_no_two_general_chats_are_the_same_and_none_would_be_stopped_by_the_gate():
+    chats = [GeneralRow.model_validate(row) for row in rows("general/*.jsonl")]
+    answers = [row.messages[-1].content for row in chats]
+    assert len(set(answers)) == len(answers)
+    assert [answer for answer in answers if is_refusal(answer)] == []
