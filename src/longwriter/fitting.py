@@ -1,18 +1,21 @@
 """What SFT and DPO share: a job for the ranks, their live curve in MLflow, and the finished model.
 
 Checkpoints lie in `.lw/checkpoints/`, outside DVC's outputs, in a folder named by all that decides the
-training: a killed stage goes on from the last whole one; a published stage leaves none behind.
+training: a killed stage goes on from the last whole one. They stay until another training of the
+kind begins, since DVC has the model safe only some time after this process has ended.
 """
 
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from longwriter import runner
 from longwriter.edges import files, launch, models, tracking
+from longwriter.errors import Unavailable
 from longwriter.params import Params
 
 log = logging.getLogger(__name__)
@@ -22,8 +25,8 @@ Prepare = Callable[[Path], tuple[str, str]]
 
 def fit(
     kind: Literal["sft", "dpo"], model: str, columns: str, params: Params, folder: Path, prepare: Prepare
-) -> tuple[dict[str, float], Path]:
-    """Train `model`; fill `folder` with weights/ and curve.csv.
+) -> dict[str, float]:
+    """Train `model`; fill `folder` with weights/ and curve.csv; return the deterministic numbers.
 
     Args:
         kind: Which trainer.
@@ -33,13 +36,10 @@ def fit(
         folder: The stage's empty folder.
         prepare: Gets the checkpoint folder, returns the files of training and held-out rows.
 
-    Returns:
-        The deterministic numbers, and the checkpoint folder, to be removed once all is published.
-
     Raises:
         UserError: the parameters do not fit the machine.
         TrainingFailed: a rank raised.
-        Unavailable: a rank was killed.
+        Unavailable: a rank was killed, or MLflow did not come back before the end.
     """
     batch = params.sft.batch_packs if kind == "sft" else params.dpo.batch_pairs
     key = "sft.batch_packs" if kind == "sft" else "dpo.batch_pairs"
@@ -47,6 +47,9 @@ def fit(
     layout = launch.layout_of(params.training.deepspeed)
     state = launch.checkpoint_folder(kind, runner.current().fingerprint, ranks, layout)
     state.mkdir(parents=True, exist_ok=True)
+    for other in state.parent.glob(f"{kind}-*"):
+        if other != state:
+            shutil.rmtree(other)
     train, test = prepare(state)
     weights = folder / "weights"
     weights.mkdir()
@@ -58,10 +61,11 @@ def fit(
     log.info("%s: %d ranks on %s, %s", kind, ranks, device, params.training.deepspeed)
     live = _Live(kind)
     curve = launch.run(job, live.add_points, live.add_checkpoint)
+    live.flush()
     _write_curve(folder / "curve.csv", columns, curve)
     numbers = {"steps": curve[-1]["step"], "final_loss": curve[-1]["loss"]}
     numbers |= files.read_json(state / "held_out.json")
-    return numbers, state
+    return numbers
 
 
 class _Live:
@@ -87,6 +91,16 @@ class _Live:
         tags = {"lw.stage": self._kind, "lw.fingerprint": current.fingerprint, "lw.checkpoint": "true"}
         name = f"{self._kind}-step-{step}"
         self._sent(lambda: models.log_checkpoint(current.run_id, name, step, tags, {}))
+
+    def flush(self) -> None:
+        """Log what is still waiting.
+
+        Raises:
+            Unavailable: MLflow is away; the training itself is kept in its last checkpoint.
+        """
+        self.add_points([])
+        if self._waiting:
+            raise Unavailable(f"MLflow is away: {self._kind} is done up to its number there, run it again")
 
     def _sent(self, send: Callable[[], object]) -> bool:
         """Tell whether MLflow took it; training goes on where it did not."""

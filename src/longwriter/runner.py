@@ -47,8 +47,6 @@ class Summary:
     execution: dict[str, float] = field(default_factory=dict)
     """Numbers of this execution alone (calls, tokens, replays); MLflow only."""
     artifacts: list[Path] = field(default_factory=list)
-    scratch: list[Path] = field(default_factory=list)
-    """State outside the output that is removed once the output and its lineage are published."""
 
     def metrics(self) -> dict[str, float]:
         """Return the deterministic numbers, flat."""
@@ -153,8 +151,6 @@ def _execute(name: str, work: Work) -> None:
         for path in summary.artifacts:
             tracking.log_artifact(run_id, path)
         _write_lineage(name, run_id, parent, tags, inputs, outputs)
-        for path in summary.scratch:
-            shutil.rmtree(path)
         status = "FINISHED"
     except SystemExit:
         status = "KILLED"

@@ -44,7 +44,7 @@ def _too_short(first: Row, _second: Row) -> None:
         (_loop, "no_loop", "<= 0.2 of 5-grams repeated"),
         (_refusal, "no_refusal", "none"),
         (_duplicate, "unique_answers", "no answer twice"),
-        (_too_short, "length_in_bounds", "100 to 1000 words"),
+        (_too_short, "length_in_bounds", "50 to 1000 words"),
     ],
 )
 def test_the_gate_stops_a_poisoned_data_set(

@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from longwriter.core.packing import IGNORE_INDEX
-from longwriter.edges import launch, packs
+from longwriter.edges import checkpoints, launch, packs
 from longwriter.edges.launch import Job
 from longwriter.errors import Unavailable
 from longwriter.params import DpoParams, SftParams, TrainingParams
@@ -147,9 +147,12 @@ def test_loss_and_gradient_are_exact_over_ranks_and_accumulation(
 
 def tied(tiny_model: Path, folder: Path) -> Path:
     """Return a copy of the model whose head is its embedding, as in SmolLM2."""
-    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32, tie_word_embeddings=True)
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    model.config.tie_word_embeddings = True
+    model.lm_head.weight = model.model.embed_tokens.weight
     copy = shutil.copytree(tiny_model, folder)
     model.save_pretrained(copy)
+    assert "lm_head.weight" not in tensors(copy)
     return copy
 
 
@@ -228,7 +231,7 @@ def disturb(one: Job, file: Path, step: int, how: str) -> int:
     try:
         end = time.monotonic() + 240
         while (
-            not (points := launch.read_curve(Path(one.checkpoints) / launch.CURVE))
+            not (points := checkpoints.read_curve(Path(one.checkpoints) / checkpoints.CURVE))
             or points[-1]["step"] < step
         ):
             assert stage.poll() is None, "it ended before it could be disturbed"
@@ -259,7 +262,7 @@ def test_a_training_that_dies_in_three_ways_ends_on_the_undisturbed_curve(
     file = tmp_path / "job.json"
     file.write_text(one.model_dump_json(), encoding="utf-8")
     assert disturb(one, file, 6, "kill a rank") == Unavailable.exit_code
-    assert launch.finished_checkpoints(Path(one.checkpoints)) == [5]
+    assert checkpoints.finished(Path(one.checkpoints)) == [5]
     assert disturb(one, file, 11, "terminate") == 143
     assert disturb(one, file, 16, "kill") == -signal.SIGKILL
     resumed = run(one)

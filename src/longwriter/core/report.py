@@ -1,6 +1,7 @@
 """A comparison as Markdown: tables with n and intervals, and one plain sentence for each difference.
 
-A sentence says better or worse only where the interval of the difference leaves out 0.
+A sentence says better or worse only where the interval of the difference leaves out 0 and the
+permutation test agrees: with five pairs or fewer it cannot, whatever the interval says.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ def sentence(after: str, before: str, difference: Difference | None, confidence:
     if difference is None or difference.low is None or difference.high is None:
         n = 0 if difference is None else difference.n
         return f"{after} and {before} cannot be compared: they have {n} prompts in common, 2 are needed."
-    if difference.low > 0:
+    shown = difference.p <= 1 - confidence
+    if shown and difference.low > 0:
         said = f"{after} is better than {before}"
-    elif difference.high < 0:
+    elif shown and difference.high < 0:
         said = f"{after} is worse than {before}"
     else:
         said = f"{after} is not shown to be better or worse than {before}"
@@ -67,7 +69,8 @@ def markdown(
         f"bootstrap, {compared.method.resamples:,} resamples, seed {compared.method.seed}; differences are "
         "paired by prompt, their p values come from a permutation test within pairs and are not corrected "
         "for the number of comparisons. Shares: Wilson intervals. Ended: the model stopped by itself below "
-        "its cap; base model against SFT by Fisher's exact test, which takes the answers as unpaired.",
+        "its cap (`generate.max_tokens_per_word` times the words asked for, and the hard cap): what did not end "
+        "was cut there, and its S_l is that of the cut text; base model against SFT by Fisher's exact test, which takes the answers as unpaired.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -7,10 +7,9 @@ and finished checkpoints on while it waits, so that a tracking server that is aw
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import shutil
+import re
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ from typing import Any, Literal
 import psutil
 from tqdm import tqdm
 
-from longwriter.edges import files
+from longwriter.edges import checkpoints, files
 from longwriter.errors import LongWriterError, Unavailable, UserError
 from longwriter.params import DpoParams, SftParams, TrainingParams
 from longwriter.params.common import Section
@@ -31,7 +30,8 @@ log = logging.getLogger(__name__)
 
 _POLL_S = 0.5
 _GRACE_S = 15.0  # torchrun ends its ranks within this, or they are killed
-CURVE, COMPLETE, FAILED = "curve.jsonl", "complete", "failed.txt"
+_BY_SIGNAL = re.compile(r"Signal \d+ \(SIG\w+\)")  # torchrun's words for a rank that was killed
+FAILED = "failed.txt"
 
 
 class Job(Section):
@@ -82,20 +82,35 @@ def device_and_ranks(params: TrainingParams, batch: int, key: str) -> tuple[Lite
     import torch
 
     gpus = torch.cuda.device_count()
-    local = params.ranks if params.ranks != "auto" else (gpus or 2)
-    if gpus and local > gpus:
-        raise UserError(f"training.ranks is {local}, this machine has {gpus} GPUs: lower it, or set auto")
-    nodes = 1
+    ranks = params.ranks if params.ranks != "auto" else (gpus or 2)
     if params.hostfile is not None:
-        lines = Path(params.hostfile).read_text(encoding="utf-8").splitlines()
-        nodes = len([line for line in lines if line.strip() and not line.startswith("#")])
-    ranks = local * nodes
+        ranks = _slots(Path(params.hostfile))
+    elif gpus and ranks > gpus:
+        raise UserError(f"training.ranks is {ranks}, this machine has {gpus} GPUs: lower it, or set auto")
     if batch % ranks:
         raise UserError(
             f"{key} is {batch}, which {ranks} ranks cannot share evenly: make it a multiple of {ranks}, "
             "or set training.ranks"
         )
     return ("cuda" if gpus else "cpu"), ranks
+
+
+def _slots(hostfile: Path) -> int:
+    """Return the ranks of a DeepSpeed hostfile: the sum of its `HOST slots=N`.
+
+    Raises:
+        UserError: no such file, or a line of another form.
+    """
+    if not hostfile.is_file():
+        raise UserError(f"training.hostfile: {hostfile} is missing; one line a node: HOST slots=GPUS")
+    lines = [line.strip() for line in hostfile.read_text(encoding="utf-8").splitlines()]
+    hosts = [line for line in lines if line and not line.startswith("#")]
+    slots = [re.fullmatch(r"\S+\s+slots=([1-9]\d*)", line) for line in hosts]
+    if not slots or not all(slots):
+        raise UserError(
+            f"training.hostfile: {hostfile} needs lines of the form HOST slots=GPUS, nothing else"
+        )
+    return sum(int(match[1]) for match in slots if match)
 
 
 def checkpoint_folder(stage: str, fingerprint: str, ranks: int, layout: dict[str, Any]) -> Path:
@@ -125,8 +140,9 @@ def run(
     """
     folder = Path(job.checkpoints)
     folder.mkdir(parents=True, exist_ok=True)
-    failed, curve = folder / FAILED, folder / CURVE
+    failed, curve = folder / FAILED, folder / checkpoints.CURVE
     failed.unlink(missing_ok=True)
+    checkpoints.go_back_to_last(folder)
     (folder / "job.json").write_text(job.model_dump_json(indent=2), encoding="utf-8")
     log_file = files.LOCAL / "logs" / f"{job.kind}-ranks.log"
     log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -142,12 +158,15 @@ def run(
     if ranks.returncode:
         if failed.is_file():
             raise TrainingFailed(f"{failed.read_text(encoding='utf-8')}; all of it in {log_file}")
-        tail = " | ".join(log_file.read_text(errors="replace").strip().splitlines()[-3:])
+        words = log_file.read_text(errors="replace")
+        tail = " | ".join(words.strip().splitlines()[-3:])
+        if ranks.returncode > 0 and not _BY_SIGNAL.search(words):
+            raise TrainingFailed(f"{job.kind} ended with exit code {ranks.returncode}; {log_file}: {tail}")
         raise Unavailable(
             f"a rank of {job.kind} was killed (exit {ranks.returncode}): run again, "
             f"it goes on from the last checkpoint in {folder}; {log_file}: {tail}"
         )
-    return read_curve(curve)
+    return checkpoints.read_curve(curve)
 
 
 def _command(job: Job, file: Path) -> list[str]:
@@ -173,7 +192,8 @@ def _environment(job: Job) -> dict[str, str]:
     }
     if job.device == "cuda":
         return common
-    threads = max(1, len(psutil.Process().cpu_affinity() or [1]) // job.ranks)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = max(1, cores // job.ranks)
     keep = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_ARENA_MAX": "1"}
     common |= {**keep, "MALLOC_TOP_PAD_": str(1 << 28), "OMP_NUM_THREADS": str(threads)}
     return {**common, "DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
@@ -192,39 +212,19 @@ def _follow(
     with tqdm(desc=job.kind, unit="step", mininterval=0.5 if tty else 10, dynamic_ncols=tty) as bar:
         while True:
             ended = ranks.poll() is not None
-            new = [point for point in read_curve(curve) if point["step"] > told]
+            new = [point for point in checkpoints.read_curve(curve) if point["step"] > told]
             if new:
                 on_points(new)
                 told = int(new[-1]["step"])
                 bar.total = int(new[-1]["max_steps"])
                 bar.set_postfix_str(f"loss {new[-1]['loss']:.3f}", refresh=False)
                 bar.update(told - bar.n)
-            for step in sorted(set(finished_checkpoints(curve.parent)) - saved):
+            for step in sorted(set(checkpoints.finished(curve.parent)) - saved):
                 saved.add(step)
                 on_checkpoint(step)
             if ended:
                 return
             time.sleep(_POLL_S)
-
-
-def read_curve(path: Path) -> list[dict[str, float]]:
-    """Return the points of a curve; a line that is still being written is left for later."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-def finished_checkpoints(folder: Path) -> list[int]:
-    """Return the steps of checkpoints that were written to their end, in order."""
-    return sorted(int(marker.parent.name.split("-")[1]) for marker in folder.glob(f"checkpoint-*/{COMPLETE}"))
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove checkpoints that a killed run left half written."""
-    for checkpoint in folder.glob("checkpoint-*"):
-        if not (checkpoint / COMPLETE).is_file():
-            shutil.rmtree(checkpoint)
 
 
 def _end(ranks: subprocess.Popen[bytes]) -> None:

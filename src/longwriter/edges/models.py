@@ -107,14 +107,14 @@ def subject(name: str, inputs: Mapping[str, str]) -> dict[str, str]:
 def register(name: str, alias: str, run_id: str, tags: Mapping[str, str]) -> int:
     """Give `alias` to the version with the weights of tag `dvc.md5`; return its number.
 
-    A version that has them already is used again as it is; else one is made of their logged model.
+    A version that has them already is used again, with these tags; else one is made of their logged model.
 
     Args:
         name: Name in the registry.
         alias: What those who use the model ask for.
         run_id: The run that registers; it stands for the training run where MLflow knows none,
             as with weights that were pulled from another machine.
-        tags: Of a new version; `dvc.md5` among them.
+        tags: Of the version; `dvc.md5` among them.
     """
     mlflow_client, digest = tracking.client()[0], tags["dvc.md5"]
     with FileLock(LOCAL / "registry.lock"):
@@ -122,6 +122,8 @@ def register(name: str, alias: str, run_id: str, tags: Mapping[str, str]) -> int
             mlflow_client.create_registered_model(name)
         found = mlflow_client.search_model_versions(f"name = '{name}' and tag.`dvc.md5` = '{digest}'")
         version = found[0] if found else _new_version(name, run_id, tags)
+        for key, value in tags.items():
+            mlflow_client.set_model_version_tag(name, version.version, key, value)
         mlflow_client.set_registered_model_alias(name, alias, version.version)
     return int(version.version)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from transformers import TrainerCallback
 from trl import SFTTrainer
 
 from longwriter.core import losses
-from longwriter.edges import launch
+from longwriter.edges import checkpoints
 
 
 class PackTrainer(SFTTrainer):  # type: ignore[misc]
@@ -52,9 +53,9 @@ def _shifted(batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
 class Watch(TrainerCallback):  # type: ignore[misc]
     """Writes the curve, marks whole checkpoints, and stops a training whose loss is no number."""
 
-    def __init__(self, folder: Path) -> None:
-        """Write to `folder`, from rank 0."""
-        self._folder = folder
+    def __init__(self, folder: Path, keep: int) -> None:
+        """Write to `folder`, from rank 0, and keep the last `keep` checkpoints."""
+        self._folder, self._keep = folder, keep
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
         """Append a step to the curve."""
@@ -66,14 +67,19 @@ class Watch(TrainerCallback):  # type: ignore[misc]
                 "or set training.precision to fp32"
             )
         if state.is_world_process_zero:
-            with (self._folder / launch.CURVE).open("a", encoding="utf-8") as curve:
+            with (self._folder / checkpoints.CURVE).open("a", encoding="utf-8") as curve:
                 curve.write(json.dumps(_point(logs, state.global_step, state.max_steps)) + "\n")
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Mark a checkpoint as whole once every rank has written its part."""
+        """Mark a checkpoint as whole once every rank has written its part; then remove older ones."""
         dist.barrier()
-        if state.is_world_process_zero:
-            (self._folder / f"checkpoint-{state.global_step}" / launch.COMPLETE).touch()
+        if not state.is_world_process_zero:
+            return
+        (self._folder / f"checkpoint-{state.global_step}" / checkpoints.COMPLETE).touch()
+        for step in checkpoints.finished(self._folder)[: -self._keep]:
+            old = self._folder / f"checkpoint-{step}"
+            (old / checkpoints.COMPLETE).unlink()  # first: a half removed one is never taken for whole
+            shutil.rmtree(old)
 
 
 def _point(logs: dict[str, float], step: int, max_steps: int) -> dict[str, float]:

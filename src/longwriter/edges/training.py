@@ -8,6 +8,7 @@ gradients in fp32. A rank takes one pack (or pair) a micro-step.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -29,7 +30,7 @@ from transformers import set_seed
 from trl import DPOConfig, DPOTrainer, SFTConfig
 
 from longwriter.core.packing import IGNORE_INDEX
-from longwriter.edges import launch, tokenizer
+from longwriter.edges import checkpoints, launch, tokenizer
 from longwriter.edges.launch import Job
 from longwriter.edges.trainers import PackTrainer, Watch
 from longwriter.params.training import OptimizerParams
@@ -60,7 +61,7 @@ def _arguments(job: Job, optimizer: OptimizerParams, batch: int) -> dict[str, An
         "gradient_checkpointing": job.training.gradient_checkpointing,
         "save_strategy": "steps",
         "save_steps": job.training.save_steps,
-        "save_total_limit": job.training.keep_checkpoints,
+        "save_total_limit": None,  # transformers removes the last whole one before the new one is marked
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
         "prediction_loss_only": True,
@@ -110,7 +111,7 @@ def sft_trainer(job: Job, cache: Path) -> PackTrainer:
         train_dataset=_filled_up(train, job.sft.batch_packs, coder.eos_token_id),
         eval_dataset=_filled_up(test, world, coder.eos_token_id) if len(test) else None,
         processing_class=coder,
-        callbacks=[Watch(Path(job.checkpoints))],
+        callbacks=[Watch(Path(job.checkpoints), job.training.keep_checkpoints)],
     )
     trainer.weighting = job.sft.loss
     if len(test):
@@ -138,7 +139,7 @@ def dpo_trainer(job: Job, cache: Path) -> DPOTrainer:
         train_dataset=pairs["train"],
         eval_dataset=pairs["test"],
         processing_class=tokenizer.load(Path(job.model)),
-        callbacks=[Watch(Path(job.checkpoints))],
+        callbacks=[Watch(Path(job.checkpoints), job.training.keep_checkpoints)],
     )
 
 
@@ -163,16 +164,8 @@ def held_out(trainer: Any, job: Job) -> dict[str, float]:
 
 
 def _resume(folder: Path) -> str | None:
-    """Return the last whole checkpoint, the curve cut back to it; None where there is none."""
-    steps = launch.finished_checkpoints(folder)
-    curve = folder / launch.CURVE
-    if dist.get_rank() == 0:
-        points = [point for point in launch.read_curve(curve) if steps and point["step"] <= steps[-1]]
-        part = curve.with_suffix(".part")
-        part.write_text("".join(json.dumps(point) + "\n" for point in points), encoding="utf-8")
-        part.replace(curve)
-        launch.remove_unfinished(folder)
-    dist.barrier()
+    """Return the last whole checkpoint; None where there is none."""
+    steps = checkpoints.finished(folder)
     return str(folder / f"checkpoint-{steps[-1]}") if steps else None
 
 
@@ -192,6 +185,10 @@ def _publish(trainer: Any, job: Job) -> None:
 
 def train(job: Job) -> None:
     """Train, go on where a killed run stopped, write model, curve and held-out numbers."""
+    if dist.get_world_size() != job.ranks:
+        raise RuntimeError(
+            f"{dist.get_world_size()} ranks were started, {job.ranks} are asked for: see training.ranks"
+        )
     folder = Path(job.checkpoints)
     set_seed(job.sft.optimizer.seed if job.sft else job.dpo.optimizer.seed if job.dpo else 0)
     checkpoint = _resume(folder)
@@ -208,14 +205,16 @@ def _main(file: str) -> None:
     job = Job.model_validate_json(Path(file).read_text(encoding="utf-8"))
     # Else DeepSpeed compiles a shared-memory all-reduce first, a minute that gloo does not need.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    deepspeed.init_distributed(dist_backend="gloo" if job.device == "cpu" else "nccl")
     try:
+        deepspeed.init_distributed(dist_backend="gloo" if job.device == "cpu" else "nccl")
         train(job)
     except Exception as error:
         # Where a rank was killed the others lose their connection: that is no failure of theirs.
-        if not isinstance(error, dist.DistError) and "gloo" not in str(error).lower():
+        if not isinstance(error, dist.DistError) and "gloo/transport" not in str(error):
             with suppress(FileExistsError), (Path(job.checkpoints) / launch.FAILED).open("x") as out:
-                out.write(f"rank {dist.get_rank()}: {type(error).__name__}: {error}{_advice(error)}")
+                out.write(
+                    f"rank {os.environ.get('RANK', '?')}: {type(error).__name__}: {error}{_advice(error)}"
+                )
         raise
     dist.destroy_process_group()
 

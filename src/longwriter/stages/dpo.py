@@ -1,7 +1,8 @@
 """Direct preference optimisation of the SFT model, with a next-token term on chosen.
 
 Reads   data/sft/weights, data/preferences/train.jsonl, test.jsonl, verdict.json
-Writes  data/dpo/: weights/ (safetensors, tokenizer, generation config), curve.csv, metrics.json
+Writes  data/dpo/: weights/ (safetensors, tokenizer, generation config), curve.csv, rejected.jsonl,
+        metrics.json
 Source  LongWriter (arXiv:2408.07055), section 4.2; the next-token term: ChatGLM-RLHF's recipe
 Run     dvc repro dpo; `.lw/logs/dpo-ranks.log` has the ranks' own words
 """
@@ -9,6 +10,7 @@ Run     dvc repro dpo; `.lw/logs/dpo-ranks.log` has the ranks' own words
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +32,15 @@ def work(params: Params, folder: Path) -> runner.Summary:
         split: files.read_jsonl(_PAIRS / f"{split}.jsonl", PreferencePair) for split in ("train", "test")
     }
     coder = tokenizer.load(_SFT)
-    kept = {split: [row for row in rows if _fits(coder, row, params)] for split, rows in pairs.items()}
+    refused = {row.pair_id: _refused(coder, row, params) for rows in pairs.values() for row in rows}
+    rejected = [why for why in refused.values() if why is not None]
+    kept = {split: [row for row in rows if refused[row.pair_id] is None] for split, rows in pairs.items()}
+    reasons = dict(Counter(row.reason for row in rejected))
     for split, rows in kept.items():
         if not rows:
             raise UserError(
-                f"{_PAIRS}/{split}.jsonl has {len(pairs[split])} pairs and none of at most {params.dpo.max_length} "
-                "tokens: raise dpo.max_length, sample.limit, or preferences.test_share"
+                f"{_PAIRS}/{split}.jsonl has {len(pairs[split])} pairs, and none is left ({reasons}): "
+                "raise dpo.max_length, sample.limit, or preferences.test_share"
             )
 
     def prepare(state: Path) -> tuple[str, str]:
@@ -44,15 +49,14 @@ def work(params: Params, folder: Path) -> runner.Summary:
             (state / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
         return str(state / "train.jsonl"), str(state / "test.jsonl")
 
-    numbers, state = fitting.fit("dpo", str(_SFT), _CURVE, params, folder, prepare)
-    total, used = (sum(map(len, rows.values())) for rows in (pairs, kept))
+    numbers = fitting.fit("dpo", str(_SFT), _CURVE, params, folder, prepare)
+    files.write_jsonl(folder / "rejected.jsonl", rejected)
     return runner.Summary(
-        total,
-        used,
-        {"too_long": total - used} if total > used else {},
+        len(refused),
+        len(refused) - len(rejected),
+        reasons,
         {"train_pairs": len(kept["train"]), **numbers},
         artifacts=[files.DATA / "dpo" / "curve.csv"],
-        scratch=[state],
     )
 
 
@@ -68,12 +72,15 @@ def _check_verdict() -> None:
         raise GateStopped(f"{_PAIRS}/verdict.json does not pass these pairs: run `dvc repro preferences`")
 
 
-def _fits(coder: Any, row: PreferencePair, params: Params) -> bool:
-    sides = (
-        tokenizer.encode_or_reject(coder, [*row.prompt, *side], params.dpo.max_length, row.pair_id, "dpo")
-        for side in (row.chosen, row.rejected)
-    )
-    return not any(isinstance(side, Rejection) for side in sides)
+def _refused(coder: Any, row: PreferencePair, params: Params) -> Rejection | None:
+    """Return why a pair is not trained on: a side that is too long or holds a control token."""
+    for side in (row.chosen, row.rejected):
+        coded = tokenizer.encode_or_reject(
+            coder, [*row.prompt, *side], params.dpo.max_length, row.pair_id, "dpo"
+        )
+        if isinstance(coded, Rejection):
+            return coded
+    return None
 
 
 def _columns(row: PreferencePair) -> dict[str, Any]:

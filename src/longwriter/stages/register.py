@@ -25,14 +25,13 @@ def work(params: Params, folder: Path) -> runner.Summary:
     weights = files.DATA / p.model / "weights"
     digest = versioning.digest(weights)
     trained = _lineage(p.model)
-    if trained["outputs"].get(str(weights)) != digest:
-        raise BadRecord(f"{weights} is not what data/lineage/{p.model}.json names: run `dvc repro {p.model}`")
+    _agree(trained["outputs"].get(str(weights)), digest, p.model)
     candidate = {
         "name": p.name,
         "alias": p.alias,
         "model": p.model,
         "weights_md5": digest,
-        "data_md5": _lineage("pack")["inputs"][TRAIN],
+        "data_md5": _data_md5(trained),
     }
     files.write_json(folder / "candidate.json", candidate)
     tags = {
@@ -40,9 +39,10 @@ def work(params: Params, folder: Path) -> runner.Summary:
         "dvc.data_md5": candidate["data_md5"],
         "lw.stage": p.model,
         "lw.run_id": trained["run_id"],
-        "git.commit": versioning.git_state()["git.commit"],
-        **_numbers(p.model),
+        "git.commit": trained["git_commit"],
     }
+    for benchmark in params.generate.benchmarks:
+        tags |= _numbers(p.model, benchmark, digest)
     version = models.register(p.name, p.alias, runner.current().run_id, tags)
     return runner.Summary(1, 1, execution={"version": float(version)})
 
@@ -52,17 +52,41 @@ def _lineage(stage: str) -> dict[str, Any]:
     return found
 
 
-def _numbers(model: str) -> dict[str, str]:
-    """Return what the reports say of the model, as tags `BENCHMARK.NUMBER`."""
-    tags: dict[str, str] = {}
-    for path in sorted((files.DATA / "report").glob("*/metrics.json")):
-        found = files.read_json(path)
-        tags |= {
-            f"{path.parent.name}.{name}": str(found[f"{model}_{name}"])
-            for name in NUMBERS
-            if f"{model}_{name}" in found
-        }
-    return tags
+def _agree(found: str | None, wanted: str, stage: str) -> None:
+    """Let pass what a stage wrote or read where it is what the next one has.
+
+    Raises:
+        BadRecord: it is not, so that no number and no data set would be this model's.
+    """
+    if found != wanted:
+        raise BadRecord(
+            f"data/lineage/{stage}.json names {found} where {wanted} lies now: run `dvc repro` up to register"
+        )
+
+
+def _data_md5(trained: dict[str, Any]) -> str:
+    """Return the digest of the training rows behind a model, link by link: (dpo,) sft, pack, data set."""
+    if trained["stage"] == "dpo":
+        sft = _lineage("sft")
+        _agree(sft["outputs"].get("data/sft/weights"), trained["inputs"]["data/sft/weights"], "sft")
+        trained = sft
+    pack = _lineage("pack")
+    packs = "data/pack/train.parquet"
+    _agree(pack["outputs"].get(packs), trained["inputs"][packs], "pack")
+    return str(pack["inputs"][TRAIN])
+
+
+def _numbers(model: str, benchmark: str, digest: str) -> dict[str, str]:
+    """Return what the report of a benchmark says of these very weights, as tags `BENCHMARK.NUMBER`."""
+    item = f"{model}-{benchmark}"
+    answers, scores = f"data/generate/{item}/generations.jsonl", f"data/score/{item}/scores.jsonl"
+    generate, score = _lineage(f"generate@{item}"), _lineage(f"score@{item}")
+    report = _lineage(f"report@{benchmark}")
+    _agree(generate["inputs"].get(f"data/{model}/weights"), digest, f"generate@{item}")
+    _agree(score["inputs"].get(answers), generate["outputs"][answers], f"score@{item}")
+    _agree(report["inputs"].get(scores), score["outputs"][scores], f"report@{benchmark}")
+    found = files.read_json(files.DATA / "report" / benchmark / "metrics.json")
+    return {f"{benchmark}.{name}": str(found[f"{model}_{name}"]) for name in NUMBERS}
 
 
 if __name__ == "__main__":

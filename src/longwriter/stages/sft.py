@@ -26,13 +26,12 @@ def work(params: Params, folder: Path) -> runner.Summary:
     if not number:
         raise UserError(f"{train} holds no pack: the data set has no row of at most pack.max_length tokens")
     model = str(files.DATA / "base_model" / "weights")
-    numbers, state = fitting.fit("sft", model, _CURVE, params, folder, lambda _: (train, test))
+    numbers = fitting.fit("sft", model, _CURVE, params, folder, lambda _: (train, test))
     return runner.Summary(
         number,
         number,
         numbers={"batch_packs": params.sft.batch_packs, **numbers},
         artifacts=[files.DATA / "sft" / "curve.csv"],
-        scratch=[state],
     )
 
 
