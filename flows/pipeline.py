@@ -69,8 +69,14 @@ def _can_help(_task: Any, _run: Any, state: State[Any]) -> bool:
 
 
 @task(retries=2, retry_delay_seconds=[10, 60], retry_condition_fn=_can_help, cache_policy=NO_CACHE)
-def stage(name: str, parent: str) -> State[Any]:
-    """Bring one DVC stage up to date; the state's name says whether it ran at all."""
+def stage(name: str, parent: str, is_fresh: bool) -> State[Any]:
+    """Bring one DVC stage up to date; the state's name says whether it ran at all.
+
+    Args:
+        name: The stage, or an item of a matrix stage.
+        parent: MLflow run of the pipeline.
+        is_fresh: DVC said that it is up to date, and nothing ran since.
+    """
     log, started = get_run_logger(), time.monotonic()
     ids = {"prefect.flow_run_id": str(flow_run.id), "prefect.task_run_id": str(task_run.id)}
     env = {
@@ -79,8 +85,9 @@ def stage(name: str, parent: str) -> State[Any]:
         "LW_PREFECT_FLOW_RUN_ID": ids["prefect.flow_run_id"],
         "LW_PREFECT_TASK_RUN_ID": ids["prefect.task_run_id"],
     }
-    done = repro.run(["repro", "--single-item", name], log, f"{name}.log", env)
-    how = repro.outcome(done)
+    how = "unchanged"
+    if not is_fresh:
+        how = repro.outcome(repro.run(["repro", "--single-item", name], log, f"{name}.log", env))
     lineage = json.loads(Path(f"data/lineage/{name}.json").read_text(encoding="utf-8"))
     run_id = lineage["run_id"]
     if how == "executed":
@@ -113,8 +120,10 @@ def _stages(names: Sequence[str], kind: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     status = "FAILED"
     try:
+        stale = repro.stale(get_run_logger())
         for name in names:
-            state = stage.with_options(name=name, task_run_name=name)(name, parent)
+            is_fresh = name not in stale and all(row["how"] == "unchanged" for row in rows)
+            state = stage.with_options(name=name, task_run_name=name)(name, parent, is_fresh)
             rows.append(state.result())
         status = "FINISHED"
     finally:
