@@ -6,9 +6,11 @@
     │   ├── BadRecord                   a row of a file is not what the record says
     │   └── ModelUnusable               a model or an endpoint cannot do what the params ask
     ├── GateStopped                 3   the data did not pass its validation
+    ├── TrainingFailed              1   a rank of a training raised
     └── Unavailable                75   something outside is away for now: trying again can help
         ├── EndpointUnavailable         an LLM endpoint does not answer
         └── StageBusy                   another process holds the stage
+    (Unavailable itself: a rank was killed, or MLflow is away.)
 
 The exit codes are read by the flows: only 75 (EX_TEMPFAIL of sysexits.h) is retried.
 """
@@ -51,6 +53,10 @@ class GateStopped(LongWriterError):
         """Keep the files that the stage's MLflow run should hold."""
         super().__init__(message)
         self.artifacts = artifacts
+
+
+class TrainingFailed(LongWriterError):
+    """A rank raised, and would raise again; its words are in the message."""
 
 
 class Unavailable(LongWriterError):

@@ -22,7 +22,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from longwriter.core.packing import IGNORE_INDEX
 from longwriter.edges import checkpoints, launch, packs
 from longwriter.edges.launch import Job
-from longwriter.errors import Unavailable
+from longwriter.errors import TrainingFailed, Unavailable
 from longwriter.params import DpoParams, SftParams, TrainingParams
 from longwriter.params.training import OptimizerParams
 
@@ -296,5 +296,5 @@ def test_a_loss_that_is_no_number_stops_the_training_and_says_what_to_do(
     model.lm_head.weight.data[5] = float("nan")
     broken = shutil.copytree(tiny_model, tmp_path / "broken")
     model.save_pretrained(broken)
-    with pytest.raises(launch.TrainingFailed, match=r"loss is nan at step 1.*learning_rate"):
+    with pytest.raises(TrainingFailed, match=r"loss is nan at step 1.*learning_rate"):
         run(job(tmp_path / "job", broken, [pack(1, 2), pack(2, 2)], 2))

@@ -21,7 +21,7 @@ import psutil
 from tqdm import tqdm
 
 from longwriter.edges import checkpoints, files
-from longwriter.errors import LongWriterError, Unavailable, UserError
+from longwriter.errors import TrainingFailed, Unavailable, UserError
 from longwriter.params import DpoParams, SftParams, TrainingParams
 from longwriter.params.common import Section
 from longwriter.records import content_hash
@@ -35,7 +35,7 @@ FAILED = "failed.txt"
 
 
 class Job(Section):
-    """What a rank needs to know, as JSON on its command line's file; paths are relative to the checkout."""
+    """What a rank needs to know, in the JSON file that its command line names; paths are relative to the checkout."""
 
     kind: Literal["sft", "dpo"]
     model: str
@@ -55,10 +55,6 @@ class Job(Section):
     training: TrainingParams
     sft: SftParams | None = None
     dpo: DpoParams | None = None
-
-
-class TrainingFailed(LongWriterError):
-    """A rank raised; its words are in the message."""
 
 
 def layout_of(path: str) -> dict[str, Any]:
