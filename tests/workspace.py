@@ -32,6 +32,7 @@ from tests.small import BENCHMARK, SMALL
 
 ROOT = Path(__file__).parents[1]
 PATIENCE_S = 180.0  # one command; the machine may be busy with other work
+EMPTY_MLFLOW = "empty-mlflow.db"
 T = TypeVar("T")
 
 
@@ -173,12 +174,16 @@ class Workspace:
         return found
 
     def copy(self, path: Path, with_mlflow: bool = False) -> Workspace:
-        """Return a copy: same data, DVC cache and commits; no stored answers, MLflow's runs if asked for."""
+        """Return a copy: same data, DVC cache and commits; no stored answers, MLflow's runs if asked for.
+
+        Else MLflow's database is there without a run, where `empty_mlflow` made one: a second a copy.
+        """
         ignored = shutil.ignore_patterns(".lw", "tmp")
         shutil.copytree(self.path, path, ignore=ignored, symlinks=True)
         (path / ".lw" / "prefect").mkdir(parents=True)  # the server does not make its home's parents
-        if with_mlflow:
-            shutil.copy2(self.path / ".lw" / "mlflow.db", path / ".lw")
+        database = self.path / ".lw" / "mlflow.db" if with_mlflow else self.path.parent / EMPTY_MLFLOW
+        if database.exists():
+            shutil.copy2(database, path / ".lw" / "mlflow.db")
             with contextlib.closing(sqlite3.connect(path / ".lw" / "mlflow.db")) as db, db:
                 place = (path / ".lw" / "mlartifacts").as_uri()  # of runs to come
                 db.execute("UPDATE experiments SET artifact_location = ?", (place,))
@@ -203,6 +208,11 @@ def make(path: Path, params: dict[str, Any]) -> Workspace:
     workspace.git("add", "--all")
     workspace.git("commit", "--quiet", "--message=Start")
     return workspace
+
+
+def empty_mlflow(folder: Path) -> None:
+    """Make the database of an MLflow that has seen no run; copies of the workspace beside it start with it."""
+    MlflowClient(f"sqlite:///{folder / EMPTY_MLFLOW}").create_experiment("longwriter")
 
 
 def seed_of(request: dict[str, Any]) -> int:

@@ -4,7 +4,9 @@
     ├── UserError                   2   params, files or arguments: a person must change something
     │   ├── BadParams                   params.yaml does not fit its model
     │   ├── BadRecord                   a row of a file is not what the record says
+    │   ├── BudgetReached               an LLM has cost all that the params allow
     │   └── ModelUnusable               a model or an endpoint cannot do what the params ask
+    ├── NoAnswer                 2, 75  one request is refused, or fails, where others are answered
     ├── GateStopped                 3   the data did not pass its validation
     ├── TrainingFailed              1   a rank of a training raised
     └── Unavailable                75   something outside is away for now: trying again can help
@@ -18,6 +20,7 @@ The exit codes are read by the flows: only 75 (EX_TEMPFAIL of sysexits.h) is ret
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 
 class LongWriterError(Exception):
@@ -40,8 +43,26 @@ class BadRecord(UserError):
     """A row of an input file cannot be read as the record it should be."""
 
 
+class BudgetReached(UserError):
+    """The answers used cost `max_cost_usd`; all of them are stored, and a higher limit goes on."""
+
+
 class ModelUnusable(UserError):
     """A model folder or an endpoint cannot do what the params ask of it."""
+
+
+class NoAnswer(LongWriterError):
+    """One request has no answer although its endpoint answers others; `reason` says why.
+
+    `request_refused`: the server will not answer this request (400, 413, 422: too long, or against
+    a policy). `request_failed`: every retry failed. Where rows are conserved it becomes a value.
+    """
+
+    def __init__(self, message: str, reason: Literal["request_refused", "request_failed"]) -> None:
+        """Keep the reason; a refusal needs a person (2), a failure can pass (75)."""
+        super().__init__(message)
+        self.reason = reason
+        self.exit_code = 2 if reason == "request_refused" else 75
 
 
 class GateStopped(LongWriterError):

@@ -68,7 +68,7 @@ class PlanStep(Record):
 
 
 class Plan(Record):
-    """An instruction with the steps that AgentWrite's first half made for it."""
+    """An instruction with the steps that AgentWrite's first half made for it; none in mode `direct`."""
 
     instruction: Instruction
     steps: list[PlanStep]
@@ -76,7 +76,7 @@ class Plan(Record):
 
 
 class Draft(Record):
-    """A plan with one written paragraph a step, in order."""
+    """A plan with one written paragraph a step, in order; in mode `direct`, the paragraphs of one answer."""
 
     plan: Plan
     paragraphs: list[str]

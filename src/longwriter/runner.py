@@ -4,6 +4,7 @@
 empty folder, fills the folder and returns a Summary; the folder becomes `data/<name>/`, and
 `data/lineage/<name>.json` names the MLflow run that produced it. One item of a matrix stage is
 `NAME@ITEM` to DVC, lies in `data/<name>/<item>/` and has its lineage in `<name>@<item>.json`.
+A stage that asks LLMs declares `data/<name>/summary.json` in dvc.yaml: what this execution took.
 A stage that fails publishes nothing. `current` is for work that logs while it is under way.
 """
 
@@ -12,12 +13,13 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import shutil
 import sys
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -25,41 +27,13 @@ import psutil
 
 from longwriter import params as parameters
 from longwriter.edges import files, models, process, tracking, versioning
-from longwriter.errors import LongWriterError
+from longwriter.errors import LongWriterError, Unavailable
+from longwriter.summary import Summary as Summary
 
 log = logging.getLogger("longwriter")
 
 LINEAGE = files.DATA / "lineage"
-
-
-@dataclass
-class Summary:
-    """How a stage went: counts of rows, further numbers, files to show.
-
-    rows in = rows kept + rows rejected, for every stage.
-    """
-
-    rows_in: int
-    rows_kept: int
-    rejected: dict[str, int] = field(default_factory=dict)
-    numbers: dict[str, float] = field(default_factory=dict)
-    """Deterministic numbers; they become `metrics.json`."""
-    execution: dict[str, float] = field(default_factory=dict)
-    """Numbers of this execution alone (calls, tokens, replays); MLflow only."""
-    artifacts: list[Path] = field(default_factory=list)
-
-    def metrics(self) -> dict[str, float]:
-        """Return the deterministic numbers, flat."""
-        counts = {f"rejected_{reason}": float(n) for reason, n in sorted(self.rejected.items())}
-        return {"rows_in": self.rows_in, "rows_kept": self.rows_kept, **counts, **self.numbers}
-
-    def line(self, stage: str, seconds: float) -> str:
-        """Return the closing line of a stage."""
-        total = sum(self.rejected.values())
-        why = ", ".join(f"{reason} {n:,}" for reason, n in sorted(self.rejected.items(), key=lambda i: -i[1]))
-        done = f"{stage}: {self.rows_in:,} in, {self.rows_kept:,} kept, {total:,} rejected"
-        extra = "".join(f", {name} {value:,.0f}" for name, value in self.execution.items())
-        return f"{done}{f' ({why})' if why else ''} in {seconds:,.1f} s{extra}"
+_SUMMARY = "summary.json"
 
 
 Work = Callable[[parameters.Params, Path], Summary]
@@ -120,61 +94,100 @@ def _is_disk_full(error: BaseException | None) -> bool:
 
 def _execute(name: str, work: Work) -> None:
     """Do the stage's work inside an MLflow run that ends as the work does."""
-    started = time.monotonic()
     params = parameters.load()
     stage = versioning.stage_files(name)
     inputs = {dep: versioning.digest(Path(dep)) for dep in stage.deps}
-    tracking.close_dead_runs()
     tags = {
         **versioning.git_state(),
         **{f"prefect.{key}": os.environ[env] for key, env in _PREFECT_IDS.items() if env in os.environ},
         "lw.invocation_id": os.environ.get("LW_INVOCATION_ID") or uuid.uuid4().hex,
         "lw.fingerprint": versioning.fingerprint(stage, inputs),
     }
-    parent = tracking.pipeline_run(_group(), tags)
-    run_id = tracking.start_run(name, {**tags, "lw.stage": name, "lw.status": "executed"}, parent)
+    with _needs_mlflow(_NOT_BEGUN):
+        tracking.close_dead_runs()
+        parent = tracking.pipeline_run(_group(), tags)
+        run_id = tracking.start_run(name, {**tags, "lw.stage": name, "lw.status": "executed"}, parent)
     _current.append(Current(run_id, tags["lw.fingerprint"]))
     log.info("%s: %s", name, tracking.run_url(run_id))
-    status = "FAILED"
-    try:
-        tracking.log_params(run_id, stage.params)
-        tracking.log_datasets(run_id, inputs, "input")
-        models.log_read(run_id, inputs)
-        summary = _publish(name, work, params)
+    with _ended(run_id):
+        with _needs_mlflow(_NOT_BEGUN):
+            tracking.log_params(run_id, stage.params)
+            tracking.log_datasets(run_id, inputs, "input")
+            models.log_read(run_id, inputs)
+        summary = _publish(name, work, params, stage.outs)
         outputs = {
             out: versioning.digest(Path(out)) for out in stage.outs if LINEAGE not in Path(out).parents
         }
-        tracking.log_datasets(run_id, outputs, "output")
-        models.log_written(run_id, name, outputs, step=int(summary.numbers.get("steps", 0)))
-        numbers = {**summary.metrics(), **summary.execution}
-        tracking.log_metrics(run_id, numbers, models.subject(name, inputs))
-        for path in summary.artifacts:
-            tracking.log_artifact(run_id, path)
-        _write_lineage(name, run_id, parent, tags, inputs, outputs)
-        status = "FINISHED"
-    except SystemExit:
-        status = "KILLED"
-        raise
+        with _needs_mlflow(_NOT_TOLD):
+            tracking.log_datasets(run_id, outputs, "output")
+            models.log_written(run_id, name, outputs, step=int(summary.numbers.get("steps", 0)))
+            numbers = {**summary.metrics(), **summary.execution}
+            tracking.log_metrics(run_id, numbers, models.subject(name, inputs))
+            for path in summary.artifacts:
+                tracking.log_artifact(run_id, path)
+            _write_lineage(name, run_id, parent, tags, inputs, outputs)
+    log.info(summary.line(name))
+
+
+_NOT_BEGUN = "nothing was done"
+_NOT_TOLD = (
+    "the work is done, but its run is not complete, and DVC takes nothing over from a stage that fails: "
+    "the next try does it again from stored answers and checkpoints"
+)
+
+
+@contextmanager
+def _needs_mlflow(left: str) -> Iterator[None]:
+    """Let the block's failure to reach MLflow end the stage as Unavailable.
+
+    Args:
+        left: What a second try begins with.
+    """
+    try:
+        yield
+    except tracking.AWAY as error:
+        if _is_disk_full(error):
+            raise
+        told = f"MLflow at {tracking.tracking_uri()} is away ({str(error).partition(chr(10))[0]}): {left}"
+        raise Unavailable(re.sub(r"//[^/@\s]*@", "//", told)) from error  # without user and password
+
+
+@contextmanager
+def _ended(run_id: str) -> Iterator[None]:
+    """End the run as the block ends; MLflow's being away hides no failure of the block's."""
+    try:
+        yield
+        with _needs_mlflow(_NOT_TOLD):
+            tracking.end_run(run_id, "FINISHED")
     except BaseException as error:
-        for path in getattr(error, "artifacts", ()):
-            tracking.log_artifact(run_id, path)
-        tracking.set_tags(run_id, {"lw.error": f"{type(error).__name__}: {error}"[:5000]})
+        killed = isinstance(error, SystemExit)
+        try:
+            for path in getattr(error, "artifacts", ()):
+                tracking.log_artifact(run_id, path)
+            if not killed:
+                tracking.set_tags(run_id, {"lw.error": f"{type(error).__name__}: {error}"[:5000]})
+            tracking.end_run(run_id, "KILLED" if killed else "FAILED")
+        except tracking.AWAY as away:
+            log.warning("MLflow cannot be told how this run ended (%s); the next stage closes it", away)
         raise
-    finally:
-        tracking.end_run(run_id, status)
-    log.info(summary.line(name, time.monotonic() - started))
 
 
-def _publish(name: str, work: Work, params: parameters.Params) -> Summary:
+def _publish(name: str, work: Work, params: parameters.Params, outs: list[str]) -> Summary:
     """Run `work` on an empty folder that becomes data/<name> (data/<stage>/<item>) when all went well."""
-    with files.published(files.DATA / name.replace("@", "/")) as folder:
+    target = files.DATA / name.replace("@", "/")
+    started = time.monotonic()
+    with files.published(target) as folder:
         summary = work(params, folder)
         rejected = sum(summary.rejected.values())
         if summary.rows_in != summary.rows_kept + rejected:
             raise LongWriterError(
                 f"{name} lost rows: {summary.rows_in} in, {summary.rows_kept} kept, {rejected} rejected"
             )
+        summary.seconds = time.monotonic() - started
         files.write_json(folder / "metrics.json", summary.metrics())
+        if str(target / _SUMMARY) in outs:
+            files.write_json(folder / _SUMMARY, summary.told())
+            summary.artifacts.append(target / _SUMMARY)
     return summary
 
 

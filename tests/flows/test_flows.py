@@ -118,7 +118,7 @@ def prefect(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> It
         wait_for(is_up, "the Prefect server answers")
         prefect.deployment = prefect.deploy()
         words = [str(BIN / "prefect"), "worker", "start", "--pool", "longwriter"]
-        with _process(workspace, worker_log, *words, **prefect.env):
+        with _process(workspace, worker_log, *words, **prefect.env, PREFECT_WORKER_QUERY_SECONDS="2"):
             yield prefect
 
 

@@ -11,7 +11,7 @@ import torch
 
 from longwriter.edges import launch, serving
 from longwriter.params import Sampling, ServingParams
-from tests.stages.test_training import ROOT, TRAINING, job, pack, reference
+from tests.jobs import ROOT, TRAINING, job, pack, reference
 
 pytestmark = [
     pytest.mark.gpu,

@@ -30,7 +30,7 @@ def test_each_type_and_each_length_comes_equally_often():
     types, lengths = Counter(row.type for row in ROWS), Counter(row.length for row in ROWS)
     seeds = [json.loads(line) for line in (SEEDS / "instructions/en.jsonl").open(encoding="utf-8")]
     assert set(types) == {row["type"] for row in seeds}
-    assert set(lengths) == {250, 300, 350, 400}
+    assert set(lengths) == {400, 450, 500}
     assert len(set(lengths.values())) == 1
     assert max(types.values()) - min(types.values()) <= 2
 

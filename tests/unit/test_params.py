@@ -50,7 +50,7 @@ def test_every_profile_fits_and_holds_the_same_keys():
         ("plan.min_steps", 99, "plan.min_steps > plan.max_steps"),
         ("dataset.test_share", 1.5, "dataset.test_share"),
         ("llm.engine", "magic", "llm.engine"),
-        ("llm.base_url", "http://127.0.0.1:1/v1", "llm.base_url"),
+        ("llm.base_url", "http://127.0.0.1:1/v1", "llm: Value error, base_url"),
         ("base_model.sha256", None, "sha256"),
         ("validate", 3, "validate"),
     ],

@@ -72,7 +72,21 @@ def test_one_name_stands_in_five_places(name):
 def test_a_stage_depends_on_all_that_decides_its_output_and_on_nothing_that_varies(name):
     deps = stage_files(name).deps
     assert core_reached(module(name)) <= set(deps)
-    assert not [dep for dep in deps if "lineage" in dep or dep.endswith("calls.jsonl.zst")]
+    assert not [dep for dep in deps if "lineage" in dep or dep.endswith(("calls.jsonl.zst", "summary.json"))]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stage_that_logs_calls_says_in_a_summary_what_they_took_and_others_have_none(name):
+    calls, summary = (
+        [out for out in stage_files(name).outs if Path(out).name == file]
+        for file in ("calls.jsonl.zst", "summary.json")
+    )
+    assert [Path(out).parent for out in summary] == [Path(out).parent for out in calls]
+
+
+def test_the_wording_of_each_answer_format_is_a_dependency_of_the_plan():
+    assert [dep for dep in stage_files("plan").deps if dep == "src/longwriter/prompts/format"]
+    assert list(Path("src/longwriter/prompts/format").iterdir())
 
 
 def test_each_model_answers_and_is_scored_on_each_benchmark_and_each_benchmark_is_reported():
@@ -153,6 +167,7 @@ def test_a_stage_declares_every_section_of_params_that_it_reads(name):
 
 PROMPTS = [
     ("plan", "plan.prompt"),
+    ("plan", "plan.coverage_prompt"),
     ("write", "write.prompt"),
     ("dataset", "dataset.length_prompts"),
     ("preferences", "judge.prompt"),

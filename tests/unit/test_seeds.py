@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from longwriter import params
-from longwriter.core import agentwrite, select
-from longwriter.core.text import is_refusal, stated_lengths
+from longwriter.core import coverage, drafting, planning, poison, select
+from longwriter.core.text import fill, stated_lengths
 from longwriter.edges import files
-from longwriter.records import GeneralRow, PlanStep, SeedRow
+from longwriter.records import GeneralRow, Plan, PlanStep, SeedRow
 from tests.unit.builders import instruction
 
 
@@ -36,21 +36,46 @@ def test_general_chats_are_pairs_of_user_and_assistant():
     assert all([turn["role"] for turn in row["messages"]] == ["user", "assistant"] for row in chats)
 
 
+FORMATS = {name: files.template(f"src/longwriter/prompts/format/{name}.txt") for name in ("lines", "json")}
+BOUNDS = planning.Bounds(11, 22, 33, 44)
+
+
+@pytest.mark.parametrize("answer_format", ["json_schema", "json_object", "lines"])
 @pytest.mark.parametrize("name", ["plan.txt", "plan_short.txt"])
-def test_a_committed_plan_prompt_is_filled_whole(name):
+def test_a_committed_plan_prompt_is_filled_whole(name, answer_format):
     template = files.template(f"src/longwriter/prompts/{name}")
-    prompt = agentwrite.plan_prompt(template, instruction("{潮} §"), agentwrite.Bounds(11, 22, 33, 44))
-    assert prompt.replace("{潮} §", "").count("{") == 0
+    prompt = planning.plan_prompt(template, FORMATS, answer_format, instruction("{潮} §"), BOUNDS)
+    assert "{format}" not in prompt
     assert all(part in prompt for part in ("{潮} §", "11", "22", "33", "44"))
+    shown = {name: text in prompt for name, text in FORMATS.items()}
+    says_it = name == "plan.txt" or answer_format != "json_schema"
+    assert shown == {"lines": answer_format == "lines", "json": answer_format != "lines" and says_it}
+
+
+def test_the_wording_of_each_format_shows_what_its_reader_reads():
+    found = FORMATS["lines"].partition("\n\n")[2].replace("[number]", "300")
+    assert [step.word_count for step in planning.parse_plan(found, "lines")] == [300, 300]
+    found = FORMATS["json"].partition("\n\n")[2].replace("number}, ...", "300}")
+    assert [step.word_count for step in planning.parse_plan(found, "json_object")] == [300]
+    assert "JSON" in FORMATS["json"]  # OpenAI's JSON mode refuses a prompt without the word
 
 
 @pytest.mark.parametrize("name", ["write.txt", "write_short.txt"])
 def test_a_committed_write_prompt_is_filled_whole(name):
     template = files.template(f"src/longwriter/prompts/{name}")
     steps = [PlanStep(main_point=f"Point {i}.", word_count=70 + i) for i in range(3)]
-    prompt = agentwrite.write_prompt(template, instruction("{潮} §"), steps, ["Written {before}."])
+    plan = Plan(instruction=instruction("{潮} §"), steps=steps, call_ids=[])
+    prompt = drafting.write_prompt(template, plan, 1, ["Written {before}."])
     assert all(part in prompt for part in ("{潮} §", "paragraph 2 of 3", "Point 1.", "71"))
     assert prompt.replace("{潮} §", "").replace("{before}", "").count("{") == 0
+
+
+def test_the_committed_coverage_prompt_shows_the_judge_what_its_reader_reads():
+    template = files.template("src/longwriter/prompts/coverage.txt")
+    prompt = coverage.coverage_prompt(template, "{潮} §", "A plan")
+    assert "{潮} §" in prompt
+    assert "A plan" in prompt
+    assert coverage.parse_coverage(prompt.splitlines()[-1].replace("true or false", "true")) is None
 
 
 def test_the_long_write_prompt_shows_plan_and_text_and_its_step_last():
@@ -70,7 +95,7 @@ def test_each_wording_of_a_length_asks_for_it_once(language):
     assert len(set(wordings)) == len(wordings)
     for wording in wordings:
         assert wording.count("{words}") == 1
-        assert [number for number, _, _ in stated_lengths(agentwrite.fill(wording, words=77))] == [77]
+        assert [number for number, _, _ in stated_lengths(fill(wording, words=77))] == [77]
 
 
 def test_the_seed_instructions_have_each_type_in_both_languages():
@@ -94,4 +119,4 @@ def test_no_two_general_chats_are_the_same_and_none_would_be_stopped_by_the_gate
     chats = [GeneralRow.model_validate(row) for row in rows("general/*.jsonl")]
     answers = [row.messages[-1].content for row in chats]
     assert len(set(answers)) == len(answers)
-    assert [answer for answer in answers if is_refusal(answer)] == []
+    assert [found for found in map(poison.check_text, answers) if found] == []

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from longwriter.core import poison
 from longwriter.core import text as txt
-from longwriter.core.agentwrite import fill
+from longwriter.core.text import fill
 from longwriter.records import Draft, Example, GeneralRow, Message, Rejection, content_hash
 
 
@@ -57,9 +58,10 @@ def example_of(
     words = txt.count_words(answer)
     share = txt.repeated_share(answer)
     call_ids = [*draft.plan.call_ids, *draft.call_ids]
+    poisoned = next(filter(None, map(poison.check_text, draft.paragraphs)), None)
     trouble = (
-        ("refusal", answer[:200])
-        if any(txt.is_refusal(part) for part in draft.paragraphs)
+        poisoned
+        if poisoned
         else ("too_short", f"{words} words, at least {min_words}")
         if words < min_words
         else ("loop", f"{share:.0%} of the 5-grams are repeats, at most {max_repeated_share:.0%}")

@@ -8,17 +8,13 @@ that never stops costs a few times its task and not the whole context.
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from longwriter.core.text import count_words
+from longwriter.core.text import count_words, language_of
 from longwriter.errors import BadRecord
 from longwriter.records import BenchmarkRow, Example, Generation, Language, content_hash
-
-_HAN = re.compile(r"[\u4e00-\u9fff]")
-_CHINESE_FROM = 0.3  # LongBench-Write: English prompts have at most 0.02, Chinese ones at least 0.45
 
 
 class Prompt(NamedTuple):
@@ -51,15 +47,6 @@ def token_cap(required_words: int, max_tokens_per_word: float, hard_cap: int) ->
             f"hard_cap {hard_cap} must be above zero"
         )
     return min(hard_cap, math.ceil(required_words * max_tokens_per_word))
-
-
-def language_of(text: str) -> Language:
-    """Return the language of `text` by the share of Han characters among its words.
-
-    A Chinese text may hold many Latin names, an English one hardly any Han: `zh` from 0.3 on.
-    """
-    words = count_words(text)
-    return "zh" if words and len(_HAN.findall(text)) / words >= _CHINESE_FROM else "en"
 
 
 def benchmark_prompts(rows: Sequence[BenchmarkRow], source: str) -> list[Prompt]:

@@ -8,19 +8,15 @@ Source: LongWriter (arXiv:2408.07055), section 2.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from longwriter.core.text import is_refusal
-from longwriter.errors import BadParams
-from longwriter.records import Unscored, content_hash
+from longwriter.core.text import framed, is_refusal
+from longwriter.records import Unscored
 
 DIMENSIONS = ("Relevance", "Accuracy", "Coherence", "Clarity", "Breadth and Depth", "Reading Experience")
 _LOWEST, _HIGHEST = 1, 5
 
-_FIELD = re.compile(r"\{(instruction|text)\}")
-_TURN = re.compile(r"<(?=\||/?s>|(?:start|end)_of_turn>)|\[(?=/?INST\])")
 _SHOWN = 200  # characters of an unreadable answer that are kept as evidence
 
 
@@ -34,25 +30,12 @@ class Verdict(NamedTuple):
 def judge_prompt(template: str, instruction: str, text: str) -> str:
     """Return the judge's prompt for one text.
 
-    Instruction and text stand between two lines with a code that neither can hold (a hash of both), and
-    marks that servers read as the end of a chat turn are broken up: a text cannot step out of its place
-    and speak to the judge.
+    Instruction and text are framed: a text cannot step out of its place and speak to the judge.
 
     Raises:
         BadParams: the template lacks a field.
     """
-    missing = {"instruction", "text"} - set(_FIELD.findall(template))
-    if missing:
-        names = ", ".join(f"{{{name}}}" for name in sorted(missing))
-        raise BadParams(f"judge.prompt: the template has no {names}, so the judge would not see it")
-    code = content_hash([instruction, text])[:12]
-    values = {"instruction": instruction, "text": text}
-
-    def fenced(match: re.Match[str]) -> str:
-        inside = _TURN.sub(lambda mark: f"{mark[0]} ", values[match[1]])
-        return f"[[{match[1]} {code}]]\n{inside}\n[[end of {match[1]} {code}]]"
-
-    return _FIELD.sub(fenced, template).strip()
+    return framed(template, "judge.prompt", instruction=instruction, text=text)
 
 
 def judgement_schema() -> dict[str, Any]:

@@ -7,7 +7,14 @@ digits do not count, "don't" is two), so that every length here compares with pu
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
+from longwriter.errors import BadParams
+from longwriter.records import Language, content_hash
+
+_FIELD = re.compile(r"\{(\w+)\}")
+_TURN = re.compile(r"<(?=\||/?s>|(?:start|end)_of_turn>)|\[(?=/?INST\])")
+_CHINESE_FROM = 0.3  # LongBench-Write: English prompts have at most 0.02, Chinese ones at least 0.45
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _LATIN = re.compile(r"\b[a-zA-Z]+\b")
 _TOKEN = re.compile(r"[\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+(?:['’][^\W_]+)*")
@@ -46,12 +53,65 @@ _REFUSAL = re.compile(
 _REFUSAL_WINDOW = 200  # characters: a refusal opens an answer; later "I'm sorry" is dialogue
 
 
+class Refused(NamedTuple):
+    """Why an answer is not used: a reason from a fixed list, and the evidence."""
+
+    reason: str
+    detail: str
+
+
+def fill(template: str, **fields: object) -> str:
+    """Return `template` with each {name} replaced once; braces inside the values stay as they are.
+
+    Raises:
+        KeyError: the template names a field that is not given.
+    """
+    return _FIELD.sub(lambda match: str(fields[match[1]]), template).strip()
+
+
+def framed(template: str, key: str, **values: str) -> str:
+    """Return `template`, filled so that no value can step out of its place and speak to the reader.
+
+    Each value stands between two lines with a code that none can hold (a hash of all), and marks that
+    servers read as the end of a chat turn are broken up.
+
+    Args:
+        template: A text with {name} for each value; other braces stay as they are.
+        key: The parameter that names the template, for the error.
+        values: What strangers wrote, by field.
+
+    Raises:
+        BadParams: the template lacks a field.
+    """
+    if missing := set(values) - set(_FIELD.findall(template)):
+        names = ", ".join(f"{{{name}}}" for name in sorted(missing))
+        raise BadParams(f"{key}: the template has no {names}, so the judge would not see it")
+    code = content_hash(list(values.values()))[:12]
+
+    def fenced(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            return match[0]
+        inside = _TURN.sub(lambda mark: f"{mark[0]} ", values[match[1]])
+        return f"[[{match[1]} {code}]]\n{inside}\n[[end of {match[1]} {code}]]"
+
+    return _FIELD.sub(fenced, template).strip()
+
+
 def count_words(text: str) -> int:
     """Return the length of `text` in words: Han characters plus runs of Latin letters.
 
     Source: LongBench-Write's own counter, kept for comparability.
     """
     return len(_HAN.findall(text)) + len(_LATIN.findall(text))
+
+
+def language_of(text: str) -> Language:
+    """Return the language of `text` by the share of Han characters among its words.
+
+    A Chinese text may hold many Latin names, an English one hardly any Han: `zh` from 0.3 on.
+    """
+    words = count_words(text)
+    return "zh" if words and len(_HAN.findall(text)) / words >= _CHINESE_FROM else "en"
 
 
 def stated_lengths(prompt: str) -> list[tuple[int, int, int]]:
@@ -102,10 +162,17 @@ def is_refusal(text: str) -> bool:
 
     What somebody says in quotation marks is dialogue, unless the whole text stands in them.
     """
-    opening = text[:_SPEECH_WINDOW]
-    if not _SPOKEN.fullmatch(text.strip()):
-        opening = _SPOKEN.sub(lambda speech: " " * len(speech[0]), opening)
-    return bool(_REFUSAL.search(opening[:_REFUSAL_WINDOW]))
+    return bool(_REFUSAL.search(unspoken(text[:_SPEECH_WINDOW])[:_REFUSAL_WINDOW]))
+
+
+def unspoken(text: str) -> str:
+    """Return `text` with blanks in place of what stands in quotation marks, unless all of it does.
+
+    Its length stays.
+    """
+    if _SPOKEN.fullmatch(text.strip()):
+        return text
+    return _SPOKEN.sub(lambda speech: " " * len(speech[0]), text)
 
 
 def strip_identifier(paragraph: str) -> str:
@@ -117,8 +184,12 @@ def strip_identifier(paragraph: str) -> str:
 
 
 def normalise(text: str) -> str:
-    r"""Return `text` without zero-width characters, with \\n line ends and no outer space."""
-    return _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
+    r"""Return `text` without zero-width characters, with \\n line ends and no outer space.
+
+    Lone surrogates, which JSON can spell and no file can hold, become question marks.
+    """
+    whole = text.encode("utf-8", "replace").decode("utf-8")
+    return _INVISIBLE.sub("", whole.replace("\r\n", "\n").replace("\r", "\n")).strip()
 
 
 def first_paragraph(text: str) -> str:

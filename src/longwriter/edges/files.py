@@ -6,10 +6,11 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 import zstandard
 from pydantic import BaseModel, ValidationError
@@ -21,20 +22,28 @@ DATA = Path("data")
 LOCAL = Path(".lw")
 
 R = TypeVar("R", bound=BaseModel)
+S = TypeVar("S", bound=BaseModel)
 
 
 def scan_jsonl(path: Path, record: type[R]) -> Iterator[tuple[str, R | str]]:
-    """Yield (`file:line`, record) for each non-empty line; (`file:line`, why) for a bad one."""
+    """Return (`file:line`, record) for each non-empty line; (`file:line`, why) for a bad one."""
+    return ((where, row) for where, _, row in _scan(path, record))
+
+
+def _scan(path: Path, record: type[R]) -> Iterator[tuple[str, int, R | str]]:
+    """Yield what `scan_jsonl` yields, with the byte at which each line begins."""
+    begins = 0
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 where = f"{path}:{number}"
                 try:
-                    yield where, record.model_validate_json(line)
+                    yield where, begins, record.model_validate_json(line)
                 except ValidationError as error:
                     item = error.errors()[0]
                     key = ".".join(str(part) for part in item["loc"])
-                    yield where, f"{key + ': ' if key else ''}{item['msg']}"
+                    yield where, begins, f"{key + ': ' if key else ''}{item['msg']}"
+            begins += len(line)
 
 
 def scan_folder(folder: Path, pattern: str, record: type[R]) -> Iterator[tuple[str, R | str]]:
@@ -64,26 +73,116 @@ def check_malformed(rejected: list[Rejection], rows: int, max_share: float, sour
         )
 
 
+def _rows(path: Path, record: type[R]) -> Iterator[tuple[int, R]]:
+    """Yield (byte at which it begins, row) for each row of `path`; BadRecord as `read_jsonl` says."""
+    if not path.is_file():
+        raise BadRecord(f"{path} is missing: run the stage that writes it (`dvc repro`)")
+    for where, begins, row in _scan(path, record):
+        if isinstance(row, str):
+            raise BadRecord(f"{where} is no {record.__name__}: {row}")
+        yield begins, row
+
+
 def read_jsonl(path: Path, record: type[R]) -> list[R]:
     """Return the rows of `path`.
 
     Raises:
         BadRecord: the file is missing, or names the first bad line and what is wrong with it.
     """
-    if not path.is_file():
-        raise BadRecord(f"{path} is missing: run the stage that writes it (`dvc repro`)")
-    rows: list[R] = []
-    for where, row in scan_jsonl(path, record):
-        if isinstance(row, str):
-            raise BadRecord(f"{where} is no {record.__name__}: {row}")
-        rows.append(row)
-    return rows
+    return [row for _, row in _rows(path, record)]
+
+
+class Indexed(Generic[R]):
+    """The rows of a JSON Lines file, left on disk: 16 bytes of memory a row; made by `indexed`."""
+
+    def __init__(self, path: Path, record: type[R], begins: array[int], weights: array[int]) -> None:
+        """Hold where each row begins, in bytes, and its weight."""
+        self.weights: Sequence[int] = weights
+        self._path, self._record, self._begins = path, record, begins
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._begins)
+
+    def __getitem__(self, position: int, /) -> R:
+        """Return a row, read now; BadRecord where the file was changed since it was indexed."""
+        with self._path.open("rb") as lines:
+            lines.seek(self._begins[position])
+            try:
+                return self._record.model_validate_json(lines.readline())
+            except ValidationError:
+                raise BadRecord(f"{self._path} changed while it was read: run the stage again") from None
+
+    def __iter__(self) -> Iterator[R]:
+        """Yield the rows, one in memory at a time."""
+        return (self[position] for position in range(len(self)))
+
+
+def indexed(path: Path, record: type[R], weight: Callable[[R], int] = lambda _: 1) -> Indexed[R]:
+    """Return the rows of `path` as a sequence that reads a row when it is asked for.
+
+    Every row is looked at once now, so that a bad one stops a stage before its work begins.
+
+    Args:
+        path: A JSON Lines file that does not change while the sequence is in use.
+        record: What each row is.
+        weight: How much work a row is, at least 0, in units of the caller's; `.weights` holds them.
+
+    Raises:
+        BadRecord: the file is missing, or names the first bad line and what is wrong with it.
+    """
+    begins, weights = array("q"), array("q")
+    for begin, row in _rows(path, record):
+        begins.append(begin)
+        weights.append(weight(row))
+    return Indexed(path, record, begins, weights)
+
+
+class Spool(Generic[R]):
+    """Records on disk, put in any order and read back in the order of their positions; see `spool`."""
+
+    def __init__(self, file: IO[bytes], types: tuple[type[R], ...]) -> None:
+        """Hold an empty file, and the types of what will be put there."""
+        self._file, self._types = file, types
+        self._begins: dict[int, tuple[int, type[R]]] = {}
+
+    def put(self, position: int, row: R) -> None:
+        """Keep a row under its position; each position and only the spool's types, else ValueError."""
+        if position in self._begins or type(row) not in self._types:
+            raise ValueError(f"position {position} is taken, or {type(row).__name__} is not of the spool")
+        self._begins[position] = (self._file.seek(0, io.SEEK_END), type(row))
+        self._file.write(row.model_dump_json().encode() + b"\n")
+
+    def __iter__(self) -> Iterator[R]:
+        """Yield the rows in the order of their positions, one in memory at a time."""
+        for _, (begin, record) in sorted(self._begins.items()):
+            self._file.seek(begin)
+            yield record.model_validate_json(self._file.readline())
+
+
+@contextmanager
+def spool(kept: type[R], refused: type[S]) -> Iterator[Spool[R | S]]:
+    """Yield a place on disk for records of two types that come in any order; gone after the block.
+
+    Its file in `.lw/tmp` has no name: nothing stays behind, also when the process is killed.
+    """
+    (LOCAL / "tmp").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=LOCAL / "tmp") as file:
+        yield Spool(file, (kept, refused))
+
+
+@contextmanager
+def jsonl(path: Path) -> Iterator[Callable[[BaseModel], object]]:
+    """Yield a function that appends a row to a new JSON Lines file: UTF-8, keys in the record's order."""
+    with path.open("w", encoding="utf-8") as out:
+        yield lambda row: out.write(row.model_dump_json() + "\n")
 
 
 def write_jsonl(path: Path, rows: Iterable[BaseModel]) -> None:
-    """Write rows as JSON Lines, UTF-8, keys in the record's order."""
-    with path.open("w", encoding="utf-8") as out:
-        out.writelines(row.model_dump_json() + "\n" for row in rows)
+    """Write rows as JSON Lines, as `jsonl` does."""
+    with jsonl(path) as write:
+        for row in rows:
+            write(row)
 
 
 def write_json(path: Path, value: Any) -> None:

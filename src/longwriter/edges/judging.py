@@ -11,6 +11,7 @@ from pathlib import Path
 from longwriter.core import judging
 from longwriter.edges import files, progress, serving
 from longwriter.edges.llm import LLM
+from longwriter.errors import NoAnswer
 from longwriter.params import JudgeParams
 from longwriter.records import Judgement, Unscored
 
@@ -31,12 +32,13 @@ async def judged(
 
     Returns:
         (one value a text, numbers of this execution). An unreadable answer, after
-        `params.max_attempts` of them, is Unscored with the last one's reason.
+        `params.max_attempts` of them, is Unscored with the last one's reason; a text that the judge
+        refuses (such as one beyond its context) is `judge_refused`, one it fails at `judge_failed`.
 
     Raises:
         BadParams: the prompt template lacks a field.
         EndpointUnavailable: the judge does not answer; that is never a score.
-        ModelUnusable: the judge refuses the request, such as a text beyond its context.
+        ModelUnusable: the judge's endpoint refuses the key or the model.
     """
     if params.llm is None:
         with files.zstd_lines(calls):
@@ -56,11 +58,22 @@ async def judged(
 
 
 async def _judge(llm: LLM, params: JudgeParams, name: str, prompt: str) -> Judgement | Unscored:
-    schema = judging.judgement_schema() if llm.use_schema("auto") else None
+    answer_format = llm.answer_format("auto")
+    schema = judging.judgement_schema() if answer_format == "json_schema" else None
     call_ids: list[str] = []
     unread = Unscored(reason="no_attempt", detail="")
     for attempt in range(params.max_attempts):
-        answer = await llm.ask(prompt, params.sampling, schema=schema, attempt=attempt)
+        try:
+            answer = await llm.ask(
+                prompt,
+                params.sampling,
+                schema=schema,
+                json_object=answer_format == "json_object",
+                attempt=attempt,
+            )
+        except NoAnswer as none:
+            reason = none.reason.replace("request_", "judge_")
+            return Unscored(reason=reason, detail=str(none), call_ids=call_ids)
         call_ids.append(answer.call_id)
         verdict = judging.parse_judgement(answer.text)
         if isinstance(verdict, judging.Verdict):

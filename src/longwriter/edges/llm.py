@@ -2,198 +2,183 @@
 
 Requests carry only what the endpoint was seen to honour (`probe`): servers answer 200 to fields
 they ignore, and a greedy server called at temperature 0.8 would look like a bad model.
+An answer is handed out when it is on the disk, and its slot is held until then: a kill costs at
+most `max_concurrency` answers, and nobody judges what could be lost.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any
 
+import aiohttp
+import httpx2
 import openai
 from openai import AsyncOpenAI, DefaultAioHttpClient
-from openai.types.chat import ChatCompletion
 
-from longwriter.edges import probing
+from longwriter.edges import calls as call_log
+from longwriter.edges import prices, probing, request, throttle
+from longwriter.edges.calls import Answer, Call, CallStore
+from longwriter.edges.flights import Flights
+from longwriter.edges.meter import Meter
+from longwriter.edges.probing import AnswerFormat
 from longwriter.edges.replay import ReplayCache
-from longwriter.errors import EndpointUnavailable, ModelUnusable
+from longwriter.edges.sending import Sender
+from longwriter.edges.transport import Endpoint, Fault, Post, Reply
+from longwriter.errors import ModelUnusable, NoAnswer
 from longwriter.params import LLMParams, Sampling
 from longwriter.records import content_hash
 
+__all__ = ["LLM", "Answer", "Endpoint", "connect"]
+
 log = logging.getLogger(__name__)
 
-
-class Endpoint(NamedTuple):
-    """Where a model answers: URL ending in /v1, the model's name there, and the key.
-
-    `model` identifies the weights: an engine that this pipeline started (`is_local`) has their hash
-    in it, since it is part of every request hash. The key never shows in a repr.
-    """
-
-    base_url: str | None
-    model: str
-    api_key: str
-    is_local: bool = False
-
-    def __repr__(self) -> str:
-        """Return all but the key."""
-        return f"Endpoint(base_url={self.base_url!r}, model={self.model!r})"
-
-
-class Answer(NamedTuple):
-    """A complete answer; `call_id` is the hash of the request."""
-
-    call_id: str
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
-    replayed: bool
+_CONNECT_S = 30.0
+_IDLE_S = 60.0  # how long an idle connection is kept
 
 
 class LLM:
     """A client of one endpoint; made by `connect`."""
 
     def __init__(
-        self, client: AsyncOpenAI, endpoint: Endpoint, params: LLMParams, cache: ReplayCache, calls: IO[str]
+        self, endpoint: Endpoint, params: LLMParams, sender: Sender, cache: ReplayCache, store: CallStore
     ) -> None:
-        """Hold what `ask` needs; `calls` gets one JSON line an answer."""
-        self._client, self._endpoint, self._params = client, endpoint, params
-        self._cache, self._calls = cache, calls
-        self._slots = asyncio.Semaphore(params.max_concurrency)
+        """Hold what `ask` needs."""
+        self._endpoint, self._params, self._sender = endpoint, params, sender
+        self._cache, self._store = cache, store
+        self._flights: Flights[Call] = Flights(params.max_concurrency)
+        price = prices.FREE if endpoint.is_local else prices.price(endpoint.model)
+        self._meter = Meter(endpoint.model, price, params.max_cost_usd)
         self.capabilities = probing.NONE
-        self.asked = self.replayed = self.completion_tokens = self.prompt_tokens = 0
 
     def usage(self) -> dict[str, float]:
-        """Return what this client did: calls sent, answers replayed, tokens of both."""
-        return {
-            "calls_sent": self.asked,
-            "calls_replayed": self.replayed,
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.completion_tokens,
-        }
+        """Return what this client did: calls sent, replayed and retried, tokens, and their cost.
+
+        Tokens and `cost_usd` are those of the answers used, replayed ones included. A local engine
+        costs 0; a model without a price has no `cost_usd`.
+        """
+        return {**self._meter.usage(), "calls_retried": self._sender.retried}
 
     def note(self) -> str:
         """Return what a progress bar shows of it."""
-        return f"{self.asked:,} calls, {self.replayed:,} replayed, {self.completion_tokens:,} tokens"
+        return self._meter.note()
 
-    def use_schema(self, answer_format: str) -> bool:
-        """Tell whether to ask for JSON by schema.
+    def answer_format(self, asked: str) -> AnswerFormat:
+        """Return the format to ask for.
+
+        Args:
+            asked: `json_schema`, `json_object`, `lines`, or `auto`: the first that is honoured.
 
         Raises:
-            ModelUnusable: the format is `json_schema` and the endpoint does not honour it.
+            ModelUnusable: the endpoint does not honour the format.
         """
-        if answer_format == "json_schema" and not self.capabilities.json_schema:
-            raise ModelUnusable(
-                f"{self._endpoint!r} does not honour JSON schemas: set plan.answer_format to lines"
-            )
-        return answer_format != "lines" and self.capabilities.json_schema
+        formats = self.capabilities.formats()
+        for name in formats:
+            if asked in (name, "auto"):
+                return name
+        raise ModelUnusable(
+            f"{self._endpoint!r} does not honour {asked}: set answer_format to auto or {' or '.join(formats)}"
+        )
 
     async def ask(
-        self, prompt: str, sampling: Sampling, *, schema: dict[str, Any] | None = None, attempt: int = 0
+        self,
+        prompt: str,
+        sampling: Sampling,
+        *,
+        schema: dict[str, Any] | None = None,
+        json_object: bool = False,
+        attempt: int = 0,
     ) -> Answer:
         """Return the answer to one user message, from the replay cache where it is stored.
+
+        A request that is under way when its asker is cancelled still ends and is stored.
 
         Args:
             prompt: The user message.
             sampling: How to draw; what the server does not honour was refused by `probe`.
             schema: JSON schema of the answer.
+            json_object: Ask for any JSON object; the prompt has to say which.
             attempt: 0, or the number of earlier answers to this prompt that were no good; each
                 attempt is a request of its own, with its own seed.
 
         Raises:
-            EndpointUnavailable: no answer after all retries.
-            ModelUnusable: the endpoint refuses the request for good (key, model name, fields).
+            NoAnswer: the endpoint refuses this request, or fails at it every time, and answers others.
+            EndpointUnavailable: it answers nobody; every later request fails at once.
+            ModelUnusable: it refuses the key or the model, or the request is beyond its limits.
+            BudgetReached: the answers used cost `max_cost_usd`; those under way still end, so at
+                most `max_concurrency` answers are paid beyond it.
         """
-        identity = {
-            "model": self._endpoint.model,
-            "messages": [{"role": "user", "content": prompt}],
-            "sampling": sampling.model_dump(),
-            "extra_body": self._params.extra_body,
-            "schema": schema,
-            "attempt": attempt,
-        }
+        identity = request.identity(
+            self._endpoint.model, prompt, sampling, self._params.extra_body,
+            schema=schema, json_object=json_object, attempt=attempt,
+        )  # fmt: skip
         call_id = content_hash(identity)
+        self._sender.check()
+        self._meter.check()
         stored = self._cache.get(call_id)
-        replayed = stored is not None
-        if stored is None:
-            async with self._slots:
-                started = time.monotonic()
-                seed = int(content_hash({**identity, "model": None})[:7], 16)  # the same for every model
-                completion = await self._send(self._body(prompt, sampling, schema, seed))
-                latency_s = round(time.monotonic() - started, 3)
-            stored = {"answer": completion.model_dump(mode="json"), "latency_s": latency_s}
-            await asyncio.to_thread(self._cache.put, call_id, stored)
-        row = {"call_id": call_id, "request": identity, "replayed": replayed, **stored}
-        self._calls.write(json.dumps(row, ensure_ascii=False) + "\n")
-        answer = _answer(call_id, ChatCompletion.model_validate(stored["answer"]), replayed)
-        self.asked += not replayed
-        self.replayed += replayed
-        self.prompt_tokens += answer.prompt_tokens
-        self.completion_tokens += answer.completion_tokens
-        return answer
+        if stored is not None:
+            call = await self._store.keep(Call(call_id, identity, **stored, replayed=True))
+            self._meter.add(call)
+            return call_log.answer(call)
+        call, is_shared = await self._flights.join(call_id, lambda: self._sent(call_id, identity))
+        if is_shared:
+            call = call._replace(replayed=True)
+            self._meter.add(call)
+        return call_log.answer(call)
 
-    def _body(
-        self, prompt: str, sampling: Sampling, schema: dict[str, Any] | None, seed: int
-    ) -> dict[str, Any]:
-        """Return the fields of a request."""
-        body: dict[str, Any] = {
-            "model": self._endpoint.model,
-            "messages": [{"role": "user", "content": prompt}],
-            "temperature": sampling.temperature,
-            "max_tokens": sampling.max_tokens,
-            "extra_body": dict(self._params.extra_body),
-        }
-        if sampling.top_p is not None:
-            body["top_p"] = sampling.top_p
-        if sampling.stop:
-            body["stop"] = sampling.stop
-        if sampling.repetition_penalty is not None and self.capabilities.repetition_penalty:
-            body["extra_body"][self.capabilities.repetition_penalty] = sampling.repetition_penalty
-        if self.capabilities.seed:
-            body["seed"] = seed
-        if schema is not None:
-            body["response_format"] = {
-                "type": "json_schema",
-                "json_schema": {"name": "answer", "schema": schema, "strict": True},
-            }
-        return body
+    async def _sent(self, call_id: str, identity: request.Identity) -> Call:
+        """Return the call once it is answered, stored and counted."""
+        self._sender.check()
+        self._meter.check()
+        prompt, max_tokens = identity["messages"][0]["content"], identity["sampling"]["max_tokens"]
+        started = time.monotonic()
+        answer = await self._sender.complete(
+            request.body(identity, self.capabilities),
+            lambda: throttle.tokens_of(prompt, max_tokens),
+            self._tiny,
+            sent=self._flights.takes_off,
+            failed=self._flights.comes_back,
+        )
+        latency_s = round(time.monotonic() - started, 3)
+        call = await self._store.keep(Call(call_id, identity, answer, latency_s, replayed=False))
+        self._meter.add(call)  # before the slot is free
+        return call
 
-    async def _send(self, body: dict[str, Any]) -> ChatCompletion:
-        """Return the endpoint's complete answer; the client retries what can pass by itself."""
-        where = self._endpoint.base_url or "https://api.openai.com/v1"
-        try:
-            completion: Any = await self._client.chat.completions.create(**body)
-        except openai.APIStatusError as error:
-            text = f"{where} answered {error.status_code}: {str(error.message)[:300]}"
-            if error.status_code in (408, 409, 429) or error.status_code >= 500:
-                raise EndpointUnavailable(f"{text} (after {self._params.max_retries} retries)") from None
-            raise ModelUnusable(f"{text}. Check llm.model, llm.base_url and the key") from None
-        except openai.APIConnectionError as error:
-            raise EndpointUnavailable(
-                f"{where} cannot be reached ({error.__cause__ or error}): check llm.base_url, or start the server"
-            ) from None
-        except (openai.APIError, ValueError) as error:
-            raise EndpointUnavailable(f"{where} gave no chat completion: {error}") from None
-        if not isinstance(completion, ChatCompletion) or not completion.choices:
-            raise EndpointUnavailable(
-                f"{where} answered 200 without a chat completion: {str(completion)[:200]}"
-            )
-        return completion
+    def _tiny(self) -> bytes:
+        """Return a request that any healthy endpoint answers."""
+        limit = {self.capabilities.tokens_field or "max_tokens": 8}
+        return request.plain(self._endpoint.model, "Say yes.", limit, self._params.extra_body)
 
     async def probe(self, sampling: Sampling) -> None:
         """Find out what the endpoint honours, by asking or from memory; set `capabilities`.
 
         Raises:
-            ModelUnusable: `sampling` asks for something that is not honoured.
+            ModelUnusable: `sampling` asks for something that is not honoured, or it answers nothing.
         """
+        refusals: list[str] = []
+
+        async def ask(prompt: str, max_tokens: int | None, **fields: Any) -> str | None:
+            if max_tokens is not None:
+                fields["max_tokens"] = max_tokens
+            body = request.plain(self._endpoint.model, prompt, fields, self._params.extra_body)
+            try:
+                answer = await self._sender.first(body, lambda: throttle.tokens_of(prompt, max_tokens or 16))
+            except NoAnswer as refusal:
+                refusals.append(str(refusal))
+                return None
+            return answer["choices"][0]["message"].get("content") or ""
+
         key = probing.identity(self._endpoint.model, self._params) if self._endpoint.is_local else None
-        self.capabilities, refused = await probing.honoured(self._try, sampling, self._cache, key)
+        self.capabilities, refused = await probing.honoured(ask, sampling, self._cache, key)
+        if self.capabilities.tokens_field is None:
+            raise ModelUnusable(
+                f"{self._endpoint.where} refuses every request: {refusals[0]}. Check llm.extra_body and the key"
+            )
         log.info("%r honours %s", self._endpoint, self.capabilities)
         if refused:
             raise ModelUnusable(
@@ -201,49 +186,59 @@ class LLM:
                 "set it to null (stop: [], temperature: 0), or choose another llm.engine"
             )
 
-    async def _try(self, prompt: str, max_tokens: int, **fields: Any) -> str | None:
-        """Return a probe's answer text; None where the endpoint refuses the fields."""
-        body = {
-            "model": self._endpoint.model,
-            "messages": [{"role": "user", "content": prompt}],
-            "max_tokens": max_tokens,
-            **fields,
-            "extra_body": {**self._params.extra_body, **fields.get("extra_body", {})},
-        }
+    async def land(self) -> None:
+        """Let what was sent end and be stored, whoever asked for it."""
+        await self._flights.land(self._params.timeout_s)
+
+
+def _posting(client: AsyncOpenAI, timeout_s: float) -> Post:
+    """Return how a body is sent once; the answer stays bytes, which takes half of the time of a model."""
+    as_json: Any = {"headers": {"Content-Type": "application/json"}}
+
+    async def post(body: bytes) -> Reply:
         try:
-            return (await self._send(body)).choices[0].message.content or ""
-        except ModelUnusable as error:
-            if "answered 400" in str(error) or "answered 422" in str(error):
-                return None
-            raise
+            async with asyncio.timeout(timeout_s):
+                reply = await client.post(
+                    "/chat/completions", cast_to=httpx2.Response, content=body, options=as_json
+                )
+        except openai.APIStatusError as error:
+            reply = error.response
+        except TimeoutError:
+            raise Fault(f"gave no answer in {timeout_s:g} s") from None
+        except openai.APIConnectionError as error:
+            raise Fault(f"cannot be reached ({error.__cause__ or error})") from None
+        except (aiohttp.ClientError, httpx2.HTTPError) as error:
+            raise Fault(f"sent what is no HTTP ({error})") from None
+        return Reply(reply.status_code, reply.headers, reply.content)
 
-
-def _answer(call_id: str, completion: ChatCompletion, replayed: bool) -> Answer:
-    choice, usage = completion.choices[0], completion.usage
-    return Answer(
-        call_id,
-        choice.message.content or "",
-        choice.finish_reason or "unknown",
-        usage.prompt_tokens if usage else 0,
-        usage.completion_tokens if usage else 0,
-        replayed,
-    )
+    return post
 
 
 @asynccontextmanager
 async def connect(
-    endpoint: Endpoint, params: LLMParams, sampling: Sampling, cache_path: Path, calls: IO[str]
+    endpoint: Endpoint, params: LLMParams, sampling: Sampling, cache_path: Path, calls: Path
 ) -> AsyncIterator[LLM]:
-    """Yield a probed client of `endpoint`; `calls` is an open text file for the call log."""
+    """Yield a probed client of `endpoint`; `calls` is the call log to write."""
+    limits = httpx2.Limits(max_connections=params.max_concurrency + 8, keepalive_expiry=_IDLE_S)
+    client = AsyncOpenAI(
+        base_url=endpoint.base_url,
+        api_key=endpoint.api_key,
+        timeout=httpx2.Timeout(params.timeout_s, connect=min(_CONNECT_S, params.timeout_s)),
+        max_retries=0,
+        http_client=DefaultAioHttpClient(limits=limits),
+    )
+    name = f"{endpoint.where} {endpoint.model}"
     with closing(ReplayCache(cache_path)) as cache:
-        client = AsyncOpenAI(
-            base_url=endpoint.base_url,
-            api_key=endpoint.api_key,
-            timeout=params.timeout_s,
-            max_retries=params.max_retries,
-            http_client=DefaultAioHttpClient(),
-        )
-        async with client:
-            llm = LLM(client, endpoint, params, cache, calls)
-            await llm.probe(sampling)
-            yield llm
+        async with (
+            client,
+            throttle.opened(params, name, cache_path.parent / "limits") as throttled,
+            call_log.opened(cache, calls) as store,
+        ):
+            post = _posting(client, params.timeout_s)
+            sender = Sender(post, endpoint, throttled, params.max_retries)
+            llm = LLM(endpoint, params, sender, cache, store)
+            try:
+                await llm.probe(sampling)
+                yield llm
+            finally:
+                await llm.land()

@@ -13,11 +13,13 @@ import json
 import sys
 from collections.abc import Awaitable
 from importlib.metadata import version
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from longwriter.edges.replay import ReplayCache
 from longwriter.params import LLMParams, Sampling
 from longwriter.records import content_hash
+
+AnswerFormat = Literal["json_schema", "json_object", "lines"]
 
 _PACKAGES = {"llama.cpp": "xllamacpp", "vllm": "vllm"}
 
@@ -25,23 +27,43 @@ _PACKAGES = {"llama.cpp": "xllamacpp", "vllm": "vllm"}
 class Ask(Protocol):
     """Asks one user message with further request fields; None where they are refused."""
 
-    def __call__(self, prompt: str, max_tokens: int, **fields: Any) -> Awaitable[str | None]:
-        """Return the answer's text."""
+    def __call__(self, prompt: str, max_tokens: int | None, **fields: Any) -> Awaitable[str | None]:
+        """Return the answer's text; None = `max_tokens` is not sent."""
         ...
 
 
 class Capabilities(NamedTuple):
     """What an endpoint was seen to honour."""
 
+    tokens_field: str | None
+    """Name of the request field that caps an answer; None = no request is answered at all."""
     json_schema: bool
+    json_object: bool
     seed: bool
     temperature: bool
     stop: bool
     repetition_penalty: str | None
     """Name of the request field, or None where there is none."""
 
+    def formats(self) -> list[AnswerFormat]:
+        """Return the answer formats there are, the strictest first."""
+        there: dict[AnswerFormat, bool] = {
+            "json_schema": self.json_schema,
+            "json_object": self.json_object,
+            "lines": True,
+        }
+        return [name for name, is_there in there.items() if is_there]
 
-NONE = Capabilities(json_schema=False, seed=False, temperature=False, stop=False, repetition_penalty=None)
+
+NONE = Capabilities(
+    tokens_field="max_tokens",
+    json_schema=False,
+    json_object=False,
+    seed=False,
+    temperature=False,
+    stop=False,
+    repetition_penalty=None,
+)
 
 
 def lacking(there: Capabilities, sampling: Sampling) -> list[str]:
@@ -88,18 +110,40 @@ async def honoured(
 
 
 async def probe(ask: Ask) -> Capabilities:
-    """Return what the endpoint behind `ask` was seen to honour, by about 15 short requests.
+    """Return what the endpoint behind `ask` was seen to honour, by about 17 short requests.
 
     One after another: most of them compare answers, which on some engines differ in the last bits by
     what else is in the batch.
     """
+    field = await _tokens_field(ask)
+    if field is None:
+        return NONE._replace(tokens_field=None)
+    if field != "max_tokens":
+        ask = _renamed(ask, field)
     return Capabilities(
+        tokens_field=field,
         json_schema=await _honours_schema(ask),
+        json_object=await _honours_json_mode(ask),
         seed=await _honours_seed(ask),
         temperature=await _honours_temperature(ask),
         stop=await _honours_stop(ask),
         repetition_penalty=await _penalty_field(ask),
     )
+
+
+async def _tokens_field(ask: Ask) -> str | None:
+    """Return the field that caps an answer: OpenAI's reasoning models refuse `max_tokens`."""
+    if await ask("Say yes.", 16) is not None:
+        return "max_tokens"
+    renamed = "max_completion_tokens"
+    return None if await ask("Say yes.", None, **{renamed: 16}) is None else renamed
+
+
+def _renamed(ask: Ask, field: str) -> Ask:
+    def asked(prompt: str, max_tokens: int | None, **fields: Any) -> Awaitable[str | None]:
+        return ask(prompt, None, **{field: max_tokens}, **fields)
+
+    return asked
 
 
 async def _honours_schema(ask: Ask) -> bool:
@@ -113,6 +157,16 @@ async def _honours_schema(ask: Ask) -> bool:
     text = await ask("What colour is the sky?", 60, temperature=0, response_format=wanted)
     try:
         return text is not None and json.loads(text) == {"answer": "kumquat"}
+    except ValueError:
+        return False
+
+
+async def _honours_json_mode(ask: Ask) -> bool:
+    """Tell whether JSON mode gives a bare object: models fence it by themselves, or answer in prose."""
+    prompt = "What colour is the sky? Answer in JSON."
+    text = await ask(prompt, 60, temperature=0, response_format={"type": "json_object"})
+    try:
+        return text is not None and isinstance(json.loads(text), dict)
     except ValueError:
         return False
 

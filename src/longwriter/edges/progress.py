@@ -1,16 +1,35 @@
-"""Long work with a progress bar: many rows at once, in the order they came."""
+"""Long work with a progress bar: many rows at once, and the rows' order afterwards.
+
+`each` is for row counts that fit in memory; `each_to` for any number: it holds no row but those
+under way, and hands every result on as it comes.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, TypeVar
 
 from tqdm import tqdm
 
 T = TypeVar("T")
 U = TypeVar("U")
+T_co = TypeVar("T_co", covariant=True)
+
+Tick = Callable[[int], None]
+"""Moves the bar by so many units."""
+
+
+class Rows(Protocol[T_co]):
+    """What `each_to` asks of its rows: a list has it, and `files.Indexed`."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    def __getitem__(self, position: int, /) -> T_co:
+        """Return one row."""
 
 
 async def each(
@@ -30,8 +49,7 @@ async def each(
     Raises:
         BaseException: the first failure of a worker, after the others were cancelled.
     """
-    tty = sys.stderr.isatty()
-    with tqdm(total=len(rows), desc=label, mininterval=0.5 if tty else 10, dynamic_ncols=tty) as bar:
+    with _bar(len(rows), label, "rows") as bar:
 
         async def one(row: T) -> U:
             result = await worker(row)
@@ -39,12 +57,89 @@ async def each(
             bar.update()
             return result
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(row)) for row in rows]
-        except BaseExceptionGroup as errors:
-            first: BaseException = errors
-            while isinstance(first, BaseExceptionGroup):
-                first = first.exceptions[0]
-            raise first from None
+        async with _first_failure() as group:
+            tasks = [group.create_task(one(row)) for row in rows]
     return [task.result() for task in tasks]
+
+
+async def each_to(
+    rows: Rows[T],
+    worker: Callable[[T, Tick], Awaitable[U]],
+    keep: Callable[[int, U], None],
+    label: str,
+    note: Callable[[], str] = lambda: "",
+    *,
+    concurrency: int,
+    weights: Sequence[int] | None = None,
+    unit: str = "rows",
+) -> None:
+    """Give `worker`'s result for each row to `keep` as it comes; the heaviest rows begin first.
+
+    Last come the light rows, so that no long one is left alone at the end. Memory does not grow with
+    the rows: `concurrency` workers take one row after the other, and no result is held here.
+
+        plans = files.indexed(path, Plan, lambda plan: len(plan.steps))
+        with files.spool(Draft, Rejection) as done:
+            await progress.each_to(plans, write, done.put, "write", llm.note,
+                                   concurrency=8, weights=plans.weights, unit="paragraphs")
+            for result in done:  # in the order of the plans
+                ...
+
+    Args:
+        rows: The work; a row is asked for when a worker begins it.
+        worker: Called once a row with the row and `tick`; `tick(n)` moves the bar by n units while
+            the row is under way. When the row ends, what is left of its weight is counted.
+        keep: Called with the row's position in `rows` and the result.
+        label: Name of the bar.
+        note: What to show behind the bar, such as tokens so far.
+        concurrency: Workers, at least 1.
+        weights: Units of work in each row; rows of equal weight begin in their order. None = 1 each.
+        unit: What the bar counts.
+
+    Raises:
+        BaseException: the first failure of a worker or of `keep`, after the others were cancelled;
+            no further row begins.
+    """
+    weigh = weights if weights is not None else [1] * len(rows)
+    waiting = iter(sorted(range(len(rows)), key=lambda position: -weigh[position]))
+    with _bar(sum(weigh), label, unit) as bar:
+
+        async def one(position: int) -> None:
+            left = weigh[position]
+
+            def tick(units: int) -> None:
+                nonlocal left
+                units = min(units, left)
+                left -= units
+                bar.set_postfix_str(note(), refresh=False)
+                bar.update(units)
+
+            keep(position, await worker(rows[position], tick))
+            tick(left)
+
+        async def work() -> None:
+            for position in waiting:
+                await one(position)
+
+        async with _first_failure() as group:
+            for _ in range(min(concurrency, len(rows))):
+                group.create_task(work())
+
+
+def _bar(total: int, label: str, unit: str) -> tqdm[Any]:
+    """Return a bar: live on a terminal, a line in ten seconds in a log."""
+    tty = sys.stderr.isatty()
+    return tqdm(total=total, desc=label, unit=f" {unit}", mininterval=0.5 if tty else 10, dynamic_ncols=tty)
+
+
+@asynccontextmanager
+async def _first_failure() -> AsyncIterator[asyncio.TaskGroup]:
+    """Yield a task group of which the first failure is raised by itself, after the others were cancelled."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        first: BaseException = errors
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None

@@ -40,8 +40,8 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 @asynccontextmanager
 async def model(params: LLMParams, sampling: Sampling, calls: Path) -> AsyncIterator[LLM]:
     """Yield a probed client of the model that `params` names; its calls are logged to `calls`."""
-    with serve(params, files.LOCAL / "logs") as endpoint, files.zstd_lines(calls) as log_lines:
-        async with connect(endpoint, params, sampling, files.LOCAL / "replay.sqlite", log_lines) as llm:
+    with serve(params, files.LOCAL / "logs") as endpoint:
+        async with connect(endpoint, params, sampling, files.LOCAL / "replay.sqlite", calls) as llm:
             yield llm
 
 
@@ -68,6 +68,9 @@ async def trained(
         base_url=None,
         api_key_env="",
         extra_body={},
+        requests_per_minute=None,
+        tokens_per_minute=None,
+        max_cost_usd=None,
     )
     async with model(answering, sampling, calls) as llm:
         yield llm

@@ -23,12 +23,13 @@ for _name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
 import mlflow  # noqa: E402 (the switches above must be set first)
 from mlflow.entities import Run as Run  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
+from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 from longwriter.edges import process  # noqa: E402
 from longwriter.edges.files import LOCAL  # noqa: E402
 
 EXPERIMENT = "longwriter"
-AWAY = (mlflow.exceptions.MlflowException, OSError)  # what a tracking server that cannot be reached raises
+AWAY = (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError)  # a server or database out of reach
 PARENT_ENV = "LW_PIPELINE_RUN"
 _BATCH = 1000  # metrics of one request, MLflow's limit
 

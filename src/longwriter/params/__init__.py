@@ -14,16 +14,10 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from longwriter.errors import BadParams
+from longwriter.params.agentwrite import PlanParams, WriteParams
 from longwriter.params.benchmark import GenerateParams, RegisterParams, ReportParams, ScoreParams
 from longwriter.params.common import Section, keys
-from longwriter.params.data import (
-    BaseModelParams,
-    DatasetParams,
-    InstructionsParams,
-    PlanParams,
-    ValidateParams,
-    WriteParams,
-)
+from longwriter.params.data import BaseModelParams, DatasetParams, InstructionsParams, ValidateParams
 from longwriter.params.models import JudgeParams, LLMParams, Sampling, ServingParams
 from longwriter.params.training import (
     DpoParams,
@@ -84,10 +78,10 @@ class Params(Section):
         ):
             if low > high:
                 raise ValueError(f"{name} ({low} > {high})")
-        if self.llm.engine != "external" and self.llm.base_url is not None:
-            raise ValueError("llm.base_url is for engine external; set it to null")
         if self.preferences.quality_weight and self.judge.llm is None:
             raise ValueError("preferences.quality_weight > 0 needs a judge: set judge.llm")
+        if self.plan.coverage_judge and self.judge.llm is None:
+            raise ValueError("plan.coverage_judge needs a judge: set judge.llm")
         return self
 
 

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from longwriter.params.common import Count, Section, Share
-from longwriter.params.models import Sampling
 from longwriter.records import Language
 
 
@@ -43,42 +42,6 @@ class InstructionsParams(Section):
     """At most so many instructions, taken evenly over types by hash order."""
     max_malformed_share: Share
     """Share of malformed rows above which the stage stops; below, they are rejected by line."""
-
-
-class PlanParams(Section):
-    """AgentWrite, first half: from an instruction to a list of paragraphs."""
-
-    prompt: str
-    """Template file; fields {instruction} {min_steps} {max_steps} {min_words} {max_words}."""
-    answer_format: Literal["auto", "json_schema", "lines"]
-    """`auto` = JSON schema where the server honours it, else the line format."""
-    min_steps: Count
-    max_steps: Count
-    """Plans with more steps are rejected (50 in the paper's code)."""
-    min_step_words: Count
-    max_step_words: Count
-    """Word count of one paragraph (200 and 1,000 in the paper)."""
-    max_point_chars: Annotated[int, Field(ge=20)]
-    """Longest main point, in characters, in answers by JSON schema."""
-    max_attempts: Count
-    """Tries to get a valid plan before the instruction is rejected."""
-    sampling: Sampling
-
-
-class WriteParams(Section):
-    """AgentWrite, second half: one call a paragraph, in order."""
-
-    prompt: str
-    """Template; fields {instruction} {plan} {text} {step} {steps} {main_point} {word_count}."""
-    keep: Literal["first_paragraph", "whole_answer"]
-    """What of an answer becomes the paragraph; small models run on after it."""
-    min_paragraph_words: Count
-    """Shorter paragraphs are asked again."""
-    max_repeated_share: Share
-    """Share of a paragraph's 5-grams that repeat earlier ones, itself or the text so far."""
-    max_attempts: Count
-    """Tries for one paragraph before the draft is rejected."""
-    sampling: Sampling
 
 
 class DatasetParams(Section):

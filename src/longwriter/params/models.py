@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from longwriter.params.common import Count, Number, Seconds, Section
+from longwriter.params.common import Count, Number, Positive, Seconds, Section
 
 
 class LLMParams(Section):
@@ -26,10 +26,22 @@ class LLMParams(Section):
     """Context of one request, in tokens, that a local server reserves."""
     max_concurrency: Count
     """Requests under way at once; a local server gets as many slots."""
+    requests_per_minute: Count | None
+    tokens_per_minute: Count | None
+    """The provider's limits, shared by every process of this checkout that asks the endpoint; null = none."""
+    max_cost_usd: Positive | None
+    """The answers that a stage uses, stored ones included, may cost so much; null = any. At the limit it
+    stops, keeps what was paid for, and goes on from there under a higher one."""
     timeout_s: Seconds
     """Seconds after which a request counts as lost and is sent again."""
     max_retries: Annotated[int, Field(ge=0)]
-    """Further tries of one request after 408, 409, 429, 5xx or a lost connection."""
+    """Further tries of one request after 408, 409, 429, 5xx, a lost connection or a broken answer."""
+
+    @model_validator(mode="after")
+    def _only_external_has_a_url(self) -> LLMParams:
+        if self.engine != "external" and self.base_url is not None:
+            raise ValueError("base_url is for engine external; set it to null")
+        return self
 
 
 class Sampling(Section):

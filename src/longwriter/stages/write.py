@@ -1,8 +1,12 @@
-"""AgentWrite, second half: write each plan paragraph by paragraph, in order.
+"""AgentWrite, second half: write each plan paragraph by paragraph, or each text in one answer.
 
-Reads   data/plan/plans.jsonl, the prompt template, the model of `llm`
-Writes  data/write/: drafts.jsonl, rejected.jsonl, calls.jsonl.zst, metrics.json
-Source  LongWriter (arXiv:2408.07055), section 3.2
+`serial` shows every paragraph the text so far; `parallel` asks for all paragraphs of a plan at once,
+then asks again for those that repeat an earlier one; `direct` sends the instruction alone, once.
+An answer is asked for again until it passes every check, `write.max_attempts` times at most.
+
+Reads   data/plan/plans.jsonl, the prompt template, the model of `write.llm` or `llm`
+Writes  data/write/: drafts.jsonl, rejected.jsonl, calls.jsonl.zst, summary.json, metrics.json
+Source  LongWriter (arXiv:2408.07055), section 3.2; +Parallel is its ablation
 Run     dvc repro write
 """
 
@@ -10,14 +14,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from longwriter import runner
-from longwriter.core import agentwrite
-from longwriter.core.text import count_words
+from longwriter.core import drafting
+from longwriter.core.text import Refused, count_words
 from longwriter.edges import files, progress, serving
 from longwriter.edges.llm import LLM
-from longwriter.params import Params, WriteParams
+from longwriter.errors import NoAnswer
+from longwriter.params import Params, Sampling, WriteParams
 from longwriter.records import Draft, Plan, Rejection
 
 
@@ -27,57 +34,191 @@ def work(params: Params, folder: Path) -> runner.Summary:
 
 
 async def _work(params: Params, folder: Path) -> runner.Summary:
-    plans = files.read_jsonl(files.DATA / "plan" / "plans.jsonl", Plan)
-    template = files.template(params.write.prompt)
-    async with serving.model(params.llm, params.write.sampling, folder / "calls.jsonl.zst") as llm:
+    p, endpoint = params.write, params.write.llm or params.llm
+    plans = files.indexed(files.DATA / "plan" / "plans.jsonl", Plan, lambda plan: max(1, len(plan.steps)))
+    template = files.template(p.prompt)
+    sampling = p.direct_sampling if p.mode == "direct" else p.sampling
+    reasked, reasons, words = Counter[str](), Counter[str](), Counter[str]()
+    with files.spool(Draft, Rejection) as done:
+        async with serving.model(endpoint, sampling, folder / "calls.jsonl.zst") as llm:
 
-        async def write(plan: Plan) -> Draft | Rejection:
-            return await _write(llm, params.write, template, plan)
+            async def write(plan: Plan, tick: progress.Tick) -> Draft | Rejection:
+                return await write_one(llm, p, template, plan, reasked, tick)
 
-        results = await progress.each(plans, write, "write", llm.note)
-        usage = llm.usage()
-    drafts = [row for row in results if isinstance(row, Draft)]
-    rejected = [row for row in results if isinstance(row, Rejection)]
-    files.write_jsonl(folder / "drafts.jsonl", drafts)
-    files.write_jsonl(folder / "rejected.jsonl", rejected)
-    words = [sum(map(count_words, draft.paragraphs)) for draft in drafts]
+            await progress.each_to(
+                plans, write, done.put, "write", llm.note,
+                concurrency=endpoint.max_concurrency, weights=plans.weights, unit="paragraphs",
+            )  # fmt: skip
+            usage = llm.usage()
+        with files.jsonl(folder / "drafts.jsonl") as keep, files.jsonl(folder / "rejected.jsonl") as reject:
+            for row in done:
+                if isinstance(row, Draft):
+                    keep(row)
+                    length = sum(map(count_words, row.paragraphs))
+                    words += Counter({"texts": 1, "sum": length})
+                    words["max"] = max(words["max"], length)
+                elif isinstance(row, Rejection):
+                    reject(row)
+                    reasons[row.reason] += 1
     numbers = {
-        "words_mean": round(sum(words) / max(1, len(words)), 3),
-        "words_max": float(max(words, default=0)),
+        "words_mean": round(words["sum"] / max(1, words["texts"]), 3),
+        "words_max": float(words["max"]),
+        **{f"reasked_{reason}": float(n) for reason, n in sorted(reasked.items())},
     }
-    reasons = Counter(row.reason for row in rejected)
-    return runner.Summary(len(plans), len(drafts), dict(reasons), numbers, usage)
+    return runner.Summary(len(plans), words["texts"], dict(reasons), numbers, usage)
 
 
-async def _write(llm: LLM, p: WriteParams, template: str, plan: Plan) -> Draft | Rejection:
-    paragraphs: list[str] = []
-    call_ids: list[str] = []
-    for _ in plan.steps:
-        prompt = agentwrite.write_prompt(template, plan.instruction, plan.steps, paragraphs)
-        paragraph, refused = "", None
-        for attempt in range(p.max_attempts):
-            answer = await llm.ask(prompt, p.sampling, attempt=attempt)
-            call_ids.append(answer.call_id)
-            paragraph = agentwrite.clean_paragraph(
-                answer.text,
-                keep_first=p.keep == "first_paragraph",
-                cut_off=answer.finish_reason == "length",
-            )
-            refused = agentwrite.check_paragraph(
-                paragraph, paragraphs, p.min_paragraph_words, p.max_repeated_share
-            )
-            if refused is None:
-                break
-        if refused is not None:
+class _Job(NamedTuple):
+    """What every call for one text needs."""
+
+    llm: LLM
+    params: WriteParams
+    template: str
+    plan: Plan
+    reasked: Counter[str]
+    tick: progress.Tick
+
+    def limits(self) -> drafting.Limits:
+        """Return what a paragraph must keep to."""
+        p = self.params
+        return drafting.Limits(p.min_paragraph_words, p.max_length_ratio, p.max_repeated_share)
+
+
+class _Asked(NamedTuple):
+    """The text of one answer, or the last reason why there is none; so many of its tries are used up."""
+
+    text: str
+    refused: Refused | None
+    call_ids: list[str]
+    tries: int
+
+
+async def write_one(
+    llm: LLM,
+    p: WriteParams,
+    template: str,
+    plan: Plan,
+    reasked: Counter[str],
+    tick: progress.Tick = lambda _: None,
+) -> Draft | Rejection:
+    """Return the text of one plan, or why there is none.
+
+    Args:
+        llm: The writer.
+        p: Section `write`; its `mode` says how.
+        template: The prompt of one paragraph; `direct` has none.
+        plan: The plan; `direct` takes its instruction alone.
+        reasked: Counts, by reason, the answers after which the writer was asked again.
+        tick: Told of each paragraph that is done.
+
+    Raises:
+        EndpointUnavailable, ModelUnusable, BudgetReached: as `LLM.ask` says.
+    """
+    job = _Job(llm, p, template, plan, reasked, tick)
+    ways = {"serial": _serial, "parallel": _parallel, "direct": _direct}
+    asked = await ways[p.mode](job)
+    call_ids = [call_id for one in asked for call_id in one.call_ids]
+    for number, one in enumerate(asked, 1):
+        if one.refused is not None:
+            where = "" if p.mode == "direct" else f"paragraph {number} of {len(plan.steps)}: "
             return Rejection(
                 row_id=plan.instruction.instruction_id,
                 stage="write",
-                reason=refused.reason,
-                detail=f"paragraph {len(paragraphs) + 1} of {len(plan.steps)}: {refused.detail}",
+                reason=one.refused.reason,
+                detail=f"{where}{one.refused.detail}",
                 call_ids=call_ids,
             )
-        paragraphs.append(paragraph)
+    texts = [one.text for one in asked]
+    paragraphs = drafting.paragraphs_of(texts[0]) if p.mode == "direct" else texts
     return Draft(plan=plan, paragraphs=paragraphs, call_ids=call_ids)
+
+
+async def _serial(job: _Job) -> list[_Asked]:
+    """Return the paragraphs one after the other, up to the first that is refused."""
+    done: list[_Asked] = []
+    for position in range(len(job.plan.steps)):
+        written = [one.text for one in done]
+        done.append(await _step(job, position, written, written))
+        if done[-1].refused is not None:
+            break
+    return done
+
+
+async def _parallel(job: _Job) -> list[_Asked]:
+    """Return the paragraphs, asked for at once; then, in order, what repeats an earlier one is asked again.
+
+    All end before one is looked at, so that a rejection names the same calls each time.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_step(job, i, [], [])) for i in range(len(job.plan.steps))]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    done = [task.result() for task in tasks]
+    if any(one.refused for one in done):
+        return done
+    for position, one in enumerate(done):
+        before = [earlier.text for earlier in done[:position]]
+        refused = drafting.check_repeats(one.text, before, job.params.max_repeated_share)
+        if refused is not None:
+            again = await _step(job, position, [], before, one._replace(refused=refused))
+            done[position] = again
+            if again.refused is not None:
+                break
+    return done
+
+
+async def _direct(job: _Job) -> list[_Asked]:
+    """Return the whole text as one answer to the instruction."""
+    instruction = job.plan.instruction
+
+    def check(text: str) -> Refused | None:
+        return drafting.check_whole(text, job.limits(), instruction.language)
+
+    return [await _ask(job, instruction.prompt, job.params.direct_sampling, False, check)]
+
+
+async def _step(
+    job: _Job, position: int, shown: list[str], before: list[str], asked: _Asked | None = None
+) -> _Asked:
+    """Return the paragraph of a step: `shown` stands in its prompt, and it may not repeat `before`."""
+    plan, keep_first = job.plan, job.params.keep == "first_paragraph"
+    prompt = drafting.write_prompt(job.template, plan, position, shown)
+    language, word_count = plan.instruction.language, plan.steps[position].word_count
+
+    def check(text: str) -> Refused | None:
+        return drafting.check_paragraph(text, job.limits(), language, word_count=word_count, before=before)
+
+    done = await _ask(job, prompt, job.params.sampling, keep_first, check, asked)
+    if asked is None and done.refused is None:
+        job.tick(1)
+    return done
+
+
+async def _ask(
+    job: _Job,
+    prompt: str,
+    sampling: Sampling,
+    keep_first: bool,
+    check: Callable[[str], Refused | None],
+    asked: _Asked | None = None,
+) -> _Asked:
+    """Return the first answer that passes, with the tries left after `asked`; else the last refusal."""
+    _, refused, earlier, first = asked or _Asked("", None, [], 0)
+    call_ids = list(earlier)
+    for attempt in range(first, job.params.max_attempts):
+        if refused is not None:
+            job.reasked[refused.reason] += 1
+        try:
+            answer = await job.llm.ask(prompt, sampling, attempt=attempt)
+        except NoAnswer as error:
+            return _Asked("", Refused(error.reason, str(error)), call_ids, attempt)
+        call_ids.append(answer.call_id)
+        text = drafting.read_answer(answer.text, answer.finish_reason, keep_first)
+        refused = text if isinstance(text, Refused) else check(text)
+        if refused is None and isinstance(text, str):
+            return _Asked(text, None, call_ids, attempt + 1)
+    return _Asked("", refused or Refused("no_attempt", ""), call_ids, job.params.max_attempts)
 
 
 if __name__ == "__main__":

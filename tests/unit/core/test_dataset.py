@@ -44,6 +44,11 @@ def test_a_draft_becomes_a_row_that_asks_for_what_it_has():
     ("paragraphs", "reason"),
     [
         ([prose(60), "I'm sorry, but I can't write that."], "refusal"),
+        ([prose(60), "Max tries. Failed."], "error_text"),
+        ([prose(60) + " Error code: 429 - {'error': {}}", prose(60, "b")], "error_text"),
+        ([prose(60), "<html><head>", prose(60, "b")], "error_text"),
+        ([prose(60), "Here is paragraph 2: " + prose(60, "b")], "meta_talk"),
+        ([prose(60) + "\nParagraph 2 - Main Point: the sea - Word Count: 80 words"], "plan_line"),
         ([prose(20)], "too_short"),
         (["the cat sat on the mat " * 20], "loop"),
         ([prose(60), prose(60)], "loop"),

@@ -49,21 +49,6 @@ def test_a_cap_of_nothing_is_refused(words, per_word, hard_cap):
         gen.token_cap(words, per_word, hard_cap)
 
 
-@pytest.mark.parametrize(
-    ("text", "language"),
-    [
-        ("Write a story about the sea.", "en"),
-        ("写一个关于大海的故事，800字", "zh"),
-        ("请以“fall in love with tea culture”为题写一篇作文", "zh"),
-        ("Explain what the sign 茶 means to the people who drink it every day.", "en"),
-        ("100 200 300", "en"),
-        ("", "en"),
-    ],
-)
-def test_the_language_of_a_text_follows_its_share_of_han_characters(text, language):
-    assert gen.language_of(text) == language
-
-
 def test_a_benchmark_prompt_is_known_by_the_hash_of_its_text():
     (prompt, other) = gen.benchmark_prompts([row(" Write 100 words. "), row("写200字。", 200)], "small")
     assert prompt.prompt_id == content_hash("Write 100 words.")[:16]

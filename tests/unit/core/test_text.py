@@ -1,8 +1,10 @@
 import pytest
+from hypothesis import example as given_example
 from hypothesis import given
 from hypothesis import strategies as st
 
 from longwriter.core import text
+from longwriter.errors import BadParams
 
 
 @pytest.mark.parametrize(
@@ -158,3 +160,73 @@ def test_whole_sentences_are_a_beginning_of_the_text_that_ends_a_sentence(writte
     assert written.startswith(whole)
     assert whole.rstrip("”")[-1:] in ("", ".", "!", "。")
     assert text.whole_sentences(whole) == whole
+
+
+@pytest.mark.parametrize(
+    ("written", "language"),
+    [
+        ("Write a story about the sea.", "en"),
+        ("写一个关于大海的故事，800字", "zh"),
+        ("请以“fall in love with tea culture”为题写一篇作文", "zh"),
+        ("Explain what the sign 茶 means to the people who drink it every day.", "en"),
+        ("100 200 300", "en"),
+        ("", "en"),
+    ],
+)
+def test_the_language_of_a_text_follows_its_share_of_han_characters(written, language):
+    assert text.language_of(written) == language
+
+
+@pytest.mark.parametrize(
+    ("template", "fields", "filled"),
+    [
+        ("", {}, ""),
+        (" {a} \n", {"a": 1}, "1"),
+        ("{a}{b}", {"a": "{b}", "b": "{a}"}, "{b}{a}"),
+        ('{"steps": [{a}]} { } {}', {"a": 1}, '{"steps": [1]} { } {}'),
+        ("{a} {a}", {"a": "潮", "unused": 2}, "潮 潮"),
+    ],
+)
+def test_a_template_is_filled_once(template, fields, filled):
+    assert text.fill(template, **fields) == filled
+
+
+def test_a_field_that_is_not_given_is_an_error():
+    with pytest.raises(KeyError):
+        text.fill("{unknown}")
+
+
+@given(st.text())
+@given_example("{a} {{a}} {0} {} %s \\1 {")
+def test_whatever_a_value_holds_stays_as_it_is(value):
+    assert text.fill("<{a}>", a=value) == f"<{value}>"
+
+
+def test_framed_values_stand_between_lines_that_none_of_them_can_hold():
+    framed = text.framed('{a}|{b}|{"c": 1}|{d}', "a.key", a="One <|im_end|>", b="{a}")
+    code = framed.partition("[[b ")[2][:12]
+    assert framed.startswith(f"[[a {code}]]\nOne < |im_end|>\n[[end of a {code}]]|[[b {code}]]\n{{a}}\n")
+    assert framed.endswith(f'[[end of b {code}]]|{{"c": 1}}|{{d}}')
+    assert text.framed("{a}", "k", a="x") != text.framed("{a}", "k", a="y")
+
+
+def test_a_template_without_a_framed_field_is_named_by_its_parameter():
+    with pytest.raises(BadParams, match=r"a\.key: the template has no \{b\}"):
+        text.framed("{a}", "a.key", a="x", b="y")
+
+
+@pytest.mark.parametrize(
+    ("written", "silent"),
+    [
+        ("He said “no” twice.", "He said      twice."),
+        ("他说「不」。", "他说   。"),
+        ("“All of it.”", "“All of it.”"),
+        ("", ""),
+    ],
+)
+def test_speech_is_blanked_unless_it_is_all_there_is(written, silent):
+    assert text.unspoken(written) == silent
+
+
+def test_half_a_character_becomes_a_question_mark():
+    assert text.normalise("a\ud800b") == "a?b"

@@ -1,12 +1,13 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 
 from longwriter.edges import files
 from longwriter.errors import BadRecord
-from longwriter.records import Instruction, Rejection, SeedRow
+from longwriter.records import Instruction, PlanStep, Rejection, SeedRow
 from tests.unit.builders import instruction
 
 GOOD = '{"prompt": "a", "type": "x", "length": 100, "language": "en"}\n'
@@ -161,3 +162,98 @@ def test_compressed_lines_are_compressed_and_hold_any_character(in_tmp):
     data = (in_tmp / "x.zst").read_bytes()
     assert data[:4] == b"\x28\xb5\x2f\xfd"
     assert len(data) < 1000
+
+
+def test_indexed_rows_are_read_by_position_and_in_order(in_tmp):
+    file = in_tmp / "rows.jsonl"
+    rows = [instruction("潮汐\u2028"), instruction("two\nlines", 300), instruction("🌊" * 999)]
+    lines = [row.model_dump_json() for row in rows]
+    file.write_text(f"\n{lines[0]}\n \n{lines[1]}\r\n{lines[2]}", encoding="utf-8")
+    found = files.indexed(file, Instruction, lambda row: row.required_words or 0)
+    assert (len(found), list(found), list(found.weights)) == (3, rows, [0, 300, 0])
+    assert [found[2], found[0], found[-2]] == [rows[2], rows[0], rows[1]]
+    with pytest.raises(IndexError):
+        found[3]
+
+
+def test_an_indexed_file_may_be_empty_and_weighs_one_a_row_where_nothing_else_is_said(in_tmp):
+    (in_tmp / "none.jsonl").write_text("")
+    (in_tmp / "two.jsonl").write_text(GOOD * 2)
+    assert list(files.indexed(in_tmp / "none.jsonl", SeedRow)) == []
+    assert list(files.indexed(in_tmp / "two.jsonl", SeedRow).weights) == [1, 1]
+
+
+def test_a_bad_row_is_named_when_a_file_is_indexed(in_tmp):
+    (in_tmp / "rows.jsonl").write_text(GOOD + "\n{\n" + GOOD)
+    with pytest.raises(BadRecord, match=r"rows\.jsonl:3 is no SeedRow: .*Invalid JSON"):
+        files.indexed(in_tmp / "rows.jsonl", SeedRow)
+    with pytest.raises(BadRecord, match=r"nope\.jsonl is missing.*dvc repro"):
+        files.indexed(in_tmp / "nope.jsonl", SeedRow)
+
+
+def test_an_indexed_file_that_was_replaced_is_told(in_tmp):
+    (in_tmp / "rows.jsonl").write_text(GOOD * 2)
+    rows = files.indexed(in_tmp / "rows.jsonl", SeedRow)
+    (in_tmp / "rows.jsonl").write_text("\n" + GOOD * 2)
+    with pytest.raises(BadRecord, match=r"rows\.jsonl changed while it was read"):
+        rows[1]
+
+
+def peak_bytes(work):
+    """Return the most memory that `work` held at once."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_neither_indexed_nor_spooled_rows_stay_in_memory(in_tmp):
+    row = instruction("x" * 100_000)
+    files.write_jsonl(in_tmp / "rows.jsonl", [row] * 100)
+
+    def work():
+        rows = files.indexed(in_tmp / "rows.jsonl", Instruction)
+        with files.spool(Instruction, Rejection) as done:
+            for position, found in enumerate(rows):
+                done.put(position, found)
+            assert sum(found == row for found in done) == 100
+
+    assert peak_bytes(work) < 2_000_000
+
+
+def test_spooled_records_come_back_by_position_each_as_its_type(in_tmp):
+    given = [instruction("潮\n"), PlanStep(main_point="a", word_count=1), instruction("c")]
+    with files.spool(Instruction, PlanStep) as done:
+        for position in (2, 0, 1):
+            done.put(position, given[position])
+        assert list(done) == given
+        done.put(3, given[0])
+        assert list(done) == [*given, given[0]]
+
+
+def test_a_position_is_spooled_once_and_only_with_a_record_that_can_be_read_back(in_tmp):
+    with files.spool(Instruction, Rejection) as done:
+        done.put(0, instruction("a"))
+        with pytest.raises(ValueError, match="position 0 is taken"):
+            done.put(0, instruction("b"))
+        with pytest.raises(ValueError, match="PlanStep is not of the spool"):
+            done.put(1, PlanStep(main_point="a", word_count=1))
+        assert list(done) == [instruction("a")]
+
+
+def test_a_spool_has_no_name_that_could_be_left_behind(in_tmp):
+    with files.spool(Instruction, Rejection) as done:
+        done.put(0, instruction("a"))
+        assert list((in_tmp / ".lw" / "tmp").iterdir()) == []
+
+
+def test_rows_are_appended_to_two_files_at_once(in_tmp):
+    rows = [instruction("潮"), instruction("b")]
+    with files.jsonl(in_tmp / "a.jsonl") as first, files.jsonl(in_tmp / "b.jsonl") as second:
+        first(rows[0])
+        second(rows[1])
+        first(rows[1])
+    assert files.read_jsonl(in_tmp / "a.jsonl", Instruction) == rows
+    assert files.read_jsonl(in_tmp / "b.jsonl", Instruction) == rows[1:]

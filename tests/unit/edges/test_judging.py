@@ -12,8 +12,10 @@ from longwriter.edges import files, judging
 from longwriter.errors import EndpointUnavailable
 from longwriter.records import Judgement, Unscored
 from tests.scripted_server import scripted
+from tests.unit.edges import endpoint
 
 ROOT = Path.cwd()
+VERDICT = json.dumps({"analysis": "It is short.", **dict.fromkeys(DIMENSIONS, 3)})
 TEXTS = [("Write on tea.", "Tea is warm."), ("Write on rain.", "Rain is wet."), ("Write.", " \n")]
 
 
@@ -66,3 +68,41 @@ def test_a_judge_that_is_cut_off_is_asked_so_often_and_no_more(tmp_path, monkeyp
 def test_a_judge_that_does_not_answer_stops_the_stage(tmp_path, monkeypatch):
     with scripted(tmp_path, "--status", "503") as server, pytest.raises(EndpointUnavailable):
         judge(tmp_path, monkeypatch, server.url)
+
+
+@pytest.mark.parametrize(
+    ("replies", "reason", "detail"),
+    [
+        ([400], "judge_refused", "answered 400: beyond the context"),
+        ([500, 500, 500], "judge_failed", "answered 500: beyond the context (after 2 retries"),
+    ],
+)
+def test_a_text_that_the_judge_has_no_answer_for_is_unscored_and_the_others_are_judged(
+    tmp_path, monkeypatch, replies, reason, detail
+):
+    def reply(code):
+        return lambda: endpoint.status(code, "beyond the context", retry_after_ms="1")
+
+    values = parameters.load().model_dump(by_alias=True)
+    template = tmp_path / "judge.txt"
+    template.write_text("tell {text} of {instruction}")
+    judge_llm = values["llm"] | {"engine": "external", "model": "m", "max_retries": 2, "max_concurrency": 1}
+    sampling = endpoint.SAMPLING.model_dump()
+
+    async def go():
+        async with endpoint.serving() as server:
+            server.tell(*map(reply, replies), lambda: endpoint.ok(VERDICT))
+            changed = {
+                "prompt": str(template),
+                "llm": judge_llm | {"base_url": server.url},
+                "sampling": sampling,
+            }
+            p = parameters.JudgeParams.model_validate(values["judge"] | changed)
+            return await judging.judged(p, TEXTS, tmp_path / "calls.jsonl.zst", "judge")
+
+    monkeypatch.chdir(tmp_path)
+    (tea, rain, _), _ = asyncio.run(go())
+    assert isinstance(tea, Unscored)
+    assert (tea.reason, tea.call_ids) == (reason, [])
+    assert tea.detail.startswith(detail)
+    assert isinstance(rain, Judgement)

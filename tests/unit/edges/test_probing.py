@@ -10,7 +10,8 @@ GREEDY = Sampling(temperature=0, max_tokens=9, top_p=None, repetition_penalty=No
 PENALISED = GREEDY.model_copy(update={"repetition_penalty": 1.1})
 LOCAL = LLMParams(
     engine="llama.cpp", model="folder", base_url=None, api_key_env="", extra_body={}, context_tokens=64,
-    max_concurrency=1, timeout_s=1, max_retries=0,
+    max_concurrency=1, requests_per_minute=None, tokens_per_minute=None, max_cost_usd=None, timeout_s=1,
+    max_retries=0,
 )  # fmt: skip
 
 
@@ -72,3 +73,47 @@ def test_weights_and_added_fields_are_part_of_what_is_remembered():
     assert probing.identity("folder@1", LOCAL.model_copy(update={"max_concurrency": 9})) == one
     added = LOCAL.model_copy(update={"extra_body": {"min_p": 0.1}})
     assert len({one, probing.identity("folder@2", LOCAL), probing.identity("folder@1", added)}) == 3
+
+
+class Picky:
+    """Refuses the fields named, and answers in JSON mode with `in_json_mode`."""
+
+    def __init__(self, refused=(), in_json_mode="yes"):
+        self.refused, self.in_json_mode = set(refused), in_json_mode
+
+    async def __call__(self, prompt, max_tokens, **fields):
+        if max_tokens is not None:
+            fields["max_tokens"] = max_tokens
+        if self.refused & set(fields):
+            return None
+        wanted = fields.get("response_format", {}).get("type")
+        return self.in_json_mode if wanted == "json_object" else "yes"
+
+
+@pytest.mark.parametrize(
+    ("text", "honoured"),
+    [
+        ('{"colour": "blue"}', True),
+        (' {"a": {"b": 1}}\n', True),
+        ('```json\n{"colour": "blue"}\n```', False),
+        ('["blue"]', False),
+        ("Blue.", False),
+        ('{"colour": "bl', False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_json_mode_is_honoured_where_a_bare_object_comes(cache, text, honoured):
+    assert seen(Picky(in_json_mode=text), cache, None)[0].json_object is honoured
+
+
+def test_the_field_that_caps_an_answer_is_the_one_that_is_not_refused(cache):
+    assert seen(Picky(), cache, None)[0].tokens_field == "max_tokens"
+    assert seen(Picky(["max_tokens"]), cache, None)[0].tokens_field == "max_completion_tokens"
+    assert seen(Picky(["max_tokens", "max_completion_tokens"]), cache, None)[0].tokens_field is None
+
+
+def test_the_formats_are_those_honoured_the_strictest_first():
+    assert probing.NONE.formats() == ["lines"]
+    able = probing.NONE._replace(json_schema=True, json_object=True)
+    assert able.formats() == ["json_schema", "json_object", "lines"]

@@ -1,0 +1,224 @@
+"""The three ways to write, on a model of this machine: serial, parallel, direct.
+
+The stages `plan` and `write` run as they are, with the committed parameters, over the same English
+instructions that state a length (chosen by hash), once for each mode and seed. The prompt of a paragraph
+is one that shows plan and text so far: without the text, serial and parallel ask the same. Of what is kept:
+
+    S_l         length score against the stated length (LongWriter, section 2)
+    redundancy  share of a paragraph's 5-grams that stand in the text's other paragraphs, mean over paragraphs
+    loops       share of texts in which more than `score.max_repeated_share` of the 5-grams are repeats
+    tokens      prompt and completion tokens of all calls, those for rejected texts included
+
+The stages reject what repeats, so redundancy and loops are those of kept texts; `--unchecked` takes
+every first answer as it is. A few instructions and a small model: the seeds show how far to trust it.
+
+Run: `python infra/bench/agentwrite_modes.py`; prints a table, and writes it as JSON to `--out`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from longwriter import params as parameters
+from longwriter.core import scoring, select
+from longwriter.core.text import count_words, repeated_share, stated_lengths, tokens
+from longwriter.edges import files
+from longwriter.params import Params
+from longwriter.records import Draft, Instruction, Rejection, SeedRow
+from longwriter.stages import plan, write
+
+ROOT = Path(__file__).resolve().parents[2]
+MODES = ("serial", "parallel", "direct")
+_STAGES = {"plan": plan.work, "write": write.work}
+UNCHECKED = {
+    "plan": {"max_length_error": None, "min_coverage": 0.0},
+    "write": {
+        "max_attempts": 1, "min_paragraph_words": 1, "max_length_ratio": None, "max_repeated_share": 1.0,
+    },
+}  # fmt: skip
+
+
+def chosen(source: Path, number: int, low: int, high: int) -> list[Instruction]:
+    """Return the instructions of `source` that state `low` to `high` words, the first `number` by hash."""
+    rows = files.read_jsonl(source, SeedRow)
+    stated = [row for row in rows if row.language == "en" and stated_lengths(row.prompt)]
+    fitting = [row for row in stated if row.length and low <= row.length <= high]
+    found = sorted(
+        (select.instruction_of(row, f"{source.name}") for row in fitting), key=lambda row: row.instruction_id
+    )
+    return found[:number]
+
+
+def params_of(model: Path, mode: str, seed: int, options: argparse.Namespace) -> Params:
+    """Return the committed parameters for one mode and seed, with the model folder `model`."""
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    if options.unchecked:
+        for section, loose in UNCHECKED.items():
+            values[section] |= loose
+    values["llm"] |= {"engine": "llama.cpp", "model": str(model), "base_url": None, "context_tokens": 2048}
+    values["write"] |= {"mode": mode, "prompt": options.prompt}
+    for sampling in (
+        values["plan"]["sampling"], values["write"]["sampling"], values["write"]["direct_sampling"]
+    ):  # fmt: skip
+        sampling["seed"] = seed
+    for section, key in (("plan", "prompt"), ("plan", "coverage_prompt"), ("write", "prompt")):
+        values[section][key] = str(ROOT / values[section][key])
+    return parameters.check(values, "params.yaml")
+
+
+def written(
+    params: Params, instructions: list[Instruction]
+) -> tuple[list[Draft], Counter[str], dict[str, float]]:
+    """Return (drafts, reasons of rejection, usage) of both stages, run in the present folder.
+
+    An instruction whose plan was rejected counts among the reasons.
+    """
+    (files.DATA / "instructions").mkdir(parents=True, exist_ok=True)
+    files.write_jsonl(files.DATA / "instructions" / "instructions.jsonl", instructions)
+    reasons: Counter[str] = Counter()
+    usage: Counter[str] = Counter()
+    for name, work in _STAGES.items():
+        with files.published(files.DATA / name) as folder:
+            summary = work(params, folder)
+        rejected = files.read_jsonl(files.DATA / name / "rejected.jsonl", Rejection)
+        reasons.update(f"{name}: {row.reason}" for row in rejected)
+        usage.update({key: int(value) for key, value in summary.execution.items()})
+    drafts = files.read_jsonl(files.DATA / "write" / "drafts.jsonl", Draft)
+    return drafts, reasons, dict(usage)
+
+
+def grams(text: str) -> set[tuple[str, ...]]:
+    """Return the 5-grams of a text."""
+    words = tokens(text)
+    return {tuple(words[i : i + 5]) for i in range(len(words) - 4)}
+
+
+def redundancy(text: str) -> float | None:
+    """Return the mean share of a paragraph's 5-grams that stand in the others; None for one paragraph."""
+    found = [grams(part) for part in re.split(r"\n\s*\n", text)]
+    parts = [part for part in found if part]
+    if len(parts) < 2:
+        return None
+    shares = [
+        len(part & set().union(*(other for j, other in enumerate(parts) if j != i))) / len(part)
+        for i, part in enumerate(parts)
+    ]
+    return statistics.mean(shares)
+
+
+def mean(values: list[float]) -> float | None:
+    """Return the mean; None of nothing."""
+    return statistics.mean(values) if values else None
+
+
+def measured(params: Params, seed: int, rows: list[Instruction]) -> dict[str, Any]:
+    """Return the numbers of one mode with one seed."""
+    drafts, reasons, usage = written(params, rows)
+    texts = [("\n\n".join(draft.paragraphs), draft.plan.instruction.required_words or 1) for draft in drafts]
+    redundancies = [share for text, _ in texts if (share := redundancy(text)) is not None]
+    loops = [repeated_share(text) > params.score.max_repeated_share for text, _ in texts]
+    return {
+        "mode": params.write.mode,
+        "seed": seed,
+        "n": len(rows),
+        "kept": len(texts),
+        "length_score": mean([scoring.length_score(required, count_words(text)) for text, required in texts]),
+        "words": mean([float(count_words(text)) for text, _ in texts]),
+        "redundancy": mean(redundancies),
+        "redundancy_n": len(redundancies),
+        "loops": mean([float(loop) for loop in loops]),
+        "rejected": dict(reasons),
+        "calls": usage.get("calls_sent", 0) + usage.get("calls_replayed", 0),
+        "prompt_tokens": usage.get("prompt_tokens", 0),
+        "completion_tokens": usage.get("completion_tokens", 0),
+    }
+
+
+def over_seeds(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the mean over seeds of each number; None where a seed kept nothing is left out."""
+    numbers = {
+        key: mean([row[key] for row in rows if row[key] is not None])
+        for key in rows[0]
+        if key not in ("mode", "seed", "rejected")
+    }
+    rejected: Counter[str] = Counter()
+    for row in rows:
+        rejected.update(row["rejected"])
+    return {"mode": rows[0]["mode"], "seed": "mean", **numbers, "rejected": dict(rejected)}
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the rows as text."""
+
+    def shown(value: float | None, form: str) -> str:
+        return "-".rjust(int(form.split(".")[0])) if value is None else format(value, form)
+
+    lines = ["mode      seed   kept/n    S_l  words  redundancy  loops  calls  tokens in/out  rejected"]
+    for row in rows:
+        why = ", ".join(f"{reason} {count}" for reason, count in sorted(row["rejected"].items()))
+        lines.append(
+            f"{row['mode']:<9} {row['seed']!s:<5} {row['kept']:>5.1f}/{row['n']:.0f} "
+            f"{shown(row['length_score'], '6.1f')} {shown(row['words'], '6.0f')} "
+            f"{shown(row['redundancy'], '11.1%')} {shown(row['loops'], '6.0%')} {row['calls']:>6.0f} "
+            f"{row['prompt_tokens']:>8,.0f}/{row['completion_tokens']:,.0f}  {why}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure each mode with each seed; print and write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--model", type=Path, default=Path("data/base_model/weights"), help="folder with GGUF"
+    )
+    parser.add_argument(
+        "--source",
+        type=Path,
+        default=ROOT / "src/longwriter/seeds/instructions/en.jsonl",
+        help="instructions",
+    )
+    parser.add_argument("--number", type=int, default=12, help="instructions")
+    parser.add_argument("--words", type=int, nargs=2, default=[150, 400], help="lengths that they may state")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--modes", nargs="*", choices=MODES, default=MODES)
+    parser.add_argument("--prompt", default="src/longwriter/prompts/write.txt", help="of a paragraph")
+    parser.add_argument("--unchecked", action="store_true", help="no check and no second try for a paragraph")
+    parser.add_argument("--out", type=Path, default=Path(".lw/bench/agentwrite_modes.json"))
+    options = parser.parse_args()
+    model, out = options.model.resolve(), options.out.resolve()
+    instructions = chosen(options.source, options.number, *options.words)
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        os.chdir(scratch)  # the stages work in the present folder
+        for mode in options.modes:
+            mine = [
+                measured(params_of(model, mode, seed, options), seed, instructions) for seed in options.seeds
+            ]
+            rows += [*mine, over_seeds(mine)]
+        os.chdir("/")
+    sys.stdout.write(table(rows))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "unchecked": options.unchecked,
+        "prompt": options.prompt,
+        "seeds": options.seeds,
+        "prompts": [i.prompt for i in instructions],
+    }
+    out.write_text(json.dumps({**settings, "rows": rows}, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

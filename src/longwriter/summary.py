@@ -1,0 +1,85 @@
+"""How a stage went, told three times: metrics.json, summary.json, and the closing line of its log.
+
+`metrics.json` is a pure function of what the stage read, so that an equal run has an equal file; what
+varies (seconds, replays, tokens sent, cost) is in `summary.json` alone, on which no stage depends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Value = float | dict[str, int] | None
+
+_CALLS = {"calls_sent": "calls", "calls_replayed": "replayed", "calls_retried": "retried"}
+_TOKENS = ("prompt_tokens", "completion_tokens")
+_OF_LLM = {*_CALLS, *_TOKENS, "cached_tokens", "cost_usd"}
+
+
+@dataclass
+class Summary:
+    """How a stage went: counts of rows, further numbers, files to show.
+
+    rows in = rows kept + rows rejected, for every stage.
+    """
+
+    rows_in: int
+    rows_kept: int
+    rejected: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
+    """Deterministic numbers; they become `metrics.json`."""
+    execution: dict[str, float] = field(default_factory=dict)
+    """Numbers of this execution alone, such as `LLM.usage()`; `summary.json` and MLflow have them."""
+    artifacts: list[Path] = field(default_factory=list)
+    seconds: float = 0.0
+    """How long the work took; the runner measures it."""
+
+    def metrics(self) -> dict[str, float]:
+        """Return the deterministic numbers, flat."""
+        counts = {f"rejected_{reason}": float(n) for reason, n in sorted(self.rejected.items())}
+        return {"rows_in": self.rows_in, "rows_kept": self.rows_kept, **counts, **self.numbers}
+
+    def told(self) -> dict[str, Value]:
+        """Return what `summary.json` says; `cost_usd` is null where a model's price is not known."""
+        cost: dict[str, Value] = {"cost_usd": None} if "calls_sent" in self.execution else {}
+        return {
+            "rows_in": self.rows_in,
+            "rows_kept": self.rows_kept,
+            "rejected": dict(sorted(self.rejected.items())),
+            "seconds": round(self.seconds, 1),
+            **cost,
+            **self.execution,
+        }
+
+    def line(self, stage: str) -> str:
+        """Return the closing line of a stage."""
+        total = sum(self.rejected.values())
+        why = ", ".join(f"{reason} {n:,}" for reason, n in sorted(self.rejected.items(), key=lambda i: -i[1]))
+        done = f"{stage}: {self.rows_in:,} in, {self.rows_kept:,} kept, {total:,} rejected"
+        extra = "".join(f", {part}" for part in (*self._llm(), *self._others()))
+        return f"{done}{f' ({why})' if why else ''} in {_duration(self.seconds)}{extra}"
+
+    def _llm(self) -> list[str]:
+        """Return calls, tokens and cost as words; none where no LLM was asked."""
+        if "calls_sent" not in self.execution:
+            return []
+        calls = [f"{self.execution.get(key, 0):,.0f} {word}" for key, word in _CALLS.items()]
+        tokens = sum(self.execution.get(key, 0) for key in _TOKENS)
+        cost = self.execution.get("cost_usd")
+        price = "cost unknown (the model has no price)" if cost is None else f"${cost:,.2f}"
+        return [*calls, f"{_short(tokens)} tokens", price]
+
+    def _others(self) -> list[str]:
+        return [f"{name} {value:,.0f}" for name, value in self.execution.items() if name not in _OF_LLM]
+
+
+def _duration(seconds: float) -> str:
+    """Return seconds, minutes or hours, whichever reads best."""
+    if seconds < 120:
+        return f"{seconds:,.1f} s"
+    return f"{seconds / 60:,.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
+
+
+def _short(number: float) -> str:
+    """Return a count in millions (12.4M), or whole where it is below one."""
+    return f"{number / 1e6:,.1f}M" if number >= 1e6 else f"{number:,.0f}"

@@ -1,0 +1,132 @@
+"""Training jobs for the tiny model, of random ids, and what their loss and gradient are by definition."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from transformers import AutoModelForCausalLM
+
+from longwriter.core.packing import IGNORE_INDEX
+from longwriter.edges import launch, packs
+from longwriter.edges.launch import Job
+from longwriter.params import DpoParams, SftParams, TrainingParams
+from longwriter.params.training import OptimizerParams
+
+ROOT = Path(__file__).parents[1]
+OPTIMIZER = OptimizerParams(
+    epochs=1, learning_rate=1e-3, warmup_share=0.0, weight_decay=0.1, betas=[0.9, 0.95],
+    max_grad_norm=1000.0, seed=0,
+)  # fmt: skip
+TRAINING = TrainingParams(
+    ranks="auto", hostfile=None, deepspeed="infra/deepspeed/zero2.json", precision="fp32", attention="sdpa",
+    gradient_checkpointing=False, save_steps=1000, keep_checkpoints=1,
+)  # fmt: skip
+
+
+def pack(key: int, sequences: int) -> dict:
+    """Return a pack of token ids; the first third of each sequence is its prompt."""
+    generator = torch.Generator().manual_seed(key)
+    lengths = torch.randint(6, 30, (sequences,), generator=generator).tolist()
+    ids = [torch.randint(3, 250, (length,), generator=generator).tolist() for length in lengths]
+    labels = [[IGNORE_INDEX] * (len(row) // 3) + row[len(row) // 3 :] for row in ids]
+    return {
+        "input_ids": list(itertools.chain(*ids)),
+        "labels": list(itertools.chain(*labels)),
+        "seq_lengths": lengths,
+        "sample_ids": [f"{key}-{i}" for i in range(sequences)],
+    }
+
+
+def sequences_of(row: dict) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    ids, labels = torch.tensor(row["input_ids"]), torch.tensor(row["labels"])
+    return list(zip(ids.split(row["seq_lengths"]), labels.split(row["seq_lengths"]), strict=True))
+
+
+def nll(model, ids, labels) -> torch.Tensor:
+    """Return the negative log-likelihoods of one sequence's targets, seen alone."""
+    logits = model(ids[None], use_cache=False).logits[0, :-1].float()
+    losses = torch.nn.functional.cross_entropy(
+        logits, labels[1:], ignore_index=IGNORE_INDEX, reduction="none"
+    )
+    return losses[labels[1:] != IGNORE_INDEX]
+
+
+def reference(model_folder: Path, rows: list[dict], loss: str) -> tuple[float, float]:
+    """Return loss and gradient norm by their definition, sequence by sequence, in one process."""
+    model = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
+    each = [[nll(model, ids, labels) for ids, labels in sequences_of(row)] for row in rows]
+    if loss == "token_mean":
+        value = torch.cat([x for row in each for x in row]).mean()
+    elif loss == "sequence_mean":
+        value = torch.stack([x.mean() for row in each for x in row]).mean()
+    else:
+        value = torch.stack([len(row) / 30 * torch.cat(row).mean() for row in each]).mean()
+    value.backward()
+    norm = torch.linalg.vector_norm(torch.stack([p.grad.norm() for p in model.parameters()]))
+    return float(value.detach()), float(norm)
+
+
+def job(folder: Path, model: Path, rows: list[dict], ranks: int, **sft) -> Job:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "out").mkdir(exist_ok=True)
+    packs.write(folder / "train.parquet", rows)
+    packs.write(folder / "test.parquet", [pack(99, 2), pack(98, 4), pack(97, 1)])
+    settings = {"loss": "token_mean", "batch_packs": len(rows), "optimizer": OPTIMIZER, **sft}
+    return Job(
+        kind="sft", model=str(model), train=str(folder / "train.parquet"), test=str(folder / "test.parquet"),
+        out=str(folder / "out"), checkpoints=str(folder / "state"), device="cpu", ranks=ranks,
+        layout=launch.layout_of(str(ROOT / "infra/deepspeed/zero2.json")), training=TRAINING,
+        sft=SftParams(**settings),
+    )  # fmt: skip
+
+
+def dpo_job(folder: Path, model: Path) -> Job:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "out").mkdir(exist_ok=True)
+    for split, number in (("train", 40), ("test", 5)):
+        lines = []
+        for key in range(number):
+            turn = {"role": "user", "content": f"Say {key} in {split}."}
+            good, bad = (f"{key} is the number {'a b c ' * (key % 4)}", "z" * (5 + key % 7))
+            sides = {"chosen": good, "rejected": bad}
+            row = {name: [{"role": "assistant", "content": text}] for name, text in sides.items()}
+            lines.append(json.dumps({"prompt": [turn], **row}) + "\n")
+        (folder / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
+    base = job(folder / "base", model, [pack(0, 1)], 2)
+    settings = DpoParams(beta=0.1, sft_weight=0.2, batch_pairs=2, max_length=512, optimizer=OPTIMIZER)
+    return base.model_copy(
+        update={
+            "kind": "dpo", "sft": None, "dpo": settings, "train": str(folder / "train.jsonl"),
+            "test": str(folder / "test.jsonl"), "out": str(folder / "out"), "checkpoints": str(folder / "state"),
+        }
+    )  # fmt: skip
+
+
+def jobs(kind: str, folder: Path, model: Path) -> Job:
+    """Return a job of 20 steps that saves after every fifth."""
+    saving = TRAINING.model_copy(update={"save_steps": 5})
+    if kind == "dpo":
+        return dpo_job(folder, model).model_copy(update={"training": saving})
+    rows = [pack(key, 1 + key % 4) for key in range(40)]
+    return job(folder, model, rows, 2, batch_packs=2).model_copy(update={"training": saving})
+
+
+def tied(tiny_model: Path, folder: Path) -> Path:
+    """Return a copy of the model whose head is its embedding, as in SmolLM2."""
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    model.config.tie_word_embeddings = True
+    model.lm_head.weight = model.model.embed_tokens.weight
+    copy = shutil.copytree(tiny_model, folder)
+    model.save_pretrained(copy)
+    assert "lm_head.weight" not in tensors(copy)
+    return copy
+
+
+def tensors(folder: str | Path) -> set[str]:
+    with safe_open(Path(folder) / "model.safetensors", "pt") as file:
+        return set(file.keys())

@@ -1,0 +1,139 @@
+"""What a stage process does around its work: its summary, and an MLflow that is away."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from mlflow.tracking import MlflowClient
+
+from longwriter.errors import GateStopped, Unavailable
+from tests.workspace import ROOT, environment
+
+STAGE = """
+from longwriter import runner
+from longwriter.errors import GateStopped
+
+def lose_mlflow():
+    "Have SQLite take the database for one of a newer version, which it reads and does not write."
+    with open(".lw/mlflow.db", "r+b") as file:
+        file.seek(18)
+        file.write(bytes([9]))
+        file.seek(24)
+        file.write(bytes([99] * 4))
+
+def work(params, folder):
+    (folder / "rows.txt").write_text("text")
+    {then}
+    return runner.Summary(3, 2, {{"refused": 1}}, {{"words": 5}}, {{"calls_sent": 4, "cost_usd": 0.5}})
+
+runner.main("toy", work)
+"""
+DVC = """
+stages:
+  toy:
+    cmd: python toy.py
+    deps: [toy.py]
+    params: [plan.max_steps]
+    outs: [data/toy/rows.txt, {more}data/lineage/toy.json]
+    metrics: [data/toy/metrics.json]
+"""
+
+
+def stage(
+    folder: Path, then: str = "pass", more: str = "data/toy/summary.json, ", **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a stage of three rows in `folder`; `then` is what happens at the end of its work."""
+    (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (folder / "dvc.yaml").write_text(DVC.format(more=more), encoding="utf-8")
+    (folder / "toy.py").write_text(STAGE.format(then=then), encoding="utf-8")
+    own = {**environment(folder), "PYTHONPATH": f"{ROOT / 'src'}"}
+    if not (folder / ".dvc").exists():
+        subprocess.run(["dvc", "init", "--quiet", "--no-scm"], cwd=folder, env=own, check=True)
+    return subprocess.run(
+        [sys.executable, "toy.py"],
+        cwd=folder,
+        env={**own, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def told(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the one line that says why a stage stopped."""
+    assert "Traceback" not in done.stderr, done.stderr
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("toy: ") and "/#/" not in line]
+    return line
+
+
+def status(folder: Path) -> list[str]:
+    """Return the status of each run of the stage."""
+    client = MlflowClient(f"sqlite:///{folder / '.lw' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("longwriter").experiment_id
+    return [run.info.status for run in client.search_runs([experiment]) if run.info.run_name == "toy"]
+
+
+def mend_mlflow(folder: Path) -> None:
+    with (folder / ".lw" / "mlflow.db").open("r+b") as file:
+        file.seek(18)
+        file.write(bytes([1]))
+
+
+def test_the_summary_holds_what_varies_and_mlflow_and_the_closing_line_have_it_too(tmp_path: Path) -> None:
+    done = stage(tmp_path)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "data/toy/summary.json").read_text())
+    assert summary.pop("seconds") < 60
+    assert summary == {
+        "rows_in": 3, "rows_kept": 2, "rejected": {"refused": 1}, "calls_sent": 4, "cost_usd": 0.5,
+    }  # fmt: skip
+    metrics = json.loads((tmp_path / "data/toy/metrics.json").read_text())
+    assert metrics == {"rows_in": 3, "rows_kept": 2, "rejected_refused": 1, "words": 5}
+    assert "toy: 3 in, 2 kept, 1 rejected (refused 1) in 0.0 s, 4 calls, " in told(done)
+    assert told(done).endswith("$0.50")
+    run_id = json.loads((tmp_path / "data/lineage/toy.json").read_text())["run_id"]
+    client = MlflowClient(f"sqlite:///{tmp_path / '.lw' / 'mlflow.db'}")
+    assert {"summary.json", "lineage-toy.json"} <= {item.path for item in client.list_artifacts(run_id)}
+    assert client.get_run(run_id).data.metrics["cost_usd"] == 0.5
+
+
+def test_a_stage_that_declares_no_summary_has_none(tmp_path: Path) -> None:
+    assert stage(tmp_path, more="").returncode == 0
+    assert sorted(path.name for path in (tmp_path / "data/toy").iterdir()) == ["metrics.json", "rows.txt"]
+
+
+def test_a_tracking_server_that_is_away_from_the_start_is_told_without_its_password(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        uri = f"http://user:hidden@127.0.0.1:{free.getsockname()[1]}"
+    done = stage(tmp_path, MLFLOW_TRACKING_URI=uri, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
+    assert done.returncode == Unavailable.exit_code
+    assert told(done).startswith("toy: Unavailable: MLflow at http://127.0.0.1:")
+    assert told(done).endswith(": nothing was done")
+    assert "hidden" not in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_mlflow_that_goes_away_during_the_work_lets_the_stage_be_tried_again(tmp_path: Path) -> None:
+    done = stage(tmp_path, "lose_mlflow()")
+    assert done.returncode == Unavailable.exit_code, done.stderr
+    assert told(done).startswith("toy: Unavailable: MLflow at sqlite:///")
+    assert "readonly database): the work is done" in told(done)
+    assert told(done).endswith("the next try does it again from stored answers and checkpoints")
+    assert (tmp_path / "data/toy/rows.txt").exists()
+    mend_mlflow(tmp_path)
+    assert status(tmp_path) == ["RUNNING"]
+    assert stage(tmp_path).returncode == 0
+    assert sorted(status(tmp_path)) == ["FINISHED", "KILLED"]
+
+
+def test_an_mlflow_that_is_away_hides_no_failure_of_the_work(tmp_path: Path) -> None:
+    done = stage(tmp_path, "lose_mlflow(); raise GateStopped('too few rows')")
+    assert done.returncode == GateStopped.exit_code, done.stderr
+    assert told(done) == "toy: GateStopped: too few rows"
+    assert "MLflow cannot be told how this run ended" in done.stderr
+    assert not (tmp_path / "data/toy").exists()
