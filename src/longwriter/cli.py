@@ -14,12 +14,14 @@ from typing import Annotated, Any
 
 import typer
 
+from longwriter import exporting
 from longwriter.edges import files, profiles
 from longwriter.errors import LongWriterError, StageBusy, UserError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 profile = typer.Typer(no_args_is_help=True, help="Show, compare and apply infra/profiles/NAME.yaml.")
 app.add_typer(profile, name="profile")
+app.command()(exporting.export)
 cache = typer.Typer(invoke_without_command=True)
 app.add_typer(cache, name="cache")
 

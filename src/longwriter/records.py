@@ -99,22 +99,32 @@ class GeneralRow(Record):
     language: Language
 
 
+class ChatRow(Record):
+    """A row of somebody else's long-output data set, as LongWriter-6k is published: messages alone."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    messages: Annotated[list[Message], Field(min_length=2)]
+
+
 class Example(Record):
     """A training row: `messages` as TRL reads it, and where it came from.
 
     `required_words` is what the prompt now asks (after relabelling), `words` what the answer has;
-    both null-safe counts as `text.count_words` makes them.
+    both null-safe counts as `text.count_words` makes them. `origin` is the `file:line` of a row that
+    no LLM call of this pipeline wrote.
     """
 
     sample_id: str
     instruction_id: str | None
-    kind: Literal["agentwrite", "general"]
+    kind: Literal["agentwrite", "imported", "general"]
     language: Language
     type: str
     messages: list[Message]
     required_words: int | None
     words: int
     call_ids: list[str]
+    origin: str | None = None
 
 
 class BenchmarkRow(Record):

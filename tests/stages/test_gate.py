@@ -109,6 +109,10 @@ LOOSE = {
     "llm.base_url": None,
     "llm.context_tokens": 2048,
     "instructions.limit": 4,
+    "instructions.gate.min_rows": 1,
+    "plan.gate.min_rows": 1,
+    "plan.gate.min_kept_share": 0.0,
+    "plan.gate.warn": ["points_say_something", "points_differ", "no_refusal", "sum_is_near"],
     "plan.min_steps": 1,
     "plan.max_steps": 2,
     "plan.max_point_chars": 40,
@@ -122,7 +126,13 @@ LOOSE = {
     "write.sampling.repetition_penalty": None,
     "write.sampling.stop": [],
     "dataset.min_words": 1,
+    "dataset.max_words": 100_000,
     "dataset.max_repeated_share": 1.0,
+    "dataset.repetition": {},
+    "dataset.max_section_overlap": 1.0,
+    "dataset.max_other_script_share": 1.0,
+    "dataset.require_ending": False,
+    "dataset.min_length_score": 0.0,
     "validate.min_rows": 1,
 }
 
@@ -144,3 +154,40 @@ def test_the_gate_stops_what_a_random_model_writes(workspace: Workspace) -> None
         assert not (workspace.path / "data/validate/verdict.json").exists()
     assert workspace.rows("data/plan/calls.jsonl.zst")[0]["request"]["model"].startswith("weights@")
     assert workspace.processes() == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "limits", "expectation"),
+    [
+        ("instructions", {"instructions.gate.min_rows": 999}, "enough_rows"),
+        ("plan", {"plan.gate.min_rows": 999}, "enough_rows"),
+    ],
+)
+def test_a_gate_stops_before_the_next_stage_asks_a_model(
+    workspace: Workspace, stage: str, limits: dict[str, Any], expectation: str
+) -> None:
+    workspace.set_params(limits)
+    for published in (workspace.path / f"data/{stage}").iterdir():
+        published.unlink()
+
+    done = workspace.stage(stage, code=3)
+
+    assert f"{stage}: GateStopped" in done.stderr
+    assert f"{expectation}: observed 12, bound >= 999" in done.stderr
+    assert list((workspace.path / f"data/{stage}").iterdir()) == []
+    assert (workspace.path / f".lw/data_docs/{stage}/index.html").is_file()
+
+
+def test_a_gate_whose_expectation_only_warns_lets_the_data_through(workspace: Workspace) -> None:
+    workspace.set_params(
+        {
+            "instructions.gate.min_rows": 999,
+            "instructions.gate.warn": ["enough_rows"],
+            "instructions.gate.max_type_share": 1.0,
+        }
+    )
+    workspace.stage("instructions")
+    verdict = workspace.json("data/instructions/verdict.json")
+    assert verdict["passed"] is True
+    assert [row["name"] for row in verdict["expectations"] if not row["passed"]] == ["enough_rows"]
+    assert workspace.json("data/instructions/metrics.json")["warnings"] == 1

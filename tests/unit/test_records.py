@@ -122,4 +122,5 @@ def test_the_columns_of_an_example_are_those_that_training_reads():
     assert row["messages"][1] == {"role": "assistant", "content": "A tide."}
     assert set(row) == set(Example.model_fields) == {
         "sample_id", "instruction_id", "kind", "language", "type", "messages", "required_words", "words", "call_ids",
+        "origin",
     }  # fmt: skip

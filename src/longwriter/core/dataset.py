@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from typing import Literal, NamedTuple
 
-from longwriter.core import poison
+from longwriter.core import filters
 from longwriter.core import text as txt
+from longwriter.core.filters import Limits
+from longwriter.core.lengths import stated_length
 from longwriter.core.text import fill
-from longwriter.records import Draft, Example, GeneralRow, Message, Rejection, content_hash
+from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Message, Rejection, content_hash
 
 
 def hash_share(seed: int | str, key: str) -> float:
@@ -37,62 +42,131 @@ def relabel(prompt: str, words: int, wordings: list[str]) -> str:
     return f"{prompt} {fill(wording, words=words)}"
 
 
-def example_of(
-    draft: Draft,
-    *,
-    min_words: int,
-    max_repeated_share: float,
-    wordings: list[str] | None,
-) -> Example | Rejection:
+class _Source(NamedTuple):
+    """A long text with its prompt, wherever it comes from; `row_id` names it where it is refused."""
+
+    row_id: str
+    kind: Literal["agentwrite", "imported"]
+    before: list[Message]
+    sections: list[str]
+    language: Language
+    type: str
+    required_words: int | None
+    call_ids: list[str]
+    origin: str | None
+
+
+def example_of(draft: Draft, limits: Limits, wordings: list[str] | None) -> Example | Rejection:
     """Return the training row of a draft, or why there is none.
 
     Args:
         draft: One paragraph a step.
-        min_words: Shorter texts are rejected.
-        max_repeated_share: Largest share of repeated 5-grams, in [0, 1].
+        limits: Bounds of the filters.
         wordings: Templates of length requests; None leaves the prompt as it was, and so does a
             number in the prompt that is not the known length ("400 words for each of five days").
     """
     instruction = draft.plan.instruction
-    answer = "\n\n".join(txt.strip_identifier(txt.normalise(part)) for part in draft.paragraphs)
-    words = txt.count_words(answer)
-    share = txt.repeated_share(answer)
-    call_ids = [*draft.plan.call_ids, *draft.call_ids]
-    poisoned = next(filter(None, map(poison.check_text, draft.paragraphs)), None)
-    trouble = (
-        poisoned
-        if poisoned
-        else ("too_short", f"{words} words, at least {min_words}")
-        if words < min_words
-        else ("loop", f"{share:.0%} of the 5-grams are repeats, at most {max_repeated_share:.0%}")
-        if share > max_repeated_share
-        else None
+    source = _Source(
+        row_id=instruction.instruction_id,
+        kind="agentwrite",
+        before=[Message(role="user", content=instruction.prompt)],
+        sections=draft.paragraphs,
+        language=instruction.language,
+        type=instruction.type,
+        required_words=instruction.required_words,
+        call_ids=[*draft.plan.call_ids, *draft.call_ids],
+        origin=None,
     )
-    if trouble:
-        return Rejection(
-            row_id=instruction.instruction_id,
-            stage="dataset",
-            reason=trouble[0],
-            detail=trouble[1],
-            call_ids=call_ids,
-        )
-    prompt, required = instruction.prompt, instruction.required_words
+    return _row(source, instruction.instruction_id, limits, wordings)
+
+
+def imported_example(
+    origin: str,
+    row: ChatRow | str,
+    languages: Sequence[str],
+    limits: Limits,
+    wordings: dict[Language, list[str]] | None,
+) -> Example | Rejection:
+    """Return a row of a published data set as a training row of this one, or why not.
+
+    Args:
+        origin: `file:line` of its source.
+        row: The row, or what is wrong with its line.
+        languages: Languages that are kept; a row's is the script that its answer is mainly in.
+        limits: Bounds of the filters, the same as for drafts; paragraphs are the sections.
+        wordings: Templates of length requests by language, or None, as for `example_of`.
+    """
+    if isinstance(row, str):
+        return _refused(origin, "malformed", row)
+    roles = [message.role for message in row.messages]
+    talk = roles[1:] if roles[0] == "system" else roles
+    if not talk or talk != ["user", "assistant"] * (len(talk) // 2):
+        return _refused(origin, "roles", "-".join(roles))
+    prompt, answer = row.messages[-2].content, row.messages[-1].content
+    language: Language = "zh" if txt.is_han(answer) else "en"
+    if language not in languages:
+        return _refused(origin, "language", language)
+    source = _Source(
+        row_id=origin,
+        kind="imported",
+        before=row.messages[:-1],
+        sections=re.split(r"\n\s*\n", txt.normalise(answer)),
+        language=language,
+        type="Imported",
+        required_words=stated_length(prompt),
+        call_ids=[],
+        origin=origin,
+    )
+    key = content_hash([language, *(message.content for message in row.messages[:-1])])[:16]
+    return _row(source, key, limits, wordings[language] if wordings is not None else None)
+
+
+def _row(
+    source: _Source, instruction_id: str, limits: Limits, wordings: list[str] | None
+) -> Example | Rejection:
+    """Return what comes through the filters as a training row, its prompt asking for what it has."""
+    sections = [txt.strip_identifier(txt.normalise(part)) for part in source.sections]
+    answer = "\n\n".join(sections)
+    words = txt.count_words(answer)
+    text = filters.Text(sections, answer, words, source.language, source.required_words)
+    if (trouble := filters.trouble(text, limits)) is not None:
+        return _refused(source.row_id, *trouble, call_ids=source.call_ids)
+    *earlier, last = source.before
+    prompt, required = last.content, source.required_words
     if wordings is not None:
         if required is None or _stated(prompt) in ([], [required]):
             prompt = relabel(prompt, words, wordings)
         required = words if _stated(prompt) == [words] else required
-    messages = [Message(role="user", content=prompt), Message(role="assistant", content=answer)]
+    asked = Message(role="user", content=prompt)
+    messages = [*earlier, asked, Message(role="assistant", content=answer)]
     return Example(
         sample_id=_sample_id(messages),
-        instruction_id=instruction.instruction_id,
-        kind="agentwrite",
-        language=instruction.language,
-        type=instruction.type,
+        instruction_id=instruction_id,
+        kind=source.kind,
+        language=source.language,
+        type=source.type,
         messages=messages,
         required_words=required,
         words=words,
-        call_ids=call_ids,
+        call_ids=source.call_ids,
+        origin=source.origin,
     )
+
+
+def _refused(row_id: str, reason: str, detail: str, call_ids: Sequence[str] = ()) -> Rejection:
+    return Rejection(row_id=row_id, stage="dataset", reason=reason, detail=detail, call_ids=list(call_ids))
+
+
+def without_twins(rows: Iterable[Example]) -> tuple[list[Example], list[Rejection]]:
+    """Return (rows whose messages no earlier one has, the others as rejections)."""
+    kept: dict[str, Example] = {}
+    twins = []
+    for row in rows:
+        if row.sample_id in kept:
+            twins.append(_refused(row.sample_id, "duplicate", "same messages", row.call_ids))
+        else:
+            kept[row.sample_id] = row
+    return list(kept.values()), twins
 
 
 def general_example(row: GeneralRow) -> Example:

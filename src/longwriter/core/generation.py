@@ -84,7 +84,7 @@ def sample_prompts(examples: Iterable[Example], limit: int) -> tuple[list[Prompt
     fit: list[Prompt] = []
     left_out: Counter[str] = Counter()
     for row in examples:
-        if row.kind != "agentwrite" or row.instruction_id is None:
+        if row.kind == "general" or row.instruction_id is None:
             left_out["general"] += 1
         elif row.required_words is None:
             left_out["no_length"] += 1

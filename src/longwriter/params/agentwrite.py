@@ -9,6 +9,24 @@ from pydantic import Field
 from longwriter.params.common import Count, NotNegative, Number, Section, Share
 from longwriter.params.models import LLMParams, Sampling
 
+PlanRule = Literal[
+    "enough_rows", "enough_kept", "unique_ids", "steps_in_bounds", "step_words_in_bounds",
+    "points_say_something", "points_differ", "no_refusal", "sum_is_near", "traceable",
+]  # fmt: skip
+
+
+class PlanGate(Section):
+    """Bounds of the gate behind `plan`: it stops before a text is paid for."""
+
+    min_rows: Count
+    """Fewest plans."""
+    min_kept_share: Share
+    """Fewest plans as a share of the instructions."""
+    max_length_error: NotNegative
+    """Largest |sum of the steps - required| / required of a plan whose prompt states a length."""
+    warn: list[PlanRule]
+    """Expectations that only warn; every other one stops."""
+
 
 class PlanParams(Section):
     """AgentWrite, first half: from an instruction to a list of paragraphs."""
@@ -39,6 +57,7 @@ class PlanParams(Section):
     max_attempts: Count
     """Tries to get a valid plan before the instruction is rejected."""
     sampling: Sampling
+    gate: PlanGate
 
 
 class WriteParams(Section):

@@ -6,8 +6,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from longwriter.params.common import Count, Section, Share
+from longwriter.params.common import Count, Number, Section, Share
 from longwriter.records import Language
+
+RepetitionMeasure = Annotated[
+    str, Field(pattern=r"^((line|paragraph)(s|_chars)|(top|duplicate)_([2-9]|[1-9]\d))$")
+]
+InstructionRule = Literal[
+    "enough_rows", "unique_ids", "unique_prompts", "known_language", "language_is_true", "prompt_in_bounds",
+    "length_in_reach", "stated_length_is_true", "no_benchmark_prompt", "traceable", "types_balanced",
+]  # fmt: skip
+ExampleRule = Literal[
+    "enough_rows", "unique_ids", "unique_answers", "roles_in_turn", "known_language", "no_refusal",
+    "no_benchmark_prompt", "length_in_bounds", "no_loop", "no_identifier", "asked_length_is_written",
+    "recorded_length_is_true", "traceable", "distinct_openings",
+]  # fmt: skip
 
 
 class BaseModelParams(Section):
@@ -27,6 +40,20 @@ class BaseModelParams(Section):
         return self
 
 
+class InstructionsGate(Section):
+    """Bounds of the gate behind `instructions`: it stops before a plan is paid for."""
+
+    min_rows: Count
+    """Fewest instructions."""
+    min_prompt_words: Count
+    max_prompt_words: Count
+    """Bounds of a prompt, in words (Chinese: characters)."""
+    max_type_share: Share
+    """Largest share of the instructions that one type may have."""
+    warn: list[InstructionRule]
+    """Expectations that only warn; every other one stops."""
+
+
 class InstructionsParams(Section):
     """Which writing instructions go into the pipeline."""
 
@@ -42,21 +69,37 @@ class InstructionsParams(Section):
     """At most so many instructions, taken evenly over types by hash order."""
     max_malformed_share: Share
     """Share of malformed rows above which the stage stops; below, they are rejected by line."""
+    gate: InstructionsGate
 
 
 class DatasetParams(Section):
     """From drafts to training examples."""
 
     min_words: Count
-    """Shorter texts are rejected."""
+    max_words: Count
+    """Shorter and longer texts are rejected."""
     max_repeated_share: Share
     """Share of a text's 5-grams that repeat earlier ones."""
+    repetition: dict[RepetitionMeasure, Share]
+    """Largest shares of lines, paragraphs and characters that repeat, see core/repetition.py (Gopher's)."""
+    max_section_overlap: Share
+    """Largest share of a section's 3-grams that another section of the text holds too."""
+    max_other_script_share: Share
+    """Largest share of Latin words in a Chinese text, of Han characters in an English one."""
+    require_ending: bool
+    """Reject texts whose last sentence does not end."""
+    require_stated_length: bool
+    """Reject texts whose prompt stated no length (ModelScope, arXiv:2410.10210, kept only such)."""
+    min_length_score: Annotated[Number, Field(ge=0, le=100)]
+    """Lowest S_l of a text against the length that was stated (80 in arXiv:2410.10210; 0 = all)."""
     relabel_length: bool
     """Ask in the prompt for the length that was measured."""
     length_prompts: str
     """Folder with one file of wordings a language, used where the prompt states no length."""
     general_source: str
     """Folder of JSON Lines files with general chats."""
+    extra_source: str
+    """Folder of JSON Lines files with long texts as `messages` (LongWriter-6k); they pass the same filters."""
     general_share: Share
     """At most this share of all rows are general chats."""
     test_share: Share
@@ -64,7 +107,7 @@ class DatasetParams(Section):
 
 
 class ValidateParams(Section):
-    """Bounds of the gate; a critical expectation outside them stops the pipeline."""
+    """Bounds of the gate before training; an expectation outside them stops the pipeline, or warns."""
 
     min_rows: Count
     """Fewest long rows in train and test together."""
@@ -74,6 +117,8 @@ class ValidateParams(Section):
     max_repeated_share: Share
     """Largest repeated 5-gram share of a row."""
     min_distinct_share: Share
-    """Fewest distinct openings (first 12 words) as a share of the long rows; warning only."""
+    """Fewest distinct openings (first 12 words) as a share of the long rows."""
     max_length_error: Share
     """Largest |words - required| / required of a row whose prompt states a length."""
+    warn: list[ExampleRule]
+    """Expectations that only warn; every other one stops."""

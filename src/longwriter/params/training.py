@@ -11,6 +11,11 @@ from longwriter.params.models import Sampling
 
 Beta = Annotated[Number, Field(ge=0, lt=1)]
 
+PairRule = Literal[
+    "enough_pairs", "both_sides_have_pairs", "sides_apart", "unique_ids", "roles_in_turn", "chosen_differs",
+    "chosen_is_ahead", "no_refusal", "no_loop", "traceable", "lengths_alike",
+]  # fmt: skip
+
 
 class PackParams(Section):
     """From chat rows to packs of token ids."""
@@ -88,7 +93,9 @@ class PreferencesParams(Section):
     min_pairs: Count
     """Gate: fewest pairs."""
     max_words_ratio: Positive
-    """Gate, warning only: mean words of chosen over mean words of rejected, at most (and at least its inverse)."""
+    """Gate: mean words of chosen over mean words of rejected, at most (and at least its inverse)."""
+    warn: list[PairRule]
+    """Expectations of the gate that only warn; every other one stops."""
     seed: int
 
 

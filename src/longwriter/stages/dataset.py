@@ -1,7 +1,9 @@
-"""From drafts to training examples: filters, relabelled lengths, general chats, split by hash.
+"""From drafts to training examples: filters, relabelled lengths, general chats, split by hash, data card.
 
-Reads   data/write/drafts.jsonl, wordings of length requests, the general chat set
-Writes  data/dataset/: train.jsonl, test.jsonl, rejected.jsonl, lengths.csv, metrics.json
+Reads   data/write/drafts.jsonl, wordings of length requests, general chats, other people's long texts,
+        and for the data card what earlier stages refused and the licences of the sources
+Writes  data/dataset/: train.jsonl, test.jsonl, rejected.jsonl, lengths.csv, words.csv, funnel.csv,
+        datacard.md, metrics.json
 Run     dvc repro dataset
 """
 
@@ -11,63 +13,72 @@ from collections import Counter
 from pathlib import Path
 
 from longwriter import runner
-from longwriter.core import dataset
+from longwriter.core import datacard, dataset, filters
 from longwriter.core.scoring import length_score
-from longwriter.edges import files
+from longwriter.edges import files, licences, versioning
 from longwriter.params import DatasetParams, Params
-from longwriter.records import Draft, Example, GeneralRow, Rejection
+from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Rejection
+
+FOLDER = files.DATA / "dataset"
 
 
 def work(params: Params, folder: Path) -> runner.Summary:
-    """Turn every draft into a row, or say why not."""
+    """Turn every draft and every imported row into a training row, or say why not."""
     p = params.dataset
     drafts = files.read_jsonl(files.DATA / "write" / "drafts.jsonl", Draft)
-    results = [_example(p, draft) for draft in drafts]
-    seen: set[str] = set()
-    long: list[Example] = []
-    rejected = [row for row in results if isinstance(row, Rejection)]
-    for row in (row for row in results if isinstance(row, Example)):
-        if row.sample_id in seen:
-            rejected.append(
-                Rejection(row_id=row.sample_id, stage="dataset", reason="duplicate", detail="same messages")
-            )
-        else:
-            seen.add(row.sample_id)
-            long.append(row)
-    rows = dataset.mix_general(long, _general(params), p.general_share)
-    split = {True: [], False: []}  # type: dict[bool, list[Example]]
-    for row in sorted(rows, key=lambda row: row.sample_id):
-        split[dataset.is_test(row, p.test_share)].append(row)
-    files.write_jsonl(folder / "train.jsonl", split[False])
-    files.write_jsonl(folder / "test.jsonl", split[True])
-    files.write_jsonl(folder / "rejected.jsonl", rejected)
-    stated = {row.plan.instruction.instruction_id: row.plan.instruction.required_words for row in drafts}
-    asked = ((stated[row.instruction_id], row.words) for row in long if row.instruction_id)
-    lengths = sorted((required, words) for required, words in asked if required)
-    lines = "".join(f"{required},{words}\n" for required, words in lengths)
-    (folder / "lengths.csv").write_text("stated_words,words\n" + lines, encoding="utf-8")
-    scores = [length_score(required, words) for required, words in lengths]
-    numbers = {
-        "train_rows": float(len(split[False])),
-        "test_rows": float(len(split[True])),
-        "general_rows": float(len(rows) - len(long)),
-        "words_mean": round(sum(row.words for row in long) / max(1, len(long)), 3),
-        "stated_length_score_mean": round(sum(scores) / max(1, len(scores)), 3),
-        "stated_length_score_n": float(len(scores)),
-    }
+    results = _results(params, drafts)
+    long, twins = dataset.without_twins(row for row in results if isinstance(row, Example))
+    rejected = [*(row for row in results if isinstance(row, Rejection)), *twins]
+    files.check_malformed(rejected, len(results), params.instructions.max_malformed_share, p.extra_source)
+    general = _general(params)
+    rows = sorted(dataset.mix_general(long, general, p.general_share), key=lambda row: row.sample_id)
+    test = [row for row in rows if dataset.is_test(row, p.test_share)]
+    train = [row for row in rows if not dataset.is_test(row, p.test_share)]
+    for name, some in (("train.jsonl", train), ("test.jsonl", test), ("rejected.jsonl", rejected)):
+        files.write_jsonl(folder / name, some)
     reasons = Counter(row.reason for row in rejected)
-    return runner.Summary(len(drafts), len(long), dict(reasons), numbers)
+    sources = [
+        (params.instructions.source, _rows_in("instructions")),
+        (p.extra_source, len(results) - len(drafts)),
+        (p.general_source, len(general)),
+    ]
+    _write_card(folder, train, test, _steps(len(results), reasons), sources)
+    numbers = {
+        "train_rows": float(len(train)),
+        "test_rows": float(len(test)),
+        "general_rows": float(len(rows) - len(long)),
+        "imported_rows": float(sum(row.kind == "imported" for row in long)),
+        "words_mean": round(sum(row.words for row in long) / max(1, len(long)), 3),
+        **_write_lengths(folder, drafts, long),
+    }
+    artifacts = [FOLDER / "datacard.md", FOLDER / "funnel.csv"]
+    return runner.Summary(len(results), len(long), dict(reasons), numbers, artifacts=artifacts)
 
 
-def _example(p: DatasetParams, draft: Draft) -> Example | Rejection:
-    language = draft.plan.instruction.language
-    wordings = files.template(f"{p.length_prompts}/{language}.txt").splitlines()
-    return dataset.example_of(
-        draft,
-        min_words=p.min_words,
-        max_repeated_share=p.max_repeated_share,
-        wordings=wordings if p.relabel_length else None,
-    )
+def _results(params: Params, drafts: list[Draft]) -> list[Example | Rejection]:
+    """Return what comes of each draft, and of each row of `extra_source`."""
+    p = params.dataset
+    limits, wordings = _limits(p), _wordings(p, params.instructions.languages)
+    made = [
+        dataset.example_of(row, limits, wordings[row.plan.instruction.language] if wordings else None)
+        for row in drafts
+    ]
+    paths = sorted(path for path in Path(p.extra_source).glob("**/*.jsonl") if path.is_file())
+    extra = (item for path in paths for item in files.scan_jsonl(path, ChatRow))
+    languages = params.instructions.languages
+    return [*made, *(dataset.imported_example(*item, languages, limits, wordings) for item in extra)]
+
+
+def _limits(p: DatasetParams) -> filters.Limits:
+    return filters.Limits(**{name: getattr(p, name) for name in filters.Limits._fields})
+
+
+def _wordings(p: DatasetParams, languages: list[Language]) -> dict[Language, list[str]] | None:
+    if not p.relabel_length:
+        return None
+    return {
+        language: files.template(f"{p.length_prompts}/{language}.txt").splitlines() for language in languages
+    }
 
 
 def _general(params: Params) -> list[Example]:
@@ -75,6 +86,57 @@ def _general(params: Params) -> list[Example]:
     paths = sorted(source.glob("*.jsonl"))
     rows = [row for path in paths for row in files.read_jsonl(path, GeneralRow)]
     return [dataset.general_example(row) for row in rows if row.language in params.instructions.languages]
+
+
+def _rows_in(stage: str) -> int:
+    return int(files.read_json(files.DATA / stage / "metrics.json")["rows_in"])
+
+
+def _steps(rows: int, reasons: Counter[str]) -> list[datacard.Step]:
+    """Return the funnel from the source of the instructions to the long rows."""
+    before = []
+    for stage in ("instructions", "plan", "write"):
+        metrics = files.read_json(files.DATA / stage / "metrics.json")
+        before.append((stage, int(metrics["rows_in"]), datacard.refusals(metrics)))
+    order = ("malformed", "roles", "language", *filters.FILTERS, "duplicate")
+    return datacard.funnel([*before, ("dataset", rows, {name: reasons[name] for name in order})])
+
+
+def _write_card(
+    folder: Path,
+    train: list[Example],
+    test: list[Example],
+    steps: list[datacard.Step],
+    sources: list[tuple[str, int]],
+) -> None:
+    """Write the data card, the funnel and the histogram of lengths."""
+    text = datacard.card(
+        train=train,
+        test=test,
+        sources=[datacard.Source(name, rows, licences.licence_of(Path(name))) for name, rows in sources],
+        steps=steps,
+        digests={name: versioning.digest(folder / name) for name in ("train.jsonl", "test.jsonl")},
+    )
+    (folder / "datacard.md").write_text(text, encoding="utf-8")
+    lines = "".join(f"{step.stage}: {step.filter},{step.rows_out}\n" for step in steps)
+    (folder / "funnel.csv").write_text("filter,rows\n" + lines, encoding="utf-8")
+    words = [row.words for row in (*train, *test) if row.kind != "general"]
+    text = datacard.histogram_csv("words,rows\n", words, datacard.WORD_BINS)
+    (folder / "words.csv").write_text(text, encoding="utf-8")
+
+
+def _write_lengths(folder: Path, drafts: list[Draft], long: list[Example]) -> dict[str, float]:
+    """Write stated and written lengths; return the mean S_l, and of how many rows."""
+    stated = {row.plan.instruction.instruction_id: row.plan.instruction.required_words for row in drafts}
+    asked = ((stated.get(row.instruction_id), row.words) for row in long if row.instruction_id)
+    lengths = sorted((required, words) for required, words in asked if required)
+    lines = "".join(f"{required},{words}\n" for required, words in lengths)
+    (folder / "lengths.csv").write_text("stated_words,words\n" + lines, encoding="utf-8")
+    scores = [length_score(required, words) for required, words in lengths]
+    return {
+        "stated_length_score_mean": round(sum(scores) / max(1, len(scores)), 3),
+        "stated_length_score_n": float(len(scores)),
+    }
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Choose the writing instructions of this night from a source that can grow.
 
-Reads   instructions.source: folder of JSON Lines (prompt, type, length, language)
-Writes  data/instructions/: instructions.jsonl, rejected.jsonl, metrics.json
-Run     dvc repro instructions
+Reads   instructions.source: folder of JSON Lines (prompt, type, length, language); the benchmarks' prompts
+Writes  data/instructions/: instructions.jsonl, rejected.jsonl, verdict.json, metrics.json
+Run     dvc repro instructions; a stopped gate leaves with exit code 3
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from pathlib import Path
 
 from longwriter import runner
 from longwriter.core import select
-from longwriter.edges import files
+from longwriter.edges import files, quality, versioning
 from longwriter.params import Params
 from longwriter.records import SeedRow
 
+FOLDER = files.DATA / "instructions"
+
 
 def work(params: Params, folder: Path) -> runner.Summary:
-    """Read every row, reject what does not fit with its reason, choose `limit`."""
+    """Read every row, reject what does not fit with its reason, choose `limit`; pass the gate, or stop."""
     p = params.instructions
     rows = files.scan_folder(Path(p.source), p.pattern, SeedRow)
     kept, rejected = select.select_instructions(
@@ -30,7 +32,13 @@ def work(params: Params, folder: Path) -> runner.Summary:
     reasons = Counter(row.reason for row in rejected)
     stated = sum(row.required_words is not None for row in kept)
     numbers = {"stated_length": float(stated), "types": float(len({row.type for row in kept}))}
-    return runner.Summary(len(kept) + len(rejected), len(kept), dict(reasons), numbers)
+    docs = quality.DOCS / "instructions"
+    findings = quality.validate_instructions(kept, p, quality.benchmark_prompts(params.generate.folder), docs)
+    data = {str(FOLDER / "instructions.jsonl"): versioning.digest(folder / "instructions.jsonl")}
+    gate = quality.settle("instructions", findings, data, len(kept), folder / "verdict.json")
+    artifacts = [docs, FOLDER / "verdict.json"]
+    rows_in = len(kept) + len(rejected)
+    return runner.Summary(rows_in, len(kept), dict(reasons), {**numbers, **gate}, artifacts=artifacts)
 
 
 if __name__ == "__main__":

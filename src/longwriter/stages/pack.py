@@ -2,7 +2,7 @@
 
 Reads   data/dataset/train.jsonl, test.jsonl, the base model's tokenizer, the gate's verdict
 Writes  data/pack/: train.parquet, test.parquet (input_ids, labels, seq_lengths, sample_ids),
-        rejected.jsonl, metrics.json
+        rejected.jsonl, tokens.csv, metrics.json
 Source  LongWriter (arXiv:2408.07055), section 4: packing to the context, loss on the answers alone
 Run     dvc repro pack
 """
@@ -16,7 +16,7 @@ from typing import Any
 from tqdm import tqdm
 
 from longwriter import runner
-from longwriter.core import packing
+from longwriter.core import datacard, packing
 from longwriter.edges import files, tokenizer, versioning
 from longwriter.edges import packs as packs_file
 from longwriter.errors import GateStopped
@@ -28,10 +28,11 @@ _DATA = files.DATA / "dataset"
 
 def work(params: Params, folder: Path) -> runner.Summary:
     """Pack both splits; a row that does not fit is rejected, never cut."""
-    _check_verdict()
+    check_verdict()
     coder = tokenizer.load(files.DATA / "base_model" / "weights")
     numbers: dict[str, float] = {}
     rejected: list[Rejection] = []
+    tokens: list[int] = []
     rows_in = 0
     for split in ("train", "test"):
         rows = files.read_jsonl(_DATA / f"{split}.jsonl", Example)
@@ -39,6 +40,7 @@ def work(params: Params, folder: Path) -> runner.Summary:
         kept, refused = _encoded(coder, rows, params.pack.max_length, split)
         rejected += refused
         lengths = [len(row.input_ids) for _, row in kept]
+        tokens += lengths
         packs = packing.best_fit_decreasing(lengths, params.pack.max_length)
         packs_file.write(folder / f"{split}.parquet", (_columns(kept, pack) for pack in packs))
         targets = sum(label != packing.IGNORE_INDEX for _, row in kept for label in row.labels)
@@ -49,11 +51,13 @@ def work(params: Params, folder: Path) -> runner.Summary:
             f"{split}_fill_share": round(packing.fill_share(lengths, len(packs), params.pack.max_length), 4),
         }
     files.write_jsonl(folder / "rejected.jsonl", rejected)
+    histogram = datacard.histogram_csv("tokens,rows\n", tokens, datacard.TOKEN_BINS)
+    (folder / "tokens.csv").write_text(histogram, encoding="utf-8")
     reasons = Counter(row.reason for row in rejected)
     return runner.Summary(rows_in, rows_in - len(rejected), dict(reasons), numbers)
 
 
-def _check_verdict() -> None:
+def check_verdict() -> None:
     """Let only the very rows through that the gate has passed.
 
     Raises:

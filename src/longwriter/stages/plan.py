@@ -5,9 +5,10 @@ texts are written in one answer (`write.mode: direct`) nobody is asked, and each
 
 Reads   data/instructions/instructions.jsonl, the prompt templates, the model of `plan.llm` or `llm`,
         and that of `judge.llm` where it judges coverage
-Writes  data/plan/: plans.jsonl, rejected.jsonl, calls.jsonl.zst, summary.json, metrics.json
+Writes  data/plan/: plans.jsonl, rejected.jsonl, calls.jsonl.zst, verdict.json, summary.json,
+        metrics.json
 Source  LongWriter (arXiv:2408.07055), section 3.1
-Run     dvc repro plan
+Run     dvc repro plan; a stopped gate leaves with exit code 3
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from typing import NamedTuple
 from longwriter import runner
 from longwriter.core import coverage, planning
 from longwriter.core.text import Refused
-from longwriter.edges import files, progress, serving
+from longwriter.edges import files, progress, quality, serving, versioning
 from longwriter.edges.llm import LLM
 from longwriter.errors import NoAnswer
 from longwriter.params import JudgeParams, Params, PlanParams
 from longwriter.records import Instruction, Plan, PlanStep, Rejection
 
+FOLDER = files.DATA / "plan"
 _FORMATS = Path(__file__).parents[1] / "prompts" / "format"
 
 
@@ -50,7 +52,7 @@ def templates(p: PlanParams) -> Templates:
 
 
 def work(params: Params, folder: Path) -> runner.Summary:
-    """Plan every instruction, or say why not."""
+    """Plan every instruction, or say why not; pass the gate, or stop."""
     return asyncio.run(_work(params, folder))
 
 
@@ -73,7 +75,13 @@ async def _work(params: Params, folder: Path) -> runner.Summary:
                     reasons[row.reason] += 1
     numbers = {"steps_mean": round(steps / max(1, kept), 3)}
     numbers |= {f"reasked_{reason}": float(n) for reason, n in sorted(reasked.items())}
-    return runner.Summary(len(rows), kept, dict(reasons), numbers, usage)
+    docs = quality.DOCS / "plan"
+    plans = files.read_jsonl(folder / "plans.jsonl", Plan)
+    findings = quality.validate_plans(plans, len(rows), params.plan, docs, params.write.mode == "direct")
+    data = {str(FOLDER / "plans.jsonl"): versioning.digest(folder / "plans.jsonl")}
+    numbers |= quality.settle("plan", findings, data, kept, folder / "verdict.json")
+    artifacts = [docs, FOLDER / "verdict.json"]
+    return runner.Summary(len(rows), kept, dict(reasons), numbers, usage, artifacts)
 
 
 def _pass_on(

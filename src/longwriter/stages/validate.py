@@ -1,6 +1,6 @@
 """The gate between data and training: a Great Expectations checkpoint that passes or stops.
 
-Reads   data/dataset/train.jsonl, test.jsonl
+Reads   data/dataset/train.jsonl, test.jsonl; the benchmarks' prompts, which nobody may train on
 Writes  data/validate/: verdict.json (what later stages depend on), metrics.json
 Run     dvc repro validate; a stopped gate leaves with exit code 3
 """
@@ -20,7 +20,8 @@ def work(params: Params, folder: Path) -> runner.Summary:
     data = [files.DATA / "dataset" / name for name in ("train.jsonl", "test.jsonl")]
     rows = [row for path in data for row in files.read_jsonl(path, Example)]
     docs = quality.DOCS / "validate"
-    findings = quality.validate_examples(rows, params.validate_, docs)
+    benchmark = quality.benchmark_prompts(params.generate.folder)
+    findings = quality.validate_examples(rows, params.validate_, benchmark, docs)
     digests = {str(path): versioning.digest(path) for path in data}
     numbers = quality.settle("validate", findings, digests, len(rows), folder / "verdict.json")
     artifacts = [docs, files.DATA / "validate" / "verdict.json"]

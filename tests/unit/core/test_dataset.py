@@ -4,17 +4,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwriter.core import dataset
+from longwriter.core import dataset, filters
 from longwriter.core.text import count_words, stated_lengths
 from longwriter.records import Example, GeneralRow, Message, Rejection
 from tests.unit.builders import draft, example, prose
 
 ASK = ["Write {words} words."]
+LIMITS = filters.Limits(
+    min_words=50,
+    max_words=1000,
+    max_repeated_share=0.2,
+    repetition={},
+    max_section_overlap=1.0,
+    max_other_script_share=1.0,
+    require_ending=False,
+    require_stated_length=False,
+    min_length_score=0.0,
+)
 
 
 def made(paragraphs, prompt="Write a story.", wordings=ASK, **fields):
     source = draft(paragraphs, prompt, **fields)
-    return dataset.example_of(source, min_words=50, max_repeated_share=0.2, wordings=wordings)
+    return dataset.example_of(source, LIMITS, wordings)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +136,7 @@ def test_a_length_that_no_digit_states_gets_no_second_one():
     text = prose(60)
     row = dataset.example_of(
         draft([text], "写一篇八百字的文章。", language="zh", required_words=800),
-        min_words=50, max_repeated_share=0.2, wordings=["请写大约{words}字。"],
+        LIMITS, ["请写大约{words}字。"],
     )  # fmt: skip
     assert (row.messages[0].content, row.required_words) == ("写一篇八百字的文章。", 800)
 
@@ -158,7 +169,7 @@ def test_each_committed_wording_states_the_length_and_nothing_else_does(language
 def test_without_wordings_prompt_and_length_stay():
     row = dataset.example_of(
         draft([prose(60)], "Write 300 words.", required_words=300),
-        min_words=50, max_repeated_share=0.2, wordings=None,
+        LIMITS, None,
     )  # fmt: skip
     assert (row.messages[0].content, row.required_words, row.words) == ("Write 300 words.", 300, 60)
 
@@ -173,7 +184,7 @@ def test_a_chinese_draft_is_counted_by_character():
     text = "".join(chr(0x4E00 + i) for i in range(60)) + "。"
     row = dataset.example_of(
         draft(["第一段：" + text], "写茶。", language="zh"),
-        min_words=60, max_repeated_share=0.0, wordings=["写{words}字。"],
+        LIMITS._replace(min_words=60, max_repeated_share=0.0), ["写{words}字。"],
     )  # fmt: skip
     assert (row.words, row.required_words, row.language) == (60, 60, "zh")
     assert [message.content for message in row.messages] == ["写茶。 写60字。", text]
@@ -192,7 +203,9 @@ def test_a_rejection_names_row_evidence_and_every_call():
 def test_a_draft_at_its_bounds_is_kept():
     words = prose(50)
     assert isinstance(made([words]), Example)
-    looped = dataset.example_of(draft(["x " * 8]), min_words=8, max_repeated_share=0.75, wordings=None)
+    looped = dataset.example_of(
+        draft(["x " * 8]), LIMITS._replace(min_words=8, max_repeated_share=0.75), None
+    )
     assert isinstance(looped, Example)
 
 

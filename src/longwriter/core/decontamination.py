@@ -1,0 +1,125 @@
+"""Finding benchmark prompts among training prompts, however they were re-cased, re-spaced or touched.
+
+A prompt is compared as tokens: runs of letters, runs of digits, single Han characters, after NFKC and
+case folding, so that spaces and punctuation play no part. A benchmark prompt of 20 words or more is
+found by the share of its 5-grams of words, numbers left out; a shorter one has too few of them, and is
+found by its distance in tokens to some window of the text.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+_TOKEN = re.compile(r"[\u3400-\u9fff]|[^\W\d_\u3400-\u9fff]+|\d+")
+_INSIDE = re.compile(r"(?<=[^\W\d])['’ʼ](?=[^\W\d])|(?<=\d)[,.](?=\d)")  # of don't, of 1,000
+_SPACED_OUT = re.compile(r"(?<![0-9a-z])[0-9a-z](?: [0-9a-z])+(?![0-9a-z])")
+_GRAM = 5
+_SHORT_GRAM = 3
+_SHORT = 20  # words: one that is changed leaves eleven of the sixteen 5-grams of twenty
+_WINDOW = 7  # tokens: a shorter prompt is a hit only as the whole text, unchanged
+_TWO_CHANGES = 12  # tokens: a Chinese word is often two characters, and here two are few
+_COVERED = 0.5  # share of a benchmark prompt's 5-grams that makes a hit
+
+Tokens = tuple[str, ...]
+
+
+class Index(NamedTuple):
+    """Benchmark prompts, made ready to be looked for; `prompts` and `tokens` are in the given order."""
+
+    prompts: tuple[str, ...]
+    tokens: tuple[Tokens, ...]
+    whole: dict[Tokens, int]
+    grams: dict[Tokens, list[int]]
+    gram_counts: dict[int, int]
+    short_grams: dict[Tokens, list[int]]
+
+
+def index(prompts: Sequence[str]) -> Index:
+    """Return an index over benchmark prompts; one without letters or digits is left out."""
+    tokens = tuple(_tokens(prompt) for prompt in prompts)
+    whole: dict[Tokens, int] = {}
+    grams: dict[Tokens, list[int]] = defaultdict(list)
+    short_grams: dict[Tokens, list[int]] = defaultdict(list)
+    gram_counts = {}
+    for number, words in enumerate(tokens):
+        if not words:
+            continue
+        whole.setdefault(words, number)
+        letters = _without_numbers(words)
+        if len(letters) >= _SHORT:
+            found = set(_grams(letters, _GRAM))
+            gram_counts[number] = len(found)
+            for gram in found:
+                grams[gram].append(number)
+        elif len(words) >= _WINDOW:
+            for gram in set(_grams(words, _SHORT_GRAM)):
+                short_grams[gram].append(number)
+    return Index(tuple(prompts), tokens, whole, dict(grams), gram_counts, dict(short_grams))
+
+
+def hit(index: Index, prompt: str) -> str | None:
+    """Return the benchmark prompt that stands in `prompt`, as it was given; None where none does.
+
+    Found are: the same tokens; the same tokens inside a longer text; one token more, less or other
+    (two where the benchmark prompt is Chinese and has 12 tokens or more); and of a benchmark prompt
+    of 20 words or more, half of its 5-grams. One below 7 tokens must be the whole text, unchanged.
+    """
+    words = _tokens(prompt)
+    if words in index.whole:
+        return index.prompts[index.whole[words]]
+    shared = _shared(_without_numbers(words), _GRAM, index.grams)
+    covered = [(count / index.gram_counts[number], -number) for number, count in shared.items()]
+    best, number = max(covered, default=(0.0, 0))
+    if best >= _COVERED:
+        return index.prompts[-number]
+    for number, count in sorted(_shared(words, _SHORT_GRAM, index.short_grams).items()):
+        wanted = index.tokens[number]
+        allowed = _allowed(wanted)
+        left = len(set(_grams(wanted, _SHORT_GRAM))) - _SHORT_GRAM * allowed  # a change breaks three
+        if count >= left and _distance(wanted, words) <= allowed:
+            return index.prompts[number]
+    return None
+
+
+def _tokens(text: str) -> Tokens:
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    folded = _INSIDE.sub("", text.casefold())
+    return tuple(_TOKEN.findall(_SPACED_OUT.sub(lambda letters: letters[0].replace(" ", ""), folded)))
+
+
+def _without_numbers(words: Tokens) -> Tokens:
+    return tuple(word for word in words if not word[0].isdigit())
+
+
+def _grams(words: Tokens, n: int) -> Iterable[Tokens]:
+    return zip(*(words[start:] for start in range(n)), strict=False)
+
+
+def _shared(words: Tokens, n: int, grams: dict[Tokens, list[int]]) -> Counter[int]:
+    """Return how many different n-grams `words` shares with each benchmark prompt it shares one with."""
+    if grams.keys().isdisjoint(_grams(words, n)):
+        return Counter()
+    return Counter(number for gram in grams.keys() & set(_grams(words, n)) for number in grams[gram])
+
+
+def _allowed(wanted: Tokens) -> int:
+    """Return how many tokens of a short benchmark prompt may differ."""
+    han = sum(word[0] >= "\u3400" for word in wanted)
+    return 2 if len(wanted) >= _TWO_CHANGES and 2 * han >= len(wanted) else 1
+
+
+def _distance(wanted: Tokens, words: Tokens) -> int:
+    """Return the fewest insertions, deletions and substitutions that make a window of `words` `wanted`."""
+    column = list(range(len(wanted) + 1))
+    best = column[-1]
+    for word in words:
+        before, column[0] = column[0], 0
+        for i, want in enumerate(wanted, 1):
+            before, column[i] = column[i], min(before + (want != word), column[i] + 1, column[i - 1] + 1)
+        best = min(best, column[-1])
+    return best

@@ -1,0 +1,108 @@
+"""Reading numbers as people write them in a request: "2,000", "1.5k", "two thousand", 一万五千, 七八百.
+
+`NUMBER` is the pattern of one, `value` reads what it matched. Vague ones ("a few thousand", 几千) have
+no value.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+_ONES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_WORDS = (
+    {word: number for number, word in enumerate(_ONES)}
+    | {word: 10 * number for number, word in enumerate(_TENS, 2)}
+    | {"a": 1, "hundred": 100, "thousand": 1000}
+)
+_HAN_DIGITS = {digit: number for number, digit in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
+_HAN_UNITS = {"十": 10, "百": 100, "千": 1000}
+_SCALES = {"k": 1000, "w": 10_000, "thousand": 1000, "hundred": 100, "百": 100, "千": 1000, "万": 10_000}
+
+_WORD = rf"(?:{'|'.join(sorted(_WORDS.keys() - {'a'}, key=len, reverse=True))})"
+_DIGITS = r"(?<![\d$#a-zA-Z_])(?<!\d[.,])(?:\d{1,3}(?:[,，]\d{3}){1,2}(?!\d)|\d{1,7}(?:\.\d{1,2})?)(?!\d)"
+_SCALE = r"(?:\s?(?:thousand|hundred)\b|\s?[kw](?![a-z])|\s?[百千万](?:\d千)?)"
+NUMBER = (
+    rf"(?:{_DIGITS}{_SCALE}?"
+    rf"|(?<!\w)(?:an?\s+(?=hundred|thousand))?{_WORD}\b(?:(?:[\s-]{{1,3}}(?:and\s)?|\sand\s){_WORD}\b){{0,7}}"
+    r"|(?<![几数零〇一二两三四五六七八九十百千万第])[零〇一二两三四五六七八九十百千万]{1,12})"
+)
+"""Pattern of one number; for `re.IGNORECASE`."""
+
+_SCALED = re.compile(r"([\d,，.]+)\s?(thousand|hundred|[kw百千万])?(?:(\d)千)?")
+_EITHER = re.compile(
+    r"[一二两三四五六七八]([二三四五六七八九])(?=[十百千万])"
+)  # 三四百: three or four hundred
+
+
+def value(text: str) -> int | None:
+    """Return the number that `text`, a match of `NUMBER`, stands for; None where it is none.
+
+    Of two neighbours in one Chinese numeral (七八百) the larger one counts.
+    """
+    text = text.lower().strip()
+    scaled = _SCALED.fullmatch(text)
+    if scaled:
+        digits, scale, thousands = scaled.groups()
+        number = Decimal(re.sub("[,，]", "", digits)) * _SCALES.get(scale, 1) + 1000 * int(thousands or 0)
+        return int(number) if number and number == int(number) else None
+    return (_spelled(text) if text[0].isascii() else _han(text)) or None
+
+
+def _spelled(text: str) -> int | None:
+    """Return the value of an English numeral; "one two three" is none."""
+    total = group = 0
+    last = 10_000
+    for word in re.findall(r"[a-z]+", text):
+        if word in ("and", "an"):
+            continue
+        number = _WORDS[word]
+        if number == 1000:
+            total, group = total + (group or 1) * 1000, 0
+        elif number == 100:
+            group = (group or 1) * 100
+        elif group % 100 and not (last in range(20, 100) and number < 10):
+            return None
+        else:
+            group += number
+        last = number
+    return total + group
+
+
+def _han(text: str) -> int | None:
+    """Return the value of a Chinese numeral; 千字 alone, and digits without a unit, are none."""
+    if text[0] in "百千万零〇" or not set(text) & set("十百千万"):
+        return None
+    total = group = digit = 0
+    last = 1
+    for char in _EITHER.sub(r"\1", text):
+        if char in _HAN_DIGITS:
+            digit, last = _HAN_DIGITS[char], last if _HAN_DIGITS[char] else 10
+        elif char == "万":
+            total, group, digit, last = total + (group + digit) * 10_000, 0, 0, 10_000
+        else:
+            last = _HAN_UNITS[char]
+            group, digit = group + (digit or 1) * last, 0
+    return total + group + digit * last // 10 if last > 10 else total + group + digit
