@@ -31,11 +31,11 @@ from typing import Any
 import yaml
 
 from longwriter import params as parameters
-from longwriter.core import scoring, select
-from longwriter.core.text import count_words, repeated_share, stated_lengths, tokens
-from longwriter.edges import files
+from longwriter.core import decontamination, scoring, sift
+from longwriter.core.text import count_words, repeated_share, tokens
+from longwriter.edges import files, sources
 from longwriter.params import Params
-from longwriter.records import Draft, Instruction, Rejection, SeedRow
+from longwriter.records import Draft, Instruction, Rejection
 from longwriter.stages import plan, write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,12 +51,12 @@ UNCHECKED = {
 
 def chosen(source: Path, number: int, low: int, high: int) -> list[Instruction]:
     """Return the instructions of `source` that state `low` to `high` words, the first `number` by hash."""
-    rows = files.read_jsonl(source, SeedRow)
-    stated = [row for row in rows if row.language == "en" and stated_lengths(row.prompt)]
-    fitting = [row for row in stated if row.length and low <= row.length <= high]
-    found = sorted(
-        (select.instruction_of(row, f"{source.name}") for row in fitting), key=lambda row: row.instruction_id
-    )
+    bar = sift.Bar(["en"], 10**6, high, {}, {}, decontamination.index([]))
+    rows = [row for chunk in sources.chunks(str(source), "") for row in sources.rows(chunk)]
+    fitting = [
+        row.instruction for row in sift.sift(rows, bar)[0] if (row.instruction.required_words or 0) >= low
+    ]
+    found = sorted(fitting, key=lambda row: row.instruction_id)
     return found[:number]
 
 

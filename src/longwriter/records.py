@@ -35,20 +35,6 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class SeedRow(Record):
-    """A row of an instruction source, as people write it (LongBench-Write's columns).
-
-    `length` is the length the prompt states, in words (Chinese: characters), or null.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
-
-    prompt: Text
-    type: Text
-    length: Annotated[int, Field(ge=1)] | None = None
-    language: Language
-
-
 class Instruction(Record):
     """What a text is wanted for; `origin` is `file:line` of its source."""
 

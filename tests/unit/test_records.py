@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from longwriter.records import (
+    BenchmarkRow,
     Example,
     GeneralRow,
     Instruction,
     Message,
     PlanStep,
     Rejection,
-    SeedRow,
     content_hash,
 )
 from tests.unit.builders import draft, example, instruction
@@ -23,7 +23,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-SEED = {"prompt": "a", "type": "x", "language": "en"}
+BENCHMARK = {"prompt": "a", "type": "x", "length": 300}
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,12 @@ def test_half_a_surrogate_pair_has_a_hash_too():
         (Message, {"role": "tool", "content": "a"}, "role"),
         (Message, {"role": "user", "content": " \n"}, "content"),
         (GeneralRow, {"messages": [{"role": "user", "content": "a"}], "language": "en"}, "messages"),
-        (SeedRow, {**SEED, "prompt": ""}, "prompt"),
-        (SeedRow, {**SEED, "prompt": 3}, "prompt"),
-        (SeedRow, {**SEED, "type": " "}, "type"),
-        (SeedRow, {**SEED, "length": 0}, "length"),
-        (SeedRow, {**SEED, "length": "300"}, "length"),
-        (SeedRow, {**SEED, "length": 300.5}, "length"),
-        (SeedRow, {**SEED, "language": "fr"}, "language"),
+        (BenchmarkRow, {**BENCHMARK, "prompt": ""}, "prompt"),
+        (BenchmarkRow, {**BENCHMARK, "prompt": 3}, "prompt"),
+        (BenchmarkRow, {**BENCHMARK, "type": " "}, "type"),
+        (BenchmarkRow, {**BENCHMARK, "length": 0}, "length"),
+        (BenchmarkRow, {**BENCHMARK, "length": "300"}, "length"),
+        (BenchmarkRow, {**BENCHMARK, "length": 300.5}, "length"),
     ],
 )
 def test_a_row_that_is_not_as_the_record_says_is_refused_by_key(record, fields, key):
@@ -93,9 +92,9 @@ def test_a_row_that_is_not_as_the_record_says_is_refused_by_key(record, fields, 
     assert [item["loc"][0] for item in error.value.errors()] == [key]
 
 
-def test_a_seed_row_may_have_columns_of_its_own_and_needs_no_length():
-    row = SeedRow.model_validate_json(json.dumps({**SEED, "prompt": " a \n", "id": 7}))
-    assert (row.prompt, row.length) == ("a", None)
+def test_a_benchmark_row_may_have_columns_of_its_own():
+    row = BenchmarkRow.model_validate_json(json.dumps({**BENCHMARK, "prompt": " a \n", "id": 7}))
+    assert (row.prompt, row.length) == ("a", 300)
     assert "id" not in row.model_dump()
 
 

@@ -136,7 +136,7 @@ def test_the_core_that_is_reached_through_an_edge_is_a_dependency_too(name):
 
 
 CLIENTS = {
-    "files", "launch", "llm", "models", "packs", "process", "progress", "serving", "tracking",
+    "files", "hub", "launch", "llm", "models", "packs", "process", "progress", "serving", "tracking",
     "versioning", "__init__",
 }  # fmt: skip
 
@@ -166,6 +166,7 @@ def test_a_stage_declares_every_section_of_params_that_it_reads(name):
 
 
 PROMPTS = [
+    ("instructions", "instructions.judge_prompt"),
     ("plan", "plan.prompt"),
     ("plan", "plan.coverage_prompt"),
     ("write", "write.prompt"),
@@ -173,7 +174,12 @@ PROMPTS = [
     ("preferences", "judge.prompt"),
     ("score@sft-small", "judge.prompt"),
 ]
-SOURCES = [("instructions", "instructions.source"), ("dataset", "dataset.general_source")]
+SOURCES = [
+    ("instructions", "instructions.source"),
+    ("instructions", "instructions.rules"),
+    ("instructions", "generate.folder"),
+    ("dataset", "dataset.general_source"),
+]
 
 
 @pytest.mark.parametrize(("name", "key"), PROMPTS + SOURCES)

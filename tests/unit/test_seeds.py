@@ -4,13 +4,16 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from longwriter import params
-from longwriter.core import coverage, drafting, planning, poison, select
+from longwriter.core import coverage, decontamination, drafting, duplicates, planning, poison, sift, winnow
+from longwriter.core.language import identify
+from longwriter.core.rows import parse
 from longwriter.core.text import fill, stated_lengths
-from longwriter.edges import files
-from longwriter.records import GeneralRow, Plan, PlanStep, SeedRow
+from longwriter.edges import files, sifting
+from longwriter.records import GeneralRow, Plan, PlanStep
 from tests.unit.builders import instruction
 
 
@@ -99,20 +102,27 @@ def test_each_wording_of_a_length_asks_for_it_once(language):
 
 
 def test_the_seed_instructions_have_each_type_in_both_languages():
-    seeds = [SeedRow.model_validate(row) for row in rows("instructions/*.jsonl")]
+    seeds = [parse(row) for row in rows("instructions/*.jsonl")]
     found = Counter((row.language, row.type) for row in seeds)
     assert len(found) == 14
     assert min(found.values()) >= 3
-    han = [any("\u4e00" <= char <= "\u9fff" for char in row.prompt) for row in seeds]
-    assert han == [row.language == "zh" for row in seeds]
+    assert [identify(row.prompt) for row in seeds] == [row.language for row in seeds]
 
 
-def test_no_two_seeds_are_the_same_instruction():
-    items = [select.instruction_of(SeedRow.model_validate(row), "") for row in rows("instructions/*.jsonl")]
-    assert len({item.instruction_id for item in items}) == len(items)
-    assert all(
-        item.prompt == row["prompt"] for item, row in zip(items, rows("instructions/*.jsonl"), strict=True)
-    )
+def bar(languages):
+    folder = Path("src/longwriter/rules")
+    harm, types = (sifting.read_rules(folder / f"{name}.yaml") for name in ("harm", "types"))
+    return sift.Bar(languages, 1000, 10_000, harm, types, decontamination.index([]))
+
+
+def test_every_seed_is_an_instruction_as_it_stands_and_none_is_another_in_other_words():
+    seeds = rows("instructions/*.jsonl")
+    found, rejected = sift.sift([("f:1", parse(row)) for row in seeds], bar(["en", "zh"]))
+    assert rejected == []
+    assert [item.instruction.prompt for item in found] == [row["prompt"] for row in seeds]
+    ids = np.array([int(item.instruction.instruction_id, 16) for item in found], np.uint64)
+    fates, _, _ = winnow.repeated(ids, duplicates.signatures([row["prompt"] for row in seeds]), [], 0.8)
+    assert not fates.any()
 
 
 def test_no_two_general_chats_are_the_same_and_none_would_be_stopped_by_the_gate():

@@ -111,8 +111,8 @@ def card(
         "## Sources",
         _table(("source", "rows read", "licence"), sources),
         "## Funnel",
-        "A row is refused by the first filter that it fails. Those of `dataset` stand in the order in which "
-        "they look; those of earlier stages by name.",
+        "A row is refused by the first filter that it fails. They stand in the order in which they look; "
+        "those of `plan` and `write` by name.",
         _table(
             ("stage", "filter", "in", "refused", "out"),
             [(step.stage, step.filter, step.rows_in, step.refused, step.rows_out) for step in steps],

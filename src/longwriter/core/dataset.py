@@ -103,7 +103,7 @@ def imported_example(
     if not talk or talk != ["user", "assistant"] * (len(talk) // 2):
         return _refused(origin, "roles", "-".join(roles))
     prompt, answer = row.messages[-2].content, row.messages[-1].content
-    language: Language = "zh" if txt.is_han(answer) else "en"
+    language = txt.language_of(answer)
     if language not in languages:
         return _refused(origin, "language", language)
     source = _Source(

@@ -133,7 +133,7 @@ def ends(text: str) -> bool:
     if _ENDING.search(lines[-1]):
         return True
     words = txt.count_words(lines[-1])
-    short = words <= (_SIGNATURE * _HAN_WORD if txt.is_han(lines[-1]) else _SIGNATURE)
+    short = words <= (_SIGNATURE * _HAN_WORD if txt.language_of(lines[-1]) == "zh" else _SIGNATURE)
     return short and len(lines) > 1 and bool(re.search(r"[,，]$", lines[-2]) or _ENDING.search(lines[-2]))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from longwriter.core import decontamination
 from longwriter.core import text as txt
+from longwriter.core.language import identify
 from longwriter.core.lengths import stated_length
 from longwriter.records import Example, Instruction, Message, Plan, PreferencePair
 
@@ -32,8 +33,8 @@ PAIR_COLUMNS = (
 def instruction_table(rows: list[Instruction], benchmark: Sequence[str]) -> list[dict[str, Any]]:
     """Return one line an instruction, with the keys of `INSTRUCTION_COLUMNS`.
 
-    `other_script` is True where a Chinese prompt is not mainly of Han characters, or an English one is;
-    `other_length` where the prompt states a length that is not the recorded one.
+    `other_script` is True where a Chinese prompt is not mainly of Han characters, or an English one is, and
+    no detector finds its language there; `other_length` where the prompt states a length that is not the recorded one.
     """
     index = decontamination.index(benchmark)
     types = Counter(row.type for row in rows)
@@ -48,7 +49,8 @@ def instruction_table(rows: list[Instruction], benchmark: Sequence[str]) -> list
                 "words": " ".join(words),
                 "prompt_words": len(words),
                 "language": row.language,
-                "other_script": (row.language == "zh") != (2 * han > len(words)),
+                "other_script": (row.language == "zh") != (2 * han > len(words))
+                and identify(row.prompt) != row.language,
                 "required_words": row.required_words,
                 "other_length": stated is not None and stated != row.required_words,
                 "on_benchmark": decontamination.hit(index, row.prompt) is not None,

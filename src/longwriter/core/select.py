@@ -1,70 +1,91 @@
-"""Choosing instructions: what fits the writer, no prompt twice, evenly over the types."""
+"""Choosing among instructions: evenly over languages, types and lengths, in an order that a seed turns."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from itertools import chain, zip_longest
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 
-from longwriter.core.text import normalise, tokens
-from longwriter.records import Instruction, Rejection, SeedRow, content_hash
+import numpy as np
+import numpy.typing as npt
 
+Cell = tuple[str, ...]
+"""What an instruction counts as, outermost first: its language, its type, its length's bucket."""
 
-def instruction_of(row: SeedRow, origin: str) -> Instruction:
-    """Return the instruction of a source row; its id is a hash of prompt and language."""
-    prompt = normalise(row.prompt)
-    return Instruction(
-        instruction_id=content_hash([row.language, prompt])[:16],
-        prompt=prompt,
-        type=row.type,
-        language=row.language,
-        required_words=row.length,
-        origin=origin,
-    )
+UNSTATED = "unstated"
+_BOUNDS = (500, 2000, 4000)  # words; LongBench-Write's buckets
+_GOLDEN = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio: turns that never come close
 
 
-def select_instructions(
-    rows: Iterable[tuple[str, SeedRow | str]],
-    *,
-    languages: Sequence[str],
-    max_required_words: int,
-    limit: int,
-) -> tuple[list[Instruction], list[Rejection]]:
-    """Return (kept, rejected) in a stable order; every row is in exactly one of them.
+def bucket(required_words: int | None) -> str:
+    """Return the bucket of a stated length, such as "500-1999" (words)."""
+    if required_words is None:
+        return UNSTATED
+    above = [bound for bound in _BOUNDS if bound <= required_words]
+    low = above[-1] if above else 0
+    return f"{low}-{_BOUNDS[len(above)] - 1}" if len(above) < len(_BOUNDS) else f"{low}+"
+
+
+def quotas(counts: Mapping[Cell, int], limit: int) -> dict[Cell, int]:
+    """Return how many rows of each cell are chosen, `limit` in all where there are as many.
+
+    On each level of the cells the parts take turns, in the order of their names, until one is empty;
+    then the others go on. So one more row changes the quota of at most one other cell, by one.
 
     Args:
-        rows: (`file:line`, row) or, for a malformed line, (`file:line`, why).
-        languages: Languages that are kept.
-        max_required_words: Longest stated length the writer can reach.
-        limit: At most so many; each type gives its next one in turn, by hash order, so that a
-            growing source changes as few as possible.
+        counts: Rows in each cell, all cells of the same depth.
+        limit: Rows wanted.
     """
-    by_type: dict[str, list[Instruction]] = defaultdict(list)
-    rejected: list[Rejection] = []
-    seen: set[str] = set()
+    if not counts or not next(iter(counts)):
+        return {cell: min(limit, count) for cell, count in counts.items()}
+    parts = {
+        name: {cell[1:]: counts[cell] for cell in cells}
+        for name, cells in groupby(sorted(counts), key=lambda cell: cell[0])
+    }
+    shares = _turns({name: sum(part.values()) for name, part in parts.items()}, limit)
+    return {
+        (name, *cell): quota
+        for name, part in parts.items()
+        for cell, quota in quotas(part, shares[name]).items()
+    }
 
-    def reject(row_id: str, reason: str, detail: str) -> None:
-        rejected.append(Rejection(row_id=row_id, stage="instructions", reason=reason, detail=detail))
 
-    for origin, row in rows:
-        if isinstance(row, str):
-            reject(origin, "malformed", row)
-            continue
-        item = instruction_of(row, origin)
-        if not tokens(item.prompt):
-            reject(item.instruction_id, "no_words", f"{origin}: {row.prompt[:80]!r}")
-        elif item.language not in languages:
-            reject(item.instruction_id, "language", f"{origin}: {item.language}")
-        elif (item.required_words or 0) > max_required_words:
-            reject(item.instruction_id, "too_long_for_writer", f"{origin}: {item.required_words} words")
-        elif item.instruction_id in seen:
-            reject(item.instruction_id, "duplicate", origin)
-        else:
-            seen.add(item.instruction_id)
-            by_type[item.type].append(item)
+def _turns(counts: Mapping[str, int], limit: int) -> dict[str, int]:
+    """Return how many each name gets when all take turns until `limit` are given or all are empty."""
+    given = dict.fromkeys(counts, 0)
+    while limit and (left := [name for name in counts if given[name] < counts[name]]):
+        rounds = min(limit // len(left), min(counts[name] - given[name] for name in left))
+        for name in left if rounds else left[:limit]:
+            given[name] += max(1, rounds)
+            limit -= max(1, rounds)
+    return given
 
-    ranked = [sorted(group, key=lambda i: i.instruction_id) for _, group in sorted(by_type.items())]
-    turns = [item for item in chain.from_iterable(zip_longest(*ranked)) if item is not None]
-    for item in turns[limit:]:
-        reject(item.instruction_id, "over_limit", item.origin)
-    return sorted(turns[:limit], key=lambda i: i.instruction_id), rejected
+
+def choose(
+    ids: npt.NDArray[np.uint64],
+    cells: npt.NDArray[np.int64],
+    names: Sequence[Cell],
+    limit: int,
+    seed: int,
+) -> npt.NDArray[np.int64]:
+    """Return the places of the chosen rows, in the order of their ids.
+
+    In each cell the rows stand in a ring by their ids, which are hashes; the seed says where on the ring
+    the choice begins, seed 0 at its start. A growing source changes few of the chosen: one more row
+    changes at most one.
+
+    Args:
+        ids: One a row, no two alike.
+        cells: For each row the place of its cell in `names`.
+        names: The cells.
+        limit: Rows wanted.
+        seed: Any whole number.
+    """
+    turned = ids + np.uint64(seed * _GOLDEN % 2**64)
+    sizes = np.bincount(cells, minlength=len(names)) if len(cells) else np.zeros(len(names), int)
+    wanted = quotas({name: int(size) for name, size in zip(names, sizes, strict=True) if size}, limit)
+    chosen = []
+    for place, name in enumerate(names):
+        rows = np.flatnonzero(cells == place)
+        chosen.append(rows[np.argsort(turned[rows], kind="stable")[: wanted.get(name, 0)]])
+    places = np.concatenate(chosen) if chosen else np.empty(0, np.int64)
+    return places[np.argsort(ids[places], kind="stable")]

@@ -114,11 +114,6 @@ def language_of(text: str) -> Language:
     return "zh" if words and len(_HAN.findall(text)) / words >= _CHINESE_FROM else "en"
 
 
-def is_han(text: str) -> bool:
-    """Tell whether more than half of the words of `text` are Han characters."""
-    return 2 * len(_HAN.findall(text)) > count_words(text)
-
-
 def stated_lengths(prompt: str) -> list[tuple[int, int, int]]:
     """Return (words, start, end) of each number in `prompt` that counts "words" or 字.
 

@@ -46,19 +46,6 @@ def _scan(path: Path, record: type[R]) -> Iterator[tuple[str, int, R | str]]:
             begins += len(line)
 
 
-def scan_folder(folder: Path, pattern: str, record: type[R]) -> Iterator[tuple[str, R | str]]:
-    """Yield what `scan_jsonl` yields for each matching file below `folder`, by name.
-
-    Raises:
-        BadRecord: no file matches.
-    """
-    found = sorted(path for path in folder.glob(pattern) if path.is_file())
-    if not found:
-        raise BadRecord(f"no file matches {pattern} below {folder}")
-    for path in found:
-        yield from scan_jsonl(path, record)
-
-
 def check_malformed(rejected: list[Rejection], rows: int, max_share: float, source: str) -> None:
     """Let a few malformed rows pass as rejections, and stop at more.
 

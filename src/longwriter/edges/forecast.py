@@ -14,13 +14,13 @@ from typing import Any
 
 import yaml
 
-from longwriter.core import estimate, select
+from longwriter.core import estimate
 from longwriter.core.estimate import Request, Text
 from longwriter.core.planning import Bounds
 from longwriter.core.text import language_of
-from longwriter.edges import files, prices, replay
+from longwriter.edges import choosing, files, prices, replay
 from longwriter.params import LLMParams, Params
-from longwriter.records import BenchmarkRow, Instruction, Plan, SeedRow
+from longwriter.records import BenchmarkRow, Instruction, Plan
 
 _REPLAY = files.LOCAL / "replay.sqlite"
 _LOCK = Path("dvc.lock")
@@ -67,14 +67,9 @@ def _texts(params: Params, told: list[str]) -> tuple[list[Text], list[Text]]:
     bounds = Bounds(q.min_steps, q.max_steps, q.min_step_words, q.max_step_words)
     chosen, plans = files.DATA / "instructions" / "instructions.jsonl", files.DATA / "plan" / "plans.jsonl"
     there = _is_current("instructions", chosen)
-    if there:
-        rows = files.read_jsonl(chosen, Instruction)
-    else:
-        found = files.scan_folder(Path(p.source), p.pattern, SeedRow)
-        rows, rejected = select.select_instructions(
-            found, languages=p.languages, max_required_words=p.max_required_words, limit=p.limit
-        )
-        files.check_malformed(rejected, len(rows) + len(rejected), p.max_malformed_share, p.source)
+    rows = files.read_jsonl(chosen, Instruction) if there else choosing.chosen(params)
+    if p.unstated == "judge" and not there:
+        told.append("the judge keeps every prompt that states no length; asking it is not counted")
     told.append(f"{len(rows):,} instructions: {chosen if there else f'chosen from {p.source} now'}")
     texts = [estimate.expected_text(row, bounds) for row in rows]
     direct = params.write.mode == "direct"

@@ -26,7 +26,7 @@ from longwriter.errors import GateStopped
 from longwriter.params import PlanParams, ValidateParams
 from longwriter.params.data import InstructionsParams
 from longwriter.params.training import PreferencesParams
-from longwriter.records import BenchmarkRow, Example, Instruction, Plan, PreferencePair
+from longwriter.records import Example, Instruction, Plan, PreferencePair
 
 DOCS = files.LOCAL / "data_docs"
 _WORST = 5  # failing rows that a message names
@@ -46,16 +46,6 @@ class Finding(NamedTuple):
         """Return name, observed value, bound and the first failing rows in one line."""
         rows = f"; worst rows: {', '.join(self.rows[:_WORST])}" if self.rows else ""
         return f"{self.name}: observed {self.observed}, bound {self.bound}{rows}"
-
-
-def benchmark_prompts(folder: str) -> list[str]:
-    """Return the prompts of every benchmark in `folder`, which no gate lets through.
-
-    Raises:
-        BadRecord: a row is no benchmark row.
-    """
-    paths = sorted(Path(folder).glob("*.jsonl"))
-    return [row.prompt for path in paths for row in files.read_jsonl(path, BenchmarkRow)]
 
 
 def validate_instructions(

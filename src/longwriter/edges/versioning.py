@@ -55,8 +55,14 @@ def stage_files(name: str) -> StageFiles:
         return StageFiles(stage.cmd, deps, [out.def_path for out in stage.outs], params)
 
 
-def digest(path: Path) -> str:
-    """Return DVC's digest of a file (32 hex digits) or a folder (the same plus `.dir`)."""
+def digest(path: Path | str) -> str:
+    """Return DVC's digest of a file (32 hex digits) or a folder (the same plus `.dir`).
+
+    Of a URL such as s3://bucket/prefix, DVC itself reads the objects.
+    """
+    if "://" in str(path):
+        return _digest_of_url(str(path))
+    path = Path(path)
     if path.is_file():
         with path.open("rb") as content:
             return hashlib.file_digest(content, "md5").hexdigest()
@@ -69,6 +75,15 @@ def digest(path: Path) -> str:
     ]
     rows.sort(key=lambda row: row["relpath"])
     return hashlib.md5(json.dumps(rows).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def _digest_of_url(url: str) -> str:
+    """Return the digest that DVC gives a dependency outside the checkout."""
+    with Repo(".") as repo:
+        found = next((dep for stage in repo.index.stages for dep in stage.deps if dep.def_path == url), None)
+        if found is None or not found.exists:
+            raise BadRecord(f"{url} is no dependency of a stage, or does not exist")
+        return str(found.get_hash().value)
 
 
 def fingerprint(stage: StageFiles, deps: dict[str, str]) -> str:

@@ -31,6 +31,7 @@ from longwriter.params.training import (
 __all__ = [
     "DatasetParams",
     "DpoParams",
+    "InstructionsParams",
     "JudgeParams",
     "LLMParams",
     "Params",
@@ -68,6 +69,12 @@ class Params(Section):
     score: ScoreParams
     report: ReportParams
     register_: Annotated[RegisterParams, Field(alias="register")]
+
+    @model_validator(mode="after")
+    def _unstated_lengths_have_a_judge(self) -> Params:
+        if self.instructions.unstated == "judge" and self.judge.llm is None:
+            raise ValueError("instructions.unstated judge needs a judge: set judge.llm")
+        return self
 
     @model_validator(mode="after")
     def _bounds_are_ordered(self) -> Params:

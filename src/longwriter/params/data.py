@@ -58,15 +58,31 @@ class InstructionsParams(Section):
     """Which writing instructions go into the pipeline."""
 
     source: str
-    """Folder of JSON Lines files, read afresh each night: new files and rows are picked up."""
+    """A file, a folder (also one of `datasets.save_to_disk`), or `s3://bucket/prefix`; DVC watches it."""
     pattern: str
-    """Glob below `source`."""
+    """Glob below a folder or prefix: JSON Lines (also .gz, .zst) and Parquet; other files are left out."""
+    hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+@[\w.-]+$")] | None
+    """`OWNER/NAME@REVISION` on the Hugging Face hub, read behind `source`; pinned, since DVC cannot watch it."""
     languages: Annotated[list[Language], Field(min_length=1)]
     """Languages that are kept."""
+    max_chars: Count
+    """Longest prompt, in characters; the planner's context must hold it."""
     max_required_words: Count
     """Instructions that state a longer text are rejected: the writer cannot reach it."""
+    rules: str
+    """Folder with harm.yaml (what is refused) and types.yaml (the type of a row that states none)."""
+    near_duplicate: Annotated[Number, Field(gt=0, le=1)]
+    """Similarity of word triples (Jaccard, by MinHash) from which one prompt repeats another; 1 = the same."""
+    unstated: Literal["keep", "drop", "judge"]
+    """What becomes of prompts that state no length; `judge` keeps those that want more than 2,000 words."""
+    judge_prompt: str
+    """Template of that question to `judge.llm`; field {instruction}."""
+    balance: list[Literal["language", "type", "length"]]
+    """What takes turns in the choice, outermost first; [] = by hash alone."""
+    seed: int
+    """Turns the order of the choice, 0 = by id; a growing source changes few of the chosen under any."""
     limit: Count
-    """At most so many instructions, taken evenly over types by hash order."""
+    """At most so many instructions."""
     max_malformed_share: Share
     """Share of malformed rows above which the stage stops; below, they are rejected by line."""
     gate: InstructionsGate

@@ -37,12 +37,14 @@ def work(params: Params, folder: Path) -> runner.Summary:
     for name, some in (("train.jsonl", train), ("test.jsonl", test), ("rejected.jsonl", rejected)):
         files.write_jsonl(folder / name, some)
     reasons = Counter(row.reason for row in rejected)
+    steps = _steps(len(results), reasons)
+    q = params.instructions
     sources = [
-        (params.instructions.source, _rows_in("instructions")),
+        (f"{q.source} and hub:{q.hub}" if q.hub else q.source, steps[0].rows_in),
         (p.extra_source, len(results) - len(drafts)),
         (p.general_source, len(general)),
     ]
-    _write_card(folder, train, test, _steps(len(results), reasons), sources)
+    _write_card(folder, train, test, steps, sources)
     numbers = {
         "train_rows": float(len(train)),
         "test_rows": float(len(test)),
@@ -88,14 +90,12 @@ def _general(params: Params) -> list[Example]:
     return [dataset.general_example(row) for row in rows if row.language in params.instructions.languages]
 
 
-def _rows_in(stage: str) -> int:
-    return int(files.read_json(files.DATA / stage / "metrics.json")["rows_in"])
-
-
 def _steps(rows: int, reasons: Counter[str]) -> list[datacard.Step]:
     """Return the funnel from the source of the instructions to the long rows."""
-    before = []
-    for stage in ("instructions", "plan", "write"):
+    chosen = files.read_json(files.DATA / "instructions" / "funnel.json")
+    refused = {step["name"]: step["rows_in"] - step["rows_out"] for step in chosen}
+    before = [("instructions", chosen[0]["rows_in"], refused)]
+    for stage in ("plan", "write"):
         metrics = files.read_json(files.DATA / stage / "metrics.json")
         before.append((stage, int(metrics["rows_in"]), datacard.refusals(metrics)))
     order = ("malformed", "roles", "language", *filters.FILTERS, "duplicate")

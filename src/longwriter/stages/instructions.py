@@ -1,44 +1,183 @@
-"""Choose the writing instructions of this night from a source that can grow.
+"""Choose the writing instructions of this night from sources that can grow.
 
-Reads   instructions.source: folder of JSON Lines (prompt, type, length, language); the benchmarks' prompts
-Writes  data/instructions/: instructions.jsonl, rejected.jsonl, verdict.json, metrics.json
+Reads   instructions.source (and instructions.hub), the rules, every benchmark in generate.folder
+Writes  data/instructions/: instructions.jsonl, rejected.jsonl, funnel.json, funnel.png, verdict.json,
+        calls.jsonl.zst, summary.json, metrics.json
+Source  LongWriter (arXiv:2408.07055), section 3.2: how LongWriter-6k was chosen from chats
 Run     dvc repro instructions; a stopped gate leaves with exit code 3
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
 
 from longwriter import runner
-from longwriter.core import select
-from longwriter.edges import files, quality, versioning
-from longwriter.params import Params
-from longwriter.records import SeedRow
+from longwriter.core import funnel, intent, winnow
+from longwriter.edges import (
+    benchmarks,
+    choosing,
+    files,
+    funnel_plot,
+    progress,
+    quality,
+    serving,
+    sifting,
+    versioning,
+)
+from longwriter.edges.llm import LLM
+from longwriter.errors import NoAnswer
+from longwriter.params import InstructionsParams, JudgeParams, Params
+from longwriter.records import Instruction, Rejection
 
 FOLDER = files.DATA / "instructions"
 
 
 def work(params: Params, folder: Path) -> runner.Summary:
-    """Read every row, reject what does not fit with its reason, choose `limit`; pass the gate, or stop."""
+    """Take every row of the sources through the funnel; write the chosen, and of the others why not."""
+    return asyncio.run(_work(params, folder))
+
+
+async def _work(params: Params, folder: Path) -> runner.Summary:
     p = params.instructions
-    rows = files.scan_folder(Path(p.source), p.pattern, SeedRow)
-    kept, rejected = select.select_instructions(
-        rows, languages=p.languages, max_required_words=p.max_required_words, limit=p.limit
-    )
-    files.check_malformed(rejected, len(kept) + len(rejected), p.max_malformed_share, p.source)
-    files.write_jsonl(folder / "instructions.jsonl", kept)
-    files.write_jsonl(folder / "rejected.jsonl", rejected)
-    reasons = Counter(row.reason for row in rejected)
-    stated = sum(row.required_words is not None for row in kept)
-    numbers = {"stated_length": float(stated), "types": float(len({row.type for row in kept}))}
+    benchmark = benchmarks.prompts(params.generate.folder)
+    limits = choosing.bar(p, benchmark)
+    with (
+        (folder / "rejected.jsonl").open("wb") as out,
+        sifting.sifted(choosing.chunks(p), limits, out) as found,
+    ):
+        sifting.check_malformed(found, p.max_malformed_share, p.source)
+        winnowed = await _winnow(found, p, params.judge, folder / "calls.jsonl.zst")
+        chosen = _write(found, winnowed, folder / "instructions.jsonl", out)
+    rows = len(found) + found.reasons.total()
+    counts = enumerate(np.bincount(winnowed.fates.fates))
+    reasons = +(found.reasons + Counter({winnow.REASONS[fate]: int(n) for fate, n in counts if fate}))
+    steps = funnel.funnel(rows, reasons)
+    files.write_json(folder / "funnel.json", [step._asdict() for step in steps])
+    funnel_plot.draw(steps, "Instructions", folder / "funnel.png")
+    numbers = {
+        "stated_length": float(sum(row.required_words is not None for row in chosen)),
+        "types": float(len({row.type for row in chosen})),
+        **_pass_gate(chosen, p, benchmark, folder),
+    }
+    shown = [FOLDER / name for name in ("funnel.json", "funnel.png", "verdict.json")]
     docs = quality.DOCS / "instructions"
-    findings = quality.validate_instructions(kept, p, quality.benchmark_prompts(params.generate.folder), docs)
+    return runner.Summary(rows, len(chosen), dict(reasons), numbers, winnowed.usage, [*shown, docs])
+
+
+def _pass_gate(
+    chosen: list[Instruction], p: InstructionsParams, benchmark: list[str], folder: Path
+) -> dict[str, float]:
+    """Write the verdict, or stop; return how many expectations there are and how many warnings."""
+    findings = quality.validate_instructions(chosen, p, benchmark, quality.DOCS / "instructions")
     data = {str(FOLDER / "instructions.jsonl"): versioning.digest(folder / "instructions.jsonl")}
-    gate = quality.settle("instructions", findings, data, len(kept), folder / "verdict.json")
-    artifacts = [docs, FOLDER / "verdict.json"]
-    rows_in = len(kept) + len(rejected)
-    return runner.Summary(rows_in, len(kept), dict(reasons), {**numbers, **gate}, artifacts=artifacts)
+    return quality.settle("instructions", findings, data, len(chosen), folder / "verdict.json")
+
+
+class _Winnowed(NamedTuple):
+    """The fates of the candidates, the judge's calls by candidate, and what they took."""
+
+    fates: choosing.Fates
+    calls: dict[int, list[str]]
+    usage: dict[str, float]
+
+
+async def _winnow(
+    found: sifting.Candidates, p: InstructionsParams, judge: JudgeParams, calls_file: Path
+) -> _Winnowed:
+    """Decide on the candidates; the judge is asked about those alone that would be chosen."""
+    decided = choosing.fates_of(found, p)
+    fates = decided.fates
+    calls: dict[int, list[str]] = {}
+    async with _judge_of(p, judge, calls_file) as ask:
+        while True:
+            chosen = choosing.choice(found, fates, p)
+            new = [int(at) for at in chosen if decided.unstated[at] and int(at) not in calls]
+            if ask is None or not new:
+                break
+            said = await ask.each([found[at].prompt for at in new])
+            for at, (long, call_ids) in zip(new, said, strict=True):
+                calls[at] = call_ids
+                fates[at] = 0 if long else winnow.FATE["unjudged" if long is None else "not_long"]
+        usage = ask.llm.usage() if ask else {}
+    over = fates == 0
+    over[chosen] = False
+    fates[over] = winnow.FATE["over_limit"]
+    return _Winnowed(decided, calls, usage)
+
+
+def _write(
+    found: sifting.Candidates, winnowed: _Winnowed, file: Path, rejected: IO[bytes]
+) -> list[Instruction]:
+    """Write the chosen by id and the others in the source's order; return the chosen."""
+    chosen = []
+    for at, fate in enumerate(winnowed.fates.fates):
+        item = found[at]
+        if not fate:
+            chosen.append(item)
+            continue
+        reason = winnow.REASONS[fate]
+        detail = item.origin
+        if reason == "contaminated":
+            detail += f": {found.hits[at]}"
+        elif reason == "near_duplicate":
+            other = found[int(winnowed.fates.repeats[at])]
+            detail += f": {winnowed.fates.shares[at]:.0%} of {other.instruction_id} ({other.origin})"
+        row = Rejection(
+            row_id=item.instruction_id, stage="instructions", reason=reason, detail=detail,
+            call_ids=winnowed.calls.get(at, []),
+        )  # fmt: skip
+        rejected.write(f"{row.model_dump_json()}\n".encode())
+    chosen.sort(key=lambda item: item.instruction_id)
+    files.write_jsonl(file, chosen)
+    return chosen
+
+
+class _Judge(NamedTuple):
+    """Whoever is asked whether a long text is wanted."""
+
+    llm: LLM
+    template: str
+    params: JudgeParams
+
+    async def each(self, prompts: Sequence[str]) -> list[tuple[bool | None, list[str]]]:
+        """Return (yes, no, or None where there is no readable answer; the calls) for each prompt."""
+        return await progress.each(prompts, self._one, "instructions", self.llm.note)
+
+    async def _one(self, prompt: str) -> tuple[bool | None, list[str]]:
+        answer_format = self.llm.answer_format("auto")
+        schema = intent.intent_schema() if answer_format == "json_schema" else None
+        is_object = answer_format == "json_object"
+        question, sampling = intent.intent_prompt(self.template, prompt), self.params.sampling
+        call_ids: list[str] = []
+        for attempt in range(self.params.max_attempts):
+            try:
+                answer = await self.llm.ask(
+                    question, sampling, schema=schema, json_object=is_object, attempt=attempt
+                )
+            except NoAnswer:
+                return None, call_ids
+            call_ids.append(answer.call_id)
+            if (long := intent.wants_long(answer.text)) is not None:
+                return long, call_ids
+        return None, call_ids
+
+
+@asynccontextmanager
+async def _judge_of(p: InstructionsParams, judge: JudgeParams, calls: Path) -> AsyncIterator[_Judge | None]:
+    """Yield the judge; None where lengths that are not stated are no question. The call log is there anyway."""
+    if p.unstated != "judge" or judge.llm is None:
+        with files.zstd_lines(calls):
+            yield None
+        return
+    async with serving.model(judge.llm, judge.sampling, calls) as llm:
+        yield _Judge(llm, files.template(p.judge_prompt), judge)
 
 
 if __name__ == "__main__":

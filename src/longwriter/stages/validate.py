@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from longwriter import runner
-from longwriter.edges import files, quality, versioning
+from longwriter.edges import benchmarks, files, quality, versioning
 from longwriter.params import Params
 from longwriter.records import Example
 
@@ -20,7 +20,7 @@ def work(params: Params, folder: Path) -> runner.Summary:
     data = [files.DATA / "dataset" / name for name in ("train.jsonl", "test.jsonl")]
     rows = [row for path in data for row in files.read_jsonl(path, Example)]
     docs = quality.DOCS / "validate"
-    benchmark = quality.benchmark_prompts(params.generate.folder)
+    benchmark = benchmarks.prompts(params.generate.folder)
     findings = quality.validate_examples(rows, params.validate_, benchmark, docs)
     digests = {str(path): versioning.digest(path) for path in data}
     numbers = quality.settle("validate", findings, digests, len(rows), folder / "verdict.json")

@@ -7,7 +7,7 @@ import pytest
 
 from longwriter.edges import files
 from longwriter.errors import BadRecord
-from longwriter.records import Instruction, PlanStep, Rejection, SeedRow
+from longwriter.records import BenchmarkRow, Instruction, PlanStep, Rejection
 from tests.unit.builders import instruction
 
 GOOD = '{"prompt": "a", "type": "x", "length": 100, "language": "en"}\n'
@@ -24,8 +24,8 @@ def in_tmp(tmp_path, monkeypatch):
     [
         ("{", "Invalid JSON"),
         ('{"prompt": "a", "type": "x", "length": "100", "language": "en"}', "length"),
-        ('{"prompt": " ", "type": "x", "language": "en"}', "prompt"),
-        ('{"prompt": "a", "type": "x", "language": "fr"}', "language"),
+        ('{"prompt": " ", "type": "x", "length": 1}', "prompt"),
+        ('{"prompt": "a", "type": "x", "language": "fr"}', "length"),
         ("[]", "object"),
         ('{"prompt": "\udcff"}', ""),
     ],
@@ -33,21 +33,16 @@ def in_tmp(tmp_path, monkeypatch):
 def test_a_bad_row_is_named_by_file_and_line(in_tmp, bad, why):
     file = in_tmp / "rows.jsonl"
     file.write_bytes((GOOD + "\n" + bad + "\n").encode("utf-8", "surrogateescape"))
-    with pytest.raises(BadRecord, match=rf"rows\.jsonl:3 is no SeedRow: .*{why}"):
-        files.read_jsonl(file, SeedRow)
-    assert [isinstance(row, str) for _, row in files.scan_jsonl(file, SeedRow)] == [False, True]
+    with pytest.raises(BadRecord, match=rf"rows\.jsonl:3 is no BenchmarkRow: .*{why}"):
+        files.read_jsonl(file, BenchmarkRow)
+    assert [isinstance(row, str) for _, row in files.scan_jsonl(file, BenchmarkRow)] == [False, True]
 
 
 def test_more_malformed_rows_than_allowed_stop_with_the_first():
-    bad = [Rejection(row_id="f:1", stage="instructions", reason="malformed", detail="Invalid JSON")]
+    bad = [Rejection(row_id="f:1", stage="dataset", reason="malformed", detail="Invalid JSON")]
     files.check_malformed(bad, 10, 0.1, "f")
     with pytest.raises(BadRecord, match=r"1 of 10 .*f:1: Invalid JSON"):
         files.check_malformed(bad, 10, 0.05, "f")
-
-
-def test_a_folder_without_a_matching_file_is_told(in_tmp):
-    with pytest.raises(BadRecord, match="no file matches"):
-        list(files.scan_folder(in_tmp, "*.jsonl", SeedRow))
 
 
 def test_a_failed_block_leaves_the_old_folder(in_tmp):
@@ -79,25 +74,9 @@ def test_compressed_lines_are_read_back(in_tmp):
     assert list(files.read_zstd_lines(in_tmp / "x.zst")) == ["字\n", "b\n"]
 
 
-def test_a_folder_is_read_by_file_name_and_bad_rows_do_not_hide_good_ones(in_tmp):
-    (in_tmp / "in").mkdir()
-    for name in "feg":
-        (in_tmp / "in" / f"{name}.jsonl").write_text(GOOD)
-    (in_tmp / "b.jsonl").write_text(GOOD)
-    (in_tmp / "in" / "a.jsonl").write_text("{\n" + GOOD)
-    (in_tmp / "c.txt").write_text("not this")
-    found = list(files.scan_folder(in_tmp, "**/*.jsonl", SeedRow))
-    assert [(where.removeprefix(f"{in_tmp}/"), isinstance(row, str)) for where, row in found] == [
-        ("b.jsonl:1", False),
-        ("in/a.jsonl:1", True),
-        ("in/a.jsonl:2", False),
-        *((f"in/{name}.jsonl:1", False) for name in "efg"),
-    ]
-
-
 def test_a_missing_file_names_what_to_run(in_tmp):
     with pytest.raises(BadRecord, match=r"nope\.jsonl is missing.*dvc repro"):
-        files.read_jsonl(in_tmp / "nope.jsonl", SeedRow)
+        files.read_jsonl(in_tmp / "nope.jsonl", BenchmarkRow)
 
 
 @pytest.mark.parametrize(
@@ -179,21 +158,21 @@ def test_indexed_rows_are_read_by_position_and_in_order(in_tmp):
 def test_an_indexed_file_may_be_empty_and_weighs_one_a_row_where_nothing_else_is_said(in_tmp):
     (in_tmp / "none.jsonl").write_text("")
     (in_tmp / "two.jsonl").write_text(GOOD * 2)
-    assert list(files.indexed(in_tmp / "none.jsonl", SeedRow)) == []
-    assert list(files.indexed(in_tmp / "two.jsonl", SeedRow).weights) == [1, 1]
+    assert list(files.indexed(in_tmp / "none.jsonl", BenchmarkRow)) == []
+    assert list(files.indexed(in_tmp / "two.jsonl", BenchmarkRow).weights) == [1, 1]
 
 
 def test_a_bad_row_is_named_when_a_file_is_indexed(in_tmp):
     (in_tmp / "rows.jsonl").write_text(GOOD + "\n{\n" + GOOD)
-    with pytest.raises(BadRecord, match=r"rows\.jsonl:3 is no SeedRow: .*Invalid JSON"):
-        files.indexed(in_tmp / "rows.jsonl", SeedRow)
+    with pytest.raises(BadRecord, match=r"rows\.jsonl:3 is no BenchmarkRow: .*Invalid JSON"):
+        files.indexed(in_tmp / "rows.jsonl", BenchmarkRow)
     with pytest.raises(BadRecord, match=r"nope\.jsonl is missing.*dvc repro"):
-        files.indexed(in_tmp / "nope.jsonl", SeedRow)
+        files.indexed(in_tmp / "nope.jsonl", BenchmarkRow)
 
 
 def test_an_indexed_file_that_was_replaced_is_told(in_tmp):
     (in_tmp / "rows.jsonl").write_text(GOOD * 2)
-    rows = files.indexed(in_tmp / "rows.jsonl", SeedRow)
+    rows = files.indexed(in_tmp / "rows.jsonl", BenchmarkRow)
     (in_tmp / "rows.jsonl").write_text("\n" + GOOD * 2)
     with pytest.raises(BadRecord, match=r"rows\.jsonl changed while it was read"):
         rows[1]

@@ -1,0 +1,78 @@
+"""Objects of an S3 bucket, streamed: what lies under a prefix, and its bytes.
+
+Credentials, region and endpoint (AWS_ENDPOINT_URL) come from the environment, as boto3 reads them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from longwriter.errors import BadRecord, Unavailable
+
+
+def keys(url: str) -> list[str]:
+    """Return the keys under `s3://bucket/prefix`, sorted; the object itself where the URL names one.
+
+    Raises:
+        BadRecord: the bucket does not exist, or may not be read.
+        Unavailable: it does not answer.
+    """
+    bucket, prefix = _parts(url)
+    with _told(url):
+        pages = _client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        found = [item["Key"] for page in pages for item in page.get("Contents", [])]
+    below = prefix if prefix.endswith("/") or not prefix else f"{prefix}/"
+    return sorted(key for key in found if key == prefix or key.startswith(below))
+
+
+@contextmanager
+def stream(url: str) -> Iterator[IO[bytes]]:
+    """Yield the bytes of an object as they come; what breaks while they are read is told too."""
+    bucket, key = _parts(url)
+    with _told(url):
+        body: Any = _client().get_object(Bucket=bucket, Key=key)["Body"]
+        try:
+            yield body
+        finally:
+            body.close()
+
+
+@contextmanager
+def copied(url: str) -> Iterator[IO[bytes]]:
+    """Yield an object as a file without a name, for formats that are read from their end."""
+    bucket, key = _parts(url)
+    with tempfile.TemporaryFile() as file, _told(url):
+        _client().download_fileobj(bucket, key, file)
+        file.seek(0)
+        yield file
+
+
+def _client() -> Any:
+    return boto3.Session().client("s3")  # a session of its own: the shared one keeps old credentials
+
+
+def _parts(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.netloc, parts.path.lstrip("/")
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Turn what boto3 raises into errors that say whose they are to mend."""
+    try:
+        yield
+    except NoCredentialsError:
+        raise BadRecord(f"{url}: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") from None
+    except ClientError as error:
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        kind = Unavailable if status >= 500 or status == 429 else BadRecord
+        raise kind(f"{url}: {error}") from None
+    except BotoCoreError as error:  # no endpoint, or a connection lost in mid-stream
+        raise Unavailable(f"{url}: {error}: check AWS_ENDPOINT_URL and the network") from None
