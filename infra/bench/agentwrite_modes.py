@@ -26,7 +26,7 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
@@ -35,6 +35,7 @@ from longwriter.core import decontamination, scoring, sift
 from longwriter.core.text import count_words, repeated_share, tokens
 from longwriter.edges import files, sources
 from longwriter.params import Params
+from longwriter.params.agentwrite import PlanRule
 from longwriter.records import Draft, Instruction, Rejection
 from longwriter.stages import plan, write
 
@@ -67,6 +68,7 @@ def params_of(model: Path, mode: str, seed: int, options: argparse.Namespace) ->
         for section, loose in UNCHECKED.items():
             values[section] |= loose
     values["llm"] |= {"engine": "llama.cpp", "model": str(model), "base_url": None, "context_tokens": 2048}
+    values["plan"]["gate"] |= {"min_rows": 1, "min_kept_share": 0.0, "warn": list(get_args(PlanRule))}
     values["write"] |= {"mode": mode, "prompt": options.prompt}
     for sampling in (
         values["plan"]["sampling"], values["write"]["sampling"], values["write"]["direct_sampling"]

@@ -26,7 +26,6 @@ from longwriter.edges import (
     files,
     funnel_plot,
     progress,
-    quality,
     serving,
     sifting,
     versioning,
@@ -64,20 +63,23 @@ async def _work(params: Params, folder: Path) -> runner.Summary:
     numbers = {
         "stated_length": float(sum(row.required_words is not None for row in chosen)),
         "types": float(len({row.type for row in chosen})),
-        **_pass_gate(chosen, p, benchmark, folder),
     }
-    shown = [FOLDER / name for name in ("funnel.json", "funnel.png", "verdict.json")]
-    docs = quality.DOCS / "instructions"
-    return runner.Summary(rows, len(chosen), dict(reasons), numbers, winnowed.usage, [*shown, docs])
+    gate, shown = _pass_gate(chosen, p, benchmark, folder)
+    shown += [FOLDER / "funnel.json", FOLDER / "funnel.png"]
+    return runner.Summary(rows, len(chosen), dict(reasons), {**numbers, **gate}, winnowed.usage, shown)
 
 
 def _pass_gate(
     chosen: list[Instruction], p: InstructionsParams, benchmark: list[str], folder: Path
-) -> dict[str, float]:
-    """Write the verdict, or stop; return how many expectations there are and how many warnings."""
-    findings = quality.validate_instructions(chosen, p, benchmark, quality.DOCS / "instructions")
+) -> tuple[dict[str, float], list[Path]]:
+    """Write the verdict, or stop; return the gate's numbers, and its files to show."""
+    from longwriter.edges import quality  # now, so that the processes that sift rows do without it
+
+    docs = quality.DOCS / "instructions"
+    findings = quality.validate_instructions(chosen, p, benchmark, docs)
     data = {str(FOLDER / "instructions.jsonl"): versioning.digest(folder / "instructions.jsonl")}
-    return quality.settle("instructions", findings, data, len(chosen), folder / "verdict.json")
+    numbers = quality.settle("instructions", findings, data, len(chosen), folder / "verdict.json")
+    return numbers, [docs, FOLDER / "verdict.json"]
 
 
 class _Winnowed(NamedTuple):

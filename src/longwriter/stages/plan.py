@@ -23,7 +23,7 @@ from typing import NamedTuple
 from longwriter import runner
 from longwriter.core import coverage, planning
 from longwriter.core.text import Refused
-from longwriter.edges import files, progress, quality, serving, versioning
+from longwriter.edges import files, progress, serving, versioning
 from longwriter.edges.llm import LLM
 from longwriter.errors import NoAnswer
 from longwriter.params import JudgeParams, Params, PlanParams
@@ -75,13 +75,20 @@ async def _work(params: Params, folder: Path) -> runner.Summary:
                     reasons[row.reason] += 1
     numbers = {"steps_mean": round(steps / max(1, kept), 3)}
     numbers |= {f"reasked_{reason}": float(n) for reason, n in sorted(reasked.items())}
+    gate, artifacts = _pass_gate(params, len(rows), folder)
+    return runner.Summary(len(rows), kept, dict(reasons), {**numbers, **gate}, usage, artifacts)
+
+
+def _pass_gate(params: Params, asked: int, folder: Path) -> tuple[dict[str, float], list[Path]]:
+    """Write the verdict, or stop; return the gate's numbers, and its files to show."""
+    from longwriter.edges import quality  # now, so that the client's process does without it
+
     docs = quality.DOCS / "plan"
     plans = files.read_jsonl(folder / "plans.jsonl", Plan)
-    findings = quality.validate_plans(plans, len(rows), params.plan, docs, params.write.mode == "direct")
+    findings = quality.validate_plans(plans, asked, params.plan, docs, params.write.mode == "direct")
     data = {str(FOLDER / "plans.jsonl"): versioning.digest(folder / "plans.jsonl")}
-    numbers |= quality.settle("plan", findings, data, kept, folder / "verdict.json")
-    artifacts = [docs, FOLDER / "verdict.json"]
-    return runner.Summary(len(rows), kept, dict(reasons), numbers, usage, artifacts)
+    numbers = quality.settle("plan", findings, data, len(plans), folder / "verdict.json")
+    return numbers, [docs, FOLDER / "verdict.json"]
 
 
 def _pass_on(

@@ -11,21 +11,24 @@ from typing import Any, NamedTuple
 from longwriter import params
 from longwriter.edges import quality
 from longwriter.params import ValidateParams
-from longwriter.params.data import InstructionsGate, InstructionsParams
+from longwriter.params.data import InstructionsGate
 from longwriter.params.training import PreferencesParams
 from longwriter.records import Instruction, Message, Plan, PlanStep, PreferencePair
 from tests.unit.builders import example, instruction, prose
 
 BENCHMARK = ["Tell the tale of a lighthouse keeper in about 150 words."]
 
-INSTRUCTION_BOUNDS = InstructionsParams(
-    source="seeds", pattern="*.jsonl", languages=["en"], max_required_words=400, limit=100, max_malformed_share=0.0,
-    gate=InstructionsGate(
-        min_rows=6, min_prompt_words=4, max_prompt_words=60, max_type_share=0.5,
-        warn=["stated_length_is_true", "types_balanced"],
-    ),
+_PARAMS = params.load()
+INSTRUCTION_BOUNDS = _PARAMS.instructions.model_copy(
+    update={
+        "max_required_words": 400,
+        "gate": InstructionsGate(
+            min_rows=6, min_prompt_words=4, max_prompt_words=60, max_type_share=0.5,
+            warn=["stated_length_is_true", "types_balanced"],
+        ),
+    }
 )  # fmt: skip
-_PLAN = params.load().plan
+_PLAN = _PARAMS.plan
 PLAN_BOUNDS = _PLAN.model_copy(
     update={
         "min_steps": 1, "max_steps": 3, "min_step_words": 50, "max_step_words": 100,

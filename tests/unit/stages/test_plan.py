@@ -25,6 +25,7 @@ def params(base_url="http://127.0.0.1:9/v1", **changes):
     """Return the committed parameters, for an external endpoint, with changes (`plan__max_attempts=3`)."""
     values = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     values["llm"] |= {"engine": "external", "base_url": base_url, "model": "scripted"}
+    values["plan"]["gate"] |= {"min_rows": 1, "min_kept_share": 0.0}
     values["judge"]["llm"] = {**values["llm"], "model": "judge"}
     for dotted, value in changes.items():
         section, _, key = dotted.partition("__")
@@ -175,7 +176,7 @@ def test_the_calls_of_planner_and_judge_are_in_one_log_and_every_row_is_kept_or_
     assert {row["request"]["model"] for row in log} == {"scripted", "judge"}
     assert {row["call_id"] for row in log} == {id_ for row in [*plans, *rejected] for id_ in row.call_ids}
     assert sorted(path.name for path in Path("out").iterdir()) == [
-        "calls.jsonl.zst", "plans.jsonl", "rejected.jsonl",
+        "calls.jsonl.zst", "plans.jsonl", "rejected.jsonl", "verdict.json",
     ]  # fmt: skip
     assert summary.execution["calls_sent"] == len(log)
     assert summary.numbers.get("reasked_not_covered", 0) == sum(
