@@ -53,7 +53,7 @@ UNCHECKED = {
 def chosen(source: Path, number: int, low: int, high: int) -> list[Instruction]:
     """Return the instructions of `source` that state `low` to `high` words, the first `number` by hash."""
     bar = sift.Bar(["en"], 10**6, high, {}, {}, decontamination.index([]))
-    rows = [row for chunk in sources.chunks(str(source), "") for row in sources.rows(chunk)]
+    rows = [row for chunk in sources.chunks(str(source), "*") for row in sources.rows(chunk)]
     fitting = [
         row.instruction for row in sift.sift(rows, bar)[0] if (row.instruction.required_words or 0) >= low
     ]

@@ -47,6 +47,20 @@ def test_the_same_prompt_in_another_language_is_another_instruction():
 
 
 @pytest.mark.parametrize(
+    ("prompt", "fate"),
+    [
+        ("a b", ("prompt_too_short", "f:7: 2 words")),
+        ("a b c", None),
+        ("a b c d", None),
+        ("a b c d e", ("prompt_too_long", "f:7: 5 words")),
+    ],
+)
+def test_a_prompt_has_as_many_words_as_the_bar_asks_for(prompt, fate):
+    found = one(SourceRow(prompt, language="en"), BAR._replace(prompt_words=(3, 4)))
+    assert found == fate or (fate is None and found.instruction.prompt == prompt)
+
+
+@pytest.mark.parametrize(
     ("row", "reason", "detail"),
     [
         ("no JSON: oh", "malformed", "no JSON: oh"),
