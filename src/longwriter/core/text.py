@@ -7,6 +7,7 @@ digits do not count, "don't" is two), so that every length here compares with pu
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from longwriter.errors import BadParams
@@ -143,18 +144,18 @@ def repeated_share(text: str, before: str = "", n: int = 5) -> float:
     Returns:
         Share in [0, 1]; 0 for a text of fewer than `n` tokens.
     """
-    earlier = tokens(before)
-    seen = {tuple(earlier[i : i + n]) for i in range(len(earlier) - n + 1)}
-    own = tokens(text)
-    total = len(own) - n + 1
-    if total < 1:
-        return 0.0
-    repeats = 0
-    for i in range(total):
-        gram = tuple(own[i : i + n])
+    seen = set(_grams(tokens(before), n))
+    total = repeats = 0
+    for gram in _grams(tokens(text), n):
+        total += 1
         repeats += gram in seen
         seen.add(gram)
-    return repeats / total
+    return repeats / total if total else 0.0
+
+
+def _grams(words: list[str], n: int) -> Iterator[tuple[str, ...]]:
+    """Return the runs of `n` neighbouring words, in order."""
+    return zip(*(words[start:] for start in range(n)), strict=False)
 
 
 def is_refusal(text: str) -> bool:
