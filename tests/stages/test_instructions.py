@@ -25,7 +25,7 @@ OUT = "data/instructions"
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A checkout in which no stage ran, with the chats in it; each test sets the parameters that it is about."""
     folder = tmp_path_factory.mktemp("instructions") / "checkout"
-    made = workspaces.make(folder, {"base_model.source": "path:nowhere"})
+    made = workspaces.make(folder, {"base_model.source": "path:nowhere", "instructions.gate.min_rows": 1})
     _write(made.path / "chats")
     return made
 
@@ -89,7 +89,7 @@ def test_every_row_of_the_sources_is_chosen_or_rejected_with_its_reason(checkout
     assert (steps[0]["rows_in"], steps[-1]["rows_out"]) == (12, 2)
     assert (checkout.path / OUT / "funnel.png").read_bytes().startswith(b"\x89PNG")
     artifacts = checkout.mlflow()[0].list_artifacts(checkout.runs()[0].info.run_id)
-    assert {"funnel.json", "funnel.png"} <= {item.path for item in artifacts}
+    assert {"funnel.json", "funnel.png", "verdict.json"} <= {item.path for item in artifacts}
 
 
 def test_the_same_rows_give_the_same_bytes(checkout: Workspace) -> None:
@@ -98,6 +98,7 @@ def test_the_same_rows_give_the_same_bytes(checkout: Workspace) -> None:
         "rejected.jsonl",
         "funnel.json",
         "funnel.png",
+        "verdict.json",
         "metrics.json",
         "calls.jsonl.zst",
     )
@@ -161,7 +162,8 @@ def test_a_judge_says_which_prompts_want_a_long_text(checkout: Workspace, script
     _set(checkout, source="asked", unstated="judge", limit=4, near_duplicate=1.0)
     judge = {
         "engine": "external", "model": "scripted", "base_url": scripted.url, "api_key_env": "NO_KEY", "extra_body": {},
-        "context_tokens": 4096, "max_concurrency": 4, "timeout_s": 60, "max_retries": 1,
+        "context_tokens": 4096, "max_concurrency": 4, "requests_per_minute": None, "tokens_per_minute": None,
+        "max_cost_usd": None, "timeout_s": 60, "max_retries": 1,
     }  # fmt: skip
     checkout.set_params({"judge.llm": judge, "judge.sampling.max_tokens": 64})
     checkout.stage("instructions")

@@ -141,7 +141,7 @@ def _write(
     return chosen
 
 
-class _Judge(NamedTuple):
+class Judge(NamedTuple):
     """Whoever is asked whether a long text is wanted."""
 
     llm: LLM
@@ -172,14 +172,14 @@ class _Judge(NamedTuple):
 
 
 @asynccontextmanager
-async def _judge_of(p: InstructionsParams, judge: JudgeParams, calls: Path) -> AsyncIterator[_Judge | None]:
+async def _judge_of(p: InstructionsParams, judge: JudgeParams, calls: Path) -> AsyncIterator[Judge | None]:
     """Yield the judge; None where lengths that are not stated are no question. The call log is there anyway."""
     if p.unstated != "judge" or judge.llm is None:
         with files.zstd_lines(calls):
             yield None
         return
     async with serving.model(judge.llm, judge.sampling, calls) as llm:
-        yield _Judge(llm, files.template(p.judge_prompt), judge)
+        yield Judge(llm, files.template(p.judge_prompt), judge)
 
 
 if __name__ == "__main__":

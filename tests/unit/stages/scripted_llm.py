@@ -17,6 +17,9 @@ class ScriptedLLM:
     def answer_format(self, asked):
         return self.form if asked == "auto" else asked
 
+    def note(self):
+        return ""
+
     async def ask(self, prompt, sampling, *, schema=None, json_object=False, attempt=0):
         self.calls.append((prompt, attempt, schema is not None, json_object))
         said = self.says(prompt, attempt)
