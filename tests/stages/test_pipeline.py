@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import socket
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
-import boto3
 import pytest
 import yaml
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
+from tests import buckets
 from tests.small import STAGES
-from tests.workspace import Workspace, seed_of, wait_for
+from tests.workspace import Workspace, seed_of
 
 
 def test_every_stage_ran_and_nothing_is_stale_after(finished: Workspace) -> None:
@@ -134,32 +129,8 @@ def test_a_fresh_clone_pulls_what_was_pushed_to_a_folder(workspace: Workspace, t
 
 @pytest.fixture
 def s3(tmp_path: Path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    command = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
-    with (tmp_path / "moto.log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        client = boto3.client(
-            "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test",
-            config=Config(proxies={}, s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
-        )  # fmt: skip
-
-        def is_up() -> bool:
-            assert server.poll() is None, (tmp_path / "moto.log").read_text()
-            try:
-                client.list_buckets()
-            except (BotoCoreError, ClientError):
-                return False
-            return True
-
-        wait_for(is_up, "moto_server answers")
-        yield url, client
-    finally:
-        server.terminate()
-        server.wait(20)
+    with buckets.server(tmp_path) as (env, client):
+        yield env["AWS_ENDPOINT_URL"], client
 
 
 def test_a_fresh_clone_pulls_what_was_pushed_to_s3(workspace: Workspace, tmp_path: Path, s3) -> None:
@@ -168,9 +139,7 @@ def test_a_fresh_clone_pulls_what_was_pushed_to_s3(workspace: Workspace, tmp_pat
     client.put_object(Bucket="longwriter", Key="preflight", Body=b"here")
     assert client.get_object(Bucket="longwriter", Key="preflight")["Body"].read() == b"here"
     env = {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
+        **buckets.KEYS,
         "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
         "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
     }
