@@ -8,7 +8,6 @@ and costs a call a plan.
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import snowballstemmer
 import stopwordsiso
 
-from longwriter.core.text import Refused, framed, normalise, tokens
+from longwriter.core.text import Refused, framed, normalise, read_object, tokens
 
 _ALIKE = 0.85  # share of two points' content words that both have; one word in seven may differ
 _HAN_RUN = re.compile(r"[\u4e00-\u9fff]+")
@@ -132,17 +131,11 @@ def coverage_schema() -> dict[str, Any]:
 def parse_coverage(answer: str) -> Refused | None:
     """Return why a judge's answer does not let a plan pass, or None where it does; never raises.
 
-    The answer is one JSON object, alone or inside a code fence.
-
     Returns:
         Refused with reason `not_covered` (and what is missing), or `coverage_unreadable`.
     """
-    bare = normalise(answer).removeprefix("```json").removeprefix("```").removesuffix("```")
-    try:
-        found = json.loads(bare)
-    except (ValueError, RecursionError):
-        found = None
-    covered = found.get("covered") if isinstance(found, dict) else None
-    if not isinstance(found, dict) or not isinstance(covered, bool):
+    found = read_object(answer) or {}
+    covered = found.get("covered")
+    if not isinstance(covered, bool):
         return Refused("coverage_unreadable", normalise(answer)[:_SHOWN])
     return None if covered else Refused("not_covered", normalise(str(found.get("missing", "")))[:_SHOWN])

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from longwriter.core import poison
 from longwriter.core import text as txt
 from longwriter.core.planning import plan_lines
-from longwriter.core.text import Refused
+from longwriter.core.text import Refused, Said
 from longwriter.records import Language, Plan
 
 _BLANK_LINES = re.compile(r"\n\s*\n")
@@ -98,7 +98,7 @@ def paragraphs_of(answer: str) -> list[str]:
 
 
 def check_paragraph(
-    paragraph: str, limits: Limits, language: Language, *, word_count: int | None, before: list[str]
+    paragraph: str, limits: Limits, language: Language, *, word_count: int | None, before: Said
 ) -> Refused | None:
     """Return why a cleaned paragraph is not used, or None.
 
@@ -107,7 +107,7 @@ def check_paragraph(
         limits: What it must keep to.
         language: Of the instruction.
         word_count: Words that its step asks for; None where there is no step.
-        before: The paragraphs that stand before it in the text.
+        before: What stands before it in the text.
 
     Returns:
         Refused with reason `error_text`, `refusal`, `plan_line`, `meta_talk`, `too_short_paragraph`,
@@ -122,14 +122,14 @@ def check_paragraph(
         )
     if word_count and ratio and not word_count / ratio <= words <= word_count * ratio:
         return Refused("wrong_length", f"{words} words, {word_count} asked for: {paragraph[:120]}")
-    if (found := txt.language_of(paragraph)) != language:
+    if (found := txt.language_of(paragraph, words)) != language:
         return Refused("wrong_language", f"{found}, not {language}: {paragraph[:120]}")
     return check_repeats(paragraph, before, limits.max_repeated_share)
 
 
-def check_repeats(paragraph: str, before: list[str], max_repeated_share: float) -> Refused | None:
+def check_repeats(paragraph: str, before: Said, max_repeated_share: float) -> Refused | None:
     """Return `loop` where a paragraph repeats itself, `repeats` where it does with what stands before it."""
-    share = txt.repeated_share(paragraph, before="\n".join(before))
+    share = before.repeated_share(paragraph)
     if share <= max_repeated_share:
         return None
     own = txt.repeated_share(paragraph)
@@ -147,4 +147,4 @@ def check_whole(text: str, limits: Limits, language: Language) -> Refused | None
     for part in paragraphs_of(text):
         if refused := poison.check_text(part):
             return refused
-    return check_paragraph(text, limits, language, word_count=None, before=[])
+    return check_paragraph(text, limits, language, word_count=None, before=Said())

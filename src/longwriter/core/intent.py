@@ -5,10 +5,9 @@ LongWriter-6k was chosen by such a question (LongWriter, arXiv:2408.07055, secti
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from longwriter.core.text import framed
+from longwriter.core.text import framed, read_object
 
 
 def intent_prompt(template: str, instruction: str) -> str:
@@ -32,10 +31,5 @@ def intent_schema() -> dict[str, Any]:
 
 def wants_long(answer: str) -> bool | None:
     """Return what an answer says; None where it cannot be read: nothing is guessed."""
-    bare = answer.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
-    try:
-        found = json.loads(bare)
-    except (ValueError, RecursionError):
-        return None
-    said = found.get("long") if isinstance(found, dict) else None
+    said = (read_object(answer) or {}).get("long")
     return said if isinstance(said, bool) else None

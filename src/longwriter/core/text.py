@@ -6,9 +6,10 @@ digits do not count, "don't" is two), so that every length here compares with pu
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from longwriter.errors import BadParams
 from longwriter.records import Language, content_hash
@@ -61,6 +62,26 @@ class Refused(NamedTuple):
     detail: str
 
 
+def read_object(answer: str) -> dict[str, Any] | None:
+    """Return the JSON object that an answer is, alone or inside a code fence; None for anything else.
+
+    An object with a key that stands there twice is none: nobody knows which one counts.
+    """
+    bare = normalise(answer).removeprefix("```json").removeprefix("```").removesuffix("```")
+    try:
+        found = json.loads(bare, object_pairs_hook=_object)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands there twice")
+    return found
+
+
 def fill(template: str, **fields: object) -> str:
     """Return `template` with each {name} replaced once; braces inside the values stay as they are.
 
@@ -106,12 +127,13 @@ def count_words(text: str) -> int:
     return len(_HAN.findall(text)) + len(_LATIN.findall(text))
 
 
-def language_of(text: str) -> Language:
+def language_of(text: str, words: int | None = None) -> Language:
     """Return the language of `text` by the share of Han characters among its words.
 
-    A Chinese text may hold many Latin names, an English one hardly any Han: `zh` from 0.3 on.
+    A Chinese text may hold many Latin names, an English one hardly any Han: `zh` from 0.3 on. `words` is
+    its `count_words`, where that is known.
     """
-    words = count_words(text)
+    words = count_words(text) if words is None else words
     return "zh" if words and len(_HAN.findall(text)) / words >= _CHINESE_FROM else "en"
 
 
@@ -138,24 +160,38 @@ def tokens(text: str) -> list[str]:
     return [token.lower() for token in _TOKEN.findall(text)]
 
 
-def repeated_share(text: str, before: str = "", n: int = 5) -> float:
-    """Return the share of the text's n-grams that stood earlier, in `before` or in itself.
+class Said:
+    """The n-grams of a text that grows: each part of it is read once."""
 
-    Returns:
-        Share in [0, 1]; 0 for a text of fewer than `n` tokens.
-    """
-    seen = set(_grams(tokens(before), n))
-    total = repeats = 0
-    for gram in _grams(tokens(text), n):
-        total += 1
-        repeats += gram in seen
-        seen.add(gram)
-    return repeats / total if total else 0.0
+    def __init__(self, n: int = 5) -> None:
+        """Begin with no text."""
+        self._n, self._grams, self._end = n, set[tuple[str, ...]](), list[str]()
+
+    def add(self, text: str) -> None:
+        """Go on with a further part; n-grams reach over from the part before."""
+        words = self._end + tokens(text)
+        self._grams.update(self._of(words))
+        self._end = words[len(words) - self._n + 1 :] if len(words) >= self._n else words
+
+    def repeated_share(self, text: str) -> float:
+        """Return the share of the n-grams of `text` that stood earlier, in what was added or in itself.
+
+        Returns:
+            Share in [0, 1]; 0 for a text of fewer than `n` tokens.
+        """
+        grams = list(self._of(tokens(text)))
+        return (len(grams) - len(set(grams) - self._grams)) / len(grams) if grams else 0.0
+
+    def _of(self, words: list[str]) -> Iterator[tuple[str, ...]]:
+        """Return the runs of n neighbouring words, in order."""
+        return zip(*(words[start:] for start in range(self._n)), strict=False)
 
 
-def _grams(words: list[str], n: int) -> Iterator[tuple[str, ...]]:
-    """Return the runs of `n` neighbouring words, in order."""
-    return zip(*(words[start:] for start in range(n)), strict=False)
+def repeated_share(text: str, before: str = "") -> float:
+    """Return the share of the text's 5-grams that stood earlier, in `before` or in itself, in [0, 1]."""
+    said = Said()
+    said.add(before)
+    return said.repeated_share(text)
 
 
 def is_refusal(text: str) -> bool:
@@ -163,6 +199,8 @@ def is_refusal(text: str) -> bool:
 
     What somebody says in quotation marks is dialogue, unless the whole text stands in them.
     """
+    if not _REFUSAL.search(text[:_REFUSAL_WINDOW]):
+        return False  # as nearly always; to find what is spoken takes longer
     return bool(_REFUSAL.search(unspoken(text[:_SPEECH_WINDOW])[:_REFUSAL_WINDOW]))
 
 

@@ -130,15 +130,17 @@ class Spool(Generic[R]):
 
     def __init__(self, file: IO[bytes], types: tuple[type[R], ...]) -> None:
         """Hold an empty file, and the types of what will be put there."""
-        self._file, self._types = file, types
+        self._file, self._types, self._end = file, types, 0
         self._begins: dict[int, tuple[int, type[R]]] = {}
 
     def put(self, position: int, row: R) -> None:
         """Keep a row under its position; each position and only the spool's types, else ValueError."""
         if position in self._begins or type(row) not in self._types:
             raise ValueError(f"position {position} is taken, or {type(row).__name__} is not of the spool")
-        self._begins[position] = (self._file.seek(0, io.SEEK_END), type(row))
-        self._file.write(row.model_dump_json().encode() + b"\n")
+        self._begins[position] = (self._end, type(row))
+        if self._file.tell() != self._end:  # it was read; a needless seek would write its buffer out
+            self._file.seek(self._end)
+        self._end += self._file.write(row.model_dump_json().encode() + b"\n")
 
     def __iter__(self) -> Iterator[R]:
         """Yield the rows in the order of their positions, one in memory at a time."""

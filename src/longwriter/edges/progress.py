@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -49,11 +49,10 @@ async def each(
     Raises:
         BaseException: the first failure of a worker, after the others were cancelled.
     """
-    with _bar(len(rows), label, "rows") as bar:
+    with _Bar(len(rows), label, "rows", note) as bar:
 
         async def one(row: T) -> U:
             result = await worker(row)
-            bar.set_postfix_str(note(), refresh=False)
             bar.update()
             return result
 
@@ -102,7 +101,7 @@ async def each_to(
     """
     weigh = weights if weights is not None else [1] * len(rows)
     waiting = iter(sorted(range(len(rows)), key=lambda position: -weigh[position]))
-    with _bar(sum(weigh), label, unit) as bar:
+    with _Bar(sum(weigh), label, unit, note) as bar:
 
         async def one(position: int) -> None:
             left = weigh[position]
@@ -111,7 +110,6 @@ async def each_to(
                 nonlocal left
                 units = min(units, left)
                 left -= units
-                bar.set_postfix_str(note(), refresh=False)
                 bar.update(units)
 
             keep(position, await worker(rows[position], tick))
@@ -126,10 +124,19 @@ async def each_to(
                 group.create_task(work())
 
 
-def _bar(total: int, label: str, unit: str) -> tqdm[Any]:
-    """Return a bar: live on a terminal, a line in ten seconds in a log."""
-    tty = sys.stderr.isatty()
-    return tqdm(total=total, desc=label, unit=f" {unit}", mininterval=0.5 if tty else 10, dynamic_ncols=tty)
+class _Bar(tqdm):  # type: ignore[type-arg] # at run time it takes none
+    """A bar, live on a terminal, a line in ten seconds in a log; it asks for its note when it is drawn."""
+
+    def __init__(self, total: int, label: str, unit: str, note: Callable[[], str]) -> None:
+        """Draw it empty."""
+        self._note, tty = note, sys.stderr.isatty()
+        every_s = 0.5 if tty else 10
+        super().__init__(total=total, desc=label, unit=f" {unit}", mininterval=every_s, dynamic_ncols=tty)
+
+    @property
+    def format_dict(self) -> MutableMapping[str, Any]:
+        """Return what the bar is drawn from."""
+        return {**super().format_dict, "postfix": self._note()}
 
 
 @asynccontextmanager

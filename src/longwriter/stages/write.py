@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from longwriter import runner
 from longwriter.core import drafting
-from longwriter.core.text import Refused, count_words
+from longwriter.core.text import Refused, Said, count_words
 from longwriter.edges import files, progress, serving
 from longwriter.edges.llm import LLM
 from longwriter.errors import NoAnswer
@@ -136,11 +136,12 @@ async def write_one(
 async def _serial(job: _Job) -> list[_Asked]:
     """Return the paragraphs one after the other, up to the first that is refused."""
     done: list[_Asked] = []
+    said = Said()
     for position in range(len(job.plan.steps)):
-        written = [one.text for one in done]
-        done.append(await _step(job, position, written, written))
+        done.append(await _step(job, position, [one.text for one in done], said))
         if done[-1].refused is not None:
             break
+        said.add(done[-1].text)
     return done
 
 
@@ -151,20 +152,20 @@ async def _parallel(job: _Job) -> list[_Asked]:
     """
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_step(job, i, [], [])) for i in range(len(job.plan.steps))]
+            tasks = [group.create_task(_step(job, i, [], Said())) for i in range(len(job.plan.steps))]
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
     done = [task.result() for task in tasks]
     if any(one.refused for one in done):
         return done
+    said = Said()
     for position, one in enumerate(done):
-        before = [earlier.text for earlier in done[:position]]
-        refused = drafting.check_repeats(one.text, before, job.params.max_repeated_share)
+        refused = drafting.check_repeats(one.text, said, job.params.max_repeated_share)
         if refused is not None:
-            again = await _step(job, position, [], before, one._replace(refused=refused))
-            done[position] = again
-            if again.refused is not None:
+            done[position] = await _step(job, position, [], said, one._replace(refused=refused))
+            if done[position].refused is not None:
                 break
+        said.add(done[position].text)
     return done
 
 
@@ -179,7 +180,7 @@ async def _direct(job: _Job) -> list[_Asked]:
 
 
 async def _step(
-    job: _Job, position: int, shown: list[str], before: list[str], asked: _Asked | None = None
+    job: _Job, position: int, shown: list[str], before: Said, asked: _Asked | None = None
 ) -> _Asked:
     """Return the paragraph of a step: `shown` stands in its prompt, and it may not repeat `before`."""
     plan, keep_first = job.plan, job.params.keep == "first_paragraph"

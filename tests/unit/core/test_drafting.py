@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longwriter.core import drafting as dr
-from longwriter.core.text import Refused
+from longwriter.core.text import Refused, Said
 from longwriter.edges import files
 from longwriter.records import Plan, PlanStep
 from tests.unit.builders import instruction, prose
@@ -15,8 +15,15 @@ PLAN = Plan(instruction=instruction("Do it."), steps=STEPS, call_ids=[])
 LOOSE = dr.Limits(min_words=1, max_length_ratio=None, max_repeated_share=0.0)
 
 
+def said(*parts):
+    text = Said()
+    for part in parts:
+        text.add(part)
+    return text
+
+
 def reason_of(paragraph, limits=LOOSE, language="en", word_count=None, before=()):
-    refused = dr.check_paragraph(paragraph, limits, language, word_count=word_count, before=list(before))
+    refused = dr.check_paragraph(paragraph, limits, language, word_count=word_count, before=said(*before))
     return refused and refused.reason
 
 
@@ -196,5 +203,5 @@ def test_any_answer_is_a_text_or_refused_with_a_reason(answer, finish_reason, ke
     read = dr.read_answer(answer, finish_reason, keep_first)
     if isinstance(read, str):
         assert read.encode().decode() == read
-        read = dr.check_paragraph(read, dr.Limits(1, 2.0, 0.5), language, word_count=50, before=[answer])
+        read = dr.check_paragraph(read, dr.Limits(1, 2.0, 0.5), language, word_count=50, before=said(answer))
     assert read is None or read.reason

@@ -119,6 +119,32 @@ def test_more_text_before_never_lowers_the_share(written, before):
     assert text.repeated_share(" ".join(written), " ".join(written)) == (len(written) >= 5)
 
 
+@given(st.lists(st.lists(st.sampled_from("abc"), max_size=9).map(" ".join), max_size=6), st.text("ab "))
+def test_a_text_read_part_by_part_is_the_whole_one(parts, further):
+    said = text.Said()
+    for part in parts:
+        said.add(part)
+    assert said.repeated_share(further) == text.repeated_share(further, " ".join(parts))
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ('{"long": true}', {"long": True}),
+        ('```json\n{"long": true}\n```', {"long": True}),
+        ('{"long": true, "long": false}', None),
+        ('{"a": {"b": 1, "b": 2}}', None),
+        ("[true]", None),
+        ("Yes.", None),
+        ("", None),
+        ("[" * 100_000, None),
+        ('{"a": ' + "9" * 5000 + "}", None),
+    ],
+)
+def test_an_answer_is_one_json_object_or_none(answer, found):
+    assert text.read_object(answer) == found
+
+
 @pytest.mark.parametrize(
     ("prompt", "spelled"),
     [
