@@ -20,4 +20,4 @@ step mypy
 step lint-imports
 step shellcheck infra/*.sh
 echo "test: pytest $*"
-exec pytest -n 2 --dist loadfile --no-loadscope-reorder "$@" # tests/conftest.py has the order
+exec pytest -n 3 --dist loadfile --no-loadscope-reorder "$@" # tests/conftest.py has the order

@@ -125,10 +125,8 @@ def _fill(folder: Path, leave: int) -> Path:
 
 @pytest.mark.parametrize("leave", [0, 1_000_000], ids=["from the start", "in mid-stage"])
 def test_a_full_disk_is_said_and_the_next_run_goes_on(small_disk: Workspace, leave: int) -> None:
-    small_disk.stage("instructions")  # MLflow's database is made while there is room
-    small_disk.set_params(
-        {"base_model.dtype": "bfloat16", "instructions.limit": 96, "llm.max_concurrency": 8}
-    )
+    small_disk.stage("dataset")  # MLflow's database is made while there is room
+    small_disk.set_params({"base_model.dtype": "bfloat16", "dataset.general_share": 0.2})
     kept = _outputs(small_disk)
     ballast = _fill(small_disk.path.parent, leave)
     if leave:
@@ -139,14 +137,14 @@ def test_a_full_disk_is_said_and_the_next_run_goes_on(small_disk: Workspace, lea
         source.mkdir()
         small_disk.set_params({"base_model.source": f"path:{source}"})
         _grow(small_disk, ballast, source, leave)
-    done = small_disk.stage("base_model" if leave else "instructions", code=None)
+    done = small_disk.stage("base_model" if leave else "dataset", code=None)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     [line] = [line for line in done.stderr.splitlines() if "disk full" in line]
     assert "MB free" in line
     assert _outputs(small_disk) == kept
     ballast.unlink()
-    small_disk.stage("instructions")
+    small_disk.stage("dataset")
 
 
 def _grow(workspace: Workspace, ballast: Path, source: Path, leave: int) -> None:

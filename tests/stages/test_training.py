@@ -175,9 +175,12 @@ def disturb(one: Job, file: Path, step: int, how: str) -> int:
         stage.wait()
 
 
-@pytest.mark.parametrize("kind", ["sft", "dpo"])
-def test_a_training_that_dies_in_three_ways_ends_on_the_undisturbed_curve(
-    tmp_path: Path, trained: dict[Any, Job], tiny_model: Path, kind: str
+WAYS = {"kill a rank": Unavailable.exit_code, "terminate": 143, "kill": -signal.SIGKILL}
+
+
+@pytest.mark.parametrize(("kind", "ways"), [("sft", list(WAYS)), ("dpo", ["terminate", "kill"])])
+def test_a_training_that_dies_ends_on_the_undisturbed_curve(
+    tmp_path: Path, trained: dict[Any, Job], tiny_model: Path, kind: str, ways: list[str]
 ) -> None:
     calm = trained[kind]
     undisturbed = curve(calm)
@@ -185,10 +188,9 @@ def test_a_training_that_dies_in_three_ways_ends_on_the_undisturbed_curve(
     one = jobs(kind, tmp_path / "disturbed", tiny_model)
     file = tmp_path / "job.json"
     file.write_text(one.model_dump_json(), encoding="utf-8")
-    assert disturb(one, file, 6, "kill a rank") == Unavailable.exit_code
-    assert checkpoints.finished(Path(one.checkpoints)) == [5]
-    assert disturb(one, file, 11, "terminate") == 143
-    assert disturb(one, file, 16, "kill") == -signal.SIGKILL
+    for times, how in enumerate(ways, 1):
+        assert disturb(one, file, 5 * times + 1, how) == WAYS[how]
+        assert checkpoints.finished(Path(one.checkpoints)) == [5 * times]
     resumed = run(one)
     assert [point["step"] for point in resumed] == list(range(1, 21))
     for before, after in zip(undisturbed, resumed, strict=True):

@@ -21,6 +21,7 @@ _UNIT = (
     r"|\s?[多余来]?\s?个?(?:(?:中文|汉)字|字(?![数符典母体幕画节眼形帖迹样面号库型谜]|段(?!落))"
     r"|(?:英文)?单词|词(?![语汇条典组性频云根源曲人牌])))"
 )
+_UNITS = ("word", "character", "字", "词")  # one of them is in whatever `_MENTION` and `_LABEL` find
 _TO = r"(?:\s?(?:[-–—~～－至到]|to\b|and\b|or\b|与|和|或)\s?)"
 _MENTION = re.compile(rf"(?:(?P<low>{_N}){_UNIT}?{_TO})?(?P<number>{_N})(?P<unit>{_UNIT})", re.IGNORECASE)
 _LABEL = re.compile(
@@ -60,6 +61,9 @@ def stated_length(prompt: str) -> int | None:
     Returns:
         The length; None where none is stated, or where several are and none says that it is the whole.
     """
+    lower = prompt.lower()
+    if not any(unit in lower for unit in _UNITS):
+        return None
     text = _without_quotes(prompt)
     mentions = (*islice(_LABEL.finditer(text), _MANY + 1), *islice(_MENTION.finditer(text), _MANY + 1))
     found = {match.end("number"): match for match in mentions}

@@ -190,11 +190,16 @@ def _run(
     results: dict[str, Any] = {}
     for table, data in tables.items():
         batch = source.add_dataframe_asset(table).add_batch_definition_whole_dataframe("whole")
-        suite = context.suites.add(gx.ExpectationSuite(name=f"{table}_rows"))
-        for rule in (rule for rule in rules if rule.table == table):
-            kind = getattr(gxe, rule.expectation)
-            severity = "warning" if rule.name in warn else "critical"
-            suite.add_expectation(kind(**rule.arguments, severity=severity, meta={"name": rule.name}))
+        expectations = [
+            getattr(gxe, rule.expectation)(
+                **rule.arguments,
+                severity="warning" if rule.name in warn else "critical",
+                meta={"name": rule.name},
+            )
+            for rule in rules
+            if rule.table == table
+        ]
+        suite = context.suites.add(gx.ExpectationSuite(name=f"{table}_rows", expectations=expectations))
         definition = context.validation_definitions.add(
             gx.ValidationDefinition(name=f"{table}_rows", data=batch, suite=suite)
         )
@@ -202,7 +207,6 @@ def _run(
             gx.Checkpoint(
                 name=f"{table}_rows",
                 validation_definitions=[definition],
-                actions=[gx.checkpoint.UpdateDataDocsAction(name="docs")],
                 result_format={"result_format": "COMPLETE", "unexpected_index_column_names": [key]},
             )
         )
@@ -210,6 +214,7 @@ def _run(
         for validation in outcome.run_results.values():
             for result in validation.results:
                 results[result.expectation_config.meta["name"]] = result
+    context.build_data_docs()  # once, for all tables
     return results
 
 

@@ -33,6 +33,8 @@ from longwriter.edges import files, process, sources
 from longwriter.errors import BadRecord, Unavailable
 from longwriter.records import Instruction, Rejection
 
+_FEW = 4  # chunks that are sifted in this process: another one imports for as long
+
 
 class _Part(NamedTuple):
     """What one chunk came to; `instructions`, `ids`, `cells`, `hits`, `signatures` are of its candidates."""
@@ -147,9 +149,9 @@ def read_rules(path: Path) -> Rules:
 
 
 def _parts(chunks: Iterator[sources.Chunk], bar: Bar) -> Iterator[_Part]:
-    """Yield what the chunks come to, in their order; a single chunk is not worth another process."""
-    first = list(islice(chunks, 2))
-    if len(first) < 2:
+    """Yield what the chunks come to, in their order; a few are not worth the start of further processes."""
+    first = list(islice(chunks, _FEW))
+    if len(first) < _FEW:
         yield from (_part(chunk, bar) for chunk in first)
         return
     cores = len(os.sched_getaffinity(0))

@@ -21,6 +21,13 @@ def whole():
     return compared(rows(60), rows(150), rows(300))
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """The figures of `whole`."""
+    folder = tmp_path_factory.mktemp("whole") / "figures"
+    return folder, plots.draw(whole(), CURVES, folder)
+
+
 def size(path):
     """Return width and height of a PNG, from its header."""
     content = path.read_bytes()
@@ -28,18 +35,18 @@ def size(path):
     return struct.unpack(">II", content[16:24])
 
 
-def test_every_figure_is_a_png_and_the_overview_is_wide(tmp_path):
-    found = plots.draw(whole(), CURVES, tmp_path / "figures")
+def test_every_figure_is_a_png_and_the_overview_is_wide(drawn):
+    folder, found = drawn
     assert [path.name for path in found] == NAMES
-    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == sorted(NAMES)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(NAMES)
     sizes = {path.name: size(path) for path in found}
     assert all(width >= 900 for width, _ in sizes.values())
     width, height = sizes["overview.png"]
     assert width > 3 * height
 
 
-def test_the_same_numbers_give_the_same_bytes_whatever_the_machine_prefers(tmp_path):
-    first = [path.read_bytes() for path in plots.draw(whole(), CURVES, tmp_path / "a")]
+def test_the_same_numbers_give_the_same_bytes_whatever_the_machine_prefers(drawn, tmp_path):
+    first = [path.read_bytes() for path in drawn[1]]
     plots.matplotlib.rcParams["font.size"] = 30
     try:
         again = [path.read_bytes() for path in plots.draw(whole(), CURVES, tmp_path / "b")]
@@ -61,11 +68,10 @@ def test_the_same_numbers_give_the_same_bytes_whatever_the_machine_prefers(tmp_p
         ),
     ],
 )
-def test_other_numbers_give_another_figure(tmp_path, changed, name):
-    plots.draw(whole(), CURVES, tmp_path / "a")
-    plots.draw(changed, CURVES, tmp_path / "b")
+def test_other_numbers_give_another_figure(drawn, tmp_path, changed, name):
+    plots.draw(changed, CURVES, tmp_path)
     for figure in (name, "overview.png"):
-        assert (tmp_path / "a" / figure).read_bytes() != (tmp_path / "b" / figure).read_bytes()
+        assert (drawn[0] / figure).read_bytes() != (tmp_path / figure).read_bytes()
 
 
 @pytest.mark.parametrize("n", [0, 1])

@@ -53,19 +53,19 @@ def sift(path):
 
 
 def test_many_processes_find_what_one_finds_in_the_same_order(tmp_path):
-    (tmp_path / "a.jsonl").write_text(rows(4500))
+    (tmp_path / "a.jsonl").write_text(rows(6500))
     known, rejected, reasons, malformed = sift(tmp_path / "a.jsonl")
     (tmp_path / "parts").mkdir()
     one = ([], [], Counter())
-    for part, first in enumerate(range(0, 4500, 1500)):  # a chunk each: sifted in this process
-        lines = rows(4500).splitlines(keepends=True)[first : first + 1500]
+    for part, first in enumerate(range(0, 6500, 1500)):  # a chunk each: sifted in this process
+        lines = rows(6500).splitlines(keepends=True)[first : first + 1500]
         (tmp_path / "parts" / f"{part}.jsonl").write_text("".join(lines))
         for store, more in zip(one, sift(tmp_path / "parts" / f"{part}.jsonl"), strict=False):
             store.update(more) if isinstance(store, Counter) else store.extend(more)
     assert [(item.prompt, *rest) for item, *rest in known] == [(item.prompt, *rest) for item, *rest in one[0]]
-    assert len(rejected) == len(one[1]) == 3 * 450
-    assert reasons == one[2] == {"malformed": 450, "language": 450, "too_long_for_writer": 450}
-    assert len(known) == 4500 - 3 * 450
+    assert len(rejected) == len(one[1]) == 3 * 650
+    assert reasons == one[2] == {"malformed": 650, "language": 650, "too_long_for_writer": 650}
+    assert len(known) == 6500 - 3 * 650
     assert malformed == f"{tmp_path}/a.jsonl:1: prompt: text is needed, found int"
 
 

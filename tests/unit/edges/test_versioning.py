@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 
@@ -8,15 +9,22 @@ from longwriter.edges import versioning
 from longwriter.errors import BadRecord, UserError
 
 
+@pytest.fixture(scope="module")
+def initialised(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("initialised")
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=folder, check=True)
+    return folder
+
+
 @pytest.fixture
-def repo(tmp_path, monkeypatch):
+def repo(initialised, tmp_path, monkeypatch):
+    shutil.copytree(initialised, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder" / "in").mkdir(parents=True)
     (tmp_path / "folder" / "in" / "a.txt").write_text("a\r\n")
     (tmp_path / "folder" / "b.txt").write_text("字")
     (tmp_path / "one.txt").write_text("1")
-    subprocess.run(["git", "init", "-q"], check=True)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
     return tmp_path
 
 
