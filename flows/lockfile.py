@@ -36,6 +36,16 @@ def imported_sources() -> list[str]:
     return [path for path in _git("ls-files", "*.dvc").splitlines() if Path(path).is_file()]
 
 
+def is_kept() -> bool:
+    """Tell whether HEAD, or the newest nightly branch, holds dvc.lock as it is now."""
+    newest = _git(
+        "for-each-ref", "--sort=-committerdate", "--count=1", "--format=%(refname)", "refs/heads/nightly"
+    )
+    refs = ["HEAD", newest] if newest else ["HEAD"]
+    held = [_git("ls-tree", "--format=%(objectname)", ref, "dvc.lock") for ref in refs]
+    return _git("hash-object", "dvc.lock") in held
+
+
 def commit(branch: str, message: str) -> str | None:
     """Commit dvc.lock as it is now to `branch`; work tree, index and HEAD stay as they are.
 

@@ -31,7 +31,7 @@ from prefect.states import Completed
 
 from flows import lockfile, repro, server
 from longwriter.edges import process, tracking, versioning
-from longwriter.errors import UserError
+from longwriter.errors import UserError, without_password
 
 GROUPS = {
     "data": ("base_model", "instructions", "plan", "write", "dataset", "validate"),
@@ -65,7 +65,9 @@ def expand(names: Sequence[str]) -> list[str]:
 def _can_help(_task: Any, _run: Any, state: State[Any]) -> bool:
     """Tell whether trying a failed stage again can help: only where something was away."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, repro.DvcFailed) and error.stage_code == _TEMPORARY
+    if isinstance(error, repro.DvcFailed):
+        return error.stage_code == _TEMPORARY
+    return isinstance(error, tracking.AWAY)
 
 
 @task(retries=2, retry_delay_seconds=[10, 60], retry_condition_fn=_can_help, cache_policy=NO_CACHE)
@@ -129,10 +131,14 @@ def _stages(names: Sequence[str], kind: str) -> list[dict[str, Any]]:
     finally:
         if status != "FINISHED" and isinstance(sys.exc_info()[1], (SystemExit, KeyboardInterrupt)):
             status = "KILLED"
-        for path in (Path("dvc.lock"), Path("params.yaml")):
-            if path.exists():
-                tracking.log_artifact(parent, path)
-        tracking.end_run(parent, status)
+        try:
+            for path in (Path("dvc.lock"), Path("params.yaml")):
+                if path.exists():
+                    tracking.log_artifact(parent, path)
+            tracking.end_run(parent, status)
+        except tracking.AWAY as away:
+            told = without_password(str(away))
+            get_run_logger().warning("MLflow is away (%s): the next run closes run %s", told, parent)
         create_markdown_artifact(budget(rows), key="time-budget", description="Seconds a stage")
     return rows
 
@@ -178,12 +184,14 @@ def nightly(lock: Literal["branch", "log"] = "branch") -> State[Any]:
         repro.run(["update", source], log, "update.log")
     rows = _stages(expand([]), "nightly")
     news = [row["stage"] for row in rows if row["how"] != "unchanged"]
-    if not news:
-        return Completed(name="NoNews", message="no news: every stage was up to date, nothing pushed")
-    repro.run(["push"], log, "push.log")
+    is_left = lock == "branch" and not lockfile.is_kept()  # by a night whose push failed, or a `dvc repro`
+    if news or is_left or lock == "log":
+        repro.run(["push"], log, "push.log")
+    if not news and not is_left:
+        return Completed(name="NoNews", message="no news: every stage was up to date")
     if lock == "branch":
         branch = f"nightly/{datetime.now(UTC):%Y-%m-%d}"
-        commit = lockfile.commit(branch, f"Nightly run {flow_run.name}: {', '.join(news)}")
+        commit = lockfile.commit(branch, f"Nightly run {flow_run.name}: {', '.join(news) or 'earlier work'}")
         kept = (
             f"dvc.lock is commit {commit[:10]} on branch {branch}" if commit else "dvc.lock is as committed"
         )
@@ -192,7 +200,8 @@ def nightly(lock: Literal["branch", "log"] = "branch") -> State[Any]:
             f"```yaml\n{Path('dvc.lock').read_text(encoding='utf-8')}\n```", key="dvc-lock"
         )
         kept = "dvc.lock is logged with the run"
-    return Completed(message=f"ran or restored {', '.join(news)}; pushed; {kept}")
+    ran = f"ran or restored {', '.join(news)}" if news else "every stage was up to date"
+    return Completed(message=f"{ran}; pushed; {kept}")
 
 
 def _main(names: list[str]) -> int:

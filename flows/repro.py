@@ -59,7 +59,7 @@ def run(
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     lines: list[str] = []
     with (
-        (LOGS / log_file).open("a", encoding="utf-8") as file,
+        (LOGS / log_file).open("w", encoding="utf-8") as file,
         subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             text=True, encoding="utf-8", errors="replace", env={**os.environ, "PATH": path, **(env or {})},

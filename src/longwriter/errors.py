@@ -19,8 +19,11 @@ The exit codes are read by the flows: only 75 (EX_TEMPFAIL of sysexits.h) is ret
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
+
+_LOGIN = re.compile(r"//[^/@\s]*@")
 
 
 class LongWriterError(Exception):
@@ -92,3 +95,8 @@ class EndpointUnavailable(Unavailable):
 
 class StageBusy(Unavailable):
     """Another live process is executing the same stage in this checkout."""
+
+
+def without_password(text: str) -> str:
+    """Return a text without the user and password of any URL in it: it may be logged."""
+    return _LOGIN.sub("//", text)

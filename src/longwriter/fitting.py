@@ -15,7 +15,7 @@ from typing import Literal
 
 from longwriter import runner
 from longwriter.edges import files, launch, models, tracking
-from longwriter.errors import Unavailable
+from longwriter.errors import Unavailable, without_password
 from longwriter.params import Params
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,8 @@ class _Live:
             send()
         except tracking.AWAY as error:
             if not self._told:
-                log.warning("MLflow is away, %s goes on without it: %s", self._kind, error)
+                told = without_password(str(error))
+                log.warning("MLflow is away, %s goes on without it: %s", self._kind, told)
             self._told = True
             return False
         return True

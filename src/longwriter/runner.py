@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import re
 import shutil
 import sys
 import time
@@ -27,7 +26,7 @@ import psutil
 
 from longwriter import params as parameters
 from longwriter.edges import files, models, process, tracking, versioning
-from longwriter.errors import LongWriterError, Unavailable
+from longwriter.errors import LongWriterError, Unavailable, without_password
 from longwriter.summary import Summary as Summary
 
 log = logging.getLogger("longwriter")
@@ -149,7 +148,7 @@ def _needs_mlflow(left: str) -> Iterator[None]:
         if _is_disk_full(error):
             raise
         told = f"MLflow at {tracking.tracking_uri()} is away ({str(error).partition(chr(10))[0]}): {left}"
-        raise Unavailable(re.sub(r"//[^/@\s]*@", "//", told)) from error  # without user and password
+        raise Unavailable(without_password(told)) from error
 
 
 @contextmanager
@@ -168,7 +167,8 @@ def _ended(run_id: str) -> Iterator[None]:
                 tracking.set_tags(run_id, {"lw.error": f"{type(error).__name__}: {error}"[:5000]})
             tracking.end_run(run_id, "KILLED" if killed else "FAILED")
         except tracking.AWAY as away:
-            log.warning("MLflow cannot be told how this run ended (%s); the next stage closes it", away)
+            told = without_password(str(away))
+            log.warning("MLflow cannot be told how this run ended (%s); the next stage closes it", told)
         raise
 
 

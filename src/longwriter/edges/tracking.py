@@ -27,6 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 from longwriter.edges import process  # noqa: E402
 from longwriter.edges.files import LOCAL  # noqa: E402
+from longwriter.errors import without_password  # noqa: E402
 
 EXPERIMENT = "longwriter"
 AWAY = (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError)  # a server or database out of reach
@@ -62,7 +63,7 @@ def run_url(run_id: str) -> str:
     """Return the run's page in the MLflow UI (LW_MLFLOW_UI, else infra/ui.sh's address)."""
     uri, experiment_id = tracking_uri(), client()[1]
     ui = os.environ.get("LW_MLFLOW_UI") or (uri if uri.startswith("http") else "http://127.0.0.1:5000")
-    return f"{ui.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
+    return f"{without_password(ui).rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
 def close_dead_runs() -> list[str]:

@@ -1,0 +1,15 @@
+import pytest
+
+from longwriter.errors import without_password
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("MLflow at https://ann:s3cret@host:80/x is away", "MLflow at https://host:80/x is away"),
+        ("postgresql://u:p@db/a and http://t@h", "postgresql://db/a and http://h"),
+        ("http://127.0.0.1:5000/#/runs/1, mail a@b", "http://127.0.0.1:5000/#/runs/1, mail a@b"),
+    ],
+)
+def test_a_text_that_is_logged_names_no_user_and_no_password(text, told):
+    assert without_password(text) == told
