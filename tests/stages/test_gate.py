@@ -138,20 +138,13 @@ LOOSE = {
 
 
 def test_the_gate_stops_what_a_random_model_writes(workspace: Workspace) -> None:
-    as_committed: dict[str, Any] = {}
-    too_long = {
-        "validate.min_words": 1,
-        "validate.max_words": 10,
-    }  # judges any text, also where none is short
     workspace.set_params(LOOSE)
-    for bounds in (as_committed, too_long):
-        workspace.set_params(bounds)
-        done = workspace.dvc("repro", code=None)
-        assert done.returncode != 0
-        assert "Running stage 'validate'" in done.stdout, done.stderr
-        assert "GateStopped" in done.stderr
-        assert "Traceback" not in done.stderr
-        assert not (workspace.path / "data/validate/verdict.json").exists()
+    done = workspace.dvc("repro", code=None)
+    assert done.returncode != 0
+    assert "Running stage 'validate'" in done.stdout, done.stderr
+    assert "GateStopped" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (workspace.path / "data/validate/verdict.json").exists()
     assert workspace.rows("data/plan/calls.jsonl.zst")[0]["request"]["model"].startswith("weights@")
     assert workspace.processes() == []
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +50,7 @@ class Finding(NamedTuple):
 
 
 def validate_instructions(
-    rows: list[Instruction], p: InstructionsParams, benchmark: list[str], docs: Path
+    rows: list[Instruction], p: InstructionsParams, benchmark: list[str], docs: Path | None
 ) -> list[Finding]:
     """Run the suite over instructions and write Data Docs; else as `validate_examples`."""
     suite = suites.instruction_suite(
@@ -63,7 +64,7 @@ def validate_instructions(
 
 
 def validate_plans(
-    rows: list[Plan], asked: int, p: PlanParams, docs: Path, without_steps: bool = False
+    rows: list[Plan], asked: int, p: PlanParams, docs: Path | None, without_steps: bool = False
 ) -> list[Finding]:
     """Run the suite over the plans of `asked` instructions; else as `validate_examples`.
 
@@ -87,7 +88,7 @@ def validate_plans(
 
 
 def validate_examples(
-    rows: list[Example], p: ValidateParams, benchmark: list[str], docs: Path
+    rows: list[Example], p: ValidateParams, benchmark: list[str], docs: Path | None
 ) -> list[Finding]:
     """Run the suite over examples and write Data Docs.
 
@@ -95,7 +96,7 @@ def validate_examples(
         rows: Train and test together.
         p: Bounds, and which expectations only warn.
         benchmark: Prompts that must not be trained on.
-        docs: Folder of the Data Docs site, made anew; an index in its parent links to it.
+        docs: Folder of the Data Docs site, made anew; an index in its parent links to it. None = no site.
 
     Returns:
         One finding an expectation, in the suite's order.
@@ -111,7 +112,7 @@ def validate_pairs(
     test: list[PreferencePair],
     p: PreferencesParams,
     max_repeated_share: float,
-    docs: Path,
+    docs: Path | None,
 ) -> list[Finding]:
     """Run the suite over preference pairs and write Data Docs; else as `validate_examples`."""
     suite = suites.pair_suite(
@@ -161,30 +162,33 @@ def settle(
 
 
 def _judge(
-    rules: list[Rule], warn: Sequence[str], tables: dict[str, pd.DataFrame], key: str, docs: Path
+    rules: list[Rule], warn: Sequence[str], tables: dict[str, pd.DataFrame], key: str, docs: Path | None
 ) -> list[Finding]:
-    shutil.rmtree(docs, ignore_errors=True)
-    project = docs.with_name(f"{docs.name}-project")
-    shutil.rmtree(project, ignore_errors=True)
-    with warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as project, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # GX on pandas 3: deprecations that only its authors can mend
-        results = _run(rules, warn, tables, key, project)
-    shutil.copytree(project / "gx" / "uncommitted" / "data_docs" / "local_site", docs)
-    shutil.rmtree(project)
-    sites = sorted(path.parent.name for path in docs.parent.glob("*/index.html"))
-    links = "".join(f'<li><a href="{site}/index.html">{site}</a></li>\n' for site in sites)
-    page = f"<!doctype html>\n<title>Data Docs</title>\n<h1>Data Docs</h1>\n<ul>\n{links}</ul>\n"
-    (docs.parent / "index.html").write_text(page, encoding="utf-8")
+        context = gx.get_context(mode="file", project_root_dir=project)
+        results = _run(context, rules, warn, tables, key)
+        if docs is not None:
+            context.build_data_docs()
+            shutil.rmtree(docs, ignore_errors=True)
+            shutil.copytree(Path(project) / "gx" / "uncommitted" / "data_docs" / "local_site", docs)
+            _index(docs.parent)
     return [
         _finding(rule, rule.name not in warn, results[rule.name], tables[rule.table], key) for rule in rules
     ]
 
 
+def _index(sites: Path) -> None:
+    """Write a page that links to every Data Docs site of a folder."""
+    names = sorted(path.parent.name for path in sites.glob("*/index.html"))
+    links = "".join(f'<li><a href="{name}/index.html">{name}</a></li>\n' for name in names)
+    page = f"<!doctype html>\n<title>Data Docs</title>\n<h1>Data Docs</h1>\n<ul>\n{links}</ul>\n"
+    (sites / "index.html").write_text(page, encoding="utf-8")
+
+
 def _run(
-    rules: list[Rule], warn: Sequence[str], tables: dict[str, pd.DataFrame], key: str, project: Path
+    context: Any, rules: list[Rule], warn: Sequence[str], tables: dict[str, pd.DataFrame], key: str
 ) -> dict[str, Any]:
-    project.mkdir(parents=True)
-    context = gx.get_context(mode="file", project_root_dir=project)
     context.variables.progress_bars = {"globally": False}
     source = context.data_sources.add_pandas("rows")
     results: dict[str, Any] = {}
@@ -214,7 +218,6 @@ def _run(
         for validation in outcome.run_results.values():
             for result in validation.results:
                 results[result.expectation_config.meta["name"]] = result
-    context.build_data_docs()  # once, for all tables
     return results
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from longwriter import params
@@ -140,7 +138,7 @@ class Suite(NamedTuple):
     `unnamed` are the expectations about the whole set, which name no row; the others name "s9".
     """
 
-    judge: Callable[[Any, Path], list[quality.Finding]]
+    judge: Callable[[Any], list[quality.Finding]]
     clean: Callable[[], Any]
     defects: dict[str, Callable[[], Any]]
     warn: tuple[str, ...]
@@ -149,7 +147,7 @@ class Suite(NamedTuple):
 
 SUITES = {
     "instructions": Suite(
-        lambda rows, docs: quality.validate_instructions(rows, INSTRUCTION_BOUNDS, BENCHMARK, docs),
+        lambda rows: quality.validate_instructions(rows, INSTRUCTION_BOUNDS, BENCHMARK, None),
         ask_list,
         {
             "enough_rows": lambda: ask_list()[:5],
@@ -168,7 +166,7 @@ SUITES = {
         unnamed=("enough_rows", "unique_ids", "types_balanced"),
     ),
     "plan": Suite(
-        lambda rows, docs: quality.validate_plans(*rows, PLAN_BOUNDS, docs),
+        lambda rows: quality.validate_plans(*rows, PLAN_BOUNDS, None),
         lambda: (plan_list(), 8),
         {
             "enough_rows": lambda: (plan_list()[:3], 6),
@@ -187,7 +185,7 @@ SUITES = {
         unnamed=("enough_rows", "enough_kept", "unique_ids"),
     ),
     "validate": Suite(
-        lambda rows, docs: quality.validate_examples(rows, BOUNDS, BENCHMARK, docs),
+        lambda rows: quality.validate_examples(rows, BOUNDS, BENCHMARK, None),
         clean,
         {
             "enough_rows": lambda: clean()[:5],
@@ -211,7 +209,7 @@ SUITES = {
         unnamed=("enough_rows", "unique_ids", "distinct_openings"),
     ),
     "preferences": Suite(
-        lambda rows, docs: quality.validate_pairs(*rows, PAIR_BOUNDS, 0.2, docs),
+        lambda rows: quality.validate_pairs(*rows, PAIR_BOUNDS, 0.2, None),
         pair_lists,
         {
             "enough_pairs": lambda: ([pair(i) for i in range(4)], [pair(6)]),
@@ -237,5 +235,4 @@ def found(gate: str, defect: str | None) -> tuple[quality.Finding, ...]:
     """Return what a gate finds in its clean rows, or in those with one defect; judged once a process."""
     suite = SUITES[gate]
     rows = suite.defects[defect]() if defect else suite.clean()
-    with tempfile.TemporaryDirectory() as folder:
-        return tuple(suite.judge(rows, Path(folder) / "docs"))
+    return tuple(suite.judge(rows))
