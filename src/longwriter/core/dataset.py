@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
-from longwriter.core import filters
+from longwriter.core import filters, lengths
 from longwriter.core import text as txt
 from longwriter.core.filters import Limits
-from longwriter.core.lengths import stated_length
 from longwriter.core.text import fill
 from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Message, Rejection, content_hash
 
@@ -21,25 +20,22 @@ def hash_share(seed: int | str, key: str) -> float:
 
 
 def relabel(prompt: str, words: int, wordings: list[str]) -> str:
-    """Return the prompt with `words` as the length it asks for.
+    """Return the prompt with `words` as the length it asks for, or as it was where that cannot be.
 
-    A prompt that states one length gets the number replaced in place; one that states none gets
-    one of the `wordings` (templates with {words}) appended, chosen by the prompt's hash; one that
-    states several, a range or one in letters is left alone, since it cannot be told which is the
-    whole text's.
+    A prompt that states a length for the whole text gets it replaced in place, a range as a whole; one
+    that states none gets one of the `wordings` (templates with {words}) appended, chosen by the prompt's
+    hash, below its last line where that is a quotation. One with further lengths, of parts or in
+    conflict, stays: its text must not ask for two lengths.
     """
-    stated = txt.stated_lengths(prompt)
-    if len(stated) > 1 or txt.spells_length(prompt):
+    stated = lengths.statement(prompt)
+    if stated.others:
         return prompt
-    if stated:
-        _, start, end = stated[0]
-        return (
-            f"{prompt[:start]}{words:,}{prompt[end:]}"
-            if "," in prompt[start:end]
-            else (f"{prompt[:start]}{words}{prompt[end:]}")
-        )
-    wording = wordings[int(hash_share("wording", prompt) * len(wordings))]
-    return f"{prompt} {fill(wording, words=words)}"
+    if stated.places:
+        asked = [lengths.restated(prompt, stated, words)]
+    else:
+        wording = fill(wordings[int(hash_share("wording", prompt) * len(wordings))], words=words)
+        asked = [f"{prompt} {wording}", f"{prompt}\n\n{wording}"]
+    return next((text for text in asked if lengths.stated_length(text) == words), prompt)
 
 
 class _Source(NamedTuple):
@@ -113,7 +109,7 @@ def imported_example(
         sections=re.split(r"\n\s*\n", txt.normalise(answer)),
         language=language,
         type="Imported",
-        required_words=stated_length(prompt),
+        required_words=lengths.stated_length(prompt),
         call_ids=[],
         origin=origin,
     )
@@ -134,9 +130,9 @@ def _row(
     *earlier, last = source.before
     prompt, required = last.content, source.required_words
     if wordings is not None:
-        if required is None or _stated(prompt) in ([], [required]):
+        if required is None or lengths.stated_length(prompt) in (None, required):
             prompt = relabel(prompt, words, wordings)
-        required = words if _stated(prompt) == [words] else required
+        required = words if lengths.stated_length(prompt) == words else None
     asked = Message(role="user", content=prompt)
     messages = [*earlier, asked, Message(role="assistant", content=answer)]
     return Example(
@@ -198,10 +194,6 @@ def mix_general(long: list[Example], general: list[Example], share: float) -> li
 def is_test(example: Example, test_share: float) -> bool:
     """Tell whether a row is held out; decided by its instruction alone, so it never changes."""
     return hash_share("split", example.instruction_id or example.sample_id) < test_share
-
-
-def _stated(prompt: str) -> list[int]:
-    return [number for number, _, _ in txt.stated_lengths(prompt)]
 
 
 def _sample_id(messages: list[Message]) -> str:
