@@ -121,7 +121,9 @@ def _row(
     source: _Source, instruction_id: str, limits: Limits, wordings: list[str] | None
 ) -> Example | Rejection:
     """Return what comes through the filters as a training row, its prompt asking for what it has."""
-    sections = [txt.strip_identifier(txt.normalise(part)) for part in source.sections]
+    sections = [txt.normalise(part) for part in source.sections]
+    if source.kind == "agentwrite":
+        sections = [txt.strip_identifiers(part) for part in sections]
     answer = "\n\n".join(sections)
     words = txt.count_words(answer)
     text = filters.Text(sections, answer, words, source.language, source.required_words)

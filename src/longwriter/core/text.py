@@ -22,13 +22,24 @@ _LATIN = re.compile(r"\b[a-zA-Z]+\b")
 _TOKEN = re.compile(r"[\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+(?:['’][^\W_]+)*")
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s|$)|[。！？][”’」）]*")
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
-_IDENTIFIER = re.compile(  # prose goes on without one of the marks that end an identifier
-    r"^(?:[\s*_#>•(（\[【-]*+"
-    r"(?:(?:paragraph|section|step|part)\s*+(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten)\b"
-    r"|第[\d一二三四五六七八九十百]+(?:自然段|段落?|小?节|部分|步骤?)(?=\W|$))"
-    r"[ 　\t*_]*+(?:[:：、)）\]】–—]|[.-](?!\w)|(?<=[ 　])(?=[一-鿿])|#*+[ \t]*+(?=\n|$))[ 　\t*_]*+)+",
-    re.IGNORECASE,
+
+
+def _identifiers(english: str, chinese: str) -> str:
+    """Return the pattern of one or more identifiers; prose goes on without one of the marks that end them."""
+    return (
+        r"(?:[\s*_#>•(（\[【-]*+"
+        rf"(?:(?:{english})\s*+(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten)\b"
+        rf"|第[\d一二三四五六七八九十百]+(?:{chinese})(?=\W|$))"
+        r"[ 　\t*_]*+(?:[:：、)）\]】–—]|[.-](?!\w)|(?<=[ 　])(?=[一-鿿])|#*+[ \t]*+(?=\n|$))[ 　\t*_]*+)+"
+    )
+
+
+_IDENTIFIER = re.compile(
+    f"^{_identifiers('paragraph|section|step|part', '自然段|段落?|小?节|部分|步骤?')}", re.IGNORECASE
 )
+_INNER_IDENTIFIER = re.compile(
+    rf"(\n[ 　\t]*+\n){_identifiers('paragraph', '自然段|段落?')}\s*+", re.IGNORECASE
+)  # a heading "Step 1" inside a section is the text's own
 _SPOKEN = re.compile(
     r"[“\"][^“”\"]*[”\"]|「[^」]*」|『[^』]*』"
     r"|(?<!\w)['‘](?=\w)(?:(?![,.!?…]['’](?!\w))[^\n])*[,.!?…]['’](?!\w)"  # 'single', with its apostrophes
@@ -191,6 +202,15 @@ def strip_identifier(paragraph: str) -> str:
     "Step one is to breathe." goes on without a mark or a line end: that is prose, and stays.
     """
     return _IDENTIFIER.sub("", paragraph, count=1).lstrip()
+
+
+def strip_identifiers(section: str) -> str:
+    """Return a section without the identifiers that AgentWrite leaves, as it starts and inside it.
+
+    At its start that is what `strip_identifier` takes; after a blank line only "Paragraph 3:" or 第三段：,
+    as "Step 1: Gather" may be a heading there. What was stripped once stays as it is.
+    """
+    return _INNER_IDENTIFIER.sub(r"\1", strip_identifier(section)).strip()
 
 
 def normalise(text: str) -> str:

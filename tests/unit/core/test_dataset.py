@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longwriter.core import dataset, filters
+from longwriter.core.gate import example_table
 from longwriter.core.lengths import statement
 from longwriter.core.text import count_words
 from longwriter.records import Example, GeneralRow, Message, Rejection
@@ -50,6 +51,18 @@ def test_a_draft_becomes_a_row_that_asks_for_what_it_has():
     assert row.messages[0].content == "Write a story. Write 100 words."
     assert "Paragraph" not in row.messages[1].content
     assert row.call_ids == ["p", "w", "w"]
+
+
+def test_the_gate_finds_no_identifier_in_what_comes_of_a_draft():
+    parts = [
+        f"Step 1: {prose(40)}\n\n### Step 2: Gather\n\nParagraph 4: {prose(9, 'b')}",
+        f"第二段：{prose(20, 'c')}",
+    ]
+    row = made(parts)
+    assert row.messages[1].content == (
+        f"{prose(40)}\n\n### Step 2: Gather\n\n{prose(9, 'b')}\n\n{prose(20, 'c')}"
+    )
+    assert [line["identifier"] for line in example_table([row], [])] == [False]
 
 
 @pytest.mark.parametrize(
