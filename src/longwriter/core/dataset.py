@@ -94,10 +94,8 @@ def imported_example(
     """
     if isinstance(row, str):
         return _refused(origin, "malformed", row)
-    roles = [message.role for message in row.messages]
-    talk = roles[1:] if roles[0] == "system" else roles
-    if not talk or talk != ["user", "assistant"] * (len(talk) // 2):
-        return _refused(origin, "roles", "-".join(roles))
+    if not _in_turn(row.messages):
+        return _refused(origin, "roles", _roles(row.messages))
     prompt, answer = row.messages[-2].content, row.messages[-1].content
     language = txt.language_of(answer)
     if language not in languages:
@@ -182,15 +180,52 @@ def general_example(row: GeneralRow) -> Example:
     )
 
 
-def mix_general(long: list[Example], general: list[Example], share: float) -> list[Example]:
-    """Return `long` plus as many `general` rows as make at most `share` of the whole.
+def mix_general(
+    long: list[Example], general: list[Example], share: float
+) -> tuple[list[Example], list[Rejection]]:
+    """Return `long` plus as many `general` rows as make at most `share` of the whole, and the refused ones.
 
-    Which ones is decided by their hash, so one more long row adds at most a few and swaps none.
+    Which ones is decided by their hash, so one more long row adds at most a few and swaps none. A row that
+    the gate would stop at is refused when its turn comes, and the next one takes its place.
     `share` is exactly the decimal that it is written as.
     """
     part = Fraction(str(share))
     room = len(general) if part >= 1 else int(part * len(long) / (1 - part))
-    return long + sorted(general, key=lambda row: row.sample_id)[:room]
+    answers = {row.messages[-1].content for row in long}
+    chosen: list[Example] = []
+    refused = []
+    for row in sorted(general, key=lambda row: row.sample_id):
+        if len(chosen) == room:
+            break
+        if (trouble := _general_trouble(row.messages, answers)) is not None:
+            refused.append(_refused(row.sample_id, *trouble))
+        else:
+            chosen.append(row)
+            answers.add(row.messages[-1].content)
+    return long + chosen, refused
+
+
+def _general_trouble(messages: list[Message], answers: set[str]) -> tuple[str, str] | None:
+    """Return why a general chat is refused, and the evidence; `answers` are those of the rows before it."""
+    answer = messages[-1].content
+    if not _in_turn(messages):
+        return "general_roles", _roles(messages)
+    if txt.is_refusal(answer):
+        return "general_refusal", answer[:80]
+    if answer in answers:
+        return "general_duplicate", f"an earlier row answers {answer[:80]!r}"
+    return None
+
+
+def _in_turn(messages: list[Message]) -> bool:
+    """Tell whether user and assistant take turns, perhaps after a system message, and the assistant ends."""
+    roles = [message.role for message in messages]
+    talk = roles[1:] if roles[0] == "system" else roles
+    return bool(talk) and talk == ["user", "assistant"] * (len(talk) // 2)
+
+
+def _roles(messages: list[Message]) -> str:
+    return "-".join(message.role for message in messages)
 
 
 def is_test(example: Example, test_share: float) -> bool:

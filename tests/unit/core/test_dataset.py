@@ -8,7 +8,7 @@ from longwriter.core import dataset, filters
 from longwriter.core.gate import example_table
 from longwriter.core.lengths import statement
 from longwriter.core.text import count_words
-from longwriter.records import Example, GeneralRow, Message, Rejection
+from longwriter.records import Example, Rejection
 from tests.unit.builders import draft, example, prose
 
 ASK = ["Write {words} words."]
@@ -99,23 +99,6 @@ def test_a_row_never_changes_sides(keys, share):
 def test_the_split_holds_out_about_its_share():
     held = sum(dataset.is_test(example(i, answer="x."), 0.1) for i in range(2000))
     assert 150 < held < 250
-
-
-@given(st.integers(0, 60), st.floats(0, 0.9))
-def test_general_rows_never_exceed_their_share(n, share):
-    chats = [
-        dataset.general_example(
-            GeneralRow(
-                messages=[Message(role="user", content=f"q{i}"), Message(role="assistant", content="a")],
-                language="en",
-            )
-        )
-        for i in range(20)
-    ]
-    rows = dataset.mix_general([example(i, answer="x.") for i in range(n)], chats, share)
-    general = sum(row.kind == "general" for row in rows)
-    assert len(rows) - general == n
-    assert general <= share * len(rows) + 1e-9
 
 
 @pytest.mark.parametrize(
@@ -231,35 +214,3 @@ def test_a_row_is_held_out_by_its_instruction_whatever_was_written():
     assert [dataset.is_test(row, 0.5) for row in rows] == [dataset.is_test(row, 0.5) for row in rewritten]
     assert not any(dataset.is_test(row, 0.0) for row in rows)
     assert all(dataset.is_test(row, 1.0) for row in rows)
-
-
-def chat(number):
-    turns = [Message(role="user", content=f"q{number}"), Message(role="assistant", content="两个 words")]
-    return dataset.general_example(GeneralRow(messages=turns, language="en"))
-
-
-def test_a_general_chat_becomes_a_row_without_instruction():
-    row = chat(1)
-    assert (row.kind, row.type, row.instruction_id, row.required_words) == ("general", "General", None, None)
-    assert (row.words, row.call_ids, row.language) == (3, [], "en")
-
-
-@given(st.integers(0, 60), st.integers(0, 20), st.integers(0, 99))
-def test_a_row_never_changes_side_or_place_when_long_rows_are_added(n, more, percent):
-    chats, share = [chat(i) for i in range(30)], percent / 100
-    before = dataset.mix_general([example(i, answer="x.") for i in range(n)], chats, share)
-    after = dataset.mix_general([example(i, answer="x.") for i in range(n + more)], chats, share)
-    sides = {row.sample_id: dataset.is_test(row, 0.3) for row in after}
-    assert all(sides[row.sample_id] == dataset.is_test(row, 0.3) for row in before)
-
-
-@pytest.mark.parametrize(
-    ("long", "share", "general"),
-    [(9, 0.1, 1), (8, 0.1, 0), (10, 0.5, 10), (5, 0.0, 0), (1, 1.0, 99), (0, 0.5, 0), (3, 0.97, 97)],
-)
-def test_as_many_general_rows_come_as_the_share_allows(long, share, general):
-    rows = dataset.mix_general(
-        [example(i, answer="x.") for i in range(long)], [chat(i) for i in range(99)], share
-    )
-    assert sum(row.kind == "general" for row in rows) == general
-    assert [row.sample_id for row in rows[:long]] == [f"s{i}" for i in range(long)]
