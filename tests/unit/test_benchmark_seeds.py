@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from longwriter.core.generation import benchmark_prompts
-from longwriter.core.text import is_refusal, repeated_share, stated_lengths, tokens
+from longwriter.core.lengths import statement
+from longwriter.core.text import is_refusal, repeated_share, tokens
 from longwriter.edges import files
 from longwriter.records import BenchmarkRow
 
@@ -37,7 +38,8 @@ def test_each_type_and_each_length_comes_equally_often():
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.prompt[:40])
 def test_a_prompt_states_its_length_once_and_is_no_refusal(row):
-    assert [number for number, _, _ in stated_lengths(row.prompt)] == [row.length]
+    stated = statement(row.prompt)
+    assert (stated.words, len(stated.places), stated.others) == (row.length, 1, False)
     assert sum(char.isdigit() for char in row.prompt) == 3
     assert not is_refusal(row.prompt)
 
@@ -59,6 +61,8 @@ def test_no_two_prompts_are_near_each_other():
 
 
 def test_lengths_are_stated_in_varied_wording():
-    around = Counter(" ".join(tokens(row.prompt[: stated_lengths(row.prompt)[0][1]])[-2:]) for row in ROWS)
+    around = Counter(
+        " ".join(tokens(row.prompt[: statement(row.prompt).places[0].start])[-2:]) for row in ROWS
+    )
     assert len(around) >= 12
     assert max(around.values()) <= len(ROWS) / 4

@@ -10,8 +10,9 @@ import pytest
 from longwriter import params
 from longwriter.core import coverage, decontamination, drafting, duplicates, planning, poison, sift, winnow
 from longwriter.core.language import identify
+from longwriter.core.lengths import stated_length, statement
 from longwriter.core.rows import parse
-from longwriter.core.text import fill, stated_lengths
+from longwriter.core.text import fill
 from longwriter.edges import files, sifting
 from longwriter.records import GeneralRow, Plan, PlanStep
 from tests.unit.builders import instruction
@@ -29,8 +30,9 @@ def test_the_seed_instructions_cover_types_languages_and_lengths():
     assert len({row["type"] for row in seeds}) == 7
     assert min(Counter((row["language"], row["length"] is None) for row in seeds).values()) >= 10
     for row in seeds:
-        stated = [number for number, _, _ in stated_lengths(row["prompt"])]
-        assert stated == ([row["length"]] if row["length"] else [])
+        stated = statement(row["prompt"])
+        assert (stated.words, len(stated.places)) == (row["length"], int(bool(row["length"])))
+        assert not stated.others
 
 
 def test_general_chats_are_pairs_of_user_and_assistant():
@@ -98,7 +100,7 @@ def test_each_wording_of_a_length_asks_for_it_once(language):
     assert len(set(wordings)) == len(wordings)
     for wording in wordings:
         assert wording.count("{words}") == 1
-        assert [number for number, _, _ in stated_lengths(fill(wording, words=77))] == [77]
+        assert stated_length(fill(wording, words=77)) == 77
 
 
 def test_the_seed_instructions_have_each_type_in_both_languages():

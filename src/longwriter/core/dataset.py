@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
-from longwriter.core import filters
+from longwriter.core import filters, lengths
 from longwriter.core import text as txt
 from longwriter.core.filters import Limits
-from longwriter.core.lengths import stated_length
 from longwriter.core.text import fill
 from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Message, Rejection, content_hash
 
@@ -21,25 +20,22 @@ def hash_share(seed: int | str, key: str) -> float:
 
 
 def relabel(prompt: str, words: int, wordings: list[str]) -> str:
-    """Return the prompt with `words` as the length it asks for.
+    """Return the prompt with `words` as the length it asks for, or as it was where that cannot be.
 
-    A prompt that states one length gets the number replaced in place; one that states none gets
-    one of the `wordings` (templates with {words}) appended, chosen by the prompt's hash; one that
-    states several, a range or one in letters is left alone, since it cannot be told which is the
-    whole text's.
+    A prompt that states a length for the whole text gets it replaced in place, a range as a whole; one
+    that states none gets one of the `wordings` (templates with {words}) appended, chosen by the prompt's
+    hash, below its last line where that is a quotation. One with further lengths, of parts or in
+    conflict, stays: its text must not ask for two lengths.
     """
-    stated = txt.stated_lengths(prompt)
-    if len(stated) > 1 or txt.spells_length(prompt):
+    stated = lengths.statement(prompt)
+    if stated.others:
         return prompt
-    if stated:
-        _, start, end = stated[0]
-        return (
-            f"{prompt[:start]}{words:,}{prompt[end:]}"
-            if "," in prompt[start:end]
-            else (f"{prompt[:start]}{words}{prompt[end:]}")
-        )
-    wording = wordings[int(hash_share("wording", prompt) * len(wordings))]
-    return f"{prompt} {fill(wording, words=words)}"
+    if stated.places:
+        asked = [lengths.restated(prompt, stated, words)]
+    else:
+        wording = fill(wordings[int(hash_share("wording", prompt) * len(wordings))], words=words)
+        asked = [f"{prompt} {wording}", f"{prompt}\n\n{wording}"]
+    return next((text for text in asked if lengths.stated_length(text) == words), prompt)
 
 
 class _Source(NamedTuple):
@@ -98,10 +94,8 @@ def imported_example(
     """
     if isinstance(row, str):
         return _refused(origin, "malformed", row)
-    roles = [message.role for message in row.messages]
-    talk = roles[1:] if roles[0] == "system" else roles
-    if not talk or talk != ["user", "assistant"] * (len(talk) // 2):
-        return _refused(origin, "roles", "-".join(roles))
+    if not _in_turn(row.messages):
+        return _refused(origin, "roles", _roles(row.messages))
     prompt, answer = row.messages[-2].content, row.messages[-1].content
     language = txt.language_of(answer)
     if language not in languages:
@@ -113,7 +107,7 @@ def imported_example(
         sections=re.split(r"\n\s*\n", txt.normalise(answer)),
         language=language,
         type="Imported",
-        required_words=stated_length(prompt),
+        required_words=lengths.stated_length(prompt),
         call_ids=[],
         origin=origin,
     )
@@ -125,7 +119,9 @@ def _row(
     source: _Source, instruction_id: str, limits: Limits, wordings: list[str] | None
 ) -> Example | Rejection:
     """Return what comes through the filters as a training row, its prompt asking for what it has."""
-    sections = [txt.strip_identifier(txt.normalise(part)) for part in source.sections]
+    sections = [txt.normalise(part) for part in source.sections]
+    if source.kind == "agentwrite":
+        sections = [txt.strip_identifiers(part) for part in sections]
     answer = "\n\n".join(sections)
     words = txt.count_words(answer)
     text = filters.Text(sections, answer, words, source.language, source.required_words)
@@ -134,9 +130,9 @@ def _row(
     *earlier, last = source.before
     prompt, required = last.content, source.required_words
     if wordings is not None:
-        if required is None or _stated(prompt) in ([], [required]):
+        if required is None or lengths.stated_length(prompt) in (None, required):
             prompt = relabel(prompt, words, wordings)
-        required = words if _stated(prompt) == [words] else required
+        required = words if lengths.stated_length(prompt) == words else None
     asked = Message(role="user", content=prompt)
     messages = [*earlier, asked, Message(role="assistant", content=answer)]
     return Example(
@@ -184,24 +180,57 @@ def general_example(row: GeneralRow) -> Example:
     )
 
 
-def mix_general(long: list[Example], general: list[Example], share: float) -> list[Example]:
-    """Return `long` plus as many `general` rows as make at most `share` of the whole.
+def mix_general(
+    long: list[Example], general: list[Example], share: float
+) -> tuple[list[Example], list[Rejection]]:
+    """Return `long` plus as many `general` rows as make at most `share` of the whole, and the refused ones.
 
-    Which ones is decided by their hash, so one more long row adds at most a few and swaps none.
+    Which ones is decided by their hash, so one more long row adds at most a few and swaps none. A row that
+    the gate would stop at is refused when its turn comes, and the next one takes its place.
     `share` is exactly the decimal that it is written as.
     """
     part = Fraction(str(share))
     room = len(general) if part >= 1 else int(part * len(long) / (1 - part))
-    return long + sorted(general, key=lambda row: row.sample_id)[:room]
+    answers = {row.messages[-1].content for row in long}
+    chosen: list[Example] = []
+    refused = []
+    for row in sorted(general, key=lambda row: row.sample_id):
+        if len(chosen) == room:
+            break
+        if (trouble := _general_trouble(row.messages, answers)) is not None:
+            refused.append(_refused(row.sample_id, *trouble))
+        else:
+            chosen.append(row)
+            answers.add(row.messages[-1].content)
+    return long + chosen, refused
+
+
+def _general_trouble(messages: list[Message], answers: set[str]) -> tuple[str, str] | None:
+    """Return why a general chat is refused, and the evidence; `answers` are those of the rows before it."""
+    answer = messages[-1].content
+    if not _in_turn(messages):
+        return "general_roles", _roles(messages)
+    if txt.is_refusal(answer):
+        return "general_refusal", answer[:80]
+    if answer in answers:
+        return "general_duplicate", f"an earlier row answers {answer[:80]!r}"
+    return None
+
+
+def _in_turn(messages: list[Message]) -> bool:
+    """Tell whether user and assistant take turns, perhaps after a system message, and the assistant ends."""
+    roles = [message.role for message in messages]
+    talk = roles[1:] if roles[0] == "system" else roles
+    return bool(talk) and talk == ["user", "assistant"] * (len(talk) // 2)
+
+
+def _roles(messages: list[Message]) -> str:
+    return "-".join(message.role for message in messages)
 
 
 def is_test(example: Example, test_share: float) -> bool:
     """Tell whether a row is held out; decided by its instruction alone, so it never changes."""
     return hash_share("split", example.instruction_id or example.sample_id) < test_share
-
-
-def _stated(prompt: str) -> list[int]:
-    return [number for number, _, _ in txt.stated_lengths(prompt)]
 
 
 def _sample_id(messages: list[Message]) -> str:

@@ -99,6 +99,7 @@ def plan_tables(rows: list[Plan], asked: int) -> tuple[list[dict[str, Any]], lis
 def example_table(rows: list[Example], benchmark: Sequence[str]) -> list[dict[str, Any]]:
     """Return one line an example, with the keys of `EXAMPLE_COLUMNS`.
 
+    `identifier` tells whether a written row has what `dataset` strips; in an imported one it is a heading.
     `origins` counts the LLM calls that wrote a row; of an imported row, its source.
     """
     index = decontamination.index(benchmark)
@@ -120,9 +121,7 @@ def example_table(rows: list[Example], benchmark: Sequence[str]) -> list[dict[st
                 else 0.0,
                 "repeated_share": round(txt.repeated_share(answer), 6),
                 "refusal": txt.is_refusal(answer),
-                "identifier": any(
-                    txt.strip_identifier(part) != part.lstrip() for part in answer.split("\n\n")
-                ),
+                "identifier": row.kind == "agentwrite" and txt.strip_identifiers(answer) != answer.strip(),
                 "answer": answer,
                 "opening_seen": opening in openings,
                 "origins": len(row.call_ids) or int(row.origin is not None),

@@ -1,4 +1,4 @@
-"""Counting and judging text by rule: words, stated lengths, repetition, refusals, identifiers.
+"""Counting and judging text by rule: words, repetition, refusals, identifiers.
 
 Words are counted as LongBench-Write counts them (Han characters plus runs of Latin letters;
 digits do not count, "don't" is two), so that every length here compares with published ones.
@@ -20,26 +20,26 @@ _CHINESE_FROM = 0.3  # LongBench-Write: English prompts have at most 0.02, Chine
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _LATIN = re.compile(r"\b[a-zA-Z]+\b")
 _TOKEN = re.compile(r"[\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+(?:['’][^\W_]+)*")
-_NUMBER = r"(?<![\d.])(?:\d{1,3}(?:,\d{3}){1,2}|\d{1,7})"  # what is longer is no length
-_UNIT = r"(?:[\s-]*words?\b|\s*字(?!数))"
-_STATED = re.compile(
-    rf"(?:(?P<low>{_NUMBER})(?:{_UNIT})?\s*(?:[-–—~～至到]|to|and|or)\s*)?(?P<number>{_NUMBER})(?={_UNIT})",
-    re.IGNORECASE,
-)
-_SPELLED = re.compile(
-    r"\b(?:ten|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand)(?:[\s-]\w+)?[\s-]words?\b"
-    r"|[一二两三四五六七八九十几数上][百千万]{1,2}[余多来]?字(?!数)",
-    re.IGNORECASE,
-)
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s|$)|[。！？][”’」）]*")
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
-_IDENTIFIER = re.compile(  # prose goes on without one of the marks that end an identifier
-    r"^(?:[\s*_#>•(（\[【-]*+"
-    r"(?:(?:paragraph|section|step|part)\s*+(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten)\b"
-    r"|第[\d一二三四五六七八九十百]+(?:自然段|段落?|小?节|部分|步骤?)(?=\W|$))"
-    r"[ 　\t*_]*+(?:[:：、)）\]】–—]|[.-](?!\w)|(?<=[ 　])(?=[一-鿿])|#*+[ \t]*+(?=\n|$))[ 　\t*_]*+)+",
-    re.IGNORECASE,
+
+
+def _identifiers(english: str, chinese: str) -> str:
+    """Return the pattern of one or more identifiers; prose goes on without one of the marks that end them."""
+    return (
+        r"(?:[\s*_#>•(（\[【-]*+"
+        rf"(?:(?:{english})\s*+(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten)\b"
+        rf"|第[\d一二三四五六七八九十百]+(?:{chinese})(?=\W|$))"
+        r"[ 　\t*_]*+(?:[:：、)）\]】–—]|[.-](?!\w)|(?<=[ 　])(?=[一-鿿])|#*+[ \t]*+(?=\n|$))[ 　\t*_]*+)+"
+    )
+
+
+_IDENTIFIER = re.compile(
+    f"^{_identifiers('paragraph|section|step|part', '自然段|段落?|小?节|部分|步骤?')}", re.IGNORECASE
 )
+_INNER_IDENTIFIER = re.compile(
+    rf"(\n[ 　\t]*+\n){_identifiers('paragraph', '自然段|段落?')}\s*+", re.IGNORECASE
+)  # a heading "Step 1" inside a section is the text's own
 _SPOKEN = re.compile(
     r"[“\"][^“”\"]*[”\"]|「[^」]*」|『[^』]*』"
     r"|(?<!\w)['‘](?=\w)(?:(?![,.!?…]['’](?!\w))[^\n])*[,.!?…]['’](?!\w)"  # 'single', with its apostrophes
@@ -137,24 +137,6 @@ def language_of(text: str, words: int | None = None) -> Language:
     return "zh" if words and len(_HAN.findall(text)) / words >= _CHINESE_FROM else "en"
 
 
-def stated_lengths(prompt: str) -> list[tuple[int, int, int]]:
-    """Return (words, start, end) of each number in `prompt` that counts "words" or 字.
-
-    A range ("500-800 words") states both its ends.
-    """
-    return [
-        (int(match[end].replace(",", "")), *match.span(end))
-        for match in _STATED.finditer(prompt)
-        for end in ("low", "number")
-        if match[end]
-    ]
-
-
-def spells_length(prompt: str) -> bool:
-    """Tell whether `prompt` asks for a length in letters: 八百字, "two thousand words"."""
-    return bool(_SPELLED.search(prompt))
-
-
 def tokens(text: str) -> list[str]:
     """Return lower-case words; each Han character is one."""
     return [token.lower() for token in _TOKEN.findall(text)]
@@ -220,6 +202,15 @@ def strip_identifier(paragraph: str) -> str:
     "Step one is to breathe." goes on without a mark or a line end: that is prose, and stays.
     """
     return _IDENTIFIER.sub("", paragraph, count=1).lstrip()
+
+
+def strip_identifiers(section: str) -> str:
+    """Return a section without the identifiers that AgentWrite leaves, as it starts and inside it.
+
+    At its start that is what `strip_identifier` takes; after a blank line only "Paragraph 3:" or 第三段：,
+    as "Step 1: Gather" may be a heading there. What was stripped once stays as it is.
+    """
+    return _INNER_IDENTIFIER.sub(r"\1", strip_identifier(section)).strip()
 
 
 def normalise(text: str) -> str:

@@ -31,7 +31,9 @@ def work(params: Params, folder: Path) -> runner.Summary:
     rejected = [*(row for row in results if isinstance(row, Rejection)), *twins]
     files.check_malformed(rejected, len(results), params.instructions.max_malformed_share, p.extra_source)
     general = _general(params)
-    rows = sorted(dataset.mix_general(long, general, p.general_share), key=lambda row: row.sample_id)
+    mixed, refused = dataset.mix_general(long, general, p.general_share)
+    rejected += refused
+    rows = sorted(mixed, key=lambda row: row.sample_id)
     test = [row for row in rows if dataset.is_test(row, p.test_share)]
     train = [row for row in rows if not dataset.is_test(row, p.test_share)]
     for name, some in (("train.jsonl", train), ("test.jsonl", test), ("rejected.jsonl", rejected)):
@@ -54,7 +56,7 @@ def work(params: Params, folder: Path) -> runner.Summary:
         **_write_lengths(folder, drafts, long),
     }
     artifacts = [FOLDER / "datacard.md", FOLDER / "funnel.csv"]
-    return runner.Summary(len(results), len(long), dict(reasons), numbers, artifacts=artifacts)
+    return runner.Summary(len(results) + len(refused), len(long), dict(reasons), numbers, artifacts=artifacts)
 
 
 def _results(params: Params, drafts: list[Draft]) -> list[Example | Rejection]:

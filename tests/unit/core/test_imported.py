@@ -3,6 +3,7 @@
 import pytest
 
 from longwriter.core import dataset
+from longwriter.core.gate import example_table
 from longwriter.records import ChatRow, Example, Message, Rejection
 from tests.unit.builders import prose
 from tests.unit.core.test_dataset import LIMITS
@@ -89,3 +90,10 @@ def test_a_row_keeps_its_side_while_the_set_grows():
         assert sides.items() <= now.items()
         sides = now
     assert 40 < sum(sides.values()) < 120
+
+
+def test_the_headings_of_other_peoples_texts_stay_and_are_no_identifiers_to_the_gate():
+    answer = f"Step 1: Gather\n\n{prose(40, 'a')}\n\nPart One: Tea\n\n{prose(40, 'b')}"
+    row = imported(chat("Write about tea.", answer))
+    assert row.messages[1].content == answer
+    assert [line["identifier"] for line in example_table([row], [])] == [False]

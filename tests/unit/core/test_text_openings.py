@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from longwriter.core import text
 
@@ -105,7 +107,7 @@ def test_sympathy_is_no_refusal_but_may_stand_before_one():
     assert text.is_refusal("I'm sorry to say so.")
 
 
-UNITS = ["- ", "9", "9 -", "ten ", " ", "'word ", "“a", "「", "Step 1: ", "#"]
+UNITS = ["- ", "9", "9 -", "ten ", " ", "'word ", "“a", "「", "Step 1: ", "#", "\n"]
 
 
 @pytest.mark.timeout(20)
@@ -115,8 +117,8 @@ def test_no_long_text_takes_long(start):
         long = start + unit * 20_000
         text.is_refusal(long)
         text.strip_identifier(long)
-        text.stated_lengths(long)
-        text.spells_length(long)
+        text.strip_identifiers(long)
+        text.strip_identifiers("a\n\n" + long)
 
 
 @pytest.mark.parametrize(
@@ -130,3 +132,49 @@ def test_prose_that_begins_like_an_identifier_stays_whole(prose):
 def test_space_before_a_paragraph_goes_with_or_without_an_identifier():
     assert text.strip_identifier("  The sea") == "The sea"
     assert text.strip_identifier("\n 第三段： 大海") == "大海"
+
+
+@pytest.mark.parametrize(
+    ("section", "clean"),
+    [
+        ("Step 1: Gather\n\nTake tea.", "Gather\n\nTake tea."),
+        ("Tea.\n\n### Step 1: Gather\n\nTake it.", "Tea.\n\n### Step 1: Gather\n\nTake it."),
+        ("Tea.\n\nPart One: Leaves", "Tea.\n\nPart One: Leaves"),
+        ("Tea.\n\n**Paragraph 3:** Leaves", "Tea.\n\nLeaves"),
+        ("Tea.\n \nParagraph 3\n\nLeaves", "Tea.\n \nLeaves"),
+        ("Tea.\nParagraph 3: Leaves", "Tea.\nParagraph 3: Leaves"),
+        ("茶。\n\n第三段：大海", "茶。\n\n大海"),
+        ("茶。\n\n第三步：大海", "茶。\n\n第三步：大海"),
+        ("Tea.\n\nParagraph 3:", "Tea."),
+        ("Paragraph 1:\n\nParagraph 2: Tea", "Tea"),
+    ],
+)
+def test_inside_a_section_only_paragraphs_lose_their_identifiers(section, clean):
+    assert text.strip_identifiers(section) == clean
+
+
+PIECES = [
+    "Paragraph 1",
+    "Step two",
+    "第三段",
+    "第一步",
+    ":",
+    "：",
+    " -",
+    ".",
+    "\n",
+    "\n\n",
+    "#",
+    "**",
+    "(",
+    " ",
+    "tea",
+    "大海",
+]
+
+
+@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=9).map("".join), max_size=4))
+def test_sections_that_were_stripped_stay_so_when_they_are_joined(sections):
+    stripped = [text.strip_identifiers(text.normalise(section)) for section in sections]
+    joined = "\n\n".join(stripped)
+    assert text.strip_identifiers(joined) == joined.strip()
