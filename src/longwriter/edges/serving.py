@@ -160,8 +160,7 @@ def _local(params: LLMParams, log_folder: Path) -> Iterator[Endpoint]:
     log_folder.mkdir(parents=True, exist_ok=True)
     log_file = log_folder / f"{params.engine}.log"
     command, url = _command(params, file, name)
-    with log_file.open("wb") as output:
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=output, stdin=subprocess.DEVNULL)
+    server = _start(command, log_file, tells_url=url is None)
     try:
         if url is None:
             line = server.stdout.readline() if server.stdout else b""
@@ -176,6 +175,20 @@ def _local(params: LLMParams, log_folder: Path) -> Iterator[Endpoint]:
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+
+
+def _start(command: list[str], log_file: Path, *, tells_url: bool) -> subprocess.Popen[bytes]:
+    """Return the started server; a pipe takes its stdout only where the URL is read from it.
+
+    Nobody reads on: a server that logs to a pipe would stand still when its 64 KiB are full.
+    """
+    with log_file.open("wb") as output:
+        return subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE if tells_url else output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+        )
 
 
 def _command(params: LLMParams, weights: Path, name: str) -> tuple[list[str], str | None]:
