@@ -23,3 +23,20 @@ def test_a_server_that_tells_its_url_is_read_and_logs_the_rest(tmp_path):
     with serving._start([sys.executable, "-c", talks], log, tells_url=True) as server:
         assert server.stdout.readline() == b"url\n"
     assert log.read_text() == "err\n"
+
+
+def named(folder, **changed):
+    """Return the name of the conversion of some weights, of which some part is another."""
+    parts = {"model.safetensors": "weights", "model.gguf": "tokenizer", "precision": "F16"} | changed
+    for name in ("model.safetensors", "model.gguf"):
+        (folder / name).write_text(parts[name])
+    return serving._conversion(folder, folder / "model.gguf", parts["precision"])
+
+
+def test_a_conversion_is_known_by_weights_template_precision_and_converter(tmp_path, monkeypatch):
+    names = [named(tmp_path)]
+    assert named(tmp_path) == names[0]
+    assert names[0].endswith("-F16")
+    names += [named(tmp_path, **{part: "Q8_0"}) for part in ("model.safetensors", "model.gguf", "precision")]
+    monkeypatch.setattr(serving, "CONVERTER", serving.CONVERTER + 1)
+    assert len({*names, named(tmp_path)}) == 5
