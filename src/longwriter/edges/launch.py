@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 
 _POLL_S = 0.5
 _GRACE_S = 15.0  # torchrun ends its ranks within this, or they are killed
-_BY_SIGNAL = re.compile(r"Signal \d+ \(SIG\w+\)")  # torchrun's words for a rank that was killed
+# What torchrun and DeepSpeed's launcher say of a rank that was killed; the latter leaves with 256 - signal.
+_BY_SIGNAL = re.compile(r"Signal \d+ \(SIG\w+\)|exits with return code = -\d+")
 FAILED = "failed.txt"
 
 
@@ -156,13 +157,18 @@ def run(
             raise TrainingFailed(f"{failed.read_text(encoding='utf-8')}; all of it in {log_file}")
         words = log_file.read_text(errors="replace")
         tail = " | ".join(words.strip().splitlines()[-3:])
-        if ranks.returncode > 0 and not _BY_SIGNAL.search(words):
+        if not _was_killed(ranks.returncode, words):
             raise TrainingFailed(f"{job.kind} ended with exit code {ranks.returncode}; {log_file}: {tail}")
         raise Unavailable(
             f"a rank of {job.kind} was killed (exit {ranks.returncode}): run again, "
             f"it goes on from the last checkpoint in {folder}; {log_file}: {tail}"
         )
     return checkpoints.read_curve(curve)
+
+
+def _was_killed(code: int, words: str) -> bool:
+    """Tell whether a signal ended the launcher, or a rank by what its launcher said."""
+    return code < 0 or _BY_SIGNAL.search(words) is not None
 
 
 def _command(job: Job, file: Path) -> list[str]:
