@@ -7,6 +7,7 @@ and finished checkpoints on while it waits, so that a tracking server that is aw
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import re
@@ -74,10 +75,12 @@ def device_and_ranks(params: TrainingParams, batch: int, key: str) -> tuple[Lite
     """Return what the ranks run on, and how many there are on all nodes.
 
     Raises:
-        UserError: a batch cannot be split evenly over them, or there are more ranks than GPUs.
+        UserError: a batch cannot be split evenly over them, there are more ranks than GPUs, or the
+            package of the attention is missing.
     """
     import torch
 
+    _check_attention(params.attention)
     gpus = torch.cuda.device_count()
     ranks = params.ranks if params.ranks != "auto" else (gpus or 2)
     if params.hostfile is not None:
@@ -90,6 +93,15 @@ def device_and_ranks(params: TrainingParams, batch: int, key: str) -> tuple[Lite
             "or set training.ranks"
         )
     return ("cuda" if gpus else "cpu"), ranks
+
+
+def _check_attention(attention: str) -> None:
+    """Raise UserError where `flash_attention_2` has no package: every rank would fail, and fetches nothing."""
+    if attention == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
+        raise UserError(
+            "training.attention flash_attention_2 needs the package flash_attn, which is not installed: "
+            "pip install flash-attn on the machine of the GPUs, or set training.attention: sdpa"
+        )
 
 
 def _slots(hostfile: Path) -> int:
