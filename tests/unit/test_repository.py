@@ -147,6 +147,11 @@ def test_an_edge_that_is_a_stages_rule_is_its_dependency(name):
     assert {str(file) for file in edges if file.stem not in CLIENTS} <= set(stage_files(name).deps)
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if family(name) in ("sample", "generate")])
+def test_the_converter_of_weights_is_a_dependency_where_a_trained_model_answers(name):
+    assert "src/longwriter/edges/weights.py" in stage_files(name).deps
+
+
 def sections_read(name):
     """Return the sections that a stage's module reads from `params`."""
     tree = ast.parse(module(name).read_text(encoding="utf-8"))

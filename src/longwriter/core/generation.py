@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from longwriter.core.text import count_words, language_of
 from longwriter.errors import BadRecord
-from longwriter.records import BenchmarkRow, Example, Generation, Language, content_hash
+from longwriter.records import BenchmarkRow, Example, Generation, Language, Rejection, content_hash
 
 
 class Prompt(NamedTuple):
@@ -124,6 +124,23 @@ def generation_of(
         "call_ids": call_ids,
     }
     return Generation.model_validate({"generation_id": content_hash(content)[:16], **content})
+
+
+def of_answered(drawn: Iterable[Generation | Rejection]) -> tuple[list[Generation], dict[str, int]]:
+    """Return the answers to prompts of which every draw was answered, and how many prompts were not.
+
+    A prompt with fewer answers than the others would be compared on another footing: all go together.
+
+    Args:
+        drawn: What came of each draw; the `row_id` of a rejection is the prompt's id.
+
+    Returns:
+        (answers in their order, counts of prompts left out by reason).
+    """
+    rows = list(drawn)
+    refused = {row.row_id: row.reason for row in rows if isinstance(row, Rejection)}
+    kept = [row for row in rows if isinstance(row, Generation) and row.prompt_id not in refused]
+    return kept, dict(Counter(refused.values()))
 
 
 def generation_numbers(rows: Sequence[Generation]) -> dict[str, float]:

@@ -7,6 +7,7 @@ and finished checkpoints on while it waits, so that a tracking server that is aw
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import re
@@ -20,7 +21,7 @@ from typing import Any, Literal
 import psutil
 from tqdm import tqdm
 
-from longwriter.edges import checkpoints, files
+from longwriter.edges import checkpoints, environment, files
 from longwriter.errors import TrainingFailed, Unavailable, UserError
 from longwriter.params import DpoParams, SftParams, TrainingParams
 from longwriter.params.common import Section
@@ -30,7 +31,8 @@ log = logging.getLogger(__name__)
 
 _POLL_S = 0.5
 _GRACE_S = 15.0  # torchrun ends its ranks within this, or they are killed
-_BY_SIGNAL = re.compile(r"Signal \d+ \(SIG\w+\)")  # torchrun's words for a rank that was killed
+# What torchrun and DeepSpeed's launcher say of a rank that was killed; the latter leaves with 256 - signal.
+_BY_SIGNAL = re.compile(r"Signal \d+ \(SIG\w+\)|exits with return code = -\d+")
 FAILED = "failed.txt"
 
 
@@ -73,10 +75,12 @@ def device_and_ranks(params: TrainingParams, batch: int, key: str) -> tuple[Lite
     """Return what the ranks run on, and how many there are on all nodes.
 
     Raises:
-        UserError: a batch cannot be split evenly over them, or there are more ranks than GPUs.
+        UserError: a batch cannot be split evenly over them, there are more ranks than GPUs, or the
+            package of the attention is missing.
     """
     import torch
 
+    _check_attention(params.attention)
     gpus = torch.cuda.device_count()
     ranks = params.ranks if params.ranks != "auto" else (gpus or 2)
     if params.hostfile is not None:
@@ -89,6 +93,15 @@ def device_and_ranks(params: TrainingParams, batch: int, key: str) -> tuple[Lite
             "or set training.ranks"
         )
     return ("cuda" if gpus else "cpu"), ranks
+
+
+def _check_attention(attention: str) -> None:
+    """Raise UserError where `flash_attention_2` has no package: every rank would fail, and fetches nothing."""
+    if attention == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
+        raise UserError(
+            "training.attention flash_attention_2 needs the package flash_attn, which is not installed: "
+            "pip install flash-attn on the machine of the GPUs, or set training.attention: sdpa"
+        )
 
 
 def _slots(hostfile: Path) -> int:
@@ -145,7 +158,7 @@ def run(
     with log_file.open("wb") as output:
         ranks = subprocess.Popen(
             _command(job, folder / "job.json"), stdout=output, stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL, env={**os.environ, **_environment(job)},
+            stdin=subprocess.DEVNULL, env=environment.of_ranks(os.environ, job.device, job.ranks),
         )  # fmt: skip
         try:
             _follow(ranks, job, curve, on_points, on_checkpoint)
@@ -156,13 +169,18 @@ def run(
             raise TrainingFailed(f"{failed.read_text(encoding='utf-8')}; all of it in {log_file}")
         words = log_file.read_text(errors="replace")
         tail = " | ".join(words.strip().splitlines()[-3:])
-        if ranks.returncode > 0 and not _BY_SIGNAL.search(words):
+        if not _was_killed(ranks.returncode, words):
             raise TrainingFailed(f"{job.kind} ended with exit code {ranks.returncode}; {log_file}: {tail}")
         raise Unavailable(
             f"a rank of {job.kind} was killed (exit {ranks.returncode}): run again, "
             f"it goes on from the last checkpoint in {folder}; {log_file}: {tail}"
         )
     return checkpoints.read_curve(curve)
+
+
+def _was_killed(code: int, words: str) -> bool:
+    """Tell whether a signal ended the launcher, or a rank by what its launcher said."""
+    return code < 0 or _BY_SIGNAL.search(words) is not None
 
 
 def _command(job: Job, file: Path) -> list[str]:
@@ -173,26 +191,6 @@ def _command(job: Job, file: Path) -> list[str]:
         return [*dying, python, "-m", *start, str(file)]
     start = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(job.ranks), "-m", module]
     return [*dying, python, "-m", *start, str(file)]
-
-
-def _environment(job: Job) -> dict[str, str]:
-    """Return what ranks need in their environment; on a CPU the cores are shared out.
-
-    There glibc is told to keep freed memory: giving each activation back to the kernel and taking it
-    again cost 40 % of the time (9.7 million page faults in five steps; 19 s a step, 13 s without).
-    """
-    common = {
-        "TOKENIZERS_PARALLELISM": "false",
-        "HF_HUB_OFFLINE": "1",
-        "TORCH_NCCL_ASYNC_ERROR_HANDLING": "1",
-    }
-    if job.device == "cuda":
-        return common
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = max(1, cores // job.ranks)
-    keep = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_ARENA_MAX": "1"}
-    common |= {**keep, "MALLOC_TOP_PAD_": str(1 << 28), "OMP_NUM_THREADS": str(threads)}
-    return {**common, "DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
 
 
 def _follow(

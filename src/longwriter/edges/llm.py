@@ -114,7 +114,7 @@ class LLM:
 
         Raises:
             NoAnswer: the endpoint refuses this request, or fails at it every time, and answers others.
-            EndpointUnavailable: it answers nobody; every later request fails at once.
+            EndpointUnavailable: it answers nobody (every later request fails at once), or wants a long wait.
             ModelUnusable: it refuses the key or the model, or the request is beyond its limits.
             BudgetReached: the answers used cost `max_cost_usd`; those under way still end, so at
                 most `max_concurrency` answers are paid beyond it.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -22,6 +22,7 @@ from longwriter.records import content_hash
 AnswerFormat = Literal["json_schema", "json_object", "lines"]
 
 _PACKAGES = {"llama.cpp": "xllamacpp", "vllm": "vllm"}
+_TRIES = 3  # before a "no" is believed that rests on two answers being alike
 
 
 class Ask(Protocol):
@@ -110,7 +111,7 @@ async def honoured(
 
 
 async def probe(ask: Ask) -> Capabilities:
-    """Return what the endpoint behind `ask` was seen to honour, by about 17 short requests.
+    """Return what the endpoint behind `ask` was seen to honour, by about 17 short requests; more where answers vary.
 
     One after another: most of them compare answers, which on some engines differ in the last bits by
     what else is in the batch.
@@ -171,27 +172,49 @@ async def _honours_json_mode(ask: Ask) -> bool:
         return False
 
 
+async def _repeated(again: Callable[[], Awaitable[str | None]]) -> str | None:
+    """Return the first answer that comes twice, asked for one after another; None where none does.
+
+    Three tries of two: a server rounds differently in other batches, so that no answer is sure to repeat.
+    """
+    seen: set[str] = set()
+    for _ in range(2 * _TRIES):
+        text = await again()
+        if text is None or text in seen:
+            return text
+        seen.add(text)
+    return None
+
+
 async def _honours_seed(ask: Ask) -> bool:
-    prompt = "Make up a name for a boat and say why."
-    texts = [await ask(prompt, 24, temperature=1.5, seed=seed) for seed in (7, 7, 8, 9)]
-    return texts[0] is not None and texts[0] == texts[1] and len(set(texts)) > 1
+    def drawn(seed: int) -> Awaitable[str | None]:
+        return ask("Make up a name for a boat and say why.", 24, temperature=1.5, seed=seed)
+
+    same = await _repeated(lambda: drawn(7))
+    return same is not None and len({same, await drawn(8), await drawn(9)}) > 1
 
 
 async def _honours_temperature(ask: Ask) -> bool:
-    prompt = "Make up a name for a dog and say why."
-    cold = {await ask(prompt, 24, temperature=0) for _ in range(2)}
-    warm = {await ask(prompt, 24, temperature=1.5) for _ in range(3)}
-    return len(cold) == 1 and len(warm) > 1
+    def drawn(temperature: float) -> Awaitable[str | None]:
+        return ask("Make up a name for a dog and say why.", 24, temperature=temperature)
+
+    same = await _repeated(lambda: drawn(0))
+    return same is not None and len({await drawn(1.5) for _ in range(3)}) > 1
 
 
 async def _honours_stop(ask: Ask) -> bool:
     prompt = "Tell me about the sea in two sentences."
-    whole = await ask(prompt, 32, temperature=0)
-    word = next((w for w in (whole or "").split()[2:] if len(w) > 2), None)
-    if whole is None or word is None:
-        return False
-    cut = await ask(prompt, 32, temperature=0, stop=[word])
-    return cut is not None and word not in cut and len(cut) < len(whole)
+    for _ in range(_TRIES):
+        whole = await ask(prompt, 32, temperature=0)
+        word = next((w for w in (whole or "").split()[2:] if len(w) > 2), None)
+        if whole is None or word is None:
+            return False
+        cut = await ask(prompt, 32, temperature=0, stop=[word])
+        if cut is None or word in cut:
+            return False
+        if len(cut) < len(whole):
+            return True  # else it is another answer, without the word: that tells nothing
+    return False
 
 
 async def _penalty_field(ask: Ask) -> str | None:

@@ -26,9 +26,10 @@ from urllib.parse import urlsplit
 
 from longwriter.edges import files
 from longwriter.edges.llm import LLM, Endpoint, connect
-from longwriter.edges.weights import to_gguf
+from longwriter.edges.weights import CONVERTER, to_gguf
 from longwriter.errors import ModelUnusable
 from longwriter.params import LLMParams, Sampling, ServingParams
+from longwriter.records import content_hash
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ def _as_gguf(weights: Path, base: Path, precision: str) -> Path:
             "set serving.engine to vllm, or choose a base_model.source with a GGUF"
         )
     served = files.LOCAL / "served"
-    folder = served / f"{_digest(sorted(weights.glob('*.safetensors')))[:16]}-{precision}"
+    folder = served / _conversion(weights, template, precision)
     if not (folder / "model.gguf").is_file():
         folder.mkdir(parents=True, exist_ok=True)
         to_gguf(template, weights, folder / "model.gguf", precision)
@@ -93,6 +94,15 @@ def _as_gguf(weights: Path, base: Path, precision: str) -> Path:
         for old in others[_KEPT_CONVERSIONS:]:
             shutil.rmtree(old)
     return folder
+
+
+def _conversion(weights: Path, template: Path, precision: str) -> str:
+    """Return the name of a conversion: a hash of all that decides the file, and its precision.
+
+    It becomes part of the model's name on the wire, and so of each request's hash.
+    """
+    decides = [_digest(sorted(weights.glob("*.safetensors"))), _digest([template]), CONVERTER]
+    return f"{content_hash(decides)[:16]}-{precision}"
 
 
 def _digest(paths: Sequence[Path]) -> str:
@@ -160,8 +170,7 @@ def _local(params: LLMParams, log_folder: Path) -> Iterator[Endpoint]:
     log_folder.mkdir(parents=True, exist_ok=True)
     log_file = log_folder / f"{params.engine}.log"
     command, url = _command(params, file, name)
-    with log_file.open("wb") as output:
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=output, stdin=subprocess.DEVNULL)
+    server = _start(command, log_file, tells_url=url is None)
     try:
         if url is None:
             line = server.stdout.readline() if server.stdout else b""
@@ -176,6 +185,20 @@ def _local(params: LLMParams, log_folder: Path) -> Iterator[Endpoint]:
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+
+
+def _start(command: list[str], log_file: Path, *, tells_url: bool) -> subprocess.Popen[bytes]:
+    """Return the started server; a pipe takes its stdout only where the URL is read from it.
+
+    Nobody reads on: a server that logs to a pipe would stand still when its 64 KiB are full.
+    """
+    with log_file.open("wb") as output:
+        return subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE if tells_url else output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+        )
 
 
 def _command(params: LLMParams, weights: Path, name: str) -> tuple[list[str], str | None]:

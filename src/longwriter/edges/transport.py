@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 import orjson
 import tenacity
 
-from longwriter.errors import ModelUnusable, NoAnswer
+from longwriter.errors import EndpointUnavailable, ModelUnusable, NoAnswer
 
 log = logging.getLogger(__name__)
 
 _REFUSED = (400, 413, 422)  # this request alone
 _MAY_PASS = (408, 409, 425, 429)
-_LONG_WAIT_S = 60.0
+_LONG_WAIT_S = 60.0  # is told
+_LONGEST_WAIT_S = 900.0  # beyond it the stage ends, and may be started again when the server is ready
 _BACKOFF = tenacity.wait_exponential_jitter(multiplier=0.5, max=60.0, jitter=0.5)
 
 
@@ -88,6 +89,7 @@ async def complete(
 
     Raises:
         Fault: the last try's, when all are used up.
+        EndpointUnavailable: the server asks to wait for more than a quarter of an hour.
         NoAnswer: the server refuses this request. It names no URL, since it goes into data.
         ModelUnusable: it refuses the key, the model, or every request.
     """
@@ -165,7 +167,13 @@ def _error(reply: Reply, endpoint: Endpoint) -> Exception:
             f"{endpoint.where} {text}. The account's credit is used up: waiting does not help"
         )
     if reply.status in _MAY_PASS or reply.status >= 500:
-        return Fault(text, wait_s(reply.headers, time.time()))
+        asked_s = wait_s(reply.headers, time.time())
+        if asked_s is not None and asked_s > _LONGEST_WAIT_S:
+            return EndpointUnavailable(
+                f"{endpoint.where} {text}. It asks to wait {asked_s:,.0f} s: run again after that. "
+                "All answers so far are stored, and it goes on from here"
+            )
+        return Fault(text, asked_s)
     if reply.status in _REFUSED:
         return NoAnswer(text, "request_refused")
     return ModelUnusable(f"{endpoint.where} {text}. Check llm.model, llm.base_url and the key")

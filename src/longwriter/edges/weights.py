@@ -24,6 +24,10 @@ from longwriter.errors import EndpointUnavailable, ModelUnusable
 
 log = logging.getLogger(__name__)
 
+CONVERTER = 1
+"""Version of what `to_gguf` writes: raise it with every change of the file, so that none is served that an
+older converter wrote, nor an answer replayed that came of it."""
+
 _PYPI = re.compile(r"^pypi:(?P<package>[\w.-]+)==(?P<version>[\w.]+)/(?P<file>\S+\.gguf)$")
 _HUB = re.compile(r"^hub:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?$")
 

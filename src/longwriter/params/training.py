@@ -28,7 +28,7 @@ class TrainingParams(Section):
     """How SFT and DPO are laid out over ranks; decides speed and memory."""
 
     ranks: Annotated[int, Field(ge=1)] | Literal["auto"]
-    """Processes; `auto` = one a GPU, or 2 on a CPU. Ranks a node where there is a hostfile."""
+    """Processes; `auto` = one a GPU, or 2 on a CPU. Not read with a hostfile: there it is the sum of slots."""
     hostfile: str | None
     """DeepSpeed hostfile of several nodes that share this folder; null = this machine."""
     deepspeed: str

@@ -9,14 +9,18 @@ Run     dvc repro sample
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 
 from longwriter import runner
 from longwriter.core import generation
 from longwriter.edges import files, progress, serving
 from longwriter.edges.llm import LLM
+from longwriter.errors import ModelUnusable, NoAnswer
 from longwriter.params import Params
-from longwriter.records import Example, Generation
+from longwriter.records import Example, Generation, Rejection
+
+log = logging.getLogger(__name__)
 
 
 def work(params: Params, folder: Path) -> runner.Summary:
@@ -33,21 +37,40 @@ async def _work(params: Params, folder: Path) -> runner.Summary:
     calls = folder / "calls.jsonl.zst"
     async with serving.trained(weights, base, params.serving, p.sampling, calls) as llm:
 
-        async def answer(draw: tuple[generation.Prompt, int]) -> Generation:
-            return await _answer(llm, params, *draw)
+        async def answer(draw: tuple[generation.Prompt, int]) -> Generation | Rejection:
+            return await sample_one(llm, params, *draw)
 
-        rows = await progress.each(draws, answer, "sample", llm.note)
+        drawn = await progress.each(draws, answer, "sample", llm.note)
         usage = llm.usage()
+    rows, refused = generation.of_answered(drawn)
+    if refused and not rows:
+        words = next(row.detail for row in drawn if isinstance(row, Rejection))
+        raise ModelUnusable(f"the engine refused every prompt: {words}. Check serving.context_tokens")
     files.write_jsonl(folder / "generations.jsonl", rows)
     numbers = generation.generation_numbers(rows)
-    return runner.Summary(len(examples), len(prompts), left_out, numbers, usage)
+    kept = len(prompts) - sum(refused.values())
+    return runner.Summary(len(examples), kept, left_out | refused, numbers, usage)
 
 
-async def _answer(llm: LLM, params: Params, prompt: generation.Prompt, draw: int) -> Generation:
+async def sample_one(
+    llm: LLM, params: Params, prompt: generation.Prompt, draw: int
+) -> Generation | Rejection:
+    """Return one answer to a prompt, or that the engine refuses it, such as one beyond its context.
+
+    Raises:
+        NoAnswer: the request failed every time, which can pass.
+        EndpointUnavailable, ModelUnusable, BudgetReached: as `LLM.ask` says.
+    """
     p = params.sample
     cap = generation.token_cap(prompt.required_words, p.max_tokens_per_word, p.sampling.max_tokens)
     sampling = p.sampling.model_copy(update={"max_tokens": cap})
-    answer = await llm.ask(prompt.text, sampling, attempt=draw)
+    try:
+        answer = await llm.ask(prompt.text, sampling, attempt=draw)
+    except NoAnswer as refusal:
+        if refusal.reason != "request_refused":
+            raise
+        log.warning("prompt %s is left out: %s", prompt.prompt_id, refusal)
+        return Rejection(row_id=prompt.prompt_id, stage="sample", reason=refusal.reason, detail=str(refusal))
     return generation.generation_of(
         prompt,
         answer.text,

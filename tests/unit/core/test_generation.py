@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from longwriter.core import generation as gen
 from longwriter.errors import BadRecord
-from longwriter.records import BenchmarkRow, Message, content_hash
+from longwriter.records import BenchmarkRow, Message, Rejection, content_hash
 from tests.unit.builders import example
 
 PROMPT = gen.Prompt("p1", "Write 100 words on tea.", "Popular Science", "en", 100)
@@ -102,6 +102,23 @@ def test_the_id_of_an_answer_is_a_hash_of_its_content():
     assert len(ids) == 4
     content = answered().model_dump(exclude={"generation_id"})
     assert answered().generation_id == content_hash(content)[:16]
+
+
+def refusal(prompt_id):
+    return Rejection(
+        row_id=prompt_id, stage="sample", reason="request_refused", detail="answered 400: too long"
+    )
+
+
+def test_all_answers_to_a_prompt_of_which_a_draw_was_refused_are_left_out_together():
+    other = answered().model_copy(update={"prompt_id": "p2"})
+    drawn = [answered(), other, refusal("p1"), other, refusal("p1"), refusal("p3")]
+    assert gen.of_answered(drawn) == ([other, other], {"request_refused": 2})
+
+
+def test_where_nothing_was_refused_every_answer_stays():
+    assert gen.of_answered([answered(), answered()]) == ([answered(), answered()], {})
+    assert gen.of_answered([]) == ([], {})
 
 
 def test_the_numbers_of_answers_are_their_lengths_and_how_many_ended():

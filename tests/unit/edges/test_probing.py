@@ -117,3 +117,51 @@ def test_the_formats_are_those_honoured_the_strictest_first():
     assert probing.NONE.formats() == ["lines"]
     able = probing.NONE._replace(json_schema=True, json_object=True)
     assert able.formats() == ["json_schema", "json_object", "lines"]
+
+
+class Hesitant:
+    """Gives the next of `cold` at temperature 0 (or under seed 7), and a new text to all other requests."""
+
+    def __init__(self, *cold):
+        self.cold, self.asked = iter(cold), []
+
+    async def __call__(self, prompt, max_tokens, **fields):
+        self.asked.append(fields)
+        is_cold = fields.get("temperature") == 0 or fields.get("seed") == 7
+        return next(self.cold) if is_cold else f"answer {len(self.asked)}"
+
+
+@pytest.mark.parametrize(
+    ("honours", "others"), [(probing._honours_temperature, 3), (probing._honours_seed, 2)]
+)
+@pytest.mark.parametrize(
+    ("cold", "honoured", "asked"),
+    [
+        ("aa", True, 2),
+        ("aba", True, 3),
+        ("abcdea", True, 6),
+        ("abcdef", False, 6),
+        ([None], False, 1),
+    ],
+)
+def test_two_like_answers_of_six_show_that_answers_repeat(honours, others, cold, honoured, asked):
+    engine = Hesitant(*cold)
+    assert asyncio.run(honours(engine)) is honoured
+    assert len(engine.asked) == asked + others * honoured
+
+
+SEA = "The sea is wide and blue."
+
+
+@pytest.mark.parametrize(
+    ("cold", "honoured"),
+    [
+        ([SEA, "The sea "], True),
+        ([SEA, "Water covers most of our Earth.", SEA, "The sea "], True),
+        ([SEA, "Water covers most of our Earth."] * 3, False),
+        ([SEA, SEA], False),
+        ([SEA, None], False),
+    ],
+)
+def test_an_answer_that_only_differs_says_nothing_of_stop_words(cold, honoured):
+    assert asyncio.run(probing._honours_stop(Hesitant(*cold))) is honoured

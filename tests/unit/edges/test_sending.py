@@ -132,6 +132,14 @@ def test_a_long_wait_is_told(tmp_path, caplog):
     assert time.monotonic() - began < 5  # who waits to send again is not waited for
 
 
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_wait_of_more_than_a_quarter_of_an_hour_ends_the_stage_at_once(tmp_path, code):
+    (error,), server, _ = ask(tmp_path, lambda: status(code, "quota of today", Retry_After="86400"))
+    assert isinstance(error, EndpointUnavailable)
+    assert f"/v1 answered {code}: quota of today. It asks to wait 86,400 s: run again" in str(error)
+    assert len(server.asked) == 1
+
+
 @pytest.mark.parametrize("code", [401, 403, 404, 402, 405])
 def test_a_wrong_key_or_model_is_fatal_at_once_and_the_key_is_not_told(tmp_path, code):
     (error,), server, _ = ask(tmp_path, lambda: status(code, f"key {KEY} may not use model m"))

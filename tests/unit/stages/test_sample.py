@@ -1,0 +1,34 @@
+import asyncio
+
+import pytest
+
+from longwriter.core.generation import Prompt
+from longwriter.errors import NoAnswer
+from longwriter.records import Generation, Rejection
+from longwriter.stages import sample
+from tests.unit.stages.scripted_llm import ScriptedLLM
+from tests.unit.stages.test_plan import params
+
+PROMPT = Prompt("p1", "Write 100 words on tea.", "Popular Science", "en", 100)
+
+
+def drawn(says):
+    return asyncio.run(sample.sample_one(ScriptedLLM(says), params(), PROMPT, 3))
+
+
+def test_an_answer_is_a_generation_and_its_draw_is_the_attempt():
+    row = drawn(lambda prompt, attempt: f"Tea {attempt}.")
+    assert isinstance(row, Generation)
+    assert (row.prompt_id, row.text) == ("p1", "Tea 3.")
+
+
+def test_a_prompt_that_the_engine_refuses_is_a_row_left_out_and_not_the_end():
+    row = drawn(lambda prompt, attempt: NoAnswer("answered 400: too long", "request_refused"))
+    assert row == Rejection(
+        row_id="p1", stage="sample", reason="request_refused", detail="answered 400: too long"
+    )
+
+
+def test_a_request_that_failed_may_pass_and_is_not_left_out():
+    with pytest.raises(NoAnswer, match="answered 500"):
+        drawn(lambda prompt, attempt: NoAnswer("answered 500", "request_failed"))
