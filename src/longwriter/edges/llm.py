@@ -41,11 +41,7 @@ log = logging.getLogger(__name__)
 
 _CONNECT_S = 30.0
 _IDLE_S = 60.0  # how long an idle connection is kept
-_UNTOLD: Any = {
-    f"X-Stainless-{name}": openai.Omit()
-    for name in ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")
-}
-"""Headers about this machine that the library would send: no endpoint needs them, and each costs time."""
+_MACHINE = "Lang Package-Version OS Arch Runtime Runtime-Version Async".split()
 
 
 class LLM:
@@ -197,12 +193,15 @@ class LLM:
         await self._flights.land(self._params.timeout_s)
 
 
+def _untold(*names: str) -> Any:
+    """Return headers about this machine that the library leaves out: no endpoint needs them, each costs time."""
+    return {f"X-Stainless-{name}": openai.Omit() for name in names}
+
+
 def _posting(client: AsyncOpenAI, timeout_s: float) -> Post:
     """Return how a body is sent once; the answer stays bytes, which takes half of the time of a model."""
     url = f"{client.base_url}chat/completions"  # whole: a relative one is put together anew each time
-    bare: Any = {
-        "headers": {f"X-Stainless-{name}": openai.Omit() for name in ("Retry-Count", "Read-Timeout")}
-    }
+    bare: Any = {"headers": _untold("Retry-Count", "Read-Timeout")}
 
     async def post(body: bytes) -> Reply:
         try:
@@ -233,18 +232,19 @@ async def connect(
         api_key=endpoint.api_key,
         timeout=httpx2.Timeout(params.timeout_s, connect=min(_CONNECT_S, params.timeout_s)),
         max_retries=0,
-        default_headers=_UNTOLD,
+        default_headers=_untold(*_MACHINE),
         http_client=DefaultAioHttpClient(limits=limits),
     )
-    name = f"{endpoint.where} {endpoint.model}"
     with closing(ReplayCache(cache_path)) as cache:
         async with (
             client,
-            throttle.opened(params, name, cache_path.parent / "limits") as throttled,
+            throttle.opened(
+                params, f"{endpoint.where} {endpoint.model}", cache_path.parent / "limits"
+            ) as limit,
             call_log.opened(cache, calls) as store,
         ):
             post = _posting(client, params.timeout_s)
-            sender = Sender(post, endpoint, throttled, params.max_retries)
+            sender = Sender(post, endpoint, limit, params.max_retries)
             llm = LLM(endpoint, params, sender, cache, store)
             try:
                 await llm.probe(sampling)
