@@ -23,8 +23,9 @@ def export(
     """Write the data set that passed the gate for other trainers, into the folder OUT.
 
     train.jsonl, test.jsonl, datacard.md, and dataset_info.json for LLaMA-Factory (`dataset_dir: OUT`).
-    TRL: load_dataset("OUT"). ms-swift: --dataset OUT/train.jsonl. axolotl: path OUT/train.jsonl,
-    ds_type json, type chat_template.
+    TRL (messages): load_dataset("OUT"). ms-swift: --dataset OUT/train.jsonl. axolotl: path OUT/train.jsonl,
+    ds_type json, type chat_template; for sharegpt also field_messages conversations and
+    message_property_mappings {role: from, content: value}.
     """
     write(out, format)
 

@@ -1,8 +1,9 @@
 """Training rows in the formats that other trainers read.
 
 `messages` ({"messages": [{"role", "content"}]}) is read as it is by TRL, ms-swift, axolotl
-(`type: chat_template`) and LLaMA-Factory; `sharegpt` ({"conversations": [{"from", "value"}], "system"}) by
-LLaMA-Factory and, with `field_messages: conversations`, by axolotl.
+(`type: chat_template`) and LLaMA-Factory; `sharegpt` ({"conversations": [{"from", "value"}]}) by LLaMA-Factory
+and ms-swift, and by axolotl with `field_messages: conversations` and
+`message_property_mappings: {role: from, content: value}`.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from longwriter.records import Message
 
 Format = Literal["messages", "sharegpt"]
 
-_SPEAKERS = {"user": "human", "assistant": "gpt"}
+_SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
 _TAGS = {
     "messages": {
         "role_tag": "role", "content_tag": "content",
         "user_tag": "user", "assistant_tag": "assistant", "system_tag": "system",
     },
-    "sharegpt": {"role_tag": "from", "content_tag": "value", "user_tag": "human", "assistant_tag": "gpt"},
+    "sharegpt": {
+        "role_tag": "from", "content_tag": "value",
+        "user_tag": "human", "assistant_tag": "gpt", "system_tag": "system",
+    },
 }  # fmt: skip
-_COLUMNS = {
-    "messages": {"messages": "messages"},
-    "sharegpt": {"messages": "conversations", "system": "system"},
-}
+_COLUMNS = {"messages": "messages", "sharegpt": "conversations"}
 
 
 def as_messages(messages: list[Message]) -> dict[str, Any]:
@@ -34,14 +35,9 @@ def as_messages(messages: list[Message]) -> dict[str, Any]:
 
 
 def as_sharegpt(messages: list[Message]) -> dict[str, Any]:
-    """Return a row of the ShareGPT format; a system prompt stands beside the conversation."""
-    system = "\n\n".join(message.content for message in messages if message.role == "system")
-    talk = [
-        {"from": _SPEAKERS[message.role], "value": message.content}
-        for message in messages
-        if message.role != "system"
-    ]
-    return {"conversations": talk, "system": system}
+    """Return a row of the ShareGPT format; a system prompt is a turn, as an empty column would become one."""
+    turns = [{"from": _SPEAKERS[message.role], "value": message.content} for message in messages]
+    return {"conversations": turns}
 
 
 ROWS: dict[Format, Callable[[list[Message]], dict[str, Any]]] = {
@@ -57,7 +53,7 @@ def dataset_info(files: Mapping[str, str], format: Format) -> dict[str, Any]:
         name: {
             "file_name": file,
             "formatting": "sharegpt",
-            "columns": _COLUMNS[format],
+            "columns": {"messages": _COLUMNS[format]},
             "tags": _TAGS[format],
         }
         for name, file in files.items()

@@ -39,9 +39,8 @@ __all__ = ["LLM", "Answer", "Endpoint", "connect"]
 
 log = logging.getLogger(__name__)
 
-_CONNECT_S = 30.0
-_IDLE_S = 60.0  # how long an idle connection is kept
-_MACHINE = "Lang Package-Version OS Arch Runtime Runtime-Version Async".split()
+_CONNECT_S, _IDLE_S = 30.0, 60.0  # to connect; how long an idle connection is kept
+_MACHINE = ["Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async"]
 
 
 class LLM:
@@ -235,16 +234,14 @@ async def connect(
         default_headers=_untold(*_MACHINE),
         http_client=DefaultAioHttpClient(limits=limits),
     )
+    name = f"{endpoint.where} {endpoint.model}"
     with closing(ReplayCache(cache_path)) as cache:
         async with (
             client,
-            throttle.opened(
-                params, f"{endpoint.where} {endpoint.model}", cache_path.parent / "limits"
-            ) as limit,
+            throttle.opened(params, name, cache_path.parent / "limits") as limit,
             call_log.opened(cache, calls) as store,
         ):
-            post = _posting(client, params.timeout_s)
-            sender = Sender(post, endpoint, limit, params.max_retries)
+            sender = Sender(_posting(client, params.timeout_s), endpoint, limit, params.max_retries)
             llm = LLM(endpoint, params, sender, cache, store)
             try:
                 await llm.probe(sampling)

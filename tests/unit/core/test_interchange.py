@@ -25,12 +25,11 @@ def test_a_row_in_messages_is_the_conversation():
     }
 
 
-def test_a_row_in_sharegpt_has_human_and_gpt_in_turn_and_the_system_prompt_beside():
-    row = interchange.as_sharegpt(TALK)
-    assert row["system"] == "Be brief."
-    assert [turn["from"] for turn in row["conversations"]] == ["human", "gpt", "human", "gpt"]
-    assert row["conversations"][-1] == {"from": "gpt", "value": "About 1592."}
-    assert interchange.as_sharegpt(TALK[1:3])["system"] == ""
+def test_a_row_in_sharegpt_has_a_turn_a_message_and_no_empty_system_prompt():
+    [turns] = interchange.as_sharegpt(TALK).values()
+    assert [turn["from"] for turn in turns] == ["system", "human", "gpt", "human", "gpt"]
+    assert (turns[0]["value"], turns[-1]) == ("Be brief.", {"from": "gpt", "value": "About 1592."})
+    assert [turn["from"] for turn in interchange.as_sharegpt(TALK[1:3])["conversations"]] == ["human", "gpt"]
 
 
 @pytest.mark.parametrize("format", interchange.ROWS)
@@ -42,7 +41,7 @@ def test_the_columns_and_tags_that_llama_factory_is_told_are_in_the_rows(format)
     tags = info["tags"]
     for turn in row[info["columns"]["messages"]]:
         assert set(turn) == {tags["role_tag"], tags["content_tag"]}
-        assert turn[tags["role_tag"]] in {tags["user_tag"], tags["assistant_tag"], tags.get("system_tag")}
+        assert turn[tags["role_tag"]] in {tags["user_tag"], tags["assistant_tag"], tags["system_tag"]}
 
 
 def test_trl_takes_the_messages_format_as_conversational(tmp_path):

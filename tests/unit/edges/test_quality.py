@@ -19,26 +19,26 @@ from tests.unit.edges.poison import (
 )
 
 
-def failed(rows, docs):
-    return [f for f in quality.validate_examples(rows, BOUNDS, [], docs) if not f.passed]
+def failed(rows):
+    return [f for f in quality.validate_examples(rows, BOUNDS, [], None) if not f.passed]
 
 
-def test_the_same_rows_give_the_same_findings(tmp_path):
+def test_the_same_rows_give_the_same_findings():
     rows = answered("the cat sat on the mat " * 25)
-    one, two = (quality.validate_examples(rows, BOUNDS, [], tmp_path / d) for d in "ab")
+    one, two = (quality.validate_examples(rows, BOUNDS, [], None) for _ in range(2))
     assert json.dumps(one) == json.dumps(two)
 
 
-def test_an_empty_set_is_stopped(tmp_path):
-    assert "enough_rows" in [f.name for f in failed([], tmp_path / "docs")]
+def test_an_empty_set_is_stopped():
+    assert "enough_rows" in [f.name for f in failed([])]
 
 
-def test_a_row_with_the_id_of_another_is_named(tmp_path):
-    [found] = failed(changed(sample_id="s0"), tmp_path / "docs")
+def test_a_row_with_the_id_of_another_is_named():
+    [found] = failed(changed(sample_id="s0"))
     assert found.rows == ["s0"]
 
 
-def test_general_chats_are_judged_as_chats(tmp_path):
+def test_general_chats_are_judged_as_chats():
     chats = [
         example(
             f"g{i}", answer=f"Answer {word}.", kind="general", required_words=None, words=2, call_ids=[],
@@ -51,57 +51,55 @@ def test_general_chats_are_judged_as_chats(tmp_path):
         )
         for i, word in enumerate(("one", "two"))
     ]  # fmt: skip
-    assert failed([*clean(), *chats], tmp_path / "docs") == []
-    stopped = failed([*clean(), *chats, chats[0].model_copy(update={"sample_id": "twin"})], tmp_path / "docs")
+    assert failed([*clean(), *chats]) == []
+    stopped = failed([*clean(), *chats, chats[0].model_copy(update={"sample_id": "twin"})])
     assert [(one.name, one.rows) for one in stopped] == [("unique_answers", ["sg0", "twin"])]
 
 
-def test_rows_at_their_bounds_pass(tmp_path):
+def test_rows_at_their_bounds_pass():
     bounds = BOUNDS.model_copy(
         update={"min_rows": 10, "min_words": 150, "max_words": 150, "max_length_error": 0.5}
     )
     rows = [row.model_copy(update={"required_words": 100}) for row in clean()]
-    assert [
-        f.name for f in quality.validate_examples(rows, bounds, [], tmp_path / "docs") if not f.passed
-    ] == []
+    assert [f.name for f in quality.validate_examples(rows, bounds, [], None) if not f.passed] == []
 
 
-def test_one_opening_in_ten_may_be_seen_before_where_nine_in_ten_must_be_distinct(tmp_path):
+def test_one_opening_in_ten_may_be_seen_before_where_nine_in_ten_must_be_distinct():
     rows = clean()
     opening = " ".join(rows[0].messages[1].content.split()[:12])
     twin = with_answer(rows[9], f"{opening} {prose(138, 'other')}")
     bounds = BOUNDS.model_copy(update={"min_distinct_share": 0.9})
-    findings = quality.validate_examples([*rows[:9], twin], bounds, [], tmp_path / "docs")
+    findings = quality.validate_examples([*rows[:9], twin], bounds, [], None)
     assert [(f.observed, f.passed) for f in findings if f.name == "distinct_openings"] == [(1, True)]
 
 
-def judged_pairs(sides, docs, bounds=PAIR_BOUNDS):
-    return quality.validate_pairs(*sides, bounds, 0.2, docs)
+def judged_pairs(sides, docs=None):
+    return quality.validate_pairs(*sides, PAIR_BOUNDS, 0.2, docs)
 
 
 @pytest.mark.parametrize("side", ["chosen", "rejected"])
-def test_both_answers_are_the_assistants(side, tmp_path):
+def test_both_answers_are_the_assistants(side):
     wrong = pair_lists(**{side: says("user", prose(80))})
-    assert [f.name for f in judged_pairs(wrong, tmp_path / "docs") if not f.passed] == ["roles_in_turn"]
+    assert [f.name for f in judged_pairs(wrong) if not f.passed] == ["roles_in_turn"]
 
 
 @pytest.mark.parametrize(
     ("chosen", "rejected", "passed"), [(120, 60, True), (121, 60, False), (60, 120, True), (59, 120, False)]
 )
-def test_chosen_may_be_twice_or_half_as_long_as_rejected(chosen, rejected, passed, tmp_path):
+def test_chosen_may_be_twice_or_half_as_long_as_rejected(chosen, rejected, passed):
     rows = [pair(i, chosen, rejected) for i in range(8)]
-    findings = judged_pairs((rows[:6], rows[6:]), tmp_path / "docs")
+    findings = judged_pairs((rows[:6], rows[6:]))
     assert [f.passed for f in findings if f.name == "lengths_alike"] == [passed]
 
 
-def test_a_rejected_answer_may_loop_or_refuse(tmp_path):
+def test_a_rejected_answer_may_loop_or_refuse():
     for text in ("the cat sat on the mat " * 10, "I'm sorry, but I cannot write this."):
         rows = pair_lists(rejected=says("assistant", text))
-        assert [f.name for f in judged_pairs(rows, tmp_path / "docs") if not f.passed] == []
+        assert [f.name for f in judged_pairs(rows) if not f.passed] == []
 
 
-def test_no_pairs_at_all_are_stopped(tmp_path):
-    names = [f.name for f in judged_pairs(([], []), tmp_path / "docs") if f.critical and not f.passed]
+def test_no_pairs_at_all_are_stopped():
+    names = [f.name for f in judged_pairs(([], [])) if f.critical and not f.passed]
     assert names == ["enough_pairs", "both_sides_have_pairs"]
 
 
