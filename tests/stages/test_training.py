@@ -76,7 +76,7 @@ def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     environment |= {"TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     done = subprocess.run(
         [sys.executable, "-m", "tests.train_jobs", *files], cwd=base, env={**os.environ, **environment},
-        capture_output=True, text=True, timeout=300, check=False,
+        capture_output=True, text=True, timeout=1200, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-5000:]
     return made
@@ -153,7 +153,7 @@ def disturb(one: Job, file: Path, step: int, how: str) -> int:
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     stage = subprocess.Popen([sys.executable, "-m", "tests.train_job", str(file)], env=environment)
     try:
-        end = time.monotonic() + 240
+        end = time.monotonic() + 900
         while (
             not (points := checkpoints.read_curve(Path(one.checkpoints) / checkpoints.CURVE))
             or points[-1]["step"] < step
