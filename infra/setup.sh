@@ -55,7 +55,35 @@ lw_setup() (
     [ "$free" -ge "$1" ] || lw_die "only $free GiB of disk are free here, the installation needs $1: make room and run it again."
   }
 
-  try_install() { .venv/bin/python -m pip install --disable-pip-version-check -c infra/constraints.txt "$@" >>"$log" 2>&1; }
+  run_pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
+
+  hand_on() { # PIP_SETTING UV_VARIABLE SEPARATOR: what pip's environment or configuration says, to uv
+    local section found value='' words
+    [ -z "${!2:-}" ] || return 0
+    for section in global install :env:; do # the last one wins, as in pip
+      found=$(sed -n "s/^$section\.$1='\(.*\)'\$/\1/p" <<<"$pip_settings")
+      value=${found:-$value}
+    done
+    read -ra words <<<"${value//\\n/ }"
+    [ -z "$value" ] || export "$2=$(IFS=$3 && echo "${words[*]}")"
+  }
+
+  prepare_uv() { # pip brings uv, which installs the rest in a tenth of the time, from where pip would
+    local pip_settings
+    run_pip install -c infra/constraints.txt uv >>"$log" 2>&1 || {
+      tail -n 15 "$log" >&2
+      lw_die "pip could not install uv (its last words are above, all of them in $log); mend that and run it again."
+    }
+    pip_settings=$(run_pip config list)
+    hand_on index-url UV_DEFAULT_INDEX ' '
+    hand_on extra-index-url UV_INDEX ' '
+    hand_on find-links UV_FIND_LINKS ,
+    hand_on trusted-host UV_INSECURE_HOST ' '
+    hand_on cert SSL_CERT_FILE ' '
+    export UV_INDEX_STRATEGY=unsafe-best-match UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-180}"
+  }
+
+  try_install() { .venv/bin/uv pip install --python .venv/bin/python -c infra/constraints.txt "$@" >>"$log" 2>&1; }
 
   install() {
     local what=$1 start=$SECONDS
@@ -63,7 +91,7 @@ lw_setup() (
     echo "setup: installing $what"
     if ! try_install "$@"; then
       tail -n 15 "$log" >&2
-      lw_die "pip could not install $what (its last words are above, all of them in $log); mend that and run it again, it goes on from here."
+      lw_die "could not install $what (uv's last words are above, all of them in $log); mend that and run it again, it goes on from here."
     fi
     echo "setup: installed $what in $((SECONDS - start)) s"
   }
@@ -77,7 +105,7 @@ lw_setup() (
       *" $version" | *" $version+"*) return ;;
     esac
     if [ "$device" = cuda ]; then
-      # `===` takes no +cpu build, which pip would prefer wherever its configuration offers one.
+      # `===` takes no +cpu build, which would be preferred wherever the configuration offers one.
       install "torch $version for CUDA" --no-deps "torch===$version"
     elif [ "$device" = macos ]; then
       install "torch $version" --no-deps "torch==$version"
@@ -85,7 +113,7 @@ lw_setup() (
       echo "setup: no NVIDIA driver: installing torch $version for the CPU"
       if try_install --no-deps "torch==$version+cpu"; then
         echo "setup: installed it from pip's own configuration in $((SECONDS - start)) s"
-      elif try_install --no-deps --index-url https://download.pytorch.org/whl/cpu "torch==$version+cpu"; then
+      elif try_install --no-deps --default-index https://download.pytorch.org/whl/cpu "torch==$version+cpu"; then
         echo "setup: installed it from download.pytorch.org in $((SECONDS - start)) s"
       else
         echo "setup: found no CPU build, taking the default one: its CUDA libraries are about 2.7 GB to download"
@@ -127,10 +155,11 @@ lw_setup() (
   if ! is_venv_sound; then
     python=$(find_python)
     if [ "$device" = cuda ]; then check_disk 12; else check_disk 6; fi
-    echo "setup: making .venv with $("$python" --version); this takes a few minutes, pip's log is $log"
+    echo "setup: making .venv with $("$python" --version); this takes a minute or more, its log is $log"
     "$python" -m venv --clear .venv >>"$log" 2>&1 || lw_die "$python could not make .venv: see $log."
   fi
   rm -f "$stamp"
+  prepare_uv
   install_torch
   if [ "$extra" = dev ]; then target='.[dev]'; else target=.; fi
   install "everything else" -e "$target"
