@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 settings.register_profile("busy", deadline=None)  # a machine with other work is no defect
 settings.load_profile("busy")
+gc.disable()  # until all tests are imported: nothing of that is garbage
 
 _LONG = (
     "test_pipeline.py",
@@ -43,6 +45,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return not is_first, item.path in waiting, _LONG.index(name) if name in _LONG else len(_LONG)
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage from here on."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ A stage that fails publishes nothing. `current` is for work that logs while it i
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import os
 import shutil
@@ -55,6 +56,8 @@ def current() -> Current:
 
 def main(stage: str, work: Work, item: str | None = None) -> NoReturn:
     """Execute a stage, or one item of a matrix stage, and leave with its exit code (see errors.py)."""
+    gc.freeze()
+    gc.enable()
     name = f"{stage}@{item}" if item else stage
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "httpx2", "alembic", "mlflow", "great_expectations", "asyncio"):

@@ -21,6 +21,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from longwriter.core.packing import IGNORE_INDEX
 from longwriter.edges import checkpoints, launch, packs
 from longwriter.edges.launch import Job
+from longwriter.edges.trainers import SDPA_BY_SEQUENCE
 from longwriter.errors import TrainingFailed, Unavailable
 from tests.jobs import ROOT, job, jobs, nll, pack, reference, sequences_of, tensors, tied
 
@@ -88,7 +89,7 @@ def in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}")
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager", SDPA_BY_SEQUENCE])
 def test_packed_and_separate_logits_and_losses_agree(tiny_model: Path, attention: str) -> None:
     model = AutoModelForCausalLM.from_pretrained(
         tiny_model, dtype=torch.float32, attn_implementation=attention
@@ -97,8 +98,13 @@ def test_packed_and_separate_logits_and_losses_agree(tiny_model: Path, attention
     batch = DataCollatorForLanguageModeling(pad_token_id=2, padding_free=True)([row])
     with torch.no_grad():
         packed = model(
-            batch["input_ids"], position_ids=batch["position_ids"], attention_mask=None, use_cache=False
+            batch["input_ids"],
+            position_ids=batch["position_ids"],
+            attention_mask=None,
+            sequence_lengths=batch["cu_seq_lens_q"].diff().tolist(),
+            use_cache=False,
         ).logits[0]
+        model.set_attn_implementation("eager")
         apart = torch.cat([model(ids[None], use_cache=False).logits[0] for ids, _ in sequences_of(row)])
         assert (packed - apart).abs().max() < 1e-5
         losses = torch.nn.functional.cross_entropy(

@@ -1,4 +1,9 @@
-"""TRL's SFT trainer on ready packs with exact loss weights, and the callback that writes curve and marks."""
+"""TRL's SFT trainer on ready packs with exact loss weights, and the callback that writes curve and marks.
+
+`SDPA_BY_SEQUENCE` is PyTorch's attention over each sequence of a pack by itself: no mask of the pack's length
+squared is made, and nothing is computed that a mask would throw away. Seen on a CPU with packs of 1,024 tokens
+that hold three texts each: 11 s a step instead of 13.5.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +15,34 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from transformers import TrainerCallback
+from transformers import AttentionInterface, AttentionMaskInterface, TrainerCallback
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from trl import SFTTrainer
 
 from longwriter.core import losses
 from longwriter.edges import checkpoints
+
+SDPA_BY_SEQUENCE = "sdpa_by_sequence"
+
+
+def _attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: None,
+    *,
+    sequence_lengths: list[int],
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """Return the attention output (1, tokens, heads, head size) of a pack, causal within each sequence."""
+    parts = zip(*(torch.split(rows, sequence_lengths, dim=2) for rows in (query, key, value)), strict=True)
+    outputs = [sdpa_attention_forward(module, *part, None, is_causal=True, **kwargs)[0] for part in parts]
+    return torch.cat(outputs, dim=1), None
+
+
+AttentionInterface.register(SDPA_BY_SEQUENCE, _attend)
+AttentionMaskInterface.register(SDPA_BY_SEQUENCE, lambda *_, **__: None)
 
 
 class PackTrainer(SFTTrainer):  # type: ignore[misc]
@@ -36,7 +64,9 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
     ) -> torch.Tensor:
         """Return this pack's part of the step's loss, times the ranks: DeepSpeed averages over them."""
         labels, seq_idx = _shifted(inputs)
-        nll = -model(**inputs, use_cache=False, fused_lm_head=True).log_probs[0]  # 0 where no target
+        lengths = inputs["cu_seq_lens_q"].diff().tolist()
+        answer = model(**inputs, sequence_lengths=lengths, use_cache=False, fused_lm_head=True)
+        nll = -answer.log_probs[0]  # 0 where no target
         if not model.training:
             value: torch.Tensor = nll.sum() / self.test_targets_a_pack
             return value

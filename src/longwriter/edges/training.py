@@ -36,7 +36,7 @@ from trl import DPOConfig, DPOTrainer, SFTConfig
 from longwriter.core.packing import IGNORE_INDEX
 from longwriter.edges import checkpoints, launch, tokenizer
 from longwriter.edges.launch import Job
-from longwriter.edges.trainers import PackTrainer, Watch
+from longwriter.edges.trainers import SDPA_BY_SEQUENCE, PackTrainer, Watch
 from longwriter.params.training import OptimizerParams
 
 _PACK_COLUMNS = ["input_ids", "labels", "seq_lengths"]
@@ -109,6 +109,8 @@ def sft_trainer(job: Job, cache: Path) -> PackTrainer:
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
+    if job.training.attention == "sdpa":
+        config.model_init_kwargs["attn_implementation"] = SDPA_BY_SEQUENCE
     trainer = PackTrainer(
         model=job.model,
         args=config,

@@ -36,7 +36,7 @@ class TrainingParams(Section):
     precision: Literal["bf16", "fp32"]
     """Type of forward and backward; master weights and optimizer states are fp32 either way."""
     attention: Literal["sdpa", "eager", "flash_attention_2"]
-    """Packed rows never see each other either way; `flash_attention_2` (a GPU) builds no mask for that."""
+    """Packed rows never see each other in any; `sdpa` and `flash_attention_2` (a GPU) build no mask for that."""
     gradient_checkpointing: bool
     """Recompute activations: less memory, a third more time."""
     save_steps: Count

@@ -32,6 +32,7 @@ async def _work(params: Params, folder: Path) -> runner.Summary:
     p = params.sample
     examples = files.read_jsonl(files.DATA / "dataset" / "train.jsonl", Example)
     prompts, left_out = generation.sample_prompts(examples, p.limit)
+    prompts.sort(key=lambda prompt: -prompt.required_words)  # so that no long answer is left alone at the end
     draws = [(prompt, k) for prompt in prompts for k in range(p.samples)]
     weights, base = files.DATA / "sft" / "weights", files.DATA / "base_model" / "weights"
     calls = folder / "calls.jsonl.zst"

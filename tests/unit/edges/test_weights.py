@@ -1,5 +1,9 @@
 import hashlib
 import json
+import os
+import shutil
+import subprocess
+import sys
 import zipfile
 
 import gguf
@@ -9,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from longwriter.edges import weights
 from longwriter.errors import ModelUnusable
+from tests import hub_server
 
 
 def test_trained_weights_become_a_gguf_with_the_templates_names(tiny_model, tmp_path):
@@ -37,6 +42,42 @@ def test_weights_that_lack_a_tensor_are_refused(tiny_model, tmp_path):
 def test_a_bad_source_is_told(source, tmp_path):
     with pytest.raises(ModelUnusable, match=r"base_model\.source"):
         weights.resolve(source, None, "bfloat16", tmp_path, tmp_path)
+
+
+_RESOLVE = """
+import sys
+from pathlib import Path
+from longwriter.edges import weights
+from longwriter.errors import LongWriterError
+for number, source in enumerate(sys.argv[2:]):
+    folder = Path(sys.argv[1]) / f"model-{number}"
+    folder.mkdir()
+    try:
+        weights.resolve(source, None, "bfloat16", folder, folder)
+        print(*sorted(path.name for path in folder.iterdir()))
+    except LongWriterError as error:
+        print(type(error).__name__, error)
+"""
+
+
+def test_a_model_of_the_hub_is_fetched_without_pickles_and_a_missing_one_is_no_outage(tiny_model, tmp_path):
+    repo = tmp_path / "hub" / "models" / "owner" / "tiny"
+    shutil.copytree(tiny_model, repo)
+    (repo / "pytorch_model.bin").write_bytes(b"a pickle")
+    sources = ["hub:owner/tiny@main", "hub:owner/tiny@gone", "hub:owner/none"]
+    with hub_server.server(tmp_path / "hub") as url:
+        env = {**os.environ, "HF_ENDPOINT": url, "HF_HOME": str(tmp_path / "home")}
+        command = [sys.executable, "-c", _RESOLVE, str(tmp_path), *sources]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    fetched, *missing = done.stdout.splitlines()
+    assert {"model.safetensors", "config.json", "tokenizer.json"} <= set(fetched.split())
+    assert "pytorch_model.bin" not in fetched
+    assert (tmp_path / "model-0" / "model.safetensors").read_bytes() == (
+        repo / "model.safetensors"
+    ).read_bytes()
+    for told, name in zip(missing, ["hub:owner/tiny@gone", "hub:owner/none@main"], strict=True):
+        assert told.startswith(f"ModelUnusable base_model.source: {name}: ")
+        assert told.endswith("check name and revision, and HF_TOKEN for gated models")
 
 
 def test_a_wheel_with_another_hash_is_removed(tmp_path):
