@@ -42,7 +42,10 @@ def ensure_api() -> None:
     ]  # fmt: skip
     url = f"http://127.0.0.1:{port}/api"
     with log.open("wb") as out:
-        server = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        server = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            process_group=0,  # a signal to the flow's group ends the flow first, which tells the server so
+        )  # fmt: skip
     atexit.register(server.terminate)
     deadline = time.monotonic() + _START_S
     while not _is_healthy(url):

@@ -114,6 +114,17 @@ def test_a_killed_run_leaves_nobody_and_asks_nothing_twice(
     assert sum(row["replayed"] for row in calls) == len(stored)
 
 
+def test_a_flow_whose_group_is_told_to_end_ends_soon(workspace: Workspace, slow: Scripted) -> None:
+    workspace.set_params({"llm.base_url": slow.url, "write.sampling.seed": 3})
+    with workspace.started("python", "-m", "flows.pipeline", "write") as child:
+        wait_for(lambda: _stored(workspace), "an answer is stored")
+        os.killpg(child.pid, signal.SIGTERM)
+        child.communicate(timeout=2 * GONE_WITHIN_S)
+        assert child.returncode == 143
+        _nobody_is_left(workspace)
+    assert "RUNNING" not in {run.info.status for run in workspace.runs()}
+
+
 def test_the_model_server_dies_with_its_stage(workspace: Workspace) -> None:
     workspace.set_params(
         {

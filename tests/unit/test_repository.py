@@ -221,3 +221,16 @@ def test_the_columns_of_a_plot_are_in_the_header_that_its_stage_writes(name):
     for plot in STAGES[name]["plots"]:
         for style in plot.values():
             assert any({style["x"], style["y"]} <= header for header in headers), (style, headers)
+
+
+@pytest.mark.parametrize("folder", ["core", "edges"])
+def test_the_readme_has_the_first_line_of_every_file(folder):
+    readme = Path("README.md").read_text(encoding="utf-8")
+    _, _, table = readme.partition(f"<code>src/longwriter/{folder}/</code>")
+    lines = {line for line in table.partition("</details>")[0].splitlines() if line.startswith("| `")}
+    told = {
+        file.stem: ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))).splitlines()[0]
+        for file in (SOURCE / "longwriter" / folder).glob("*.py")
+        if file.stem != "__init__"
+    }
+    assert lines == {f"| `{name}` | {line.rstrip('.')} |" for name, line in told.items()}
