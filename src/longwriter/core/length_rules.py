@@ -38,7 +38,8 @@ _PARTS = (
 )
 _PIECES = (
     r"(?:essays|stories|articles|posts|poems|letters|reports|paragraphs|chapters|sections|reviews|speeches|"
-    r"pieces|emails|scenes|entries|answers|summaries|descriptions|bios|blurbs|parts|monologues)\b"
+    r"pieces|emails|scenes|entries|answers|summaries|descriptions|bios|blurbs|parts|monologues|slogans|captions|tweets|"
+    r"headlines|jokes|riddles|messages|sentences|lines|limericks)\b"
 )
 _MATERIAL = (
     r"\b(?:this|that|these|those|his|her|their|our|my|following|attached|above|existing|original|given|enclosed)\s+"
@@ -100,7 +101,8 @@ RULES = (
          r"\b(?:list|name|find|pick|choose|underline|highlight|circle)\s+(?:me\s+)?"
          rf"|{_STUDY}|\b(?:vocabulary|list|dictionary|glossary|set|bank|deck|knowledge|speed|pace|rate)\s+of\s+")),
     Rule("要认的字", "一年级要认识300字。", _ends(
-         r"(?:读|看|背|认识?|学会?|掌握|记住?|抄写?|识|翻译|校对|朗读|听写|常用|默写|列出|列举|找出|想出)(?:了|过|完|出)?(?:一?[篇段份]|这|那|前)?")),
+         r"(?:读|看|背|认识?|学会?|掌握|记住?|抄写?|识|翻译|校对|朗读|听写|常用|默写|列出|列举|找出|想出)(?:了|过|完|出)?(?:一?[篇段份]|这|那|前)?"
+         r"|(?:识字量|词汇量)[^，。；！？\n]{0,6}")),
     Rule("material", "Summarise this 2000-word article.", _ends(_MATERIAL),
          unless=re.compile(rf"{_MAKE}(?:my|our|this|that|his|her|their)\s+(?:[a-z]+\s+)?$", re.IGNORECASE)),
     Rule("material", "The 500-word essay is dead.", _ends(
@@ -113,16 +115,18 @@ RULES = (
          r"|(?:概括|总结|缩写|精简|修改|润色|批改|点评|分析|扩写|评价|压缩)(?:一下)?(?:我的|这)?一?[篇段份]|(?<![之以])前|(?:最后|头)的?")),
     Rule("a fact", "I wrote 500 words and stopped.", _ends(_FACT + _A),
          unless=re.compile(r"\b(?:(?:that|which)\s+(?:has|contains|uses)|(?:to|should|must|will|can|could)\s+have)\s+(?:an?\s+)?$", re.IGNORECASE)),
-    Rule("a fact", "My draft is 800 words.", _ends(r"\b(?:my|the|this|his|her|their)\s+(?:[a-z]+\s+){1,2}(?:is|was)\s+"),
+    Rule("a fact", "My draft is 800 words.", _ends(r"\b(?:my|our|your|the|this|his|her|its|their)\s+(?:[a-z]+\s+){1,2}(?:is|was)\s+"),
          unless=re.compile(r"\b(?:limit|length|count|minimum|maximum|target|goal|size|sure|ensure|so that|until)\b", re.IGNORECASE)),
     Rule("事实", "我写了2000字。", _ends(
          r"(?:写|发|删|码|打|更新?|收到|投)(?:了|过|完)(?:一?[篇段份])?|已有|(?<![要需应得少须])有(?:一?[篇段份])?")),
     Rule("a number of something else", "Explain page 12 words.", _ends(
          r"\b(?:year|chapter|page|section|room|version|level|lesson|unit|grade|windows|ios|figure|table|verse|psalm|step|"
-         r"question|no\.|item|rule|since|until|during|page)\s+|第")),
+         r"question|no\.|item|rule|since|until|during|page)\s+|第"),
+         unless=re.compile(rf"{_MAKE}(?:an?|the|my|one)\s+(?:[\w-]+\s+){{0,2}}(?:chapter|section|lesson|unit|page)\s+$", re.IGNORECASE)),
     Rule("a topic", "Write a poem about a 500-word curse.", _ends(
          r"\b(?:about|on|regarding|concerning|titled|entitled|called|named|of|like|between)\s+(?:an?|the|how|why)\s+(?:[a-z]+\s+)?"),
-         _begins(r"(?!(?:for|in|with|on|about|using|please|and|that|or|but|which)\b)[a-z]{2,}")),
+         _begins(r"(?!(?:for|in|with|on|about|using|please|and|that|or|but|which)\b)[a-z]{2,}"),
+         unless=re.compile(r"(?:\b(?:would|i|we)|['’]d)\s+(?:really\s+|also\s+)?like\s+(?:an?|the)\s+(?:[a-z]+\s+)?$", re.IGNORECASE)),
     Rule("a topic", "Give me five titles for a 2000-word essay.", _ends(
          r"\b(?:titles?|ideas|topics?|prompts?|tips|questions|names|headlines?|price|quote|deadline|rubric|rates?|advice)\b"
          r"[^.;:!?\n]*\bfor\s+(?:an?|the|my)?\s*(?:[a-z]+\s+)?")),

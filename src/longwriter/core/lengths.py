@@ -24,7 +24,9 @@ _UNIT = (
 )
 _UNITS = ("word", "character", "字", "词")  # one of them is in whatever `_MENTION` and `_LABEL` find
 _TO = r"(?:\s?(?:[-–—~～－至到]|to\b|and\b|or\b|与|和|或)\s?)"
-_MENTION = re.compile(rf"(?:(?P<low>{_N}){_UNIT}?{_TO})?(?P<number>{_N})(?P<unit>{_UNIT})", re.IGNORECASE)
+_MENTION = re.compile(
+    rf"(?:(?P<low>{_N}){_UNIT}?{_TO}(?!hundred|thousand))?(?P<number>{_N})(?P<unit>{_UNIT})", re.IGNORECASE
+)
 _LABEL = re.compile(
     r"(?:\bword[\s-]?(?:count|limit|length|target|minimum|maximum)s?\b"
     r"(?:\s|[:：=~≈<>≤≥-]|\b(?:should|must|be|is|of|at|to|about|around|approximately|least|most|no|not|more|less|"
