@@ -94,23 +94,17 @@ def _wheel(package: str, version: str, sha256: str | None, downloads: Path) -> P
 
 
 def _snapshot(repo: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub import errors, snapshot_download
 
     try:
         patterns = ["*.safetensors", "*.json", "*.jinja", "tokenizer*", "*.model"]
         return Path(snapshot_download(repo, revision=revision, allow_patterns=patterns))
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:  # also a gated one
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:  # also a gated one
         raise ModelUnusable(
             f"base_model.source: hub:{repo}@{revision or 'main'}: {str(error).splitlines()[0]}: "
             "check name and revision, and HF_TOKEN for gated models"
         ) from None
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
         raise EndpointUnavailable(f"hub:{repo} could not be fetched: {error}") from None
 
 
