@@ -15,6 +15,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
 
 from longwriter.records import content_hash
+from tests import forking
 from tests.small import BENCHMARK, SMALL
 
 ROOT = Path(__file__).parents[1]
@@ -78,9 +80,7 @@ class Workspace:
         """Run a command to its end; `code` is the exit code it must have, None for any."""
         with self.started(*words, **env) as child:
             out, err = child.communicate(timeout=limit_s)
-        done = subprocess.CompletedProcess(words, child.returncode, out, err)
-        assert code is None or done.returncode == code, f"{words}: exit {done.returncode}\n{out}\n{err}"
-        return done
+        return _ended(subprocess.CompletedProcess(words, child.returncode, out, err), code)
 
     @contextlib.contextmanager
     def started(self, *words: str, **env: str) -> Iterator[subprocess.Popen[str]]:
@@ -109,8 +109,12 @@ class Workspace:
     def stage(self, name: str, code: int | None = 0, **env: str) -> subprocess.CompletedProcess[str]:
         """Run the process of a stage, or of an item `NAME@MODEL-BENCHMARK`, without DVC around it."""
         stage, _, item = name.partition("@")
-        words = item.split("-") if item else []
-        return self.run("python", "-m", f"longwriter.stages.{stage}", *words, code=code, **env)
+        words = [f"longwriter.stages.{stage}", *(item.split("-") if item else [])]
+        with tempfile.TemporaryDirectory() as folder:
+            out, err = Path(folder) / "out", Path(folder) / "err"
+            got = forking.run(words[0], words[1:], self.path, {**self.env, **env}, (out, err), PATIENCE_S)
+            done = subprocess.CompletedProcess(words, got, out.read_text(), err.read_text())
+        return _ended(done, code)
 
     def folder(self, name: str) -> str:
         """Return where a stage, or an item, has its output."""
@@ -188,6 +192,12 @@ class Workspace:
                 place = (path / ".lw" / "mlartifacts").as_uri()  # of runs to come
                 db.execute("UPDATE experiments SET artifact_location = ?", (place,))
         return Workspace(path)
+
+
+def _ended(done: subprocess.CompletedProcess[str], code: int | None) -> subprocess.CompletedProcess[str]:
+    told = f"{done.args}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert code is None or done.returncode == code, told
+    return done
 
 
 def make(path: Path, params: dict[str, Any]) -> Workspace:

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.small import STAGES
@@ -81,7 +81,7 @@ class Prefect:
 
 @contextlib.contextmanager
 def _process(workspace: Workspace, log: Path, *words: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Yield a long-lived process in a session of its own; its whole group is ended after."""
+    """Yield a long-lived process in a session of its own; all that runs in the workspace is ended after."""
     with log.open("wb") as out:
         child = subprocess.Popen(
             words, cwd=workspace.path, env={**workspace.env, **env}, stdin=subprocess.DEVNULL, stdout=out,
@@ -90,11 +90,14 @@ def _process(workspace: Workspace, log: Path, *words: str, **env: str) -> Iterat
     try:
         yield child
     finally:
-        for sign, patience in ((signal.SIGTERM, 30), (signal.SIGKILL, 10)):
+        for sign in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, sign)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(patience)
+                child.wait(5)
+        for left in workspace.processes():  # a night that the worker had begun
+            with contextlib.suppress(psutil.NoSuchProcess):
+                left.kill()
 
 
 @pytest.fixture(scope="module")
@@ -205,33 +208,24 @@ def test_reports_and_runs_are_artifacts(prefect: Prefect, first_night: dict[str,
 
 @pytest.fixture(scope="module")
 def cron_night(prefect: Prefect, first_night: dict[str, Any]) -> dict[str, Any]:
-    """The first run that a one-minute cron made; the schedule is stopped after it."""
+    """The first run that a one-minute cron made; the schedule ends with the worker."""
     prefect.deploy("* * * * *")
-    started = time.monotonic()
-    try:
 
-        def due() -> dict[str, Any] | None:
-            rows = prefect.ask(
-                "/flow_runs/filter",
-                {
-                    "deployments": {"id": {"any_": [prefect.deployment]}},
-                    "sort": "EXPECTED_START_TIME_ASC",
-                    "limit": 200,
-                },
-            )
-            fired = [
-                row
-                for row in rows
-                if row["auto_scheduled"] and row["state_type"] not in ("SCHEDULED", "PENDING")
-            ]
-            return fired[0] if fired else None
+    def due() -> dict[str, Any] | None:
+        rows = prefect.ask(
+            "/flow_runs/filter",
+            {
+                "deployments": {"id": {"any_": [prefect.deployment]}},
+                "sort": "EXPECTED_START_TIME_ASC",
+                "limit": 200,
+            },
+        )
+        fired = [
+            row for row in rows if row["auto_scheduled"] and row["state_type"] not in ("SCHEDULED", "PENDING")
+        ]
+        return fired[0] if fired else None
 
-        run = wait_for(due, "the cron fires", 300)
-    finally:
-        prefect.deploy()
-    run = prefect.ended(run["id"])
-    run["waited_s"] = time.monotonic() - started
-    return run
+    return prefect.ended(wait_for(due, "the cron fires", 300)["id"])
 
 
 def test_a_one_minute_cron_fires(prefect: Prefect, cron_night: dict[str, Any]) -> None:

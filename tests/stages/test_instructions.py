@@ -128,6 +128,7 @@ def test_a_hub_that_is_away_can_be_tried_again(checkout: Workspace) -> None:
     _set(checkout, hub="owner/name@main")
     done = checkout.stage("instructions", code=75)
     assert "Unavailable: hub:owner/name@main cannot be reached" in done.stderr
+    assert "let instructions.source name its folder" in done.stderr
     _set(checkout, hub=None)
 
 

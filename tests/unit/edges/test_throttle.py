@@ -13,10 +13,10 @@ TAKER = """
 import asyncio, sys
 from pathlib import Path
 from longwriter.edges import throttle
-from tests.unit.edges.endpoint import PARAMS
+from longwriter.params import LLMParams
 
 async def go():
-    params = PARAMS.model_copy(update={"requests_per_minute": 30})
+    params = LLMParams.model_validate_json(sys.argv[3])
     async with throttle.opened(params, sys.argv[2], Path(sys.argv[1])) as limits:
         for taken in range(99):
             try:
@@ -47,10 +47,11 @@ def granted(folder, sizes, **limits):
 
 
 def test_processes_that_ask_one_endpoint_share_its_limit_and_others_do_not(tmp_path):
+    params = PARAMS.model_copy(update={"requests_per_minute": 30}).model_dump_json()
+
     def taker(endpoint):
-        return subprocess.Popen(
-            [sys.executable, "-c", TAKER, str(tmp_path), endpoint], stdout=subprocess.PIPE, text=True
-        )
+        command = [sys.executable, "-c", TAKER, str(tmp_path), endpoint, params]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     takers = [taker("one"), taker("one"), taker("other")]
     taken = [int(one.communicate(timeout=60)[0]) for one in takers]
