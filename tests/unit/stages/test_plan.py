@@ -33,7 +33,7 @@ def params(base_url="http://127.0.0.1:9/v1", **changes):
     return parameters.check(values, "here")
 
 
-PARAMS = params(plan__max_attempts=3)
+PARAMS = params(plan__max_attempts=3, plan__min_steps=1)
 DIRECT = params(write__mode="direct")
 
 
