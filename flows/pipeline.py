@@ -220,7 +220,8 @@ def _main(names: list[str]) -> int:
         return error.stage_code or 1
     look = (
         "MLflow, Prefect and Data Docs: bash infra/ui.sh\n"
-        "data: data/<stage>/ and `dvc metrics show`; a row, or a number, back to its LLM calls: longwriter lineage\n"
+        "data: data/<stage>/; after `source .venv/bin/activate`, `dvc metrics show`, and `longwriter lineage` "
+        "from a row, or a number, back to its LLM calls\n"
     )
     reports = [_report(name) for name in expand(["report"])]
     told = "".join(f"report: {path}\n" for path in reports if path.is_file())
