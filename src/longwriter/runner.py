@@ -98,7 +98,7 @@ def _execute(name: str, work: Work) -> None:
     """Do the stage's work inside an MLflow run that ends as the work does."""
     params = parameters.load()
     stage = versioning.stage_files(name)
-    inputs = {dep: versioning.digest(dep) for dep in stage.deps}
+    inputs = versioning.digests(stage.deps)
     tags = {
         **versioning.git_state(),
         **{f"prefect.{key}": os.environ[env] for key, env in _PREFECT_IDS.items() if env in os.environ},

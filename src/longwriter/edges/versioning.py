@@ -1,20 +1,21 @@
 """What DVC and git know: a stage's files and parameters, their digests, and the commit.
 
-The only file in `src` that imports dvc. Digests are DVC's own (md5 of a file, `.dir` of a folder),
-so that MLflow, `dvc.lock` and the cache name the same bytes by the same word.
+The only file in `src` that imports dvc. Digests are DVC's own (md5 of a file, `.dir` of a folder), so
+MLflow, `dvc.lock` and the DVC cache use one name for the same bytes.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dvc.dvcfile import load_file
 from dvc.exceptions import DvcException
+from dvc.fs import localfs
 from dvc.repo import Repo
+from dvc_data.hashfile.build import build
 
 from longwriter.errors import BadRecord, UserError
 from longwriter.records import content_hash
@@ -56,34 +57,40 @@ def stage_files(name: str) -> StageFiles:
 
 
 def digest(path: Path | str) -> str:
-    """Return DVC's digest of a file (32 hex digits) or a folder (the same plus `.dir`).
+    """Return the DVC digest of one path; see `digests`."""
+    return digests([path])[str(path)]
 
-    Of a URL such as s3://bucket/prefix, DVC itself reads the objects.
+
+def digests(paths: Iterable[Path | str]) -> dict[str, str]:
+    """Return the digest that DVC gives each path.
+
+    DVC remembers the digests of files in its state database, by path, size and time of change: a file that
+    did not change since is not read again. `.dvcignore` applies.
+
+    Args:
+        paths: Files, folders, or URLs of dependencies such as s3://bucket/prefix.
+
+    Returns:
+        {path: digest}: 32 hex digits for a file, the same plus `.dir` for a folder.
+
+    Raises:
+        BadRecord: a path does not exist.
     """
-    if "://" in str(path):
-        return _digest_of_url(str(path))
-    path = Path(path)
-    if path.is_file():
-        with path.open("rb") as content:
-            return hashlib.file_digest(content, "md5").hexdigest()
-    if not path.is_dir():
-        raise BadRecord(f"{path} is missing: run the stage that writes it (`dvc repro`)")
-    rows = [
-        {"md5": digest(file), "relpath": file.relative_to(path).as_posix()}
-        for file in path.rglob("*")
-        if file.is_file()
-    ]
-    rows.sort(key=lambda row: row["relpath"])
-    return hashlib.md5(json.dumps(rows).encode(), usedforsecurity=False).hexdigest() + ".dir"
-
-
-def _digest_of_url(url: str) -> str:
-    """Return the digest that DVC gives a dependency outside the checkout."""
     with Repo(".") as repo:
-        found = next((dep for stage in repo.index.stages for dep in stage.deps if dep.def_path == url), None)
-        if found is None or not found.exists:
-            raise BadRecord(f"{url} is no dependency of a stage, or does not exist")
-        return str(found.get_hash().value)
+        return {str(path): _digest(repo, str(path)) for path in paths}
+
+
+def _digest(repo: Repo, path: str) -> str:
+    if "://" in path:
+        dep = next((dep for stage in repo.index.stages for dep in stage.deps if dep.def_path == path), None)
+        if dep is None or not dep.exists:
+            raise BadRecord(f"{path} is no dependency of a stage, or does not exist")
+        return str(dep.get_hash().value)
+    absolute = Path(path).absolute()
+    if not absolute.exists():
+        raise BadRecord(f"{path} is missing: run the stage that writes it (`dvc repro`)")
+    _, _, found = build(repo.cache.local, str(absolute), localfs, "md5", ignore=repo.dvcignore, dry_run=True)
+    return str(found.hash_info.value)
 
 
 def fingerprint(stage: StageFiles, deps: dict[str, str]) -> str:

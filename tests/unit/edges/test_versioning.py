@@ -35,6 +35,24 @@ def test_digests_are_those_of_dvc(repo):
         assert versioning.digest(repo / name) == said
 
 
+def test_a_digest_leaves_out_what_dvcignore_names(repo):
+    plain = versioning.digest(repo / "folder")
+    (repo / ".dvcignore").write_text("__pycache__\n")
+    (repo / "folder" / "__pycache__").mkdir()
+    (repo / "folder" / "__pycache__" / "a.pyc").write_bytes(b"\x00")
+    assert versioning.digest(repo / "folder") == plain
+    (repo / ".dvcignore").unlink()
+    assert versioning.digest(repo / "folder") != plain
+
+
+def test_a_changed_file_has_another_digest_although_the_first_is_remembered(repo):
+    first = versioning.digests([repo / "one.txt", repo / "folder"])
+    (repo / "one.txt").write_text("2")
+    (repo / "folder" / "b.txt").write_text("2")
+    second = versioning.digests([repo / "one.txt", repo / "folder"])
+    assert all(first[path] != second[path] for path in first)
+
+
 def test_a_missing_file_has_no_digest(repo):
     with pytest.raises(BadRecord, match="missing"):
         versioning.digest(repo / "nope")
