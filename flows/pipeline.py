@@ -30,8 +30,10 @@ from prefect.runtime import flow_run, task_run
 from prefect.states import Completed
 
 from flows import lockfile, repro, server
-from longwriter.edges import process, tracking, versioning
 from longwriter.errors import UserError, without_password
+from longwriter.io import process
+from longwriter.tracking import runs as tracking
+from longwriter.tracking import versioning
 
 GROUPS = {
     "data": ("base_model", "instructions", "plan", "write", "dataset", "validate"),

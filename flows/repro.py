@@ -55,7 +55,7 @@ def run(
         DvcFailed: dvc ended with another code than 0.
     """
     LOGS.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "longwriter.edges.process", sys.executable, "-m", "dvc", *words]
+    command = [sys.executable, "-m", "longwriter.io.process", sys.executable, "-m", "dvc", *words]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     lines: list[str] = []
     with (

@@ -36,7 +36,7 @@ def ensure_api() -> None:
     log = Path(".lw/logs/prefect-server.log")
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [
-        sys.executable, "-m", "longwriter.edges.process",
+        sys.executable, "-m", "longwriter.io.process",
         sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app",
         "--host", "127.0.0.1", "--port", port, "--log-level", "error", "--timeout-graceful-shutdown", "3",
     ]  # fmt: skip

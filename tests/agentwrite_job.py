@@ -24,10 +24,11 @@ from typing import Any, NamedTuple
 import yaml
 
 from longwriter import params as parameters
-from longwriter.edges import files, process
-from longwriter.edges.replay import ReplayCache
 from longwriter.errors import LongWriterError
-from longwriter.records import Instruction, content_hash
+from longwriter.hashing import content_hash
+from longwriter.io import files, process
+from longwriter.llm.replay import ReplayCache
+from longwriter.records import Instruction
 from longwriter.stages import plan, write
 from tests.small import SMALL
 

@@ -28,7 +28,7 @@ from typing import Any
 
 from aiohttp import web
 
-from longwriter.edges.process import die_with_parent
+from longwriter.io.process import die_with_parent
 from tests.scripted_server import answer, kind_of
 
 ROOT = Path(__file__).parents[1]

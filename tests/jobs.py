@@ -11,11 +11,11 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
-from longwriter.core.packing import IGNORE_INDEX
-from longwriter.edges import launch, packs
-from longwriter.edges.launch import Job
 from longwriter.params import DpoParams, SftParams, TrainingParams
 from longwriter.params.training import OptimizerParams
+from longwriter.training import launch, packs
+from longwriter.training.launch import Job
+from longwriter.training.packing import IGNORE_INDEX
 
 ROOT = Path(__file__).parents[1]
 OPTIMIZER = OptimizerParams(

@@ -27,7 +27,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from longwriter.edges.process import die_with_parent
+from longwriter.io.process import die_with_parent
 
 ROOT = Path(__file__).parents[1]
 REFUSAL = "I'm sorry, but I cannot help with that request."

@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from longwriter.edges import launch, process
 from longwriter.errors import LongWriterError
+from longwriter.io import process
+from longwriter.training import launch
 
 if __name__ == "__main__":
     process.exit_on_sigterm()

@@ -15,8 +15,8 @@ import socket
 import sys
 from pathlib import Path
 
-import longwriter.edges.training as ranks_module
-from longwriter.edges.launch import Job
+import longwriter.training.rank as ranks_module
+from longwriter.training.launch import Job
 
 
 def _rank(file: str, environment: dict[str, str]) -> None:

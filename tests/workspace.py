@@ -28,7 +28,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
 
-from longwriter.records import content_hash
+from longwriter.hashing import content_hash
 from tests import forking
 from tests.small import BENCHMARK, SMALL
 

@@ -31,13 +31,16 @@ from typing import Any, get_args
 import yaml
 
 from longwriter import params as parameters
-from longwriter.core import decontamination, scoring, sift
-from longwriter.core.text import count_words, repeated_share, tokens
-from longwriter.edges import files, sources
+from longwriter.evaluation import scores as scoring
+from longwriter.instructions import screening as sift
+from longwriter.instructions import sources
+from longwriter.io import files
 from longwriter.params import Params
 from longwriter.params.agentwrite import PlanRule
 from longwriter.records import Draft, Instruction, Rejection
 from longwriter.stages import plan, write
+from longwriter.text import decontamination
+from longwriter.text.counting import count_words, repeated_share, tokens
 
 ROOT = Path(__file__).resolve().parents[2]
 MODES = ("serial", "parallel", "direct")

@@ -30,11 +30,14 @@ import psutil
 import zstandard
 
 from longwriter import params
-from longwriter.core import decontamination, duplicates, language, lengths, rules
-from longwriter.core.text import normalise, tokens
-from longwriter.edges import benchmarks, choosing, sources
-from longwriter.records import content_hash
+from longwriter.hashing import content_hash
+from longwriter.instructions import benchmarks, choosing, duplicates, sources
+from longwriter.instructions import patterns as rules
 from longwriter.stages import instructions
+from longwriter.text import decontamination, language
+from longwriter.text import stated_length as lengths
+from longwriter.text.counting import normalise, tokens
+from longwriter.tracking.runs import StageRun
 
 _HOME = Path(".lw/bench")
 _SHARD = 100_000
@@ -185,7 +188,7 @@ def main(rows: int) -> None:
     })})  # fmt: skip
     _each(p, min(rows, _SAMPLE), peak)
     with _step("the whole stage", lambda: rows, peak):
-        summary = instructions.work(p, out)
+        summary = instructions.work(p, out, StageRun("run", "fingerprint"))
     sys.stdout.write(f"\n{summary.line('instructions')}\n\n")
     for step in json.loads((out / "funnel.json").read_text(encoding="utf-8")):
         sys.stdout.write(

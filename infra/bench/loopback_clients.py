@@ -63,7 +63,7 @@ async def _workers(calls: int, concurrency: int, call: Callable[[int], Awaitable
 
 def bare(url: str, calls: int, concurrency: int, words: int) -> Callable[[], None]:
     """Return a loop over the client library alone."""
-    from openai import AsyncOpenAI, DefaultAioHttpClient  # noqa: TID251 - what the edge is measured against
+    from openai import AsyncOpenAI, DefaultAioHttpClient
 
     async def main() -> None:
         async with AsyncOpenAI(
@@ -83,7 +83,7 @@ def bare(url: str, calls: int, concurrency: int, words: int) -> Callable[[], Non
 
 def sequential(url: str, calls: int, _concurrency: int, words: int) -> Callable[[], None]:
     """Return a loop with one request under way."""
-    from openai import OpenAI  # noqa: TID251 - what the edge is measured against
+    from openai import OpenAI
 
     client = OpenAI(base_url=f"{url}/v1", api_key="none")
 
@@ -99,7 +99,7 @@ def sequential(url: str, calls: int, _concurrency: int, words: int) -> Callable[
 
 def ask(url: str, calls: int, concurrency: int, words: int) -> Callable[[], None]:
     """Return a loop over `LLM.ask`."""
-    from longwriter.edges import serving
+    from longwriter.models import servers as serving
 
     params = _params(url, concurrency)
 
@@ -114,9 +114,10 @@ def ask(url: str, calls: int, concurrency: int, words: int) -> Callable[[], None
 
 def write(url: str, calls: int, concurrency: int, words: int) -> Callable[[], None]:
     """Return the stage `write` over plans of `STEPS` steps."""
-    from longwriter.edges import files
+    from longwriter.io import files
     from longwriter.records import Instruction, Plan, PlanStep
     from longwriter.stages import write as stage
+    from longwriter.tracking.runs import StageRun
 
     params = _params(url, concurrency)
     folder = files.DATA / "plan"
@@ -134,7 +135,7 @@ def write(url: str, calls: int, concurrency: int, words: int) -> Callable[[], No
 
     def main() -> None:
         with files.published(files.DATA / "write") as out:
-            summary = stage.work(params, out)
+            summary = stage.work(params, out, StageRun("run", "fingerprint"))
         assert summary.rows_kept == summary.rows_in, summary
 
     return main

@@ -7,26 +7,12 @@ stage (`calls.jsonl.zst`) holds request and answer under the same hash.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Language = Literal["en", "zh"]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-
-
-def content_hash(value: Any) -> str:
-    """Return the sha256 (64 hex digits) of a JSON value's canonical form.
-
-    Canonical = sorted keys, no spaces, UTF-8, no NaN; equal values have equal hashes everywhere.
-
-    Raises:
-        ValueError: the value holds NaN or infinity.
-    """
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Record(BaseModel):

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from longwriter.edges import launch, serving
+from longwriter.models import servers as serving
 from longwriter.params import Sampling, ServingParams
+from longwriter.training import launch
 from tests.jobs import ROOT, TRAINING, job, pack, reference
 
 pytestmark = [

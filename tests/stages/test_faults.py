@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from longwriter.edges.files import read_zstd_lines
+from longwriter.io.files import read_zstd_lines
 from tests import fault_server
 from tests.agentwrite_job import OUTPUTS, Job, make
 from tests.fault_server import CONTENT, TRANSPORT, faulty

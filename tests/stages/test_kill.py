@@ -140,7 +140,7 @@ def test_the_model_server_dies_with_its_stage(workspace: Workspace) -> None:
         }
     )
     with workspace.started("dvc", "repro", "plan"):
-        server = _find(workspace, "longwriter.edges.llamacpp_server")
+        server = _find(workspace, "longwriter.models.llamacpp_server")
         log = workspace.path / ".lw" / "logs" / "llama.cpp.log"
         wait_for(lambda: log.exists() and b"print_timing" in log.read_bytes(), "it has answered")
         stage = _find(workspace, "longwriter.stages.plan")

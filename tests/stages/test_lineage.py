@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from longwriter import cli
+from longwriter.cli import main as cli
 from tests.workspace import Workspace
 
 Step = dict[str, Any]

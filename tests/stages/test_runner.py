@@ -14,7 +14,7 @@ from longwriter.errors import GateStopped, Unavailable
 from tests.workspace import ROOT, environment
 
 STAGE = """
-from longwriter import runner
+from longwriter.stages import runner
 from longwriter.errors import GateStopped
 
 def lose_mlflow():

@@ -18,11 +18,11 @@ import torch
 from transformers import AutoModelForCausalLM
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-from longwriter.core.packing import IGNORE_INDEX
-from longwriter.edges import checkpoints, launch, packs
-from longwriter.edges.launch import Job
-from longwriter.edges.trainers import SDPA_BY_SEQUENCE
 from longwriter.errors import TrainingFailed, Unavailable
+from longwriter.training import checkpoints, launch, packs
+from longwriter.training.launch import Job
+from longwriter.training.pack_trainer import SDPA_BY_SEQUENCE
+from longwriter.training.packing import IGNORE_INDEX
 from tests.jobs import ROOT, job, jobs, nll, pack, reference, sequences_of, tensors, tied
 
 
@@ -148,7 +148,7 @@ def ranks_below(pid: int) -> list[psutil.Process]:
         return [
             p
             for p in below
-            if "longwriter.edges.training" in p.cmdline() and "torch.distributed.run" not in p.cmdline()
+            if "longwriter.training.rank" in p.cmdline() and "torch.distributed.run" not in p.cmdline()
         ]
     except psutil.NoSuchProcess:
         return []

@@ -1,6 +1,7 @@
 """Small records that tests share."""
 
-from longwriter.records import Draft, Example, Instruction, Message, Plan, PlanStep, content_hash
+from longwriter.hashing import content_hash
+from longwriter.records import Draft, Example, Instruction, Message, Plan, PlanStep
 
 WORDS = [
     "river",

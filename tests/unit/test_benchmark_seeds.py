@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from longwriter.core.generation import benchmark_prompts
-from longwriter.core.lengths import statement
-from longwriter.core.text import is_refusal, repeated_share, tokens
-from longwriter.edges import files
+from longwriter.evaluation.answers import benchmark_prompts
+from longwriter.io import files
 from longwriter.records import BenchmarkRow
+from longwriter.text.counting import is_refusal, repeated_share, tokens
+from longwriter.text.stated_length import statement
 
 SEEDS = Path("src/longwriter/seeds")
 ROWS = files.read_jsonl(SEEDS / "benchmarks" / "small.jsonl", BenchmarkRow)

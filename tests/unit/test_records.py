@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from longwriter.hashing import content_hash
 from longwriter.records import (
     BenchmarkRow,
     Example,
@@ -14,7 +15,6 @@ from longwriter.records import (
     Message,
     PlanStep,
     Rejection,
-    content_hash,
 )
 from tests.unit.builders import draft, example, instruction
 

@@ -8,13 +8,20 @@ import numpy as np
 import pytest
 
 from longwriter import params
-from longwriter.core import coverage, decontamination, drafting, duplicates, planning, poison, sift, winnow
-from longwriter.core.language import identify
-from longwriter.core.lengths import stated_length, statement
-from longwriter.core.rows import parse
-from longwriter.core.text import fill
-from longwriter.edges import files, sifting
+from longwriter.agentwrite import coverage
+from longwriter.agentwrite import drafts as drafting
+from longwriter.agentwrite import plans as planning
+from longwriter.instructions import candidates as sifting
+from longwriter.instructions import duplicates
+from longwriter.instructions import screening as sift
+from longwriter.instructions import selection as winnow
+from longwriter.instructions.rows import parse
+from longwriter.io import files
 from longwriter.records import GeneralRow, Plan, PlanStep
+from longwriter.text import decontamination, poison
+from longwriter.text.counting import fill
+from longwriter.text.language import identify
+from longwriter.text.stated_length import stated_length, statement
 from tests.unit.builders import instruction
 
 

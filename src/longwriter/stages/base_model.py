@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from longwriter import runner
-from longwriter.edges import files, weights
+from longwriter.io import files
+from longwriter.models import weights
 from longwriter.params import Params
+from longwriter.stages import runner
 
 
-def work(params: Params, folder: Path) -> runner.Summary:
+def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     """Fill `folder/weights`."""
     model = folder / "weights"
     model.mkdir()

@@ -12,17 +12,20 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from longwriter import runner
-from longwriter.core import datacard, dataset, filters
-from longwriter.core.scoring import length_score
-from longwriter.edges import files, licences, versioning
+from longwriter.dataset import datacard, filters
+from longwriter.dataset import examples as dataset
+from longwriter.evaluation.scores import length_score
+from longwriter.instructions import licences
+from longwriter.io import files
 from longwriter.params import DatasetParams, Params
 from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Rejection
+from longwriter.stages import runner
+from longwriter.tracking import versioning
 
 FOLDER = files.DATA / "dataset"
 
 
-def work(params: Params, folder: Path) -> runner.Summary:
+def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     """Turn every draft and every imported row into a training row, or say why not."""
     p = params.dataset
     drafts = files.read_jsonl(files.DATA / "write" / "drafts.jsonl", Draft)

@@ -14,20 +14,22 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from longwriter import fitting, runner
-from longwriter.edges import files, tokenizer, versioning
-from longwriter.errors import GateStopped, UserError
+from longwriter.errors import UserError
+from longwriter.gates import verdicts
+from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import PreferencePair, Rejection
+from longwriter.stages import runner
+from longwriter.training import fitting, tokenizer
 
 _PAIRS = files.DATA / "preferences"
 _SFT = files.DATA / "sft" / "weights"
 _CURVE = "step,epoch,loss,grad_norm,learning_rate,reward_accuracy,reward_margin\n"
 
 
-def work(params: Params, folder: Path) -> runner.Summary:
+def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     """Train on every pair whose both sides fit."""
-    _check_verdict()
+    verdicts.check_pairs()
     pairs = {
         split: files.read_jsonl(_PAIRS / f"{split}.jsonl", PreferencePair) for split in ("train", "test")
     }
@@ -49,7 +51,7 @@ def work(params: Params, folder: Path) -> runner.Summary:
             (state / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
         return str(state / "train.jsonl"), str(state / "test.jsonl")
 
-    numbers = fitting.fit("dpo", str(_SFT), _CURVE, params, folder, prepare)
+    numbers = fitting.fit("dpo", str(_SFT), _CURVE, params, folder, run, prepare)
     files.write_jsonl(folder / "rejected.jsonl", rejected)
     return runner.Summary(
         len(refused),
@@ -58,18 +60,6 @@ def work(params: Params, folder: Path) -> runner.Summary:
         {"train_pairs": len(kept["train"]), **numbers},
         artifacts=[files.DATA / "dpo" / "curve.csv"],
     )
-
-
-def _check_verdict() -> None:
-    """Let only the very pairs through that the gate has passed.
-
-    Raises:
-        GateStopped: the verdict is another set's, or no pass.
-    """
-    verdict = files.read_json(_PAIRS / "verdict.json")
-    found = {str(path): versioning.digest(path) for path in (_PAIRS / "train.jsonl", _PAIRS / "test.jsonl")}
-    if verdict["passed"] is not True or verdict["data"] != found:
-        raise GateStopped(f"{_PAIRS}/verdict.json does not pass these pairs: run `dvc repro preferences`")
 
 
 def _refused(coder: Any, row: PreferencePair, params: Params) -> Rejection | None:

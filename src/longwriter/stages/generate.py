@@ -13,15 +13,16 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from longwriter import runner
-from longwriter.core import generation
-from longwriter.edges import files, progress, serving
-from longwriter.edges.llm import LLM
+from longwriter.evaluation import answers as generation
+from longwriter.io import files, progress
+from longwriter.llm.client import LLM
+from longwriter.models import servers as serving
 from longwriter.params import Params
 from longwriter.records import BenchmarkRow, Generation
+from longwriter.stages import runner
 
 
-def work(model: str, benchmark: str, params: Params, folder: Path) -> runner.Summary:
+def work(model: str, benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     """Answer each prompt of `benchmark` once with the weights of the stage `model`."""
     return asyncio.run(_work(model, benchmark, params, folder))
 

@@ -18,27 +18,22 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from longwriter import runner
-from longwriter.core import funnel, intent, winnow
-from longwriter.edges import (
-    benchmarks,
-    choosing,
-    files,
-    funnel_plot,
-    progress,
-    serving,
-    sifting,
-    versioning,
-)
-from longwriter.edges.llm import LLM
 from longwriter.errors import NoAnswer
+from longwriter.instructions import benchmarks, choosing, funnel, funnel_plot, intent
+from longwriter.instructions import candidates as sifting
+from longwriter.instructions import selection as winnow
+from longwriter.io import files, progress
+from longwriter.llm.client import LLM
+from longwriter.models import servers as serving
 from longwriter.params import InstructionsParams, JudgeParams, Params
 from longwriter.records import Instruction, Rejection
+from longwriter.stages import runner
+from longwriter.tracking import versioning
 
 FOLDER = files.DATA / "instructions"
 
 
-def work(params: Params, folder: Path) -> runner.Summary:
+def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     """Take every row of the sources through the funnel; write the chosen, and of the others why not."""
     return asyncio.run(_work(params, folder))
 
@@ -73,7 +68,7 @@ def _pass_gate(
     chosen: list[Instruction], p: InstructionsParams, benchmark: list[str], folder: Path
 ) -> tuple[dict[str, float], list[Path]]:
     """Write the verdict, or stop; return the gate's numbers, and its files to show."""
-    from longwriter.edges import quality  # now, so that the processes that sift rows do without it
+    from longwriter.gates import gx as quality  # now, so that the processes that sift rows do without it
 
     docs = quality.DOCS / "instructions"
     findings = quality.validate_instructions(chosen, p, benchmark, docs)

@@ -15,20 +15,21 @@ from typing import Any
 
 from tqdm import tqdm
 
-from longwriter import runner
-from longwriter.core import datacard, packing
-from longwriter.edges import files, tokenizer, versioning
-from longwriter.edges import packs as packs_file
-from longwriter.errors import GateStopped
+from longwriter.dataset import datacard
+from longwriter.gates import verdicts
+from longwriter.io import files
+from longwriter.io import packs as packs_file
 from longwriter.params import Params
 from longwriter.records import Example, Rejection
+from longwriter.stages import runner
+from longwriter.training import packing, tokenizer
 
 _DATA = files.DATA / "dataset"
 
 
-def work(params: Params, folder: Path) -> runner.Summary:
+def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     """Pack both splits; a row that does not fit is rejected, never cut."""
-    check_verdict()
+    verdicts.check_examples()
     coder = tokenizer.load(files.DATA / "base_model" / "weights")
     numbers: dict[str, float] = {}
     rejected: list[Rejection] = []
@@ -55,18 +56,6 @@ def work(params: Params, folder: Path) -> runner.Summary:
     (folder / "tokens.csv").write_text(histogram, encoding="utf-8")
     reasons = Counter(row.reason for row in rejected)
     return runner.Summary(rows_in, rows_in - len(rejected), dict(reasons), numbers)
-
-
-def check_verdict() -> None:
-    """Let only the very rows through that the gate has passed.
-
-    Raises:
-        GateStopped: the verdict is another data set's, or no pass.
-    """
-    verdict = files.read_json(files.DATA / "validate" / "verdict.json")
-    found = {str(path): versioning.digest(path) for path in (_DATA / "train.jsonl", _DATA / "test.jsonl")}
-    if verdict["passed"] is not True or verdict["data"] != found:
-        raise GateStopped("data/validate/verdict.json does not pass this data set: run `dvc repro validate`")
 
 
 def _encoded(

@@ -20,14 +20,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from longwriter import runner
-from longwriter.core import coverage, planning
-from longwriter.core.text import Refused
-from longwriter.edges import files, progress, serving, versioning
-from longwriter.edges.llm import LLM
+from longwriter.agentwrite import coverage
+from longwriter.agentwrite import plans as planning
 from longwriter.errors import NoAnswer
+from longwriter.io import files, progress
+from longwriter.llm.client import LLM
+from longwriter.models import servers as serving
 from longwriter.params import JudgeParams, Params, PlanParams
 from longwriter.records import Instruction, Plan, PlanStep, Rejection
+from longwriter.stages import runner
+from longwriter.text.counting import Refused
+from longwriter.tracking import versioning
 
 FOLDER = files.DATA / "plan"
 _FORMATS = Path(__file__).parents[1] / "prompts" / "format"
@@ -51,7 +54,7 @@ def templates(p: PlanParams) -> Templates:
     return Templates(files.template(p.prompt), formats, files.template(p.coverage_prompt))
 
 
-def work(params: Params, folder: Path) -> runner.Summary:
+def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     """Plan every instruction, or say why not; pass the gate, or stop."""
     return asyncio.run(_work(params, folder))
 
@@ -81,7 +84,7 @@ async def _work(params: Params, folder: Path) -> runner.Summary:
 
 def _pass_gate(params: Params, asked: int, folder: Path) -> tuple[dict[str, float], list[Path]]:
     """Write the verdict, or stop; return the gate's numbers, and its files to show."""
-    from longwriter.edges import quality  # now, so that the client's process does without it
+    from longwriter.gates import gx as quality  # now, so that the client's process does without it
 
     docs = quality.DOCS / "plan"
     plans = files.read_jsonl(folder / "plans.jsonl", Plan)

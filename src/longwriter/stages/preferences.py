@@ -12,17 +12,20 @@ import asyncio
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from longwriter import runner
-from longwriter.core import preferences
-from longwriter.core.preferences import Candidate
-from longwriter.edges import files, judging, quality, versioning
+from longwriter.evaluation import judge as judging
+from longwriter.gates import gx as quality
+from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import Generation, Judgement, PreferencePair, Rejection, Unscored
+from longwriter.stages import runner
+from longwriter.tracking import versioning
+from longwriter.training import preferences
+from longwriter.training.preferences import Candidate
 
 FOLDER = files.DATA / "preferences"
 
 
-def work(params: Params, folder: Path) -> runner.Summary:
+def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     """Make a pair of every instruction, or say why not; write the verdict, or stop."""
     p, max_repeated_share = params.preferences, params.score.max_repeated_share
     samples = files.read_jsonl(files.DATA / "sample" / "generations.jsonl", Generation)

@@ -10,16 +10,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from longwriter import runner
-from longwriter.edges import files, models, versioning
 from longwriter.errors import BadRecord
+from longwriter.io import files
 from longwriter.params import Params
+from longwriter.stages import runner
+from longwriter.tracking import logged_models as models
+from longwriter.tracking import versioning
 
 TRAIN = "data/dataset/train.jsonl"
 NUMBERS = ("length_score_mean", "ended_share")
 
 
-def work(params: Params, folder: Path) -> runner.Summary:
+def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     """Register the weights, or find them registered, and move the alias to them."""
     p = params.register_
     weights = files.DATA / p.model / "weights"
@@ -43,7 +45,7 @@ def work(params: Params, folder: Path) -> runner.Summary:
     }
     for benchmark in params.generate.benchmarks:
         tags |= _numbers(p.model, benchmark, digest)
-    version = models.register(p.name, p.alias, runner.current().run_id, tags)
+    version = models.register(p.name, p.alias, run.run_id, tags)
     return runner.Summary(1, 1, execution={"version": float(version)})
 
 

@@ -12,15 +12,15 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from longwriter import runner
-from longwriter.core import comparison, report
-from longwriter.core.statistics import Method
-from longwriter.edges import files, plots
+from longwriter.evaluation import comparison, plots, report
+from longwriter.evaluation.statistics import Method
+from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import Score
+from longwriter.stages import runner
 
 
-def work(benchmark: str, params: Params, folder: Path) -> runner.Summary:
+def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     """Write what the scores of all models say together."""
     p = params.report
     scores = files.DATA / "score"

@@ -12,18 +12,19 @@ import asyncio
 import logging
 from pathlib import Path
 
-from longwriter import runner
-from longwriter.core import generation
-from longwriter.edges import files, progress, serving
-from longwriter.edges.llm import LLM
 from longwriter.errors import ModelUnusable, NoAnswer
+from longwriter.evaluation import answers as generation
+from longwriter.io import files, progress
+from longwriter.llm.client import LLM
+from longwriter.models import servers as serving
 from longwriter.params import Params
 from longwriter.records import Example, Generation, Rejection
+from longwriter.stages import runner
 
 log = logging.getLogger(__name__)
 
 
-def work(params: Params, folder: Path) -> runner.Summary:
+def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     """Answer each chosen instruction `sample.samples` times."""
     return asyncio.run(_work(params, folder))
 

@@ -13,14 +13,15 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from longwriter import runner
-from longwriter.core import scoring
-from longwriter.edges import files, judging
+from longwriter.evaluation import judge as judging
+from longwriter.evaluation import scores as scoring
+from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import Generation
+from longwriter.stages import runner
 
 
-def work(model: str, benchmark: str, params: Params, folder: Path) -> runner.Summary:
+def work(model: str, benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     """Score every answer; a quality that cannot be judged is a reason, never a number."""
     item = f"{model}-{benchmark}"
     rows = files.read_jsonl(files.DATA / "generate" / item / "generations.jsonl", Generation)

@@ -10,23 +10,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from longwriter import fitting, runner
-from longwriter.edges import files, packs
 from longwriter.errors import UserError
+from longwriter.io import files, packs
 from longwriter.params import Params
+from longwriter.stages import runner
+from longwriter.training import fitting
 
 _PACKS = files.DATA / "pack"
 _CURVE = "step,epoch,loss,grad_norm,learning_rate\n"
 
 
-def work(params: Params, folder: Path) -> runner.Summary:
+def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     """Train on every pack; rows are packs."""
     train, test = (str(_PACKS / f"{split}.parquet") for split in ("train", "test"))
     number = len(packs.read(Path(train), ["seq_lengths"]))
     if not number:
         raise UserError(f"{train} holds no pack: the data set has no row of at most pack.max_length tokens")
     model = str(files.DATA / "base_model" / "weights")
-    numbers = fitting.fit("sft", model, _CURVE, params, folder, lambda _: (train, test))
+    numbers = fitting.fit("sft", model, _CURVE, params, folder, run, lambda _: (train, test))
     return runner.Summary(
         number,
         number,

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from longwriter import runner
-from longwriter.edges import benchmarks, files, quality, versioning
+from longwriter.gates import gx as quality
+from longwriter.instructions import benchmarks
+from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import Example
+from longwriter.stages import runner
+from longwriter.tracking import versioning
 
 
-def work(params: Params, folder: Path) -> runner.Summary:
+def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     """Judge the data set; write the verdict, or stop."""
     data = [files.DATA / "dataset" / name for name in ("train.jsonl", "test.jsonl")]
     rows = [row for path in data for row in files.read_jsonl(path, Example)]

@@ -18,17 +18,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from longwriter import runner
-from longwriter.core import drafting
-from longwriter.core.text import Refused, Said, count_words
-from longwriter.edges import files, progress, serving
-from longwriter.edges.llm import LLM
+from longwriter.agentwrite import drafts as drafting
 from longwriter.errors import NoAnswer
+from longwriter.io import files, progress
+from longwriter.llm.client import LLM
+from longwriter.models import servers as serving
 from longwriter.params import Params, Sampling, WriteParams
 from longwriter.records import Draft, Plan, Rejection
+from longwriter.stages import runner
+from longwriter.text.counting import Refused, Said, count_words
 
 
-def work(params: Params, folder: Path) -> runner.Summary:
+def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     """Write every plan, or say why not."""
     return asyncio.run(_work(params, folder))
 

@@ -6,7 +6,7 @@ import pytest
 from longwriter import params
 from longwriter.errors import NoAnswer
 from longwriter.stages.instructions import Judge
-from tests.unit.stages.scripted_llm import ScriptedLLM
+from tests.unit.agentwrite.scripted_llm import ScriptedLLM
 
 YES, NO = (json.dumps({"reason": "", "long": long}) for long in (True, False))
 

@@ -2,12 +2,12 @@ import asyncio
 
 import pytest
 
-from longwriter.core.generation import Prompt
 from longwriter.errors import NoAnswer
+from longwriter.evaluation.answers import Prompt
 from longwriter.records import Generation, Rejection
 from longwriter.stages import sample
-from tests.unit.stages.scripted_llm import ScriptedLLM
-from tests.unit.stages.test_plan import params
+from tests.unit.agentwrite.scripted_llm import ScriptedLLM
+from tests.unit.agentwrite.test_planning import params
 
 PROMPT = Prompt("p1", "Write 100 words on tea.", "Popular Science", "en", 100)
 

@@ -1,0 +1,1 @@
+"""The `longwriter` command: one thin module a subcommand."""

@@ -1,0 +1,26 @@
+"""`longwriter export`: the gated data set as a folder that other trainers read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from longwriter.dataset import interchange
+
+
+def export(
+    out: Annotated[Path, typer.Argument(help="Folder that is made; it must not hold files yet")],
+    format: Annotated[interchange.Format, typer.Option(help="What the other trainer reads")] = "messages",
+) -> None:
+    """Write the data set that passed the gate for other trainers, into the folder OUT.
+
+    train.jsonl, test.jsonl, datacard.md, and dataset_info.json for LLaMA-Factory (`dataset_dir: OUT`).
+    TRL (messages): load_dataset("OUT"). ms-swift: --dataset OUT/train.jsonl. axolotl: path OUT/train.jsonl,
+    ds_type json, type chat_template; for sharegpt also field_messages conversations and
+    message_property_mappings {role: from, content: value}.
+    """
+    from longwriter.dataset.export import write  # now: it brings dvc, and `--help` must not wait for that
+
+    write(out, format)

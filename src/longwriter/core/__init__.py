@@ -1,1 +1,0 @@
-"""Floor 1, pure: the same input gives the same output; no disk, network or clock."""

@@ -1,0 +1,234 @@
+"""From drafts to training examples: filters with reasons, relabelled lengths, a split by hash."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import Literal, NamedTuple
+
+from longwriter.dataset import filters
+from longwriter.dataset.filters import Limits
+from longwriter.hashing import content_hash, hash_share
+from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Message, Rejection
+from longwriter.text import counting as txt
+from longwriter.text import stated_length as lengths
+from longwriter.text.counting import fill
+
+
+def relabel(prompt: str, words: int, wordings: list[str]) -> str:
+    """Return the prompt with `words` as the length it asks for, or as it was where that cannot be.
+
+    A prompt that states a length for the whole text gets it replaced in place, a range as a whole; one
+    that states none gets one of the `wordings` (templates with {words}) appended, chosen by the prompt's
+    hash, below its last line where that is a quotation. One with further lengths, of parts or in
+    conflict, stays: its text must not ask for two lengths.
+    """
+    stated = lengths.statement(prompt)
+    if stated.others:
+        return prompt
+    if stated.places:
+        asked = [lengths.restated(prompt, stated, words)]
+    else:
+        wording = fill(wordings[int(hash_share("wording", prompt) * len(wordings))], words=words)
+        asked = [f"{prompt} {wording}", f"{prompt}\n\n{wording}"]
+    return next((text for text in asked if lengths.stated_length(text) == words), prompt)
+
+
+class _Source(NamedTuple):
+    """A long text with its prompt, wherever it comes from; `row_id` names it where it is refused."""
+
+    row_id: str
+    kind: Literal["agentwrite", "imported"]
+    before: list[Message]
+    sections: list[str]
+    language: Language
+    type: str
+    required_words: int | None
+    call_ids: list[str]
+    origin: str | None
+
+
+def example_of(draft: Draft, limits: Limits, wordings: list[str] | None) -> Example | Rejection:
+    """Return the training row of a draft, or why there is none.
+
+    Args:
+        draft: One paragraph a step.
+        limits: Bounds of the filters.
+        wordings: Templates of length requests; None leaves the prompt as it was, and so does a
+            number in the prompt that is not the known length ("400 words for each of five days").
+    """
+    instruction = draft.plan.instruction
+    source = _Source(
+        row_id=instruction.instruction_id,
+        kind="agentwrite",
+        before=[Message(role="user", content=instruction.prompt)],
+        sections=draft.paragraphs,
+        language=instruction.language,
+        type=instruction.type,
+        required_words=instruction.required_words,
+        call_ids=[*draft.plan.call_ids, *draft.call_ids],
+        origin=None,
+    )
+    return _row(source, instruction.instruction_id, limits, wordings)
+
+
+def imported_example(
+    origin: str,
+    row: ChatRow | str,
+    languages: Sequence[str],
+    limits: Limits,
+    wordings: dict[Language, list[str]] | None,
+) -> Example | Rejection:
+    """Return a row of a published data set as a training row of this one, or why not.
+
+    Args:
+        origin: `file:line` of its source.
+        row: The row, or what is wrong with its line.
+        languages: Languages that are kept; a row's is the script that its answer is mainly in.
+        limits: Bounds of the filters, the same as for drafts; paragraphs are the sections.
+        wordings: Templates of length requests by language, or None, as for `example_of`.
+    """
+    if isinstance(row, str):
+        return _refused(origin, "malformed", row)
+    if not _in_turn(row.messages):
+        return _refused(origin, "roles", _roles(row.messages))
+    prompt, answer = row.messages[-2].content, row.messages[-1].content
+    language = txt.language_of(answer)
+    if language not in languages:
+        return _refused(origin, "language", language)
+    source = _Source(
+        row_id=origin,
+        kind="imported",
+        before=row.messages[:-1],
+        sections=re.split(r"\n\s*\n", txt.normalise(answer)),
+        language=language,
+        type="Imported",
+        required_words=lengths.stated_length(prompt),
+        call_ids=[],
+        origin=origin,
+    )
+    key = content_hash([language, *(message.content for message in row.messages[:-1])])[:16]
+    return _row(source, key, limits, wordings[language] if wordings is not None else None)
+
+
+def _row(
+    source: _Source, instruction_id: str, limits: Limits, wordings: list[str] | None
+) -> Example | Rejection:
+    """Return what comes through the filters as a training row, its prompt asking for what it has."""
+    sections = [txt.normalise(part) for part in source.sections]
+    if source.kind == "agentwrite":
+        sections = [txt.strip_identifiers(part) for part in sections]
+    answer = "\n\n".join(sections)
+    words = txt.count_words(answer)
+    text = filters.Text(sections, answer, words, source.language, source.required_words)
+    if (trouble := filters.trouble(text, limits)) is not None:
+        return _refused(source.row_id, *trouble, call_ids=source.call_ids)
+    *earlier, last = source.before
+    prompt, required = last.content, source.required_words
+    if wordings is not None:
+        if required is None or lengths.stated_length(prompt) in (None, required):
+            prompt = relabel(prompt, words, wordings)
+        required = words if lengths.stated_length(prompt) == words else None
+    asked = Message(role="user", content=prompt)
+    messages = [*earlier, asked, Message(role="assistant", content=answer)]
+    return Example(
+        sample_id=_sample_id(messages),
+        instruction_id=instruction_id,
+        kind=source.kind,
+        language=source.language,
+        type=source.type,
+        messages=messages,
+        required_words=required,
+        words=words,
+        call_ids=source.call_ids,
+        origin=source.origin,
+    )
+
+
+def _refused(row_id: str, reason: str, detail: str, call_ids: Sequence[str] = ()) -> Rejection:
+    return Rejection(row_id=row_id, stage="dataset", reason=reason, detail=detail, call_ids=list(call_ids))
+
+
+def without_twins(rows: Iterable[Example]) -> tuple[list[Example], list[Rejection]]:
+    """Return (rows whose messages no earlier one has, the others as rejections)."""
+    kept: dict[str, Example] = {}
+    twins = []
+    for row in rows:
+        if row.sample_id in kept:
+            twins.append(_refused(row.sample_id, "duplicate", "same messages", row.call_ids))
+        else:
+            kept[row.sample_id] = row
+    return list(kept.values()), twins
+
+
+def general_example(row: GeneralRow) -> Example:
+    """Return a general chat as a training row."""
+    return Example(
+        sample_id=_sample_id(row.messages),
+        instruction_id=None,
+        kind="general",
+        language=row.language,
+        type="General",
+        messages=row.messages,
+        required_words=None,
+        words=txt.count_words(row.messages[-1].content),
+        call_ids=[],
+    )
+
+
+def mix_general(
+    long: list[Example], general: list[Example], share: float
+) -> tuple[list[Example], list[Rejection]]:
+    """Return `long` plus as many `general` rows as make at most `share` of the whole, and the refused ones.
+
+    Which ones is decided by their hash, so one more long row adds at most a few and swaps none. A row that
+    the gate would stop at is refused when its turn comes, and the next one takes its place.
+    `share` is exactly the decimal that it is written as.
+    """
+    part = Fraction(str(share))
+    room = len(general) if part >= 1 else int(part * len(long) / (1 - part))
+    answers = {row.messages[-1].content for row in long}
+    chosen: list[Example] = []
+    refused = []
+    for row in sorted(general, key=lambda row: row.sample_id):
+        if len(chosen) == room:
+            break
+        if (trouble := _general_trouble(row.messages, answers)) is not None:
+            refused.append(_refused(row.sample_id, *trouble))
+        else:
+            chosen.append(row)
+            answers.add(row.messages[-1].content)
+    return long + chosen, refused
+
+
+def _general_trouble(messages: list[Message], answers: set[str]) -> tuple[str, str] | None:
+    """Return why a general chat is refused, and the evidence; `answers` are those of the rows before it."""
+    answer = messages[-1].content
+    if not _in_turn(messages):
+        return "general_roles", _roles(messages)
+    if txt.is_refusal(answer):
+        return "general_refusal", answer[:80]
+    if answer in answers:
+        return "general_duplicate", f"an earlier row answers {answer[:80]!r}"
+    return None
+
+
+def _in_turn(messages: list[Message]) -> bool:
+    """Tell whether user and assistant take turns, perhaps after a system message, and the assistant ends."""
+    roles = [message.role for message in messages]
+    talk = roles[1:] if roles[0] == "system" else roles
+    return bool(talk) and talk == ["user", "assistant"] * (len(talk) // 2)
+
+
+def _roles(messages: list[Message]) -> str:
+    return "-".join(message.role for message in messages)
+
+
+def is_test(example: Example, test_share: float) -> bool:
+    """Tell whether a row is held out; decided by its instruction alone, so it never changes."""
+    return hash_share("split", example.instruction_id or example.sample_id) < test_share
+
+
+def _sample_id(messages: list[Message]) -> str:
+    return content_hash([message.model_dump() for message in messages])[:16]

@@ -1,0 +1,149 @@
+"""What a long text must be to become a training row: each filter by name, in the order of the funnel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from longwriter.evaluation.scores import length_score
+from longwriter.records import Language
+from longwriter.text import counting as txt
+from longwriter.text import poison, repetition
+
+_ENDING = re.compile(r"[.!?…。！？][\"'”’»」』)\]）】*_~`\s]*$|(?:```|\||:\)|[\"”」』])\s*$")
+_SIGNATURE = 6  # words: so short a last line, below a finished one, is a name or a place, no broken sentence
+_HAN_WORD = 2  # characters of a Chinese word, about
+
+
+class Limits(NamedTuple):
+    """Bounds of the filters; shares are in [0, 1].
+
+    `repetition` holds the measures of `core.repetition.measures` by name; `min_length_score` is S_l,
+    0 to 100, of a text whose length was stated.
+    """
+
+    min_words: int
+    max_words: int
+    max_repeated_share: float
+    repetition: Mapping[str, float]
+    max_section_overlap: float
+    max_other_script_share: float
+    require_ending: bool
+    require_stated_length: bool
+    min_length_score: float
+
+
+class Text(NamedTuple):
+    """A text under its filters; `required_words` is the length that was stated, before any relabelling."""
+
+    sections: Sequence[str]
+    answer: str
+    words: int
+    language: Language
+    required_words: int | None
+
+
+def _poisoned(reason: str) -> Callable[[Text, Limits], str | None]:
+    """Return the filter of one of the reasons of `poison.check_text`."""
+
+    def look(text: Text, limits: Limits) -> str | None:
+        found = (poison.check_text(part) for part in text.sections)
+        return next((one.detail for one in found if one is not None and one.reason == reason), None)
+
+    return look
+
+
+def _too_short(text: Text, limits: Limits) -> str | None:
+    return f"{text.words} words, at least {limits.min_words}" if text.words < limits.min_words else None
+
+
+def _too_long(text: Text, limits: Limits) -> str | None:
+    return f"{text.words:,} words, at most {limits.max_words:,}" if text.words > limits.max_words else None
+
+
+def _loop(text: Text, limits: Limits) -> str | None:
+    share, most = txt.repeated_share(text.answer), limits.max_repeated_share
+    return f"{share:.0%} of the 5-grams are repeats, at most {most:.0%}" if share > most else None
+
+
+def _repetition(text: Text, limits: Limits) -> str | None:
+    found = repetition.excess(text.answer, limits.repetition)
+    return f"{found[0]}: {found[1]:.1%}, at most {found[2]:.1%}" if found else None
+
+
+def _sections_alike(text: Text, limits: Limits) -> str | None:
+    share, most = repetition.redundancy(text.sections), limits.max_section_overlap
+    return f"two sections share {share:.0%} of their 3-grams, at most {most:.0%}" if share > most else None
+
+
+def _language_mix(text: Text, limits: Limits) -> str | None:
+    share, most = other_script_share(text.answer, text.language), limits.max_other_script_share
+    return f"{share:.0%} of the words are in another script, at most {most:.0%}" if share > most else None
+
+
+def _cut_off(text: Text, limits: Limits) -> str | None:
+    return f"ends with {text.answer[-60:]!r}" if limits.require_ending and not ends(text.answer) else None
+
+
+def _no_stated_length(text: Text, limits: Limits) -> str | None:
+    unstated = limits.require_stated_length and text.required_words is None
+    return "the prompt states no length" if unstated else None
+
+
+def _off_length(text: Text, limits: Limits) -> str | None:
+    if text.required_words is None:
+        return None
+    score = length_score(text.required_words, text.words)
+    told = f"{text.words:,} words for {text.required_words:,}: S_l {score:.0f}, at least {limits.min_length_score:.0f}"
+    return told if score < limits.min_length_score else None
+
+
+FILTERS: dict[str, Callable[[Text, Limits], str | None]] = {
+    **{reason: _poisoned(reason) for reason in ("error_text", "refusal", "plan_line", "meta_talk")},
+    "too_short": _too_short,
+    "too_long": _too_long,
+    "loop": _loop,
+    "repetition": _repetition,
+    "sections_alike": _sections_alike,
+    "language_mix": _language_mix,
+    "cut_off": _cut_off,
+    "no_stated_length": _no_stated_length,
+    "off_length": _off_length,
+}
+"""Each filter returns what is wrong with a text, or None."""
+
+
+def trouble(text: Text, limits: Limits) -> tuple[str, str] | None:
+    """Return (filter, what it found) of the first filter that refuses a text; None where none does."""
+    for name, look in FILTERS.items():
+        if (found := look(text, limits)) is not None:
+            return name, found
+    return None
+
+
+def ends(text: str) -> bool:
+    """Tell whether a text comes to its end: its last line closes a sentence, or is a signature below one.
+
+    Closing quotes, brackets and Markdown marks may follow; a table or a code block ends by itself.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        return False
+    if _ENDING.search(lines[-1]):
+        return True
+    words = txt.count_words(lines[-1])
+    short = words <= (_SIGNATURE * _HAN_WORD if txt.language_of(lines[-1]) == "zh" else _SIGNATURE)
+    return short and len(lines) > 1 and bool(re.search(r"[,，]$", lines[-2]) or _ENDING.search(lines[-2]))
+
+
+def other_script_share(text: str, language: Language) -> float:
+    """Return the share of a Chinese text's words in Latin letters, or of an English one's Han characters.
+
+    Returns:
+        Share of the words and characters together, in [0, 1]; 0 for a text without any.
+    """
+    words = txt.count_words(text)
+    han = sum("\u4e00" <= char <= "\u9fff" for char in text)
+    other = words - han if language == "zh" else han
+    return other / words if words else 0.0

@@ -1,1 +1,0 @@
-"""Floor 2: the only code that touches the world, one outside system a file."""

@@ -1,0 +1,109 @@
+"""Quality of a text as a judge sees it (S_q): the question, the answer's form, and reading it.
+
+Six dimensions from 1 to 5, as LongBench-Write judges them. An answer that cannot be read is
+`Unscored` with its reason, where the benchmark's own code counts it as 3 in every dimension.
+Source: LongWriter (arXiv:2408.07055), section 2.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from longwriter.records import Unscored
+from longwriter.text.counting import framed, is_refusal
+
+DIMENSIONS = ("Relevance", "Accuracy", "Coherence", "Clarity", "Breadth and Depth", "Reading Experience")
+_LOWEST, _HIGHEST = 1, 5
+
+_SHOWN = 200  # characters of an unreadable answer that are kept as evidence
+
+
+class Verdict(NamedTuple):
+    """A readable answer of a judge: what it found, and an integer from 1 to 5 for each dimension."""
+
+    analysis: str
+    dimensions: dict[str, int]
+
+
+def judge_prompt(template: str, instruction: str, text: str) -> str:
+    """Return the judge's prompt for one text.
+
+    Instruction and text are framed: a text cannot step out of its place and speak to the judge.
+
+    Raises:
+        BadParams: the template lacks a field.
+    """
+    return framed(template, "judge.prompt", instruction=instruction, text=text)
+
+
+def judgement_schema() -> dict[str, Any]:
+    """Return the JSON schema of a judge's answer: the analysis first, then one integer a dimension."""
+    scores = {name: {"type": "integer", "enum": list(range(_LOWEST, _HIGHEST + 1))} for name in DIMENSIONS}
+    return {
+        "type": "object",
+        "properties": {"analysis": {"type": "string"}, **scores},
+        "required": ["analysis", *DIMENSIONS],
+        "additionalProperties": False,
+    }
+
+
+def parse_judgement(answer: str) -> Verdict | Unscored:
+    """Return what a judge's answer says, or why it cannot be read; never raises.
+
+    The answer is one JSON object, alone or inside a code fence. Nothing is guessed, rounded or filled in.
+
+    Returns:
+        A Verdict; or Unscored with reason `refusal`, `no_json`, `ambiguous` (a key stands there twice),
+        `missing_analysis`, `missing_dimension`, `not_an_integer` or `out_of_range`.
+    """
+    bare = answer.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
+    try:
+        found = json.loads(bare, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError):
+        return _unread("refusal" if is_refusal(answer) else "no_json", answer)
+    if not isinstance(found, _Pairs):
+        return _unread("no_json", answer)
+    values = dict(found)
+    if len(values) != len(found):
+        return _unread("ambiguous", answer)
+    analysis = values.get("analysis")
+    if not isinstance(analysis, str) or not analysis.strip():
+        return _unread("missing_analysis", answer)
+    for name in DIMENSIONS:
+        if name not in values:
+            return _unread("missing_dimension", f"{name}: {answer}")
+        if type(values[name]) is not int:
+            return _unread("not_an_integer", f"{name}: {answer}")
+        if not _LOWEST <= values[name] <= _HIGHEST:
+            return _unread("out_of_range", f"{name}: {answer}")
+    return Verdict(_valid(analysis.strip()), {name: values[name] for name in DIMENSIONS})
+
+
+def quality_score(dimensions: Mapping[str, int]) -> float:
+    """Return S_q in [0, 100]: the mean over the six dimensions of (score - 1) * 25.
+
+    Source: LongWriter (arXiv:2408.07055), section 2; all 1 gives 0, all 3 gives 50, all 5 gives 100.
+
+    Raises:
+        ValueError: a dimension is missing or beyond 1 to 5.
+    """
+    if set(dimensions) != set(DIMENSIONS):
+        raise ValueError(f"dimensions {sorted(dimensions)} must be {sorted(DIMENSIONS)}")
+    if not all(_LOWEST <= score <= _HIGHEST for score in dimensions.values()):
+        raise ValueError(f"scores {dict(dimensions)} must be from {_LOWEST} to {_HIGHEST}")
+    return sum((score - 1) * 25 for score in dimensions.values()) / len(DIMENSIONS)
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object as it was written, so that a key that stands there twice is seen."""
+
+
+def _unread(reason: str, detail: str) -> Unscored:
+    return Unscored(reason=reason, detail=_valid(detail[:_SHOWN]))
+
+
+def _valid(text: str) -> str:
+    """Return `text` without lone surrogates, which JSON can spell and no file can hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,78 @@
+"""Scores of written texts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from longwriter.records import Generation, Judgement, Score, Unscored
+from longwriter.text.counting import is_refusal, repeated_share
+
+
+def length_score(required: int, written: int) -> float:
+    """Score how near a text's length is to the length asked for.
+
+    Falls from 100 at the asked length to 0 at four times it, or at a third of it.
+    Source: LongWriter (arXiv:2408.07055), section 2.
+
+    Args:
+        required: Length asked for, in words; at least 1.
+        written: Length of the text, in words as `text.count_words` counts them.
+
+    Returns:
+        Score in [0, 100]; an empty text scores 0.
+
+    Raises:
+        ValueError: `required` is below 1 or `written` below 0.
+    """
+    if required < 1 or written < 0:
+        raise ValueError(f"required {required} must be >= 1 and written {written} >= 0")
+    if written == 0:
+        return 0.0
+    if written > required:
+        return 100 * max(0.0, 1 - (written / required - 1) / 3)
+    return 100 * max(0.0, 1 - (required / written - 1) / 2)
+
+
+def score_of(generation: Generation, quality: Judgement | Unscored, max_repeated_share: float) -> Score:
+    """Return the scores of one answer.
+
+    Args:
+        generation: The answer.
+        quality: What the judge said of it, or why there is nothing.
+        max_repeated_share: Share of repeated 5-grams above which the answer counts as a loop.
+    """
+    repeated = repeated_share(generation.text)
+    return Score(
+        generation_id=generation.generation_id,
+        prompt_id=generation.prompt_id,
+        type=generation.type,
+        language=generation.language,
+        required_words=generation.required_words,
+        words=generation.words,
+        length_score=length_score(generation.required_words, generation.words),
+        ended=generation.finish_reason == "stop",
+        loop=repeated > max_repeated_share,
+        refusal=is_refusal(generation.text),
+        repeated_share=repeated,
+        quality=quality,
+    )
+
+
+def score_numbers(scores: Sequence[Score]) -> dict[str, float]:
+    """Return means and shares over `scores`; a quality that was not judged is counted, never averaged."""
+    n = max(1, len(scores))
+    numbers = {
+        "n": float(len(scores)),
+        "length_score_mean": round(sum(row.length_score for row in scores) / n, 3),
+        "ended_share": round(sum(row.ended for row in scores) / n, 4),
+        "loop_share": round(sum(row.loop for row in scores) / n, 4),
+        "refusal_share": round(sum(row.refusal for row in scores) / n, 4),
+        "words_mean": round(sum(row.words for row in scores) / n, 3),
+    }
+    judged = [row.quality.quality_score for row in scores if isinstance(row.quality, Judgement)]
+    if judged:
+        numbers["quality_score_mean"] = round(sum(judged) / len(judged), 3)
+        numbers["quality_n"] = float(len(judged))
+    reasons = Counter(row.quality.reason for row in scores if isinstance(row.quality, Unscored))
+    return numbers | {f"unscored_{reason}": float(count) for reason, count in sorted(reasons.items())}

@@ -1,0 +1,1 @@
+"""Where writing instructions come from, and which of them are selected."""

@@ -1,0 +1,1 @@
+"""Model weights (fetched, converted) and the servers that answer with them."""

@@ -1,0 +1,240 @@
+"""Local model servers: a model folder behind OpenAI-compatible HTTP, for as long as a stage runs.
+
+`llama.cpp` serves a GGUF file (parallel slots, continuous batching, JSON-schema answers), `vllm`
+the Hugging Face weights on a GPU. Every model that is trained or compared goes through `trained`:
+one engine, one precision, one weight format, so that only the weights differ.
+Loopback only; the kernel chooses a free port; gone with its stage, also when that is killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from longwriter.errors import ModelUnusable
+from longwriter.hashing import content_hash
+from longwriter.io import files
+from longwriter.llm.client import LLM, Endpoint, connect
+from longwriter.models.weights import CONVERTER, to_gguf
+from longwriter.params import LLMParams, Sampling, ServingParams
+
+log = logging.getLogger(__name__)
+
+_START_S = 900  # a 135M model is up in 2 s; large ones read their weights first
+_KEPT_CONVERSIONS = 4
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+@asynccontextmanager
+async def model(params: LLMParams, sampling: Sampling, calls: Path) -> AsyncIterator[LLM]:
+    """Yield a probed client of the model that `params` names; its calls are logged to `calls`."""
+    with serve(params, files.LOCAL / "logs") as endpoint:
+        async with connect(endpoint, params, sampling, files.LOCAL / "replay.sqlite", calls) as llm:
+            yield llm
+
+
+@asynccontextmanager
+async def trained(
+    weights: Path, base: Path, params: ServingParams, sampling: Sampling, calls: Path
+) -> AsyncIterator[LLM]:
+    """Yield a probed client of a model folder of this pipeline.
+
+    Args:
+        weights: Folder with safetensors and tokenizer.
+        base: The base model's folder; its GGUF gives metadata and tokenizer for `llama.cpp`.
+        params: Engine and precision, the same for every model.
+        sampling: How to draw.
+        calls: The call log to write.
+
+    Raises:
+        ModelUnusable: the engine cannot serve these weights.
+    """
+    folder = weights if params.engine == "vllm" else _as_gguf(weights, base, params.precision)
+    answering = LLMParams(
+        **params.model_dump(exclude={"precision"}),
+        model=str(folder),
+        base_url=None,
+        api_key_env="",
+        extra_body={},
+        requests_per_minute=None,
+        tokens_per_minute=None,
+        max_cost_usd=None,
+    )
+    async with model(answering, sampling, calls) as llm:
+        yield llm
+
+
+def _as_gguf(weights: Path, base: Path, precision: str) -> Path:
+    """Return a folder with the weights as GGUF; the last few conversions are kept."""
+    template = base / "model.gguf"
+    if not template.is_file():
+        raise ModelUnusable(
+            f"serving.engine llama.cpp needs {template} as template; this base model has no GGUF: "
+            "set serving.engine to vllm, or choose a base_model.source with a GGUF"
+        )
+    served = files.LOCAL / "served"
+    folder = served / _conversion(weights, template, precision)
+    if not (folder / "model.gguf").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        to_gguf(template, weights, folder / "model.gguf", precision)
+        others = sorted(served.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+        for old in others[_KEPT_CONVERSIONS:]:
+            shutil.rmtree(old)
+    return folder
+
+
+def _conversion(weights: Path, template: Path, precision: str) -> str:
+    """Return the name of a conversion: a hash of all that decides the file, and its precision.
+
+    It becomes part of the model's name on the wire, and so of each request's hash.
+    """
+    decides = [_digest(sorted(weights.glob("*.safetensors"))), _digest([template]), CONVERTER]
+    return f"{content_hash(decides)[:16]}-{precision}"
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    """Return the sha256 over files, in order."""
+    total = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as content:
+            total.update(hashlib.file_digest(content, "sha256").digest())
+    return total.hexdigest()
+
+
+@contextmanager
+def serve(params: LLMParams, log_folder: Path) -> Iterator[Endpoint]:
+    """Yield an endpoint that answers; a local server is started for it and ended after.
+
+    Args:
+        params: Which engine, model and URL.
+        log_folder: Where a local server's output goes.
+
+    Raises:
+        ModelUnusable: the folder holds no such weights, the server does not start, or the key of
+            an external endpoint is not in the environment.
+    """
+    if params.engine == "external":
+        yield Endpoint(params.base_url, params.model, _api_key(params))
+        return
+    with _local(params, log_folder) as endpoint:
+        yield endpoint
+
+
+def _api_key(params: LLMParams) -> str:
+    """Return the key from the environment; servers on this machine need none."""
+    key = os.environ.get(params.api_key_env, "").strip()
+    host = urlsplit(params.base_url).hostname if params.base_url else None
+    if not key and host not in _LOOPBACK:
+        raise ModelUnusable(
+            f"no API key: set the environment variable {params.api_key_env} "
+            f"(llm.api_key_env) for {params.base_url or 'https://api.openai.com/v1'}"
+        )
+    return key or "none"
+
+
+def _weights(params: LLMParams) -> tuple[Path, str]:
+    """Return what the engine reads of the model folder, and the name its model gets: folder@hash."""
+    folder = Path(params.model)
+    if params.engine == "vllm":
+        if not (files := sorted(folder.glob("*.safetensors"))):
+            raise ModelUnusable(f"llm.model: {folder} has no *.safetensors for engine vllm")
+        return folder, f"{folder.name}@{_digest(files)[:16]}"
+    file = folder / "model.gguf"
+    if not file.is_file():
+        found = ", ".join(sorted(p.name for p in folder.glob("*"))[:12]) or "nothing"
+        raise ModelUnusable(
+            f"llm.model: {folder} has no model.gguf for engine {params.engine}; it holds {found}. "
+            "Choose a base_model.source with a GGUF, or engine external with a server of your own"
+        )
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return file, f"{folder.name}@{digest[:16]}"
+
+
+@contextmanager
+def _local(params: LLMParams, log_folder: Path) -> Iterator[Endpoint]:
+    file, name = _weights(params)
+    log_folder.mkdir(parents=True, exist_ok=True)
+    log_file = log_folder / f"{params.engine}.log"
+    command, url = _command(params, file, name)
+    server = _start(command, log_file, tells_url=url is None)
+    try:
+        if url is None:
+            line = server.stdout.readline() if server.stdout else b""
+            url = json.loads(line)["base_url"] if line else ""
+        _wait_healthy(server, url, f"the {params.engine} server of {file}", log_file)
+        log.info("%s serves %s at %s", params.engine, name, url)
+        yield Endpoint(f"{url}/v1", name, "none", is_local=True)
+    finally:
+        server.terminate()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _start(command: list[str], log_file: Path, *, tells_url: bool) -> subprocess.Popen[bytes]:
+    """Return the started server; a pipe takes its stdout only where the URL is read from it.
+
+    Nobody reads on: a server that logs to a pipe would stand still when its 64 KiB are full.
+    """
+    with log_file.open("wb") as output:
+        return subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE if tells_url else output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+        )
+
+
+def _command(params: LLMParams, weights: Path, name: str) -> tuple[list[str], str | None]:
+    """Return the server's command, and its URL where it does not print that itself."""
+    slots, context = str(params.max_concurrency), str(params.context_tokens)
+    if params.engine == "llama.cpp":
+        server = [sys.executable, "-m", "longwriter.models.llamacpp_server", str(weights), name]
+        return [*server, slots, context], None
+    if importlib.util.find_spec("vllm") is None:
+        raise ModelUnusable("engine vllm is not installed: pip install 'longwriter[vllm]' on a GPU machine")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    server = [sys.executable, "-m", "longwriter.io.process", sys.executable, "-m"]
+    server += ["vllm.entrypoints.openai.api_server", "--model", str(weights), "--served-model-name", name]
+    server += ["--host", "127.0.0.1", "--port", port, "--max-num-seqs", slots, "--max-model-len", context]
+    return server, f"http://127.0.0.1:{port}"
+
+
+def _wait_healthy(server: subprocess.Popen[bytes], url: str, told: str, log_file: Path) -> None:
+    """Wait until the health route answers 200; it says 503 while weights are read."""
+    deadline = time.monotonic() + _START_S
+    while url and time.monotonic() < deadline and server.poll() is None:
+        if _is_healthy(url):
+            return
+        time.sleep(0.1)
+    if not url:
+        server.wait()
+    tail = " | ".join(log_file.read_text(errors="replace").strip().splitlines()[-3:])
+    how = f"is not healthy after {_START_S} s" if server.poll() is None else f"exit {server.returncode}"
+    raise ModelUnusable(f"{told} did not start ({how}); see {log_file}: {tail}")
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:  # refused, reset, timed out, or an HTTP error: not yet
+        return False

@@ -1,0 +1,220 @@
+"""What every stage process does around its work: lock, run, lineage, exit code.
+
+`main(name, work)` is the last line of each module in `stages/`. `work` gets the parameters, an empty
+folder and the MLflow run of the stage; it fills the folder and returns a Summary. The folder becomes
+`data/<name>/`, and `data/lineage/<name>.json` names the run that produced it. One item of a matrix stage is
+`NAME@ITEM` to DVC, lies in `data/<name>/<item>/` and has its lineage in `<name>@<item>.json`.
+A stage that asks LLMs declares `data/<name>/summary.json` in dvc.yaml: what this execution took.
+A stage that fails publishes nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import logging
+import os
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import psutil
+
+from longwriter import params as parameters
+from longwriter.errors import LongWriterError, Unavailable, without_password
+from longwriter.io import files, process
+from longwriter.stages.summary import Summary as Summary
+from longwriter.tracking import logged_models as models
+from longwriter.tracking import runs as tracking
+from longwriter.tracking import versioning
+from longwriter.tracking.runs import StageRun as StageRun
+
+log = logging.getLogger("longwriter")
+
+LINEAGE = files.DATA / "lineage"
+_SUMMARY = "summary.json"
+
+
+Work = Callable[[parameters.Params, Path, StageRun], Summary]
+
+
+def main(stage: str, work: Work, item: str | None = None) -> NoReturn:
+    """Execute a stage, or one item of a matrix stage, and leave with its exit code (see errors.py)."""
+    gc.freeze()
+    gc.enable()
+    name = f"{stage}@{item}" if item else stage
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("httpx", "httpx2", "alembic", "mlflow", "great_expectations", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it raises what it logs
+    process.exit_on_sigterm()
+    process.die_with_starter()
+    try:
+        with process.only_one(name, files.LOCAL / "locks"):
+            _execute(name, work)
+    except LongWriterError as error:
+        log.error("%s: %s: %s", name, type(error).__name__, error)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if not _is_disk_full(error):
+            raise
+        free = shutil.disk_usage(files.LOCAL).free
+        log.error(
+            "%s: disk full (%.1f MB free below %s): make room and run again; "
+            "stored answers are kept and not asked again",
+            name, free / 1e6, files.LOCAL.resolve(),
+        )  # fmt: skip
+        sys.exit(2)
+    sys.exit(0)
+
+
+def _is_disk_full(error: BaseException | None) -> bool:
+    """Tell whether a full disk is what an exception comes from; databases wrap it in their own."""
+    while error is not None:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if full or "disk is full" in str(error) or "No space left" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _execute(name: str, work: Work) -> None:
+    """Do the stage's work inside an MLflow run that ends as the work does."""
+    params = parameters.load()
+    stage = versioning.stage_files(name)
+    inputs = versioning.digests(stage.deps)
+    tags = {
+        **versioning.git_state(),
+        **{f"prefect.{key}": os.environ[env] for key, env in _PREFECT_IDS.items() if env in os.environ},
+        "lw.invocation_id": os.environ.get("LW_INVOCATION_ID") or uuid.uuid4().hex,
+        "lw.fingerprint": versioning.fingerprint(stage, inputs),
+    }
+    with _needs_mlflow(_NOT_BEGUN):
+        tracking.close_dead_runs()
+        parent = tracking.pipeline_run(_group(), tags)
+        run_id = tracking.start_run(name, {**tags, "lw.stage": name, "lw.status": "executed"}, parent)
+    log.info("%s: %s", name, tracking.run_url(run_id))
+    with _ended(run_id):
+        with _needs_mlflow(_NOT_BEGUN):
+            tracking.log_params(run_id, stage.params)
+            tracking.log_datasets(run_id, inputs, "input")
+            models.log_read(run_id, inputs)
+        run = StageRun(run_id, tags["lw.fingerprint"])
+        summary = _publish(name, lambda folder: work(params, folder, run), stage.outs)
+        outputs = {
+            out: versioning.digest(Path(out)) for out in stage.outs if LINEAGE not in Path(out).parents
+        }
+        with _needs_mlflow(_NOT_TOLD):
+            tracking.log_datasets(run_id, outputs, "output")
+            models.log_written(run_id, name, outputs, step=int(summary.numbers.get("steps", 0)))
+            numbers = {**summary.metrics(), **summary.execution}
+            tracking.log_metrics(run_id, numbers, models.subject(name, inputs))
+            for path in summary.artifacts:
+                tracking.log_artifact(run_id, path)
+            _write_lineage(name, run_id, parent, tags, inputs, outputs)
+    log.info(summary.line(name))
+
+
+_NOT_BEGUN = "nothing was done"
+_NOT_TOLD = (
+    "the work is done, but its run is not complete, and DVC takes nothing over from a stage that fails: "
+    "the next try does it again from stored answers and checkpoints"
+)
+
+
+@contextmanager
+def _needs_mlflow(left: str) -> Iterator[None]:
+    """Let the block's failure to reach MLflow end the stage as Unavailable.
+
+    Args:
+        left: What a second try begins with.
+    """
+    try:
+        yield
+    except tracking.AWAY as error:
+        if _is_disk_full(error):
+            raise
+        told = f"MLflow at {tracking.tracking_uri()} is away ({str(error).partition(chr(10))[0]}): {left}"
+        raise Unavailable(without_password(told)) from error
+
+
+@contextmanager
+def _ended(run_id: str) -> Iterator[None]:
+    """End the run as the block ends; MLflow's being away hides no failure of the block's."""
+    try:
+        yield
+        with _needs_mlflow(_NOT_TOLD):
+            tracking.end_run(run_id, "FINISHED")
+    except BaseException as error:
+        killed = isinstance(error, SystemExit)
+        try:
+            for path in getattr(error, "artifacts", ()):
+                tracking.log_artifact(run_id, path)
+            if not killed:
+                tracking.set_tags(run_id, {"lw.error": f"{type(error).__name__}: {error}"[:5000]})
+            tracking.end_run(run_id, "KILLED" if killed else "FAILED")
+        except tracking.AWAY as away:
+            told = without_password(str(away))
+            log.warning("MLflow cannot be told how this run ended (%s); the next stage closes it", told)
+        raise
+
+
+def _publish(name: str, work: Callable[[Path], Summary], outs: list[str]) -> Summary:
+    """Run `work` on an empty folder that becomes data/<name> (data/<stage>/<item>) when all went well."""
+    target = files.DATA / name.replace("@", "/")
+    started = time.monotonic()
+    with files.published(target) as folder:
+        summary = work(folder)
+        rejected = sum(summary.rejected.values())
+        if summary.rows_in != summary.rows_kept + rejected:
+            raise LongWriterError(
+                f"{name} lost rows: {summary.rows_in} in, {summary.rows_kept} kept, {rejected} rejected"
+            )
+        summary.seconds = time.monotonic() - started
+        files.write_json(folder / "metrics.json", summary.metrics())
+        if str(target / _SUMMARY) in outs:
+            files.write_json(folder / _SUMMARY, summary.told())
+            summary.artifacts.append(target / _SUMMARY)
+    return summary
+
+
+_PREFECT_IDS = {"flow_run_id": "LW_PREFECT_FLOW_RUN_ID", "task_run_id": "LW_PREFECT_TASK_RUN_ID"}
+
+
+def _group() -> str:
+    """Return what stages of one `dvc repro` share: the dvc process above them."""
+    for parent in psutil.Process().parents():
+        if "dvc" in (Path(word).name for word in parent.cmdline()[:3]):
+            return f"{process.boot_id()}-{parent.pid}-{parent.create_time():.2f}"
+    return f"alone-{uuid.uuid4().hex}"
+
+
+def _write_lineage(
+    name: str,
+    run_id: str,
+    parent: str,
+    tags: dict[str, str],
+    inputs: dict[str, str],
+    outputs: dict[str, str],
+) -> None:
+    """Name the run that produced data/<name>, for whoever finds the output without the run."""
+    LINEAGE.mkdir(parents=True, exist_ok=True)
+    part = files.LOCAL / "tmp" / f"lineage-{name}.json"
+    lineage = {
+        "stage": name,
+        "run_id": run_id,
+        "pipeline_run_id": parent,
+        "invocation_id": tags["lw.invocation_id"],
+        "fingerprint": tags["lw.fingerprint"],
+        "git_commit": tags["git.commit"],
+        "inputs": inputs,
+        "outputs": outputs,
+    }
+    files.write_json(part, lineage)
+    tracking.log_artifact(run_id, part)
+    part.replace(LINEAGE / f"{name}.json")

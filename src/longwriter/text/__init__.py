@@ -1,0 +1,1 @@
+"""Pure functions of text: words, language, stated lengths, repetition, wording, overlap with benchmarks."""

@@ -1,0 +1,224 @@
+"""What gets into answers and must not get into a data set: errors of an API, talk about the task, plan lines.
+
+Precise rather than complete, since a story may well tell of a server error: each pattern has a wording
+that prose does not have, or is anchored to where prose does not stand. What stands in quotation marks is
+dialogue (for talk), and what stands in a code fence is code (for errors).
+"""
+
+from __future__ import annotations
+
+import re
+
+from longwriter.text.counting import Refused, is_refusal, unspoken
+
+_SHOWN = 200  # characters of evidence that are kept
+_WINDOW = 600  # characters in which a text opens or closes
+_LONGEST_ERROR_LINE = 200  # characters
+_FENCED = re.compile(r"^[ \t]*```.*?(?:^[ \t]*```[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+
+_ANYWHERE = (
+    r"(?:^|[.!?…。！？][\"”’]?\s+)max\.? tries\. failed\b",
+    r"\berror code: *[45]\d\d *[-–—] *[{<\"']",
+    r"[\"']error[\"']\s*:\s*\{\s*[\"'](?:message|code|type|status)[\"']\s*:",
+    r"^[ \t]*\{\s*[\"'](?:errors?|detail|fault)[\"']\s*:",
+    r"^[ \t]*\{\s*[\"'](?:object|type|status)[\"']\s*:\s*[\"'](?:error|failed|failure)[\"']",
+    r"^[ \t]*\{\s*[\"'](?:code|status|status_?code)[\"']\s*:\s*[\"']?[45]\d\d\b",
+    r"^[ \t]*\{\s*[\"']message[\"']\s*:\s*[\"'][^\"'\n]{0,60}(?:error|not found|unauthori[sz]ed|forbidden|limit)",
+    r"^[ \t]*<!doctype html[^>\n]*>\s*(?:$|<)",
+    r"^[ \t]*<html(?:\s[^>\n]*)?>\s*(?:$|<)",
+    r"<title>\s*(?:[45]\d\d\b|error\b)",
+    r"^[ \t]*traceback \(most recent call last\):[ \t]*(?:\n\s+file \"|\Z)",
+    r"\b(?:openai|anthropic|litellm|httpx|httpcore|requests|aiohttp|urllib3)\.[\w.]*(?:error|exception|timeout): \S",
+    r"\bHTTPS?ConnectionPool\(host=",
+    r"\bthis model['’]s maximum context length is \d",
+    r"\bthe server had an error (?:while )?processing your request",
+    r"\bthe server encountered an internal error (?:and|or) (?:was|misconfiguration)",
+    r"系统检测到输入或生成内容可能包含不安全或敏感内容",
+)
+_AT_LINE_START = (
+    r"max(?:imum)? retries (?:exceeded|reached) (?:with url|for request)",
+    r"rate limit (?:reached|exceeded) for (?:(?:the )?model )?"
+    r"(?:[`\"'“]?[\w./:]*(?:\d|\w-\w)[\w./:-]*|requests\b|tokens\b|organization\b)",
+    r"you exceeded your current quota\b",
+    r"upstream (?:connect error|request timeout)\b",
+    r"(?:the (?:engine|server|model)|that model) is (?:currently )?overloaded(?: or not| with other|,? please try)",
+    r"incorrect api key provided\b",
+    r"(?:您的|当前)?(?:账户|账号|请求|API)?(?:已?达到|触发|超出|超过)了?(?:速率|频率|并发|请求频率|调用次数)(?:限制|上限)",
+)
+_STATUS = (
+    r"internal server error|bad gateway|gateway time-?out|too many requests"
+    r"|service (?:is )?(?:temporarily |currently )?unavailable"
+)
+_LATER = r"(?:[，,。！! ]+请?您?(?:稍后|稍候)(?:再试|重试|再来))?"
+_AS_LAST_LINE = (  # and nothing else in it: prose that goes on after such words is prose
+    rf"(?:api |http |request |server )?error(?: code)?[ :：-]*[45]\d\d\b(?:[ :–-]*(?:{_STATUS}))?",
+    rf"(?:http(?:/\d(?:\.\d)?)? |status(?: code)?[ :]*)?[45]\d\d[ :–-]*"
+    rf"(?:{_STATUS}|bad request|unauthorized|forbidden|not found|request timeout|payload too large)",
+    _STATUS,
+    r"(?:the )?(?:request|read|connection|connect)[ -](?:timed[ -]out|timeout|reset by peer|refused|aborted)",
+    r"connection error|no healthy upstream|stream timeout",
+    r"rate limit (?:reached|exceeded)(?:[.,;]? *(?:please )?(?:try|retry) again.{0,40})?",
+    r"max(?:imum)?\.? (?:re)?tries(?: (?:exceeded|reached|failed))?",
+    r"(?:invalid|missing) api key|an (?:unknown |unexpected |internal )?error (?:has )?occurred",
+    rf"(?:服务器?|系统|网络|接口)(?:繁忙|异常|错误|内部错误|超时|不可用|调用失败|请求失败|开小差了){_LATER}",
+    rf"(?:服务器)?内部(?:服务器)?错误|(?:请求|连接)(?:超时|失败|过于频繁|过多){_LATER}",
+    r"(?:账户|账号)余额不足|已?达到?最大重试次数",
+)
+_BEFORE = (
+    r"^[ \t>]*(?:(?:\[(?:error|错误)\]|(?:(?:api |http |server |request )?error|错误|报错) ?[:：-])[ \t]*)?"
+)
+_ERROR = re.compile(
+    "|".join([*_ANYWHERE, f"{_BEFORE}(?:{'|'.join(_AT_LINE_START)})"]), re.IGNORECASE | re.MULTILINE
+)
+_ERROR_LINE = re.compile(rf"{_BEFORE}(?:{'|'.join(_AS_LAST_LINE)})[ \t.!。！…]*\Z", re.IGNORECASE)
+
+_ERROR_WORDS = (  # one of them is in whatever `_ERROR` finds
+    "{", "<", "tries. failed", "error code", "traceback", "connectionpool", "context length", "server had an error",
+    "internal error", "retries", "rate limit", "current quota", "upstream", "overloaded", "api key", "openai.",
+    "anthropic.", "litellm.", "httpx.", "httpcore.", "requests.", "aiohttp.", "urllib3.", "error\"", "error'",
+    "不安全或敏感", "速率", "频率", "并发", "次数",
+)  # fmt: skip
+_TALK_WORDS = (
+    "as an ai", "作为", "<|", "inst]", "</s>", "待续", "接上", "续上", "段继续",
+    *(f"{bracket}{word}" for bracket in "[(（【" for word in ("continu", "to be continu", "end of")),
+)  # fmt: skip
+_CLOSING_WORDS = (
+    "i hope", "let me know", "like me to", "want me to", "i continue", "i proceed", "i go on", "feel free", "words",
+    "字", "希望", "我继续", "我接着", "告诉我",
+)  # fmt: skip
+_PLAN_WORDS = ("main point", "main_point", "word count", "word_count", "字数", "段")
+
+_PART = r"(?:paragraph|section|passage|continuation|draft|revision|rewrite)"
+_TEXT = r"(?:text|essay|article|story|chapter|letter|speech|report|poem|piece|version|response|answer|introduction|conclusion)"
+_HERE = r"(?:here(?:['’]?s| is| are)|below is|the following is)"
+_HAN_PART = r"第[\d一二三四五六七八九十百]+(?:个?自然)?(?:段落?|部分|小?节|章)"
+_OPENINGS = (
+    r"(?:sure|certainly|of course|okay|ok|absolutely|awesome|great)(?: thing)?!",
+    rf"(?:sure|certainly|of course|okay|ok|absolutely|awesome|great)[,.:–— -]+"
+    rf"(?:{_HERE}|i(?:['’]?ll| will| can|['’]d be (?:happy|glad))\b (?:\w+ )?(?:help|write|continue|draft|provide)"
+    rf"|let(?:['’]s| me) (?:begin|start|continue|write|draft))",
+    rf"{_HERE} (?:[^\s:.!?]+ ){{0,8}}{_PART}\b[^.!?\n]{{0,80}}:",
+    rf"{_HERE} (?:[^\s:.!?]+ ){{0,8}}{_TEXT}\b[^.!?\n]{{0,80}}:[\s*_]*(?:\n|\Z)",
+    rf"{_HERE} your (?:[^\s:.!?]+ ){{0,4}}(?:{_PART}|{_TEXT})\b",
+    r"this is (?:paragraph|section|part) \d+\b",
+    rf"as (?:you )?requested, (?:{_HERE}|i(?:['’]?ve| have) (?:written|drafted|continued))",
+    rf"i(?:['’]?ve| have) (?:written|drafted|prepared|continued|expanded) (?:the|this|your|a|another) (?:[\w-]+ ){{0,3}}{_PART}\b",
+    r"this paragraph (?:will|discusses|describes|covers|introduces|explores|focuses|expands|continues|is about)\b",
+    r"continuing (?:the|from|with)\b[^.!?\n]{0,60}:",
+    r"(?:paragraph|section) \d+ (?:of|/) \d+\b",
+    r"好的[，,!！:：]|当然(?:可以)?[!！]|当然可以[，,。]",
+    r"(?:当然|没问题)[，,!！ ]+(?:以下|下面|这是|我(?:可以|将|会|来|很乐意)(?:为|帮|继续|写|给))",
+    rf"(?:(?:以下|下面)(?:就)?[是为]|这[是为])[^。！？\n]{{0,20}}?{_HAN_PART}[^。！？\n]{{0,30}}?(?:[:：，,。\n]|\Z)",
+    r"(?:以下|下面)(?:就)?[是为][^。！？\n]{0,20}?(?:段落|正文|续写|全文|文章|初稿|草稿|内容)[ *]*(?:[:：\n]|\Z)",
+    r"(?:根据|按照)[您你]的(?:要求|需求|指示|大纲)[，,](?:以下|下面|我(?:为您|将|来)?(?:撰写|续写|写))",
+)
+_ANYWHERE_TALK = (
+    r"\bas an ai (?:language )?(?:model|assistant), i\b",
+    r"作为(?:一个|一名)?(?:AI|人工智能)(?:语言)?(?:模型|助手)，我",
+    r"<\|(?:im_start|im_end|im_sep|endoftext|eot_id|end_of_text|start_header_id|assistant|user)\|>|\[/?INST\]|</s>",
+    r"(?:^[^\w\n]*|[.!?…。！？\"”’] *)[\[(（【](?:to be continued|continue[ds]?|continuing|end of (?:the )?(?:paragraph|section|part))\b[^\])）】\n]{0,60}[\])）】][^\w\n]*$",
+    r"[（(【\[] *(?:未完)?(?:待续|接上[文段]|续上[文段]|下一?段(?:继续|待续))[^)）】\]\n]{0,20}[)）】\]][^\w\n]*$",
+)
+_CLOSINGS = (
+    r"\bi hope (?:this|that) (?:helps|is helpful)(?: you)?\W*\Z",
+    rf"\bi hope (?:this|the) (?:{_PART}|{_TEXT}) (?:helps|meets|captures|fits|works|satisfies|is what)\b",
+    r"\blet me know if (?:you(?:['’]d| would) like|you want|you need) (?:me to (?:continue|revise|expand|rewrite|proceed|adjust)"
+    r"|(?:any |some |further )+(?:changes|revisions|adjustments|edits|modifications))\b",
+    r"\b(?:would you like|do you want) me to (?:continue|proceed|write|expand|revise)\b[^?]*\?\W*\Z",
+    r"\b(?:shall|should) i (?:continue|proceed|go on) with (?:the )?(?:next|rest|remaining)\b[^?]*\?\W*\Z",
+    rf"\bfeel free to (?:modify|adjust|edit|customi[sz]e|adapt) (?:this|the) (?:{_PART}|{_TEXT}|template)\b",
+    r"[\[(（] *(?:共|约|word count:? *|total:? *|about |approximately |approx\. )*\d[\d,]* *(?:words|字) *[\])）]\W*\Z",
+    r"希望(?:这|以上|本)[^。！？\n]{0,14}(?:对[您你]有(?:所)?帮助|(?:满足|符合)[您你]的(?:要求|需求|期望))",
+    r"(?:需要|想要?|希望)我(?:继续|接着)(?:写|往下|续写|完成)[^。\n]{0,12}(?:[?？吗]|告诉我)",
+    r"请?(?:随时)?告诉我[^。\n]{0,16}(?:继续(?:写|撰写)|续写|修改|调整|扩展)",
+)
+_OPENING = re.compile(rf"\A\W*(?:{'|'.join(_OPENINGS)})", re.IGNORECASE)
+_TALK = re.compile("|".join(_ANYWHERE_TALK), re.IGNORECASE | re.MULTILINE)
+_CLOSING = re.compile("|".join(_CLOSINGS), re.IGNORECASE)
+
+_PLAN_LINE = re.compile(
+    r"^[^\w\n]*paragraph +\d+[^\w\n]+main point\b|^[^\w\n]*main point[^\w\n]*[:：]"
+    r"|^[^\w\n]*(?:total +)?word count[*_ ]*[:：][*_ ~]*(?:about +)?\d"
+    r"|[-–—,;，；(（|] *[*_]*word count[*_ ]*[:：][*_ ~]*\d"
+    r"|[\"'](?:main_point|word_count)[\"']\s*:"
+    r"|^[^\w\n]*第[\d一二三四五六七八九十百]+段[^\w\n]+(?:要点|主要内容|主旨|中心思想)[^\w\n]*[:：]"
+    r"|(?:^[^\w\n]*|[-–—，,；;（(] *)(?:总)?字数[*_ ]*[:：][*_ ]*约?\d",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def error_text(text: str) -> str | None:
+    """Return the line with which an API's error shows in a text, or None.
+
+    A message that an API alone would send counts anywhere ("Error code: 429 - {…}", an HTML page, a JSON
+    error, a traceback); bare words that prose may hold ("Internal Server Error", 系统繁忙) only as the whole
+    last line.
+    """
+    prose = _FENCED.sub("", text).rstrip() if "```" in text else text.rstrip()
+    last = prose[prose.rfind("\n") + 1 :]
+    if len(last) < _LONGEST_ERROR_LINE and _ERROR_LINE.match(last):
+        return last.strip()
+    found = _ERROR.search(prose) if _has(prose, _ERROR_WORDS) else None
+    return prose[found.start() :].strip()[:_SHOWN] if found else None
+
+
+def meta_talk(text: str) -> str | None:
+    """Return where a text speaks about itself instead of being it, or None.
+
+    Looked for at the opening ("Here is paragraph 3:", 以下是第三段), in the last line ("I hope this helps"),
+    and, where it can be nothing else, anywhere ("[Continued in the next part]").
+    """
+    text = text.strip()
+    if _speaks(_OPENING, text[:_WINDOW]):
+        return text[:_SHOWN]
+    if _has(text, _TALK_WORDS) and (found := _TALK.search(text)) and _speaks(_TALK, text):
+        return text[found.start() :].strip()[:_SHOWN]
+    end = text[text.rfind("\n") + 1 :][-_WINDOW:]
+    closes = _has(end, _CLOSING_WORDS) and _speaks(_CLOSING, end)
+    return end[-_SHOWN:] if closes else None
+
+
+def plan_line(text: str) -> str | None:
+    """Return the line of a plan that was left in prose, or None."""
+    found = _PLAN_LINE.search(text) if _has(text, _PLAN_WORDS) else None
+    return text[found.start() :].strip()[:_SHOWN] if found else None
+
+
+def _has(text: str, words: tuple[str, ...]) -> bool:
+    """Tell whether one of `words` stands in a text: much faster than the patterns that hold them."""
+    lower = text.lower()
+    return any(word in lower for word in words)
+
+
+def _speaks(pattern: re.Pattern[str], text: str) -> bool:
+    """Tell whether a pattern is in a text, outside of quotation marks."""
+    return bool(pattern.search(text)) and bool(pattern.search(unspoken(text)))
+
+
+def check_answer(text: str, finish_reason: str) -> Refused | None:
+    """Return why an answer is none, whatever was asked: `empty_answer` or `content_filter`; None where it is."""
+    if finish_reason == "content_filter":
+        return Refused("content_filter", f"the endpoint cut the answer off: {text[:_SHOWN]}")
+    return None if text.strip() else Refused("empty_answer", f"no text (finish_reason {finish_reason})")
+
+
+def check_text(text: str) -> Refused | None:
+    """Return why a text is no prose: `error_text`, `refusal`, `plan_line` or `meta_talk`; None where it is."""
+    if found := error_text(text):
+        return Refused("error_text", found)
+    if is_refusal(text):
+        return Refused("refusal", text[:_SHOWN])
+    if found := plan_line(text):
+        return Refused("plan_line", found)
+    if found := meta_talk(text):
+        return Refused("meta_talk", found)
+    return None
+
+
+def check_point(point: str) -> Refused | None:
+    """Return why a main point is none: `error_text`, `plan_line`, or `meta_talk` at its opening."""
+    if found := error_text(point):
+        return Refused("error_text", found)
+    if found := plan_line(point):
+        return Refused("plan_line", found)
+    return Refused("meta_talk", point[:_SHOWN]) if _speaks(_OPENING, point) else None

@@ -1,0 +1,142 @@
+"""What DVC and git know: a stage's files and parameters, their digests, and the commit.
+
+The only file in `src` that imports dvc. Digests are DVC's own (md5 of a file, `.dir` of a folder), so
+MLflow, `dvc.lock` and the DVC cache use one name for the same bytes.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dvc.dvcfile import load_file
+from dvc.exceptions import DvcException, NotDvcRepoError
+from dvc.fs import localfs
+from dvc.repo import Repo
+from dvc_data.hashfile.build import build
+
+from longwriter.errors import BadRecord, UserError
+from longwriter.hashing import content_hash
+
+
+class StageFiles(NamedTuple):
+    """One stage of dvc.yaml with its templates filled in; paths are relative to the checkout."""
+
+    cmd: str
+    deps: list[str]
+    outs: list[str]
+    params: dict[str, Any]
+
+
+def _open_repo() -> Repo:
+    """Open the DVC repository of the working directory.
+
+    Raises:
+        UserError: there is none.
+    """
+    try:
+        return Repo(".")
+    except NotDvcRepoError:
+        raise UserError(f"{Path.cwd()} is no checkout of the project: run this where dvc.yaml is") from None
+
+
+def stage_names() -> list[str]:
+    """Return the stages of dvc.yaml in its order, each item of a matrix as `NAME@ITEM`.
+
+    Raises:
+        UserError: dvc.yaml, or params.yaml that fills it, cannot be read.
+    """
+    with _open_repo() as repo:
+        try:
+            return list(load_file(repo, "dvc.yaml").stages)
+        except DvcException as error:
+            raise UserError(f"dvc.yaml: {error}") from error
+
+
+def stage_files(name: str) -> StageFiles:
+    """Return what dvc.yaml says of a stage."""
+    with _open_repo() as repo:
+        stage = repo.stage.load_one(name=name)
+        deps, params = [], {}
+        for dep in stage.deps:
+            if hasattr(dep, "params"):
+                params.update(dep.read_params())
+            else:
+                deps.append(dep.def_path)
+        return StageFiles(stage.cmd, deps, [out.def_path for out in stage.outs], params)
+
+
+def digest(path: Path | str) -> str:
+    """Return the DVC digest of one path; see `digests`."""
+    return digests([path])[str(path)]
+
+
+def digests(paths: Iterable[Path | str]) -> dict[str, str]:
+    """Return the digest that DVC gives each path.
+
+    DVC remembers the digests of files in its state database, by path, size and time of change: a file that
+    did not change since is not read again. `.dvcignore` applies.
+
+    Args:
+        paths: Files, folders, or URLs of dependencies such as s3://bucket/prefix.
+
+    Returns:
+        {path: digest}: 32 hex digits for a file, the same plus `.dir` for a folder.
+
+    Raises:
+        BadRecord: a path does not exist.
+    """
+    with _open_repo() as repo:
+        return {str(path): _digest(repo, str(path)) for path in paths}
+
+
+def _digest(repo: Repo, path: str) -> str:
+    if "://" in path:
+        dep = next((dep for stage in repo.index.stages for dep in stage.deps if dep.def_path == path), None)
+        if dep is None or not dep.exists:
+            raise BadRecord(f"{path} is no dependency of a stage, or does not exist")
+        return str(dep.get_hash().value)
+    absolute = Path(path).absolute()
+    if not absolute.exists():
+        raise BadRecord(f"{path} is missing: run the stage that writes it (`dvc repro`)")
+    _, _, found = build(repo.cache.local, str(absolute), localfs, "md5", ignore=repo.dvcignore, dry_run=True)
+    return str(found.hash_info.value)
+
+
+def fingerprint(stage: StageFiles, deps: dict[str, str]) -> str:
+    """Return the sha256 of all that decides a stage's output.
+
+    Args:
+        stage: Its command and parameters.
+        deps: {path: digest} of its dependencies.
+    """
+    return content_hash([stage.cmd, deps, stage.params])
+
+
+def bytes_of(md5: str, path: str) -> Path:
+    """Return a file with the bytes of a digest: DVC's cache has it, or the checkout's `path` still.
+
+    Raises:
+        BadRecord: neither has them.
+    """
+    with _open_repo() as repo:
+        cached = Path(repo.cache.local.oid_to_path(md5))
+    for file in (cached, Path(path)):
+        if file.is_file() and digest(file) == md5:
+            return file
+    raise BadRecord(
+        f"{path} with md5 {md5} is not in the DVC cache: `dvc fetch` it with the dvc.lock of that time"
+    )
+
+
+def git_state() -> dict[str, str]:
+    """Return tags `git.commit` and `git.dirty`; dvc.lock, which a run changes, does not count."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    dirty = git("status", "--porcelain", "--", ".", ":(exclude)dvc.lock")
+    return {"git.commit": git("rev-parse", "HEAD") or "none", "git.dirty": "true" if dirty else "false"}

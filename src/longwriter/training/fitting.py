@@ -1,0 +1,131 @@
+"""What SFT and DPO share: a job for the ranks, their live curve in MLflow, and the finished model.
+
+Checkpoints lie in `.lw/checkpoints/`, outside DVC's outputs, in a folder named by all that decides the
+training: a killed stage goes on from the last whole one. They stay until another training of the
+kind begins, since DVC has the model safe only some time after this process has ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from longwriter.errors import Unavailable, without_password
+from longwriter.io import files
+from longwriter.params import Params
+from longwriter.tracking import logged_models as models
+from longwriter.tracking import runs as tracking
+from longwriter.tracking.runs import StageRun
+from longwriter.training import launch
+
+log = logging.getLogger(__name__)
+
+Prepare = Callable[[Path], tuple[str, str]]
+
+
+def fit(
+    kind: Literal["sft", "dpo"],
+    model: str,
+    columns: str,
+    params: Params,
+    folder: Path,
+    run: StageRun,
+    prepare: Prepare,
+) -> dict[str, float]:
+    """Train `model`; fill `folder` with weights/ and curve.csv; return the deterministic numbers.
+
+    Args:
+        kind: Which trainer.
+        model: Folder of the model to begin with.
+        columns: Header of curve.csv, one line.
+        params: All parameters.
+        folder: The stage's empty folder.
+        run: The stage's MLflow run, for the live curve and the checkpoints.
+        prepare: Gets the checkpoint folder, returns the files of training and held-out rows.
+
+    Raises:
+        UserError: the parameters do not fit the machine.
+        TrainingFailed: a rank raised.
+        Unavailable: a rank was killed, or MLflow did not come back before the end.
+    """
+    batch = params.sft.batch_packs if kind == "sft" else params.dpo.batch_pairs
+    key = "sft.batch_packs" if kind == "sft" else "dpo.batch_pairs"
+    device, ranks = launch.device_and_ranks(params.training, batch, key)
+    layout = launch.layout_of(params.training.deepspeed)
+    state = launch.checkpoint_folder(kind, run.fingerprint, ranks, layout)
+    state.mkdir(parents=True, exist_ok=True)
+    for other in state.parent.glob(f"{kind}-*"):
+        if other != state:
+            shutil.rmtree(other)
+    train, test = prepare(state)
+    weights = folder / "weights"
+    weights.mkdir()
+    job = launch.Job(
+        kind=kind, model=model, train=train, test=test, out=str(weights), checkpoints=str(state),
+        device=device, ranks=ranks, layout=layout, training=params.training,
+        sft=params.sft if kind == "sft" else None, dpo=params.dpo if kind == "dpo" else None,
+    )  # fmt: skip
+    log.info("%s: %d ranks on %s, %s", kind, ranks, device, params.training.deepspeed)
+    live = _Live(kind, run)
+    curve = launch.run(job, live.add_points, live.add_checkpoint)
+    live.flush()
+    _write_curve(folder / "curve.csv", columns, curve)
+    numbers = {"steps": curve[-1]["step"], "final_loss": curve[-1]["loss"]}
+    numbers |= files.read_json(state / "held_out.json")
+    return numbers
+
+
+class _Live:
+    """Passes curve and checkpoints on to the stage's run; keeps what a tracking server missed."""
+
+    def __init__(self, kind: str, run: StageRun) -> None:
+        self._kind, self._run = kind, run
+        self._waiting, self._told = list[dict[str, float]](), False
+
+    def add_points(self, points: list[dict[str, float]]) -> None:
+        """Log new points of the curve, and those that are waiting."""
+        self._waiting += points
+        curve = [
+            (int(p["step"]), {k: v for k, v in p.items() if k not in ("step", "max_steps")})
+            for p in self._waiting
+        ]
+        if self._sent(lambda: tracking.log_curve(self._run.run_id, curve)):
+            self._waiting.clear()
+
+    def add_checkpoint(self, step: int) -> None:
+        """Show a checkpoint as a model of the run."""
+        tags = {"lw.stage": self._kind, "lw.fingerprint": self._run.fingerprint, "lw.checkpoint": "true"}
+        name = f"{self._kind}-step-{step}"
+        self._sent(lambda: models.log_checkpoint(self._run.run_id, name, step, tags, {}))
+
+    def flush(self) -> None:
+        """Log what is still waiting.
+
+        Raises:
+            Unavailable: MLflow is away; the training itself is kept in its last checkpoint.
+        """
+        self.add_points([])
+        if self._waiting:
+            raise Unavailable(f"MLflow is away: {self._kind} is done up to its number there, run it again")
+
+    def _sent(self, send: Callable[[], object]) -> bool:
+        """Tell whether MLflow took it; training goes on where it did not."""
+        try:
+            send()
+        except tracking.AWAY as error:
+            if not self._told:
+                told = without_password(str(error))
+                log.warning("MLflow is away, %s goes on without it: %s", self._kind, told)
+            self._told = True
+            return False
+        return True
+
+
+def _write_curve(path: Path, header: str, curve: list[dict[str, float]]) -> None:
+    """Write the points as CSV; a number that a point lacks is an empty cell."""
+    names = header.strip().split(",")
+    lines = (",".join(str(point.get(name, "")) for name in names) + "\n" for point in curve)
+    path.write_text(header + "".join(lines), encoding="utf-8")

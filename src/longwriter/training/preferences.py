@@ -1,0 +1,175 @@
+"""From several answers to one prompt to a preference pair: the best against a random other.
+
+Source: LongWriter (arXiv:2408.07055), section 4.2: four samples, the best is chosen, one of the
+other three is rejected. Here chosen must also be a whole answer, and ahead by a gap.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from longwriter.evaluation.scores import length_score
+from longwriter.hashing import content_hash, hash_share
+from longwriter.records import (
+    Generation,
+    Judgement,
+    Message,
+    PreferencePair,
+    Rejection,
+    Unscored,
+)
+from longwriter.text import counting as txt
+
+
+class Candidate(NamedTuple):
+    """A sample with its score in [0, 100]; `trouble` says why it may not be chosen, or is None."""
+
+    sample: Generation
+    score: float
+    trouble: str | None
+    call_ids: list[str]
+
+
+def trouble(sample: Generation, max_repeated_share: float) -> str | None:
+    """Return why a sample may not be chosen: `empty`, `refusal`, `loop`, `cut`, or None.
+
+    Args:
+        sample: An answer; `cut` means that it did not end by itself.
+        max_repeated_share: Share of repeated 5-grams above which it is a loop, in [0, 1].
+    """
+    if not sample.text.strip():
+        return "empty"
+    if txt.is_refusal(sample.text):
+        return "refusal"
+    if txt.repeated_share(sample.text) > max_repeated_share:
+        return "loop"
+    return None if sample.finish_reason == "stop" else "cut"
+
+
+def candidate(
+    sample: Generation,
+    quality: Judgement | Unscored | None,
+    quality_weight: float,
+    max_repeated_share: float,
+) -> Candidate | Unscored:
+    """Return a sample with its score, or why it cannot be in a pair.
+
+    Args:
+        sample: An answer.
+        quality: The judge's view of it; None where the weight is 0.
+        quality_weight: Weight w of S_q in (1 - w) * S_l + w * S_q, in [0, 1].
+        max_repeated_share: See `trouble`.
+
+    Raises:
+        ValueError: the weight is above 0 and `quality` is None.
+    """
+    found = trouble(sample, max_repeated_share)
+    if found == "empty":
+        return Unscored(reason="empty", detail="a message needs text", call_ids=sample.call_ids)
+    score = length_score(sample.required_words, sample.words)
+    call_ids = list(sample.call_ids)
+    if quality_weight > 0:
+        if quality is None:
+            raise ValueError(f"a quality weight of {quality_weight} needs a judgement or why there is none")
+        if isinstance(quality, Unscored):
+            return quality.model_copy(update={"call_ids": [*call_ids, *quality.call_ids]})
+        score = (1 - quality_weight) * score + quality_weight * quality.quality_score
+        call_ids += quality.call_ids
+    return Candidate(sample, score, found, call_ids)
+
+
+def pair_of(
+    instruction_id: str, samples: list[Candidate | Unscored], *, min_gap: float, seed: int
+) -> PreferencePair | Rejection:
+    """Return the pair of one instruction, or why there is none; the samples' order does not matter.
+
+    Args:
+        instruction_id: Whose samples these are.
+        samples: All of them.
+        min_gap: Points of score that chosen must be ahead of rejected.
+        seed: Decides, with the instruction, which of the others is rejected.
+
+    Returns:
+        A pair, or a rejection for `too_few_scored` (below two samples have a score),
+        `all_unusable` (none may be chosen) or `no_gap` (none is far enough behind the best).
+    """
+    scored = [one for one in samples if isinstance(one, Candidate)]
+    scored.sort(key=lambda one: (-one.score, one.sample.generation_id))
+    whole = [one for one in scored if one.trouble is None]
+    if len(scored) < 2:
+        causes = sorted(one.reason for one in samples if isinstance(one, Unscored))
+        detail = f"{len(scored)} of {len(samples)} samples have a score ({', '.join(causes) or 'no others'})"
+        return _rejection(instruction_id, "too_few_scored", detail, samples)
+    if not whole:
+        causes = sorted(one.trouble for one in scored if one.trouble)
+        detail = f"none of {len(samples)} samples may be chosen ({', '.join(causes)})"
+        return _rejection(instruction_id, "all_unusable", detail, samples)
+    best = whole[0]
+    behind = [
+        one
+        for one in scored
+        if best.score - one.score >= min_gap and one.sample.text.strip() != best.sample.text.strip()
+    ]
+    if not behind:
+        scores = ", ".join(f"{one.score:.1f}{f' ({one.trouble})' if one.trouble else ''}" for one in scored)
+        return _rejection(instruction_id, "no_gap", f"scores {scores}; {min_gap} points are needed", samples)
+    return _pair(instruction_id, best, behind[int(hash_share(seed, instruction_id) * len(behind))])
+
+
+def is_test(pair: PreferencePair, test_share: float) -> bool:
+    """Tell whether a pair is held out; decided by its instruction alone, so it never changes."""
+    return hash_share("split-dpo", pair.instruction_id) < test_share
+
+
+def pair_numbers(train: Sequence[PreferencePair], test: Sequence[PreferencePair]) -> dict[str, float]:
+    """Return counts of pairs, and mean scores and words of chosen and rejected (0 without pairs)."""
+    pairs = [*train, *test]
+    n = max(1, len(pairs))
+    chosen_words = sum(txt.count_words(row.chosen[-1].content) for row in pairs) / n
+    rejected_words = sum(txt.count_words(row.rejected[-1].content) for row in pairs) / n
+    return {
+        "pairs": float(len(pairs)),
+        "train_pairs": float(len(train)),
+        "test_pairs": float(len(test)),
+        "chosen_score_mean": round(sum(row.chosen_score for row in pairs) / n, 3),
+        "rejected_score_mean": round(sum(row.rejected_score for row in pairs) / n, 3),
+        "chosen_words_mean": round(chosen_words, 3),
+        "rejected_words_mean": round(rejected_words, 3),
+        "words_ratio": round(chosen_words / max(1.0, rejected_words), 4),
+    }
+
+
+def sample_numbers(samples: Sequence[Candidate | Unscored]) -> dict[str, float]:
+    """Return how many samples there are, could be chosen, could not for what trouble, or have no score."""
+    found = Counter(
+        f"unscored_{one.reason}" if isinstance(one, Unscored) else one.trouble or "whole" for one in samples
+    )
+    counts = {f"samples_{name}": float(count) for name, count in sorted(found.items())}
+    return {"samples": float(len(samples)), **counts}
+
+
+def _rejection(
+    instruction_id: str, reason: str, detail: str, samples: list[Candidate | Unscored]
+) -> Rejection:
+    calls = sorted(call_id for one in samples for call_id in one.call_ids)
+    return Rejection(row_id=instruction_id, stage="preferences", reason=reason, detail=detail, call_ids=calls)
+
+
+def _pair(instruction_id: str, chosen: Candidate, rejected: Candidate) -> PreferencePair:
+    prompt = [Message(role="user", content=chosen.sample.prompt)]
+    answers = [[Message(role="assistant", content=one.sample.text)] for one in (chosen, rejected)]
+    content = [[message.model_dump() for message in part] for part in (prompt, *answers)]
+    return PreferencePair(
+        pair_id=content_hash(content)[:16],
+        instruction_id=instruction_id,
+        language=chosen.sample.language,
+        required_words=chosen.sample.required_words,
+        prompt=prompt,
+        chosen=answers[0],
+        rejected=answers[1],
+        chosen_score=chosen.score,
+        rejected_score=rejected.score,
+        call_ids=[*chosen.call_ids, *rejected.call_ids],
+    )

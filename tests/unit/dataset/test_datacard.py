@@ -1,0 +1,77 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longwriter.dataset import datacard
+from tests.unit.builders import example
+
+
+def test_a_funnel_hands_on_what_each_filter_lets_through():
+    steps = datacard.funnel([("plan", 10, {"refused": 2, "empty": 0}), ("dataset", 7, {"loop": 1})])
+    assert [(*step, step.rows_out) for step in steps] == [
+        ("plan", "refused", 10, 2, 8),
+        ("plan", "empty", 8, 0, 8),
+        ("dataset", "loop", 7, 1, 6),
+    ]
+
+
+def test_the_refusals_of_a_stage_are_read_from_its_metrics():
+    metrics = {
+        "rows_in": 9,
+        "rejected_over_limit": 1,
+        "rejected_loop": 2.0,
+        "rejected_a": 0,
+        "steps_mean": 3.1,
+    }
+    assert list(datacard.refusals(metrics).items()) == [("a", 0), ("loop", 2), ("over_limit", 1)]
+
+
+@given(st.lists(st.integers(0, 99_999)))
+def test_each_value_lies_in_one_bin(values):
+    counts = datacard.histogram(values, datacard.WORD_BINS)
+    assert sum(counts) == len(values)
+    assert counts[0] == sum(value < 50 for value in values)
+    assert counts[-1] == sum(value >= 32_000 for value in values)
+
+
+def test_a_histogram_is_a_line_a_bin():
+    assert (
+        datacard.histogram_csv("tokens,rows\n", [0, 5, 9, 10], [0, 5, 10])
+        == "tokens,rows\n0-4,1\n5-9,2\n10+,1\n"
+    )
+
+
+def test_a_value_below_all_bins_is_an_error():
+    with pytest.raises(ValueError, match="-1 is below 0"):
+        datacard.histogram([-1], datacard.WORD_BINS)
+
+
+def test_the_card_counts_rows_lengths_refusals_licences_and_hashes():
+    train = [example(i, words=120) for i in range(3)] + [example(9, words=250, language="zh", type="Essay")]
+    test = [example(10, answer="x.", kind="general", words=1, type="General")]
+    card = datacard.card(
+        train=train,
+        test=test,
+        sources=[datacard.Source("seeds|more", 1234, "CC0")],
+        steps=datacard.funnel([("dataset", 1234, {"loop": 34})]),
+        digests={"train.jsonl": "abc"},
+    )
+    for line in (
+        "4 training rows and 1 held-out rows",
+        "4 long texts and 1 general chats",
+        "| seeds\\|more | 1,234 | CC0 |",
+        "| dataset | loop | 1,234 | 34 | 1,200 |",
+        "| agentwrite | 4 | 0 |",
+        "| general | 0 | 1 |",
+        "| zh | 1 | 0 |",
+        "| Essay | 1 | 0 |",
+        "| 100-199 | 3 | " + "█" * 30 + " |",
+        "| 200-299 | 1 | " + "█" * 10 + " |",
+        "| train.jsonl | abc |",
+    ):
+        assert line in card
+    assert "300-499" not in card
+
+
+def test_a_card_of_nothing_can_be_written():
+    assert "None." in datacard.card(train=[], test=[], sources=[], steps=[], digests={})

@@ -1,0 +1,114 @@
+import pytest
+
+from longwriter.dataset import filters
+from longwriter.text.counting import count_words
+from longwriter.text.repetition import GOPHER
+from tests.unit.builders import prose
+
+LIMITS = filters.Limits(
+    min_words=50,
+    max_words=200,
+    max_repeated_share=0.2,
+    repetition=GOPHER,
+    max_section_overlap=0.3,
+    max_other_script_share=0.2,
+    require_ending=True,
+    require_stated_length=True,
+    min_length_score=80.0,
+)
+HAN = "".join(chr(0x4E00 + i) for i in range(90))
+
+
+def text(*sections, language="en", required=100):
+    answer = "\n\n".join(sections)
+    return filters.Text(sections, answer, count_words(answer), language, required)
+
+
+CLEAN = text(prose(50, "a"), prose(50, "b"))
+
+DEFECTS = {
+    "error_text": text(prose(100, "a") + "\n\nInternal server error"),
+    "refusal": text(prose(50, "a"), "I'm sorry, but I cannot go on. " + prose(43, "b")),
+    "plan_line": text(
+        prose(50, "a"), "Paragraph 2 - Main Point: the sea - Word Count: 50 words\n\n" + prose(40, "b")
+    ),
+    "meta_talk": text("Sure! Here is the first paragraph of the text: " + prose(91, "a")),
+    "too_short": text(prose(49, "a"), required=49),
+    "too_long": text(prose(201, "a"), required=201),
+    "loop": text(" ".join([prose(25, "a")] * 4)),
+    "repetition": text(prose(60, "a") + " the sea the sea the sea" * 7 + "."),
+    "sections_alike": text(prose(40, "a"), prose(40, "b"), prose(22, "a")),
+    "language_mix": text(prose(70, "a") + " " + HAN[:30] + "."),
+    "cut_off": text(prose(50, "a"), prose(50, "b")[:-1]),
+    "no_stated_length": text(prose(50, "a"), prose(50, "b"), required=None),
+    "off_length": text(prose(50, "a"), prose(50, "b"), required=150),
+}
+
+
+def test_a_clean_text_comes_through_and_each_filter_has_its_defect():
+    assert filters.trouble(CLEAN, LIMITS) is None
+    assert list(DEFECTS) == list(filters.FILTERS)
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_one_defect_is_refused_by_exactly_its_filter(name):
+    limits = LIMITS._replace(max_repeated_share=1.0) if name in ("repetition", "sections_alike") else LIMITS
+    if name in ("loop", "sections_alike"):
+        limits = limits._replace(repetition={})
+    found = [other for other, look in filters.FILTERS.items() if look(DEFECTS[name], limits) is not None]
+    assert found == [name]
+    assert filters.trouble(DEFECTS[name], limits)[0] == name
+
+
+def test_the_two_published_filters_can_be_left_out():
+    loose = LIMITS._replace(require_stated_length=False, min_length_score=0.0)
+    assert filters.trouble(DEFECTS["no_stated_length"], loose) is None
+    assert filters.trouble(DEFECTS["off_length"], loose) is None
+
+
+def test_a_refusal_says_what_was_found_and_what_is_allowed():
+    assert filters.trouble(DEFECTS["off_length"], LIMITS)[1] == "100 words for 150: S_l 75, at least 80"
+    assert filters.trouble(DEFECTS["too_short"], LIMITS)[1] == "49 words, at least 50"
+
+
+@pytest.mark.parametrize(
+    ("written", "ended"),
+    [
+        ("", False),
+        ("The end.", True),
+        ('He said "go."', True),
+        ("**The end.**", True),
+        ("Why not?", True),
+        ("春天来了。", True),
+        ("他说：“走吧。”", True),
+        ("And so the", False),
+        ("春天来了，我们就", False),
+        ("We wish you well.\n\nYours,\nAnna", True),
+        ("Dear Ben,\nAnna", True),
+        ("All is said.\nAnd so they went on to the", False),
+        ("Anna", False),
+        ("| a | b |", True),
+        ("```\ncode\n```", True),
+        ("此致。\n李明", True),
+        ("他走了。\n然后他又慢慢地沿着那条长长的河边小路", False),
+        ("It costs 3", False),
+        ("trailing, ", False),
+    ],
+)
+def test_a_text_ends_where_a_sentence_does_or_in_a_signature(written, ended):
+    assert filters.ends(written) == ended
+
+
+@pytest.mark.parametrize(
+    ("written", "language", "share"),
+    [
+        ("one two", "en", 0),
+        ("one 两", "en", 1 / 2),
+        ("两个 word", "zh", 1 / 3),
+        ("两个", "zh", 0),
+        ("", "zh", 0),
+        ("12", "en", 0),
+    ],
+)
+def test_words_in_the_other_script_are_a_share(written, language, share):
+    assert filters.other_script_share(written, language) == pytest.approx(share)

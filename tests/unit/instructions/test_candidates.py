@@ -1,0 +1,102 @@
+import io
+import json
+from collections import Counter
+
+import pytest
+
+from longwriter.errors import BadRecord
+from longwriter.instructions import candidates as sifting
+from longwriter.instructions import sources
+from longwriter.instructions.screening import Bar
+from longwriter.text import decontamination
+
+BAR = Bar(
+    ["en"],
+    1000,
+    1000,
+    {},
+    {},
+    decontamination.index(["Tell a tale of the sea, in 300 words, for a child of ten."]),
+)
+
+
+@pytest.fixture(autouse=True)
+def in_tmp(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def rows(count):
+    """Return lines: of each ten one is malformed, one French, one with a long text, one from a benchmark."""
+    made = [{"prompt": f"Tell of stone {n}.", "language": "en", "type": "xy"[n % 2]} for n in range(count)]
+    for n in range(0, count, 10):
+        made[n] = {"prompt": n}
+        made[n + 1]["language"] = "fr"
+        made[n + 2]["length"] = 5000
+        made[n + 3]["prompt"] = "tell a TALE of the sea in 300 words for a child of ten"
+    return "".join(json.dumps(row) + "\n" for row in made)
+
+
+def sift(path):
+    """Return all that is known of the candidates, and the rejections."""
+    rejected = io.BytesIO()
+    with sifting.sifted(sources.chunks(str(path), "*"), BAR, rejected) as found:
+        names = list(found.cells)
+        known = [
+            (found[at], int(found.ids()[at]), names[found.cell_places()[at]], found.hits.get(at), found.signatures()[at].tolist())
+            for at in range(len(found))
+        ]  # fmt: skip
+        return (
+            known,
+            [json.loads(line) for line in rejected.getvalue().splitlines()],
+            found.reasons,
+            found.malformed,
+        )
+
+
+def test_many_processes_find_what_one_finds_in_the_same_order(tmp_path):
+    (tmp_path / "a.jsonl").write_text(rows(6500))
+    known, rejected, reasons, malformed = sift(tmp_path / "a.jsonl")
+    (tmp_path / "parts").mkdir()
+    one = ([], [], Counter())
+    for part, first in enumerate(range(0, 6500, 1500)):  # a chunk each: sifted in this process
+        lines = rows(6500).splitlines(keepends=True)[first : first + 1500]
+        (tmp_path / "parts" / f"{part}.jsonl").write_text("".join(lines))
+        for store, more in zip(one, sift(tmp_path / "parts" / f"{part}.jsonl"), strict=False):
+            store.update(more) if isinstance(store, Counter) else store.extend(more)
+    assert [(item.prompt, *rest) for item, *rest in known] == [(item.prompt, *rest) for item, *rest in one[0]]
+    assert len(rejected) == len(one[1]) == 3 * 650
+    assert reasons == one[2] == {"malformed": 650, "language": 650, "too_long_for_writer": 650}
+    assert len(known) == 6500 - 3 * 650
+    assert malformed == f"{tmp_path}/a.jsonl:1: prompt: text is needed, found int"
+
+
+def test_a_candidate_is_known_by_id_cell_and_the_benchmark_that_it_repeats(tmp_path):
+    (tmp_path / "a.jsonl").write_text(rows(10))
+    known = sift(tmp_path / "a.jsonl")[0]
+    item, number, cell, hit, signature = known[0]
+    assert (item.origin, number) == (f"{tmp_path}/a.jsonl:4", int(item.instruction_id, 16))
+    assert cell == ("en", "y", "0-499")
+    assert hit == "Tell a tale of the sea, in 300 words, for a child of ten."
+    assert len(signature) == 128
+    assert [hit for *_, hit, _ in known[1:]] == [None] * 6
+
+
+def test_an_empty_source_has_no_candidates(tmp_path):
+    (tmp_path / "a.jsonl").write_text("\n\n")
+    assert sift(tmp_path / "a.jsonl") == ([], [], Counter(), None)
+
+
+def test_more_malformed_rows_than_allowed_stop_with_the_first(tmp_path):
+    (tmp_path / "a.jsonl").write_text(rows(20))
+    with sifting.sifted(sources.chunks(str(tmp_path), "*"), BAR, io.BytesIO()) as found:
+        sifting.check_malformed(found, 0.1, "chats")
+        with pytest.raises(BadRecord, match=r"2 of 20 rows of chats .*a\.jsonl:1: prompt: text is needed"):
+            sifting.check_malformed(found, 0.09, "chats")
+
+
+@pytest.mark.parametrize("text", [None, "- a", "a: b", "a: [1]", "a: [", "1: [b]"])
+def test_a_file_that_holds_no_rules_is_told(tmp_path, text):
+    if text is not None:
+        (tmp_path / "rules.yaml").write_text(text)
+    with pytest.raises(BadRecord, match=r"rules\.yaml"):
+        sifting.read_rules(tmp_path / "rules.yaml")

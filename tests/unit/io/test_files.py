@@ -1,0 +1,238 @@
+import os
+import subprocess
+import sys
+import tracemalloc
+
+import pytest
+
+from longwriter.errors import BadRecord
+from longwriter.io import files
+from longwriter.records import BenchmarkRow, Instruction, PlanStep, Rejection
+from tests.unit.builders import instruction
+
+GOOD = '{"prompt": "a", "type": "x", "length": 100, "language": "en"}\n'
+
+
+@pytest.fixture(autouse=True)
+def in_tmp(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ("{", "Invalid JSON"),
+        ('{"prompt": "a", "type": "x", "length": "100", "language": "en"}', "length"),
+        ('{"prompt": " ", "type": "x", "length": 1}', "prompt"),
+        ('{"prompt": "a", "type": "x", "language": "fr"}', "length"),
+        ("[]", "object"),
+        ('{"prompt": "\udcff"}', ""),
+    ],
+)
+def test_a_bad_row_is_named_by_file_and_line(in_tmp, bad, why):
+    file = in_tmp / "rows.jsonl"
+    file.write_bytes((GOOD + "\n" + bad + "\n").encode("utf-8", "surrogateescape"))
+    with pytest.raises(BadRecord, match=rf"rows\.jsonl:3 is no BenchmarkRow: .*{why}"):
+        files.read_jsonl(file, BenchmarkRow)
+    assert [isinstance(row, str) for _, row in files.scan_jsonl(file, BenchmarkRow)] == [False, True]
+
+
+def test_more_malformed_rows_than_allowed_stop_with_the_first():
+    bad = [Rejection(row_id="f:1", stage="dataset", reason="malformed", detail="Invalid JSON")]
+    files.check_malformed(bad, 10, 0.1, "f")
+    with pytest.raises(BadRecord, match=r"1 of 10 .*f:1: Invalid JSON"):
+        files.check_malformed(bad, 10, 0.05, "f")
+
+
+def test_a_failed_block_leaves_the_old_folder(in_tmp):
+    target = in_tmp / "data" / "plan"
+    with files.published(target) as folder:
+        (folder / "a").write_text("old")
+    with pytest.raises(RuntimeError), files.published(target) as folder:
+        (folder / "a").write_text("new")
+        raise RuntimeError
+    assert (target / "a").read_text() == "old"
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next(in_tmp):
+    code = (
+        "import os, signal\nfrom pathlib import Path\nfrom longwriter.io import files\n"
+        "with files.published(Path('data/plan')) as f:\n (f / 'a').write_text('x')\n os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=False, env=os.environ)
+    left = list((in_tmp / ".lw" / "tmp").iterdir())
+    assert len(left) == 1
+    with files.published(in_tmp / "data" / "plan") as folder:
+        (folder / "a").write_text("y")
+    assert not list((in_tmp / ".lw" / "tmp").iterdir())
+
+
+def test_compressed_lines_are_read_back(in_tmp):
+    with files.zstd_lines(in_tmp / "x.zst") as out:
+        out.write("字\nb\n")
+    assert list(files.read_zstd_lines(in_tmp / "x.zst")) == ["字\n", "b\n"]
+
+
+def test_a_missing_file_names_what_to_run(in_tmp):
+    with pytest.raises(BadRecord, match=r"nope\.jsonl is missing.*dvc repro"):
+        files.read_jsonl(in_tmp / "nope.jsonl", BenchmarkRow)
+
+
+@pytest.mark.parametrize(
+    "prompt", ["潮汐", "two\nlines\r\n", "\u2028\u0085", '"{}"', "🌊\u200d", "x" * 100_000]
+)
+def test_rows_are_read_back_as_they_were_written(in_tmp, prompt):
+    rows = [instruction(prompt), instruction("second")]
+    files.write_jsonl(in_tmp / "rows.jsonl", rows)
+    assert files.read_jsonl(in_tmp / "rows.jsonl", Instruction) == rows
+    assert (in_tmp / "rows.jsonl").read_bytes().count(b"\n") == 2
+
+
+def test_json_is_read_back_and_not_a_number_is_refused(in_tmp):
+    files.write_json(in_tmp / "x.json", {"b": "潮", "a": [1, None]})
+    assert files.read_json(in_tmp / "x.json") == {"b": "潮", "a": [1, None]}
+    assert (in_tmp / "x.json").read_text(encoding="utf-8").startswith('{\n  "b": "潮"')
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(in_tmp / "x.json", {"a": float("nan")})
+    (in_tmp / "x.json").write_bytes(b"\xff{")
+    with pytest.raises(BadRecord, match=r"x\.json is no JSON"):
+        files.read_json(in_tmp / "x.json")
+
+
+def test_a_template_is_text_and_must_hold_some(in_tmp):
+    (in_tmp / "good.txt").write_text("\n Write {words}. \n", encoding="utf-8")
+    (in_tmp / "empty.txt").write_text(" \n")
+    assert files.template("good.txt") == "Write {words}."
+    for name in ("empty.txt", "absent.txt", "."):
+        with pytest.raises(BadRecord, match="missing or empty"):
+            files.template(name)
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+def test_an_interrupted_block_publishes_nothing(in_tmp, end):
+    with pytest.raises(end), files.published(in_tmp / "data" / "plan") as folder:
+        (folder / "a").write_text("new")
+        raise end
+    assert not (in_tmp / "data").exists()
+
+
+def test_a_published_folder_replaces_the_old_one_whole(in_tmp):
+    target = in_tmp / "data" / "plan"
+    for name in ("old", "new"):
+        with files.published(target) as folder:
+            assert list(folder.iterdir()) == []
+            (folder / name).write_text("x")
+            assert not (target / name).exists()
+    assert [path.name for path in target.iterdir()] == ["new"]
+    assert target.stat().st_mode & 0o777 == 0o755
+
+
+def test_the_scratch_of_another_stage_is_left_alone(in_tmp):
+    with files.published(in_tmp / "data" / "plan") as plan, files.published(in_tmp / "data" / "write"):
+        assert plan.is_dir()
+
+
+def test_compressed_lines_are_compressed_and_hold_any_character(in_tmp):
+    lines = ["潮\u2028🌊\n", "x" * 100_000 + "\n", "\n"]
+    with files.zstd_lines(in_tmp / "x.zst") as out:
+        out.writelines(lines)
+    assert list(files.read_zstd_lines(in_tmp / "x.zst")) == lines
+    data = (in_tmp / "x.zst").read_bytes()
+    assert data[:4] == b"\x28\xb5\x2f\xfd"
+    assert len(data) < 1000
+
+
+def test_indexed_rows_are_read_by_position_and_in_order(in_tmp):
+    file = in_tmp / "rows.jsonl"
+    rows = [instruction("潮汐\u2028"), instruction("two\nlines", 300), instruction("🌊" * 999)]
+    lines = [row.model_dump_json() for row in rows]
+    file.write_text(f"\n{lines[0]}\n \n{lines[1]}\r\n{lines[2]}", encoding="utf-8")
+    found = files.indexed(file, Instruction, lambda row: row.required_words or 0)
+    assert (len(found), list(found), list(found.weights)) == (3, rows, [0, 300, 0])
+    assert [found[2], found[0], found[-2]] == [rows[2], rows[0], rows[1]]
+    with pytest.raises(IndexError):
+        found[3]
+
+
+def test_an_indexed_file_may_be_empty_and_weighs_one_a_row_where_nothing_else_is_said(in_tmp):
+    (in_tmp / "none.jsonl").write_text("")
+    (in_tmp / "two.jsonl").write_text(GOOD * 2)
+    assert list(files.indexed(in_tmp / "none.jsonl", BenchmarkRow)) == []
+    assert list(files.indexed(in_tmp / "two.jsonl", BenchmarkRow).weights) == [1, 1]
+
+
+def test_a_bad_row_is_named_when_a_file_is_indexed(in_tmp):
+    (in_tmp / "rows.jsonl").write_text(GOOD + "\n{\n" + GOOD)
+    with pytest.raises(BadRecord, match=r"rows\.jsonl:3 is no BenchmarkRow: .*Invalid JSON"):
+        files.indexed(in_tmp / "rows.jsonl", BenchmarkRow)
+    with pytest.raises(BadRecord, match=r"nope\.jsonl is missing.*dvc repro"):
+        files.indexed(in_tmp / "nope.jsonl", BenchmarkRow)
+
+
+def test_an_indexed_file_that_was_replaced_is_told(in_tmp):
+    (in_tmp / "rows.jsonl").write_text(GOOD * 2)
+    rows = files.indexed(in_tmp / "rows.jsonl", BenchmarkRow)
+    (in_tmp / "rows.jsonl").write_text("\n" + GOOD * 2)
+    with pytest.raises(BadRecord, match=r"rows\.jsonl changed while it was read"):
+        rows[1]
+
+
+def peak_bytes(work):
+    """Return the most memory that `work` held at once."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_neither_indexed_nor_spooled_rows_stay_in_memory(in_tmp):
+    row = instruction("x" * 100_000)
+    files.write_jsonl(in_tmp / "rows.jsonl", [row] * 100)
+
+    def work():
+        rows = files.indexed(in_tmp / "rows.jsonl", Instruction)
+        with files.spool(Instruction, Rejection) as done:
+            for position, found in enumerate(rows):
+                done.put(position, found)
+            assert sum(found == row for found in done) == 100
+
+    assert peak_bytes(work) < 2_000_000
+
+
+def test_spooled_records_come_back_by_position_each_as_its_type(in_tmp):
+    given = [instruction("潮\n"), PlanStep(main_point="a", word_count=1), instruction("c")]
+    with files.spool(Instruction, PlanStep) as done:
+        for position in (2, 0, 1):
+            done.put(position, given[position])
+        assert list(done) == given
+        done.put(3, given[0])
+        assert list(done) == [*given, given[0]]
+
+
+def test_a_position_is_spooled_once_and_only_with_a_record_that_can_be_read_back(in_tmp):
+    with files.spool(Instruction, Rejection) as done:
+        done.put(0, instruction("a"))
+        with pytest.raises(ValueError, match="position 0 is taken"):
+            done.put(0, instruction("b"))
+        with pytest.raises(ValueError, match="PlanStep is not of the spool"):
+            done.put(1, PlanStep(main_point="a", word_count=1))
+        assert list(done) == [instruction("a")]
+
+
+def test_a_spool_has_no_name_that_could_be_left_behind(in_tmp):
+    with files.spool(Instruction, Rejection) as done:
+        done.put(0, instruction("a"))
+        assert list((in_tmp / ".lw" / "tmp").iterdir()) == []
+
+
+def test_rows_are_appended_to_two_files_at_once(in_tmp):
+    rows = [instruction("潮"), instruction("b")]
+    with files.jsonl(in_tmp / "a.jsonl") as first, files.jsonl(in_tmp / "b.jsonl") as second:
+        first(rows[0])
+        second(rows[1])
+        first(rows[1])
+    assert files.read_jsonl(in_tmp / "a.jsonl", Instruction) == rows
+    assert files.read_jsonl(in_tmp / "b.jsonl", Instruction) == rows[1:]

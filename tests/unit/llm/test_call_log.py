@@ -1,0 +1,80 @@
+import asyncio
+import json
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from longwriter.io import files
+from longwriter.llm import call_log as calls
+from longwriter.llm.replay import ReplayCache
+from tests.unit.llm.endpoint import call, completion
+
+
+def keep(folder, *given):
+    """Return (what came of keeping each call, all at once; the lines of the log)."""
+
+    async def go():
+        with closing(ReplayCache(folder / "r.sqlite")) as cache:
+            async with calls.opened(cache, folder / "calls.zst") as store:
+                return await asyncio.gather(*[store.keep(one) for one in given], return_exceptions=True)
+
+    came = asyncio.run(go())
+    return came, [json.loads(line) for line in files.read_zstd_lines(folder / "calls.zst")]
+
+
+def test_a_call_is_in_the_cache_with_its_numbers_and_in_the_log_when_it_is_handed_out(tmp_path):
+    (kept,), (row,) = keep(tmp_path, call("a", "潮\u2028\n🌊"))
+    assert kept == call("a", "潮\u2028\n🌊")
+    assert ReplayCache(tmp_path / "r.sqlite").get("a") == {"answer": kept.answer, "latency_s": 0.25}
+    assert (row["call_id"], row["request"], row["answer"]) == ("a", kept.request, kept.answer)
+    with closing(sqlite3.connect(tmp_path / "r.sqlite")) as db:
+        numbers = db.execute(
+            "SELECT model, latency_s, prompt_tokens, completion_tokens FROM answers"
+        ).fetchall()
+    assert numbers == [("m", 0.25, 100, 10)]
+
+
+def test_hundreds_of_calls_at_once_are_all_kept_in_their_order(tmp_path):
+    given = [call(str(n), str(n)) for n in range(3000)]
+    came, rows = keep(tmp_path, *given)
+    assert came == given
+    assert [row["call_id"] for row in rows] == [str(n) for n in range(3000)]
+    assert ReplayCache(tmp_path / "r.sqlite").get("2999")["answer"] == completion("2999")
+
+
+def test_a_replayed_call_is_logged_and_not_stored(tmp_path):
+    _, rows = keep(tmp_path, call("a", replayed=True))
+    assert [row["replayed"] for row in rows] == [True]
+    assert ReplayCache(tmp_path / "r.sqlite").get("a") is None
+
+
+def test_where_another_process_was_first_its_answer_is_handed_out_and_logged(tmp_path):
+    keep(tmp_path, call("a", "first"))
+    (kept,), (row,) = keep(tmp_path, call("a", "second"))
+    assert kept == call("a", "first", replayed=True)
+    assert (row["answer"], row["replayed"]) == (completion("first"), True)
+
+
+def test_what_cannot_be_stored_is_told_to_those_who_wait_and_the_next_turn_works(tmp_path):
+    async def go():
+        with closing(ReplayCache(tmp_path / "r.sqlite")) as cache:
+            async with calls.opened(cache, tmp_path / "calls.zst") as store:
+                bad = call("a")._replace(request={"model": None, "attempt": 0})
+                with pytest.raises(sqlite3.IntegrityError):
+                    await store.keep(bad)
+                return await store.keep(call("b"))
+
+    assert asyncio.run(go()) == call("b")
+
+
+def test_what_was_handed_in_before_the_end_is_stored_although_nobody_waits(tmp_path):
+    async def go():
+        with closing(ReplayCache(tmp_path / "r.sqlite")) as cache:
+            async with calls.opened(cache, tmp_path / "calls.zst") as store:
+                task = asyncio.create_task(store.keep(call("a")))
+                await asyncio.sleep(0)
+                task.cancel()
+
+    asyncio.run(go())
+    assert ReplayCache(tmp_path / "r.sqlite").get("a")["answer"] == completion()

@@ -1,0 +1,219 @@
+import asyncio
+import hashlib
+import json
+import sqlite3
+
+import pytest
+
+from longwriter.errors import ModelUnusable
+from longwriter.io import files
+from longwriter.llm.client import Answer, Endpoint, connect
+from longwriter.llm.replay import ReplayCache
+from longwriter.params import Sampling
+from tests.scripted_server import scripted
+from tests.unit.llm.endpoint import PARAMS, SAMPLING, client, completion, ok, run, serving
+
+PICKY = Sampling(temperature=0.8, max_tokens=9, top_p=None, repetition_penalty=1.1, stop=["."], seed=0)
+
+
+def logged(folder):
+    return [json.loads(line) for line in files.read_zstd_lines(folder / "calls.zst")]
+
+
+async def capabilities(endpoint, cache):
+    async with connect(endpoint, PARAMS, PICKY, cache, cache.with_suffix(".zst")) as llm:
+        return llm.capabilities
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with scripted(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.mark.parametrize(("is_local", "times"), [(True, 1), (False, 2)])
+def test_only_an_engine_of_this_pipeline_is_remembered(tmp_path, server, is_local, times):
+    endpoint = Endpoint(server.url, "folder@1234", "none", is_local)
+    before = len(server.requests("probe"))
+    first = asyncio.run(capabilities(endpoint, tmp_path / "r.sqlite"))
+    once = len(server.requests("probe")) - before
+    assert asyncio.run(capabilities(endpoint, tmp_path / "r.sqlite")) == first
+    assert first.json_schema
+    assert first.repetition_penalty == "repetition_penalty"
+    assert len(server.requests("probe")) - before == times * once > 0
+
+
+def test_a_key_never_shows():
+    assert "secret" not in repr(Endpoint("http://127.0.0.1/v1", "m", "secret"))
+
+
+def test_an_answer_is_returned_as_the_server_gave_it(tmp_path):
+    (answer,), _, _ = run(tmp_path, [lambda: ok("潮\n", "length")], ["tell me"])
+    assert answer == Answer(answer.call_id, "潮\n", "length", 100, 0, 10, replayed=False)
+
+
+@pytest.mark.parametrize(
+    ("reply", "text", "finish"),
+    [
+        (completion(None, "content_filter"), "", "content_filter"),
+        (completion("", None), "", "unknown"),
+        (completion() | {"choices": [{"message": {"content": None, "refusal": "I can't."}}]}, "I can't.", "unknown"),
+        (completion() | {"choices": [{"message": {"content": "so", "reasoning_content": "hm"}}]}, "so", "unknown"),
+    ],
+)  # fmt: skip
+def test_an_empty_answer_a_filtered_one_and_a_refusal_are_answers_and_reasoning_is_none(
+    tmp_path, reply, text, finish
+):
+    (answer,), server, _ = run(tmp_path, [lambda: ok(**reply)], ["tell me"])
+    assert (answer.text, answer.finish_reason, len(server.asked)) == (text, finish, 1)
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        ({"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 7}}, (9, 7, 2)),
+        ({"prompt_tokens": 9, "completion_tokens": 2, "prompt_cache_hit_tokens": 5}, (9, 5, 2)),
+        ({"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": None}, (9, 0, 2)),
+        (None, (0, 0, 0)),
+        ("many", (0, 0, 0)),
+    ],
+)  # fmt: skip
+def test_tokens_are_counted_as_each_provider_tells_them(tmp_path, usage, counts):
+    (answer,), _, told = run(tmp_path, [lambda: ok(usage=usage)], ["tell me"])
+    assert (answer.prompt_tokens, answer.cached_tokens, answer.completion_tokens) == counts
+    assert (told["prompt_tokens"], told["cached_tokens"], told["completion_tokens"]) == counts
+
+
+def test_a_stored_answer_is_replayed_by_the_next_client_and_is_in_its_log_too(tmp_path):
+    first, server, _ = run(tmp_path, [lambda: ok("one")], ["tell me"])
+    again, other, usage = run(tmp_path, [lambda: ok("two")], ["tell me"])
+    assert again == [first[0]._replace(replayed=True)]
+    assert (len(server.asked), len(other.asked)) == (1, 0)
+    assert (usage["calls_sent"], usage["calls_replayed"], usage["prompt_tokens"]) == (0, 1, 100)
+    (row,) = logged(tmp_path)
+    assert (row["call_id"], row["replayed"], row["finish_reason"]) == (first[0].call_id, True, "stop")
+    assert (row["answer"]["choices"][0]["message"]["content"], row["usage"]["prompt_tokens"]) == ("one", 100)
+    assert (row["request"]["messages"][0]["content"], row["attempt"], row["model"]) == ("tell me", 0, "m")
+
+
+def test_each_attempt_is_a_request_of_its_own_and_json_mode_too(tmp_path):
+    async def go():
+        async with serving() as server, client(server, tmp_path) as llm:
+            plain = [await llm.ask("tell me", SAMPLING, attempt=n) for n in (0, 1)]
+            mode = await llm.ask("tell me", SAMPLING, json_object=True)
+            shaped = await llm.ask("tell me", SAMPLING, schema={"type": "object"})
+            return {a.call_id for a in (*plain, mode, shaped)}, server.asked
+
+    ids, asked = asyncio.run(go())
+    assert len(ids) == len(asked) == 4
+    assert [body.get("response_format", {}).get("type") for body in asked] == [
+        None, None, "json_object", "json_schema",
+    ]  # fmt: skip
+
+
+def test_a_request_from_before_json_mode_keeps_its_hash(tmp_path):
+    (answer,), _, _ = run(tmp_path, [], ["tell me"])
+    identity = (
+        '{"attempt":0,"extra_body":{},"messages":[{"content":"tell me","role":"user"}],"model":"m","sampling":'
+        '{"max_tokens":50,"repetition_penalty":null,"seed":0,"stop":[],"temperature":0.0,"top_p":null},'
+        '"schema":null}'
+    )
+    assert answer.call_id == hashlib.sha256(identity.encode()).hexdigest()
+
+
+def test_two_who_ask_the_same_at_once_share_one_request(tmp_path):
+    async def go():
+        async with serving() as server, client(server, tmp_path) as llm:
+            server.delay_s = 0.05
+            server.tell(lambda: ok("one"), lambda: ok("two"))
+            answers = await asyncio.gather(*[llm.ask("tell me", SAMPLING) for _ in range(3)])
+            return answers, len(server.asked), llm.usage()
+
+    answers, asked, usage = asyncio.run(go())
+    assert ([a.text for a in answers], asked) == (["one"] * 3, 1)
+    assert (usage["calls_sent"], usage["calls_replayed"]) == (1, 2)
+
+
+def test_no_more_requests_are_under_way_than_max_concurrency_says(tmp_path):
+    async def go():
+        async with serving() as server, client(server, tmp_path, max_concurrency=3) as llm:
+            server.delay_s = 0.02
+            await asyncio.gather(*[llm.ask(f"tell {n}", SAMPLING) for n in range(12)])
+            return server.most_open, len(server.asked)
+
+    assert asyncio.run(go()) == (3, 12)
+
+
+def test_what_was_sent_when_another_row_failed_still_ends_and_is_stored_and_the_rest_is_not_sent(tmp_path):
+    async def go():
+        async with serving() as server:
+            server.delay_s = 0.3
+            async with client(server, tmp_path, max_concurrency=2) as llm:
+                tasks = [asyncio.create_task(llm.ask(f"tell {n}", SAMPLING)) for n in range(5)]
+                await asyncio.sleep(0.15)
+                for task in tasks:
+                    task.cancel()
+                results = await asyncio.gather(*tasks, return_exceptions=True)
+            return server.asked, results
+
+    asked, results = asyncio.run(go())
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+    assert [body["messages"][0]["content"] for body in asked] == ["tell 0", "tell 1"]
+    again, server, _ = run(tmp_path, [], ["tell 0", "tell 1"])
+    assert ([answer.replayed for answer in again], server.asked) == ([True, True], [])
+
+
+def test_a_disk_that_takes_no_more_is_told_to_who_asked(tmp_path):
+    async def go():
+        async with serving() as server, client(server, tmp_path) as llm:
+            await llm.ask("tell 0", SAMPLING)
+            with sqlite3.connect(tmp_path / "r.sqlite") as other:
+                pages = other.execute("PRAGMA page_count").fetchone()[0]
+            llm._cache._writer.execute(f"PRAGMA max_page_count = {pages}")
+            server.tell(lambda: ok("long " * 200_000 + "".join(map(chr, range(0x4E00, 0x9F00)))))
+            with pytest.raises(sqlite3.OperationalError, match="full"):
+                await llm.ask("tell 1", SAMPLING)
+            return await llm.ask("tell 0", SAMPLING)
+
+    assert asyncio.run(go()).replayed
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "given"),
+    [
+        ({"json_schema": True, "json_object": True}, "auto", "json_schema"),
+        ({"json_schema": True, "json_object": True}, "json_object", "json_object"),
+        ({"json_object": True}, "auto", "json_object"),
+        ({}, "auto", "lines"),
+        ({"json_schema": True}, "lines", "lines"),
+        ({"json_object": True}, "json_schema", None),
+        ({"json_schema": True}, "json_object", None),
+    ],
+)
+def test_the_answer_format_is_the_one_asked_for_or_the_strictest_that_is_honoured(
+    tmp_path, there, asked, given
+):
+    async def go():
+        async with serving() as server, client(server, tmp_path) as llm:
+            llm.capabilities = llm.capabilities._replace(**there)
+            return llm.answer_format(asked)
+
+    if given is None:
+        with pytest.raises(
+            ModelUnusable, match=f"does not honour {asked}: set answer_format to auto or .*lines"
+        ):
+            asyncio.run(go())
+    else:
+        assert asyncio.run(go()) == given
+
+
+def test_answers_stored_before_models_were_noted_are_replayed(tmp_path):
+    (answer,), _, _ = run(tmp_path, [lambda: ok("old")], ["tell me"])
+    with sqlite3.connect(tmp_path / "r.sqlite") as db:
+        for column in ("model", "latency_s", "prompt_tokens", "completion_tokens"):
+            db.execute(f"ALTER TABLE answers DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 0")
+    db.close()
+    again, server, _ = run(tmp_path, [], ["tell me", "tell more"])
+    assert (again[0], len(server.asked)) == (answer._replace(replayed=True), 1)
+    assert ReplayCache(tmp_path / "r.sqlite").get(again[1].call_id) is not None

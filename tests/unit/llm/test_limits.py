@@ -1,0 +1,108 @@
+import asyncio
+import subprocess
+import sys
+import time
+
+import pytest
+
+from longwriter.errors import ModelUnusable
+from longwriter.llm import limits as throttle
+from tests.unit.llm.endpoint import PARAMS
+
+TAKER = """
+import asyncio, sys
+from pathlib import Path
+from longwriter.llm import limits as throttle
+from longwriter.params import LLMParams
+
+async def go():
+    params = LLMParams.model_validate_json(sys.argv[3])
+    async with throttle.opened(params, sys.argv[2], Path(sys.argv[1])) as limits:
+        for taken in range(99):
+            try:
+                await asyncio.wait_for(limits.reserve(lambda: 1), 2)
+            except TimeoutError:
+                return taken
+
+print(asyncio.run(go()))
+"""
+
+
+def granted(folder, sizes, **limits):
+    """Return how many reservations of these sizes pass within a second."""
+
+    async def go():
+        params = PARAMS.model_copy(update=limits)
+        passed = 0
+        async with throttle.opened(params, "here m", folder) as limit:
+            for size in sizes:
+                try:
+                    await asyncio.wait_for(limit.reserve(lambda size=size: size), 1)
+                except TimeoutError:
+                    break
+                passed += 1
+        return passed
+
+    return asyncio.run(go())
+
+
+def test_processes_that_ask_one_endpoint_share_its_limit_and_others_do_not(tmp_path):
+    params = PARAMS.model_copy(update={"requests_per_minute": 30}).model_dump_json()
+
+    def taker(endpoint):
+        command = [sys.executable, "-c", TAKER, str(tmp_path), endpoint, params]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    takers = [taker("one"), taker("one"), taker("other")]
+    taken = [int(one.communicate(timeout=60)[0]) for one in takers]
+    assert (taken[0] + taken[1], taken[2]) == (30, 30)
+
+
+def test_no_more_requests_than_the_limit_pass_in_a_minute(tmp_path):
+    assert granted(tmp_path, [1] * 9, requests_per_minute=5) == 5
+    assert granted(tmp_path, [1] * 9, requests_per_minute=5) == 0  # the next process, in the same minute
+
+
+@pytest.mark.parametrize(
+    ("limit", "sizes", "passed"),
+    [
+        (1000, [400, 400, 400], 2),
+        (1000, [1000, 1], 1),
+        (1_000_001, [400_000] * 3, 2),
+        (2_000_000, [100_001] * 30, 19),  # counted in pieces of 1,000, upwards
+    ],
+)
+def test_no_more_tokens_than_the_limit_pass_in_a_minute(tmp_path, limit, sizes, passed):
+    assert granted(tmp_path, sizes, tokens_per_minute=limit) == passed
+
+
+def test_a_request_that_no_minute_has_room_for_is_refused_and_one_of_just_a_minute_is_not(tmp_path):
+    with pytest.raises(ModelUnusable, match=r"1,001 tokens .* larger than llm\.tokens_per_minute 1,000"):
+        granted(tmp_path, [1001], tokens_per_minute=1000)
+    assert granted(tmp_path, [123_456], tokens_per_minute=123_456) == 1
+
+
+def test_without_a_limit_nothing_is_counted_and_no_file_is_made(tmp_path):
+    assert granted(tmp_path / "limits", [10**9] * 3) == 3
+    assert not (tmp_path / "limits").exists()
+
+
+def test_waiting_is_over_when_the_minute_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(throttle, "_MINUTE_MS", 1500)
+    began = time.monotonic()
+    assert granted(tmp_path, [1], requests_per_minute=1) == 1
+
+    async def go():
+        params = PARAMS.model_copy(update={"requests_per_minute": 1})
+        async with throttle.opened(params, "here m", tmp_path) as limit:
+            await limit.reserve(lambda: 1)
+
+    asyncio.run(go())
+    assert 1.4 < time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tokens"), [("", 58), ("a" * 400, 158), ("潮" * 400, 358), ("\ud83d", 58)]
+)
+def test_tokens_are_estimated_from_bytes_and_all_that_the_answer_may_take_is_added(prompt, tokens):
+    assert throttle.tokens_of(prompt, 50) == tokens

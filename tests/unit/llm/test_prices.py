@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from longwriter.errors import BadParams, ModelUnusable
+from longwriter.llm import prices
+from longwriter.llm.meter import Meter
+from longwriter.llm.prices import FREE, Price
+from tests.unit.llm.endpoint import call
+
+PRICE = Price(input=2.5, cached_input=1.25, output=10.0)
+
+
+@pytest.mark.parametrize(
+    ("at", "tokens", "usd"),
+    [
+        (PRICE, (1_000_000, 0, 0), 2.5),
+        (PRICE, (1_000_000, 400_000, 100_000), 0.6 * 2.5 + 0.4 * 1.25 + 1.0),
+        (PRICE.model_copy(update={"cached_input": None}), (1_000_000, 400_000, 0), 2.5),
+        (FREE, (10**9, 10**8, 10**7), 0.0),
+        (PRICE, (0, 0, 0), 0.0),
+    ],
+)
+def test_an_answer_costs_its_fresh_cached_and_written_tokens(at, tokens, usd):
+    assert prices.cost(at, *tokens) == pytest.approx(usd, abs=1e-12)
+
+
+def test_the_table_has_the_papers_model_and_says_where_each_price_was_read():
+    paper = prices.price("gpt-4o-2024-05-13")
+    assert (paper.input, paper.cached_input, paper.output) == (5.0, None, 15.0)
+    assert prices.price("gpt-4o-mini").cached_input == 0.075
+    for model in yaml.safe_load(prices.PRICES.read_text())["models"]:
+        assert prices.price(model).read_on
+        assert prices.price(model).page.startswith("https://")
+
+
+def test_a_model_that_is_not_there_and_a_table_that_is_not_there_have_no_price(tmp_path):
+    assert prices.price("nobody/knows-it") is None
+    assert prices.price("gpt-4o", tmp_path / "none.yaml") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("models: {m: {input: 1, output: 2}}", "models.m.cached_input: Field required"),
+        ("models: {m: {input: -1, cached_input: null, output: 2}}", "models.m.input: .*greater than or equal to 0"),
+        ("models: {m: {input: 1, cached_input: null, output: 2, euro: 3}}", "models.m.euro: Extra"),
+        ("[1]", "valid dictionary"),
+        ("models: {", "is no YAML"),
+    ],
+)  # fmt: skip
+def test_a_table_that_is_wrong_names_the_first_wrong_key(tmp_path, text, told):
+    file = tmp_path / "prices.yaml"
+    file.write_text(text)
+    with pytest.raises(BadParams, match=told):
+        prices.price("m", file)
+
+
+def test_a_meter_tells_what_was_used_in_one_line():
+    meter = Meter("m", PRICE, None)
+    meter.add(call("a"))
+    meter.add(call("b", replayed=True))
+    assert meter.note() == "1 calls, 1 replayed, 200 tokens in (0 cached), 20 out, $0.00"
+    assert meter.usage()["cost_usd"] == pytest.approx(2 * (100 * 2.5 + 10 * 10) / 1e6)
+    assert "$" not in Meter("m", FREE, None).note()
+
+
+def test_a_limit_that_cannot_be_kept_since_answers_do_not_say_what_they_took_stops():
+    silent = call("a")._replace(answer={"choices": []})
+    with pytest.raises(ModelUnusable, match="no token counts"):
+        Meter("m", PRICE, 1.0).add(silent)
+    Meter("m", PRICE, None).add(silent)
+    Meter("m", FREE, 1.0).add(silent)
+
+
+def test_the_file_is_where_the_message_says():
+    assert Path("infra/prices.yaml") == prices.PRICES

@@ -1,0 +1,220 @@
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+import zstandard
+
+from longwriter.errors import Unavailable
+from longwriter.llm import replay
+from longwriter.llm.replay import ReplayCache, Row, Speed
+
+WRITER = """
+import os, signal, sys
+from pathlib import Path
+from longwriter.llm.replay import ReplayCache
+cache = ReplayCache(Path(sys.argv[1]))
+for i in range(int(sys.argv[3])):
+    cache.put(f"{sys.argv[2]}-{i}", {"text": sys.argv[2]})
+if sys.argv[4] == "kill":
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def writer(path, name, n, end):
+    return subprocess.Popen([sys.executable, "-c", WRITER, str(path), name, str(n), end])
+
+
+def test_the_first_answer_to_a_request_stays(tmp_path):
+    cache = ReplayCache(tmp_path / "r.sqlite")
+    assert cache.get("a") is None
+    cache.put("a", {"text": "一"})
+    cache.put("a", {"text": "two"})
+    assert cache.get("a") == {"text": "一"}
+
+
+def test_several_processes_start_and_write_one_fresh_cache_at_once(tmp_path):
+    path = tmp_path / "r.sqlite"
+    writers = [writer(path, f"w{i}", 20, "end") for i in range(3)]
+    assert [w.wait(60) for w in writers] == [0, 0, 0]
+    cache = ReplayCache(path)
+    assert all(cache.get(f"w{i}-{j}") == {"text": f"w{i}"} for i in range(3) for j in range(20))
+
+
+def test_what_was_put_before_a_kill_is_there_after(tmp_path):
+    path = tmp_path / "r.sqlite"
+    assert writer(path, "w", 5, "kill").wait(60) == -9
+    assert ReplayCache(path).get("w-4") == {"text": "w"}
+
+
+def test_an_answer_is_there_in_the_next_process_and_holds_any_text(tmp_path):
+    answer = {"text": "潮\n🌊\u2028\u0000", "tokens": [1, 2.5, None]}
+    cache = ReplayCache(tmp_path / "new" / "r.sqlite")
+    cache.put("a", answer)
+    cache.close()
+    again = ReplayCache(tmp_path / "new" / "r.sqlite")
+    assert again.get("a") == answer
+    assert again.get("b") is None
+
+
+def test_two_processes_that_answer_the_same_requests_leave_one_whole_answer_each(tmp_path):
+    path = tmp_path / "r.sqlite"
+    code = WRITER.replace('f"{sys.argv[2]}-{i}"', 'f"same-{i}"')
+    both = [subprocess.Popen([sys.executable, "-c", code, str(path), name, "20", "end"]) for name in "ab"]
+    assert [one.wait(60) for one in both] == [0, 0]
+    cache = ReplayCache(path)
+    first = [cache.get(f"same-{i}") for i in range(20)]
+    for i in range(20):
+        cache.put(f"same-{i}", {"text": "late"})
+    assert all(answer in ({"text": "a"}, {"text": "b"}) for answer in first)
+    assert [cache.get(f"same-{i}") for i in range(20)] == first
+
+
+def test_many_threads_may_share_one_cache(tmp_path):
+    cache = ReplayCache(tmp_path / "r.sqlite")
+
+    def put_and_get(i):
+        cache.put(f"k{i}", {"i": i})
+        return cache.get(f"k{i}")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(put_and_get, range(40))) == [{"i": i} for i in range(40)]
+
+
+def test_what_an_engine_was_last_seen_to_honour_is_kept_beside_its_answers(tmp_path):
+    cache = ReplayCache(tmp_path / "r.sqlite")
+    assert cache.capabilities("a") is None
+    cache.put("a", {"text": "one"})
+    cache.put_capabilities("a", {"seed": False, "repetition_penalty": None})
+    cache.put_capabilities("a", {"seed": True, "repetition_penalty": "潮"})
+    cache.close()
+    again = ReplayCache(tmp_path / "r.sqlite")
+    assert again.capabilities("a") == {"seed": True, "repetition_penalty": "潮"}
+    assert again.get("a") == {"text": "one"}
+
+
+def row(key, model="m", text="x", latency_s=None, prompt=None, tokens=None):
+    return Row(key, zstandard.compress(f'{{"text": "{text}"}}'.encode()), model, latency_s, prompt, tokens)
+
+
+def aged(path, key, stored_at):
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE answers SET stored_at = ? WHERE request_hash = ?", (stored_at, key))
+
+
+def test_of_answers_stored_together_those_that_came_late_are_told_the_first(tmp_path):
+    cache = ReplayCache(tmp_path / "r.sqlite")
+    assert cache.put_many([row("a", text="one"), row("b", text="b")]) == {}
+    assert cache.put_many([row("a", text="two"), row("c", text="c")]) == {"a": {"text": "one"}}
+    assert [cache.get(key)["text"] for key in "abc"] == ["one", "b", "c"]
+
+
+def test_of_answers_stored_together_all_are_stored_or_none(tmp_path):
+    cache = ReplayCache(tmp_path / "r.sqlite")
+    with pytest.raises(sqlite3.IntegrityError):
+        cache.put_many([row("a"), row("b", model=None)])
+    assert cache.get("a") is None
+
+
+def test_reading_does_not_wait_for_a_commit(tmp_path):
+    path = tmp_path / "r.sqlite"
+    cache = ReplayCache(path)
+    cache.put("a", {"text": "one"})
+    with closing(sqlite3.connect(path)) as slow:
+        slow.execute("BEGIN IMMEDIATE")
+        slow.execute("DELETE FROM answers")
+        began = time.monotonic()
+        assert cache.get("a") == {"text": "one"}
+        assert time.monotonic() - began < 1
+
+
+def test_a_cache_from_before_models_were_noted_is_read_on_and_pruned(tmp_path):
+    path = tmp_path / "r.sqlite"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.executescript(replay._SCHEMA)
+        body = zstandard.compress(b'{"text": "old"}')
+        db.execute("INSERT INTO answers (request_hash, body) VALUES ('a', ?)", (body,))
+    assert [(size.model, size.answers) for size in replay.sizes(path)] == [("", 1)]
+    cache = ReplayCache(path)
+    assert cache.get("a") == {"text": "old"}
+    cache.put_many([row("b")])
+    assert sorted(size.model for size in replay.sizes(path)) == ["", "m"]
+    assert replay.prune(path, before=None, model="") == (1, len(body))
+    assert cache.get("a") is None
+
+
+def test_sizes_are_by_model_the_largest_first(tmp_path):
+    path = tmp_path / "r.sqlite"
+    rows = [row("a", "small"), row("b", "large", "y" * 50), row("c", "large", "z")]
+    ReplayCache(path).put_many(rows)
+    aged(path, "b", "2026-01-02T03:04:05.678Z")
+    large, small = replay.sizes(path)
+    assert large[:4] == ("large", 2, len(rows[1].body) + len(rows[2].body), "2026-01-02T03:04:05.678Z")
+    assert small[:3] == ("small", 1, len(rows[0].body))
+    assert large.newest > large.oldest
+
+
+def test_without_a_cache_there_is_nothing_and_none_is_made(tmp_path):
+    path = tmp_path / "r.sqlite"
+    assert replay.sizes(path) == []
+    assert replay.prune(path, before=None, model=None) == (0, 0)
+    assert replay.speeds(path, "m") == Speed(0.0, 0.0, 0.0, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "model", "left"),
+    [
+        (None, None, ""),
+        (None, "m", "c"),
+        (datetime(2026, 1, 2, tzinfo=UTC), None, "bc"),
+        (datetime(2026, 1, 2, 1, tzinfo=timezone(timedelta(hours=1))), None, "bc"),
+        (datetime(2026, 1, 2, 0, 0, 1, tzinfo=UTC), None, "c"),
+        (datetime(2026, 1, 2, 0, 0, 1, tzinfo=UTC), "n", "abc"),
+        (datetime(2025, 1, 1, tzinfo=UTC), None, "abc"),
+    ],
+)
+def test_pruning_removes_what_is_older_and_of_the_model(tmp_path, before, model, left):
+    path = tmp_path / "r.sqlite"
+    cache = ReplayCache(path)
+    cache.put_many([row("a"), row("b"), row("c", "n")])
+    aged(path, "a", "2026-01-01T23:59:59.999Z")
+    aged(path, "b", "2026-01-02T00:00:00.000Z")
+    assert replay.prune(path, before=before, model=model)[0] == 3 - len(left)
+    assert "".join(key for key in "abc" if cache.get(key)) == left
+
+
+def test_pruning_gives_the_room_back_to_the_disk(tmp_path):
+    path = tmp_path / "r.sqlite"
+    with closing(ReplayCache(path)) as cache:
+        cache.put_many([Row(str(i), bytes(2000), "m") for i in range(500)])
+    before = path.stat().st_size
+    assert replay.prune(path, before=None, model="m") == (500, 1_000_000)
+    assert path.stat().st_size < before / 10
+
+
+def test_a_cache_that_is_being_written_is_not_pruned(tmp_path, monkeypatch):
+    path = tmp_path / "r.sqlite"
+    ReplayCache(path).put_many([row("a")])
+    monkeypatch.setattr(replay, "_WAIT_S", 0.1)
+    with closing(sqlite3.connect(path)) as busy:
+        busy.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable, match="in use"):
+            replay.prune(path, before=None, model=None)
+
+
+def test_speeds_are_means_over_the_answers_that_have_them(tmp_path):
+    path = tmp_path / "r.sqlite"
+    rows = [
+        row("a", "m", "x", 1.0, 100, 10),
+        row("b", "m", "x", 3.0, 300, 20),
+        row("c"),
+        row("d", "n", "x", 9.0, 9, 9),
+    ]
+    ReplayCache(path).put_many(rows)
+    assert replay.speeds(path, "m") == Speed(2.0, 200.0, 15.0, 2)
+    assert replay.speeds(path, "other") == Speed(0.0, 0.0, 0.0, 0)

@@ -1,0 +1,112 @@
+"""Models in a real MLflow store: found by digest, tied to runs and numbers, handed on by alias."""
+
+import pytest
+
+from longwriter.tracking import logged_models as models
+from longwriter.tracking import runs as tracking
+
+WEIGHTS, OTHER, DATA = "a" * 32 + ".dir", "b" * 32 + ".dir", "c" * 32
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """An empty store; yields MLflow's client."""
+    folder = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        yield tracking.client()[0]
+
+
+def run(stage, **tags):
+    return tracking.start_run(stage, {"lw.stage": stage, "lw.status": "executed", **tags})
+
+
+@pytest.fixture(scope="module")
+def trained(store):
+    """A training run that wrote WEIGHTS at step 40, after a checkpoint at step 20."""
+    made = run("sft")
+    models.log_checkpoint(made, "sft-step-20", 20, {"lw.stage": "sft"}, {"learning_rate": 1e-5})
+    models.log_written(made, "sft", {"data/sft/weights": WEIGHTS, "data/sft/metrics.json": DATA}, 40)
+    return made
+
+
+def test_checkpoints_and_the_finished_model_are_shown_on_their_run_at_their_steps(store, trained):
+    outputs = store.get_run(trained).outputs.model_outputs
+    found = {store.get_logged_model(item.model_id).name: item.step for item in outputs}
+    assert found == {"sft-step-20": 20, "sft": 40}
+
+
+def test_only_the_finished_model_is_found_by_its_digest(store, trained):
+    model = models.of_digest(WEIGHTS)
+    assert (model.name, model.source_run_id) == ("sft", trained)
+    assert (model.tags["lw.stage"], model.tags["dvc.path"]) == ("sft", "data/sft/weights")
+    assert models.of_digest(OTHER) is None
+
+
+def test_a_run_reads_the_models_that_are_known_and_no_file_is_taken_for_one(store, trained):
+    reader = run("sample")
+    inputs = {"data/sft/weights": WEIGHTS, "data/dpo/weights": OTHER, "data/dataset/train.jsonl": WEIGHTS}
+    models.log_read(reader, inputs)
+    [item] = store.get_run(reader).inputs.model_inputs
+    assert item.model_id == models.of_digest(WEIGHTS).model_id
+
+
+def test_numbers_of_answers_and_scores_belong_to_the_model_and_the_benchmark(store, trained):
+    inputs = {"seeds/small.jsonl": DATA, "data/sft/weights": WEIGHTS, "data/base_model/weights": OTHER}
+    generate = run("generate@sft-small")
+    tracking.log_datasets(generate, inputs, "input")
+    answers = {"data/generate/sft-small/generations.jsonl": "d" * 32}
+    tracking.log_datasets(generate, answers, "output")
+    about = models.subject("generate@sft-small", inputs)
+    assert about == models.subject("score@sft-small", answers)
+    assert about["model_id"] == models.of_digest(WEIGHTS).model_id
+    assert (about["dataset_name"], about["dataset_digest"]) == ("small", DATA)
+    tracking.log_metrics(generate, {"length_score_mean": 12.5}, about)
+    [metric] = store.get_logged_model(about["model_id"]).metrics
+    assert (metric.key, metric.value, metric.run_id) == ("length_score_mean", 12.5, generate)
+    assert store.get_run(generate).data.metrics == {"length_score_mean": 12.5}
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs"),
+    [
+        ("sft", {"data/sft/weights": WEIGHTS}),
+        ("report@small", {"data/score/sft-small/scores.jsonl": "e" * 32}),
+        ("score@sft-small", {"data/generate/sft-small/generations.jsonl": "f" * 32}),
+        ("generate@sft-small", {"data/sft/weights": OTHER, "seeds/small.jsonl": DATA}),
+    ],
+    ids=["no matrix", "no model in the item", "answers of no known run", "weights of no known run"],
+)
+def test_numbers_without_a_known_model_belong_to_the_run_alone(store, trained, name, inputs):
+    assert models.subject(name, inputs) == {}
+
+
+def test_a_curve_keeps_its_steps_also_beyond_one_request(store):
+    made = run("sft")
+    tracking.log_curve(made, [(step, {"loss": 1 / step, "lr": 0.1}) for step in range(1, 701)])
+    history = store.get_metric_history(made, "loss")
+    assert [(item.step, item.value) for item in history] == [(step, 1 / step) for step in range(1, 701)]
+
+
+def test_the_same_weights_are_registered_once_and_the_alias_moves(store, trained):
+    asking = run("register")
+    tags = {"dvc.md5": WEIGHTS, "small.length_score_mean": "12.5"}
+    first = models.register("writer", "candidate", asking, tags)
+    second = models.register("writer", "candidate", asking, {**tags, "dvc.md5": "8" * 32 + ".dir"})
+    assert (first, second) == (1, 2)
+    assert store.get_model_version_by_alias("writer", "candidate").version == 2
+    assert models.register("writer", "candidate", asking, tags) == first
+    version = store.get_model_version_by_alias("writer", "candidate")
+    assert version.version == first
+    assert version.run_id == trained
+    assert version.tags == {**tags, "lw.model_id": models.of_digest(WEIGHTS).model_id}
+    assert len(store.search_model_versions("name = 'writer'")) == 2
+
+
+def test_weights_trained_elsewhere_are_registered_from_the_run_that_registers(store, trained):
+    asking = run("register")
+    pulled = "9" * 32 + ".dir"
+    number = models.register("writer", "pulled", asking, {"dvc.md5": pulled})
+    assert store.get_model_version("writer", str(number)).run_id == asking
+    assert models.of_digest(pulled).source_run_id == asking

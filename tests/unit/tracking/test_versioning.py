@@ -1,0 +1,152 @@
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from longwriter.errors import BadRecord, UserError
+from longwriter.tracking import versioning
+
+
+@pytest.fixture(scope="module")
+def initialised(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("initialised")
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def repo(initialised, tmp_path, monkeypatch):
+    shutil.copytree(initialised, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder" / "in").mkdir(parents=True)
+    (tmp_path / "folder" / "in" / "a.txt").write_text("a\r\n")
+    (tmp_path / "folder" / "b.txt").write_text("字")
+    (tmp_path / "one.txt").write_text("1")
+    return tmp_path
+
+
+def test_digests_are_those_of_dvc(repo):
+    for name in ("folder", "one.txt"):
+        subprocess.run([sys.executable, "-m", "dvc", "add", "-q", name], check=True)
+        said = yaml.safe_load((repo / f"{name}.dvc").read_text())["outs"][0]["md5"]
+        assert versioning.digest(repo / name) == said
+
+
+def test_a_digest_leaves_out_what_dvcignore_names(repo):
+    plain = versioning.digest(repo / "folder")
+    (repo / ".dvcignore").write_text("__pycache__\n")
+    (repo / "folder" / "__pycache__").mkdir()
+    (repo / "folder" / "__pycache__" / "a.pyc").write_bytes(b"\x00")
+    assert versioning.digest(repo / "folder") == plain
+    (repo / ".dvcignore").unlink()
+    assert versioning.digest(repo / "folder") != plain
+
+
+def test_a_changed_file_has_another_digest_although_the_first_is_remembered(repo):
+    first = versioning.digests([repo / "one.txt", repo / "folder"])
+    (repo / "one.txt").write_text("2")
+    (repo / "folder" / "b.txt").write_text("2")
+    second = versioning.digests([repo / "one.txt", repo / "folder"])
+    assert all(first[path] != second[path] for path in first)
+
+
+def test_a_missing_file_has_no_digest(repo):
+    with pytest.raises(BadRecord, match="missing"):
+        versioning.digest(repo / "nope")
+
+
+def test_the_fingerprint_changes_with_command_dependency_and_parameter():
+    def mark(cmd="c", deps="1", params=1):
+        return versioning.fingerprint(versioning.StageFiles(cmd, [], [], {"p": params}), {"d": deps})
+
+    assert mark() == mark()
+    assert len({mark(), mark(cmd="x"), mark(deps="2"), mark(params=2)}) == 4
+
+
+def test_the_lock_file_does_not_make_the_tree_dirty(repo):
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
+    subprocess.run([*git, "add", "-A"], check=True)
+    subprocess.run([*git, "commit", "-qm", "x"], check=True)
+    (repo / "dvc.lock").write_text("x")
+    assert versioning.git_state()["git.dirty"] == "false"
+    (repo / "one.txt").write_text("2")
+    assert versioning.git_state()["git.dirty"] == "true"
+
+
+def test_digests_of_odd_names_and_empty_things_are_those_of_dvc(repo):
+    for name in ("a/b", "a-b", "a.b", "字 ä", ".hidden", "empty"):
+        file = repo / "odd" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("" if name == "empty" else name)
+    (repo / "none").mkdir()
+    subprocess.run([sys.executable, "-m", "dvc", "add", "-q", "odd", "none"], check=True)
+    for name in ("odd", "none"):
+        said = yaml.safe_load((repo / f"{name}.dvc").read_text())["outs"][0]["md5"]
+        assert versioning.digest(repo / name) == said
+
+
+def test_the_digest_of_a_folder_with_compiled_python_is_that_of_dvc(repo):
+    (repo / "folder" / "__pycache__").mkdir()
+    (repo / "folder" / "__pycache__" / "a.pyc").write_bytes(b"\x00")
+    subprocess.run([sys.executable, "-m", "dvc", "add", "-q", "folder"], check=True)
+    said = yaml.safe_load((repo / "folder.dvc").read_text())["outs"][0]["md5"]
+    assert versioning.digest(repo / "folder") == said
+
+
+def test_a_stage_is_read_with_its_templates_filled_and_its_parameters_resolved(repo):
+    (repo / "params.yaml").write_text("plan: {prompt: one.txt, steps: 3}\nllm: {model: m, url: u}\n")
+    (repo / "dvc.yaml").write_text(
+        "stages:\n  plan:\n    cmd: echo x\n    deps: ['${plan.prompt}', folder]\n"
+        "    params: [plan, llm.model]\n    outs: [out.txt]\n    metrics: [m.json]\n"
+    )
+    found = versioning.stage_files("plan")
+    assert (found.cmd, found.deps, found.outs) == ("echo x", ["one.txt", "folder"], ["out.txt", "m.json"])
+    assert found.params == {"plan": {"prompt": "one.txt", "steps": 3}, "llm.model": "m"}
+
+
+MATRIX = (
+    "stages:\n  first: {cmd: echo a}\n  many:\n    matrix:\n      model: [sft, dpo]\n"
+    "      benchmark: ${generate.benchmarks}\n    cmd: echo ${item.model}\n    outs:\n"
+    "      - ${item.model}-${item.benchmark}.txt\n  last: {cmd: echo b}\n"
+)
+
+
+def test_stages_are_listed_in_order_with_the_items_that_params_name(repo):
+    (repo / "params.yaml").write_text("generate: {benchmarks: [small, ruler]}\n")
+    (repo / "dvc.yaml").write_text(MATRIX)
+    items = ["many@sft-small", "many@sft-ruler", "many@dpo-small", "many@dpo-ruler"]
+    assert versioning.stage_names() == ["first", *items, "last"]
+    assert versioning.stage_files("many@dpo-ruler").outs == ["dpo-ruler.txt"]
+
+
+@pytest.mark.parametrize("params", ["generate: {}\n", "generate: [1,\nx: {"], ids=["no items", "no YAML"])
+def test_stages_that_params_cannot_fill_are_an_error_of_the_user(repo, params):
+    (repo / "params.yaml").write_text(params)
+    (repo / "dvc.yaml").write_text(MATRIX)
+    with pytest.raises(UserError, match=r"dvc\.yaml: "):
+        versioning.stage_names()
+
+
+def test_bytes_come_from_the_checkout_or_the_cache_and_never_others(repo):
+    md5 = versioning.digest(repo / "one.txt")
+    assert versioning.bytes_of(md5, "one.txt").read_text() == "1"
+    subprocess.run([sys.executable, "-m", "dvc", "add", "-q", "one.txt"], check=True)
+    (repo / "one.txt").unlink()
+    assert versioning.bytes_of(md5, "one.txt").read_text() == "1"
+    (repo / "one.txt").write_text("2")
+    with pytest.raises(BadRecord, match="is not in the DVC cache"):
+        versioning.bytes_of("0" * 32, "one.txt")
+
+
+def test_outside_a_checkout_one_is_sent_to_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"is no checkout of the project"):
+        versioning.digest("one.txt")
+
+
+def test_outside_git_there_is_no_commit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert versioning.git_state() == {"git.commit": "none", "git.dirty": "false"}

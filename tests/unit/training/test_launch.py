@@ -1,0 +1,53 @@
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+import pytest
+
+from longwriter.errors import UserError
+from longwriter.params import TrainingParams
+from longwriter.training import launch
+
+TRAINING = TrainingParams(
+    ranks="auto", hostfile=None, deepspeed="infra/deepspeed/zero2.json", precision="fp32", attention="sdpa",
+    gradient_checkpointing=False, save_steps=1000, keep_checkpoints=1,
+)  # fmt: skip
+TORCHRUN = "traceback : Signal 9 (SIGKILL) received by PID 77"
+DEEPSPEED = "node1: [ERROR] [launch.py:259:sigkill_handler] ['python', '-u'] exits with return code = {}"
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "killed"),
+    [
+        (-15, "", True),
+        (1, TORCHRUN, True),
+        (247, DEEPSPEED.format(-9), True),
+        (1, DEEPSPEED.format(1), False),
+        (1, "ModuleNotFoundError: No module named 'trl'", False),
+    ],
+)
+def test_a_killed_rank_is_told_from_one_that_failed_under_either_launcher(code, words, killed):
+    assert launch._was_killed(code, words) is killed
+
+
+def test_a_hostfile_says_how_many_ranks_there_are_whatever_the_parameter(tmp_path):
+    hosts = tmp_path / "hosts"
+    hosts.write_text("# two nodes\nnode1 slots=4\nnode2 slots=2\n")
+    params = TRAINING.model_copy(update={"hostfile": str(hosts), "ranks": 3})
+    assert launch.device_and_ranks(params, 12, "sft.batch_packs")[1] == 6
+
+
+FLASH = TRAINING.model_copy(update={"attention": "flash_attention_2", "ranks": 1})
+
+
+def test_flash_attention_without_its_package_is_told_before_any_rank_starts(monkeypatch):
+    monkeypatch.setitem(sys.modules, "flash_attn", None)
+    with pytest.raises(UserError, match=r"flash_attn, which is not.*set training\.attention: sdpa"):
+        launch.device_and_ranks(FLASH, 4, "sft.batch_packs")
+
+
+def test_flash_attention_with_its_package_is_used(monkeypatch):
+    package = ModuleType("flash_attn")
+    package.__spec__ = ModuleSpec("flash_attn", None)
+    monkeypatch.setitem(sys.modules, "flash_attn", package)
+    assert launch.device_and_ranks(FLASH, 4, "sft.batch_packs")[1] == 1
