@@ -9,8 +9,9 @@ import pytest
 from longwriter.evaluation.answers import benchmark_prompts
 from longwriter.io import files
 from longwriter.records import BenchmarkRow
-from longwriter.text.counting import is_refusal, repeated_share, tokens
+from longwriter.text.counting import repeated_share, tokens
 from longwriter.text.stated_length import statement
+from longwriter.text.wording import is_refusal
 
 SEEDS = Path("src/longwriter/seeds")
 ROWS = files.read_jsonl(SEEDS / "benchmarks" / "small.jsonl", BenchmarkRow)

@@ -19,8 +19,8 @@ from longwriter.instructions.rows import parse
 from longwriter.io import files
 from longwriter.records import GeneralRow, Plan, PlanStep
 from longwriter.text import decontamination, poison
-from longwriter.text.counting import fill
 from longwriter.text.language import identify
+from longwriter.text.prompts import fill
 from longwriter.text.stated_length import stated_length, statement
 from tests.unit.builders import instruction
 

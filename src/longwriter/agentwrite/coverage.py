@@ -15,7 +15,8 @@ from typing import Any
 import snowballstemmer
 import stopwordsiso
 
-from longwriter.text.counting import Refused, framed, normalise, read_object, tokens
+from longwriter.text.counting import normalise, tokens
+from longwriter.text.prompts import Refused, framed, read_object
 
 _ALIKE = 0.85  # share of two points' content words that both have; one word in seven may differ
 _HAN_RUN = re.compile(r"[\u4e00-\u9fff]+")

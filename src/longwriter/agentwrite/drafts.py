@@ -13,8 +13,9 @@ from typing import NamedTuple
 from longwriter.agentwrite.plans import plan_lines
 from longwriter.records import Language, Plan
 from longwriter.text import counting as txt
-from longwriter.text import poison
-from longwriter.text.counting import Refused, Said
+from longwriter.text import poison, prompts, wording
+from longwriter.text.counting import Said
+from longwriter.text.prompts import Refused
 
 _BLANK_LINES = re.compile(r"\n\s*\n")
 _FIELDS = re.compile(r"\{(\w+)\}")
@@ -49,7 +50,7 @@ def write_prompt(template: str, plan: Plan, position: int, written: list[str]) -
         blocks = _BLANK_LINES.split(template)
         template = "\n\n".join(block for block in blocks if set(_FIELDS.findall(block)) != {"text"})
     step = plan.steps[position]
-    return txt.fill(
+    return prompts.fill(
         template,
         instruction=plan.instruction.prompt,
         plan=plan_lines(plan.steps),
@@ -85,7 +86,7 @@ def clean_paragraph(answer: str, keep_first: bool, cut_off: bool) -> str:
         keep_first: Keep only what stands before the first blank line.
         cut_off: The answer ended at its token limit: keep whole sentences only.
     """
-    paragraph = txt.strip_identifier(txt.normalise(answer))
+    paragraph = wording.strip_identifier(txt.normalise(answer))
     if keep_first:
         first = txt.first_paragraph(paragraph)
         paragraph, cut_off = first, cut_off and first == paragraph

@@ -16,8 +16,8 @@ from pydantic_core import from_json
 from longwriter.agentwrite import coverage
 from longwriter.records import Instruction, PlanStep
 from longwriter.text import counting as txt
-from longwriter.text import poison
-from longwriter.text.counting import Refused
+from longwriter.text import poison, prompts, wording
+from longwriter.text.prompts import Refused
 
 AnswerFormat = Literal["json_schema", "json_object", "lines"]
 
@@ -100,7 +100,7 @@ def plan_prompt(
     how = formats["lines" if answer_format == "lines" else "json"]
     if "{format}" not in template and answer_format != "json_schema":
         template = f"{template}\n\n{{format}}"
-    return txt.fill(
+    return prompts.fill(
         template,
         instruction=instruction.prompt,
         min_steps=bounds.min_steps,
@@ -134,12 +134,12 @@ def parse_plan(
     read = _steps_of_lines(answer) if answer_format == "lines" else _steps_of_json(answer, answer_format)
     if isinstance(read, Refused):
         found = poison.error_text(answer)
-        refusal = Refused("refusal", answer[:200]) if txt.is_refusal(answer) else read
+        refusal = Refused("refusal", answer[:200]) if wording.is_refusal(answer) else read
         return Refused("error_text", found) if found else refusal
     for step in read:
         if refused := poison.check_point(step.main_point):
             return refused
-    if read and txt.is_refusal(read[0].main_point):
+    if read and wording.is_refusal(read[0].main_point):
         return Refused("refusal", read[0].main_point[:200])
     return read
 

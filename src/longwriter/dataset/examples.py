@@ -13,7 +13,8 @@ from longwriter.hashing import content_hash, hash_share
 from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Message, Rejection
 from longwriter.text import counting as txt
 from longwriter.text import stated_length as lengths
-from longwriter.text.counting import fill
+from longwriter.text import wording
+from longwriter.text.prompts import fill
 
 
 def relabel(prompt: str, words: int, wordings: list[str]) -> str:
@@ -118,7 +119,7 @@ def _row(
     """Return what comes through the filters as a training row, its prompt asking for what it has."""
     sections = [txt.normalise(part) for part in source.sections]
     if source.kind == "agentwrite":
-        sections = [txt.strip_identifiers(part) for part in sections]
+        sections = [wording.strip_identifiers(part) for part in sections]
     answer = "\n\n".join(sections)
     words = txt.count_words(answer)
     text = filters.Text(sections, answer, words, source.language, source.required_words)
@@ -207,7 +208,7 @@ def _general_trouble(messages: list[Message], answers: set[str]) -> tuple[str, s
     answer = messages[-1].content
     if not _in_turn(messages):
         return "general_roles", _roles(messages)
-    if txt.is_refusal(answer):
+    if wording.is_refusal(answer):
         return "general_refusal", answer[:80]
     if answer in answers:
         return "general_duplicate", f"an earlier row answers {answer[:80]!r}"

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from longwriter.records import Unscored
-from longwriter.text.counting import framed, is_refusal
+from longwriter.text.prompts import framed
+from longwriter.text.wording import is_refusal
 
 DIMENSIONS = ("Relevance", "Accuracy", "Coherence", "Clarity", "Breadth and Depth", "Reading Experience")
 _LOWEST, _HIGHEST = 1, 5

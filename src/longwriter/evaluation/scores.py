@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from longwriter.records import Generation, Judgement, Score, Unscored
-from longwriter.text.counting import is_refusal, repeated_share
+from longwriter.text.counting import repeated_share
+from longwriter.text.wording import is_refusal
 
 
 def length_score(required: int, written: int) -> float:

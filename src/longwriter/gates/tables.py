@@ -8,7 +8,7 @@ from typing import Any
 
 from longwriter.records import Example, Instruction, Message, Plan, PreferencePair
 from longwriter.text import counting as txt
-from longwriter.text import decontamination
+from longwriter.text import decontamination, wording
 from longwriter.text.language import identify
 from longwriter.text.stated_length import stated_length
 
@@ -89,7 +89,7 @@ def plan_tables(rows: list[Plan], asked: int) -> tuple[list[dict[str, Any]], lis
                     "word_count": step.word_count,
                     "empty": not point,
                     "seen": point in seen,
-                    "refusal": txt.is_refusal(step.main_point),
+                    "refusal": wording.is_refusal(step.main_point),
                 }
             )
             seen |= {point} - {""}
@@ -120,8 +120,9 @@ def example_table(rows: list[Example], benchmark: Sequence[str]) -> list[dict[st
                 if row.required_words
                 else 0.0,
                 "repeated_share": round(txt.repeated_share(answer), 6),
-                "refusal": txt.is_refusal(answer),
-                "identifier": row.kind == "agentwrite" and txt.strip_identifiers(answer) != answer.strip(),
+                "refusal": wording.is_refusal(answer),
+                "identifier": row.kind == "agentwrite"
+                and wording.strip_identifiers(answer) != answer.strip(),
                 "answer": answer,
                 "opening_seen": opening in openings,
                 "origins": len(row.call_ids) or int(row.origin is not None),
@@ -151,7 +152,7 @@ def pair_table(train: list[PreferencePair], test: list[PreferencePair]) -> list[
             "roles": "/".join(_roles(part) for part in (row.prompt, row.chosen, row.rejected)),
             "same": row.chosen == row.rejected,
             "gap": row.chosen_score - row.rejected_score,
-            "refusal": txt.is_refusal(row.chosen[-1].content),
+            "refusal": wording.is_refusal(row.chosen[-1].content),
             "repeated_share": round(txt.repeated_share(row.chosen[-1].content), 6),
             "words_ratio": txt.count_words(row.chosen[-1].content) / rejected_mean,
             "calls": len(row.call_ids),

@@ -28,7 +28,7 @@ from longwriter.errors import ModelUnusable
 from longwriter.hashing import content_hash
 from longwriter.io import files
 from longwriter.llm.client import LLM, Endpoint, connect
-from longwriter.models.weights import CONVERTER, to_gguf
+from longwriter.models.gguf_converter import CONVERTER, to_gguf
 from longwriter.params import LLMParams, Sampling, ServingParams
 
 log = logging.getLogger(__name__)

@@ -20,6 +20,7 @@ from longwriter.io import files
 from longwriter.params import DatasetParams, Params
 from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Rejection
 from longwriter.stages import runner
+from longwriter.text import histogram
 from longwriter.tracking import versioning
 
 FOLDER = files.DATA / "dataset"
@@ -126,7 +127,7 @@ def _write_card(
     lines = "".join(f"{step.stage}: {step.filter},{step.rows_out}\n" for step in steps)
     (folder / "funnel.csv").write_text("filter,rows\n" + lines, encoding="utf-8")
     words = [row.words for row in (*train, *test) if row.kind != "general"]
-    text = datacard.histogram_csv("words,rows\n", words, datacard.WORD_BINS)
+    text = histogram.histogram_csv("words,rows\n", words, histogram.WORD_BINS)
     (folder / "words.csv").write_text(text, encoding="utf-8")
 
 

@@ -15,13 +15,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from longwriter.dataset import datacard
 from longwriter.gates import verdicts
 from longwriter.io import files
 from longwriter.io import packs as packs_file
 from longwriter.params import Params
 from longwriter.records import Example, Rejection
 from longwriter.stages import runner
+from longwriter.text import histogram
 from longwriter.training import packing, tokenizer
 
 _DATA = files.DATA / "dataset"
@@ -52,8 +52,8 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
             f"{split}_fill_share": round(packing.fill_share(lengths, len(packs), params.pack.max_length), 4),
         }
     files.write_jsonl(folder / "rejected.jsonl", rejected)
-    histogram = datacard.histogram_csv("tokens,rows\n", tokens, datacard.TOKEN_BINS)
-    (folder / "tokens.csv").write_text(histogram, encoding="utf-8")
+    table = histogram.histogram_csv("tokens,rows\n", tokens, histogram.TOKEN_BINS)
+    (folder / "tokens.csv").write_text(table, encoding="utf-8")
     reasons = Counter(row.reason for row in rejected)
     return runner.Summary(rows_in, rows_in - len(rejected), dict(reasons), numbers)
 

@@ -29,7 +29,7 @@ from longwriter.models import servers as serving
 from longwriter.params import JudgeParams, Params, PlanParams
 from longwriter.records import Instruction, Plan, PlanStep, Rejection
 from longwriter.stages import runner
-from longwriter.text.counting import Refused
+from longwriter.text.prompts import Refused
 from longwriter.tracking import versioning
 
 FOLDER = files.DATA / "plan"

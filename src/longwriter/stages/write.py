@@ -26,7 +26,8 @@ from longwriter.models import servers as serving
 from longwriter.params import Params, Sampling, WriteParams
 from longwriter.records import Draft, Plan, Rejection
 from longwriter.stages import runner
-from longwriter.text.counting import Refused, Said, count_words
+from longwriter.text.counting import Said, count_words
+from longwriter.text.prompts import Refused
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:

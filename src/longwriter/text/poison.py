@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 
-from longwriter.text.counting import Refused, is_refusal, unspoken
+from longwriter.text.prompts import Refused
+from longwriter.text.wording import is_refusal, unspoken
 
 _SHOWN = 200  # characters of evidence that are kept
 _WINDOW = 600  # characters in which a text opens or closes

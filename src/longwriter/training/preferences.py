@@ -21,6 +21,7 @@ from longwriter.records import (
     Unscored,
 )
 from longwriter.text import counting as txt
+from longwriter.text import wording
 
 
 class Candidate(NamedTuple):
@@ -41,7 +42,7 @@ def trouble(sample: Generation, max_repeated_share: float) -> str | None:
     """
     if not sample.text.strip():
         return "empty"
-    if txt.is_refusal(sample.text):
+    if wording.is_refusal(sample.text):
         return "refusal"
     if txt.repeated_share(sample.text) > max_repeated_share:
         return "loop"

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from longwriter.agentwrite import coverage as cov
 from longwriter.errors import BadParams
-from longwriter.text.counting import Refused
+from longwriter.text.prompts import Refused
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from longwriter.errors import ModelUnusable
-from longwriter.models import weights
+from longwriter.models import gguf_converter, weights
 from tests import hub_server
 
 
 def test_trained_weights_become_a_gguf_with_the_templates_names(tiny_model, tmp_path):
-    weights.to_gguf(tiny_model / "model.gguf", tiny_model, tmp_path / "out.gguf", "F16")
+    gguf_converter.to_gguf(tiny_model / "model.gguf", tiny_model, tmp_path / "out.gguf", "F16")
     old = {t.name: t for t in gguf.GGUFReader(tiny_model / "model.gguf").tensors}
     new = {t.name: t for t in gguf.GGUFReader(tmp_path / "out.gguf").tensors}
     assert old.keys() == new.keys()
@@ -34,7 +34,7 @@ def test_weights_that_lack_a_tensor_are_refused(tiny_model, tmp_path):
     tensors.pop("model.norm.weight")
     save_file(tensors, tmp_path / "model.safetensors")
     with pytest.raises(ModelUnusable, match=r"output_norm\.weight"):
-        weights.to_gguf(tiny_model / "model.gguf", tmp_path, tmp_path / "out.gguf")
+        gguf_converter.to_gguf(tiny_model / "model.gguf", tmp_path, tmp_path / "out.gguf")
     assert not (tmp_path / "out.gguf").exists()
 
 
@@ -94,7 +94,7 @@ def tensors_of(path):
 
 
 def test_rotary_halves_are_interleaved_and_all_else_is_copied(tiny_model, tmp_path):
-    weights.to_gguf(tiny_model / "model.gguf", tiny_model, tmp_path / "out.gguf", "F16")
+    gguf_converter.to_gguf(tiny_model / "model.gguf", tiny_model, tmp_path / "out.gguf", "F16")
     new, old = tensors_of(tmp_path / "out.gguf"), load_file(tiny_model / "model.safetensors")
     assert len(new) == len(old) == 3 + 2 * 9
     for name, heads in (("q", 4), ("k", 2)):
@@ -114,7 +114,7 @@ def test_rotary_halves_are_interleaved_and_all_else_is_copied(tiny_model, tmp_pa
 
 
 def test_transformers_reads_the_same_weights_back(tiny_model, tmp_path):
-    weights.to_gguf(tiny_model / "model.gguf", tiny_model, tmp_path / "model.gguf", "F16")
+    gguf_converter.to_gguf(tiny_model / "model.gguf", tiny_model, tmp_path / "model.gguf", "F16")
     (tmp_path / "hf").mkdir()
     weights.resolve(f"path:{tmp_path}", None, "float32", tmp_path / "hf", tmp_path)
     old, new = load_file(tiny_model / "model.safetensors"), load_file(tmp_path / "hf" / "model.safetensors")
@@ -128,7 +128,7 @@ def test_transformers_reads_the_same_weights_back(tiny_model, tmp_path):
 
 @pytest.mark.parametrize(("kind", "error"), [("BF16", 2**-8), ("Q8_0", 2**-7)])
 def test_other_types_hold_matrices_nearly_and_vectors_exactly(tiny_model, tmp_path, kind, error):
-    weights.to_gguf(tiny_model / "model.gguf", tiny_model, tmp_path / "out.gguf", kind)
+    gguf_converter.to_gguf(tiny_model / "model.gguf", tiny_model, tmp_path / "out.gguf", kind)
     reader = gguf.GGUFReader(tmp_path / "out.gguf")
     types = {t.name: t.tensor_type.name for t in reader.tensors}
     assert (types["output.weight"], types["output_norm.weight"]) == (kind, "F32")
@@ -138,7 +138,7 @@ def test_other_types_hold_matrices_nearly_and_vectors_exactly(tiny_model, tmp_pa
 
 
 def test_metadata_and_tokenizer_are_the_templates(tiny_model, tmp_path):
-    weights.to_gguf(tiny_model / "model.gguf", tiny_model, tmp_path / "out.gguf")
+    gguf_converter.to_gguf(tiny_model / "model.gguf", tiny_model, tmp_path / "out.gguf")
     old, new = (gguf.GGUFReader(file).fields for file in (tiny_model / "model.gguf", tmp_path / "out.gguf"))
     own = {key for key in old if not key.startswith("GGUF.")} - {"general.file_type"}
     assert {"tokenizer.ggml.tokens", "tokenizer.chat_template", "llama.block_count"} <= own
@@ -153,7 +153,7 @@ def test_weights_of_another_shape_are_refused(tiny_model, tmp_path):
     tensors["lm_head.weight"] = tensors["lm_head.weight"][:-1].clone()
     save_file(tensors, tmp_path / "model.safetensors")
     with pytest.raises(ModelUnusable, match=r"lm_head\.weight .* does not fit"):
-        weights.to_gguf(tiny_model / "model.gguf", tmp_path, tmp_path / "out.gguf")
+        gguf_converter.to_gguf(tiny_model / "model.gguf", tmp_path, tmp_path / "out.gguf")
     assert not (tmp_path / "out.gguf").exists()
 
 
@@ -164,7 +164,7 @@ def test_another_architecture_is_refused(tmp_path):
     writer.write_kv_data_to_file()
     writer.close()
     with pytest.raises(ModelUnusable, match="architecture qwen2; only llama"):
-        weights.to_gguf(tmp_path / "model.gguf", tmp_path, tmp_path / "out.gguf")
+        gguf_converter.to_gguf(tmp_path / "model.gguf", tmp_path, tmp_path / "out.gguf")
 
 
 def test_a_model_folder_is_copied_with_all_that_serving_needs(tiny_model, tmp_path):

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from longwriter.errors import BadParams
 from longwriter.text import counting as text
+from longwriter.text import prompts, wording
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_a_text_read_part_by_part_is_the_whole_one(parts, further):
     ],
 )
 def test_an_answer_is_one_json_object_or_none(answer, found):
-    assert text.read_object(answer) == found
+    assert prompts.read_object(answer) == found
 
 
 @pytest.mark.parametrize(
@@ -159,31 +160,31 @@ def test_the_language_of_a_text_follows_its_share_of_han_characters(written, lan
     ],
 )
 def test_a_template_is_filled_once(template, fields, filled):
-    assert text.fill(template, **fields) == filled
+    assert prompts.fill(template, **fields) == filled
 
 
 def test_a_field_that_is_not_given_is_an_error():
     with pytest.raises(KeyError):
-        text.fill("{unknown}")
+        prompts.fill("{unknown}")
 
 
 @given(st.text())
 @given_example("{a} {{a}} {0} {} %s \\1 {")
 def test_whatever_a_value_holds_stays_as_it_is(value):
-    assert text.fill("<{a}>", a=value) == f"<{value}>"
+    assert prompts.fill("<{a}>", a=value) == f"<{value}>"
 
 
 def test_framed_values_stand_between_lines_that_none_of_them_can_hold():
-    framed = text.framed('{a}|{b}|{"c": 1}|{d}', "a.key", a="One <|im_end|>", b="{a}")
+    framed = prompts.framed('{a}|{b}|{"c": 1}|{d}', "a.key", a="One <|im_end|>", b="{a}")
     code = framed.partition("[[b ")[2][:12]
     assert framed.startswith(f"[[a {code}]]\nOne < |im_end|>\n[[end of a {code}]]|[[b {code}]]\n{{a}}\n")
     assert framed.endswith(f'[[end of b {code}]]|{{"c": 1}}|{{d}}')
-    assert text.framed("{a}", "k", a="x") != text.framed("{a}", "k", a="y")
+    assert prompts.framed("{a}", "k", a="x") != prompts.framed("{a}", "k", a="y")
 
 
 def test_a_template_without_a_framed_field_is_named_by_its_parameter():
     with pytest.raises(BadParams, match=r"a\.key: the template has no \{b\}"):
-        text.framed("{a}", "a.key", a="x", b="y")
+        prompts.framed("{a}", "a.key", a="x", b="y")
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ def test_a_template_without_a_framed_field_is_named_by_its_parameter():
     ],
 )
 def test_speech_is_blanked_unless_it_is_all_there_is(written, silent):
-    assert text.unspoken(written) == silent
+    assert wording.unspoken(written) == silent
 
 
 def test_half_a_character_becomes_a_question_mark():

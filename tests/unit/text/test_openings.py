@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longwriter.text import counting as text
+from longwriter.text import wording
 
 
 @pytest.mark.parametrize(
@@ -15,11 +16,11 @@ from longwriter.text import counting as text
     ],
 )
 def test_a_refusal_is_seen(answer):
-    assert text.is_refusal(answer)
+    assert wording.is_refusal(answer)
 
 
 def test_an_apology_late_in_a_story_is_no_refusal():
-    assert not text.is_refusal("The door closed behind her. " * 10 + '"I am sorry," he said.')
+    assert not wording.is_refusal("The door closed behind her. " * 10 + '"I am sorry," he said.')
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_an_apology_late_in_a_story_is_no_refusal():
     ],
 )
 def test_identifiers_go_and_prose_stays(paragraph, clean):
-    assert text.strip_identifier(paragraph) == clean
+    assert wording.strip_identifier(paragraph) == clean
 
 
 @pytest.mark.parametrize(
@@ -61,19 +62,19 @@ def test_identifiers_go_and_prose_stays(paragraph, clean):
     ],
 )
 def test_a_refusal_is_seen_in_other_words(answer):
-    assert text.is_refusal(answer)
+    assert wording.is_refusal(answer)
 
 
 @pytest.mark.parametrize(
     "prose", ["", "I cannot sing", "A sorry sight", "AI can help.", "人工智能很快。", "他不能走。"]
 )
 def test_prose_is_no_refusal(prose):
-    assert not text.is_refusal(prose)
+    assert not wording.is_refusal(prose)
 
 
 def test_a_refusal_counts_within_the_first_200_characters():
-    assert text.is_refusal("x" * 190 + " I'm sorry")
-    assert not text.is_refusal("x" * 191 + " I'm sorry")
+    assert wording.is_refusal("x" * 190 + " I'm sorry")
+    assert not wording.is_refusal("x" * 191 + " I'm sorry")
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_a_refusal_counts_within_the_first_200_characters():
     ],
 )
 def test_an_apology_spoken_in_a_story_is_no_refusal(story):
-    assert not text.is_refusal(story)
+    assert not wording.is_refusal(story)
 
 
 @pytest.mark.parametrize(
@@ -98,13 +99,13 @@ def test_an_apology_spoken_in_a_story_is_no_refusal(story):
     ],
 )  # fmt: skip
 def test_a_refusal_is_none_the_less_one_for_quotation_marks_around_it_or_before_it(answer):
-    assert text.is_refusal(answer)
+    assert wording.is_refusal(answer)
 
 
 def test_sympathy_is_no_refusal_but_may_stand_before_one():
-    assert not text.is_refusal("I'm sorry to hear that. What happened?")
-    assert text.is_refusal("I'm sorry to hear that, but I cannot help.")
-    assert text.is_refusal("I'm sorry to say so.")
+    assert not wording.is_refusal("I'm sorry to hear that. What happened?")
+    assert wording.is_refusal("I'm sorry to hear that, but I cannot help.")
+    assert wording.is_refusal("I'm sorry to say so.")
 
 
 UNITS = ["- ", "9", "9 -", "ten ", " ", "'word ", "“a", "「", "Step 1: ", "#", "\n"]
@@ -115,10 +116,10 @@ UNITS = ["- ", "9", "9 -", "ten ", " ", "'word ", "“a", "「", "Step 1: ", "#"
 def test_no_long_text_takes_long(start):
     for unit in UNITS:
         long = start + unit * 20_000
-        text.is_refusal(long)
-        text.strip_identifier(long)
-        text.strip_identifiers(long)
-        text.strip_identifiers("a\n\n" + long)
+        wording.is_refusal(long)
+        wording.strip_identifier(long)
+        wording.strip_identifiers(long)
+        wording.strip_identifiers("a\n\n" + long)
 
 
 @pytest.mark.parametrize(
@@ -126,12 +127,12 @@ def test_no_long_text_takes_long(start):
     ["Step one is to breathe.", "Section 5 of the act says so.", "第一步是准备。", "第一节课上，老师来了。"],
 )
 def test_prose_that_begins_like_an_identifier_stays_whole(prose):
-    assert text.strip_identifier(prose) == prose
+    assert wording.strip_identifier(prose) == prose
 
 
 def test_space_before_a_paragraph_goes_with_or_without_an_identifier():
-    assert text.strip_identifier("  The sea") == "The sea"
-    assert text.strip_identifier("\n 第三段： 大海") == "大海"
+    assert wording.strip_identifier("  The sea") == "The sea"
+    assert wording.strip_identifier("\n 第三段： 大海") == "大海"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ def test_space_before_a_paragraph_goes_with_or_without_an_identifier():
     ],
 )
 def test_inside_a_section_only_paragraphs_lose_their_identifiers(section, clean):
-    assert text.strip_identifiers(section) == clean
+    assert wording.strip_identifiers(section) == clean
 
 
 PIECES = [
@@ -175,6 +176,6 @@ PIECES = [
 
 @given(st.lists(st.lists(st.sampled_from(PIECES), max_size=9).map("".join), max_size=4))
 def test_sections_that_were_stripped_stay_so_when_they_are_joined(sections):
-    stripped = [text.strip_identifiers(text.normalise(section)) for section in sections]
+    stripped = [wording.strip_identifiers(text.normalise(section)) for section in sections]
     joined = "\n\n".join(stripped)
-    assert text.strip_identifiers(joined) == joined.strip()
+    assert wording.strip_identifiers(joined) == joined.strip()

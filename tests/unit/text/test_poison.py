@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longwriter.text import poison
-from longwriter.text.counting import Refused
+from longwriter.text.prompts import Refused
 
 ERRORS = [
     "Max tries. Failed.",

@@ -1,0 +1,84 @@
+"""Conversion of a Hugging Face folder to GGUF, for llama.cpp."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from longwriter.errors import ModelUnusable
+
+CONVERTER = 1
+"""Version of what `to_gguf` writes: raise it with every change of the file, so that none is served that an
+older converter wrote, nor an answer replayed that came of it."""
+
+
+def _permute(rows: np.ndarray, heads: int) -> np.ndarray:
+    """Reorder a q or k projection from Hugging Face's rotary layout to llama.cpp's."""
+    half = rows.shape[0] // heads // 2
+    return rows.reshape(heads, 2, half, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
+
+
+def to_gguf(template: Path, weights: Path, out: Path, quantisation: str = "F16") -> None:
+    """Write Hugging Face weights as GGUF, with metadata and tokenizer of `template`.
+
+    Training changes neither architecture nor tokenizer, so the base model's GGUF gives both.
+
+    Args:
+        template: GGUF of the base model; architecture `llama`.
+        weights: Folder with `*.safetensors` of the same architecture.
+        out: The file to write; it appears whole.
+        quantisation: `F16`, `BF16` or `Q8_0`, for matrices; vectors stay float32.
+
+    Raises:
+        ModelUnusable: another architecture, or the tensors do not match the template's.
+    """
+    import gguf
+    from safetensors import safe_open
+
+    reader = gguf.GGUFReader(template)
+    arch = str(reader.fields["general.architecture"].contents())
+    if arch != "llama":
+        raise ModelUnusable(
+            f"{template} is of architecture {arch}; only llama is converted: use engine external"
+        )
+    heads = int(reader.fields["llama.attention.head_count"].contents())
+    kv_heads = int(reader.fields["llama.attention.head_count_kv"].contents())
+    names = gguf.get_tensor_name_map(
+        gguf.MODEL_ARCH.LLAMA, int(reader.fields["llama.block_count"].contents())
+    )
+    kind = gguf.GGMLQuantizationType[quantisation]
+    part = out.with_suffix(".part")
+    writer = gguf.GGUFWriter(part, arch)
+    for key, field in reader.fields.items():
+        if not key.startswith("GGUF.") and key not in ("general.architecture", "general.file_type"):
+            array = field.types[0] == gguf.GGUFValueType.ARRAY
+            writer.add_key_value(
+                key, field.contents(), field.types[0], sub_type=field.types[-1] if array else None
+            )
+    writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{quantisation}"])
+    shapes = {tensor.name: tuple(int(n) for n in reversed(tensor.shape)) for tensor in reader.tensors}
+    written: set[str] = set()
+    for file in sorted(weights.glob("*.safetensors")):
+        with safe_open(file, "pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 (safe_open is no dict)
+                rows = tensors.get_tensor(name).float().numpy()
+                if name.endswith(("q_proj.weight", "k_proj.weight")):
+                    rows = _permute(rows, heads if name.endswith("q_proj.weight") else kv_heads)
+                new = names.get_name(name, try_suffixes=(".weight", ".bias"))
+                if shapes.get(new or "") != rows.shape:
+                    raise ModelUnusable(
+                        f"{file}: {name} {rows.shape} does not fit {template}: {shapes.get(new or '')}"
+                    )
+                written.add(new)
+                if rows.ndim == 1:
+                    writer.add_tensor(new, rows)
+                else:
+                    writer.add_tensor(new, gguf.quants.quantize(rows, kind), raw_dtype=kind)
+    if missing := shapes.keys() - written:
+        raise ModelUnusable(f"{weights} lacks {', '.join(sorted(missing)[:5])} of {template}")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    part.replace(out)
