@@ -11,9 +11,10 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
+from longwriter.io import packs
 from longwriter.params import DpoParams, SftParams, TrainingParams
 from longwriter.params.training import OptimizerParams
-from longwriter.training import launch, packs
+from longwriter.training import launch
 from longwriter.training.launch import Job
 from longwriter.training.packing import IGNORE_INDEX
 

@@ -25,7 +25,7 @@ def lose_mlflow():
         file.seek(24)
         file.write(bytes([99] * 4))
 
-def work(params, folder):
+def work(params, folder, run):
     (folder / "rows.txt").write_text("text")
     {then}
     return runner.Summary(3, 2, {{"refused": 1}}, {{"words": 5}}, {{"calls_sent": 4, "cost_usd": 0.5}})

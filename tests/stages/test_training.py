@@ -19,7 +19,8 @@ from transformers import AutoModelForCausalLM
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from longwriter.errors import TrainingFailed, Unavailable
-from longwriter.training import checkpoints, launch, packs
+from longwriter.io import packs
+from longwriter.training import checkpoints, launch
 from longwriter.training.launch import Job
 from longwriter.training.pack_trainer import SDPA_BY_SEQUENCE
 from longwriter.training.packing import IGNORE_INDEX
