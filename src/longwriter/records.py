@@ -62,6 +62,11 @@ class Message(Record):
     content: Text
 
 
+def roles(messages: list[Message]) -> str:
+    """Return who speaks, in order, such as "user-assistant"."""
+    return "-".join(message.role for message in messages)
+
+
 class GeneralRow(Record):
     """A row of the general chat set that is mixed in to keep general ability."""
 

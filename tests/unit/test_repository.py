@@ -57,10 +57,11 @@ STARTED = {"sft": [RANK], "dpo": [RANK]}
 # Files that do not decide what a stage writes: clients, serving, tracking, launch. A folder stands for all in it.
 UNDECIDING = {
     "llm", "io", "tracking", "params", "errors.py", "hashing.py", "records.py",
-    "gates/verdicts.py", "models/llamacpp_server.py", "models/servers.py", "stages/runner.py", "stages/summary.py",
+    "models/llamacpp_server.py", "models/servers.py", "stages/runner.py", "stages/summary.py",
     "training/checkpoints.py", "training/environment.py", "training/fitting.py", "training/launch.py",
 }  # fmt: skip
 CONVERTS = ("sample", "generate")  # stages in which a trained model answers, so its converter decides
+GATED = ("instructions", "plan", "validate", "preferences")  # stages with a gate: they write a verdict
 
 
 def deciding(name):
@@ -71,6 +72,8 @@ def deciding(name):
     decides = {file for file in files if not {str(file), *map(str, file.parents)} & UNDECIDING}
     if family(name) not in (*CONVERTS, "base_model"):
         decides = {file for file in decides if file.parts[0] != "models"}
+    if family(name) not in GATED:  # to check a verdict decides nothing
+        decides = {file for file in decides if file.parts[0] != "gates"}
     return {SOURCE / "longwriter" / file for file in decides}
 
 

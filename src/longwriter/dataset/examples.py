@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from longwriter.dataset import filters
 from longwriter.dataset.filters import Limits
 from longwriter.hashing import content_hash, hash_share
-from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Message, Rejection
+from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Message, Rejection, roles
 from longwriter.text import counting as txt
 from longwriter.text import stated_length as lengths
 from longwriter.text import wording
@@ -93,7 +93,7 @@ def imported_example(
     if isinstance(row, str):
         return _refused(origin, "malformed", row)
     if not _in_turn(row.messages):
-        return _refused(origin, "roles", _roles(row.messages))
+        return _refused(origin, "roles", roles(row.messages))
     prompt, answer = row.messages[-2].content, row.messages[-1].content
     language = txt.language_of(answer)
     if language not in languages:
@@ -207,7 +207,7 @@ def _general_trouble(messages: list[Message], answers: set[str]) -> tuple[str, s
     """Return why a general chat is refused, and the evidence; `answers` are those of the rows before it."""
     answer = messages[-1].content
     if not _in_turn(messages):
-        return "general_roles", _roles(messages)
+        return "general_roles", roles(messages)
     if wording.is_refusal(answer):
         return "general_refusal", answer[:80]
     if answer in answers:
@@ -217,13 +217,9 @@ def _general_trouble(messages: list[Message], answers: set[str]) -> tuple[str, s
 
 def _in_turn(messages: list[Message]) -> bool:
     """Tell whether user and assistant take turns, perhaps after a system message, and the assistant ends."""
-    roles = [message.role for message in messages]
-    talk = roles[1:] if roles[0] == "system" else roles
+    speakers = [message.role for message in messages]
+    talk = speakers[1:] if speakers[0] == "system" else speakers
     return bool(talk) and talk == ["user", "assistant"] * (len(talk) // 2)
-
-
-def _roles(messages: list[Message]) -> str:
-    return "-".join(message.role for message in messages)
 
 
 def is_test(example: Example, test_share: float) -> bool:

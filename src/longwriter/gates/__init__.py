@@ -1,1 +1,1 @@
-"""The gates: what Great Expectations checks of instructions, plans, examples and pairs, and the verdicts."""
+"""The gates: one file a gate with its table and its suite, the run by Great Expectations, and the verdicts."""

@@ -1,20 +1,76 @@
-"""Verdicts of the gates, as the stages behind a gate read them."""
+"""Verdicts of the gates: how a stage writes one or stops, and how the stages behind a gate check it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from longwriter.errors import GateStopped
 from longwriter.io import files
 from longwriter.tracking import versioning
+
+DOCS = files.LOCAL / "data_docs"
+_WORST = 5  # failing rows that a message names
+
+
+class Finding(NamedTuple):
+    """The result of one expectation; `rows` are the ids of all failing rows."""
+
+    name: str
+    critical: bool
+    passed: bool
+    observed: Any
+    bound: str
+    rows: list[str]
+
+    def sentence(self) -> str:
+        """Return name, observed value, bound and the first failing rows in one line."""
+        rows = f"; worst rows: {', '.join(self.rows[:_WORST])}" if self.rows else ""
+        return f"{self.name}: observed {self.observed}, bound {self.bound}{rows}"
+
+
+def settle(
+    stage: str, findings: list[Finding], digests: dict[str, str], rows: int, verdict_file: Path
+) -> dict[str, float]:
+    """Write the verdict, or stop.
+
+    Args:
+        stage: The stage whose gate this is; its Data Docs are in DOCS / stage.
+        findings: One for each expectation of the gate.
+        digests: {path: DVC's digest} of the data that was judged.
+        rows: How many rows the data has.
+        verdict_file: Where later stages read the verdict.
+
+    Returns:
+        How many expectations there are, and how many warnings.
+
+    Raises:
+        GateStopped: a critical expectation did not pass.
+    """
+    failed = [finding for finding in findings if not finding.passed]
+    critical = [finding for finding in failed if finding.critical]
+    expectations = [finding._asdict() for finding in findings]
+    verdict = {"passed": not critical, "data": digests, "rows": rows, "expectations": expectations}
+    if not critical:
+        files.write_json(verdict_file, verdict)
+        return {"expectations": float(len(findings)), "warnings": float(len(failed))}
+    stopped_file = files.LOCAL / "stopped" / stage / "verdict.json"
+    stopped_file.parent.mkdir(parents=True, exist_ok=True)
+    files.write_json(stopped_file, verdict)
+    raise GateStopped(
+        f"{len(critical)} of {len(findings)} expectations stop the data set ({rows:,} rows): "
+        + " | ".join(finding.sentence() for finding in critical)
+        + f". All failing rows: {stopped_file}; Data Docs: {DOCS / stage / 'index.html'}",
+        artifacts=(stopped_file, DOCS / stage),
+    )
 
 
 def check_verdict(verdict_file: Path, data: Sequence[Path], stage: str) -> None:
     """Check that a gate has passed exactly the rows that lie in `data` now.
 
     Args:
-        verdict_file: The verdict, as `gx.settle` writes it.
+        verdict_file: The verdict, as `settle` writes it.
         data: Files that the gate judged.
         stage: The stage that writes the verdict, for the error.
 

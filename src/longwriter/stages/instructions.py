@@ -19,6 +19,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from longwriter.errors import NoAnswer
+from longwriter.gates import verdicts
 from longwriter.instructions import benchmarks, choosing, funnel, funnel_plot, intent
 from longwriter.instructions import candidates as sifting
 from longwriter.instructions import selection as winnow
@@ -68,12 +69,13 @@ def _pass_gate(
     chosen: list[Instruction], p: InstructionsParams, benchmark: list[str], folder: Path
 ) -> tuple[dict[str, float], list[Path]]:
     """Write the verdict, or stop; return the gate's numbers, and its files to show."""
-    from longwriter.gates import gx as quality  # now, so that the processes that sift rows do without it
+    from longwriter.gates import gx  # imported here, so that the processes that screen rows do without it
+    from longwriter.gates import instructions as instruction_gate
 
-    docs = quality.DOCS / "instructions"
-    findings = quality.validate_instructions(chosen, p, benchmark, docs)
+    docs = verdicts.DOCS / "instructions"
+    findings = gx.run(instruction_gate.gate(chosen, p, benchmark), docs)
     data = {str(FOLDER / "instructions.jsonl"): versioning.digest(folder / "instructions.jsonl")}
-    numbers = quality.settle("instructions", findings, data, len(chosen), folder / "verdict.json")
+    numbers = verdicts.settle("instructions", findings, data, len(chosen), folder / "verdict.json")
     return numbers, [docs, FOLDER / "verdict.json"]
 
 

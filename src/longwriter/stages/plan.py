@@ -23,6 +23,7 @@ from typing import NamedTuple
 from longwriter.agentwrite import coverage
 from longwriter.agentwrite import plans as planning
 from longwriter.errors import NoAnswer
+from longwriter.gates import verdicts
 from longwriter.io import files, progress
 from longwriter.llm.client import LLM
 from longwriter.models import servers as serving
@@ -84,13 +85,14 @@ async def _work(params: Params, folder: Path) -> runner.Summary:
 
 def _pass_gate(params: Params, asked: int, folder: Path) -> tuple[dict[str, float], list[Path]]:
     """Write the verdict, or stop; return the gate's numbers, and its files to show."""
-    from longwriter.gates import gx as quality  # now, so that the client's process does without it
+    from longwriter.gates import gx  # imported here, so that the client's process does without it
+    from longwriter.gates import plans as plan_gate
 
-    docs = quality.DOCS / "plan"
+    docs = verdicts.DOCS / "plan"
     plans = files.read_jsonl(folder / "plans.jsonl", Plan)
-    findings = quality.validate_plans(plans, asked, params.plan, docs, params.write.mode == "direct")
+    findings = gx.run(plan_gate.gate(plans, asked, params.plan, params.write.mode == "direct"), docs)
     data = {str(FOLDER / "plans.jsonl"): versioning.digest(folder / "plans.jsonl")}
-    numbers = quality.settle("plan", findings, data, len(plans), folder / "verdict.json")
+    numbers = verdicts.settle("plan", findings, data, len(plans), folder / "verdict.json")
     return numbers, [docs, FOLDER / "verdict.json"]
 
 

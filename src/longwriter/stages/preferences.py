@@ -13,7 +13,8 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from longwriter.evaluation import judge as judging
-from longwriter.gates import gx as quality
+from longwriter.gates import gx, verdicts
+from longwriter.gates import pairs as pair_gate
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import Generation, Judgement, PreferencePair, Rejection, Unscored
@@ -41,10 +42,10 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     train = [row for row in pairs if not preferences.is_test(row, p.test_share)]
     for name, rows in (("train.jsonl", train), ("test.jsonl", test), ("rejected.jsonl", rejected)):
         files.write_jsonl(folder / name, rows)
-    docs = quality.DOCS / "preferences"
-    findings = quality.validate_pairs(train, test, p, max_repeated_share, docs)
+    docs = verdicts.DOCS / "preferences"
+    findings = gx.run(pair_gate.gate(train, test, p, max_repeated_share), docs)
     data = {str(FOLDER / name): versioning.digest(folder / name) for name in ("train.jsonl", "test.jsonl")}
-    gate = quality.settle("preferences", findings, data, len(pairs), folder / "verdict.json")
+    gate = verdicts.settle("preferences", findings, data, len(pairs), folder / "verdict.json")
     numbers = {
         **preferences.pair_numbers(train, test),
         **preferences.sample_numbers([one for group in found.values() for one in group]),

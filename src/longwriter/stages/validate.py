@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from longwriter.gates import gx as quality
+from longwriter.gates import examples, gx, verdicts
 from longwriter.instructions import benchmarks
 from longwriter.io import files
 from longwriter.params import Params
@@ -22,11 +22,11 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     """Judge the data set; write the verdict, or stop."""
     data = [files.DATA / "dataset" / name for name in ("train.jsonl", "test.jsonl")]
     rows = [row for path in data for row in files.read_jsonl(path, Example)]
-    docs = quality.DOCS / "validate"
+    docs = verdicts.DOCS / "validate"
     benchmark = benchmarks.prompts(params.generate.folder)
-    findings = quality.validate_examples(rows, params.validate_, benchmark, docs)
+    findings = gx.run(examples.gate(rows, params.validate_, benchmark), docs)
     digests = {str(path): versioning.digest(path) for path in data}
-    numbers = quality.settle("validate", findings, digests, len(rows), folder / "verdict.json")
+    numbers = verdicts.settle("validate", findings, digests, len(rows), folder / "verdict.json")
     artifacts = [docs, files.DATA / "validate" / "verdict.json"]
     return runner.Summary(len(rows), len(rows), numbers=numbers, artifacts=artifacts)
 

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from longwriter.records import Language
 
 _CHINESE_FROM = 0.3  # LongBench-Write: English prompts have at most 0.02, Chinese ones at least 0.45
-_HAN = re.compile(r"[\u4e00-\u9fff]")
+HAN = r"\u4e00-\u9fff"
+"""The Han characters, as a range inside a character class."""
+_HAN = re.compile(f"[{HAN}]")
 _LATIN = re.compile(r"\b[a-zA-Z]+\b")
-_TOKEN = re.compile(r"[\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+(?:['’][^\W_]+)*")
+_TOKEN = re.compile(rf"[{HAN}]|[^\W_{HAN}]+(?:['’][^\W_]+)*")
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s|$)|[。！？][”’」）]*")
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
 
@@ -24,7 +26,12 @@ def count_words(text: str) -> int:
 
     Source: LongBench-Write's own counter, kept for comparability.
     """
-    return len(_HAN.findall(text)) + len(_LATIN.findall(text))
+    return count_han(text) + len(_LATIN.findall(text))
+
+
+def count_han(text: str) -> int:
+    """Return the number of Han characters in `text`."""
+    return len(_HAN.findall(text))
 
 
 def language_of(text: str, words: int | None = None) -> Language:
@@ -34,7 +41,7 @@ def language_of(text: str, words: int | None = None) -> Language:
     its `count_words`, where that is known.
     """
     words = count_words(text) if words is None else words
-    return "zh" if words and len(_HAN.findall(text)) / words >= _CHINESE_FROM else "en"
+    return "zh" if words and count_han(text) / words >= _CHINESE_FROM else "en"
 
 
 def tokens(text: str) -> list[str]:

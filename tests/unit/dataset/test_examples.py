@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from longwriter.dataset import examples as dataset
 from longwriter.dataset import filters
-from longwriter.gates.tables import example_table
+from longwriter.gates.examples import example_table
 from longwriter.hashing import hash_share
 from longwriter.records import Example, Rejection
 from longwriter.text.counting import count_words

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longwriter.dataset import examples as dataset
-from longwriter.gates import tables as gate
+from longwriter.gates import examples as gate
 from longwriter.records import GeneralRow, Message
 from tests.unit.builders import example
 

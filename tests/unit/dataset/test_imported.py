@@ -3,7 +3,7 @@
 import pytest
 
 from longwriter.dataset import examples as dataset
-from longwriter.gates.tables import example_table
+from longwriter.gates.examples import example_table
 from longwriter.records import ChatRow, Example, Message, Rejection
 from tests.unit.builders import prose
 from tests.unit.dataset.test_examples import LIMITS

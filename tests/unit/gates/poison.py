@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from longwriter import params
-from longwriter.gates import gx as quality
+from longwriter.gates import examples, gx, instructions, pairs, plans, verdicts
 from longwriter.params import ValidateParams
 from longwriter.params.data import InstructionsGate
 from longwriter.params.training import PreferencesParams
@@ -138,7 +138,7 @@ class Suite(NamedTuple):
     `unnamed` are the expectations about the whole set, which name no row; the others name "s9".
     """
 
-    judge: Callable[[Any], list[quality.Finding]]
+    judge: Callable[[Any], list[verdicts.Finding]]
     clean: Callable[[], Any]
     defects: dict[str, Callable[[], Any]]
     warn: tuple[str, ...]
@@ -147,7 +147,7 @@ class Suite(NamedTuple):
 
 SUITES = {
     "instructions": Suite(
-        lambda rows: quality.validate_instructions(rows, INSTRUCTION_BOUNDS, BENCHMARK, None),
+        lambda rows: gx.run(instructions.gate(rows, INSTRUCTION_BOUNDS, BENCHMARK), None),
         ask_list,
         {
             "enough_rows": lambda: ask_list()[:5],
@@ -166,7 +166,7 @@ SUITES = {
         unnamed=("enough_rows", "unique_ids", "types_balanced"),
     ),
     "plan": Suite(
-        lambda rows: quality.validate_plans(*rows, PLAN_BOUNDS, None),
+        lambda rows: gx.run(plans.gate(*rows, PLAN_BOUNDS), None),
         lambda: (plan_list(), 8),
         {
             "enough_rows": lambda: (plan_list()[:3], 6),
@@ -185,7 +185,7 @@ SUITES = {
         unnamed=("enough_rows", "enough_kept", "unique_ids"),
     ),
     "validate": Suite(
-        lambda rows: quality.validate_examples(rows, BOUNDS, BENCHMARK, None),
+        lambda rows: gx.run(examples.gate(rows, BOUNDS, BENCHMARK), None),
         clean,
         {
             "enough_rows": lambda: clean()[:5],
@@ -209,7 +209,7 @@ SUITES = {
         unnamed=("enough_rows", "unique_ids", "distinct_openings"),
     ),
     "preferences": Suite(
-        lambda rows: quality.validate_pairs(*rows, PAIR_BOUNDS, 0.2, None),
+        lambda rows: gx.run(pairs.gate(*rows, PAIR_BOUNDS, 0.2), None),
         pair_lists,
         {
             "enough_pairs": lambda: ([pair(i) for i in range(4)], [pair(6)]),
@@ -231,7 +231,7 @@ SUITES = {
 
 
 @functools.cache
-def found(gate: str, defect: str | None) -> tuple[quality.Finding, ...]:
+def found(gate: str, defect: str | None) -> tuple[verdicts.Finding, ...]:
     """Return what a gate finds in its clean rows, or in those with one defect; judged once a process."""
     suite = SUITES[gate]
     rows = suite.defects[defect]() if defect else suite.clean()

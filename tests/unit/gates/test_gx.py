@@ -3,7 +3,7 @@ import json
 import pytest
 
 from longwriter.errors import GateStopped
-from longwriter.gates import gx as quality
+from longwriter.gates import examples, gx, pairs, verdicts
 from longwriter.records import Message
 from tests.unit.builders import example, prose
 from tests.unit.gates.poison import (
@@ -20,12 +20,12 @@ from tests.unit.gates.poison import (
 
 
 def failed(rows):
-    return [f for f in quality.validate_examples(rows, BOUNDS, [], None) if not f.passed]
+    return [f for f in gx.run(examples.gate(rows, BOUNDS, []), None) if not f.passed]
 
 
 def test_the_same_rows_give_the_same_findings():
     rows = answered("the cat sat on the mat " * 25)
-    one, two = (quality.validate_examples(rows, BOUNDS, [], None) for _ in range(2))
+    one, two = (gx.run(examples.gate(rows, BOUNDS, []), None) for _ in range(2))
     assert json.dumps(one) == json.dumps(two)
 
 
@@ -61,7 +61,7 @@ def test_rows_at_their_bounds_pass():
         update={"min_rows": 10, "min_words": 150, "max_words": 150, "max_length_error": 0.5}
     )
     rows = [row.model_copy(update={"required_words": 100}) for row in clean()]
-    assert [f.name for f in quality.validate_examples(rows, bounds, [], None) if not f.passed] == []
+    assert [f.name for f in gx.run(examples.gate(rows, bounds, []), None) if not f.passed] == []
 
 
 def test_one_opening_in_ten_may_be_seen_before_where_nine_in_ten_must_be_distinct():
@@ -69,12 +69,12 @@ def test_one_opening_in_ten_may_be_seen_before_where_nine_in_ten_must_be_distinc
     opening = " ".join(rows[0].messages[1].content.split()[:12])
     twin = with_answer(rows[9], f"{opening} {prose(138, 'other')}")
     bounds = BOUNDS.model_copy(update={"min_distinct_share": 0.9})
-    findings = quality.validate_examples([*rows[:9], twin], bounds, [], None)
+    findings = gx.run(examples.gate([*rows[:9], twin], bounds, []), None)
     assert [(f.observed, f.passed) for f in findings if f.name == "distinct_openings"] == [(1, True)]
 
 
 def judged_pairs(sides, docs=None):
-    return quality.validate_pairs(*sides, PAIR_BOUNDS, 0.2, docs)
+    return gx.run(pairs.gate(*sides, PAIR_BOUNDS, 0.2), docs)
 
 
 @pytest.mark.parametrize("side", ["chosen", "rejected"])
@@ -104,7 +104,7 @@ def test_no_pairs_at_all_are_stopped():
 
 
 def test_the_data_docs_of_both_gates_stand_side_by_side_under_one_index(tmp_path):
-    quality.validate_examples(clean(), BOUNDS, [], tmp_path / "validate")
+    gx.run(examples.gate(clean(), BOUNDS, []), tmp_path / "validate")
     judged_pairs(pair_lists(), tmp_path / "preferences")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "preferences", "validate"]
     index = (tmp_path / "index.html").read_text(encoding="utf-8")
@@ -114,12 +114,12 @@ def test_the_data_docs_of_both_gates_stand_side_by_side_under_one_index(tmp_path
 
 
 def finding(name, critical=True, passed=True):
-    return quality.Finding(name, critical, passed, 3, "<= 2", [] if passed else ["row1"])
+    return verdicts.Finding(name, critical, passed, 3, "<= 2", [] if passed else ["row1"])
 
 
 def test_a_verdict_names_data_rows_and_every_finding(tmp_path):
     findings = [finding("one"), finding("two", critical=False, passed=False)]
-    numbers = quality.settle("validate", findings, {"data/x.jsonl": "abc"}, 7, tmp_path / "verdict.json")
+    numbers = verdicts.settle("validate", findings, {"data/x.jsonl": "abc"}, 7, tmp_path / "verdict.json")
     assert numbers == {"expectations": 2.0, "warnings": 1.0}
     assert json.loads((tmp_path / "verdict.json").read_text(encoding="utf-8")) == {
         "passed": True,
@@ -133,12 +133,12 @@ def test_a_critical_finding_stops_and_publishes_no_verdict(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     findings = [finding("one", passed=False), finding("two", critical=False, passed=False), finding("three")]
     with pytest.raises(GateStopped) as stop:
-        quality.settle("preferences", findings, {}, 1200, tmp_path / "verdict.json")
+        verdicts.settle("preferences", findings, {}, 1200, tmp_path / "verdict.json")
     assert str(stop.value) == (
         "1 of 3 expectations stop the data set (1,200 rows): one: observed 3, bound <= 2; worst rows: row1. "
         "All failing rows: .lw/stopped/preferences/verdict.json; Data Docs: .lw/data_docs/preferences/index.html"
     )
     kept, docs = stop.value.artifacts
     assert json.loads(kept.read_text(encoding="utf-8"))["passed"] is False
-    assert docs == quality.DOCS / "preferences"
+    assert docs == verdicts.DOCS / "preferences"
     assert not (tmp_path / "verdict.json").exists()

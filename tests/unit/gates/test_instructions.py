@@ -1,6 +1,6 @@
 import pytest
 
-from longwriter.gates.tables import instruction_table
+from longwriter.gates.instructions import instruction_table
 from longwriter.text.language import identify
 from tests.unit.builders import instruction
 

@@ -1,0 +1,128 @@
+"""The gate of the training examples, between the data set and the training.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from longwriter.gates.expectations import Expectation, Gate, among, at_least, between, matches, never, unique
+from longwriter.params import ValidateParams
+from longwriter.records import Example, roles
+from longwriter.text import decontamination, wording
+from longwriter.text.counting import count_words, repeated_share, tokens
+
+COLUMNS = (
+    "sample_id",
+    "kind",
+    "language",
+    "roles",
+    "words",
+    "words_recorded",
+    "length_error",
+    "repeated_share",
+    "refusal",
+    "identifier",
+    "answer",
+    "opening_seen",
+    "origins",
+    "on_benchmark",
+)
+_OPENING = 12  # words: answers that begin with the same ones look alike
+
+
+def gate(rows: list[Example], params: ValidateParams, benchmark: Sequence[str]) -> Gate:
+    """Return the gate of examples.
+
+    Args:
+        rows: Train and test together.
+        params: Bounds, and which expectations only warn.
+        benchmark: Prompts that must not be trained on.
+    """
+    examples = pd.DataFrame(example_table(rows, benchmark), columns=list(COLUMNS))
+    long = examples[examples["kind"] != "general"].reset_index(drop=True)
+    tables = {"all": examples, "long": long}
+    return Gate(suite(len(long), params), tables, "sample_id", params.warn)
+
+
+def example_table(rows: list[Example], benchmark: Sequence[str]) -> list[dict[str, Any]]:
+    """Return one line an example, with the keys of `COLUMNS`.
+
+    `identifier` tells whether a written row has what `dataset` strips; in an imported one it is a heading.
+    `origins` counts the LLM calls that wrote a row; of an imported row, its source.
+    """
+    index = decontamination.index(benchmark)
+    table = []
+    openings: set[tuple[str, ...]] = set()
+    for row in rows:
+        answer = row.messages[-1].content
+        opening = tuple(tokens(answer)[:_OPENING])
+        error = abs(row.words - row.required_words) / row.required_words if row.required_words else 0.0
+        questions = [turn.content for turn in row.messages if turn.role == "user"]
+        table.append(
+            {
+                "sample_id": row.sample_id,
+                "kind": row.kind,
+                "language": row.language,
+                "roles": roles(row.messages),
+                "words": count_words(answer),
+                "words_recorded": row.words,
+                "length_error": error,
+                "repeated_share": round(repeated_share(answer), 6),
+                "refusal": wording.is_refusal(answer),
+                "identifier": row.kind == "agentwrite"
+                and wording.strip_identifiers(answer) != answer.strip(),
+                "answer": answer,
+                "opening_seen": opening in openings,
+                "origins": len(row.call_ids) or int(row.origin is not None),
+                "on_benchmark": any(decontamination.hit(index, text) for text in questions),
+            }
+        )
+        openings.add(opening)
+    return table
+
+
+def suite(long_rows: int, params: ValidateParams) -> list[Expectation]:
+    """Return the expectations of examples; the table "long" holds all but the general chats."""
+    max_alike = long_rows - math.ceil(round(long_rows * params.min_distinct_share, 6))
+    turns = r"^(system-)?user-assistant(-user-assistant)*$"
+    return [
+        at_least("long", "enough_rows", params.min_rows, "rows"),
+        unique("all", "unique_ids", "sample_id", "no id twice"),
+        unique("all", "unique_answers", "answer", "no answer twice"),
+        matches("all", "roles_in_turn", "roles", turns, "(system-)user-assistant(-…)"),
+        among("all", "known_language", "language", ["en", "zh"]),
+        never("all", "no_refusal", "refusal", "none"),
+        never("all", "no_benchmark_prompt", "on_benchmark", "none"),
+        between("long", "length_in_bounds", "words", params.min_words, params.max_words, "words"),
+        between("long", "no_loop", "repeated_share", None, params.max_repeated_share, "of 5-grams repeated"),
+        never("long", "no_identifier", "identifier", "no 'Paragraph 1' left"),
+        between(
+            "long",
+            "asked_length_is_written",
+            "length_error",
+            None,
+            params.max_length_error,
+            "relative error",
+        ),
+        Expectation(
+            "all",
+            "recorded_length_is_true",
+            "words = count of the answer",
+            "ExpectColumnPairValuesToBeEqual",
+            {"column_A": "words", "column_B": "words_recorded"},
+        ),
+        between("long", "traceable", "origins", 1, None, "LLM calls, or a source row"),
+        Expectation(
+            "long",
+            "distinct_openings",
+            f">= {params.min_distinct_share} distinct",
+            "ExpectColumnSumToBeBetween",
+            {"column": "opening_seen", "max_value": max_alike},
+        ),
+    ]

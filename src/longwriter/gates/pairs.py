@@ -1,0 +1,107 @@
+"""The gate of the preference pairs, before DPO trains on them.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from longwriter.gates.expectations import Expectation, Gate, among, at_least, between, never, unique
+from longwriter.params.training import PreferencesParams
+from longwriter.records import PreferencePair, roles
+from longwriter.text import wording
+from longwriter.text.counting import count_words, repeated_share
+
+COLUMNS = (
+    "pair_id",
+    "side",
+    "on_both_sides",
+    "roles",
+    "same",
+    "gap",
+    "refusal",
+    "repeated_share",
+    "words_ratio",
+    "calls",
+)
+
+
+def gate(
+    train: list[PreferencePair],
+    test: list[PreferencePair],
+    params: PreferencesParams,
+    max_repeated_share: float,
+) -> Gate:
+    """Return the gate of preference pairs.
+
+    Args:
+        train: Pairs of the training side.
+        test: Pairs of the test side.
+        params: Bounds, and which expectations only warn.
+        max_repeated_share: Largest share of 5-grams of a chosen answer that stood earlier in it, in [0, 1].
+    """
+    tables = {"pairs": pd.DataFrame(pair_table(train, test), columns=list(COLUMNS))}
+    return Gate(suite(params, max_repeated_share), tables, "pair_id", params.warn)
+
+
+def pair_table(train: list[PreferencePair], test: list[PreferencePair]) -> list[dict[str, Any]]:
+    """Return one line a pair, train first, with the keys of `COLUMNS`.
+
+    `words_ratio` is a pair's words of chosen over the mean words of all rejected, so that the mean
+    of the column is the ratio of the means.
+    """
+    both_sides = {row.instruction_id for row in train} & {row.instruction_id for row in test}
+    rejected_words = [count_words(row.rejected[-1].content) for row in (*train, *test)]
+    rejected_mean = max(1.0, sum(rejected_words) / max(1, len(rejected_words)))
+    return [
+        {
+            "pair_id": row.pair_id,
+            "side": side,
+            "on_both_sides": row.instruction_id in both_sides,
+            "roles": "/".join(roles(part) for part in (row.prompt, row.chosen, row.rejected)),
+            "same": row.chosen == row.rejected,
+            "gap": row.chosen_score - row.rejected_score,
+            "refusal": wording.is_refusal(row.chosen[-1].content),
+            "repeated_share": round(repeated_share(row.chosen[-1].content), 6),
+            "words_ratio": count_words(row.chosen[-1].content) / rejected_mean,
+            "calls": len(row.call_ids),
+        }
+        for side, rows in (("train", train), ("test", test))
+        for row in rows
+    ]
+
+
+def suite(params: PreferencesParams, max_repeated_share: float) -> list[Expectation]:
+    """Return the expectations of preference pairs."""
+    table = "pairs"
+    low, high = sorted((params.max_words_ratio, 1 / params.max_words_ratio))
+    return [
+        at_least(table, "enough_pairs", params.min_pairs, "pairs"),
+        Expectation(
+            table,
+            "both_sides_have_pairs",
+            "train and test",
+            "ExpectColumnDistinctValuesToContainSet",
+            {"column": "side", "value_set": ["test", "train"]},
+        ),
+        never(table, "sides_apart", "on_both_sides", "no instruction on both sides"),
+        unique(table, "unique_ids", "pair_id", "no id twice"),
+        among(table, "roles_in_turn", "roles", ["user/assistant/assistant"]),
+        never(table, "chosen_differs", "same", "chosen is not rejected"),
+        between(table, "chosen_is_ahead", "gap", params.min_gap, None, "points"),
+        never(table, "no_refusal", "refusal", "none in chosen"),
+        between(
+            table, "no_loop", "repeated_share", None, max_repeated_share, "of 5-grams of chosen repeated"
+        ),
+        between(table, "traceable", "calls", 1, None, "LLM calls"),
+        Expectation(
+            table,
+            "lengths_alike",
+            f"{low:.3g} to {high:.3g} words of chosen for one of rejected",
+            "ExpectColumnMeanToBeBetween",
+            {"column": "words_ratio", "min_value": low, "max_value": high},
+        ),
+    ]

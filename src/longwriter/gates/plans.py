@@ -1,0 +1,107 @@
+"""The gate of the plans, before their texts are paid for.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from longwriter.gates.expectations import Expectation, Gate, at_least, between, never, unique
+from longwriter.params import PlanParams
+from longwriter.records import Plan
+from longwriter.text import wording
+from longwriter.text.counting import tokens
+
+PLAN_COLUMNS = ("instruction_id", "steps", "length_error", "kept_share", "calls")
+STEP_COLUMNS = ("instruction_id", "word_count", "empty", "seen", "refusal")
+_COUNTS = ("enough_rows", "enough_kept", "unique_ids")  # what holds for plans without steps too
+
+
+def gate(rows: list[Plan], instructions: int, params: PlanParams, without_steps: bool = False) -> Gate:
+    """Return the gate of plans.
+
+    Args:
+        rows: The plans.
+        instructions: How many instructions they were made for.
+        params: Bounds, and which expectations only warn.
+        without_steps: Plans of texts that are written in one answer have no steps: they are only counted.
+    """
+    plans, steps = plan_tables(rows, instructions)
+    tables = {
+        "plans": pd.DataFrame(plans, columns=list(PLAN_COLUMNS)),
+        "steps": pd.DataFrame(steps, columns=list(STEP_COLUMNS)),
+    }
+    expectations = [item for item in suite(params) if not without_steps or item.name in _COUNTS]
+    return Gate(expectations, tables, "instruction_id", params.gate.warn)
+
+
+def plan_tables(rows: list[Plan], instructions: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return one line a plan and one a step, with the keys of `PLAN_COLUMNS` and `STEP_COLUMNS`.
+
+    `kept_share` is the same in each line: the plans as a share of the instructions.
+    """
+    plans = []
+    steps = []
+    for row in rows:
+        key = row.instruction.instruction_id
+        required_words = row.instruction.required_words
+        planned_words = sum(step.word_count for step in row.steps)
+        error = abs(planned_words - required_words) / required_words if required_words else 0.0
+        plans.append(
+            {
+                "instruction_id": key,
+                "steps": len(row.steps),
+                "length_error": error,
+                "kept_share": len(rows) / instructions,
+                "calls": len(row.call_ids),
+            }
+        )
+        seen: set[str] = set()
+        for step in row.steps:
+            point = " ".join(tokens(step.main_point))
+            steps.append(
+                {
+                    "instruction_id": key,
+                    "word_count": step.word_count,
+                    "empty": not point,
+                    "seen": point in seen,
+                    "refusal": wording.is_refusal(step.main_point),
+                }
+            )
+            seen |= {point} - {""}
+    return plans, steps
+
+
+def suite(params: PlanParams) -> list[Expectation]:
+    """Return the expectations of plans with steps."""
+    gate = params.gate
+    return [
+        at_least("plans", "enough_rows", gate.min_rows, "plans"),
+        Expectation(
+            "plans",
+            "enough_kept",
+            f">= {gate.min_kept_share} of the instructions planned",
+            "ExpectColumnMinToBeBetween",
+            {"column": "kept_share", "min_value": gate.min_kept_share},
+        ),
+        unique("plans", "unique_ids", "instruction_id", "one plan an instruction"),
+        between("plans", "steps_in_bounds", "steps", params.min_steps, params.max_steps, "steps"),
+        between(
+            "steps",
+            "step_words_in_bounds",
+            "word_count",
+            params.min_step_words,
+            params.max_step_words,
+            "words a step",
+        ),
+        never("steps", "points_say_something", "empty", "a word in each main point"),
+        never("steps", "points_differ", "seen", "no main point twice in a plan"),
+        never("steps", "no_refusal", "refusal", "none"),
+        between(
+            "plans", "sum_is_near", "length_error", None, gate.max_length_error, "relative error of the sum"
+        ),
+        between("plans", "traceable", "calls", 1, None, "LLM calls"),
+    ]
