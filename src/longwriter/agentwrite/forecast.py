@@ -24,7 +24,6 @@ from longwriter.params import LLMParams, Params
 from longwriter.records import BenchmarkRow, Instruction, Plan
 from longwriter.text.counting import language_of
 
-_REPLAY = files.LOCAL / "replay.sqlite"
 _LOCK = Path("dvc.lock")
 _SCORED_MODELS = 3  # base_model, sft and dpo answer each benchmark: the matrix of dvc.yaml
 
@@ -172,9 +171,9 @@ def _speed(llm: LLMParams, otherwise: float, told: list[str]) -> float:
     """Return the tokens a second of one request; say where the speed is from."""
     name = llm.model
     if llm.engine != "external":  # whose answers are stored under folder@hash of the weights
-        of_folder = [row for row in replay.sizes(_REPLAY) if row.model.startswith(f"{Path(name).name}@")]
+        of_folder = [row for row in replay.sizes(files.REPLAY) if row.model.startswith(f"{Path(name).name}@")]
         name = max(of_folder, key=lambda row: row.newest).model if of_folder else name
-    seen = replay.speeds(_REPLAY, name)
+    seen = replay.speeds(files.REPLAY, name)
     speed = seen.completion_tokens / seen.latency_s if seen.latency_s else otherwise
     where = f"measured over {seen.n:,} stored answers" if seen.latency_s else "assumed"
     line = (

@@ -1,4 +1,4 @@
-"""`longwriter export`: the gated data set as a folder that other trainers read."""
+"""`longwriter export`: writes the gated data set as a folder that other trainers read."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from longwriter.cli import checkout
 from longwriter.dataset import interchange
 
 
 def export(
-    out: Annotated[Path, typer.Argument(help="Folder that is made; it must not hold files yet")],
-    format: Annotated[interchange.Format, typer.Option(help="What the other trainer reads")] = "messages",
+    out: Annotated[Path, typer.Argument(help="Folder to write; it must be new or empty")],
+    format: Annotated[
+        interchange.Format, typer.Option(help="Format that the other trainer reads")
+    ] = "messages",
 ) -> None:
     """Write the data set that passed the gate for other trainers, into the folder OUT.
 
@@ -21,6 +24,7 @@ def export(
     ds_type json, type chat_template; for sharegpt also field_messages conversations and
     message_property_mappings {role: from, content: value}.
     """
-    from longwriter.dataset.export import write  # now: it brings dvc, and `--help` must not wait for that
+    checkout.require()
+    from longwriter.dataset.export import write  # here: it imports dvc, which would slow down `--help`
 
     write(out, format)

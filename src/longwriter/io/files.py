@@ -20,6 +20,7 @@ from longwriter.records import Rejection
 
 DATA = Path("data")
 LOCAL = Path(".lw")
+REPLAY = LOCAL / "replay.sqlite"
 
 R = TypeVar("R", bound=BaseModel)
 S = TypeVar("S", bound=BaseModel)

@@ -42,7 +42,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 async def model(params: LLMParams, sampling: Sampling, calls: Path) -> AsyncIterator[LLM]:
     """Yield a probed client of the model that `params` names; its calls are logged to `calls`."""
     with serve(params, files.LOCAL / "logs") as endpoint:
-        async with connect(endpoint, params, sampling, files.LOCAL / "replay.sqlite", calls) as llm:
+        async with connect(endpoint, params, sampling, files.REPLAY, calls) as llm:
             yield llm
 
 

@@ -17,9 +17,10 @@ SPLITS = {"train": [example(1), example(2)], "test": [example(3)]}
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A folder with a data set that the gate has passed."""
+    """A checkout with a data set that the gate has passed."""
     monkeypatch.chdir(tmp_path)
     Repo.init(no_scm=True).close()
+    Path("params.yaml").touch()
     data = Path("data/dataset")
     data.mkdir(parents=True)
     for split, rows in SPLITS.items():

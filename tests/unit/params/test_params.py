@@ -6,7 +6,7 @@ import yaml
 from pydantic import ValidationError
 
 from longwriter import params
-from longwriter.cli import profiles
+from longwriter.cli import profile
 from longwriter.errors import BadParams
 
 
@@ -26,7 +26,7 @@ def with_value(path, value):
 
 def test_the_committed_params_are_the_embedded_profile():
     params.check(committed(), "params.yaml")
-    assert yaml.safe_load(profiles.applied("embedded")) == committed()
+    assert yaml.safe_load(profile.applied("embedded")) == committed()
 
 
 def test_every_profile_fits_and_holds_the_same_keys():
@@ -38,7 +38,7 @@ def test_every_profile_fits_and_holds_the_same_keys():
     found = [keys(yaml.safe_load(path.read_text())) for path in Path("infra/profiles").glob("*.yaml")]
     assert len(found) >= 2
     assert all(one == found[0] for one in found)
-    assert params.check(yaml.safe_load(profiles.applied("paper")), "paper").plan.max_steps == 50
+    assert params.check(yaml.safe_load(profile.applied("paper")), "paper").plan.max_steps == 50
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_missing_file_is_told(tmp_path):
 
 def test_an_unknown_profile_names_those_that_exist():
     with pytest.raises(BadParams, match="embedded, paper"):
-        profiles.applied("nope")
+        profile.applied("nope")
 
 
 @pytest.mark.parametrize(

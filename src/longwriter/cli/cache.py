@@ -1,0 +1,105 @@
+"""`longwriter cache`: what the replay cache holds, and how to remove answers from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from longwriter.cli import checkout
+from longwriter.errors import StageBusy, UserError
+from longwriter.io import files
+
+app = typer.Typer(invoke_without_command=True)
+
+_CALL_LOGS = (
+    "The call logs (data/*/calls.jsonl.zst) are outputs of their stages and stay: an audit ends there."
+)
+_NO_MODEL = '"" (stored before models were noted)'
+
+
+@app.callback()
+def show(context: typer.Context) -> None:
+    """Show what the replay cache holds, by model; `prune` removes from it."""
+    if context.invoked_subcommand is not None:
+        return
+    checkout.require()
+    from longwriter.llm import replay
+
+    sizes = replay.sizes(files.REPLAY)
+    disk_mb = sum(file.stat().st_size for file in files.REPLAY.parent.glob(f"{files.REPLAY.name}*")) / 1e6
+    lines = [f"{files.REPLAY}: {sum(row.answers for row in sizes):,} answers, {disk_mb:,.1f} MB on disk"]
+    if sizes:
+        lines.append(f"{'answers':>10}  {'MB':>9}  {'oldest (UTC)':<16}  {'newest (UTC)':<16}  model")
+    for row in sizes:
+        times = "  ".join(time[:16].replace("T", " ") for time in (row.oldest, row.newest))
+        lines.append(f"{row.answers:>10,}  {row.bytes / 1e6:>9,.1f}  {times}  {row.model or _NO_MODEL}")
+    typer.echo("\n".join([*lines, _CALL_LOGS]))
+
+
+@app.command(help=f"Remove answers from the replay cache; asked again, they are paid again. {_CALL_LOGS}")
+def prune(
+    older_than: Annotated[str | None, typer.Option(help="Age such as 90d, 12h or 4w")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Only this model's, as `longwriter cache` names it")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
+) -> None:
+    """Remove answers by age, by model, or by both."""
+    checkout.require()
+    from longwriter.llm import replay
+
+    if older_than is None and model is None:
+        raise UserError(
+            "say what to remove: --older-than 90d, --model NAME, or both (0d: answers of any age)"
+        )
+    before = None if older_than is None else datetime.now(UTC) - _age(older_than)
+    models = [row.model for row in replay.sizes(files.REPLAY)]
+    if model is not None and model not in models:
+        raise UserError(
+            f"{files.REPLAY} holds no answer of {model}; it has {', '.join(filter(None, models)) or 'none'}"
+        )
+    with _no_stage_running():
+        pass  # before the question, so that nobody answers it for nothing
+    if not yes:
+        age = f" older than {older_than}" if older_than is not None else ""
+        typer.confirm(f"Remove the answers of {model or 'every model'}{age}?", abort=True)
+    with _no_stage_running():
+        answers, freed_bytes = replay.prune(files.REPLAY, before=before, model=model)
+    typer.echo(f"removed {answers:,} answers, freed {freed_bytes / 1e6:,.1f} MB. {_CALL_LOGS}")
+
+
+def _age(text: str) -> timedelta:
+    """Return an age such as `90d`.
+
+    Raises:
+        UserError: the text has another form.
+    """
+    match = re.fullmatch(r"(\d{1,5})([hdw])", text)
+    if match is None:
+        raise UserError(f"--older-than {text}: write a number and h, d or w, such as 12h, 90d or 4w")
+    unit = {"h": "hours", "d": "days", "w": "weeks"}[match[2]]
+    return timedelta(**{unit: int(match[1])})
+
+
+@contextmanager
+def _no_stage_running() -> Iterator[None]:
+    """Hold the lock of every stage of this checkout while the block runs.
+
+    Raises:
+        UserError: a stage is running.
+    """
+    from longwriter.io import process
+
+    folder = files.LOCAL / "locks"
+    with ExitStack() as locks:
+        for owner in sorted(folder.glob("*.pid")):
+            try:
+                locks.enter_context(process.only_one(owner.stem, folder, wait_s=0))
+            except StageBusy as busy:
+                raise UserError(f"the replay cache is in use: {busy}") from None
+        yield

@@ -1,0 +1,26 @@
+"""`longwriter estimate`: what AgentWrite will take under params.yaml."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from longwriter.cli import checkout
+
+
+def estimate(
+    tokens_per_second: Annotated[
+        float,
+        typer.Option(min=0.001, help="Speed of one request, for models that the replay cache has not timed"),
+    ] = 50.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
+) -> None:
+    """Estimate calls, tokens, cost and hours of AgentWrite under params.yaml; makes no call."""
+    checkout.require()
+    from longwriter import params
+    from longwriter.agentwrite import forecast
+
+    report = forecast.of(params.load(), tokens_per_second)
+    typer.echo(json.dumps(report, ensure_ascii=False, indent=2) if as_json else forecast.table(report))

@@ -1,0 +1,120 @@
+"""`longwriter estimate`: the numbers, and what they assume."""
+
+import json
+from hashlib import md5
+from pathlib import Path
+
+import pytest
+import yaml
+
+from longwriter.cli import profile
+from longwriter.io import files
+from longwriter.records import Plan, PlanStep
+from tests.unit.builders import instruction
+from tests.unit.cli.checkout import PARAMS, set_params, store
+
+PAPER = yaml.safe_load(profile.applied("paper"))
+
+
+def estimated(run, *words):
+    code, out, err = run("estimate", "--json", *words)
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    return {row["stage"]: row for row in found["stages"]}, found
+
+
+def test_an_estimate_counts_a_plan_a_text_and_a_paragraph_a_step(checkout, run):
+    stages, found = estimated(run)
+    assert stages["plan"]["calls"] == round(3 * 1.1)
+    assert stages["write"]["calls"] == round(3 * 3 * 1.1)  # 240 words in steps of 60 to 100
+    assert stages["write"]["completion_tokens"] == round(3 * 240 * 1.33 * 1.1)
+    assert stages["write"]["cost_usd"] == found["total"]["cost_usd"] == 0
+    assert "judge" not in stages
+    assert "3 instructions: chosen from seeds now" in found["assumptions"]
+
+
+def test_an_estimate_takes_the_plans_that_are_there_unless_they_are_of_other_params(checkout, run):
+    files.DATA.joinpath("instructions").mkdir(parents=True)
+    files.DATA.joinpath("plan").mkdir()
+    rows = [instruction(f"Write {n}", 240) for n in "ab"]
+    plans = [
+        Plan(instruction=row, steps=[PlanStep(main_point="A thing", word_count=90)], call_ids=[])
+        for row in rows
+    ]
+    outputs = {
+        "instructions": files.DATA / "instructions" / "instructions.jsonl",
+        "plan": files.DATA / "plan" / "plans.jsonl",
+    }
+    files.write_jsonl(outputs["instructions"], rows)
+    files.write_jsonl(outputs["plan"], plans)
+    files.write_json(files.DATA / "plan" / "metrics.json", {"rows_in": 2, "reasked_short": 1.0})
+    stages, _ = estimated(run)
+    assert (stages["plan"]["calls"], stages["write"]["calls"]) == (2 + 1, round(2 * 1.1))
+
+    def lock(**params):
+        Path("dvc.lock").write_text(
+            yaml.safe_dump(
+                {
+                    "stages": {
+                        name: {
+                            "outs": [{"path": str(path), "md5": md5(path.read_bytes()).hexdigest()}],
+                            "params": {"params.yaml": params},
+                        }
+                        for name, path in outputs.items()
+                    }
+                }
+            )
+        )
+
+    lock(**{"write.mode": "serial"})
+    assert estimated(run)[0]["write"]["calls"] == round(2 * 1.1)
+    lock(**{"write.mode": "parallel"})
+    assert "3 instructions: chosen from seeds now" in estimated(run)[1]["assumptions"]
+    lock()
+    files.write_jsonl(outputs["instructions"], rows[:1])
+    assert "3 instructions: chosen from seeds now" in estimated(run)[1]["assumptions"]
+
+
+def test_hours_follow_the_speed_that_the_cache_has_timed(checkout, run):
+    store(("a", "weights@old", "01-01", 1.0, 7), ("b", "weights@new", "02-01", 2.0, 20))
+    timed, found = estimated(run)
+    assert [line for line in found["assumptions"] if line.startswith("weights@new: 10.0 tokens a second")]
+    files.REPLAY.unlink()
+    assumed, _ = estimated(run, "--tokens-per-second", "10")
+    assert timed["write"]["hours"] == pytest.approx(assumed["write"]["hours"])
+    assert estimated(run, "--tokens-per-second", "5")[0]["write"]["hours"] == pytest.approx(
+        2 * timed["write"]["hours"]
+    )
+
+
+def test_a_priced_model_costs_what_the_table_says_and_a_judge_is_counted(checkout, run):
+    set_params(PAPER, llm={"model": "gpt-4o"})
+    stages, found = estimated(run)
+    write = stages["write"]
+    assert write["cost_usd"] == pytest.approx(
+        (write["prompt_tokens"] * 2.5 + write["completion_tokens"] * 10) / 1e6, rel=1e-3
+    )
+    benchmark = len(Path(PAPER["generate"]["folder"], "small.jsonl").read_text().splitlines())
+    assert stages["judge"]["calls"] == round((3 * 4 + 3 * benchmark) * 1.1)  # 4 samples; 3 models
+    assert found["total"]["cost_usd"] == pytest.approx(sum(row["cost_usd"] for row in stages.values()))
+
+
+def test_a_model_without_a_price_and_limits_that_are_passed_are_told(checkout, run):
+    set_params(PAPER, llm={"model": "nobody/knows", "context_tokens": 300})
+    stages, found = estimated(run)
+    assert stages["plan"]["cost_usd"] is found["total"]["cost_usd_cached"] is None
+    assert "nobody/knows has no price in infra/prices.yaml: add it there" in found["assumptions"]
+    assert any("context_tokens is 300" in line for line in found["assumptions"])
+    assert "unknown" in run("estimate")[1]
+    set_params(PAPER, llm={"model": "gpt-4o", "max_cost_usd": 0.0001})
+    assert any("plan stops at max_cost_usd" in line for line in estimated(run)[1]["assumptions"])
+
+
+@pytest.mark.parametrize("mode", ["serial", "parallel", "direct"])
+def test_the_table_has_a_row_a_stage_and_the_total_in_every_mode(checkout, run, mode):
+    set_params(PARAMS, write={"mode": mode})
+    calls = {stage: row["calls"] for stage, row in estimated(run)[0].items()}
+    assert calls == ({"plan": 0, "write": 3} if mode == "direct" else {"plan": 3, "write": 10})
+    code, out, _ = run("estimate")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[:4]] == ["stage", "plan", "write", "total"]
