@@ -30,6 +30,7 @@ from longwriter.io import files, process
 from longwriter.llm.replay import ReplayCache
 from longwriter.records import Instruction
 from longwriter.stages import plan, write
+from longwriter.tracking.runs import StageRun
 from tests.small import SMALL
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +62,7 @@ def work() -> None:
     for stage, stage_work in _WORK.items():
         if not (files.DATA / stage).exists():
             with files.published(files.DATA / stage) as folder:
-                summary = stage_work(params, folder)
+                summary = stage_work(params, folder, StageRun("run", "fingerprint"))
             files.write_json(files.LOCAL / f"{stage}.json", {**summary.metrics(), **summary.execution})
 
 

@@ -15,14 +15,14 @@ from filelock import FileLock
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from tests.scripted_server import Scripted
+    from tests.chat_server.server import ChatServer
     from tests.workspace import Workspace
 
-# A machine with other work is no defect; the same examples everywhere, so that what fails fails again:
+# No deadline: a busy machine is no defect. The same examples in every run, so that a failure can be repeated;
 # `--hypothesis-profile=default` looks for new ones.
 settings.register_profile("busy", deadline=None, derandomize=True)
 settings.load_profile("busy")
-gc.disable()  # until all tests are imported: nothing of that is garbage
+gc.disable()  # until all tests are imported, which makes no garbage
 
 _LONG = (
     "test_pipeline.py",
@@ -35,18 +35,20 @@ _LONG = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files in an order in which no process of `--dist loadfile` waits for another.
+    """Sort the test files so that no process of `--dist loadfile` waits for another.
 
-    One makes `finished` with the first file, while others run those that need none; long ones come first.
+    The first file makes `finished`, while the other processes run the files that do not need it; among
+    those, and among the rest, the long ones come first.
     """
-    waiting = {item.path for item in items if "finished" in getattr(item, "fixturenames", ())}
+    needs_finished = {item.path for item in items if "finished" in getattr(item, "fixturenames", ())}
 
-    def place(item: pytest.Item) -> tuple[bool, bool, int]:
+    def position(item: pytest.Item) -> tuple[bool, bool, int]:
         name = item.path.name
         is_first = name == _LONG[0]
-        return not is_first, item.path in waiting, _LONG.index(name) if name in _LONG else len(_LONG)
+        rank = _LONG.index(name) if name in _LONG else len(_LONG)
+        return not is_first, item.path in needs_finished, rank
 
-    items.sort(key=place)
+    items.sort(key=position)
 
 
 def pytest_collection_finish() -> None:
@@ -64,47 +66,49 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripted]:
-    """A scripted server that answers at once."""
-    from tests.scripted_server import scripted
+def chat_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer]:
+    """A chat server without latency and faults."""
+    from tests.chat_server.server import chat_server
 
-    with scripted(tmp_path_factory.mktemp("scripted")) as server:
+    with chat_server(tmp_path_factory.mktemp("chat") / "requests.jsonl") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, scripted: Scripted) -> Workspace:
-    """A workspace in which one `dvc repro` ran; tests read it and leave it as it is.
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, chat_server: ChatServer
+) -> Workspace:
+    """A workspace in which one `dvc repro` ran; tests read it and do not change it.
 
-    Made once and shared by all processes of a test run; `repro` is how that command ended, and
-    `requests` what was asked of the scripted server then.
+    Made once and shared by all processes of a test run. `repro` is the output of that command, and
+    `requests` returns the requests that its chat server got.
     """
     from tests import workspace
-    from tests.scripted_server import Scripted
+    from tests.chat_server.server import ChatServer
 
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
-    told = folder / "told.json"
+    record = folder / "record.json"
     with FileLock(f"{folder}.lock"):
-        if not told.exists():
+        if not record.exists():
             shutil.rmtree(folder, ignore_errors=True)
-            params = {"base_model.source": f"path:{tiny_model}", "llm.base_url": scripted.url}
-            made = workspace.make(folder / "checkout", params)
-            repro = made.dvc("repro", limit_s=1800)  # 160 s on an idle machine
-            made.git("add", "dvc.lock")
-            made.git("commit", "--quiet", "--message=Run the pipeline")
+            params = {"base_model.source": f"path:{tiny_model}", "llm.base_url": chat_server.url}
+            checkout = workspace.make(folder / "checkout", params)
+            repro = checkout.dvc("repro", limit_s=1800)  # 160 s on an idle machine
+            checkout.git("add", "dvc.lock")
+            checkout.git("commit", "--quiet", "--message=Run the pipeline")
             workspace.empty_mlflow(folder)
-            told.write_text(json.dumps({"stdout": repro.stdout, "counter": str(scripted.counter)}))
-    made = workspace.Workspace(folder / "checkout")
-    found = json.loads(told.read_text())
-    made.repro = found["stdout"]
-    made.requests = Scripted("", Path(found["counter"])).requests
-    return made
+            record.write_text(json.dumps({"stdout": repro.stdout, "requests": str(chat_server.log)}))
+    checkout = workspace.Workspace(folder / "checkout")
+    values = json.loads(record.read_text())
+    checkout.repro = values["stdout"]
+    checkout.requests = ChatServer("", Path(values["requests"])).requests
+    return checkout
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, finished: Workspace, scripted: Scripted) -> Workspace:
-    """A copy of the finished workspace, free to be changed; MLflow and replay cache are empty."""
+def workspace(tmp_path: Path, finished: Workspace, chat_server: ChatServer) -> Workspace:
+    """A copy of the finished workspace that a test may change; MLflow and replay cache are empty."""
     copy = finished.copy(tmp_path / "checkout")
-    copy.set_params({"llm.base_url": scripted.url})  # the finished one's server may have ended
+    copy.set_params({"llm.base_url": chat_server.url})  # the server of `finished` may have ended
     return copy

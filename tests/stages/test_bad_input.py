@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripted_server import scripted
+from tests.chat_server.server import chat_server
 from tests.workspace import Workspace
 
 
@@ -75,20 +75,20 @@ def test_a_missing_key_is_named_for_an_endpoint_elsewhere(workspace: Workspace) 
 
 
 def test_a_page_with_status_200_is_no_answer(workspace: Workspace, tmp_path: Path) -> None:
-    with scripted(tmp_path, "--html") as server:
+    with chat_server(tmp_path / "requests.jsonl", "--html") as server:
         workspace.set_params({"llm.base_url": server.url, "llm.max_retries": 0})
         _stops(workspace, "plan", 75, "EndpointUnavailable", server.url)
 
 
 def test_an_endpoint_that_only_answers_429_is_given_up(workspace: Workspace, tmp_path: Path) -> None:
-    with scripted(tmp_path, "--status", "429") as server:
+    with chat_server(tmp_path / "requests.jsonl", "--status", "429") as server:
         workspace.set_params({"llm.base_url": server.url, "llm.max_retries": 1})
         _stops(workspace, "plan", 75, "EndpointUnavailable", "429")
         assert len(server.requests("probe")) == 2
 
 
 def test_refusals_are_asked_again_and_never_become_rows(workspace: Workspace, tmp_path: Path) -> None:
-    with scripted(tmp_path, "--refuse-every", "3") as server:
+    with chat_server(tmp_path / "requests.jsonl", "--refuse-every", "3") as server:
         workspace.set_params({"llm.base_url": server.url, "write.sampling.seed": 5})
         workspace.dvc("repro", "dataset")
     calls = workspace.rows("data/write/calls.jsonl.zst")

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from longwriter.io.files import read_zstd_lines
-from tests import fault_server
 from tests.agentwrite_job import OUTPUTS, Job, make
-from tests.fault_server import CONTENT, TRANSPORT, faulty
+from tests.chat_server import faults
+from tests.chat_server.faults import CONTENT, TRANSPORT
+from tests.chat_server.server import chat_server
 from tests.workspace import PATIENCE_S, wait_for
 
 ROWS = int(os.environ.get("LW_FAULT_ROWS", "100"))
@@ -31,7 +32,7 @@ FLAGS = ("--faults", "0.3", "--latency", "0.05")
 LLM: dict[str, Any] = {"llm__max_concurrency": CONCURRENCY, "llm__timeout_s": 3, "llm__max_retries": 8}
 LONG_S = PATIENCE_S + 2 * ROWS
 POISON = re.compile(
-    "|".join(map(re.escape, (*fault_server.REFUSALS, *fault_server.ERROR_TEXTS, *fault_server.META_TALK)))
+    "|".join(map(re.escape, (*faults.REFUSALS, *faults.ERROR_TEXTS, *faults.META_TALK)))
     + "|Main Point|Word Count|<html|Sign in"
 )
 KEY = "sk-test-0123456789abcdefghij"
@@ -47,7 +48,7 @@ class Undisturbed(NamedTuple):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     path = tmp_path_factory.mktemp("undisturbed")
-    with faulty(path / "requests.jsonl", *FLAGS) as server:
+    with chat_server(path / "requests.jsonl", *FLAGS) as server:
         job = make(path, ROWS, **LLM, llm__base_url=server.url)
         job.run(limit_s=LONG_S)
         return Undisturbed(job, server.requests())
@@ -75,7 +76,7 @@ def test_every_fault_occurs_and_what_may_be_sent_again_is(undisturbed: Undisturb
         assert rows[-1]["did"] not in TRANSPORT, "what failed is sent again"
         for failed, again in itertools.pairwise(rows):
             waited = again["at"] - failed["done"]
-            assert failed["did"] != "status_429" or waited >= fault_server.RETRY_AFTER_S * 0.95
+            assert failed["did"] != "status_429" or waited >= faults.RETRY_AFTER_S * 0.95
     retried = sum(undisturbed.job.usage(stage)["calls_retried"] for stage in ("plan", "write"))
     assert retried == sum(seen[kind] for kind in TRANSPORT)
 
@@ -110,7 +111,7 @@ def test_no_kept_text_holds_what_the_faults_put_there(undisturbed: Undisturbed) 
 
 def test_kills_change_no_byte_and_cost_no_stored_answer(undisturbed: Undisturbed, tmp_path: Path) -> None:
     told, rng = f"LW_FAULT_SEED={SEED}", random.Random(SEED)
-    with faulty(tmp_path / "requests.jsonl", *FLAGS) as server:
+    with chat_server(tmp_path / "requests.jsonl", *FLAGS) as server:
         job = make(tmp_path, ROWS, **LLM, llm__base_url=server.url)
         kills: list[tuple[float, set[str]]] = []
         for number in range(KILLS):
@@ -143,7 +144,7 @@ def test_kills_change_no_byte_and_cost_no_stored_answer(undisturbed: Undisturbed
 
 
 def test_a_request_that_fails_for_good_is_rejected_alone(tmp_path: Path) -> None:
-    with faulty(tmp_path / "requests.jsonl", "--fault", "always_500=0.15", "--key", KEY) as server:
+    with chat_server(tmp_path / "requests.jsonl", "--fault", "always_500=0.15", "--key", KEY) as server:
         job = make(tmp_path, 24, llm__base_url=server.url, llm__max_retries=1)
         job.run(OPENAI_API_KEY=KEY)
         dead = Counter(row["hash"] for row in server.requests() if row["did"] == "always_500")
@@ -168,10 +169,10 @@ def _files(path: Path) -> list[Path]:
 @pytest.mark.parametrize("flag", ["--model=there", f"--key={KEY}"])
 def test_a_wrong_model_or_key_ends_at_the_first_request(tmp_path: Path, flag: str) -> None:
     wrong = "sk-wrong-9876543210zyxwvutsrq"
-    with faulty(tmp_path / "requests.jsonl", flag) as server:
+    with chat_server(tmp_path / "requests.jsonl", flag) as server:
         job = make(tmp_path, 4, llm__base_url=server.url, llm__model="not-there")
         job.run(code=2, OPENAI_API_KEY=wrong)
-        assert len(server.requests()) + len(server.requests(probes=True)) == 1
+        assert len(server.requests()) + len(server.requests("probe")) == 1
     told = job.told()
     assert "ModelUnusable" in told
     assert ("not-there" if "model" in flag else "401") in told
@@ -190,7 +191,7 @@ def test_a_missing_key_ends_before_the_first_request(tmp_path: Path) -> None:
 
 def test_an_endpoint_that_goes_away_ends_the_stage_and_it_resumes(tmp_path: Path) -> None:
     log = tmp_path / "requests.jsonl"
-    with faulty(log, "--latency", "0.2") as server:
+    with chat_server(log, "--latency", "0.2") as server:
         job = make(tmp_path, 24, llm__base_url=server.url, llm__timeout_s=5)
         child = job.start()
         wait_for(lambda: sum(row["kind"] == "write" for row in server.requests()) >= 8, "it writes")
@@ -201,14 +202,14 @@ def test_an_endpoint_that_goes_away_ends_the_stage_and_it_resumes(tmp_path: Path
     stored, sent = job.stored(), len(server.requests())
     assert stored
     port = server.url.split(":")[2].split("/")[0]
-    with faulty(log, "--port", port) as server:
+    with chat_server(log, "--port", port) as server:
         job.run()
         assert [row for row in server.requests()[sent:] if row["hash"][:16] in stored] == []
     assert job.rows("write/drafts.jsonl")
 
 
 def test_a_budget_stops_the_stage_and_a_higher_one_resumes_it(tmp_path: Path) -> None:
-    with faulty(tmp_path / "requests.jsonl", "--latency", "0.02") as server:
+    with chat_server(tmp_path / "requests.jsonl", "--latency", "0.02") as server:
         here: dict[str, Any] = {"llm__base_url": server.url, "llm__model": "gpt-4o-2024-05-13"}
         job = make(tmp_path, 24, **here, llm__max_cost_usd=0.02)
         job.run(code=2)
@@ -225,7 +226,7 @@ def test_a_budget_stops_the_stage_and_a_higher_one_resumes_it(tmp_path: Path) ->
 
 def test_requests_a_minute_are_kept_by_two_processes_together(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
-    with faulty(tmp_path / "requests.jsonl") as server:
+    with chat_server(tmp_path / "requests.jsonl") as server:
         children = []
         for name in ("one", "two"):
             job = make(
@@ -238,6 +239,6 @@ def test_requests_a_minute_are_kept_by_two_processes_together(tmp_path: Path) ->
         wait_for(server.requests, "the first request")
         time.sleep(5)
         told = [(child.exitcode, child.kill(), child.join())[0] for child in children]
-        arrivals = len(server.requests()) + len(server.requests(probes=True))
+        arrivals = len(server.requests()) + len(server.requests("probe"))
     assert told == [None, None], "both had more to ask"
     assert 30 <= arrivals <= 60

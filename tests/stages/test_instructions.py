@@ -14,7 +14,7 @@ import pytest
 
 from tests import buckets
 from tests import workspace as workspaces
-from tests.scripted_server import Scripted
+from tests.chat_server.server import ChatServer
 from tests.small import BENCHMARK
 from tests.workspace import Workspace
 
@@ -155,14 +155,14 @@ def test_a_bucket_is_watched_by_dvc_and_its_digest_is_in_the_lineage(
         assert "instructions" in json.loads(checkout.dvc("status", "--json", "instructions", **env).stdout)
 
 
-def test_a_judge_says_which_prompts_want_a_long_text(checkout: Workspace, scripted: Scripted) -> None:
+def test_a_judge_says_which_prompts_want_a_long_text(checkout: Workspace, chat_server: ChatServer) -> None:
     """The scripted judge says yes by a coin, and the choice goes on until nobody is left who was not asked."""
     (checkout.path / "asked").mkdir()
     rows = [{"prompt": f"Tell me everything about the {word}.", "language": "en"} for word in _words(24)]
     checkout.write_rows("asked/a.jsonl", rows)
     _set(checkout, source="asked", unstated="judge", limit=4, near_duplicate=1.0)
     judge = {
-        "engine": "external", "model": "scripted", "base_url": scripted.url, "api_key_env": "NO_KEY", "extra_body": {},
+        "engine": "external", "model": "scripted", "base_url": chat_server.url, "api_key_env": "NO_KEY", "extra_body": {},
         "context_tokens": 4096, "max_concurrency": 4, "requests_per_minute": None, "tokens_per_minute": None,
         "max_cost_usd": None, "timeout_s": 60, "max_retries": 1,
     }  # fmt: skip

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.scripted_server import Scripted, scripted
+from tests.chat_server.server import ChatServer, chat_server
 from tests.workspace import Workspace, seed_of, wait_for
 
 GONE_WITHIN_S = 15.0
@@ -21,8 +21,8 @@ CONCURRENCY = 4
 
 
 @pytest.fixture
-def slow(tmp_path: Path) -> Iterator[Scripted]:
-    with scripted(tmp_path, "--latency", "1.0") as server:
+def slow(tmp_path: Path) -> Iterator[ChatServer]:
+    with chat_server(tmp_path / "requests.jsonl", "--latency", "1.0") as server:
         yield server
 
 
@@ -59,7 +59,7 @@ def _nobody_is_left(workspace: Workspace) -> None:
 
 @pytest.mark.parametrize("victim", ["dvc", "stage", "flow"])
 def test_a_killed_run_leaves_nobody_and_asks_nothing_twice(
-    workspace: Workspace, slow: Scripted, victim: str
+    workspace: Workspace, slow: ChatServer, victim: str
 ) -> None:
     workspace.set_params(
         {"llm.base_url": slow.url, "llm.max_concurrency": CONCURRENCY, "write.sampling.seed": 1}
@@ -114,7 +114,7 @@ def test_a_killed_run_leaves_nobody_and_asks_nothing_twice(
     assert sum(row["replayed"] for row in calls) == len(stored)
 
 
-def test_a_flow_whose_group_is_told_to_end_ends_soon(workspace: Workspace, slow: Scripted) -> None:
+def test_a_flow_whose_group_is_told_to_end_ends_soon(workspace: Workspace, slow: ChatServer) -> None:
     workspace.set_params({"llm.base_url": slow.url, "write.sampling.seed": 3})
     with workspace.started("python", "-m", "flows.pipeline", "write") as child:
         wait_for(lambda: _stored(workspace), "an answer is stored")
@@ -153,7 +153,7 @@ def test_the_model_server_dies_with_its_stage(workspace: Workspace) -> None:
         _nobody_is_left(workspace)
 
 
-def test_a_second_run_is_refused_while_the_first_writes(workspace: Workspace, slow: Scripted) -> None:
+def test_a_second_run_is_refused_while_the_first_writes(workspace: Workspace, slow: ChatServer) -> None:
     workspace.set_params({"llm.base_url": slow.url, "write.sampling.seed": 2, "instructions.limit": 12})
     with workspace.started("python", "-m", "longwriter.stages.write") as first:
         wait_for(lambda: len(_stored(workspace)) >= 1, "the first is writing")

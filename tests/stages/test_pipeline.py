@@ -1,4 +1,4 @@
-"""The whole pipeline by `dvc repro`: written by the scripted server; trained, sampled and measured for real."""
+"""The whole pipeline by `dvc repro`: texts come from the chat server; trained, sampled and measured for real."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from longwriter.io import files
 from longwriter.records import Plan, Rejection
 from longwriter.stages import plan
 from longwriter.tracking.runs import StageRun
-from tests.scripted_server import scripted
+from tests.chat_server.server import chat_server_thread
 from tests.unit.agentwrite.scripted_llm import ScriptedLLM
 from tests.unit.builders import instruction
 
@@ -168,7 +168,7 @@ def test_in_direct_mode_each_instruction_is_passed_on_and_nobody_is_asked(workpl
 
 
 def test_the_calls_of_planner_and_judge_are_in_one_log_and_every_row_is_kept_or_rejected(workplace, tmp_path):
-    with scripted(tmp_path) as server:
+    with chat_server_thread(tmp_path / "requests.jsonl") as server:
         summary = plan.work(with_judge(server.url), Path("out"), StageRun("run", "fingerprint"))
     plans = files.read_jsonl(Path("out/plans.jsonl"), Plan)
     rejected = files.read_jsonl(Path("out/rejected.jsonl"), Rejection)

@@ -1,4 +1,4 @@
-"""The judge against a scripted server, over a real socket."""
+"""The judge against the chat server, over a real socket."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from longwriter.evaluation import judge as judging
 from longwriter.evaluation.judgements import DIMENSIONS
 from longwriter.io import files
 from longwriter.records import Judgement, Unscored
-from tests.scripted_server import scripted
+from tests.chat_server.server import chat_server_thread
 from tests.unit.llm import endpoint
 
 ROOT = Path.cwd()
@@ -44,7 +44,7 @@ def test_without_a_judge_every_text_is_unscored_and_the_call_log_is_empty(tmp_pa
 
 
 def test_each_text_is_judged_by_a_call_of_its_own_and_an_empty_one_by_none(tmp_path, monkeypatch):
-    with scripted(tmp_path) as server:
+    with chat_server_thread(tmp_path / "requests.jsonl") as server:
         (tea, rain, empty), usage = judge(tmp_path, monkeypatch, server.url)
     assert isinstance(tea, Judgement)
     assert isinstance(rain, Judgement)
@@ -59,7 +59,7 @@ def test_each_text_is_judged_by_a_call_of_its_own_and_an_empty_one_by_none(tmp_p
 
 def test_a_judge_that_is_cut_off_is_asked_so_often_and_no_more(tmp_path, monkeypatch):
     sampling = parameters.load().judge.sampling.model_dump() | {"max_tokens": 3}
-    with scripted(tmp_path) as server:
+    with chat_server_thread(tmp_path / "requests.jsonl") as server:
         results, usage = judge(tmp_path, monkeypatch, server.url, sampling=sampling, max_attempts=3)
     assert [result.reason for result in results] == ["cut_off", "cut_off", "empty"]
     assert [len(set(result.call_ids)) for result in results] == [3, 3, 0]
@@ -67,7 +67,10 @@ def test_a_judge_that_is_cut_off_is_asked_so_often_and_no_more(tmp_path, monkeyp
 
 
 def test_a_judge_that_does_not_answer_stops_the_stage(tmp_path, monkeypatch):
-    with scripted(tmp_path, "--status", "503") as server, pytest.raises(EndpointUnavailable):
+    with (
+        chat_server_thread(tmp_path / "requests.jsonl", "--status", "503") as server,
+        pytest.raises(EndpointUnavailable),
+    ):
         judge(tmp_path, monkeypatch, server.url)
 
 
@@ -92,7 +95,7 @@ def test_a_text_that_the_judge_has_no_answer_for_is_unscored_and_the_others_are_
 
     async def go():
         async with endpoint.serving() as server:
-            server.tell(*map(reply, replies), lambda: endpoint.ok(VERDICT))
+            server.reply_with(*map(reply, replies), lambda: endpoint.ok(VERDICT))
             changed = {
                 "prompt": str(template),
                 "llm": judge_llm | {"base_url": server.url},

@@ -1,10 +1,10 @@
-"""A server for tests of the client: answers "tell …" as it is told, and everything else with "yes"."""
+"""A chat server for tests of the client: each test says what it replies to the prompts "tell …"."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from longwriter.llm.call_log import Call
 from longwriter.llm.client import LLM, Answer, Endpoint, connect
 from longwriter.llm.replay import ReplayCache
 from longwriter.params import LLMParams, Sampling
+from tests.chat_server import wire
+from tests.chat_server.wire import Handler, Reply, error, reset
 
 KEY = "sk-secret-7Jq2"
 SAMPLING = Sampling(temperature=0, max_tokens=50, top_p=None, repetition_penalty=None, stop=[], seed=0)
@@ -25,62 +27,38 @@ PARAMS = LLMParams(
     max_retries=2,
 )  # fmt: skip
 
-Reply = web.StreamResponse
-Breaking = Callable[[web.Request], Awaitable[Reply]]
+Script = Callable[[], Reply | Handler]
 
 
-def completion(text: str | None = "yes", finish: str | None = "stop", **changed: Any) -> dict[str, Any]:
-    """Return the JSON of a chat completion."""
-    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}
-    usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
-    return {
-        "id": "1",
-        "object": "chat.completion",
-        "model": "m",
-        "choices": [choice],
-        "usage": usage,
-        **changed,
-    }
+def completion(text: str | None = "yes", finish: str | None = "stop", **fields: Any) -> dict[str, Any]:
+    """Return the JSON of a chat completion of 100 tokens in and 10 out, with changed `fields`."""
+    return {**wire.completion(text, finish, "m", "1", 100, 10), **fields}
 
 
-def ok(text: str | None = "yes", finish: str | None = "stop", **changed: Any) -> Reply:
+def ok(text: str | None = "yes", finish: str | None = "stop", **fields: Any) -> Reply:
     """Return a 200 with a chat completion."""
-    return web.json_response(completion(text, finish, **changed))
+    return web.json_response(completion(text, finish, **fields))
 
 
 def status(code: int, message: str = "no", **headers: str) -> Reply:
     """Return an error as OpenAI writes it."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return web.json_response({"error": {"message": message, "code": None}}, status=code, headers=named)
-
-
-async def reset(request: web.Request) -> Reply:
-    """Cut the connection without a word."""
-    assert request.transport is not None
-    request.transport.abort()
-    return web.Response()
+    return error(code, message, **headers)
 
 
 async def cut_short(request: web.Request) -> Reply:
-    """Promise more bytes than come."""
-    whole = json.dumps(completion()).encode()
-    reply = web.StreamResponse(
-        headers={"Content-Length": str(len(whole)), "Content-Type": "application/json"}
-    )
-    await reply.prepare(request)
-    await reply.write(whole[: len(whole) // 2])
-    return await reset(request)
+    """Promise more bytes than are sent."""
+    return await wire.cut_short(request, json.dumps(completion()))
 
 
 async def no_http(request: web.Request) -> Reply:
-    """Answer in another language."""
+    """Reply in another protocol."""
     assert request.transport is not None
     request.transport.write(b"220 mail.example ESMTP ready\r\n\r\n")  # type: ignore[attr-defined]
     return await reset(request)
 
 
 async def drip(request: web.Request) -> Reply:
-    """Send a space in a while, for ever."""
+    """Send a space every 0.1 s, without end."""
     reply = web.StreamResponse()
     await reply.prepare(request)
     while True:
@@ -89,24 +67,24 @@ async def drip(request: web.Request) -> Reply:
 
 
 class Server:
-    """What a running server was told and asked.
+    """A server, the replies it will give, and the requests it got.
 
-    `told` are its next answers to "tell …"; then `once` has the first answer to "tell NAME" by name;
-    then it is "yes".
+    To "tell NAME" it gives the next of `replies`; when there is none, the reply `once[NAME]`, the first time;
+    else "yes". To every other prompt it says "yes".
     """
 
     def __init__(self) -> None:
         self.url = ""
-        self.told: list[Callable[[], Reply | Breaking]] = []
-        self.once: dict[str, Callable[[], Reply | Breaking]] = {}
-        self.asked: list[dict[str, Any]] = []
+        self.replies: list[Script] = []
+        self.once: dict[str, Script] = {}
+        self.requests: list[dict[str, Any]] = []
         self.open_now = self.most_open = 0
         self.delay_s = 0.0
         self.all_down = False
         self.refuses = self.refused_field = ""
 
-    def tell(self, *replies: Callable[[], Reply | Breaking]) -> None:
-        self.told.extend(replies)
+    def reply_with(self, *replies: Script) -> None:
+        self.replies.extend(replies)
 
     async def answer(self, request: web.Request) -> Reply:
         body = json.loads(await request.read())
@@ -114,16 +92,17 @@ class Server:
             return status(503, "down for good", retry_after_ms="1")
         if self.refuses or self.refused_field in body:
             return status(400, self.refuses or f"unsupported field {self.refused_field}")
-        if not body["messages"][0]["content"].startswith("tell"):
+        prompt = body["messages"][0]["content"]
+        if not prompt.startswith("tell"):
             return ok()
-        self.asked.append(body)
+        self.requests.append(body)
         self.open_now += 1
         self.most_open = max(self.most_open, self.open_now)
         try:
             await asyncio.sleep(self.delay_s)
-            name = body["messages"][0]["content"].removeprefix("tell ")
-            told = self.told.pop(0)() if self.told else self.once.pop(name, ok)()
-            return told if isinstance(told, web.StreamResponse) else await told(request)
+            script = self.replies.pop(0) if self.replies else self.once.pop(prompt.removeprefix("tell "), ok)
+            reply = script()
+            return reply if isinstance(reply, web.StreamResponse) else await reply(request)
         finally:
             self.open_now -= 1
 
@@ -132,22 +111,14 @@ class Server:
 async def serving() -> AsyncIterator[Server]:
     """Yield a server on a free port of this machine."""
     server = Server()
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", server.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    async with wire.serving(server.answer) as server.url:
         yield server
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager
-async def client(server: Server, folder: Path, **changed: Any) -> AsyncIterator[LLM]:
+async def client(server: Server, folder: Path, **fields: Any) -> AsyncIterator[LLM]:
     """Yield a client of `server` with all its files in `folder`; a local one, that needs no probe."""
-    params = PARAMS.model_copy(update=changed)
+    params = PARAMS.model_copy(update=fields)
     is_local = params.engine != "external"
     if is_local:
         with closing(ReplayCache(folder / "r.sqlite")) as cache:
@@ -158,14 +129,14 @@ async def client(server: Server, folder: Path, **changed: Any) -> AsyncIterator[
 
 
 def run(
-    folder: Path, replies: list[Callable[[], Reply | Breaking]], prompts: list[str], **changed: Any
+    folder: Path, replies: list[Script], prompts: list[str], **fields: Any
 ) -> tuple[list[Answer], Server, dict[str, float]]:
     """Return (answers to the prompts, one after the other, the server, usage)."""
 
     async def go() -> tuple[list[Answer], Server, dict[str, float]]:
         async with serving() as server:
-            server.tell(*replies)
-            async with client(server, folder, **changed) as llm:
+            server.reply_with(*replies)
+            async with client(server, folder, **fields) as llm:
                 answers = [await llm.ask(prompt, SAMPLING) for prompt in prompts]
                 return answers, server, llm.usage()
 

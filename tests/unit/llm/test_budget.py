@@ -17,7 +17,7 @@ def test_max_cost_stops_before_the_next_request_and_goes_on_under_a_higher_one(t
         run(tmp_path, [], ["tell 0", "tell 1", "tell 2"], max_cost_usd=0.3, **external)
     answers, server, usage = run(tmp_path, [], ["tell 0", "tell 1", "tell 2"], max_cost_usd=9, **external)
     assert [answer.replayed for answer in answers] == [True, True, False]
-    assert (len(server.asked), usage["cost_usd"]) == (1, 0.6)
+    assert (len(server.requests), usage["cost_usd"]) == (1, 0.6)
 
 
 def test_at_the_limit_only_what_is_under_way_still_ends(tmp_path, monkeypatch):
@@ -34,7 +34,7 @@ def test_at_the_limit_only_what_is_under_way_still_ends(tmp_path, monkeypatch):
                 server.delay_s = 0.02
                 asks = [llm.ask(f"tell {n}", SAMPLING) for n in range(9)]
                 results = await asyncio.gather(*asks, return_exceptions=True)
-            return results, len(server.asked)
+            return results, len(server.requests)
 
     results, asked = asyncio.run(go())
     assert [type(result) for result in results] == [Answer] * asked + [BudgetReached] * (9 - asked)

@@ -10,7 +10,7 @@ from longwriter.io import files
 from longwriter.llm.client import Answer, Endpoint, connect
 from longwriter.llm.replay import ReplayCache
 from longwriter.params import Sampling
-from tests.scripted_server import scripted
+from tests.chat_server.server import chat_server_thread
 from tests.unit.llm.endpoint import PARAMS, SAMPLING, client, completion, ok, run, serving
 
 PICKY = Sampling(temperature=0.8, max_tokens=9, top_p=None, repetition_penalty=1.1, stop=["."], seed=0)
@@ -27,7 +27,7 @@ async def capabilities(endpoint, cache):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with scripted(tmp_path_factory.mktemp("server")) as running:
+    with chat_server_thread(tmp_path_factory.mktemp("server") / "requests.jsonl") as running:
         yield running
 
 
@@ -65,7 +65,7 @@ def test_an_empty_answer_a_filtered_one_and_a_refusal_are_answers_and_reasoning_
     tmp_path, reply, text, finish
 ):
     (answer,), server, _ = run(tmp_path, [lambda: ok(**reply)], ["tell me"])
-    assert (answer.text, answer.finish_reason, len(server.asked)) == (text, finish, 1)
+    assert (answer.text, answer.finish_reason, len(server.requests)) == (text, finish, 1)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_stored_answer_is_replayed_by_the_next_client_and_is_in_its_log_too(tm
     first, server, _ = run(tmp_path, [lambda: ok("one")], ["tell me"])
     again, other, usage = run(tmp_path, [lambda: ok("two")], ["tell me"])
     assert again == [first[0]._replace(replayed=True)]
-    assert (len(server.asked), len(other.asked)) == (1, 0)
+    assert (len(server.requests), len(other.requests)) == (1, 0)
     assert (usage["calls_sent"], usage["calls_replayed"], usage["prompt_tokens"]) == (0, 1, 100)
     (row,) = logged(tmp_path)
     assert (row["call_id"], row["replayed"], row["finish_reason"]) == (first[0].call_id, True, "stop")
@@ -102,7 +102,7 @@ def test_each_attempt_is_a_request_of_its_own_and_json_mode_too(tmp_path):
             plain = [await llm.ask("tell me", SAMPLING, attempt=n) for n in (0, 1)]
             mode = await llm.ask("tell me", SAMPLING, json_object=True)
             shaped = await llm.ask("tell me", SAMPLING, schema={"type": "object"})
-            return {a.call_id for a in (*plain, mode, shaped)}, server.asked
+            return {a.call_id for a in (*plain, mode, shaped)}, server.requests
 
     ids, asked = asyncio.run(go())
     assert len(ids) == len(asked) == 4
@@ -125,9 +125,9 @@ def test_two_who_ask_the_same_at_once_share_one_request(tmp_path):
     async def go():
         async with serving() as server, client(server, tmp_path) as llm:
             server.delay_s = 0.05
-            server.tell(lambda: ok("one"), lambda: ok("two"))
+            server.reply_with(lambda: ok("one"), lambda: ok("two"))
             answers = await asyncio.gather(*[llm.ask("tell me", SAMPLING) for _ in range(3)])
-            return answers, len(server.asked), llm.usage()
+            return answers, len(server.requests), llm.usage()
 
     answers, asked, usage = asyncio.run(go())
     assert ([a.text for a in answers], asked) == (["one"] * 3, 1)
@@ -139,7 +139,7 @@ def test_no_more_requests_are_under_way_than_max_concurrency_says(tmp_path):
         async with serving() as server, client(server, tmp_path, max_concurrency=3) as llm:
             server.delay_s = 0.02
             await asyncio.gather(*[llm.ask(f"tell {n}", SAMPLING) for n in range(12)])
-            return server.most_open, len(server.asked)
+            return server.most_open, len(server.requests)
 
     assert asyncio.run(go()) == (3, 12)
 
@@ -154,13 +154,13 @@ def test_what_was_sent_when_another_row_failed_still_ends_and_is_stored_and_the_
                 for task in tasks:
                     task.cancel()
                 results = await asyncio.gather(*tasks, return_exceptions=True)
-            return server.asked, results
+            return server.requests, results
 
     asked, results = asyncio.run(go())
     assert all(isinstance(result, asyncio.CancelledError) for result in results)
     assert [body["messages"][0]["content"] for body in asked] == ["tell 0", "tell 1"]
     again, server, _ = run(tmp_path, [], ["tell 0", "tell 1"])
-    assert ([answer.replayed for answer in again], server.asked) == ([True, True], [])
+    assert ([answer.replayed for answer in again], server.requests) == ([True, True], [])
 
 
 def test_a_disk_that_takes_no_more_is_told_to_who_asked(tmp_path):
@@ -170,7 +170,7 @@ def test_a_disk_that_takes_no_more_is_told_to_who_asked(tmp_path):
             with sqlite3.connect(tmp_path / "r.sqlite") as other:
                 pages = other.execute("PRAGMA page_count").fetchone()[0]
             llm._cache._writer.execute(f"PRAGMA max_page_count = {pages}")
-            server.tell(lambda: ok("long " * 200_000 + "".join(map(chr, range(0x4E00, 0x9F00)))))
+            server.reply_with(lambda: ok("long " * 200_000 + "".join(map(chr, range(0x4E00, 0x9F00)))))
             with pytest.raises(sqlite3.OperationalError, match="full"):
                 await llm.ask("tell 1", SAMPLING)
             return await llm.ask("tell 0", SAMPLING)
@@ -215,5 +215,5 @@ def test_answers_stored_before_models_were_noted_are_replayed(tmp_path):
         db.execute("PRAGMA user_version = 0")
     db.close()
     again, server, _ = run(tmp_path, [], ["tell me", "tell more"])
-    assert (again[0], len(server.asked)) == (answer._replace(replayed=True), 1)
+    assert (again[0], len(server.requests)) == (answer._replace(replayed=True), 1)
     assert ReplayCache(tmp_path / "r.sqlite").get(again[1].call_id) is not None

@@ -52,7 +52,7 @@ def ask(folder, *replies, down=False, prompts=("tell me",), **changed):
 
     async def go():
         async with serving() as server:
-            server.tell(*replies)
+            server.reply_with(*replies)
             async with client(server, folder, **changed) as llm:
                 server.all_down = down
                 came = []
@@ -75,7 +75,7 @@ def test_every_fault_that_can_pass_is_asked_again_and_never_becomes_a_text(tmp_p
     assert {name: answer.text for name, answer in zip(PASSING, answers, strict=True)} == dict.fromkeys(
         PASSING, "yes"
     )
-    asked = [body["messages"][0]["content"] for body in server.asked]
+    asked = [body["messages"][0]["content"] for body in server.requests]
     assert {name: asked.count(f"tell {name}") for name in PASSING} == dict.fromkeys(PASSING, 2)
     assert (usage["calls_sent"], usage["calls_retried"]) == (len(PASSING), len(PASSING))
 
@@ -83,13 +83,13 @@ def test_every_fault_that_can_pass_is_asked_again_and_never_becomes_a_text(tmp_p
 def test_a_server_that_asks_to_wait_is_waited_for(tmp_path):
     began = time.monotonic()
     (answer,), server, _ = ask(tmp_path, lambda: status(429, Retry_After="2"))
-    assert (answer.text, len(server.asked)) == ("yes", 2)
+    assert (answer.text, len(server.requests)) == ("yes", 2)
     assert 2 <= time.monotonic() - began < 4
 
 
 def test_a_retry_is_the_same_request(tmp_path):
     _, server, _ = ask(tmp_path, lambda: status(500, retry_after_ms="1"))
-    assert server.asked[0] == server.asked[1]
+    assert server.requests[0] == server.requests[1]
 
 
 NOW = 1_700_000_000.0
@@ -119,7 +119,7 @@ def test_the_wait_is_what_the_server_asks_for_in_each_of_its_forms(headers, seco
 def test_a_long_wait_is_told(tmp_path, caplog):
     async def go():
         async with serving() as server:
-            server.tell(lambda: status(429, "slow down", Retry_After="61"))
+            server.reply_with(lambda: status(429, "slow down", Retry_After="61"))
             async with client(server, tmp_path) as llm:
                 task = asyncio.create_task(llm.ask("tell me", SAMPLING))
                 await asyncio.sleep(0.3)
@@ -137,7 +137,7 @@ def test_a_wait_of_more_than_a_quarter_of_an_hour_ends_the_stage_at_once(tmp_pat
     (error,), server, _ = ask(tmp_path, lambda: status(code, "quota of today", Retry_After="86400"))
     assert isinstance(error, EndpointUnavailable)
     assert f"/v1 answered {code}: quota of today. It asks to wait 86,400 s: run again" in str(error)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("code", [401, 403, 404, 402, 405])
@@ -145,7 +145,7 @@ def test_a_wrong_key_or_model_is_fatal_at_once_and_the_key_is_not_told(tmp_path,
     (error,), server, _ = ask(tmp_path, lambda: status(code, f"key {KEY} may not use model m"))
     assert isinstance(error, ModelUnusable)
     assert f"/v1 answered {code}: key (key) may not use model m. Check llm.model" in str(error)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_a_key_at_the_end_of_a_long_message_is_not_told_in_part():
@@ -158,7 +158,7 @@ def test_an_account_without_credit_is_not_asked_again(tmp_path):
     (error,), server, _ = ask(tmp_path, lambda: web.json_response(body, status=429))
     assert isinstance(error, ModelUnusable)
     assert "credit is used up" in str(error)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("code", [400, 413, 422])
@@ -169,7 +169,7 @@ def test_one_refused_request_is_no_answer_and_others_go_on(tmp_path, code):
     assert (str(error), error.reason, error.exit_code) == (
         f"answered {code}: context length exceeded", "request_refused", 2,
     )  # fmt: skip
-    assert (answer.text, len(server.asked)) == ("yes", 2)
+    assert (answer.text, len(server.requests)) == ("yes", 2)
 
 
 def test_a_request_that_fails_where_another_is_answered_is_no_answer(tmp_path):
@@ -180,7 +180,7 @@ def test_a_request_that_fails_where_another_is_answered_is_no_answer(tmp_path):
     assert (
         str(error) == "answered 500: a poisoned prompt (after 2 retries, while other requests are answered)"
     )
-    assert (answer.text, len(server.asked), usage["calls_retried"]) == ("yes", 4, 2)
+    assert (answer.text, len(server.requests), usage["calls_retried"]) == ("yes", 4, 2)
 
 
 def test_an_endpoint_that_answers_nobody_is_down_and_is_not_asked_again(tmp_path):
@@ -229,7 +229,7 @@ def test_a_model_that_wants_another_field_for_max_tokens_gets_it(tmp_path):
             server.refused_field = "max_tokens"
             async with client(server, tmp_path, engine="external") as llm:
                 await llm.ask("tell me", SAMPLING)
-                return llm.capabilities.tokens_field, server.asked
+                return llm.capabilities.tokens_field, server.requests
 
     field, (body,) = asyncio.run(go())
     assert (field, body["max_completion_tokens"], "max_tokens" in body) == (

@@ -1,0 +1,124 @@
+"""Faults that LLM APIs inject: spoilt answers, error statuses, broken connections.
+
+A transport fault (the client should send the request again) is drawn anew for each arrival of a request. A
+content fault (a complete answer that is no good) and a lasting fault belong to the request, so that what a
+client keeps in the end does not depend on when the client was killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import random
+
+from aiohttp import web
+
+from tests.chat_server import wire
+
+RETRY_AFTER_S = 1
+TRANSPORT = (
+    "status_408", "status_409", "status_429", "status_500", "status_502", "status_503",
+    "reset", "hang", "truncated_json", "invalid_json", "html_200", "error_200",
+)  # fmt: skip
+CONTENT = ("empty", "refusal", "cut_off", "content_filter", "error_text", "meta_talk", "loop", "plan_line")
+LASTING = ("status_400", "always_500")
+
+SIGN_IN_PAGE = (
+    "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in first.</body></html>"
+)
+REFUSALS = (
+    "I'm sorry, but I can't assist with that request.",
+    "As an AI language model, I am unable to write this part of the text.",
+)
+ERROR_TEXTS = (
+    "Max tries. Failed.",
+    "Error code: 429 - {'error': {'message': 'Rate limit reached for requests', 'type': 'requests'}}",
+    "openai.APITimeoutError: Request timed out.",
+)
+META_TALK = ("Here is paragraph 2 of the text: ", "Sure! Here's the paragraph you asked for: ")
+PLAN_LINE = "Paragraph 3 - Main Point: The keeper counts the lamps - Word Count: 80 words"
+
+
+def fault_rates(total: float, single: list[str]) -> dict[str, float]:
+    """Return the rate of each fault.
+
+    Args:
+        total: Rate of all faults together; half of it are transport faults.
+        single: Rates of single faults, as `NAME=RATE`; they replace that fault's share of `total`.
+    """
+    half = total / 2
+    rates = {fault: half / len(group) for group in (TRANSPORT, CONTENT) for fault in group}
+    rates["status_400"] = half / 10
+    rates |= {name: float(rate) for name, _, rate in (item.partition("=") for item in single)}
+    if unknown := rates.keys() - {*TRANSPORT, *CONTENT, *LASTING}:
+        raise SystemExit(f"unknown fault: {unknown}")
+    return rates
+
+
+def fault_of(rates: dict[str, float], digest: str, arrival: int) -> str | None:
+    """Return the fault of a request at its n-th arrival, or None."""
+    return (
+        _draw(rates, LASTING, "lasting", digest)
+        or _draw(rates, TRANSPORT, "transport", digest, arrival)
+        or _draw(rates, CONTENT, "content", digest)
+    )
+
+
+def _draw(rates: dict[str, float], faults: tuple[str, ...], *parts: object) -> str | None:
+    digest = hashlib.sha256("|".join(map(str, parts)).encode()).digest()
+    point = int.from_bytes(digest[:8]) / 2**64
+    for fault in faults:
+        point -= rates.get(fault, 0.0)
+        if point < 0:
+            return fault
+    return None
+
+
+def spoil(fault: str, text: str, digest: str) -> tuple[str, str]:
+    """Return (text, finish reason) of the answer `text` with a content fault."""
+    rng = random.Random(digest)
+    half = text[: len(text) * 3 // 5]
+    sentences = half[: half.rfind(". ") + 1] or half
+    answers = {
+        "empty": ("", "stop"),
+        "refusal": (f"{rng.choice(REFUSALS)} {sentences}", "stop"),
+        "cut_off": (half.rstrip(" ."), "length"),
+        "content_filter": (sentences, "content_filter"),
+        "error_text": (f"{sentences if rng.random() < 0.7 else ''}\n{rng.choice(ERROR_TEXTS)}", "stop"),
+        "meta_talk": (rng.choice(META_TALK) + text, "stop"),
+        "loop": (_loop(text), "stop"),
+        "plan_line": (f"{sentences}\n{PLAN_LINE}\n{text[len(sentences) :].strip()}", "stop"),
+    }
+    return answers[fault]
+
+
+def _loop(text: str) -> str:
+    """Return the first sentence of `text` eight times; of a plan, its first main point in each step."""
+    try:
+        plan = json.loads(text)
+        for step in plan["steps"]:
+            step["main_point"] = plan["steps"][0]["main_point"]
+        return json.dumps(plan)
+    except (ValueError, TypeError, KeyError):
+        return " ".join([text.split(". ")[0].rstrip(".") + "."] * 8)
+
+
+async def fail(fault: str, request: web.Request, answer: str, hang_s: float) -> wire.Reply:
+    """Reply to a request, whose good answer is `answer`, with a transport fault or a lasting one."""
+    name, _, status = fault.partition("_")
+    if name in ("status", "always"):
+        headers = {"Retry_After": str(RETRY_AFTER_S)} if status == "429" else {}
+        return wire.error(int(status), f"scripted {status}", **headers)
+    if fault == "hang":
+        await asyncio.sleep(hang_s)
+    if fault in ("hang", "reset"):
+        return await wire.cut_short(request, answer)
+    pages = {
+        "truncated_json": (answer[: len(answer) * 2 // 3], "application/json"),
+        "invalid_json": ("{'choices': None, oops", "application/json"),
+        "html_200": (SIGN_IN_PAGE, "text/html"),
+        "error_200": (json.dumps({"error": {"message": "upstream overloaded"}}), "application/json"),
+    }
+    text, content_type = pages[fault]
+    return web.Response(text=text, content_type=content_type)
