@@ -215,8 +215,8 @@ def _main(names: list[str]) -> int:
     process.exit_on_sigterm()
     flows = {"data": data, "training": training, "benchmark": benchmark}
     try:
-        server.ensure_api()
-        rows = flows[names[0]]() if len(names) == 1 and names[0] in flows else pipeline(stages)
+        with server.api():
+            rows = flows[names[0]]() if len(names) == 1 and names[0] in flows else pipeline(stages)
     except repro.DvcFailed as error:
         sys.stderr.write(f"\n{error}\n")
         return error.stage_code or 1

@@ -14,11 +14,9 @@ import json
 import logging
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -26,7 +24,7 @@ from urllib.parse import urlsplit
 
 from longwriter.errors import ModelUnusable
 from longwriter.hashing import content_hash
-from longwriter.io import files
+from longwriter.io import files, net, process
 from longwriter.llm.client import LLM, Endpoint, connect
 from longwriter.models.gguf_converter import CONVERTER, to_gguf
 from longwriter.params import LLMParams, Sampling, ServingParams
@@ -209,12 +207,19 @@ def _command(params: LLMParams, weights: Path, name: str) -> tuple[list[str], st
         return [*server, slots, context], None
     if importlib.util.find_spec("vllm") is None:
         raise ModelUnusable("engine vllm is not installed: pip install 'longwriter[vllm]' on a GPU machine")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = net.free_port()
     server = [sys.executable, "-m", "longwriter.io.process", sys.executable, "-m"]
     server += ["vllm.entrypoints.openai.api_server", "--model", str(weights), "--served-model-name", name]
-    server += ["--host", "127.0.0.1", "--port", port, "--max-num-seqs", slots, "--max-model-len", context]
+    server += [
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--max-num-seqs",
+        slots,
+        "--max-model-len",
+        context,
+    ]
     return server, f"http://127.0.0.1:{port}"
 
 
@@ -222,19 +227,10 @@ def _wait_healthy(server: subprocess.Popen[bytes], url: str, told: str, log_file
     """Wait until the health route answers 200; it says 503 while weights are read."""
     deadline = time.monotonic() + _START_S
     while url and time.monotonic() < deadline and server.poll() is None:
-        if _is_healthy(url):
+        if net.is_healthy(f"{url}/health"):
             return
         time.sleep(0.1)
     if not url:
         server.wait()
-    tail = " | ".join(log_file.read_text(errors="replace").strip().splitlines()[-3:])
     how = f"is not healthy after {_START_S} s" if server.poll() is None else f"exit {server.returncode}"
-    raise ModelUnusable(f"{told} did not start ({how}); see {log_file}: {tail}")
-
-
-def _is_healthy(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:  # refused, reset, timed out, or an HTTP error: not yet
-        return False
+    raise ModelUnusable(f"{told} did not start ({how}); see {log_file}: {process.last_lines(log_file)}")

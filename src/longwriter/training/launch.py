@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from longwriter.errors import TrainingFailed, Unavailable, UserError
 from longwriter.hashing import content_hash
-from longwriter.io import files
+from longwriter.io import files, process
 from longwriter.params import DpoParams, SftParams, TrainingParams
 from longwriter.params.common import Section
 from longwriter.training import checkpoints, environment
@@ -168,9 +168,8 @@ def run(
     if ranks.returncode:
         if failed.is_file():
             raise TrainingFailed(f"{failed.read_text(encoding='utf-8')}; all of it in {log_file}")
-        words = log_file.read_text(errors="replace")
-        tail = " | ".join(words.strip().splitlines()[-3:])
-        if not _was_killed(ranks.returncode, words):
+        tail = process.last_lines(log_file)
+        if not _was_killed(ranks.returncode, log_file.read_text(errors="replace")):
             raise TrainingFailed(f"{job.kind} ended with exit code {ranks.returncode}; {log_file}: {tail}")
         raise Unavailable(
             f"a rank of {job.kind} was killed (exit {ranks.returncode}): run again, "
@@ -179,9 +178,9 @@ def run(
     return checkpoints.read_curve(curve)
 
 
-def _was_killed(code: int, words: str) -> bool:
+def _was_killed(code: int, log: str) -> bool:
     """Tell whether a signal ended the launcher, or a rank by what its launcher said."""
-    return code < 0 or _BY_SIGNAL.search(words) is not None
+    return code < 0 or _BY_SIGNAL.search(log) is not None
 
 
 def _command(job: Job, file: Path) -> list[str]:
@@ -226,13 +225,13 @@ def _end(ranks: subprocess.Popen[bytes]) -> None:
     """End the launcher and every process below it."""
     if ranks.poll() is not None:
         return
-    below = psutil.Process(ranks.pid).children(recursive=True)
+    children = psutil.Process(ranks.pid).children(recursive=True)
     ranks.terminate()
     try:
         ranks.wait(_GRACE_S)
     except subprocess.TimeoutExpired:
         ranks.kill()
         ranks.wait()
-    for process in below:
-        if process.is_running():
-            process.kill()
+    for child in children:
+        if child.is_running():
+            child.kill()
