@@ -7,18 +7,16 @@ Source: LongWriter (arXiv:2408.07055), section 2.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from longwriter.records import Unscored
-from longwriter.text.prompts import framed
+from longwriter.text.prompts import EVIDENCE_CHARS, Refused, framed, parse_object
 from longwriter.text.wording import is_refusal
 
 DIMENSIONS = ("Relevance", "Accuracy", "Coherence", "Clarity", "Breadth and Depth", "Reading Experience")
-_LOWEST, _HIGHEST = 1, 5
-
-_SHOWN = 200  # characters of an unreadable answer that are kept as evidence
+_LOWEST = 1
+_HIGHEST = 5
 
 
 class Verdict(NamedTuple):
@@ -59,16 +57,9 @@ def parse_judgement(answer: str) -> Verdict | Unscored:
         A Verdict; or Unscored with reason `refusal`, `no_json`, `ambiguous` (a key stands there twice),
         `missing_analysis`, `missing_dimension`, `not_an_integer` or `out_of_range`.
     """
-    bare = answer.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
-    try:
-        found = json.loads(bare, object_pairs_hook=_Pairs)
-    except (ValueError, RecursionError):
-        return _unread("refusal" if is_refusal(answer) else "no_json", answer)
-    if not isinstance(found, _Pairs):
-        return _unread("no_json", answer)
-    values = dict(found)
-    if len(values) != len(found):
-        return _unread("ambiguous", answer)
+    values = parse_object(answer)
+    if isinstance(values, Refused):
+        return _unread(_reason(values.reason, answer), answer)
     analysis = values.get("analysis")
     if not isinstance(analysis, str) or not analysis.strip():
         return _unread("missing_analysis", answer)
@@ -97,12 +88,15 @@ def quality_score(dimensions: Mapping[str, int]) -> float:
     return sum((score - 1) * 25 for score in dimensions.values()) / len(DIMENSIONS)
 
 
-class _Pairs(list[tuple[str, Any]]):
-    """A JSON object as it was written, so that a key that stands there twice is seen."""
+def _reason(reason: str, answer: str) -> str:
+    """Return the reason of an answer that is no JSON object, given that of `parse_object`."""
+    if reason == "no_json" and is_refusal(answer):
+        return "refusal"
+    return "no_json" if reason == "no_object" else reason
 
 
 def _unread(reason: str, detail: str) -> Unscored:
-    return Unscored(reason=reason, detail=_valid(detail[:_SHOWN]))
+    return Unscored(reason=reason, detail=_valid(detail[:EVIDENCE_CHARS]))
 
 
 def _valid(text: str) -> str:

@@ -13,6 +13,9 @@ from longwriter.errors import BadParams
 from longwriter.hashing import content_hash
 from longwriter.text.counting import normalise
 
+EVIDENCE_CHARS = 200
+"""Characters of an unusable answer that are kept as evidence."""
+
 _FIELD = re.compile(r"\{(\w+)\}")
 _TURN = re.compile(r"<(?=\||/?s>|(?:start|end)_of_turn>)|\[(?=/?INST\])")
 
@@ -24,28 +27,39 @@ class Refused(NamedTuple):
     detail: str
 
 
-def read_object(answer: str) -> dict[str, Any] | None:
-    """Return the JSON object that an answer is, alone or inside a code fence; None for anything else.
+def parse_object(text: str) -> dict[str, Any] | Refused:
+    """Return the JSON object that a text is, alone or inside a code fence; never raises.
 
-    An object with a key that stands there twice is none: nobody knows which one counts.
+    Returns:
+        The object; or Refused, with the text as evidence, for the reason `no_json`, `no_object` (JSON of
+        another kind) or `ambiguous` (an object has a key twice, so nobody knows which value counts).
     """
-    bare = normalise(answer).removeprefix("```json").removeprefix("```").removesuffix("```")
+    has_repeated_key = False
+
+    def to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal has_repeated_key
+        values = dict(pairs)
+        has_repeated_key |= len(values) < len(pairs)
+        return values
+
+    bare = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
     try:
-        found = json.loads(bare, object_pairs_hook=_object)
+        value = json.loads(bare, object_pairs_hook=to_dict)
     except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
+        return Refused("no_json", text)
+    if not isinstance(value, dict):
+        return Refused("no_object", text)
+    return Refused("ambiguous", text) if has_repeated_key else value
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands there twice")
-    return found
+def read_object(answer: str) -> dict[str, Any] | None:
+    """Return the JSON object that an answer is, without invisible characters; None for anything else."""
+    value = parse_object(normalise(answer))
+    return None if isinstance(value, Refused) else value
 
 
 def fill(template: str, **fields: object) -> str:
-    """Return `template` with each {name} replaced once; braces inside the values stay as they are.
+    """Return `template` with each {name} replaced once; braces inside the values are left alone.
 
     Raises:
         KeyError: the template names a field that is not given.
@@ -54,15 +68,15 @@ def fill(template: str, **fields: object) -> str:
 
 
 def framed(template: str, key: str, **values: str) -> str:
-    """Return `template`, filled so that no value can step out of its place and speak to the reader.
+    """Return `template` filled with untrusted text, fenced so that it cannot act as instructions.
 
-    Each value stands between two lines with a code that none can hold (a hash of all), and marks that
-    servers read as the end of a chat turn are broken up.
+    Each value stands between two lines with a code that no value can contain (a hash of all values), and marks
+    that servers read as the end of a chat turn are broken up.
 
     Args:
         template: A text with {name} for each value; other braces stay as they are.
         key: The parameter that names the template, for the error.
-        values: What strangers wrote, by field.
+        values: Untrusted texts, by field.
 
     Raises:
         BadParams: the template lacks a field.
