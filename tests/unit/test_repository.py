@@ -60,6 +60,7 @@ UNDECIDING = {
     "models/llamacpp_server.py", "models/servers.py", "stages/runner.py", "stages/summary.py",
     "training/checkpoints.py", "training/environment.py", "training/fitting.py", "training/launch.py",
 }  # fmt: skip
+DECIDING = {"llm/asking.py"}  # in a folder of the above: it decides which answer a stage uses
 CONVERTS = ("sample", "generate")  # stages in which a trained model answers, so its converter decides
 GATED = ("instructions", "plan", "validate", "preferences")  # stages with a gate: they write a verdict
 
@@ -69,7 +70,11 @@ def deciding(name):
     files = {
         file.relative_to(SOURCE / "longwriter") for file in reached(module(name), *STARTED.get(name, []))
     }
-    decides = {file for file in files if not {str(file), *map(str, file.parents)} & UNDECIDING}
+    decides = {
+        file
+        for file in files
+        if str(file) in DECIDING or not {str(file), *map(str, file.parents)} & UNDECIDING
+    }
     if family(name) not in (*CONVERTS, "base_model"):
         decides = {file for file in decides if file.parts[0] != "models"}
     if family(name) not in GATED:  # to check a verdict decides nothing

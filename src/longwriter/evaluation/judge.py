@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from longwriter.errors import NoAnswer
-from longwriter.evaluation import judgements as judging
+from longwriter.evaluation import judgements
+from longwriter.evaluation.judgements import Verdict
 from longwriter.io import files, progress
-from longwriter.llm.client import LLM
-from longwriter.models import servers as serving
+from longwriter.llm.asking import ask_until_usable
+from longwriter.llm.client import LLM, Answer
+from longwriter.models import servers
 from longwriter.params import JudgeParams
 from longwriter.records import Judgement, Unscored
+from longwriter.text.prompts import Refused
 
 _NO_JUDGE = Unscored(reason="no_judge", detail="judge.llm is null")
 _EMPTY = Unscored(reason="empty", detail="there is no text to judge")
@@ -46,10 +48,10 @@ async def judged(
             return [_NO_JUDGE for _ in texts], {}
     template, name = files.template(params.prompt), params.llm.model
     prompts = [
-        judging.judge_prompt(template, instruction, text) if text.strip() else None
+        judgements.judge_prompt(template, instruction, text) if text.strip() else None
         for instruction, text in texts
     ]
-    async with serving.model(params.llm, params.sampling, calls) as llm:
+    async with servers.model(params.llm, params.sampling, calls) as llm:
 
         async def one(prompt: str | None) -> Judgement | Unscored:
             return _EMPTY if prompt is None else await _judge(llm, params, name, prompt)
@@ -59,32 +61,24 @@ async def judged(
 
 
 async def _judge(llm: LLM, params: JudgeParams, name: str, prompt: str) -> Judgement | Unscored:
-    answer_format = llm.answer_format("auto")
-    schema = judging.judgement_schema() if answer_format == "json_schema" else None
-    call_ids: list[str] = []
-    unread = Unscored(reason="no_attempt", detail="")
-    for attempt in range(params.max_attempts):
-        try:
-            answer = await llm.ask(
-                prompt,
-                params.sampling,
-                schema=schema,
-                json_object=answer_format == "json_object",
-                attempt=attempt,
-            )
-        except NoAnswer as none:
-            reason = none.reason.replace("request_", "judge_")
-            return Unscored(reason=reason, detail=str(none), call_ids=call_ids)
-        call_ids.append(answer.call_id)
-        verdict = judging.parse_judgement(answer.text)
-        if isinstance(verdict, judging.Verdict):
-            return Judgement(
-                dimensions=verdict.dimensions,
-                quality_score=judging.quality_score(verdict.dimensions),
-                analysis=verdict.analysis,
-                judge=name,
-                call_ids=call_ids,
-            )
-        cut_off = {"reason": "cut_off"} if answer.finish_reason == "length" else {}
-        unread = verdict.model_copy(update={**cut_off, "call_ids": call_ids})
-    return unread
+    async def read(answer: Answer) -> Verdict | Refused:
+        verdict = judgements.parse_judgement(answer.text)
+        if isinstance(verdict, Verdict):
+            return verdict
+        return Refused("cut_off" if answer.finish_reason == "length" else verdict.reason, verdict.detail)
+
+    outcome = await ask_until_usable(
+        llm, prompt, params.sampling, read,
+        max_attempts=params.max_attempts, schema=judgements.judgement_schema(),
+    )  # fmt: skip
+    verdict, call_ids = outcome.result, outcome.call_ids
+    if isinstance(verdict, Refused):
+        reason = verdict.reason.replace("request_", "judge_")  # of a request without an answer
+        return Unscored(reason=reason, detail=verdict.detail, call_ids=call_ids)
+    return Judgement(
+        dimensions=verdict.dimensions,
+        quality_score=judgements.quality_score(verdict.dimensions),
+        analysis=verdict.analysis,
+        judge=name,
+        call_ids=call_ids,
+    )

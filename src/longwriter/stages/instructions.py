@@ -18,17 +18,18 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from longwriter.errors import NoAnswer
 from longwriter.gates import verdicts
 from longwriter.instructions import benchmarks, choosing, funnel, funnel_plot, intent
 from longwriter.instructions import candidates as sifting
 from longwriter.instructions import selection as winnow
 from longwriter.io import files, progress
-from longwriter.llm.client import LLM
+from longwriter.llm.asking import ask_until_usable
+from longwriter.llm.client import LLM, Answer
 from longwriter.models import servers as serving
 from longwriter.params import InstructionsParams, JudgeParams, Params
 from longwriter.records import Instruction, Rejection
 from longwriter.stages import runner
+from longwriter.text.prompts import Refused
 from longwriter.tracking import versioning
 
 FOLDER = files.DATA / "instructions"
@@ -139,33 +140,31 @@ def _write(
 
 
 class Judge(NamedTuple):
-    """Whoever is asked whether a long text is wanted."""
+    """The model that judges whether a prompt that states no length asks for a long text."""
 
     llm: LLM
     template: str
     params: JudgeParams
 
     async def each(self, prompts: Sequence[str]) -> list[tuple[bool | None, list[str]]]:
-        """Return (yes, no, or None where there is no readable answer; the calls) for each prompt."""
-        return await progress.each(prompts, self._one, "instructions", self.llm.note)
+        """Return (whether it asks for a long text, None without a readable answer; call ids) for each prompt."""
+        return await progress.each(prompts, self._judge, "instructions", self.llm.note)
 
-    async def _one(self, prompt: str) -> tuple[bool | None, list[str]]:
-        answer_format = self.llm.answer_format("auto")
-        schema = intent.intent_schema() if answer_format == "json_schema" else None
-        is_object = answer_format == "json_object"
-        question, sampling = intent.intent_prompt(self.template, prompt), self.params.sampling
-        call_ids: list[str] = []
-        for attempt in range(self.params.max_attempts):
-            try:
-                answer = await self.llm.ask(
-                    question, sampling, schema=schema, json_object=is_object, attempt=attempt
-                )
-            except NoAnswer:
-                return None, call_ids
-            call_ids.append(answer.call_id)
-            if (long := intent.wants_long(answer.text)) is not None:
-                return long, call_ids
-        return None, call_ids
+    async def _judge(self, prompt: str) -> tuple[bool | None, list[str]]:
+        async def read(answer: Answer) -> bool | Refused:
+            is_long = intent.wants_long(answer.text)
+            return Refused("unreadable", answer.text) if is_long is None else is_long
+
+        outcome = await ask_until_usable(
+            self.llm,
+            intent.intent_prompt(self.template, prompt),
+            self.params.sampling,
+            read,
+            max_attempts=self.params.max_attempts,
+            schema=intent.intent_schema(),
+        )
+        is_long = None if isinstance(outcome.result, Refused) else outcome.result
+        return is_long, outcome.call_ids
 
 
 @asynccontextmanager

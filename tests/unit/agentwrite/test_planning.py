@@ -8,6 +8,7 @@ import yaml
 from dvc.repo import Repo
 
 from longwriter import params as parameters
+from longwriter.agentwrite import planning
 from longwriter.errors import EndpointUnavailable, NoAnswer
 from longwriter.io import files
 from longwriter.records import Plan, Rejection
@@ -20,7 +21,9 @@ from tests.unit.builders import instruction
 GOOD = json.dumps({"steps": [{"main_point": "The lighthouse at dusk", "word_count": 80}]})
 LINE = "Paragraph 1 - Main Point: The lighthouse at dusk - Word Count: 80 words"
 YES, NO = '{"missing": "", "covered": true}', '{"missing": "the storm", "covered": false}'
-TEXTS = plan.Templates("{instruction}", {"lines": "(lines)", "json": "(json)"}, "Judge {instruction} {plan}")
+TEXTS = planning.Templates(
+    "{instruction}", {"lines": "(lines)", "json": "(json)"}, "Judge {instruction} {plan}"
+)
 
 
 def params(base_url="http://127.0.0.1:9/v1", **changes):
@@ -52,7 +55,9 @@ def with_judge(url):
 def planned(says, judge=None, form="json_schema", row=None):
     llm, reasked = ScriptedLLM(says, form), Counter()
     row = row or instruction("Write a story.")
-    result = asyncio.run(plan.plan_one(llm, judge, PARAMS, TEXTS, row, reasked))
+    if judge is not None:
+        judge = planning.CoverageJudge(judge, TEXTS.coverage, PARAMS.judge)
+    result = asyncio.run(planning.plan_one(llm, judge, PARAMS.plan, TEXTS, row, reasked))
     return result, llm, reasked
 
 

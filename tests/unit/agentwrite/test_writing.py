@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
+from longwriter.agentwrite import writing
 from longwriter.errors import EndpointUnavailable, NoAnswer
 from longwriter.records import Draft, Plan, PlanStep, Rejection
-from longwriter.stages import write
 from tests.unit.agentwrite.scripted_llm import ScriptedLLM
 from tests.unit.agentwrite.test_planning import params
 from tests.unit.builders import instruction, prose
@@ -27,7 +27,7 @@ def step_of(prompt):
 
 def written(says, mode="serial", plan=PLAN):
     llm, reasked, ticks = ScriptedLLM(says), Counter(), []
-    draft = asyncio.run(write.write_one(llm, BY_MODE[mode], TEMPLATE, plan, reasked, ticks.append))
+    draft = asyncio.run(writing.write_one(llm, BY_MODE[mode], TEMPLATE, plan, reasked, ticks.append))
     return draft, llm, reasked, ticks
 
 

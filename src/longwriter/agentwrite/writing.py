@@ -1,0 +1,231 @@
+"""Writes texts after their plans: the calls to the writer, and which answers become paragraphs.
+
+`serial` shows every paragraph the text so far. `parallel` asks for all paragraphs of a plan at once, then
+asks again for those that repeat an earlier one. `direct` sends the instruction alone, once. What a prompt says
+and which paragraph is acceptable is decided in `drafts`, without a call.
+Source: LongWriter (arXiv:2408.07055), section 3.2; +Parallel is its ablation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from longwriter.agentwrite import drafts
+from longwriter.io import files, progress
+from longwriter.llm.asking import Outcome, ask_until_usable
+from longwriter.llm.client import LLM, Answer
+from longwriter.models import servers
+from longwriter.params import LLMParams, Sampling, WriteParams
+from longwriter.records import Draft, Plan, Rejection
+from longwriter.text.counting import Said
+from longwriter.text.prompts import Refused
+
+
+async def write_all(
+    writer: LLMParams,
+    params: WriteParams,
+    plans: files.Indexed[Plan],
+    keep: Callable[[int, Draft | Rejection], None],
+    calls: Path,
+    reasked: Counter[str],
+) -> dict[str, float]:
+    """Write the text of every plan; return what the calls took, as `LLM.usage` does.
+
+    Args:
+        writer: The model that writes.
+        params: Section `write`.
+        plans: The plans, weighted by their number of steps.
+        keep: Gets each plan's position and its text or rejection, in the order in which they end.
+        calls: Call log to write.
+        reasked: Counts, by reason, the answers after which the writer was asked again.
+    """
+    template = files.template(params.prompt)
+    sampling = params.direct_sampling if params.mode == "direct" else params.sampling
+    async with servers.model(writer, sampling, calls) as llm:
+
+        async def write(plan: Plan, tick: progress.Tick) -> Draft | Rejection:
+            return await write_one(llm, params, template, plan, reasked, tick)
+
+        await progress.each_to(
+            plans,
+            write,
+            keep,
+            "write",
+            llm.note,
+            concurrency=writer.max_concurrency,
+            weights=plans.weights,
+            unit="paragraphs",
+        )
+        return llm.usage()
+
+
+class _Job(NamedTuple):
+    """What every call for one text needs."""
+
+    llm: LLM
+    params: WriteParams
+    template: str
+    plan: Plan
+    reasked: Counter[str]
+    tick: progress.Tick
+
+    def limits(self) -> drafts.Limits:
+        """Return the limits of a paragraph."""
+        p = self.params
+        return drafts.Limits(p.min_paragraph_words, p.max_length_ratio, p.max_repeated_share)
+
+
+async def write_one(
+    llm: LLM,
+    params: WriteParams,
+    template: str,
+    plan: Plan,
+    reasked: Counter[str],
+    tick: progress.Tick = lambda _: None,
+) -> Draft | Rejection:
+    """Return the text of one plan, or why there is none.
+
+    Args:
+        llm: The writer.
+        params: Section `write`; its `mode` says how.
+        template: The prompt of one paragraph; unused in mode `direct`.
+        plan: The plan; mode `direct` uses only its instruction.
+        reasked: Counts, by reason, the answers after which the writer was asked again.
+        tick: Called with 1 after each paragraph.
+
+    Raises:
+        EndpointUnavailable, ModelUnusable, BudgetReached: as `LLM.ask` says.
+    """
+    modes = {"serial": _serial, "parallel": _parallel, "direct": _direct}
+    outcomes = await modes[params.mode](_Job(llm, params, template, plan, reasked, tick))
+    call_ids = [call_id for outcome in outcomes for call_id in outcome.call_ids]
+    texts: list[str] = []
+    for number, outcome in enumerate(outcomes, 1):
+        if isinstance(outcome.result, Refused):
+            where = "" if params.mode == "direct" else f"paragraph {number} of {len(plan.steps)}: "
+            return Rejection(
+                row_id=plan.instruction.instruction_id,
+                stage="write",
+                reason=outcome.result.reason,
+                detail=f"{where}{outcome.result.detail}",
+                call_ids=call_ids,
+            )
+        texts.append(outcome.result)
+    paragraphs = drafts.paragraphs_of(texts[0]) if params.mode == "direct" else texts
+    return Draft(plan=plan, paragraphs=paragraphs, call_ids=call_ids)
+
+
+async def _serial(job: _Job) -> list[Outcome[str]]:
+    """Return the paragraphs, written one after the other, up to the first that is refused."""
+    outcomes: list[Outcome[str]] = []
+    paragraphs: list[str] = []
+    earlier = Said()
+    for position in range(len(job.plan.steps)):
+        outcome = await _step(job, position, paragraphs, earlier)
+        outcomes.append(outcome)
+        if isinstance(outcome.result, Refused):
+            break
+        paragraphs.append(outcome.result)
+        earlier.add(outcome.result)
+    return outcomes
+
+
+async def _parallel(job: _Job) -> list[Outcome[str]]:
+    """Return the paragraphs, asked for at once; those that repeat an earlier one are then asked again, in order.
+
+    Every step ends before its paragraph is looked at, so that a rejection always names the same calls.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_step(job, i, [], Said())) for i in range(len(job.plan.steps))]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    outcomes = [task.result() for task in tasks]
+    paragraphs = [outcome.result for outcome in outcomes if isinstance(outcome.result, str)]
+    if len(paragraphs) < len(outcomes):
+        return outcomes
+    earlier = Said()
+    for position, paragraph in enumerate(paragraphs):
+        refused = drafts.check_repeats(paragraph, earlier, job.params.max_repeated_share)
+        if refused is None:
+            earlier.add(paragraph)
+            continue
+        outcome = await _step(job, position, [], earlier, outcomes[position]._replace(result=refused))
+        outcomes[position] = outcome
+        if isinstance(outcome.result, Refused):
+            break
+        earlier.add(outcome.result)
+    return outcomes
+
+
+async def _direct(job: _Job) -> list[Outcome[str]]:
+    """Return the whole text as one answer to the instruction."""
+    instruction = job.plan.instruction
+
+    def check(text: str) -> Refused | None:
+        return drafts.check_whole(text, job.limits(), instruction.language)
+
+    return [await _ask(job, instruction.prompt, job.params.direct_sampling, False, check)]
+
+
+async def _step(
+    job: _Job,
+    position: int,
+    shown: list[str],
+    earlier_text: Said,
+    earlier_attempts: Outcome[str] | None = None,
+) -> Outcome[str]:
+    """Return the paragraph of one step.
+
+    Args:
+        job: The text.
+        position: Of the step, from 0.
+        shown: Paragraphs that the prompt shows.
+        earlier_text: What the paragraph must not repeat.
+        earlier_attempts: Attempts at this paragraph so far; the remaining ones are used.
+    """
+    plan = job.plan
+    step = plan.steps[position]
+
+    def check(text: str) -> Refused | None:
+        return drafts.check_paragraph(
+            text, job.limits(), plan.instruction.language, word_count=step.word_count, before=earlier_text
+        )
+
+    prompt = drafts.write_prompt(job.template, plan, position, shown)
+    keep_first = job.params.keep == "first_paragraph"
+    outcome = await _ask(job, prompt, job.params.sampling, keep_first, check, earlier_attempts)
+    if earlier_attempts is None and not isinstance(outcome.result, Refused):
+        job.tick(1)
+    return outcome
+
+
+async def _ask(
+    job: _Job,
+    prompt: str,
+    sampling: Sampling,
+    keep_first: bool,
+    check: Callable[[str], Refused | None],
+    earlier: Outcome[str] | None = None,
+) -> Outcome[str]:
+    """Return the first answer that passes `check`, cleaned; else the last refusal."""
+
+    async def read(answer: Answer) -> str | Refused:
+        text = drafts.read_answer(answer.text, answer.finish_reason, keep_first)
+        if isinstance(text, Refused):
+            return text
+        return check(text) or text
+
+    return await ask_until_usable(
+        job.llm,
+        prompt,
+        sampling,
+        read,
+        max_attempts=job.params.max_attempts,
+        reasked=job.reasked,
+        earlier=earlier,
+    )

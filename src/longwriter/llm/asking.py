@@ -1,0 +1,97 @@
+"""Asks a model the same question again until an answer is usable.
+
+Planner, writer and judges differ in their questions and in how they read answers; the loop is the same and
+stands here. Each attempt is a request of its own: its number is part of the request's hash and of its seed.
+How attempts are numbered decides which answers a stage gets, so this file is a DVC dependency of every stage
+that uses it; the rest of the room is not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from longwriter.errors import NoAnswer
+from longwriter.llm.client import LLM, Answer
+from longwriter.params import Sampling
+from longwriter.text.prompts import Refused
+
+T = TypeVar("T")
+
+
+class Unanswered(Refused):
+    """The endpoint has no answer to a request, at any attempt: it refuses it, or always fails at it."""
+
+
+class Outcome(NamedTuple, Generic[T]):
+    """Outcome of asking a model, possibly several times.
+
+    `result` is what the usable answer says, or why the last answer was not usable. `call_ids` names every
+    answered call, in order; `attempts` is the number of attempts used.
+    """
+
+    result: T | Refused
+    call_ids: list[str]
+    attempts: int
+
+
+async def ask_until_usable(
+    llm: LLM,
+    prompt: str,
+    sampling: Sampling,
+    read: Callable[[Answer], Awaitable[T | Refused]],
+    *,
+    max_attempts: int,
+    schema: dict[str, Any] | None = None,
+    answer_format: str = "auto",
+    call_ids: list[str] | None = None,
+    reasked: Counter[str] | None = None,
+    earlier: Outcome[T] | None = None,
+) -> Outcome[T]:
+    """Return the first usable answer to `prompt`, or why there is none.
+
+    Args:
+        llm: The model.
+        prompt: The question.
+        sampling: How tokens are drawn.
+        read: Returns what an answer says, or why it is not usable: then the model is asked again, except
+            after `Unanswered`, which `read` returns if it asked another model that has no answer.
+        max_attempts: Largest number of attempts, those of `earlier` included.
+        schema: JSON schema of the answer; None asks for plain text.
+        answer_format: Format of an answer with a schema, as `LLM.answer_format` takes it.
+        call_ids: List to which the ids of answered calls are appended; None = a new one.
+        reasked: Counts, by reason, the answers after which the model was asked again.
+        earlier: Outcome of the attempts so far, with a refusal as result; numbering continues after them.
+
+    Raises:
+        EndpointUnavailable, ModelUnusable, BudgetReached: as `LLM.ask` says.
+    """
+    call_ids = [] if call_ids is None else call_ids
+    refused = Refused("no_attempt", "")
+    first = 0
+    if earlier is not None:
+        call_ids += earlier.call_ids
+        first = earlier.attempts
+        if isinstance(earlier.result, Refused):
+            refused = earlier.result
+    form = "lines" if schema is None else llm.answer_format(answer_format)
+    for attempt in range(first, max_attempts):
+        if attempt and reasked is not None:
+            reasked[refused.reason] += 1
+        try:
+            answer = await llm.ask(
+                prompt,
+                sampling,
+                schema=schema if form == "json_schema" else None,
+                json_object=form == "json_object",
+                attempt=attempt,
+            )
+        except NoAnswer as error:
+            return Outcome(Unanswered(error.reason, str(error)), call_ids, attempt)
+        call_ids.append(answer.call_id)
+        result = await read(answer)
+        if not isinstance(result, Refused) or isinstance(result, Unanswered):
+            return Outcome(result, call_ids, attempt + 1)
+        refused = result
+    return Outcome(refused, call_ids, max_attempts)
