@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from longwriter.dataset import examples as dataset
 from longwriter.dataset import filters
 from longwriter.gates.examples import example_table
-from longwriter.hashing import hash_share
 from longwriter.records import Example, Rejection
 from longwriter.text.counting import count_words
 from longwriter.text.stated_length import statement
@@ -196,18 +195,6 @@ def test_the_same_messages_have_the_same_id_and_others_another():
     one, same, other = made([prose(60)]), made([prose(60)]), made([prose(60, "b")])
     assert one.sample_id == same.sample_id != other.sample_id
     assert len(one.sample_id) == 16
-
-
-def test_a_hash_share_is_the_same_on_every_machine():
-    """sha256 of `["split","a"]` begins with 1bc884d53875a."""
-    assert hash_share("split", "a") == 0x1BC884D53875A / 16**13
-    assert hash_share("split", "a") != hash_share("wording", "a")
-
-
-@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
-def test_hash_shares_are_spread_evenly(share):
-    below = sum(hash_share("split", str(i)) < share for i in range(10_000))
-    assert abs(below / 10_000 - share) < 0.015
 
 
 def test_a_row_is_held_out_by_its_instruction_whatever_was_written():

@@ -179,3 +179,16 @@ def test_sections_that_were_stripped_stay_so_when_they_are_joined(sections):
     stripped = [wording.strip_identifiers(text.normalise(section)) for section in sections]
     joined = "\n\n".join(stripped)
     assert wording.strip_identifiers(joined) == joined.strip()
+
+
+@pytest.mark.parametrize(
+    ("written", "silent"),
+    [
+        ("He said “no” twice.", "He said      twice."),
+        ("他说「不」。", "他说   。"),
+        ("“All of it.”", "“All of it.”"),
+        ("", ""),
+    ],
+)
+def test_speech_is_blanked_unless_it_is_all_there_is(written, silent):
+    assert wording.unspoken(written) == silent
