@@ -35,33 +35,30 @@ from longwriter.io import process
 from longwriter.tracking import runs as tracking
 from longwriter.tracking import versioning
 
-GROUPS = {
-    "data": ("base_model", "instructions", "plan", "write", "dataset", "validate"),
-    "training": ("pack", "sft", "sample", "preferences", "dpo"),
-    "benchmark": ("generate", "score", "report", "register"),
-}
 _TEMPORARY = 75  # longwriter.errors.Unavailable: the one exit code that a retry can help
 
 
 def expand(names: Sequence[str]) -> list[str]:
     """Return the stages that names of stages, matrix stages, items and groups stand for, in dvc.yaml's order.
 
-    The items of a matrix come from dvc.yaml, so that a new benchmark in params.yaml is run too.
+    Groups and the items of a matrix come from dvc.yaml: a new stage belongs to the group that its
+    `meta.group` names, and a new benchmark in params.yaml is run too.
 
     Args:
-        names: Names; none = every group.
+        names: Names; none = every stage.
 
     Raises:
         UserError: a name is none of these, or dvc.yaml cannot be read.
     """
-    known, wanted = versioning.stage_names(), set()
-    for name in names or GROUPS:
-        for stage_name in GROUPS.get(name, (name,)):
-            items = {item for item in known if stage_name in (item, item.partition("@")[0])}
-            if not items:
-                raise UserError(f"unknown stage {name}; there are {', '.join([*GROUPS, *known])}")
-            wanted |= items
-    return [name for name in known if name in wanted]
+    groups = versioning.stage_groups()
+    selected = set() if names else set(groups)
+    for name in names:
+        matches = {stage for stage in groups if name in (stage, stage.partition("@")[0], groups[stage])}
+        if not matches:
+            known = dict.fromkeys([*filter(None, groups.values()), *groups])
+            raise UserError(f"unknown stage {name}; there are {', '.join(known)}")
+        selected |= matches
+    return [stage for stage in groups if stage in selected]
 
 
 def _can_help(_task: Any, _run: Any, state: State[Any]) -> bool:

@@ -10,9 +10,9 @@ import sys
 import warnings
 from pathlib import Path
 
-_STAGES = ("base_model", "dataset", "instructions", "plan", "preferences", "report", "validate", "write")
+_STAGES = Path(__file__).parents[1] / "src" / "longwriter" / "stages"
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload([f"longwriter.stages.{stage}" for stage in _STAGES])
+_processes.set_forkserver_preload([f"longwriter.stages.{file.stem}" for file in _STAGES.glob("[!_]*.py")])
 
 
 def run(

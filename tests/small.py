@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-DATA_STAGES = ("base_model", "instructions", "plan", "write", "dataset", "validate")
-ITEMS = tuple(f"{model}-tiny" for model in ("base_model", "sft", "dpo"))
-STAGES = (
-    *DATA_STAGES, "pack", "sft", "sample", "preferences", "dpo",
-    *(f"generate@{item}" for item in ITEMS), *(f"score@{item}" for item in ITEMS), "report@tiny", "register",
-)  # fmt: skip
+from longwriter.tracking import versioning
+
+
+def _on_tiny(name: str) -> str:
+    """Return a stage, or the item of a matrix stage for the benchmark `tiny` instead of its own."""
+    stage, _, item = name.partition("@")
+    return f"{stage}@{'-'.join([*item.split('-')[:-1], 'tiny'])}" if item else stage
+
+
+STAGES = tuple(dict.fromkeys(_on_tiny(name) for name in versioning.stage_names()))
+ITEMS = tuple(name.partition("@")[2] for name in STAGES if name.startswith("generate@"))
 
 # A benchmark of four prompts.
 BENCHMARK = (

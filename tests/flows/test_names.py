@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from dvc.repo import Repo
 
 from flows import pipeline
 from longwriter.errors import UserError
+from longwriter.tracking import versioning
 
-ALL = [
-    "base_model", "instructions", "plan", "write", "dataset", "validate", "pack", "sft", "sample", "preferences",
-    "dpo", "generate@base_model-small", "generate@sft-small", "generate@dpo-small", "score@base_model-small",
-    "score@sft-small", "score@dpo-small", "report@small", "register",
-]  # fmt: skip
+SMALL = """
+stages:
+  collect: {meta: {group: data}, cmd: echo}
+  check: {meta: {group: data}, cmd: echo}
+  train: {meta: {group: training}, cmd: echo}
+  answer:
+    meta: {group: benchmark}
+    matrix: {model: [base, tuned], benchmark: [short]}
+    cmd: echo ${item.model} ${item.benchmark}
+  report: {meta: {group: benchmark}, cmd: echo}
+"""
+ALL = ["collect", "check", "train", "answer@base-short", "answer@tuned-short", "report"]
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipeline of five stages, one of them a matrix."""
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True).close()
+    Path("dvc.yaml").write_text(SMALL)
 
 
 @pytest.mark.parametrize(
@@ -19,21 +38,39 @@ ALL = [
     [
         ([], ALL),
         (["data", "training", "benchmark"], ALL),
-        (["data"], ALL[:6]),
-        (["training"], ALL[6:11]),
-        (["benchmark"], ALL[11:]),
-        (["generate"], ALL[11:14]),
-        (["score@sft-small"], ["score@sft-small"]),
-        (["register", "sft", "pack", "sft"], ["pack", "sft", "register"]),
+        (["data"], ALL[:2]),
+        (["training"], ["train"]),
+        (["benchmark"], ALL[3:]),
+        (["answer"], ["answer@base-short", "answer@tuned-short"]),
+        (["answer@tuned-short"], ["answer@tuned-short"]),
+        (["report", "train", "check", "train"], ["check", "train", "report"]),
     ],
 )
-def test_names_groups_and_matrix_names_stand_for_stages_in_order(names: list[str], stages: list[str]) -> None:
+def test_names_groups_and_matrix_names_stand_for_stages_in_order(
+    small: None, names: list[str], stages: list[str]
+) -> None:
     assert pipeline.expand(names) == stages
 
 
-@pytest.mark.parametrize("name", ["generate@sft-huge", "sff", ""])
-def test_an_unknown_name_is_told_with_the_names_that_exist(name: str) -> None:
+def test_a_new_stage_is_run_with_its_group(small: None) -> None:
+    Path("dvc.yaml").write_text(SMALL + "  publish: {meta: {group: benchmark}, cmd: echo}\n")
+    assert pipeline.expand(["benchmark"]) == [*ALL[3:], "publish"]
+
+
+@pytest.mark.parametrize("name", ["answer@tuned-long", "sff", ""])
+def test_an_unknown_name_is_told_with_the_names_that_exist(small: None, name: str) -> None:
     with pytest.raises(
-        UserError, match=f"unknown stage {name}; there are data, training, benchmark, base_mo"
+        UserError, match=f"unknown stage {name}; there are data, training, benchmark, collect, check"
     ):
         pipeline.expand(["data", name])
+
+
+def test_each_stage_of_the_pipeline_is_in_the_group_of_a_flow() -> None:
+    groups = versioning.stage_groups()
+    assert set(groups.values()) == {
+        flow.name for flow in (pipeline.data, pipeline.training, pipeline.benchmark)
+    }
+    assert pipeline.expand([]) == pipeline.expand(["data", "training", "benchmark"]) == list(groups)
+    assert pipeline.expand(["data"])[-1] == "validate"
+    assert pipeline.expand(["training"])[0] == "pack"
+    assert pipeline.expand(["benchmark"])[-1] == "register"

@@ -42,17 +42,25 @@ def _open_repo() -> Repo:
         raise UserError(f"{Path.cwd()} is no checkout of the project: run this where dvc.yaml is") from None
 
 
-def stage_names() -> list[str]:
-    """Return the stages of dvc.yaml in its order, each item of a matrix as `NAME@ITEM`.
+def stage_groups() -> dict[str, str | None]:
+    """Return {stage: its group} in dvc.yaml's order, with each item of a matrix stage as `NAME@ITEM`.
+
+    The group is `meta.group` in dvc.yaml, which DVC itself does not read; None where a stage has none.
 
     Raises:
         UserError: dvc.yaml, or params.yaml that fills it, cannot be read.
     """
     with _open_repo() as repo:
         try:
-            return list(load_file(repo, "dvc.yaml").stages)
+            stages = load_file(repo, "dvc.yaml").stages
+            return {name: (stages[name].meta or {}).get("group") for name in stages}
         except DvcException as error:
             raise UserError(f"dvc.yaml: {error}") from error
+
+
+def stage_names() -> list[str]:
+    """Return the stages of dvc.yaml in its order, each item of a matrix as `NAME@ITEM`; see `stage_groups`."""
+    return list(stage_groups())
 
 
 def stage_files(name: str) -> StageFiles:
