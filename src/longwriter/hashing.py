@@ -22,6 +22,11 @@ def content_hash(value: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def short_id(value: Any) -> str:
+    """Return the first 16 hex digits of a JSON value's `content_hash`: the id of a record."""
+    return content_hash(value)[:16]
+
+
 def hash_share(seed: int | str, key: str) -> float:
     """Return a number in [0, 1) that depends on `seed` and `key` alone, evenly spread."""
     return int(content_hash([seed, key])[:13], 16) / 16**13

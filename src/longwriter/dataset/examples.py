@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from longwriter.dataset import filters
 from longwriter.dataset.filters import Limits
-from longwriter.hashing import content_hash, hash_share
+from longwriter.hashing import hash_share, short_id
 from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Message, Rejection, roles
 from longwriter.text import counting as txt
 from longwriter.text import stated_length as lengths
@@ -109,7 +109,7 @@ def imported_example(
         call_ids=[],
         origin=origin,
     )
-    key = content_hash([language, *(message.content for message in row.messages[:-1])])[:16]
+    key = short_id([language, *(message.content for message in row.messages[:-1])])
     return _row(source, key, limits, wordings[language] if wordings is not None else None)
 
 
@@ -228,4 +228,4 @@ def is_test(example: Example, test_share: float) -> bool:
 
 
 def _sample_id(messages: list[Message]) -> str:
-    return content_hash([message.model_dump() for message in messages])[:16]
+    return short_id([message.model_dump() for message in messages])

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from longwriter.errors import BadRecord
-from longwriter.hashing import content_hash
+from longwriter.hashing import short_id
 from longwriter.records import BenchmarkRow, Example, Generation, Language, Rejection
 from longwriter.text.counting import count_words, language_of
 
@@ -66,7 +66,7 @@ def benchmark_prompts(rows: Sequence[BenchmarkRow], source: str) -> list[Prompt]
     if count > 1:
         raise BadRecord(f"{source} has a prompt {count} times, it may stand there once: {prompt[:120]!r}")
     return [
-        Prompt(content_hash(row.prompt)[:16], row.prompt, row.type, language_of(row.prompt), row.length)
+        Prompt(short_id(row.prompt), row.prompt, row.type, language_of(row.prompt), row.length)
         for row in rows
     ]
 
@@ -124,7 +124,7 @@ def generation_of(
         "max_tokens": max_tokens,
         "call_ids": call_ids,
     }
-    return Generation.model_validate({"generation_id": content_hash(content)[:16], **content})
+    return Generation.model_validate({"generation_id": short_id(content), **content})
 
 
 def of_answered(drawn: Iterable[Generation | Rejection]) -> tuple[list[Generation], dict[str, int]]:

@@ -17,7 +17,6 @@ import zstandard
 from pydantic import BaseModel, ValidationError
 
 from longwriter.errors import BadRecord
-from longwriter.records import Rejection
 
 DATA = Path("data")
 LOCAL = Path(".lw")
@@ -48,17 +47,23 @@ def _scan(path: Path, record: type[R]) -> Iterator[tuple[str, int, R | str]]:
             begins += len(line)
 
 
-def check_malformed(rejected: list[Rejection], rows: int, max_share: float, source: str) -> None:
-    """Let a few malformed rows pass as rejections, and stop at more.
+def check_malformed(malformed: int, rows: int, max_share: float, source: str, first: str | None) -> None:
+    """Accept a few malformed rows as rejections, and stop at more.
+
+    Args:
+        malformed: Number of malformed rows.
+        rows: Number of all rows.
+        max_share: Largest share of malformed rows, in [0, 1].
+        source: Where the rows are from, for the error.
+        first: The first malformed row and what is wrong with it, for the error; None = there is none.
 
     Raises:
         BadRecord: more than `max_share` of the rows are malformed; names the first.
     """
-    bad = [row for row in rejected if row.reason == "malformed"]
-    if len(bad) > max_share * rows:
+    if malformed > max_share * rows:
         raise BadRecord(
-            f"{len(bad):,} of {rows:,} rows of {source} are malformed (at most {max_share:.1%} may be); "
-            f"the first: {bad[0].row_id}: {bad[0].detail}"
+            f"{malformed:,} of {rows:,} rows of {source} are malformed (at most {max_share:.1%} may be); "
+            f"the first: {first}"
         )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pyrate_limiter import Limiter, Rate, SQLiteBucket
 
 from longwriter.errors import ModelUnusable
-from longwriter.hashing import content_hash
+from longwriter.hashing import short_id
 from longwriter.params import LLMParams
 
 _MINUTE_MS = 60_000
@@ -72,7 +72,7 @@ async def opened(params: LLMParams, endpoint: str, folder: Path) -> AsyncIterato
         endpoint: What the provider counts together: URL and model.
         folder: Where the files lie that processes share.
     """
-    name = content_hash(endpoint)[:16]
+    name = short_id(endpoint)
     piece = _piece(params.tokens_per_minute or 1)
     with ExitStack() as stack:
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from longwriter.errors import ModelUnusable
-from longwriter.hashing import content_hash
+from longwriter.hashing import short_id
 from longwriter.io import files, net, process
 from longwriter.llm.client import LLM, Endpoint, connect
 from longwriter.models.gguf_converter import CONVERTER, to_gguf
@@ -100,7 +100,7 @@ def _conversion(weights: Path, template: Path, precision: str) -> str:
     It becomes part of the model's name on the wire, and so of each request's hash.
     """
     decides = [_digest(sorted(weights.glob("*.safetensors"))), _digest([template]), CONVERTER]
-    return f"{content_hash(decides)[:16]}-{precision}"
+    return f"{short_id(decides)}-{precision}"
 
 
 def _digest(paths: Sequence[Path]) -> str:

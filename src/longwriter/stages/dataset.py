@@ -33,7 +33,11 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     results = _results(params, drafts)
     long, twins = dataset.without_twins(row for row in results if isinstance(row, Example))
     rejected = [*(row for row in results if isinstance(row, Rejection)), *twins]
-    files.check_malformed(rejected, len(results), params.instructions.max_malformed_share, p.extra_source)
+    malformed = [f"{row.row_id}: {row.detail}" for row in rejected if row.reason == "malformed"]
+    max_share = params.instructions.max_malformed_share
+    files.check_malformed(
+        len(malformed), len(results), max_share, p.extra_source, next(iter(malformed), None)
+    )
     general = _general(params)
     mixed, refused = dataset.mix_general(long, general, p.general_share)
     rejected += refused

@@ -22,7 +22,7 @@ import psutil
 from tqdm import tqdm
 
 from longwriter.errors import TrainingFailed, Unavailable, UserError
-from longwriter.hashing import content_hash
+from longwriter.hashing import short_id
 from longwriter.io import files, process
 from longwriter.params import DpoParams, SftParams, TrainingParams
 from longwriter.params.common import Section
@@ -128,7 +128,7 @@ def checkpoint_folder(stage: str, fingerprint: str, ranks: int, layout: dict[str
 
     Other ranks or another layout cannot read its checkpoints, so they have a folder of their own.
     """
-    name = content_hash([fingerprint, ranks, layout])[:16]
+    name = short_id([fingerprint, ranks, layout])
     return files.LOCAL / "checkpoints" / f"{stage}-{name}"
 
 

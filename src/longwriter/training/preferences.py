@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from longwriter.evaluation.scores import length_score
-from longwriter.hashing import content_hash, hash_share
+from longwriter.hashing import hash_share, short_id
 from longwriter.records import (
     Generation,
     Judgement,
@@ -163,7 +163,7 @@ def _pair(instruction_id: str, chosen: Candidate, rejected: Candidate) -> Prefer
     answers = [[Message(role="assistant", content=one.sample.text)] for one in (chosen, rejected)]
     content = [[message.model_dump() for message in part] for part in (prompt, *answers)]
     return PreferencePair(
-        pair_id=content_hash(content)[:16],
+        pair_id=short_id(content),
         instruction_id=instruction_id,
         language=chosen.sample.language,
         required_words=chosen.sample.required_words,

@@ -39,10 +39,10 @@ def test_a_bad_row_is_named_by_file_and_line(in_tmp, bad, why):
 
 
 def test_more_malformed_rows_than_allowed_stop_with_the_first():
-    bad = [Rejection(row_id="f:1", stage="dataset", reason="malformed", detail="Invalid JSON")]
-    files.check_malformed(bad, 10, 0.1, "f")
+    first = "f:1: Invalid JSON"
+    files.check_malformed(1, 10, 0.1, "f", first)
     with pytest.raises(BadRecord, match=r"1 of 10 .*f:1: Invalid JSON"):
-        files.check_malformed(bad, 10, 0.05, "f")
+        files.check_malformed(1, 10, 0.05, "f", first)
 
 
 def test_a_failed_block_leaves_the_old_folder(in_tmp):
