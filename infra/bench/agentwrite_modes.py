@@ -32,8 +32,7 @@ import yaml
 
 from longwriter import params as parameters
 from longwriter.evaluation import scores as scoring
-from longwriter.instructions import screening as sift
-from longwriter.instructions import sources
+from longwriter.instructions import screening, sources
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.params.agentwrite import PlanRule
@@ -55,10 +54,12 @@ UNCHECKED = {
 
 def chosen(source: Path, number: int, low: int, high: int) -> list[Instruction]:
     """Return the instructions of `source` that state `low` to `high` words, the first `number` by hash."""
-    bar = sift.Bar(["en"], 10**6, high, {}, {}, decontamination.index([]))
+    limits = screening.ScreeningLimits(["en"], 10**6, high, {}, {}, decontamination.index([]))
     rows = [row for chunk in sources.chunks(str(source), "*") for row in sources.rows(chunk)]
     fitting = [
-        row.instruction for row in sift.sift(rows, bar)[0] if (row.instruction.required_words or 0) >= low
+        row.instruction
+        for row in screening.screen(rows, limits)[0]
+        if (row.instruction.required_words or 0) >= low
     ]
     found = sorted(fitting, key=lambda row: row.instruction_id)
     return found[:number]

@@ -31,8 +31,7 @@ import zstandard
 
 from longwriter import params
 from longwriter.hashing import content_hash
-from longwriter.instructions import benchmarks, choosing, duplicates, sources
-from longwriter.instructions import patterns as rules
+from longwriter.instructions import benchmarks, candidates, duplicates, patterns, sources
 from longwriter.stages import instructions
 from longwriter.text import decontamination, language
 from longwriter.text import stated_length as lengths
@@ -205,7 +204,7 @@ def _each(p: params.Params, rows: int, peak: Peak) -> None:
     with _step("parse", lambda: rows, peak):
         parsed = [row for chunk in chunks for _, row in sources.rows(chunk)]
     prompts = [normalise(row.prompt) for row in parsed if not isinstance(row, str)]
-    bar = choosing.bar(one, benchmarks.prompts(p.generate.folder))
+    limits = candidates.screening_limits(one, benchmarks.prompts(p.generate.folder))
 
     def by_thousands(work: Callable[[list[str]], object]) -> None:
         for at in range(0, len(prompts), 2000):
@@ -214,11 +213,11 @@ def _each(p: params.Params, rows: int, peak: Peak) -> None:
     steps: dict[str, Callable[[list[str]], object]] = {
         "words": lambda some: [tokens(text) for text in some],
         "language": lambda some: [language.identify(text) for text in some],
-        "harm": lambda some: rules.first_hits(some, bar.harm),
-        "type": lambda some: rules.first_hits(some, bar.types),
+        "harm": lambda some: patterns.first_matches(some, limits.harm),
+        "type": lambda some: patterns.first_matches(some, limits.types),
         "stated length": lambda some: [lengths.stated_length(text) for text in some],
         "id": lambda some: [content_hash(["en", text]) for text in some],
-        "decontamination": lambda some: [decontamination.hit(bar.benchmarks, text) for text in some],
+        "decontamination": lambda some: [decontamination.hit(limits.benchmarks, text) for text in some],
         "MinHash": duplicates.signatures,
     }
     for name, work in steps.items():

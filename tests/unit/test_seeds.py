@@ -11,10 +11,7 @@ from longwriter import params
 from longwriter.agentwrite import coverage
 from longwriter.agentwrite import drafts as drafting
 from longwriter.agentwrite import plans as planning
-from longwriter.instructions import candidates as sifting
-from longwriter.instructions import duplicates
-from longwriter.instructions import screening as sift
-from longwriter.instructions import selection as winnow
+from longwriter.instructions import duplicates, patterns, screening, selection
 from longwriter.instructions.rows import parse
 from longwriter.io import files
 from longwriter.records import GeneralRow, Plan, PlanStep
@@ -118,20 +115,22 @@ def test_the_seed_instructions_have_each_type_in_both_languages():
     assert [identify(row.prompt) for row in seeds] == [row.language for row in seeds]
 
 
-def bar(languages):
+def limits(languages):
     folder = Path("src/longwriter/rules")
-    harm, types = (sifting.read_rules(folder / f"{name}.yaml") for name in ("harm", "types"))
-    return sift.Bar(languages, 1000, 10_000, harm, types, decontamination.index([]))
+    harm, types = (patterns.read_patterns(folder / f"{name}.yaml") for name in ("harm", "types"))
+    return screening.ScreeningLimits(languages, 1000, 10_000, harm, types, decontamination.index([]))
 
 
 def test_every_seed_is_an_instruction_as_it_stands_and_none_is_another_in_other_words():
     seeds = rows("instructions/*.jsonl")
-    found, rejected = sift.sift([("f:1", parse(row)) for row in seeds], bar(["en", "zh"]))
+    found, rejected = screening.screen([("f:1", parse(row)) for row in seeds], limits(["en", "zh"]))
     assert rejected == []
     assert [item.instruction.prompt for item in found] == [row["prompt"] for row in seeds]
     ids = np.array([int(item.instruction.instruction_id, 16) for item in found], np.uint64)
-    fates, _, _ = winnow.repeated(ids, duplicates.signatures([row["prompt"] for row in seeds]), [], 0.8)
-    assert not fates.any()
+    codes, _, _ = selection.reject_repeats(
+        ids, duplicates.signatures([row["prompt"] for row in seeds]), [], 0.8
+    )
+    assert not codes.any()
 
 
 def test_no_two_general_chats_are_the_same_and_none_would_be_stopped_by_the_gate():

@@ -17,7 +17,7 @@ import yaml
 from longwriter.agentwrite import estimate
 from longwriter.agentwrite.estimate import Request, Text
 from longwriter.agentwrite.plans import Bounds
-from longwriter.instructions import choosing
+from longwriter.instructions import candidates
 from longwriter.io import files
 from longwriter.llm import prices, replay
 from longwriter.params import LLMParams, Params
@@ -68,7 +68,7 @@ def _texts(params: Params, told: list[str]) -> tuple[list[Text], list[Text]]:
     bounds = Bounds(q.min_steps, q.max_steps, q.min_step_words, q.max_step_words)
     chosen, plans = files.DATA / "instructions" / "instructions.jsonl", files.DATA / "plan" / "plans.jsonl"
     there = _is_current("instructions", chosen)
-    rows = files.read_jsonl(chosen, Instruction) if there else choosing.chosen(params)
+    rows = files.read_jsonl(chosen, Instruction) if there else candidates.select_instructions(params)
     if p.unstated == "judge" and not there:
         told.append("the judge keeps every prompt that states no length; asking it is not counted")
     told.append(f"{len(rows):,} instructions: {chosen if there else f'chosen from {p.source} now'}")

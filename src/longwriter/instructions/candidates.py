@@ -1,8 +1,10 @@
-"""The sifting of a source: chunks in, candidates on disk, and a few numbers of each in memory.
+"""Candidates of a source: chunks are screened in processes, the candidates are kept on disk.
 
-Each chunk is decoded and sifted by a process of its own core; chunks come back in their order, so that
-the outcome does not depend on how many there are. A candidate takes 37 bytes of memory; its text and its
-signature lie in files without names, gone with the process.
+The stage `instructions` and `longwriter estimate` both select from here, and so they select alike.
+
+Each chunk is decoded and screened by one process a core; the results are taken in the order of the
+chunks, so that the outcome does not depend on the number of processes. A candidate takes 37 bytes of
+memory; its text and its signature are in files without names, which end with the process.
 """
 
 from __future__ import annotations
@@ -23,60 +25,91 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
-from longwriter.errors import BadRecord, Unavailable
-from longwriter.instructions import sources
-from longwriter.instructions.duplicates import MINIMA, Signatures, signatures
-from longwriter.instructions.patterns import Rules
-from longwriter.instructions.quotas import Cell, bucket
-from longwriter.instructions.screening import Bar, sift
+from longwriter.errors import Unavailable
+from longwriter.instructions import benchmarks, hub, selection, sources
+from longwriter.instructions.duplicates import MINIMA, Places, Signatures, signatures
+from longwriter.instructions.patterns import read_patterns
+from longwriter.instructions.screening import ScreeningLimits, screen
+from longwriter.instructions.selection import Cell, Codes, bucket
 from longwriter.io import files, process
+from longwriter.params import InstructionsParams, Params
 from longwriter.records import Instruction, Rejection
+from longwriter.text import decontamination
 
-_FEW = 4  # chunks that are sifted in this process: another one imports for as long
+_FEW = 4  # chunks that are screened in this process: to start another one takes as long
 
 
-class _Part(NamedTuple):
-    """What one chunk came to; `instructions`, `ids`, `cells`, `hits`, `signatures` are of its candidates."""
+class Decisions(NamedTuple):
+    """What is decided of the candidates before the judge and the quotas; each array has shape (n,).
+
+    `codes`: places in `selection.REASONS`. `nearest` and `similarity`: the candidate that each one nearly
+    repeats, or -1, and how similar it is. `unstated`: True where the prompt states no length.
+    """
+
+    codes: Codes
+    nearest: Places
+    similarity: npt.NDArray[np.float64]
+    unstated: npt.NDArray[np.bool_]
+
+
+class _ScreenedChunk(NamedTuple):
+    """The result of one chunk; the first five fields are of its candidates."""
 
     instructions: list[bytes]
     ids: list[int]
     cells: list[Cell]
-    hits: list[str | None]
+    benchmark_hits: list[str | None]
     signatures: Signatures
     rejected: bytes
     reasons: Counter[str]
-    malformed: str | None
+    first_malformed: str | None
 
 
 class Candidates:
-    """The rows that are fit by themselves, in the order of the source; made by `sifted`."""
+    """The rows that passed the screening, in the order of the source; made by `screen_sources`."""
 
-    def __init__(self, texts: IO[bytes], marks: IO[bytes]) -> None:
+    def __init__(self, texts: IO[bytes], signatures: IO[bytes]) -> None:
         """Hold two empty files, for instructions and for signatures."""
         self.reasons: Counter[str] = Counter()
-        self.malformed: str | None = None
+        self.first_malformed: str | None = None
         self.cells: dict[Cell, int] = {}
-        self.hits: dict[int, str] = {}
-        self._texts, self._marks = texts, marks
-        self._ids, self._cells, self._offsets = array("Q"), array("q"), array("Q")
+        self.benchmark_hits: dict[int, str] = {}
+        self._texts = texts
+        self._signatures = signatures
+        self._ids = array("Q")
+        self._cells = array("q")
+        self._offsets = array("Q")
 
     def __len__(self) -> int:
         """Return the number of candidates."""
         return len(self._ids)
 
-    def add(self, part: _Part) -> None:
-        """Put the candidates of the next chunk behind the others."""
-        self.hits.update({len(self) + at: hit for at, hit in enumerate(part.hits) if hit is not None})
-        self._ids.extend(part.ids)
-        self._cells.extend(self.cells.setdefault(cell, len(self.cells)) for cell in part.cells)
-        for line in part.instructions:
+    def add(self, chunk: _ScreenedChunk) -> None:
+        """Append the candidates of the next chunk."""
+        hits = enumerate(chunk.benchmark_hits, len(self))
+        self.benchmark_hits.update({place: hit for place, hit in hits if hit is not None})
+        self._ids.extend(chunk.ids)
+        self._cells.extend(self.cells.setdefault(cell, len(self.cells)) for cell in chunk.cells)
+        for line in chunk.instructions:
             self._offsets.append(self._texts.tell())
             self._texts.write(line)
-        self._marks.write(part.signatures.tobytes())
-        self.reasons.update(part.reasons)
-        self.malformed = self.malformed or part.malformed
+        self._signatures.write(chunk.signatures.tobytes())
+        self.reasons.update(chunk.reasons)
+        self.first_malformed = self.first_malformed or chunk.first_malformed
+
+    def rows(self) -> int:
+        """Return how many rows were read: candidates and rejected rows."""
+        return len(self) + self.reasons.total()
+
+    def check_malformed(self, max_share: float, source: str) -> None:
+        """Accept a few malformed rows as rejections, and stop at more.
+
+        Raises:
+            BadRecord: more than `max_share` of the rows are malformed; names the first.
+        """
+        malformed = self.reasons["malformed"]
+        files.check_malformed(malformed, self.rows(), max_share, source, self.first_malformed)
 
     def ids(self) -> npt.NDArray[np.uint64]:
         """Return the ids as numbers."""
@@ -88,117 +121,140 @@ class Candidates:
 
     def signatures(self) -> Signatures:
         """Return the MinHash signatures, read from disk as they are used."""
-        self._marks.flush()
+        self._signatures.flush()
         if not len(self):
             return np.empty((0, MINIMA), np.uint16)
-        return np.memmap(self._marks, np.uint16, "r", shape=(len(self), MINIMA))
+        return np.memmap(self._signatures, np.uint16, "r", shape=(len(self), MINIMA))
 
-    def __getitem__(self, at: int) -> Instruction:
+    def __getitem__(self, place: int) -> Instruction:
         """Return one candidate's instruction."""
-        self._texts.seek(self._offsets[at])
+        self._texts.seek(self._offsets[place])
         return Instruction.model_validate_json(self._texts.readline())
 
 
+def screening_limits(params: InstructionsParams, benchmark: Sequence[str]) -> ScreeningLimits:
+    """Return the limits of the screening; no row may repeat a prompt of `benchmark`."""
+    return ScreeningLimits(
+        languages=params.languages,
+        max_chars=params.max_chars,
+        max_required_words=params.max_required_words,
+        harm=read_patterns(Path(params.rules) / "harm.yaml"),
+        types=read_patterns(Path(params.rules) / "types.yaml"),
+        benchmarks=decontamination.index(benchmark),
+        prompt_words=(params.gate.min_prompt_words, params.gate.max_prompt_words),
+    )
+
+
+def source_chunks(params: InstructionsParams) -> Iterator[sources.Chunk]:
+    """Return all rows of the sources, those of the hub last."""
+    local = sources.chunks(params.source, params.pattern)
+    return chain(local, hub.chunks(params.hub)) if params.hub else local
+
+
 @contextmanager
-def sifted(chunks: Iterator[sources.Chunk], bar: Bar, rejected: IO[bytes]) -> Iterator[Candidates]:
-    """Yield the candidates of a source; who is no candidate is written to `rejected` as it comes.
+def screen_sources(
+    chunks: Iterator[sources.Chunk], limits: ScreeningLimits, rejected: IO[bytes]
+) -> Iterator[Candidates]:
+    """Yield the candidates of a source; the rejected rows are written to `rejected`.
 
     Raises:
-        Unavailable: a process was killed, as for want of memory.
+        Unavailable: a process was killed, for example because memory ran out.
     """
     scratch = files.LOCAL / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=scratch) as texts, tempfile.TemporaryFile(dir=scratch) as marks:
-        found = Candidates(texts, marks)
-        for part in _parts(chunks, bar):
-            found.add(part)
-            rejected.write(part.rejected)
-        yield found
+        candidates = Candidates(texts, marks)
+        for chunk in _screened_chunks(chunks, limits):
+            candidates.add(chunk)
+            rejected.write(chunk.rejected)
+        yield candidates
 
 
-def check_malformed(found: Candidates, max_share: float, source: str) -> None:
-    """Let a few malformed rows pass as rejections, and stop at more.
-
-    Raises:
-        BadRecord: more than `max_share` of the rows are malformed; names the first.
-    """
-    bad, rows = found.reasons["malformed"], len(found) + found.reasons.total()
-    if bad > max_share * rows:
-        raise BadRecord(
-            f"{bad:,} of {rows:,} rows of {source} are malformed (at most {max_share:.1%} may be); "
-            f"the first: {found.malformed}"
-        )
-
-
-def read_rules(path: Path) -> Rules:
-    """Return the rules of a YAML file: {name: [patterns]}.
-
-    Raises:
-        BadRecord: it is missing, or holds something else.
-    """
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadRecord(f"{path} is no file of rules: {error}") from None
-    shaped = isinstance(found, dict) and all(
-        isinstance(name, str) and isinstance(patterns, list) and all(isinstance(one, str) for one in patterns)
-        for name, patterns in found.items()
+def decide(candidates: Candidates, params: InstructionsParams) -> Decisions:
+    """Return the decisions that need neither the judge nor the quotas."""
+    repeats = selection.reject_repeats(
+        candidates.ids(), candidates.signatures(), candidates.benchmark_hits, params.near_duplicate
     )
-    if not shaped:
-        raise BadRecord(f"{path}: names with lists of patterns are needed")
-    return dict(found)
+    is_unstated = np.array([cell[2] == selection.UNSTATED for cell in candidates.cells], bool)
+    unstated = is_unstated[candidates.cell_places()]
+    if params.unstated == "drop":
+        repeats.codes[(repeats.codes == 0) & unstated] = selection.REASON_CODE["not_stated"]
+    return Decisions(*repeats, unstated)
 
 
-def _parts(chunks: Iterator[sources.Chunk], bar: Bar) -> Iterator[_Part]:
-    """Yield what the chunks come to, in their order; a few are not worth the start of further processes."""
+def select(candidates: Candidates, codes: Codes, params: InstructionsParams) -> Places:
+    """Return the candidates that are selected among those with code 0, in the order of their ids."""
+    return selection.select(
+        candidates.ids(),
+        candidates.cell_places(),
+        list(candidates.cells),
+        codes,
+        params.balance,
+        params.limit,
+        params.seed,
+    )
+
+
+def select_instructions(params: Params) -> list[Instruction]:
+    """Return what the stage would select now if its judge, where it has one, accepted every prompt.
+
+    Raises:
+        BadRecord: a source or the patterns cannot be read, or too many rows are malformed.
+    """
+    own = params.instructions
+    limits = screening_limits(own, benchmarks.prompts(params.generate.folder))
+    with (
+        Path(os.devnull).open("wb") as rejected,
+        screen_sources(source_chunks(own), limits, rejected) as candidates,
+    ):
+        candidates.check_malformed(own.max_malformed_share, own.source)
+        places = select(candidates, decide(candidates, own).codes, own)
+        return [candidates[int(place)] for place in places]
+
+
+def _screened_chunks(chunks: Iterator[sources.Chunk], limits: ScreeningLimits) -> Iterator[_ScreenedChunk]:
+    """Yield the results of the chunks, in their order; for a few chunks no processes are started."""
     first = list(islice(chunks, _FEW))
     if len(first) < _FEW:
-        yield from (_part(chunk, bar) for chunk in first)
+        yield from (_screen_chunk(chunk, limits) for chunk in first)
         return
     cores = len(os.sched_getaffinity(0))
-    under_way: deque[Future[_Part]] = deque()
+    pending: deque[Future[_ScreenedChunk]] = deque()
     spawn: Any = multiprocessing.get_context("spawn")  # a forked child has the locks of threads it lacks
     try:
-        with ProcessPoolExecutor(cores, spawn, _begin, (bar,)) as pool:
+        with ProcessPoolExecutor(cores, spawn, _begin_process) as pool:
             for chunk in chain(first, chunks):
-                under_way.append(pool.submit(_own_part, chunk))
-                if len(under_way) > 2 * cores:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
+                pending.append(pool.submit(_screen_chunk, chunk, limits))
+                if len(pending) > 2 * cores:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
     except BrokenProcessPool:
         raise Unavailable("a process that sifted rows was killed: is there memory enough?") from None
 
 
-_bar: list[Bar] = []
-
-
-def _begin(bar: Bar) -> None:
-    """Make a process ready: it ends with its starter and knows the bar."""
+def _begin_process() -> None:
+    """Let a process of the pool end with its parent, which alone handles Ctrl-C."""
     process.die_with_parent(signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _bar.append(bar)
 
 
-def _own_part(chunk: sources.Chunk) -> _Part:
-    return _part(chunk, _bar[-1])
-
-
-def _part(chunk: sources.Chunk, bar: Bar) -> _Part:
-    candidates, rejected = sift(list(sources.rows(chunk)), bar)
+def _screen_chunk(chunk: sources.Chunk, limits: ScreeningLimits) -> _ScreenedChunk:
+    """Screen the rows of a chunk, in whatever process this runs."""
+    candidates, rejected = screen(list(sources.rows(chunk)), limits)
     items = [candidate.instruction for candidate in candidates]
-    first = next((row for row in rejected if row.reason == "malformed"), None)
-    return _Part(
+    malformed = next((row for row in rejected if row.reason == "malformed"), None)
+    return _ScreenedChunk(
         instructions=[f"{item.model_dump_json()}\n".encode() for item in items],
         ids=[int(item.instruction_id, 16) for item in items],
         cells=[(item.language, item.type, bucket(item.required_words)) for item in items],
-        hits=[candidate.hit for candidate in candidates],
+        benchmark_hits=[candidate.benchmark_hit for candidate in candidates],
         signatures=signatures([item.prompt for item in items]),
-        rejected=_lines(rejected),
+        rejected=_json_lines(rejected),
         reasons=Counter(row.reason for row in rejected),
-        malformed=f"{first.row_id}: {first.detail}" if first else None,
+        first_malformed=f"{malformed.row_id}: {malformed.detail}" if malformed else None,
     )
 
 
-def _lines(rows: Sequence[Rejection]) -> bytes:
+def _json_lines(rows: Sequence[Rejection]) -> bytes:
     return "".join(f"{row.model_dump_json()}\n" for row in rows).encode()

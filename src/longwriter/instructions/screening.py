@@ -1,8 +1,9 @@
-"""What is decided of a row by itself: words, language, harm, stated length, benchmark.
+"""Checks of one row alone: words, language, harm, stated length, overlap with a benchmark.
 
-`sift` is a pure function of a handful of rows and of rules that every machine has, so the rows of a
-source can be sifted in any number of processes; what needs all rows (duplicates, the choice) comes
-after, in `duplicates` and `select`.
+A row's result depends on nothing but the row and the limits, so the rows of a source can be screened in
+any number of processes. Steps that need all rows follow in `selection`.
+
+Pure.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from longwriter.hashing import content_hash
-from longwriter.instructions.patterns import Rules, first_hits
+from longwriter.hashing import short_id
+from longwriter.instructions.patterns import Patterns, first_matches
 from longwriter.instructions.rows import SourceRow
 from longwriter.records import Instruction, Rejection
 from longwriter.text import decontamination
@@ -19,84 +20,86 @@ from longwriter.text.counting import normalise, tokens
 from longwriter.text.language import identify
 from longwriter.text.stated_length import stated_length
 
-_UNITS = ("word", "character", "字", "词")  # without one no length in words is stated
-
 OTHER = "Other"
-"""The type of a row that states none and meets no rule for types."""
+"""The type of a row that states none and matches no pattern for types."""
 
 
-class Bar(NamedTuple):
-    """What a row is measured against.
+class ScreeningLimits(NamedTuple):
+    """What each row is checked against.
 
     `languages`: codes that are kept. `max_chars`: longest prompt. `max_required_words`: longest stated
-    length the writer can reach. `harm`: rules whose name is the reason (`toxic`, `scraping`), or begins
-    with it and a dot. `types`: rules whose name is the type. `benchmarks`: what no row may repeat.
-    `prompt_words`: fewest and most words of a prompt.
+    length that the writer can reach. `harm`: patterns whose name is the reason (`toxic`, `scraping`), or
+    begins with it and a dot. `types`: patterns whose name is the type. `benchmarks`: prompts that no row
+    may repeat. `prompt_words`: fewest and most words of a prompt.
     """
 
     languages: Sequence[str]
     max_chars: int
     max_required_words: int
-    harm: Rules
-    types: Rules
+    harm: Patterns
+    types: Patterns
     benchmarks: decontamination.Index
     prompt_words: tuple[int, int] = (1, 10**9)
 
 
 class Candidate(NamedTuple):
-    """A row that is fit by itself; `hit` is the benchmark prompt that it repeats, or None."""
+    """A row that passed; `benchmark_hit` is the benchmark prompt that it repeats, or None."""
 
     instruction: Instruction
-    hit: str | None
+    benchmark_hit: str | None
 
 
-def sift(rows: Sequence[tuple[str, SourceRow | str]], bar: Bar) -> tuple[list[Candidate], list[Rejection]]:
-    """Return (candidates in the order of the rows, rejected); every row is in one of them.
+def screen(
+    rows: Sequence[tuple[str, SourceRow | str]], limits: ScreeningLimits
+) -> tuple[list[Candidate], list[Rejection]]:
+    """Return (candidates in the order of the rows, rejections); every row is in one of them.
 
     Args:
-        rows: (`file:line`, row) or, for a malformed one, (`file:line`, why).
-        bar: What they are measured against.
+        rows: (`file:line`, row) or, for a malformed one, (`file:line`, what is wrong).
+        limits: What they are checked against.
     """
     rejected: list[Rejection] = []
-    fit: list[tuple[str, SourceRow, str]] = []
+    passed: list[tuple[str, SourceRow, str]] = []
     for origin, row in rows:
         if isinstance(row, str):
             rejected.append(_rejection(origin, "malformed", row))
             continue
         row = row._replace(prompt=normalise(row.prompt))
-        language = row.language or identify(row.prompt[: bar.max_chars])
-        if trouble := _own_trouble(row, language, bar):
-            rejected.append(_rejection(_id(row.prompt, language), trouble[0], f"{origin}: {trouble[1]}"))
+        language = row.language or identify(row.prompt[: limits.max_chars])
+        if (trouble := _trouble(row, language, limits)) is not None:
+            reason, detail = trouble
+            rejected.append(_rejection(_instruction_id(row.prompt, language), reason, f"{origin}: {detail}"))
         else:
-            fit.append((origin, row, language))
-    prompts = [row.prompt for _, row, _ in fit]
-    harm = first_hits(prompts, bar.harm)
-    types = first_hits(prompts, bar.types)
+            passed.append((origin, row, language))
+    prompts = [row.prompt for _, row, _ in passed]
+    harm = first_matches(prompts, limits.harm)
+    types = first_matches(prompts, limits.types)
     candidates: list[Candidate] = []
-    for (origin, row, language), harmful, kind in zip(fit, harm, types, strict=True):
-        item = _instruction(origin, row, language, kind)
-        if harmful:
-            detail = f"{origin}: {harmful}: {row.prompt[:80]!r}"
-            rejected.append(_rejection(item.instruction_id, harmful.partition(".")[0], detail))
-        elif (item.required_words or 0) > bar.max_required_words:
+    for (origin, row, language), harm_name, type_name in zip(passed, harm, types, strict=True):
+        item = _instruction(origin, row, language, type_name)
+        if harm_name:
+            reason = harm_name.partition(".")[0]
+            detail = f"{origin}: {harm_name}: {row.prompt[:80]!r}"
+            rejected.append(_rejection(item.instruction_id, reason, detail))
+        elif (item.required_words or 0) > limits.max_required_words:
             detail = f"{origin}: {item.required_words} words"
             rejected.append(_rejection(item.instruction_id, "too_long_for_writer", detail))
         else:
-            candidates.append(Candidate(item, decontamination.hit(bar.benchmarks, item.prompt)))
+            candidates.append(Candidate(item, decontamination.hit(limits.benchmarks, item.prompt)))
     return candidates, rejected
 
 
-def _own_trouble(row: SourceRow, language: str, bar: Bar) -> tuple[str, str] | None:
-    """Return (reason, detail) of what is wrong with a row, asked in the funnel's order."""
-    words = len(tokens(row.prompt[: bar.max_chars]))
+def _trouble(row: SourceRow, language: str, limits: ScreeningLimits) -> tuple[str, str] | None:
+    """Return (reason, detail) of the first check that a row fails, in the funnel's order, or None."""
+    words = len(tokens(row.prompt[: limits.max_chars]))
     if not words:
         return "no_words", repr(row.prompt[:80])
-    if len(row.prompt) > bar.max_chars:
+    if len(row.prompt) > limits.max_chars:
         return "prompt_too_long", f"{len(row.prompt):,} characters"
-    fewest, most = bar.prompt_words
+    fewest, most = limits.prompt_words
     if not fewest <= words <= most:
         return "prompt_too_short" if words < fewest else "prompt_too_long", f"{words:,} words"
-    if language not in bar.languages:
+    if language not in limits.languages:
         return "language", language
     if row.toxic:
         return "flagged_toxic", "the source says so"
@@ -105,28 +108,22 @@ def _own_trouble(row: SourceRow, language: str, bar: Bar) -> tuple[str, str] | N
     return None
 
 
-def _instruction(origin: str, row: SourceRow, language: str, kind: str | None) -> Instruction:
+def _instruction(origin: str, row: SourceRow, language: str, type_name: str | None) -> Instruction:
     """Return the instruction of a row; a length or type that the source states is believed."""
     return Instruction.model_validate(
         {
-            "instruction_id": _id(row.prompt, language),
+            "instruction_id": _instruction_id(row.prompt, language),
             "prompt": row.prompt,
-            "type": row.type or kind or OTHER,
+            "type": row.type or type_name or OTHER,
             "language": language,
-            "required_words": row.length if row.length is not None else _stated(row.prompt),
+            "required_words": row.length if row.length is not None else stated_length(row.prompt),
             "origin": origin,
         }
     )
 
 
-def _stated(prompt: str) -> int | None:
-    """Return the stated length; most chats name no unit, and reading them is half of a sift's time."""
-    lower = prompt.lower()
-    return stated_length(prompt) if any(unit in lower for unit in _UNITS) else None
-
-
-def _id(prompt: str, language: str) -> str:
-    return content_hash([language, prompt])[:16]
+def _instruction_id(prompt: str, language: str) -> str:
+    return short_id([language, prompt])
 
 
 def _rejection(row_id: str, reason: str, detail: str) -> Rejection:

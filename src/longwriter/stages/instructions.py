@@ -1,4 +1,4 @@
-"""Choose the writing instructions of this night from sources that can grow.
+"""Select the writing instructions from sources that can grow.
 
 Reads   instructions.source (and instructions.hub), the rules, every benchmark in generate.folder
 Writes  data/instructions/: instructions.jsonl, rejected.jsonl, funnel.json, funnel.png, verdict.json,
@@ -19,9 +19,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from longwriter.gates import verdicts
-from longwriter.instructions import benchmarks, choosing, funnel, funnel_plot, intent
-from longwriter.instructions import candidates as sifting
-from longwriter.instructions import selection as winnow
+from longwriter.instructions import benchmarks, candidates, funnel, funnel_plot, intent, selection
 from longwriter.io import files, progress
 from longwriter.llm.asking import ask_until_usable
 from longwriter.llm.client import LLM, Answer
@@ -36,107 +34,122 @@ FOLDER = files.DATA / "instructions"
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Take every row of the sources through the funnel; write the chosen, and of the others why not."""
+    """Screen every row of the sources and select; write the selected rows, and the others with the reason."""
     return asyncio.run(_work(params, folder))
 
 
 async def _work(params: Params, folder: Path) -> runner.Summary:
-    p = params.instructions
+    own = params.instructions
     benchmark = benchmarks.prompts(params.generate.folder)
-    limits = choosing.bar(p, benchmark)
+    limits = candidates.screening_limits(own, benchmark)
     with (
-        (folder / "rejected.jsonl").open("wb") as out,
-        sifting.sifted(choosing.chunks(p), limits, out) as found,
+        (folder / "rejected.jsonl").open("wb") as rejected,
+        candidates.screen_sources(candidates.source_chunks(own), limits, rejected) as pool,
     ):
-        sifting.check_malformed(found, p.max_malformed_share, p.source)
-        winnowed = await _winnow(found, p, params.judge, folder / "calls.jsonl.zst")
-        chosen = _write(found, winnowed, folder / "instructions.jsonl", out)
-    rows = len(found) + found.reasons.total()
-    counts = enumerate(np.bincount(winnowed.fates.fates))
-    reasons = +(found.reasons + Counter({winnow.REASONS[fate]: int(n) for fate, n in counts if fate}))
-    steps = funnel.funnel(rows, reasons)
+        pool.check_malformed(own.max_malformed_share, own.source)
+        result = await _select(pool, own, params.judge, folder / "calls.jsonl.zst")
+        selected = _write(pool, result, folder / "instructions.jsonl", rejected)
+    counts = enumerate(np.bincount(result.decisions.codes))
+    later_reasons = Counter({selection.REASONS[code]: int(n) for code, n in counts if code})
+    reasons = +(pool.reasons + later_reasons)
+    steps = funnel.funnel(pool.rows(), reasons)
     files.write_json(folder / "funnel.json", [step._asdict() for step in steps])
     funnel_plot.draw(steps, "Instructions", folder / "funnel.png")
     numbers = {
-        "stated_length": float(sum(row.required_words is not None for row in chosen)),
-        "types": float(len({row.type for row in chosen})),
+        "stated_length": float(sum(row.required_words is not None for row in selected)),
+        "types": float(len({row.type for row in selected})),
     }
-    gate, shown = _pass_gate(chosen, p, benchmark, folder)
-    shown += [FOLDER / "funnel.json", FOLDER / "funnel.png"]
-    return runner.Summary(rows, len(chosen), dict(reasons), {**numbers, **gate}, winnowed.usage, shown)
+    gate_numbers, artifacts = _pass_gate(selected, own, benchmark, folder)
+    artifacts += [FOLDER / "funnel.json", FOLDER / "funnel.png"]
+    return runner.Summary(
+        pool.rows(), len(selected), dict(reasons), {**numbers, **gate_numbers}, result.usage, artifacts
+    )
 
 
 def _pass_gate(
-    chosen: list[Instruction], p: InstructionsParams, benchmark: list[str], folder: Path
+    selected: list[Instruction], params: InstructionsParams, benchmark: list[str], folder: Path
 ) -> tuple[dict[str, float], list[Path]]:
-    """Write the verdict, or stop; return the gate's numbers, and its files to show."""
+    """Write the verdict, or stop; return the gate's numbers and its artifacts."""
     from longwriter.gates import gx  # imported here, so that the processes that screen rows do without it
     from longwriter.gates import instructions as instruction_gate
 
     docs = verdicts.DOCS / "instructions"
-    findings = gx.run(instruction_gate.gate(chosen, p, benchmark), docs)
-    data = {str(FOLDER / "instructions.jsonl"): versioning.digest(folder / "instructions.jsonl")}
-    numbers = verdicts.settle("instructions", findings, data, len(chosen), folder / "verdict.json")
+    findings = gx.run(instruction_gate.gate(selected, params, benchmark), docs)
+    digests = {str(FOLDER / "instructions.jsonl"): versioning.digest(folder / "instructions.jsonl")}
+    numbers = verdicts.settle("instructions", findings, digests, len(selected), folder / "verdict.json")
     return numbers, [docs, FOLDER / "verdict.json"]
 
 
-class _Winnowed(NamedTuple):
-    """The fates of the candidates, the judge's calls by candidate, and what they took."""
+class _Selection(NamedTuple):
+    """The decisions on all candidates, the judge's calls by candidate, and their tokens and cost."""
 
-    fates: choosing.Fates
-    calls: dict[int, list[str]]
+    decisions: candidates.Decisions
+    call_ids: dict[int, list[str]]
     usage: dict[str, float]
 
 
-async def _winnow(
-    found: sifting.Candidates, p: InstructionsParams, judge: JudgeParams, calls_file: Path
-) -> _Winnowed:
-    """Decide on the candidates; the judge is asked about those alone that would be chosen."""
-    decided = choosing.fates_of(found, p)
-    fates = decided.fates
-    calls: dict[int, list[str]] = {}
-    async with _judge_of(p, judge, calls_file) as ask:
+async def _select(
+    pool: candidates.Candidates, params: InstructionsParams, judge_params: JudgeParams, calls_file: Path
+) -> _Selection:
+    """Decide on each candidate.
+
+    The judge is asked only about prompts that would be selected. A prompt that it refuses makes room for
+    another one, so the selection is repeated until it holds no prompt that the judge has not seen.
+    """
+    decisions = candidates.decide(pool, params)
+    codes = decisions.codes
+    call_ids: dict[int, list[str]] = {}
+    async with _judge_of(params, judge_params, calls_file) as judge:
         while True:
-            chosen = choosing.choice(found, fates, p)
-            new = [int(at) for at in chosen if decided.unstated[at] and int(at) not in calls]
-            if ask is None or not new:
+            selected = candidates.select(pool, codes, params)
+            unseen = [
+                int(place) for place in selected if decisions.unstated[place] and int(place) not in call_ids
+            ]
+            if judge is None or not unseen:
                 break
-            said = await ask.each([found[at].prompt for at in new])
-            for at, (long, call_ids) in zip(new, said, strict=True):
-                calls[at] = call_ids
-                fates[at] = 0 if long else winnow.FATE["unjudged" if long is None else "not_long"]
-        usage = ask.llm.usage() if ask else {}
-    over = fates == 0
-    over[chosen] = False
-    fates[over] = winnow.FATE["over_limit"]
-    return _Winnowed(decided, calls, usage)
+            answers = await judge.each([pool[place].prompt for place in unseen])
+            for place, (long, ids) in zip(unseen, answers, strict=True):
+                call_ids[place] = ids
+                codes[place] = (
+                    0 if long else selection.REASON_CODE["unjudged" if long is None else "not_long"]
+                )
+        usage = judge.llm.usage() if judge else {}
+    over_limit = codes == 0
+    over_limit[selected] = False
+    codes[over_limit] = selection.REASON_CODE["over_limit"]
+    return _Selection(decisions, call_ids, usage)
 
 
 def _write(
-    found: sifting.Candidates, winnowed: _Winnowed, file: Path, rejected: IO[bytes]
+    pool: candidates.Candidates, result: _Selection, file: Path, rejected: IO[bytes]
 ) -> list[Instruction]:
-    """Write the chosen by id and the others in the source's order; return the chosen."""
-    chosen = []
-    for at, fate in enumerate(winnowed.fates.fates):
-        item = found[at]
-        if not fate:
-            chosen.append(item)
+    """Write the selected by id and the others in the source's order; return the selected."""
+    decisions = result.decisions
+    selected = []
+    for place, code in enumerate(decisions.codes):
+        item = pool[place]
+        if not code:
+            selected.append(item)
             continue
-        reason = winnow.REASONS[fate]
+        reason = selection.REASONS[code]
         detail = item.origin
         if reason == "contaminated":
-            detail += f": {found.hits[at]}"
+            detail += f": {pool.benchmark_hits[place]}"
         elif reason == "near_duplicate":
-            other = found[int(winnowed.fates.repeats[at])]
-            detail += f": {winnowed.fates.shares[at]:.0%} of {other.instruction_id} ({other.origin})"
+            other = pool[int(decisions.nearest[place])]
+            similarity = decisions.similarity[place]
+            detail += f": {similarity:.0%} of {other.instruction_id} ({other.origin})"
         row = Rejection(
-            row_id=item.instruction_id, stage="instructions", reason=reason, detail=detail,
-            call_ids=winnowed.calls.get(at, []),
-        )  # fmt: skip
+            row_id=item.instruction_id,
+            stage="instructions",
+            reason=reason,
+            detail=detail,
+            call_ids=result.call_ids.get(place, []),
+        )
         rejected.write(f"{row.model_dump_json()}\n".encode())
-    chosen.sort(key=lambda item: item.instruction_id)
-    files.write_jsonl(file, chosen)
-    return chosen
+    selected.sort(key=lambda item: item.instruction_id)
+    files.write_jsonl(file, selected)
+    return selected
 
 
 class Judge(NamedTuple):

@@ -5,12 +5,12 @@ from collections import Counter
 import pytest
 
 from longwriter.errors import BadRecord
-from longwriter.instructions import candidates as sifting
 from longwriter.instructions import sources
-from longwriter.instructions.screening import Bar
+from longwriter.instructions.candidates import screen_sources
+from longwriter.instructions.screening import ScreeningLimits
 from longwriter.text import decontamination
 
-BAR = Bar(
+LIMITS = ScreeningLimits(
     ["en"],
     1000,
     1000,
@@ -36,32 +36,32 @@ def rows(count):
     return "".join(json.dumps(row) + "\n" for row in made)
 
 
-def sift(path):
+def screened(path):
     """Return all that is known of the candidates, and the rejections."""
     rejected = io.BytesIO()
-    with sifting.sifted(sources.chunks(str(path), "*"), BAR, rejected) as found:
-        names = list(found.cells)
+    with screen_sources(sources.chunks(str(path), "*"), LIMITS, rejected) as candidates:
+        names = list(candidates.cells)
         known = [
-            (found[at], int(found.ids()[at]), names[found.cell_places()[at]], found.hits.get(at), found.signatures()[at].tolist())
-            for at in range(len(found))
+            (candidates[at], int(candidates.ids()[at]), names[candidates.cell_places()[at]], candidates.benchmark_hits.get(at), candidates.signatures()[at].tolist())
+            for at in range(len(candidates))
         ]  # fmt: skip
         return (
             known,
             [json.loads(line) for line in rejected.getvalue().splitlines()],
-            found.reasons,
-            found.malformed,
+            candidates.reasons,
+            candidates.first_malformed,
         )
 
 
 def test_many_processes_find_what_one_finds_in_the_same_order(tmp_path):
     (tmp_path / "a.jsonl").write_text(rows(6500))
-    known, rejected, reasons, malformed = sift(tmp_path / "a.jsonl")
+    known, rejected, reasons, malformed = screened(tmp_path / "a.jsonl")
     (tmp_path / "parts").mkdir()
     one = ([], [], Counter())
-    for part, first in enumerate(range(0, 6500, 1500)):  # a chunk each: sifted in this process
+    for part, first in enumerate(range(0, 6500, 1500)):  # a chunk each: screened in this process
         lines = rows(6500).splitlines(keepends=True)[first : first + 1500]
         (tmp_path / "parts" / f"{part}.jsonl").write_text("".join(lines))
-        for store, more in zip(one, sift(tmp_path / "parts" / f"{part}.jsonl"), strict=False):
+        for store, more in zip(one, screened(tmp_path / "parts" / f"{part}.jsonl"), strict=False):
             store.update(more) if isinstance(store, Counter) else store.extend(more)
     assert [(item.prompt, *rest) for item, *rest in known] == [(item.prompt, *rest) for item, *rest in one[0]]
     assert len(rejected) == len(one[1]) == 3 * 650
@@ -72,7 +72,7 @@ def test_many_processes_find_what_one_finds_in_the_same_order(tmp_path):
 
 def test_a_candidate_is_known_by_id_cell_and_the_benchmark_that_it_repeats(tmp_path):
     (tmp_path / "a.jsonl").write_text(rows(10))
-    known = sift(tmp_path / "a.jsonl")[0]
+    known = screened(tmp_path / "a.jsonl")[0]
     item, number, cell, hit, signature = known[0]
     assert (item.origin, number) == (f"{tmp_path}/a.jsonl:4", int(item.instruction_id, 16))
     assert cell == ("en", "y", "0-499")
@@ -83,20 +83,12 @@ def test_a_candidate_is_known_by_id_cell_and_the_benchmark_that_it_repeats(tmp_p
 
 def test_an_empty_source_has_no_candidates(tmp_path):
     (tmp_path / "a.jsonl").write_text("\n\n")
-    assert sift(tmp_path / "a.jsonl") == ([], [], Counter(), None)
+    assert screened(tmp_path / "a.jsonl") == ([], [], Counter(), None)
 
 
 def test_more_malformed_rows_than_allowed_stop_with_the_first(tmp_path):
     (tmp_path / "a.jsonl").write_text(rows(20))
-    with sifting.sifted(sources.chunks(str(tmp_path), "*"), BAR, io.BytesIO()) as found:
-        sifting.check_malformed(found, 0.1, "chats")
+    with screen_sources(sources.chunks(str(tmp_path), "*"), LIMITS, io.BytesIO()) as candidates:
+        candidates.check_malformed(0.1, "chats")
         with pytest.raises(BadRecord, match=r"2 of 20 rows of chats .*a\.jsonl:1: prompt: text is needed"):
-            sifting.check_malformed(found, 0.09, "chats")
-
-
-@pytest.mark.parametrize("text", [None, "- a", "a: b", "a: [1]", "a: [", "1: [b]"])
-def test_a_file_that_holds_no_rules_is_told(tmp_path, text):
-    if text is not None:
-        (tmp_path / "rules.yaml").write_text(text)
-    with pytest.raises(BadRecord, match=r"rules\.yaml"):
-        sifting.read_rules(tmp_path / "rules.yaml")
+            candidates.check_malformed(0.09, "chats")

@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 
 from longwriter.errors import BadRecord
-from longwriter.instructions.candidates import read_rules
-from longwriter.instructions.patterns import first_hits
+from longwriter.instructions.patterns import first_matches, read_patterns
 
-HARM = read_rules(Path("src/longwriter/rules/harm.yaml"))
-TYPES = read_rules(Path("src/longwriter/rules/types.yaml"))
+HARM = read_patterns(Path("src/longwriter/rules/harm.yaml"))
+TYPES = read_patterns(Path("src/longwriter/rules/types.yaml"))
 
 SHORTEST = {
     "toxic.minors": ["a sexual story about a child", "未成年的色情故事"],
@@ -27,7 +26,7 @@ SHORTEST = {
 @pytest.mark.parametrize("name", list(HARM))
 def test_each_rule_of_harm_is_met_by_its_shortest_prompts_in_both_cases(name):
     prompts = [form for prompt in SHORTEST[name] for form in (prompt, prompt.upper())]
-    assert first_hits(prompts, {name: HARM[name]}) == [name] * len(prompts)
+    assert first_matches(prompts, {name: HARM[name]}) == [name] * len(prompts)
 
 
 HARMLESS = [
@@ -52,7 +51,7 @@ HARMLESS = [
 
 @pytest.mark.parametrize("prompt", HARMLESS)
 def test_a_harmless_neighbour_is_let_through(prompt):
-    assert first_hits([prompt], HARM) == [None]
+    assert first_matches([prompt], HARM) == [None]
 
 
 @pytest.mark.parametrize(
@@ -70,20 +69,35 @@ def test_a_harmless_neighbour_is_let_through(prompt):
     ],
 )
 def test_the_kind_of_text_that_is_asked_for_tells_the_type(prompt, kind):
-    assert first_hits([prompt], TYPES) == [kind]
+    assert first_matches([prompt], TYPES) == [kind]
 
 
 def test_the_first_rule_wins_and_prompts_keep_their_places():
     rules = {"one": ["b+"], "two": ["a", "^c$"]}
-    assert first_hits(["ab", "A", "x", "c", "cc", "a\nb"], rules) == ["one", "two", None, "two", None, "one"]
-    assert first_hits([], rules) == []
-    assert first_hits(["a"], {}) == [None]
+    assert first_matches(["ab", "A", "x", "c", "cc", "a\nb"], rules) == [
+        "one",
+        "two",
+        None,
+        "two",
+        None,
+        "one",
+    ]
+    assert first_matches([], rules) == []
+    assert first_matches(["a"], {}) == [None]
 
 
 def test_no_prompt_hangs_a_rule():
-    assert first_hits(["a" * 5_000_000], {"bad": ["(a+)+b"]}) == [None]
+    assert first_matches(["a" * 5_000_000], {"bad": ["(a+)+b"]}) == [None]
 
 
 def test_a_pattern_that_cannot_be_read_is_told_by_its_rule():
     with pytest.raises(BadRecord, match=r"rule odd: .*\(\?!"):
-        first_hits(["a"], {"odd": ["(?!a)b"]})
+        first_matches(["a"], {"odd": ["(?!a)b"]})
+
+
+@pytest.mark.parametrize("text", [None, "- a", "a: b", "a: [1]", "a: [", "1: [b]"])
+def test_a_file_without_lists_of_patterns_is_refused(tmp_path, text):
+    if text is not None:
+        (tmp_path / "rules.yaml").write_text(text)
+    with pytest.raises(BadRecord, match=r"rules\.yaml"):
+        read_patterns(tmp_path / "rules.yaml")

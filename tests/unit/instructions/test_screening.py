@@ -4,11 +4,11 @@ from hypothesis import strategies as st
 
 from longwriter.hashing import content_hash
 from longwriter.instructions.rows import SourceRow
-from longwriter.instructions.screening import OTHER, Bar, sift
+from longwriter.instructions.screening import OTHER, ScreeningLimits, screen
 from longwriter.records import Instruction
 from longwriter.text import decontamination
 
-BAR = Bar(
+LIMITS = ScreeningLimits(
     languages=["en"], max_chars=200, max_required_words=1000,
     harm={"toxic.rude": ["grr+"], "scraping": ["scrape"]}, types={"Tale": ["story"]},
     benchmarks=decontamination.index(["Write a story of 300 words about a lantern that nobody can put out."]),
@@ -16,9 +16,9 @@ BAR = Bar(
 STORY = "Write a story of 500 words about a boy who finds an old key."
 
 
-def one(row, bar=BAR):
+def one(row, limits=LIMITS):
     """Return the candidate, or (reason, detail)."""
-    found, rejected = sift([("f:7", row)], bar)
+    found, rejected = screen([("f:7", row)], limits)
     assert len(found) + len(rejected) == 1
     return found[0] if found else (rejected[0].reason, rejected[0].detail)
 
@@ -29,7 +29,7 @@ def test_a_chat_becomes_an_instruction_with_what_its_prompt_says():
         instruction_id=content_hash(["en", STORY])[:16], prompt=STORY, type="Tale", language="en",
         required_words=500, origin="f:7",
     )  # fmt: skip
-    assert found.hit is None
+    assert found.benchmark_hit is None
 
 
 def test_what_the_source_states_is_believed():
@@ -40,9 +40,9 @@ def test_what_the_source_states_is_believed():
 
 
 def test_the_same_prompt_in_another_language_is_another_instruction():
-    bar = BAR._replace(languages=["en", "zh"])
+    limits = LIMITS._replace(languages=["en", "zh"])
     assert (
-        len({one(SourceRow("a", language=code), bar).instruction.instruction_id for code in ("en", "zh")})
+        len({one(SourceRow("a", language=code), limits).instruction.instruction_id for code in ("en", "zh")})
         == 2
     )
 
@@ -57,7 +57,7 @@ def test_the_same_prompt_in_another_language_is_another_instruction():
     ],
 )
 def test_a_prompt_has_as_many_words_as_the_bar_asks_for(prompt, fate):
-    found = one(SourceRow(prompt, language="en"), BAR._replace(prompt_words=(3, 4)))
+    found = one(SourceRow(prompt, language="en"), LIMITS._replace(prompt_words=(3, 4)))
     assert found == fate or (fate is None and found.instruction.prompt == prompt)
 
 
@@ -84,12 +84,12 @@ def test_a_rejection_says_why_and_where(row, reason, detail):
 
 
 def test_a_prompt_and_a_length_at_their_limits_are_kept():
-    assert one(SourceRow("a" * 200, length=1000, language="en")).hit is None
+    assert one(SourceRow("a" * 200, length=1000, language="en")).benchmark_hit is None
 
 
 def test_a_prompt_of_a_benchmark_is_marked_with_it():
     found = one(SourceRow("write a STORY of 300 words  about a lantern that nobody can put out!"))
-    assert found.hit == "Write a story of 300 words about a lantern that nobody can put out."
+    assert found.benchmark_hit == "Write a story of 300 words about a lantern that nobody can put out."
 
 
 @pytest.mark.parametrize("language", ["en", None])
@@ -111,7 +111,7 @@ ANY = st.one_of(
 @given(st.lists(ANY, max_size=12))
 def test_every_row_is_a_candidate_or_rejected_in_its_order(rows):
     numbered = [(f"f:{number}", row) for number, row in enumerate(rows)]
-    found, rejected = sift(numbered, BAR)
+    found, rejected = screen(numbered, LIMITS)
     places = [int(item.instruction.origin[2:]) for item in found]
     assert places == sorted(places)
     others = [
