@@ -32,11 +32,11 @@ from longwriter.stages.summary import Summary as Summary
 from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
 from longwriter.tracking import versioning
+from longwriter.tracking.provenance import LINEAGE
 from longwriter.tracking.runs import StageRun as StageRun
 
 log = logging.getLogger("longwriter")
 
-LINEAGE = files.DATA / "lineage"
 _SUMMARY = "summary.json"
 
 
@@ -87,7 +87,7 @@ def _execute(name: str, work: Work) -> None:
     """Do the stage's work inside an MLflow run that ends as the work does."""
     params = parameters.load()
     stage = versioning.stage_files(name)
-    inputs = versioning.digests(stage.deps)
+    inputs = versioning.input_digests(stage.deps)
     tags = {
         **versioning.git_state(),
         **{f"prefect.{key}": os.environ[env] for key, env in _PREFECT_IDS.items() if env in os.environ},

@@ -20,6 +20,8 @@ from dvc_data.hashfile.build import build
 from longwriter.errors import BadRecord, UserError
 from longwriter.hashing import content_hash
 
+_VARYING = ("/calls.jsonl.zst", "/summary.json")
+
 
 class StageFiles(NamedTuple):
     """One stage of dvc.yaml with its templates filled in; paths are relative to the checkout."""
@@ -98,6 +100,31 @@ def digests(paths: Iterable[Path | str]) -> dict[str, str]:
     """
     with _open_repo() as repo:
         return {str(path): _digest(repo, str(path)) for path in paths}
+
+
+def input_digests(deps: Iterable[str]) -> dict[str, str]:
+    """Return the digests of a stage's dependencies, with whole stage folders named file by file.
+
+    A dependency on `data/STAGE`, which all items of a matrix fill, stands for their outputs in it, so that
+    lineage names the files that were read. Call logs and summaries are left out: they vary from run to run.
+
+    Args:
+        deps: Dependencies of one stage.
+
+    Returns:
+        {path: digest} as `digests` has them.
+    """
+    paths = []
+    for dep in deps:
+        is_stage_folder = Path(dep).parent == Path("data")
+        paths += _outputs_in(dep) if is_stage_folder else [dep]
+    return digests(paths)
+
+
+def _outputs_in(folder: str) -> list[str]:
+    with _open_repo() as repo:
+        outs = [out.def_path for out in repo.index.outs]
+    return [out for out in outs if out.startswith(f"{folder}/") and not out.endswith(_VARYING)]
 
 
 def _digest(repo: Repo, path: str) -> str:

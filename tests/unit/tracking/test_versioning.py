@@ -122,6 +122,27 @@ def test_stages_are_listed_in_order_with_the_items_that_params_name(repo):
     assert versioning.stage_files("many@dpo-ruler").outs == ["dpo-ruler.txt"]
 
 
+def test_a_matrix_over_a_mapping_has_an_item_for_each_key(repo):
+    (repo / "params.yaml").write_text("models: {sft: {label: SFT}, dpo: {label: DPO}}\n")
+    (repo / "dvc.yaml").write_text(
+        "stages:\n  many:\n    matrix: {model: '${models}'}\n    cmd: echo ${item.model}\n"
+        "    outs: ['data/many/${item.model}/out.txt']\n"
+    )
+    assert versioning.stage_names() == ["many@sft", "many@dpo"]
+    assert versioning.stage_files("many@dpo").outs == ["data/many/dpo/out.txt"]
+
+
+def test_a_dependency_on_a_stage_folder_is_named_by_the_outputs_in_it(repo):
+    outs = ["a/rows.jsonl", "b/rows.jsonl", "b/calls.jsonl.zst", "b/summary.json"]
+    for out in [*outs, "left_over/rows.jsonl"]:
+        (repo / "data/many" / out).parent.mkdir(parents=True, exist_ok=True)
+        (repo / "data/many" / out).write_text(out)
+    listed = ", ".join(f"data/many/{out}" for out in outs)
+    (repo / "dvc.yaml").write_text(f"stages:\n  many: {{cmd: echo a, outs: [{listed}]}}\n")
+    rows = ["data/many/a/rows.jsonl", "data/many/b/rows.jsonl"]
+    assert versioning.input_digests(["one.txt", "data/many"]) == versioning.digests(["one.txt", *rows])
+
+
 @pytest.mark.parametrize("params", ["generate: {}\n", "generate: [1,\nx: {"], ids=["no items", "no YAML"])
 def test_stages_that_params_cannot_fill_are_an_error_of_the_user(repo, params):
     (repo / "params.yaml").write_text(params)

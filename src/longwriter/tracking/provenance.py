@@ -1,0 +1,97 @@
+"""Where trained weights come from: their training run, their training rows, and their benchmark numbers.
+
+Reads the files data/lineage/STAGE.json, which say which run wrote an output from which inputs. Each link of
+the chain is checked against the next one, so that no number and no data set of another model is taken.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from longwriter.errors import BadRecord
+from longwriter.io import files
+from longwriter.tracking import versioning
+
+LINEAGE = files.DATA / "lineage"
+_PACKS = "data/pack/train.parquet"
+_ROWS = "data/dataset/train.jsonl"
+_NUMBERS = ("length_score_mean", "ended_share")
+
+
+class Provenance(NamedTuple):
+    """The origin of a model's weights; digests are DVC's.
+
+    `data_md5`: digest of the training rows. `run_id` and `git_commit`: of the training run.
+    """
+
+    weights_md5: str
+    data_md5: str
+    run_id: str
+    git_commit: str
+
+
+def of_model(model: str) -> Provenance:
+    """Return the origin of the weights in data/MODEL/weights.
+
+    Raises:
+        BadRecord: the weights are not those of the training run, or were not trained by this pipeline.
+    """
+    weights = files.DATA / model / "weights"
+    digest = versioning.digest(weights)
+    lineage = _read(model)
+    _check_link(model, lineage["outputs"].get(str(weights)), digest)
+    return Provenance(digest, _training_rows(lineage), lineage["run_id"], lineage["git_commit"])
+
+
+def benchmark_numbers(model: str, benchmark: str, weights_md5: str) -> dict[str, str]:
+    """Return the numbers that the report of a benchmark has for these very weights.
+
+    Returns:
+        {"BENCHMARK.NUMBER": value}
+
+    Raises:
+        BadRecord: answers, scores or report were made from other weights.
+    """
+    item = f"{model}-{benchmark}"
+    answers = f"data/generate/{item}/generations.jsonl"
+    scores = f"data/score/{item}/scores.jsonl"
+    generate = _read(f"generate@{item}")
+    score = _read(f"score@{item}")
+    report = _read(f"report@{benchmark}")
+    _check_link(f"generate@{item}", generate["inputs"].get(f"data/{model}/weights"), weights_md5)
+    _check_link(f"score@{item}", score["inputs"].get(answers), generate["outputs"][answers])
+    _check_link(f"report@{benchmark}", report["inputs"].get(scores), score["outputs"][scores])
+    metrics = files.read_json(files.DATA / "report" / benchmark / "metrics.json")
+    return {f"{benchmark}.{name}": str(metrics[f"{model}_{name}"]) for name in _NUMBERS}
+
+
+def _read(stage: str) -> dict[str, Any]:
+    lineage: dict[str, Any] = files.read_json(LINEAGE / f"{stage}.json")
+    return lineage
+
+
+def _check_link(stage: str, named: str | None, present: str) -> None:
+    """Raise BadRecord unless the lineage of `stage` names the digest that is present."""
+    if named != present:
+        raise BadRecord(
+            f"data/lineage/{stage}.json names {named} where {present} lies now: run `dvc repro` up to register"
+        )
+
+
+def _training_rows(lineage: dict[str, Any]) -> str:
+    """Return the digest of the training rows, from model to parent model until one was trained on packs."""
+    while _PACKS not in lineage["inputs"]:
+        parents = [path for path in lineage["inputs"] if Path(path).name == "weights"]
+        if not parents:
+            raise BadRecord(
+                f"data/lineage/{lineage['stage']}.json names no training rows: "
+                "set register.model to a model that this pipeline trained"
+            )
+        digest = lineage["inputs"][parents[0]]
+        parent = Path(parents[0]).parts[1]
+        lineage = _read(parent)
+        _check_link(parent, lineage["outputs"].get(parents[0]), digest)
+    pack = _read("pack")
+    _check_link("pack", pack["outputs"].get(_PACKS), lineage["inputs"][_PACKS])
+    return str(pack["inputs"][_ROWS])
