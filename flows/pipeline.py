@@ -1,6 +1,6 @@
 """The flows: groups of stages, and what is retried. Stages run only as `dvc repro`.
 
-Run: `python -m flows.pipeline [NAME …]`, where a name is a stage (`sft`), a matrix stage with all its
+Run: `python -m flows [NAME …]` (or `python -m flows.pipeline`), where a name is a stage (`sft`), a matrix stage with all its
 items (`generate`), one item (`generate@sft-small`), or a group (`data`, `training`, `benchmark`); none =
 everything. The nightly flow runs by flows/deployments.py.
 """
@@ -29,9 +29,8 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run, task_run
 from prefect.states import Completed
 
-from flows import lockfile, repro, server
+from flows import lockfile, repro
 from longwriter.errors import UserError, without_password
-from longwriter.io import process
 from longwriter.tracking import runs as tracking
 from longwriter.tracking import versioning
 
@@ -121,7 +120,7 @@ def _stages(names: Sequence[str], kind: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     status = "FAILED"
     try:
-        stale = repro.stale(get_run_logger())
+        stale = versioning.stale_stages()
         for name in names:
             is_fresh = name not in stale and all(row["how"] == "unchanged" for row in rows)
             state = stage.with_options(name=name, task_run_name=name)(name, parent, is_fresh)
@@ -203,30 +202,19 @@ def nightly(lock: Literal["branch", "log"] = "branch") -> State[Any]:
     return Completed(message=f"{ran}; pushed; {kept}")
 
 
-def _main(names: list[str]) -> int:
-    try:
-        stages = expand(names)
-    except UserError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    process.exit_on_sigterm()
-    flows = {"data": data, "training": training, "benchmark": benchmark}
-    try:
-        with server.api():
-            rows = flows[names[0]]() if len(names) == 1 and names[0] in flows else pipeline(stages)
-    except repro.DvcFailed as error:
-        sys.stderr.write(f"\n{error}\n")
-        return error.stage_code or 1
+def closing_block(rows: list[dict[str, Any]]) -> str:
+    """Return what the command line prints at its end: the time budget, the reports, and where to look."""
     look = (
         "MLflow, Prefect and Data Docs: bash infra/ui.sh\n"
         "data: data/<stage>/; after `source .venv/bin/activate`, `dvc metrics show`, and `longwriter lineage` "
         "from a row, or a number, back to its LLM calls\n"
     )
     reports = [_report(name) for name in expand(["report"])]
-    told = "".join(f"report: {path}\n" for path in reports if path.is_file())
-    sys.stdout.write(f"\n{budget(rows)}\n\n{told}{look}")
-    return 0
+    lines = "".join(f"report: {path}\n" for path in reports if path.is_file())
+    return f"{budget(rows)}\n\n{lines}{look}"
 
 
 if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1:]))
+    from flows.__main__ import main
+
+    sys.exit(main(sys.argv[1:]))

@@ -5,7 +5,6 @@ Not named dvc.py: Prefect puts the folder of a flow first on the path, where it 
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -81,15 +80,6 @@ def run(
     if code:
         raise DvcFailed(words, done)
     return done
-
-
-def stale(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> set[str]:
-    """Return the stages whose own files or parameters changed, by one question instead of one a stage.
-
-    A stage after these may become stale as they run: ask `dvc repro` about every stage from then on.
-    """
-    lines = run(["status", "--json"], log, "status.log").lines
-    return set(json.loads(next(line for line in reversed(lines) if line.startswith("{"))))
 
 
 def outcome(done: Done) -> str:

@@ -1,41 +1,55 @@
-"""A Prefect server on loopback for one flow run, where no PREFECT_API_URL is set.
+"""A Prefect server on loopback for one flow run, where no server is configured.
 
-Prefect's own temporary server survives a flow process that is killed; this one ends with it.
+Prefect's own temporary server survives a flow process that is killed; this one ends with it. This module
+does not import Prefect, so that the server can start before Prefect is imported.
 """
 
 from __future__ import annotations
 
 import atexit
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from typing import NamedTuple
 
 from longwriter.io import net, process
 
 _START_S = 180  # 10 s on an idle machine; the first start creates the database
 
 
-@contextmanager
-def api() -> Iterator[None]:
-    """Run the block with a Prefect API: the one of PREFECT_API_URL, else a server of this process.
+class Server(NamedTuple):
+    """A server that was started: its process, the URL of its API, and its log file."""
 
-    Raises:
-        RuntimeError: the server does not start.
-    """
-    if PREFECT_API_URL.value():
-        yield
-        return
-    with temporary_settings({PREFECT_API_URL: _start()}):
-        yield
+    child: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+    def wait(self) -> None:
+        """Wait until the API answers.
+
+        Raises:
+            RuntimeError: the server ended, or does not answer within three minutes.
+        """
+        deadline = time.monotonic() + _START_S
+        while not net.is_healthy(f"{self.url}/health"):
+            if self.child.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(
+                    f"the Prefect server did not start; see {self.log}: {process.last_lines(self.log)}"
+                )
+            time.sleep(0.2)
 
 
-def _start() -> str:
-    """Start a server that ends with this process; return the URL of its API once it answers."""
+def is_configured() -> bool:
+    """Tell whether a Prefect server is named by PREFECT_API_URL or by a profile in PREFECT_HOME."""
+    profiles = Path(os.environ.get("PREFECT_HOME", ".lw/prefect")) / "profiles.toml"
+    in_profile = profiles.is_file() and "PREFECT_API_URL" in profiles.read_text(encoding="utf-8")
+    return in_profile or bool(os.environ.get("PREFECT_API_URL"))
+
+
+def start() -> Server:
+    """Start a server that ends with this process, and set PREFECT_API_URL; call before Prefect is imported."""
     port = net.free_port()
     log = Path(".lw/logs/prefect-server.log")
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -44,19 +58,19 @@ def _start() -> str:
         sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app",
         "--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--timeout-graceful-shutdown", "3",
     ]  # fmt: skip
+    prefect = {
+        "PREFECT_HOME": str(Path(".lw/prefect").resolve()),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
     with log.open("wb") as output:
-        server = subprocess.Popen(
+        child = subprocess.Popen(
             command,
+            env={**prefect, "DO_NOT_TRACK": "1", **os.environ},
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             process_group=0,  # a signal to the flow's group must reach the flow first: it reports to the server
         )
-    atexit.register(server.terminate)  # not at the end of the block: Prefect sends its last logs at exit
-    url = f"http://127.0.0.1:{port}/api"
-    deadline = time.monotonic() + _START_S
-    while not net.is_healthy(f"{url}/health"):
-        if server.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"the Prefect server did not start; see {log}: {process.last_lines(log)}")
-        time.sleep(0.2)
-    return url
+    atexit.register(child.terminate)  # runs after Prefect has sent its last logs, also at exit
+    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+    return Server(child, os.environ["PREFECT_API_URL"], log)

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Sets everything up and runs the pipeline; arguments go to flows/pipeline.py.
+# Sets everything up and runs the pipeline; arguments go to `python -m flows`.
 # shellcheck source=infra/setup.sh
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh" base
 
 # Its own process group: a signal to this script reaches the pipeline and all it started, also
 # where only this script is signalled.
 set -m
-python -m flows.pipeline "$@" &
+python -m flows "$@" &
 pipeline=$!
 set +m
 trap 'kill -INT -- "-$pipeline" 2>/dev/null' INT

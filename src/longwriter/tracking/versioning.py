@@ -65,6 +65,15 @@ def stage_names() -> list[str]:
     return list(stage_groups())
 
 
+def stale_stages() -> set[str]:
+    """Return the stages whose own files or parameters differ from dvc.lock, as `dvc status` names them.
+
+    A stage behind one of these may become stale while they run: ask `dvc repro` about every stage from then on.
+    """
+    with _open_repo() as repo:
+        return set(repo.status())
+
+
 def stage_files(name: str) -> StageFiles:
     """Return what dvc.yaml says of a stage."""
     with _open_repo() as repo:

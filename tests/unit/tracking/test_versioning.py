@@ -4,6 +4,7 @@ import sys
 
 import pytest
 import yaml
+from dvc.repo import Repo
 
 from longwriter.errors import BadRecord, UserError
 from longwriter.tracking import versioning
@@ -171,3 +172,15 @@ def test_outside_a_checkout_one_is_sent_to_it(tmp_path, monkeypatch):
 def test_outside_git_there_is_no_commit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert versioning.git_state() == {"git.commit": "none", "git.dirty": "false"}
+
+
+def test_a_stage_is_stale_until_its_files_are_as_the_lock_file_says(repo):
+    (repo / "dvc.yaml").write_text(
+        "stages:\n  copy: {cmd: cp one.txt two.txt, deps: [one.txt], outs: [two.txt]}\n"
+    )
+    assert versioning.stale_stages() == {"copy"}
+    with Repo(".") as opened:
+        opened.reproduce()
+    assert versioning.stale_stages() == set()
+    (repo / "one.txt").write_text("2")
+    assert versioning.stale_stages() == {"copy"}

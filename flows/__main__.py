@@ -1,0 +1,48 @@
+"""The command line of the flows: `python -m flows [NAME …]`, and the same as `python -m flows.pipeline`.
+
+The Prefect server starts first: it comes up while this process imports Prefect, MLflow and DVC, which
+takes about as long.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from flows import server
+
+
+def main(names: Sequence[str]) -> int:
+    """Run stages or groups; return the exit code (see longwriter/errors.py).
+
+    Args:
+        names: Stages, matrix stages, items or groups, see `flows.pipeline.expand`; none = everything.
+    """
+    own_server = None if server.is_configured() else server.start()
+    from flows import pipeline, repro
+    from longwriter.errors import LongWriterError
+    from longwriter.io import process
+    from longwriter.tracking import runs
+
+    try:
+        stages = pipeline.expand(names)
+    except LongWriterError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    process.exit_on_sigterm()
+    flows = {"data": pipeline.data, "training": pipeline.training, "benchmark": pipeline.benchmark}
+    flow = flows.get(names[0]) if len(names) == 1 else None
+    try:
+        if own_server:
+            runs.client()  # opens the database of MLflow while the server still starts
+            own_server.wait()
+        rows = flow() if flow else pipeline.pipeline(stages)
+    except repro.DvcFailed as error:
+        sys.stderr.write(f"\n{error}\n")
+        return error.stage_code or 1
+    sys.stdout.write(f"\n{pipeline.closing_block(rows)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
