@@ -20,7 +20,7 @@ def estimate(
     """Estimate calls, tokens, cost and hours of AgentWrite under params.yaml; makes no call."""
     checkout.require()
     from longwriter import params
-    from longwriter.agentwrite import forecast
+    from longwriter.agentwrite import estimate_run
 
-    report = forecast.of(params.load(), tokens_per_second)
-    typer.echo(json.dumps(report, ensure_ascii=False, indent=2) if as_json else forecast.table(report))
+    report = estimate_run.estimate_run(params.load(), tokens_per_second)
+    typer.echo(json.dumps(report, ensure_ascii=False, indent=2) if as_json else estimate_run.table(report))

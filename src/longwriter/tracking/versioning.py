@@ -87,6 +87,30 @@ def stage_files(name: str) -> StageFiles:
         return StageFiles(stage.cmd, deps, [out.def_path for out in stage.outs], params)
 
 
+def is_current(name: str, output: Path) -> bool:
+    """Return whether an output of a stage is there and was made with today's parameters, as dvc.lock knows.
+
+    If dvc.lock has no entry of the stage, an output that is there counts as current. Code and data that the
+    stage depends on are not compared.
+
+    Args:
+        name: Name of the stage.
+        output: One of the stage's outputs in dvc.yaml.
+
+    Raises:
+        UserError: the working directory is no DVC repository.
+    """
+    if not output.exists():
+        return False
+    with _open_repo() as repo:
+        stage = repo.stage.load_one(name=name)
+        if not any(out.hash_info for out in stage.outs):
+            return True
+        recorded = [out for out in stage.outs if out.def_path == str(output)]
+        params = [dep for dep in stage.deps if hasattr(dep, "params")]
+        return bool(recorded) and not any(item.workspace_status() for item in [*recorded, *params])
+
+
 def digest(path: Path | str) -> str:
     """Return the DVC digest of one path; see `digests`."""
     return digests([path])[str(path)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.repo import Repo
 
 from longwriter.cli import profile
 from longwriter.io import files
@@ -48,29 +49,31 @@ def test_an_estimate_takes_the_plans_that_are_there_unless_they_are_of_other_par
     files.write_jsonl(outputs["instructions"], rows)
     files.write_jsonl(outputs["plan"], plans)
     files.write_json(files.DATA / "plan" / "metrics.json", {"rows_in": 2, "reasked_short": 1.0})
+    Repo.init(no_scm=True).close()
+    stages = {
+        name: {"cmd": name, "params": ["write.mode"], "outs": [str(path)]} for name, path in outputs.items()
+    }
+    stages["plan"]["metrics"] = ["data/plan/metrics.json"]
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
     stages, _ = estimated(run)
     assert (stages["plan"]["calls"], stages["write"]["calls"]) == (2 + 1, round(2 * 1.1))
 
-    def lock(**params):
-        Path("dvc.lock").write_text(
-            yaml.safe_dump(
-                {
-                    "stages": {
-                        name: {
-                            "outs": [{"path": str(path), "md5": md5(path.read_bytes()).hexdigest()}],
-                            "params": {"params.yaml": params},
-                        }
-                        for name, path in outputs.items()
-                    }
-                }
-            )
-        )
+    def lock(mode):
+        entries = {
+            name: {
+                "cmd": name,
+                "params": {"params.yaml": {"write.mode": mode}},
+                "outs": [{"path": str(path), "hash": "md5", "md5": md5(path.read_bytes()).hexdigest()}],
+            }
+            for name, path in outputs.items()
+        }
+        Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": entries}))
 
-    lock(**{"write.mode": "serial"})
+    lock("serial")
     assert estimated(run)[0]["write"]["calls"] == round(2 * 1.1)
-    lock(**{"write.mode": "parallel"})
+    lock("parallel")
     assert "3 instructions: chosen from seeds now" in estimated(run)[1]["assumptions"]
-    lock()
+    lock("serial")
     files.write_jsonl(outputs["instructions"], rows[:1])
     assert "3 instructions: chosen from seeds now" in estimated(run)[1]["assumptions"]
 

@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -57,6 +58,31 @@ def test_a_changed_file_has_another_digest_although_the_first_is_remembered(repo
 def test_a_missing_file_has_no_digest(repo):
     with pytest.raises(BadRecord, match="missing"):
         versioning.digest(repo / "nope")
+
+
+def test_an_output_is_current_while_it_and_the_parameters_are_those_of_the_lock(repo):
+    (repo / "params.yaml").write_text("word: a\nother: 1\n")
+    (repo / "dvc.yaml").write_text(
+        "stages:\n  say:\n    cmd: echo ${word} > out.txt\n    params: [word]\n    outs: [out.txt, more.txt]\n"
+    )
+    assert not versioning.is_current("say", Path("out.txt"))
+    (repo / "out.txt").write_text("a\n")
+    assert versioning.is_current("say", Path("out.txt"))
+    (repo / "dvc.lock").write_text(
+        "schema: '2.0'\nstages:\n  say:\n    cmd: echo a > out.txt\n    params:\n      params.yaml:\n"
+        "        word: a\n    outs:\n    - path: out.txt\n      hash: md5\n"
+        "      md5: 60b725f10c9c85c70d97880dfe8191b3\n"
+    )
+    assert versioning.is_current("say", Path("out.txt"))
+    (repo / "more.txt").write_text("not in the lock")
+    assert not versioning.is_current("say", Path("more.txt"))
+    (repo / "params.yaml").write_text("word: a\nother: 2\n")
+    assert versioning.is_current("say", Path("out.txt"))
+    (repo / "params.yaml").write_text("word: b\nother: 1\n")
+    assert not versioning.is_current("say", Path("out.txt"))
+    (repo / "params.yaml").write_text("word: a\nother: 1\n")
+    (repo / "out.txt").write_text("b\n")
+    assert not versioning.is_current("say", Path("out.txt"))
 
 
 def test_the_fingerprint_changes_with_command_dependency_and_parameter():

@@ -6,13 +6,10 @@ the replay cache, prices from infra/prices.yaml. What is not known is assumed, a
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from longwriter.agentwrite import estimate
 from longwriter.agentwrite.estimate import Request, Text
@@ -23,14 +20,14 @@ from longwriter.llm import prices, replay
 from longwriter.params import LLMParams, Params
 from longwriter.records import BenchmarkRow, Instruction, Plan
 from longwriter.text.counting import language_of
+from longwriter.tracking import versioning
 
-_LOCK = Path("dvc.lock")
 _SCORED_MODELS = 3  # base_model, sft and dpo answer each benchmark: the matrix of dvc.yaml
 
 Chains = Iterable[Sequence[Request]]
 
 
-def of(params: Params, tokens_per_second: float) -> dict[str, Any]:
+def estimate_run(params: Params, tokens_per_second: float) -> dict[str, Any]:
     """Return {"stages": one row a stage and model, "total": their sum, "assumptions": sentences}.
 
     A cost is None where infra/prices.yaml has no price of the model.
@@ -67,14 +64,14 @@ def _texts(params: Params, told: list[str]) -> tuple[list[Text], list[Text]]:
     p, q = params.instructions, params.plan
     bounds = Bounds(q.min_steps, q.max_steps, q.min_step_words, q.max_step_words)
     chosen, plans = files.DATA / "instructions" / "instructions.jsonl", files.DATA / "plan" / "plans.jsonl"
-    there = _is_current("instructions", chosen)
+    there = versioning.is_current("instructions", chosen)
     rows = files.read_jsonl(chosen, Instruction) if there else candidates.select_instructions(params)
     if p.unstated == "judge" and not there:
         told.append("the judge keeps every prompt that states no length; asking it is not counted")
     told.append(f"{len(rows):,} instructions: {chosen if there else f'chosen from {p.source} now'}")
     texts = [estimate.expected_text(row, bounds) for row in rows]
     direct = params.write.mode == "direct"
-    if there and not direct and _is_current("plan", plans):
+    if there and not direct and versioning.is_current("plan", plans):
         planned = files.read_jsonl(plans, Plan)
         told.append(f"steps of {len(planned):,} texts: {plans}")
         return texts, [estimate.expected_text(row.instruction, bounds, row.steps) for row in planned]
@@ -87,28 +84,6 @@ def _texts(params: Params, told: list[str]) -> tuple[list[Text], list[Text]]:
     if direct:
         told.append("write.mode direct asks for no plan; its text has the words of these steps")
     return ([] if direct else texts), texts
-
-
-def _is_current(stage: str, output: Path) -> bool:
-    """Tell whether an output is there, and from the params that now hold, as far as dvc.lock knows."""
-    if not output.is_file():
-        return False
-    lock = yaml.safe_load(_LOCK.read_text(encoding="utf-8")) if _LOCK.is_file() else {}
-    ran = lock.get("stages", {}).get(stage)
-    if ran is None:
-        return True
-    with output.open("rb") as content:
-        digest = hashlib.file_digest(content, "md5").hexdigest()
-    now = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    params = ran.get("params", {}).get("params.yaml", {})
-    is_locked = digest in [out["md5"] for out in ran["outs"] if out["path"] == str(output)]
-    return is_locked and all(_value(now, key) == value for key, value in params.items())
-
-
-def _value(values: Any, dotted: str) -> Any:
-    for key in dotted.split("."):
-        values = values.get(key) if isinstance(values, dict) else None
-    return values
 
 
 def _work(
@@ -158,7 +133,7 @@ def _length(row: BenchmarkRow) -> float:
 def _reasked(stage: str, requests: int, told: list[str]) -> float:
     """Return the re-asks for each request; say where the rate is from."""
     file = files.DATA / stage / "metrics.json"
-    if stage not in ("plan", "write") or not _is_current(stage, file):
+    if stage not in ("plan", "write") or not versioning.is_current(stage, file):
         told.append(f"{stage}: {estimate.REASKED} re-asks for each request, assumed")
         return estimate.REASKED
     numbers = files.read_json(file)
