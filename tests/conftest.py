@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import shutil
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 # `--hypothesis-profile=default` looks for new ones.
 settings.register_profile("busy", deadline=None, derandomize=True)
 settings.load_profile("busy")
-gc.disable()  # until all tests are imported, which makes no garbage
 
 _LONG = (
     "test_pipeline.py",
@@ -49,12 +47,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return not is_first, item.path in needs_finished, rank
 
     items.sort(key=position)
-
-
-def pytest_collection_finish() -> None:
-    """Collect garbage from here on."""
-    gc.freeze()
-    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ A stage that fails publishes nothing.
 from __future__ import annotations
 
 import errno
-import gc
 import logging
 import os
 import shutil
@@ -27,7 +26,7 @@ import psutil
 
 from longwriter import params as parameters
 from longwriter.errors import LongWriterError, Unavailable, without_password
-from longwriter.io import files, process
+from longwriter.io import files, process, startup
 from longwriter.stages.summary import Summary as Summary
 from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
@@ -45,8 +44,7 @@ Work = Callable[[parameters.Params, Path, StageRun], Summary]
 
 def main(stage: str, work: Work, item: str | None = None) -> NoReturn:
     """Execute a stage, or one item of a matrix stage, and leave with its exit code (see errors.py)."""
-    gc.freeze()
-    gc.enable()
+    startup.end()
     name = f"{stage}@{item}" if item else stage
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "httpx2", "alembic", "mlflow", "great_expectations", "asyncio"):

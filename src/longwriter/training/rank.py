@@ -7,7 +7,6 @@ gradients in fp32. A rank takes one pack (or pair) a micro-step.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import shutil
@@ -17,13 +16,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from longwriter.io import startup
 from longwriter.io.process import die_with_parent
 
 if __name__ == "__main__":
     die_with_parent(signal.SIGKILL)  # before the imports below, which take seconds
-    gc.disable()  # a fifth of their time, and nothing that they make is garbage
-    # DeepSpeed's autotuner imports MLflow where there is one: another fifth, and no rank knows it.
-    sys.modules.setdefault("mlflow", None)  # type: ignore[arg-type]
+    startup.begin_rank()
 
 import deepspeed
 import torch
@@ -208,8 +206,7 @@ def train(job: Job) -> None:
 
 
 def _main(file: str) -> None:
-    gc.freeze()
-    gc.enable()
+    startup.end()
     job = Job.model_validate_json(Path(file).read_text(encoding="utf-8"))
     # Else DeepSpeed compiles a shared-memory all-reduce first, a minute that gloo does not need.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False

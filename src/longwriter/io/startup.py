@@ -1,0 +1,37 @@
+"""Shorter imports for the processes that import most: stages and ranks.
+
+CPU seconds of the imports, on two busy cores (an idle machine needs about half of each):
+
+    a stage   6 to 10 s, of which the garbage collector takes 0.5 to 0.9 s, and finds next to nothing
+    a rank    24.9 s, of which MLflow takes 5.0 s, and the garbage collector 2.5 s
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+
+def begin_stage() -> None:
+    """Pause the garbage collector in a process that `python -m` starts; call `end` after the imports.
+
+    `python -m` sets argv[0] to "-m" until it has found the module that it runs. Elsewhere, as in tests,
+    the stages are imported by a process that goes on with other work: nothing is paused there.
+    """
+    if sys.argv[0] == "-m":
+        gc.disable()
+
+
+def begin_rank() -> None:
+    """Pause the garbage collector in a rank, and keep MLflow out; call `end` after the imports.
+
+    DeepSpeed's autotuner imports MLflow where it is installed, and no rank uses it.
+    """
+    gc.disable()
+    sys.modules.setdefault("mlflow", None)  # type: ignore[arg-type]
+
+
+def end() -> None:
+    """Let the garbage collector run again; it never looks at what the imports have made."""
+    gc.freeze()
+    gc.enable()
