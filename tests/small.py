@@ -15,6 +15,7 @@ def _on_tiny(name: str) -> str:
 
 STAGES = tuple(dict.fromkeys(_on_tiny(name) for name in versioning.stage_names()))
 ITEMS = tuple(name.partition("@")[2] for name in STAGES if name.startswith("generate@"))
+MODELS = tuple(item.partition("-")[0] for item in ITEMS)
 
 # A benchmark of four prompts.
 BENCHMARK = (

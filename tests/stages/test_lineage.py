@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from longwriter.cli import main as cli
+from tests.small import MODELS
 from tests.workspace import Workspace
 
 Step = dict[str, Any]
@@ -84,7 +85,7 @@ def _leads_to_calls(workspace: Workspace, steps: list[Step], path: str) -> None:
     assert row["messages"][-1]["content"].endswith(last.strip())
 
 
-@pytest.mark.parametrize("model", ["base_model", "sft", "dpo"])
+@pytest.mark.parametrize("model", MODELS)
 def test_a_benchmark_number_leads_to_an_answer_and_its_own_call(finished: Workspace, model: str) -> None:
     steps = _walk(finished, "--benchmark", "tiny", "--model", model)
     number, runs = _only(steps, "number")["number"], _runs(finished)

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.small import ITEMS
+from tests.small import ITEMS, MODELS
 from tests.workspace import Workspace
-
-MODELS = ("base_model", "sft", "dpo")
 
 
 def _weights(finished: Workspace) -> dict[str, str]:

@@ -22,8 +22,6 @@ from longwriter.records import BenchmarkRow, Instruction, Plan
 from longwriter.text.counting import language_of
 from longwriter.tracking import versioning
 
-_SCORED_MODELS = 3  # base_model, sft and dpo answer each benchmark: the matrix of dvc.yaml
-
 Chains = Iterable[Sequence[Request]]
 
 
@@ -121,7 +119,7 @@ def _judged(params: Params, to_plan: Sequence[Text], to_write: Sequence[Text]) -
     for name in params.generate.benchmarks:
         for row in files.read_jsonl(Path(params.generate.folder) / f"{name}.jsonl", BenchmarkRow):
             fields = {"instruction": estimate.tokens(row.prompt), "text": _length(row)}
-            yield from [estimate.question(template, fields, cap)] * _SCORED_MODELS
+            yield from [estimate.question(template, fields, cap)] * len(params.compare.models)
 
 
 def _length(row: BenchmarkRow) -> float:

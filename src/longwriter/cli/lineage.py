@@ -24,7 +24,7 @@ def lineage(
         ),
     ] = None,
     benchmark: Annotated[str | None, typer.Option(help="Start at a model's number on this benchmark")] = None,
-    model: Annotated[str, typer.Option(help="base_model, sft or dpo; with --benchmark")] = "sft",
+    model: Annotated[str, typer.Option(help="Name in compare.models; with --benchmark")] = "sft",
     full: Annotated[bool, typer.Option(help="Print requests and answers whole")] = False,
 ) -> None:
     """Walk by MLflow from the data set, or from a benchmark number, to the LLM calls behind it.

@@ -1,6 +1,7 @@
-"""The comparison of the models on one benchmark: every number with its n and its interval.
+"""The comparison of models on one benchmark: every number with its n and its interval.
 
-Models are compared on the same prompts, pair by pair.
+Two models are compared on the prompts that both answered, paired by prompt. Which models and which pairs
+is data: `compare` in params.yaml. Pure.
 """
 
 from __future__ import annotations
@@ -16,28 +17,37 @@ from longwriter.evaluation import statistics
 from longwriter.evaluation.statistics import Difference, Estimate, Method
 from longwriter.records import Judgement, Score, Unscored
 
-MODELS = {"base_model": "base model", "sft": "SFT", "dpo": "DPO"}
-_COMPARED = (("sft", "base_model"), ("dpo", "sft"), ("dpo", "base_model"))
 _BOUNDS = (0, 500, 2000, 4000, 20_001)  # LongBench-Write's [0,500) [500,2k) [2k,4k) [4k,20k]
-_SHORT_BOUNDS = (0, 200, 300, 500, 2000, 4000, 20_001)  # where most texts asked for are below 500 words
+_SHORT_BOUNDS = (
+    0,
+    200,
+    300,
+    500,
+    2000,
+    4000,
+    20_001,
+)  # for benchmarks that mostly require less than 500 words
 
 
 class Bucket(NamedTuple):
-    """Length scores of each model over the prompts that ask for [low, high) words; `high` may be inf."""
+    """Length scores of each model over the prompts that require [low, high) words; `high` may be inf."""
 
     low: int
     high: float
     scores: dict[str, Estimate]
 
     def label(self) -> str:
-        """Return the words asked for, such as `below 500`, `500-1,999` or `20,001 and more`."""
+        """Return the range in words, such as `below 500`, `500-1,999` or `20,001 and more`."""
         if self.low == 0:
             return f"below {int(self.high):,}"
         return f"{self.low:,} and more" if math.isinf(self.high) else f"{self.low:,}-{int(self.high) - 1:,}"
 
 
 class Standing(NamedTuple):
-    """One model on the benchmark; shares in [0, 1]; None where there is nothing to tell from."""
+    """Results of one model on the benchmark; shares in [0, 1]; None where it has no answer or judgement.
+
+    `unscored`: answers without a judgement, counted by reason.
+    """
 
     length_score: Estimate | None
     ended: Estimate | None
@@ -49,52 +59,80 @@ class Standing(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """All that is known of one benchmark; keys are the names of the models in `MODELS`."""
+    """All that is known of one benchmark; keys are the names of the models, in the order of tables and figures.
+
+    `labels`: what the report calls each model, such as `SFT` or `the base model`. `differences`: by
+    (after, before). `ended_p`: p value of no difference in ending, of the first of these pairs.
+    """
 
     benchmark: str
     method: Method
+    labels: dict[str, str]
     rows: dict[str, list[Score]]
     standings: dict[str, Standing]
     differences: dict[tuple[str, str], Difference | None]
     ended_p: float | None
     buckets: list[Bucket]
 
+    def heading(self, model: str) -> str:
+        """Return a model's label without its article, such as `base model`."""
+        return self.labels[model].removeprefix("the ")
+
+    def title(self, model: str) -> str:
+        """Return a model's heading with a capital, such as `Base model`."""
+        return capitalised(self.heading(model))
+
 
 Curve = dict[str, list[float]]
 
 
-def compare(benchmark: str, rows: Mapping[str, Sequence[Score]], method: Method) -> Comparison:
-    """Return the comparison on one benchmark.
+def capitalised(text: str) -> str:
+    """Return `text` with its first letter as a capital; the others stay."""
+    return text[0].upper() + text[1:]
+
+
+def compare(
+    benchmark: str,
+    rows: Mapping[str, Sequence[Score]],
+    method: Method,
+    *,
+    labels: Mapping[str, str],
+    pairs: Sequence[tuple[str, str]],
+) -> Comparison:
+    """Compare the models on one benchmark.
 
     Args:
         benchmark: Its name.
-        rows: For each model of `MODELS` its scores; a prompt may stand there once.
+        rows: {model: its scores}, at most one a prompt.
         method: How intervals are made.
+        labels: {model: what the report calls it}, in the order of tables and figures.
+        pairs: (after, before) models whose difference is wanted; one pair or more. Of the first pair,
+            how often answers end by themselves is compared too.
 
     Raises:
         ValueError: a model has two scores of one prompt.
     """
-    kept = {model: sorted(rows[model], key=lambda row: row.prompt_id) for model in MODELS}
-    standings = {model: _standing(kept[model], method) for model in MODELS}
-    base, sft = kept["base_model"], kept["sft"]
+    ordered = {model: sorted(rows[model], key=lambda row: row.prompt_id) for model in labels}
+    after, before = (ordered[model] for model in pairs[0])
     return Comparison(
         benchmark=benchmark,
         method=method,
-        rows=kept,
-        standings=standings,
-        differences={pair: _difference(kept[pair[1]], kept[pair[0]], method) for pair in _COMPARED},
+        labels=dict(labels),
+        rows=ordered,
+        standings={model: _standing(scores, method) for model, scores in ordered.items()},
+        differences={pair: _difference(ordered[pair[1]], ordered[pair[0]], method) for pair in pairs},
         ended_p=statistics.fisher_p(
-            sum(row.ended for row in base), len(base), sum(row.ended for row in sft), len(sft)
+            sum(row.ended for row in before), len(before), sum(row.ended for row in after), len(after)
         ),
-        buckets=_buckets(kept, method),
+        buckets=_buckets(ordered, method),
     )
 
 
 def curve(text: str) -> Curve:
-    """Return the columns of a training curve in CSV; an empty cell is NaN.
+    """Return the columns of a training curve in CSV; an empty cell becomes NaN.
 
     Raises:
-        ValueError: a cell is no number.
+        ValueError: a cell is not a number.
     """
     table = csv.DictReader(text.splitlines())
     columns: Curve = {name: [] for name in table.fieldnames or ()}
@@ -105,21 +143,21 @@ def curve(text: str) -> Curve:
 
 
 def numbers(compared: Comparison) -> dict[str, float]:
-    """Return every number of a comparison, flat; what cannot be told has no key."""
-    found: dict[str, float | None] = {"n": max(len(rows) for rows in compared.rows.values())}
+    """Return every number of a comparison as {metric name: value}; what cannot be computed has no key."""
+    values: dict[str, float | None] = {"n": max(len(rows) for rows in compared.rows.values())}
     for model, standing in compared.standings.items():
-        found |= _flat(f"{model}_length_score", standing.length_score, "_mean")
+        values |= _flat(f"{model}_length_score", standing.length_score, "_mean")
         for name in ("ended", "loop", "refusal"):
-            found |= _flat(f"{model}_{name}_share", getattr(standing, name))
-        found[f"{model}_words_mean"] = standing.words_mean
-        found |= _flat(f"{model}_quality_score", standing.quality, "_mean")
-        found[f"{model}_quality_n"] = standing.quality.n if standing.quality else 0
+            values |= _flat(f"{model}_{name}_share", getattr(standing, name))
+        values[f"{model}_words_mean"] = standing.words_mean
+        values |= _flat(f"{model}_quality_score", standing.quality, "_mean")
+        values[f"{model}_quality_n"] = standing.quality.n if standing.quality else 0
     for (after, before), difference in compared.differences.items():
         name = f"{after}_minus_{before.removesuffix('_model')}_length_score"
-        found |= _flat(name, difference)
-        found[f"{name}_p"] = difference.p if difference else None
-    found["ended_fisher_p"] = compared.ended_p
-    return {key: float(value) for key, value in found.items() if value is not None}
+        values |= _flat(name, difference)
+        values[f"{name}_p"] = difference.p if difference else None
+    values["ended_fisher_p"] = compared.ended_p
+    return {key: float(value) for key, value in values.items() if value is not None}
 
 
 def _flat(name: str, estimate: Estimate | Difference | None, suffix: str = "") -> dict[str, float | None]:
@@ -148,30 +186,31 @@ def _standing(rows: Sequence[Score], method: Method) -> Standing:
 
 def _difference(before: Sequence[Score], after: Sequence[Score], method: Method) -> Difference | None:
     """Return after - before in length score over the prompts that both have."""
-    one, two = _by_prompt(before), _by_prompt(after)
-    shared = sorted(one.keys() & two.keys())
-    return statistics.paired_difference([one[key] for key in shared], [two[key] for key in shared], method)
+    old = _length_score_by_prompt(before)
+    new = _length_score_by_prompt(after)
+    shared = sorted(old.keys() & new.keys())
+    return statistics.paired_difference([old[key] for key in shared], [new[key] for key in shared], method)
 
 
-def _by_prompt(rows: Sequence[Score]) -> dict[str, float]:
-    found = {row.prompt_id: row.length_score for row in rows}
-    if len(found) < len(rows):
-        raise ValueError(f"{len(rows)} scores of {len(found)} prompts: a prompt may be scored once a model")
-    return found
+def _length_score_by_prompt(rows: Sequence[Score]) -> dict[str, float]:
+    scores = {row.prompt_id: row.length_score for row in rows}
+    if len(scores) < len(rows):
+        raise ValueError(f"{len(rows)} scores of {len(scores)} prompts: a prompt may be scored once a model")
+    return scores
 
 
 def _buckets(rows: Mapping[str, Sequence[Score]], method: Method) -> list[Bucket]:
     """Return the buckets that hold a prompt, short lengths first."""
-    asked = [row.required_words for scores in rows.values() for row in scores]
-    short = sum(words < _BOUNDS[1] for words in asked) * 2 > len(asked)
-    bounds = [*(_SHORT_BOUNDS if short else _BOUNDS), math.inf]
-    found = []
+    lengths = [row.required_words for scores in rows.values() for row in scores]
+    mostly_short = sum(words < _BOUNDS[1] for words in lengths) * 2 > len(lengths)
+    bounds = [*(_SHORT_BOUNDS if mostly_short else _BOUNDS), math.inf]
+    buckets = []
     for low, high in pairwise(bounds):
         scores = {}
-        for model, of_model in rows.items():
-            inside = [row.length_score for row in of_model if low <= row.required_words < high]
+        for model, model_rows in rows.items():
+            inside = [row.length_score for row in model_rows if low <= row.required_words < high]
             if estimate := statistics.mean_interval(inside, method):
                 scores[model] = estimate
         if scores:
-            found.append(Bucket(int(low), high, scores))
-    return found
+            buckets.append(Bucket(int(low), high, scores))
+    return buckets

@@ -1,34 +1,34 @@
-"""A comparison as Markdown: tables with n and intervals, and one plain sentence for each difference.
+"""A comparison as Markdown: tables with n and intervals, and one sentence for each difference.
 
-A sentence says better or worse only where the interval of the difference leaves out 0 and the
-permutation test agrees: with five pairs or fewer it cannot, whatever the interval says.
+A sentence says better or worse only if the interval of the difference excludes 0 and the permutation test
+agrees. With five prompts or fewer the test cannot reach p < 0.05, whatever the interval says. Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from longwriter.evaluation.comparison import MODELS, Comparison, Standing
+from longwriter.evaluation.comparison import Comparison, Standing, capitalised
 from longwriter.evaluation.statistics import Difference, Estimate
 
-_NAMES = MODELS | {"base_model": "the base model"}
 _TOO_WEAK = "**Not evidence: the judge is too weak to be believed** (`judge.is_evidence: false`)."
 
 
 def sentence(after: str, before: str, difference: Difference | None, confidence: float) -> str:
-    """Say whether model `after` has a better length score than model `before`."""
+    """Say whether model `after` has a better length score than model `before`, both by their labels."""
+    after = capitalised(after)
     if difference is None or difference.low is None or difference.high is None:
         n = 0 if difference is None else difference.n
         return f"{after} and {before} cannot be compared: they have {n} prompts in common, 2 are needed."
-    shown = difference.p <= 1 - confidence
-    if shown and difference.low > 0:
-        said = f"{after} is better than {before}"
-    elif shown and difference.high < 0:
-        said = f"{after} is worse than {before}"
+    is_significant = difference.p <= 1 - confidence
+    if is_significant and difference.low > 0:
+        verdict = f"{after} is better than {before}"
+    elif is_significant and difference.high < 0:
+        verdict = f"{after} is worse than {before}"
     else:
-        said = f"{after} is not shown to be better or worse than {before}"
+        verdict = f"{after} is not shown to be better or worse than {before}"
     return (
-        f"{said}: difference {difference.value:+.1f}, {confidence * 100:.3g} % CI {difference.low:+.1f} to "
+        f"{verdict}: difference {difference.value:+.1f}, {confidence * 100:.3g} % CI {difference.low:+.1f} to "
         f"{difference.high:+.1f}, {_p(difference.p)}, n = {difference.n}."
     )
 
@@ -39,22 +39,24 @@ def markdown(
     """Return the report.
 
     Args:
-        compared: The numbers.
-        judge_is_evidence: False marks every quality score as no evidence.
-        dpo: Numbers of the DPO stage; `test_reward_accuracy` and `test_pairs` are told where they are.
+        compared: The comparison.
+        judge_is_evidence: False marks all quality scores as "not evidence".
+        dpo: Metrics of the DPO stage; `test_reward_accuracy` and `test_pairs` are shown if present.
         figures: Paths of the figures, relative to the report.
     """
     level = f"{compared.method.confidence * 100:.3g} %"
+    labels = compared.labels
+    after, before = next(iter(compared.differences))
     judged = any(standing.quality for standing in compared.standings.values())
     parts = [
         f"# Benchmark `{compared.benchmark}`",
-        ", ".join(f"{MODELS[model]} n = {len(rows)}" for model, rows in compared.rows.items())
+        ", ".join(f"{compared.heading(model)} n = {len(rows)}" for model, rows in compared.rows.items())
         + f". In brackets: {level} confidence intervals.",
         _models(compared),
         _TOO_WEAK if judged and not judge_is_evidence else "",
         "## Length score, model against model",
         "\n".join(
-            f"- {sentence(_NAMES[after], _NAMES[before], difference, compared.method.confidence)}"
+            f"- {sentence(labels[after], labels[before], difference, compared.method.confidence)}"
             for (after, before), difference in compared.differences.items()
         ),
         "## Ending",
@@ -70,7 +72,8 @@ def markdown(
         "paired by prompt, their p values come from a permutation test within pairs and are not corrected "
         "for the number of comparisons. Shares: Wilson intervals. Ended: the model stopped by itself below "
         "its cap (`generate.max_tokens_per_word` times the words asked for, and the hard cap): what did not end "
-        "was cut there, and its S_l is that of the cut text; base model against SFT by Fisher's exact test, which takes the answers as unpaired.",
+        f"was cut there, and its S_l is that of the cut text; {compared.heading(before)} against "
+        f"{compared.heading(after)} by Fisher's exact test, which takes the answers as unpaired.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -79,7 +82,7 @@ def _models(compared: Comparison) -> str:
     head = ["", "n", "S_l", "ended", "loops", "refusals", "mean words", "S_q"]
     lines = [
         [
-            _start(MODELS[model]),
+            compared.title(model),
             str(len(compared.rows[model])),
             _score(standing.length_score),
             _share(standing.ended),
@@ -102,25 +105,31 @@ def _quality(standing: Standing) -> str:
 
 
 def _ending(compared: Comparison) -> str:
-    base, sft = compared.standings["base_model"].ended, compared.standings["sft"].ended
-    if base is None or sft is None or compared.ended_p is None:
-        return "Base model and SFT cannot be compared: one of them has no answers."
-    counts = f"{round(base.value * base.n)} of {base.n} against {round(sft.value * sft.n)} of {sft.n}"
+    """Say which model of the first pair ends by itself more often."""
+    after, before = next(iter(compared.differences))
+    new = compared.standings[after].ended
+    old = compared.standings[before].ended
+    both = f"{compared.title(before)} and {compared.heading(after)}"
+    if old is None or new is None or compared.ended_p is None:
+        return f"{both} cannot be compared: one of them has no answers."
+    counts = f"{round(old.value * old.n)} of {old.n} against {round(new.value * new.n)} of {new.n}"
     if compared.ended_p > 1 - compared.method.confidence:
-        said = "Base model and SFT are not shown to differ in how often they end by themselves"
+        verdict = f"{both} are not shown to differ in how often they end by themselves"
     else:
-        more = "more" if sft.value > base.value else "less"
-        said = f"SFT ends by itself {more} often than the base model"
-    return f"{said}: {counts} answers, {_p(compared.ended_p)}."
+        more = "more" if new.value > old.value else "less"
+        label = capitalised(compared.labels[after])
+        verdict = f"{label} ends by itself {more} often than {compared.labels[before]}"
+    return f"{verdict}: {counts} answers, {_p(compared.ended_p)}."
 
 
 def _buckets(compared: Comparison) -> str:
-    head = ["words asked for", *(f"{_start(name)} S_l" for name in MODELS.values())]
+    models = list(compared.labels)
+    head = ["words asked for", *(f"{compared.title(model)} S_l" for model in models)]
     lines = [
         [bucket.label()]
         + [
             f"{_score(bucket.scores[model])}, n = {bucket.scores[model].n}" if model in bucket.scores else "-"
-            for model in MODELS
+            for model in models
         ]
         for bucket in compared.buckets
     ]
@@ -150,10 +159,6 @@ def _share(estimate: Estimate | None) -> str:
 
 def _p(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
-
-
-def _start(name: str) -> str:
-    return name[0].upper() + name[1:]
 
 
 def _table(lines: list[list[str]]) -> str:

@@ -15,7 +15,13 @@ from pydantic import Field, ValidationError, model_validator
 
 from longwriter.errors import BadParams
 from longwriter.params.agentwrite import PlanParams, WriteParams
-from longwriter.params.benchmark import GenerateParams, RegisterParams, ReportParams, ScoreParams
+from longwriter.params.benchmark import (
+    CompareParams,
+    GenerateParams,
+    RegisterParams,
+    ReportParams,
+    ScoreParams,
+)
 from longwriter.params.common import Section, keys
 from longwriter.params.data import BaseModelParams, DatasetParams, InstructionsParams, ValidateParams
 from longwriter.params.models import JudgeParams, LLMParams, Sampling, ServingParams
@@ -65,6 +71,7 @@ class Params(Section):
     judge: JudgeParams
     preferences: PreferencesParams
     dpo: DpoParams
+    compare: CompareParams
     generate: GenerateParams
     score: ScoreParams
     report: ReportParams
@@ -74,6 +81,15 @@ class Params(Section):
     def _unstated_lengths_have_a_judge(self) -> Params:
         if self.instructions.unstated == "judge" and self.judge.llm is None:
             raise ValueError("instructions.unstated judge needs a judge: set judge.llm")
+        return self
+
+    @model_validator(mode="after")
+    def _registered_model_is_compared(self) -> Params:
+        if self.register_.model not in self.compare.models:
+            raise ValueError(
+                f"register.model: no model {self.register_.model!r} in compare.models; "
+                f"there are {', '.join(self.compare.models)}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -119,10 +135,28 @@ def _siblings(location: tuple[int | str, ...]) -> list[str]:
     """Return the keys that may stand where the key at `location` stands."""
     section: type[Section] = Params
     for key in location[:-1]:
-        annotation = keys(section)[str(key)]
+        annotation = keys(section).get(str(key))
+        if annotation is None:  # a name in a mapping of sections, or a place in a list of them
+            continue
         kinds = (annotation, *get_args(annotation))
         section = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section))
     return list(keys(section))
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML; a key that is twice in a mapping is an error, as it is to DVC, and not overwritten."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        repeated = [name for name in names if names.count(name) > 1]
+        if repeated:
+            raise yaml.constructor.ConstructorError(
+                "while reading a mapping",
+                node.start_mark,
+                f"found the key {repeated[0]!r} twice",
+                node.start_mark,
+            )
+        return super().construct_mapping(node, deep)
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
@@ -132,7 +166,7 @@ def load(path: Path = Path("params.yaml")) -> Params:
         BadParams: the file is missing, no YAML, or does not fit.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise BadParams(f"{path} is missing: run from the top of the checkout") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

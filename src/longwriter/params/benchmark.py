@@ -1,13 +1,51 @@
-"""Sections of the benchmark: what is generated, how it is scored, reported and registered."""
+"""Sections of the benchmark: which models are compared, how they answer, are scored, reported and registered."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from longwriter.params.common import Count, Number, Positive, Section, Share
 from longwriter.params.models import Sampling
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+"""Part of file, stage and metric names; a hyphen separates a model from its benchmark there."""
+
+
+class ComparedModel(Section):
+    """One of the compared models; its weights are the folder data/NAME/weights."""
+
+    label: Annotated[str, Field(pattern=r"^\w[\w .:()+/-]*$")]
+    """Name in a sentence of the report, such as `SFT` or `the base model`; headings leave out `the`."""
+
+
+class CompareParams(Section):
+    """The models that answer each benchmark, and which of them are compared with each other."""
+
+    models: Annotated[dict[Name, ComparedModel], Field(min_length=2)]
+    """Models by name, in the order of tables and figures."""
+    pairs: Annotated[list[Annotated[list[str], Field(min_length=2, max_length=2)]], Field(min_length=1)]
+    """[after, before] names: is `after` better than `before`? Of the first pair, how often answers end by
+    themselves is compared too."""
+
+    @model_validator(mode="after")
+    def _names_are_clear(self) -> CompareParams:
+        for after, before in self.pairs:
+            unknown = [name for name in (after, before) if name not in self.models]
+            if unknown:
+                raise ValueError(f"pairs: no model {unknown[0]!r}; there are {', '.join(self.models)}")
+            if after == before:
+                raise ValueError(f"pairs: {after} is compared with itself")
+            if self.pairs.count([after, before]) > 1:
+                raise ValueError(f"pairs: [{after}, {before}] is there twice")
+        labels = [model.label for model in self.models.values()]
+        for name, model in self.models.items():
+            if labels.count(model.label) > 1:
+                raise ValueError(f"models: two models have the label {model.label!r}; rename one")
+            if f"{name}_model" in self.models:
+                raise ValueError(f"models: {name} and {name}_model would share metric names; rename one")
+        return self
 
 
 class GenerateParams(Section):
@@ -15,7 +53,7 @@ class GenerateParams(Section):
 
     folder: str
     """Folder of the benchmarks, NAME.jsonl in LongBench-Write's format (prompt, type, length)."""
-    benchmarks: Annotated[list[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]], Field(min_length=1)]
+    benchmarks: Annotated[list[Name], Field(min_length=1)]
     """Names of the benchmarks that are run."""
     max_tokens_per_word: Positive
     """Cap of an answer: this times the words asked for; what ends below it ended by itself."""
@@ -43,8 +81,8 @@ class ReportParams(Section):
 class RegisterParams(Section):
     """Which model is handed on in MLflow's registry."""
 
-    model: Literal["sft", "dpo"]
-    """Stage whose model gets the alias."""
+    model: str
+    """Name of the compared model that gets the alias; a stage of this pipeline trained it."""
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     """Name in the registry."""
     alias: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]

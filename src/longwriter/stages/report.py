@@ -1,4 +1,4 @@
-"""Compare the models on one benchmark, with n and intervals, as Markdown, numbers and figures.
+"""Compare the models of compare.models on one benchmark, with n and intervals, as Markdown, numbers and figures.
 
 Reads   data/score/MODEL-BENCHMARK/scores.jsonl of every model, data/{sft,dpo}/curve.csv, data/dpo/metrics.json
 Writes  data/report/BENCHMARK/: report.md, figures/, metrics.json
@@ -19,19 +19,26 @@ from longwriter.params import Params
 from longwriter.records import Score
 from longwriter.stages import runner
 
+_CURVES = ("sft", "dpo")  # stages whose training curve is shown
+
 
 def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Write what the scores of all models say together."""
-    p = params.report
-    scores = files.DATA / "score"
+    """Write report, figures and numbers of all models."""
+    models = params.compare.models
     rows = {
-        model: files.read_jsonl(scores / f"{model}-{benchmark}" / "scores.jsonl", Score)
-        for model in comparison.MODELS
+        model: files.read_jsonl(files.DATA / "score" / f"{model}-{benchmark}" / "scores.jsonl", Score)
+        for model in models
     }
-    compared = comparison.compare(benchmark, rows, Method(p.confidence, p.resamples, p.seed))
+    compared = comparison.compare(
+        benchmark,
+        rows,
+        Method(params.report.confidence, params.report.resamples, params.report.seed),
+        labels={name: model.label for name, model in models.items()},
+        pairs=[(after, before) for after, before in params.compare.pairs],
+    )
     curves = {
         stage: comparison.curve((files.DATA / stage / "curve.csv").read_text(encoding="utf-8"))
-        for stage in ("sft", "dpo")
+        for stage in _CURVES
     }
     figures = plots.draw(compared, curves, folder / "figures")
     text = report.markdown(
@@ -41,12 +48,12 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
         figures=[path.relative_to(folder).as_posix() for path in figures],
     )
     (folder / "report.md").write_text(text, encoding="utf-8")
-    n = sum(len(of_model) for of_model in rows.values())
+    count = sum(len(scores) for scores in rows.values())
     published = files.DATA / "report" / benchmark
     artifacts = [published / "report.md", published / "figures"]
-    return runner.Summary(n, n, numbers=comparison.numbers(compared), artifacts=artifacts)
+    return runner.Summary(count, count, numbers=comparison.numbers(compared), artifacts=artifacts)
 
 
 if __name__ == "__main__":
-    _, asked = sys.argv
-    runner.main("report", partial(work, asked), item=asked)
+    _, benchmark_name = sys.argv
+    runner.main("report", partial(work, benchmark_name), item=benchmark_name)

@@ -239,6 +239,11 @@ def runs_with_output(stage: str, digest: str) -> list[Run]:
     return list(found)
 
 
+def run(run_id: str) -> Run:
+    """Return the run with this id."""
+    return client()[0].get_run(run_id)
+
+
 def latest_run(stage: str) -> Run | None:
     """Return the newest finished run of a stage, executed or reused."""
     mlflow_client, experiment = client()

@@ -25,8 +25,13 @@ def judged(value):
     return Judgement(dimensions={}, quality_score=value, analysis="", judge="j", call_ids=[])
 
 
+LABELS = {"base_model": "the base model", "sft": "SFT", "dpo": "DPO"}
+PAIRS = [("sft", "base_model"), ("dpo", "sft"), ("dpo", "base_model")]
+
+
 def compared(base, sft, dpo):
-    return comparison.compare("small", {"base_model": base, "sft": sft, "dpo": dpo}, METHOD)
+    rows = {"base_model": base, "sft": sft, "dpo": dpo}
+    return comparison.compare("small", rows, METHOD, labels=LABELS, pairs=PAIRS)
 
 
 def test_scores_become_flat_numbers():

@@ -3,7 +3,7 @@ import struct
 import pytest
 
 from longwriter.evaluation import comparison, plots
-from tests.unit.evaluation.test_comparison import compared, score
+from tests.unit.evaluation.test_comparison import METHOD, compared, score
 
 NAMES = ["length.png", "buckets.png", "ended.png", "training.png", "overview.png"]
 CURVES = {
@@ -78,3 +78,11 @@ def test_hardly_any_answers_and_an_empty_curve_are_drawn_too(tmp_path, n):
     few = [score(k, words=0) for k in range(n)]
     empty = {stage: {name: [] for name in curve} for stage, curve in CURVES.items()}
     assert [path.name for path in plots.draw(compared(few, few, few), empty, tmp_path)] == NAMES
+
+
+def test_nine_models_are_drawn_and_each_differs_in_colour_or_marker(tmp_path):
+    labels = {f"m{i}": f"Model {i}" for i in range(9)}
+    models = {model: [score(k, words=100 + i) for k in range(2)] for i, model in enumerate(labels)}
+    many = comparison.compare("small", models, METHOD, labels=labels, pairs=[("m1", "m0")])
+    assert len(set(plots._looks(many).values())) == 9
+    assert [path.name for path in plots.draw(many, CURVES, tmp_path)] == NAMES

@@ -1,0 +1,87 @@
+"""The report stage with a fourth model, which is nothing but a line in params.yaml and its weights."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from longwriter import params
+from longwriter.io import files
+from longwriter.stages import report
+from longwriter.tracking import versioning
+from longwriter.tracking.runs import StageRun
+from tests.unit.evaluation.test_comparison import score
+
+CHECKOUT = Path.cwd()
+FOURTH = "sft_again"
+WORDS = {"base_model": 50, "sft": 90, "dpo": 110, FOURTH: 90}
+
+
+def four_models():
+    values = yaml.safe_load((CHECKOUT / "params.yaml").read_text(encoding="utf-8"))
+    values["compare"]["models"][FOURTH] = {"label": "the SFT model again"}
+    values["compare"]["pairs"].append([FOURTH, "sft"])
+    values["report"]["resamples"] = 200
+    return values
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    """A folder in which the report of four models was written; yields it and the stage's summary."""
+    folder = tmp_path_factory.mktemp("four")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for model, words in WORDS.items():
+            scores = files.DATA / "score" / f"{model}-small" / "scores.jsonl"
+            scores.parent.mkdir(parents=True)
+            files.write_jsonl(scores, [score(k, words=words + k) for k in range(8)])
+        for stage, header in (("sft", "step,loss"), ("dpo", "step,loss,reward_accuracy")):
+            (files.DATA / stage).mkdir()
+            (files.DATA / stage / "curve.csv").write_text(f"{header}\n", encoding="utf-8")
+        (files.DATA / "dpo" / "metrics.json").write_text("{}", encoding="utf-8")
+        out = Path("out")
+        out.mkdir()
+        summary = report.work("small", params.check(four_models(), "four"), out, StageRun("run", "mark"))
+    return folder, summary
+
+
+def test_a_fourth_model_is_in_every_table_and_compared(reported):
+    lines = (reported[0] / "out/report.md").read_text(encoding="utf-8").splitlines()
+    assert "base model n = 8, SFT n = 8, DPO n = 8, SFT model again n = 8. In brackets: 95 % " in lines[2]
+    assert [line for line in lines if line.startswith("| SFT model again | 8 | 96.")]
+    assert "| words asked for | Base model S_l | SFT S_l | DPO S_l | SFT model again S_l |" in lines
+    assert (
+        "- The SFT model again is not shown to be better or worse than SFT: difference +0.0, "
+        "95 % CI +0.0 to +0.0, p = 1.000, n = 8." in lines
+    )
+
+
+def test_a_fourth_model_has_numbers_of_its_own_and_those_of_the_others_stay(reported):
+    numbers = reported[1].numbers
+    assert numbers["sft_again_length_score_mean"] == numbers["sft_length_score_mean"]
+    assert numbers["sft_again_minus_sft_length_score"] == 0.0
+    assert {"sft_minus_base_length_score", "dpo_minus_sft_length_score", "ended_fisher_p"} <= numbers.keys()
+    assert reported[1].rows_in == 32
+
+
+def test_every_figure_of_four_models_is_drawn(reported):
+    names = {path.name for path in (reported[0] / "out/figures").iterdir()}
+    assert names == {"length.png", "buckets.png", "ended.png", "training.png", "overview.png"}
+
+
+def test_the_matrix_of_dvc_has_the_fourth_model_and_its_report_depends_on_it(tmp_path, monkeypatch):
+    shutil.copy(CHECKOUT / "dvc.yaml", tmp_path)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(four_models(), sort_keys=False), encoding="utf-8")
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = true\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    names = versioning.stage_names()
+    assert names.index(f"generate@{FOURTH}-small") == names.index("generate@dpo-small") + 1
+    assert names.index(f"score@{FOURTH}-small") == names.index("score@dpo-small") + 1
+    assert f"data/{FOURTH}/weights" in versioning.stage_files(f"generate@{FOURTH}-small").deps
+    [scores] = [
+        out for out in versioning.stage_files(f"score@{FOURTH}-small").outs if out.endswith("scores.jsonl")
+    ]
+    assert scores == f"data/score/{FOURTH}-small/scores.jsonl"
+    assert "data/score" in versioning.stage_files("report@small").deps
