@@ -1,13 +1,12 @@
-"""Answers on their way to the disk: stored for good first, then logged, then handed to who asked.
+"""Stores and logs every call: an answer is in the replay cache, then in the log, before it is used.
 
-One thread takes all that has come since its last turn, compresses it, and stores it in one
-transaction: a commit waits for the disk (1 to 20 ms), and a thousand calls a second cannot each.
+One thread does this. Each time it takes all calls that wait and stores them in one transaction,
+because a commit waits 1 to 20 ms for the disk, and a thousand calls a second cannot each wait that long.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import queue
 import threading
 from collections.abc import AsyncIterator
@@ -20,13 +19,11 @@ import zstandard
 
 from longwriter.llm.replay import ReplayCache, Row
 
-log = logging.getLogger(__name__)
-
-_LARGEST_TURN = 1024  # answers in one transaction
+_LARGEST_BATCH = 1024  # calls in one transaction
 
 
 class Call(NamedTuple):
-    """A request and its answer; `request` is what the hash `call_id` is of."""
+    """A request and its answer; `call_id` is the hash of `request`, which is the request's identity."""
 
     call_id: str
     request: dict[str, Any]
@@ -38,8 +35,8 @@ class Call(NamedTuple):
 class Answer(NamedTuple):
     """A complete answer; `call_id` is the hash of the request.
 
-    `text` is empty where the model said nothing, and its refusal where the server has a field for
-    that. `finish_reason` is the server's word (`stop`, `length`, `content_filter` …), else `unknown`.
+    `text` is empty if the model wrote nothing. It is the refusal if the server has a field for that.
+    `finish_reason` is the server's (`stop`, `length`, `content_filter` …), or `unknown`.
     """
 
     call_id: str
@@ -52,7 +49,7 @@ class Answer(NamedTuple):
 
 
 def answer(call: Call) -> Answer:
-    """Return what the asker of a call gets."""
+    """Return the answer that the caller of `LLM.ask` gets."""
     choice = call.answer["choices"][0]
     message = choice["message"]
     text = message.get("content") or message.get("refusal") or ""
@@ -61,37 +58,40 @@ def answer(call: Call) -> Answer:
     )
 
 
-def tokens(answer: dict[str, Any]) -> tuple[int, int, int]:
-    """Return (prompt, cached, completion) tokens of a chat completion; 0 where it does not say.
+def tokens(completion: dict[str, Any]) -> tuple[int, int, int]:
+    """Return (prompt, cached, completion) tokens of a chat completion; 0 if it has no count.
 
-    Cached are those prompt tokens that the provider had in its prompt cache; they are in the
-    first number too. OpenAI tells them in `prompt_tokens_details`, DeepSeek beside them.
+    Cached are the prompt tokens that the provider had in its prompt cache; the first number includes
+    them. OpenAI has their count in `prompt_tokens_details`, DeepSeek in `usage` itself.
     """
-    usage = _part(answer, "usage")
-    cached = _part(usage, "prompt_tokens_details").get("cached_tokens") or usage.get(
-        "prompt_cache_hit_tokens"
-    )
+    usage = _object(completion, "usage")
+    details = _object(usage, "prompt_tokens_details")
+    cached = details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens")
     return usage.get("prompt_tokens") or 0, cached or 0, usage.get("completion_tokens") or 0
 
 
-def _part(whole: dict[str, Any], key: str) -> dict[str, Any]:
-    part = whole.get(key)
-    return part if isinstance(part, dict) else {}
+def _object(parent: dict[str, Any], key: str) -> dict[str, Any]:
+    value = parent.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 class CallStore:
-    """The thread that stores and logs; made by `opened`."""
+    """The thread that stores and logs calls; made by `open_store`."""
 
     def __init__(self, cache: ReplayCache, lines: IO[bytes], loop: asyncio.AbstractEventLoop) -> None:
-        """Start it."""
-        self._cache, self._lines, self._loop = cache, lines, loop
+        """Start the thread."""
+        self._cache = cache
+        self._lines = lines
+        self._loop = loop
         self._waiting: queue.SimpleQueue[tuple[Call, asyncio.Future[Call]] | None] = queue.SimpleQueue()
         self._compressor = zstandard.ZstdCompressor()
         self._thread = threading.Thread(target=self._run, name="call-store", daemon=True)
         self._thread.start()
 
     async def keep(self, call: Call) -> Call:
-        """Return the call once it is stored and logged; with the first answer, where it had one.
+        """Return the call once it is stored and logged.
+
+        If the request has a stored answer already, that first answer stays and is returned.
 
         Raises:
             sqlite3.Error, OSError: it could not be stored, such as on a full disk.
@@ -101,30 +101,30 @@ class CallStore:
         return await kept
 
     def close(self) -> None:
-        """Store what still waits, and end the thread."""
+        """Store the calls that still wait, and end the thread."""
         self._waiting.put(None)
         self._thread.join()
 
     def _run(self) -> None:
-        running = True
-        while running:
-            turn = [self._waiting.get()]
-            while not self._waiting.empty() and len(turn) < _LARGEST_TURN:
-                turn.append(self._waiting.get())
-            running = None not in turn
-            asked = [item for item in turn if item is not None]
+        is_open = True
+        while is_open:
+            batch = [self._waiting.get()]
+            while not self._waiting.empty() and len(batch) < _LARGEST_BATCH:
+                batch.append(self._waiting.get())
+            is_open = None not in batch
+            waiting = [item for item in batch if item is not None]
             try:
-                result: list[Call] | Exception = self._store([call for call, _ in asked])
-            except Exception as error:  # whatever it is, it belongs to those who wait
+                result: list[Call] | Exception = self._store([call for call, _ in waiting])
+            except Exception as error:  # of any kind: it is raised in the tasks that wait
                 result = error
-            self._loop.call_soon_threadsafe(_hand_out, [future for _, future in asked], result)
+            self._loop.call_soon_threadsafe(_resolve, [future for _, future in waiting], result)
 
     def _store(self, calls: list[Call]) -> list[Call]:
-        """Return the calls as they are kept: durably where they are new, and in the log."""
-        first = self._cache.put_many([self._row(call) for call in calls if not call.replayed])
+        """Return the calls as they are now in the cache (on disk) and in the log."""
+        earlier = self._cache.put_many([self._row(call) for call in calls if not call.replayed])
         kept = [
-            call._replace(**first[call.call_id], replayed=True)
-            if call.call_id in first and not call.replayed
+            call._replace(**earlier[call.call_id], replayed=True)
+            if call.call_id in earlier and not call.replayed
             else call
             for call in calls
         ]
@@ -133,14 +133,19 @@ class CallStore:
 
     def _row(self, call: Call) -> Row:
         body = orjson.dumps({"answer": call.answer, "latency_s": call.latency_s})
-        prompt, _, completion = tokens(call.answer)
+        prompt_tokens, _, completion_tokens = tokens(call.answer)
         return Row(
-            call.call_id, self._compressor.compress(body), call.request["model"], call.latency_s, prompt, completion
-        )  # fmt: skip
+            request_hash=call.call_id,
+            body=self._compressor.compress(body),
+            model=call.request["model"],
+            latency_s=call.latency_s,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+        )
 
 
 def _line(call: Call) -> bytes:
-    """Return a call's line of the log."""
+    """Return a call as a line of the log."""
     row = {
         "call_id": call.call_id,
         "request": call.request,
@@ -155,9 +160,9 @@ def _line(call: Call) -> bytes:
     return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _hand_out(futures: list[asyncio.Future[Call]], result: list[Call] | Exception) -> None:
+def _resolve(futures: list[asyncio.Future[Call]], result: list[Call] | Exception) -> None:
     for number, future in enumerate(futures):
-        if future.done():  # who asked is gone; the answer is stored all the same
+        if future.done():  # its caller was cancelled; the answer is stored all the same
             continue
         if isinstance(result, Exception):
             future.set_exception(result)
@@ -166,8 +171,8 @@ def _hand_out(futures: list[asyncio.Future[Call]], result: list[Call] | Exceptio
 
 
 @asynccontextmanager
-async def opened(cache: ReplayCache, path: Path) -> AsyncIterator[CallStore]:
-    """Yield a store that writes to `cache` and logs to `path` (zstd, a JSON line a call)."""
+async def open_store(cache: ReplayCache, path: Path) -> AsyncIterator[CallStore]:
+    """Yield a store that writes to `cache`, and logs to `path` (zstd, one JSON line a call)."""
     with zstandard.open(path, "wb") as lines:
         store = CallStore(cache, lines, asyncio.get_running_loop())
         try:

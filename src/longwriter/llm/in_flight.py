@@ -1,87 +1,107 @@
-"""Requests under way: so many at once, the same one only once, and none given up that is paid for."""
+"""Runs requests concurrently: at most N at a time; identical requests share one call.
+
+Each request runs in a task of its own, which does not end with the task that asked: a request that was
+sent will be paid for, so it is never cancelled and its answer is always stored. A request keeps its
+slot until its answer is on disk, so a killed process loses at most N answers.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+import time
+from dataclasses import dataclass
+
+from longwriter.llm.call_log import Call, CallStore
+from longwriter.llm.meter import Meter
+from longwriter.llm.requests import Request
+from longwriter.llm.sending import Sender
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    """A request, the task that sends and stores it, and the number of callers that wait for it."""
+
+    request: Request
+    task: asyncio.Task[Call]
+    waiters: int = 0
 
 
-class Flights(Generic[T]):
-    """Tasks by key, each with a slot; they outlive whoever waits for them.
+class InFlight:
+    """The requests of one client that are waiting for a slot, being sent or being stored."""
 
-    A task is in the air between `takes_off` and its end, or `comes_back`: then it is let to its end.
-    """
+    def __init__(self, max_concurrency: int, sender: Sender, store: CallStore, meter: Meter) -> None:
+        """Run at most `max_concurrency` requests at a time."""
+        self._slots = asyncio.Semaphore(max_concurrency)
+        self._sender = sender
+        self._store = store
+        self._meter = meter
+        self._running: dict[str, _Running] = {}
 
-    def __init__(self, slots: int) -> None:
-        """Have so many slots."""
-        self._slots = asyncio.Semaphore(slots)
-        self._tasks: dict[str, asyncio.Task[T]] = {}
-        self._in_the_air: set[asyncio.Task[T]] = set()
-        self._landing = False
+    async def run(self, request: Request) -> Call:
+        """Return the call of a request once it is answered, stored and counted.
 
-    async def join(self, key: str, work: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
-        """Return (result of `work`, whether another asker began it).
-
-        Args:
-            key: What makes two works the same.
-            work: Done in a slot, by the first who asks.
+        A request with the same `call_id` that is already running is joined; to the caller that joined,
+        the call counts as replayed. If the last caller is cancelled, the request is dropped if it was
+        not sent yet; if it was, it still ends and is stored.
 
         Raises:
-            BaseException: what `work` raised, to all who asked.
+            NoAnswer, EndpointUnavailable, ModelUnusable, BudgetReached: as `LLM.ask` says.
         """
-        while True:
-            task = self._tasks.get(key)
-            is_first = task is None
-            if task is None:
-                task = self._tasks[key] = asyncio.create_task(self._in_slot(work))
-                task.add_done_callback(lambda done: self._forget(key, done))
-            try:
-                return await asyncio.shield(task), not is_first
-            except asyncio.CancelledError:
-                me = asyncio.current_task()
-                if me is not None and not me.cancelling() and not self._landing:
-                    continue  # the other asker was cancelled, before it was sent
-                if task not in self._in_the_air:
-                    task.cancel()
-                raise
+        running = self._running.get(request.call_id)
+        is_shared = running is not None
+        if running is None:
+            running = _Running(request, asyncio.create_task(self._send_and_store(request)))
+            self._running[request.call_id] = running
+        running.waiters += 1
+        running.request.is_wanted = True
+        try:
+            call = await asyncio.shield(running.task)
+        finally:
+            running.waiters -= 1
+            if not running.waiters:
+                self._drop(running)
+        if is_shared:
+            call = call._replace(replayed=True)
+            self._meter.add(call)
+        return call
 
-    async def _in_slot(self, work: Callable[[], Awaitable[T]]) -> T:
-        async with self._slots:
-            return await work()
+    async def _send_and_store(self, request: Request) -> Call:
+        try:
+            async with self._slots:
+                self._meter.raise_if_spent()
+                started = time.monotonic()
+                completion = await self._sender.send(request)
+                latency_s = round(time.monotonic() - started, 3)
+                call = await self._store.keep(
+                    Call(request.call_id, request.identity, completion, latency_s, replayed=False)
+                )
+                self._meter.add(call)  # before the slot is free, so that the next request sees its cost
+                return call
+        finally:
+            self._forget(request)
 
-    def _forget(self, key: str, task: asyncio.Task[T]) -> None:
-        if self._tasks.get(key) is task:
-            del self._tasks[key]
-        self._in_the_air.discard(task)
+    def _drop(self, running: _Running) -> None:
+        """End a request that nobody waits for: at once if it was not sent, else with its current try."""
+        running.request.is_wanted = False
+        if running.request.sent_at is None:
+            self._forget(running.request)
+            running.task.cancel()
 
-    def takes_off(self) -> None:
-        """Note that the task that calls this is sent now, and will be paid for."""
-        task: asyncio.Task[T] | None = asyncio.current_task()
-        if task is not None:
-            self._in_the_air.add(task)
+    def _forget(self, request: Request) -> None:
+        running = self._running.get(request.call_id)
+        if running is not None and running.request is request:
+            del self._running[request.call_id]
 
-    def comes_back(self) -> None:
-        """Note that the sending of the task that calls this has failed; it ends when all land."""
-        task: asyncio.Task[T] | None = asyncio.current_task()
-        if task is not None:
-            self._in_the_air.discard(task)
-        if self._landing:
-            raise asyncio.CancelledError
-
-    async def land(self, timeout_s: float) -> None:
-        """Wait for what is in the air, for at most `timeout_s`; end what was not sent yet."""
-        self._landing = True
-        for task in list(self._tasks.values()):
-            if task not in self._in_the_air:
-                task.cancel()
-        if self._in_the_air:
-            log.info("waiting for %d requests that are under way", len(self._in_the_air))
-            _, late = await asyncio.wait(self._in_the_air, timeout=timeout_s)
+    async def finish(self, timeout_s: float) -> None:
+        """Wait at most `timeout_s` for the requests that were sent; drop those that were not."""
+        for running in list(self._running.values()):
+            self._drop(running)
+        sent = [running.task for running in self._running.values()]
+        if sent:
+            log.info("waiting for %d requests that were already sent", len(sent))
+            _, late = await asyncio.wait(sent, timeout=timeout_s)
             for task in late:
                 task.cancel()

@@ -1,12 +1,12 @@
-"""A provider's limits: requests and tokens a minute, kept together by all processes of a checkout.
+"""Rate limits of a provider: requests and tokens a minute, shared by all processes of a checkout.
 
-What was sent in the last minute lies in SQLite files that every process asking the same endpoint
-shares. Tokens are counted as providers count them: the prompt, and all that the answer may take.
+What was sent in the last minute is in SQLite files, which every process that asks the same endpoint
+reads and writes. Tokens are counted as providers count them: the prompt, and all that the answer may have.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -17,46 +17,42 @@ from longwriter.hashing import short_id
 from longwriter.params import LLMParams
 
 _MINUTE_MS = 60_000
-_MOST_ROWS = 10_000  # a minute's tokens are counted in so many pieces at most: a piece is a row
+_MOST_ROWS = 10_000  # a token limit is counted in pieces, each a row: in at most so many a minute
 
 
-def tokens_of(prompt: str, max_tokens: int) -> int:
-    """Return about how many tokens a request takes: 4 bytes each, in English as in Chinese."""
-    return len(prompt.encode("utf-8", "surrogatepass")) // 4 + 8 + max_tokens
+class RateLimits:
+    """The rate limits of one endpoint; made by `open_limits`."""
 
+    def __init__(
+        self, requests: Limiter | None, pieces: Limiter | None, tokens_per_minute: int | None
+    ) -> None:
+        """Hold a limiter of requests and one of pieces of tokens; None = no limit."""
+        self._requests = requests
+        self._pieces = pieces
+        self._tokens_per_minute = tokens_per_minute
 
-class Throttle:
-    """The limits of one endpoint; made by `opened`."""
-
-    def __init__(self, params: LLMParams, requests: Limiter | None, tokens: Limiter | None) -> None:
-        """Hold the limiters; None = no limit."""
-        self._params, self._requests, self._tokens = params, requests, tokens
-
-    async def reserve(self, count: Callable[[], int]) -> None:
+    async def reserve(self, tokens: int) -> None:
         """Wait until a request of so many tokens may be sent; requests go in the order they came.
-
-        Args:
-            count: Counts the tokens, where there is a limit of them.
 
         Raises:
             ModelUnusable: it has more tokens than a whole minute allows.
         """
-        limit = self._params.tokens_per_minute
-        if self._tokens and limit:
-            tokens = count()
+        limit = self._tokens_per_minute
+        if self._pieces and limit:
             if tokens > limit:
                 raise ModelUnusable(
                     f"a request of about {tokens:,} tokens (prompt and max_tokens) is larger than "
                     f"llm.tokens_per_minute {limit:,}: lower max_tokens, or raise the limit"
                 )
-            piece = _piece(limit)
-            await self._tokens.try_acquire_async("tokens", weight=min(-(-tokens // piece), limit // piece))
+            piece = _tokens_per_piece(limit)
+            rounded_up = -(-tokens // piece)
+            await self._pieces.try_acquire_async("tokens", weight=min(rounded_up, limit // piece))
         if self._requests:
             await self._requests.try_acquire_async("requests")
 
 
-def _piece(limit: int) -> int:
-    """Return the size of a piece, in tokens: the smallest power of ten that keeps the rows few."""
+def _tokens_per_piece(limit: int) -> int:
+    """Return the smallest power of ten that splits `limit` tokens into at most `_MOST_ROWS` pieces."""
     piece = 1
     while limit / piece > _MOST_ROWS:
         piece *= 10
@@ -64,30 +60,31 @@ def _piece(limit: int) -> int:
 
 
 @asynccontextmanager
-async def opened(params: LLMParams, endpoint: str, folder: Path) -> AsyncIterator[Throttle]:
-    """Yield the limits of an endpoint.
+async def open_limits(params: LLMParams, endpoint: str, folder: Path) -> AsyncIterator[RateLimits]:
+    """Yield the rate limits of an endpoint.
 
     Args:
         params: Its limits.
-        endpoint: What the provider counts together: URL and model.
-        folder: Where the files lie that processes share.
+        endpoint: URL and model, which the provider counts together.
+        folder: Where the files are that processes share.
     """
     name = short_id(endpoint)
-    piece = _piece(params.tokens_per_minute or 1)
+    tokens = params.tokens_per_minute
+    piece = _tokens_per_piece(tokens or 1)
     with ExitStack() as stack:
 
-        def limiter(limit: int | None, what: str) -> Limiter | None:
+        def limiter(limit: int | None, unit: str) -> Limiter | None:
             if limit is None:
                 return None
             folder.mkdir(parents=True, exist_ok=True)
-            bucket = SQLiteBucket.init_from_file(
-                [Rate(limit, _MINUTE_MS)], db_path=str(folder / f"{name}-{what}.sqlite"), use_file_lock=True
-            )  # fmt: skip
-            made: Limiter = stack.enter_context(Limiter(bucket))
-            return made
+            file = folder / f"{name}-{unit}.sqlite"
+            rates = [Rate(limit, _MINUTE_MS)]
+            bucket = SQLiteBucket.init_from_file(rates, db_path=str(file), use_file_lock=True)
+            limiter: Limiter = stack.enter_context(Limiter(bucket))
+            return limiter
 
-        per_minute = params.tokens_per_minute
-        pieces = None if per_minute is None else per_minute // piece
-        yield Throttle(
-            params, limiter(params.requests_per_minute, "requests"), limiter(pieces, f"tokens-by-{piece}")
+        yield RateLimits(
+            requests=limiter(params.requests_per_minute, "requests"),
+            pieces=limiter(None if tokens is None else tokens // piece, f"tokens-by-{piece}"),
+            tokens_per_minute=tokens,
         )

@@ -1,4 +1,4 @@
-"""What a client used: calls, tokens and money, and the limit of the money."""
+"""What one client used: calls, tokens and USD; and the budget, which ends a stage when it is spent. Pure."""
 
 from __future__ import annotations
 
@@ -9,32 +9,42 @@ from longwriter.llm.prices import PRICES, Price
 
 
 class Meter:
-    """Counts the answers that one client used, whether sent or replayed."""
+    """Counts the answers that one client used, both sent and replayed ones."""
 
     def __init__(self, model: str, price: Price | None, max_cost_usd: float | None) -> None:
-        """Begin at zero.
+        """Start at zero.
+
+        Args:
+            model: Name of the model, for messages.
+            price: Its price; None = not known.
+            max_cost_usd: The budget; None = unlimited.
 
         Raises:
-            ModelUnusable: there is a limit, and no price to keep it by.
+            ModelUnusable: there is a budget, but no price.
         """
         if max_cost_usd is not None and price is None:
             raise ModelUnusable(
                 f"llm.max_cost_usd is {max_cost_usd:g}, and {PRICES} has no price for {model}: "
                 "add it there, or set max_cost_usd to null"
             )
-        self._model, self._price, self._limit = model, price, max_cost_usd
-        self.sent = self.replayed = 0
-        self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
+        self._model = model
+        self._price = price
+        self._max_cost_usd = max_cost_usd
+        self.sent = 0
+        self.replayed = 0
+        self.prompt_tokens = 0
+        self.cached_tokens = 0
+        self.completion_tokens = 0
         self.cost_usd = 0.0
 
     def add(self, call: Call) -> None:
         """Count an answer that is used.
 
         Raises:
-            ModelUnusable: there is a limit, and the answer does not say what it took.
+            ModelUnusable: there is a budget, and the answer has no token counts.
         """
         prompt, cached, completion = tokens(call.answer)
-        if self._limit is not None and self._price != prices.FREE and not (prompt or completion):
+        if self._max_cost_usd is not None and self._price != prices.FREE and not (prompt or completion):
             raise ModelUnusable(
                 f"answers of {self._model} have no token counts: llm.max_cost_usd cannot be kept, set it to null"
             )
@@ -46,20 +56,20 @@ class Meter:
         if self._price:
             self.cost_usd += prices.cost(self._price, prompt, cached, completion)
 
-    def check(self) -> None:
-        """Let a further request pass, while there is money for it.
+    def raise_if_spent(self) -> None:
+        """Do nothing while the budget is not spent.
 
         Raises:
-            BudgetReached: what was used cost the limit.
+            BudgetReached: the answers used cost `max_cost_usd` or more.
         """
-        if self._limit is not None and self.cost_usd >= self._limit:
+        if self._max_cost_usd is not None and self.cost_usd >= self._max_cost_usd:
             raise BudgetReached(
-                f"the answers used cost ${self.cost_usd:.2f}, llm.max_cost_usd is {self._limit:g}. "
+                f"the answers used cost ${self.cost_usd:.2f}, llm.max_cost_usd is {self._max_cost_usd:g}. "
                 "All that was paid for is stored: raise the limit and run again, and it goes on from here"
             )
 
     def usage(self) -> dict[str, float]:
-        """Return the numbers by name; `cost_usd` only where the price is known."""
+        """Return the counts by name; `cost_usd` only if the price is known."""
         counts: dict[str, float] = {
             "calls_sent": self.sent,
             "calls_replayed": self.replayed,
@@ -70,9 +80,9 @@ class Meter:
         return counts if self._price is None else {**counts, "cost_usd": round(self.cost_usd, 6)}
 
     def note(self) -> str:
-        """Return it in one line."""
-        money = f", ${self.cost_usd:,.2f}" if self._price and self._price != prices.FREE else ""
+        """Return the counts in one line."""
+        cost = f", ${self.cost_usd:,.2f}" if self._price and self._price != prices.FREE else ""
         return (
             f"{self.sent:,} calls, {self.replayed:,} replayed, {self.prompt_tokens:,} tokens in "
-            f"({self.cached_tokens:,} cached), {self.completion_tokens:,} out{money}"
+            f"({self.cached_tokens:,} cached), {self.completion_tokens:,} out{cost}"
         )

@@ -1,4 +1,4 @@
-"""What tokens cost: the price table `infra/prices.yaml`, which people keep."""
+"""Prices of tokens: read from the table `infra/prices.yaml`, which users keep up to date."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PRICES = Path("infra/prices.yaml")
 
 
 class Price(BaseModel):
-    """USD for a million tokens; `cached_input` null = the provider gives no discount."""
+    """USD per million tokens; `cached_input` null = the provider gives no discount."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,20 +27,20 @@ class Price(BaseModel):
 
 
 FREE = Price(input=0.0, cached_input=0.0, output=0.0)
-"""Of a local engine."""
+"""The price of a local engine."""
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")  # sources that prices share
+    model_config = ConfigDict(frozen=True, extra="ignore")  # other keys hold YAML anchors
 
     models: dict[str, Price]
 
 
 def price(model: str, path: Path = PRICES) -> Price | None:
-    """Return the price of the model that is named so, or None where the table has none.
+    """Return the price of a model by its name, or None if the table does not have it.
 
     Raises:
-        BadParams: the table is no YAML, or names the first key that is wrong.
+        BadParams: the table is not YAML, or does not fit; the message names the first wrong key.
     """
     if not path.is_file():
         return None
@@ -55,15 +55,15 @@ def price(model: str, path: Path = PRICES) -> Price | None:
     return table.models.get(model)
 
 
-def cost(at: Price, prompt_tokens: float, cached_tokens: float, completion_tokens: float) -> float:
-    """Return what an answer cost, in USD.
+def cost(price: Price, prompt_tokens: float, cached_tokens: float, completion_tokens: float) -> float:
+    """Return the cost of an answer, in USD.
 
     Args:
-        at: The model's price.
-        prompt_tokens: Tokens of the request, those from the provider's cache included.
-        cached_tokens: Those of them that came from the provider's cache.
+        price: The model's price.
+        prompt_tokens: Tokens of the request, including those from the provider's cache.
+        cached_tokens: The part of them that came from the provider's cache.
         completion_tokens: Tokens of the answer.
     """
-    cached_price = at.input if at.cached_input is None else at.cached_input
-    fresh = (prompt_tokens - cached_tokens) * at.input
-    return (fresh + cached_tokens * cached_price + completion_tokens * at.output) / 1e6
+    cached_price = price.input if price.cached_input is None else price.cached_input
+    fresh = (prompt_tokens - cached_tokens) * price.input
+    return (fresh + cached_tokens * cached_price + completion_tokens * price.output) / 1e6

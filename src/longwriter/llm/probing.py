@@ -1,9 +1,9 @@
-"""What an endpoint honours, found out by asking: servers answer 200 to fields they ignore.
+"""Finds out which request fields an endpoint honours, by sending short test requests (probes).
 
-`transformers serve` ignores JSON schemas and takes its sampling from the first request it ever
-saw; providers differ in the name of the repetition penalty. So nothing is assumed. What a local
-engine honours is decided by its version and its weights, so that is asked once and remembered; a
-server elsewhere may change any night and is always asked.
+Servers answer 200 to fields they ignore: `transformers serve` ignores JSON schemas and keeps the
+sampling of the first request it ever got, and providers differ in the name of the repetition penalty.
+So nothing is assumed. What a local engine honours depends only on its version and its weights: it is
+probed once and remembered. Any other server may change at any time, so it is probed by every client.
 """
 
 from __future__ import annotations
@@ -22,38 +22,38 @@ from longwriter.params import LLMParams, Sampling
 AnswerFormat = Literal["json_schema", "json_object", "lines"]
 
 _PACKAGES = {"llama.cpp": "xllamacpp", "vllm": "vllm"}
-_TRIES = 3  # before a "no" is believed that rests on two answers being alike
+_TRIES = 3  # tests that compare answers are repeated so often before their "no" is believed
 
 
 class Ask(Protocol):
-    """Asks one user message with further request fields; None where they are refused."""
+    """Sends one user message with further request fields; the result is None if the server refuses it."""
 
     def __call__(self, prompt: str, max_tokens: int | None, **fields: Any) -> Awaitable[str | None]:
-        """Return the answer's text; None = `max_tokens` is not sent."""
+        """Return the text of the answer; `max_tokens` None = the field is not sent."""
         ...
 
 
 class Capabilities(NamedTuple):
-    """What an endpoint was seen to honour."""
+    """The request fields and formats that an endpoint was seen to honour."""
 
     tokens_field: str | None
-    """Name of the request field that caps an answer; None = no request is answered at all."""
+    """Name of the request field that limits the length of an answer; None = every request is refused."""
     json_schema: bool
     json_object: bool
     seed: bool
     temperature: bool
     stop: bool
     repetition_penalty: str | None
-    """Name of the request field, or None where there is none."""
+    """Name of the request field; None = there is none."""
 
     def formats(self) -> list[AnswerFormat]:
-        """Return the answer formats there are, the strictest first."""
-        there: dict[AnswerFormat, bool] = {
+        """Return the answer formats that are honoured, the strictest first."""
+        is_honoured: dict[AnswerFormat, bool] = {
             "json_schema": self.json_schema,
             "json_object": self.json_object,
             "lines": True,
         }
-        return [name for name, is_there in there.items() if is_there]
+        return [name for name, honoured in is_honoured.items() if honoured]
 
 
 NONE = Capabilities(
@@ -67,22 +67,23 @@ NONE = Capabilities(
 )
 
 
-def lacking(there: Capabilities, sampling: Sampling) -> list[str]:
-    """Return the settings that `sampling` asks for and the endpoint does not honour."""
-    asked = {
-        "temperature": sampling.temperature > 0 and not there.temperature,
-        "stop": bool(sampling.stop) and not there.stop,
-        "repetition_penalty": sampling.repetition_penalty is not None and not there.repetition_penalty,
+def ignored_settings(capabilities: Capabilities, sampling: Sampling) -> list[str]:
+    """Return the settings of `sampling` that the endpoint does not honour."""
+    penalty = sampling.repetition_penalty
+    is_ignored = {
+        "temperature": sampling.temperature > 0 and not capabilities.temperature,
+        "stop": bool(sampling.stop) and not capabilities.stop,
+        "repetition_penalty": penalty is not None and not capabilities.repetition_penalty,
     }
-    return [name for name, missing in asked.items() if missing]
+    return [name for name, ignored in is_ignored.items() if ignored]
 
 
 def identity(model: str, params: LLMParams) -> str:
-    """Return the hash of all that decides what a local engine honours, and of how this file asks.
+    """Return the hash of everything that decides what a local engine honours, and of this file's source.
 
     Args:
-        model: Name of the model, with the hash of its weights in it.
-        params: Engine and the fields that go with every request.
+        model: Name of the model, which holds the hash of its weights.
+        params: The engine, and the fields that go with every request.
     """
     package = _PACKAGES[params.engine]
     probes = inspect.getsource(sys.modules[__name__])
@@ -90,31 +91,31 @@ def identity(model: str, params: LLMParams) -> str:
 
 
 async def honoured(
-    ask: Ask, sampling: Sampling, memory: ReplayCache, key: str | None
+    ask: Ask, sampling: Sampling, cache: ReplayCache, key: str | None
 ) -> tuple[Capabilities, list[str]]:
-    """Return what the endpoint honours, and which settings of `sampling` it does not.
+    """Return what the endpoint honours, and the settings of `sampling` that it does not honour.
 
     Args:
-        ask: Asks the endpoint.
-        sampling: What is wanted of it.
-        memory: Where what was seen is kept.
-        key: What it is kept under; None asks anew. A remembered "no" that `sampling` needs as a
-            "yes" is asked again, since a probe can be unlucky.
+        ask: Sends a probe.
+        sampling: The settings that are needed.
+        cache: Where the result is remembered.
+        key: The key it is remembered by; None = probe again. If `sampling` needs a setting that is
+            remembered as not honoured, the endpoint is probed again, because a probe can be unlucky.
     """
-    stored = memory.capabilities(key) if key else None
-    if stored and not lacking(Capabilities(**stored), sampling):
+    stored = cache.capabilities(key) if key else None
+    if stored and not ignored_settings(Capabilities(**stored), sampling):
         return Capabilities(**stored), []
-    there = await probe(ask)
+    capabilities = await probe(ask)
     if key:
-        memory.put_capabilities(key, there._asdict())
-    return there, lacking(there, sampling)
+        cache.put_capabilities(key, capabilities._asdict())
+    return capabilities, ignored_settings(capabilities, sampling)
 
 
 async def probe(ask: Ask) -> Capabilities:
-    """Return what the endpoint behind `ask` was seen to honour, by about 17 short requests; more where answers vary.
+    """Return what the endpoint behind `ask` honours, found with about 17 short requests; more if answers vary.
 
-    One after another: most of them compare answers, which on some engines differ in the last bits by
-    what else is in the batch.
+    They are sent one after another: most of them compare answers, and on some engines an answer depends
+    a little on the other requests in the batch.
     """
     field = await _tokens_field(ask)
     if field is None:
@@ -133,7 +134,7 @@ async def probe(ask: Ask) -> Capabilities:
 
 
 async def _tokens_field(ask: Ask) -> str | None:
-    """Return the field that caps an answer: OpenAI's reasoning models refuse `max_tokens`."""
+    """Return the field that limits the length of an answer: OpenAI's reasoning models refuse `max_tokens`."""
     if await ask("Say yes.", 16) is not None:
         return "max_tokens"
     renamed = "max_completion_tokens"
@@ -141,10 +142,10 @@ async def _tokens_field(ask: Ask) -> str | None:
 
 
 def _renamed(ask: Ask, field: str) -> Ask:
-    def asked(prompt: str, max_tokens: int | None, **fields: Any) -> Awaitable[str | None]:
+    def ask_with_field(prompt: str, max_tokens: int | None, **fields: Any) -> Awaitable[str | None]:
         return ask(prompt, None, **{field: max_tokens}, **fields)
 
-    return asked
+    return ask_with_field
 
 
 async def _honours_schema(ask: Ask) -> bool:
@@ -154,8 +155,11 @@ async def _honours_schema(ask: Ask) -> bool:
         "required": ["answer"],
         "additionalProperties": False,
     }
-    wanted = {"type": "json_schema", "json_schema": {"name": "probe", "schema": schema, "strict": True}}
-    text = await ask("What colour is the sky?", 60, temperature=0, response_format=wanted)
+    response_format = {
+        "type": "json_schema",
+        "json_schema": {"name": "probe", "schema": schema, "strict": True},
+    }
+    text = await ask("What colour is the sky?", 60, temperature=0, response_format=response_format)
     try:
         return text is not None and json.loads(text) == {"answer": "kumquat"}
     except ValueError:
@@ -163,7 +167,7 @@ async def _honours_schema(ask: Ask) -> bool:
 
 
 async def _honours_json_mode(ask: Ask) -> bool:
-    """Tell whether JSON mode gives a bare object: models fence it by themselves, or answer in prose."""
+    """Return whether JSON mode gives a bare object: without it, models put it in a code fence or write prose."""
     prompt = "What colour is the sky? Answer in JSON."
     text = await ask(prompt, 60, temperature=0, response_format={"type": "json_object"})
     try:
@@ -172,14 +176,15 @@ async def _honours_json_mode(ask: Ask) -> bool:
         return False
 
 
-async def _repeated(again: Callable[[], Awaitable[str | None]]) -> str | None:
-    """Return the first answer that comes twice, asked for one after another; None where none does.
+async def _repeated(draw: Callable[[], Awaitable[str | None]]) -> str | None:
+    """Return the first answer that comes twice among `2 * _TRIES` answers; None if none does.
 
-    Three tries of two: a server rounds differently in other batches, so that no answer is sure to repeat.
+    More than two are drawn because a server rounds differently in other batches: even one that honours
+    the setting may give two different answers.
     """
     seen: set[str] = set()
     for _ in range(2 * _TRIES):
-        text = await again()
+        text = await draw()
         if text is None or text in seen:
             return text
         seen.add(text)
@@ -187,33 +192,33 @@ async def _repeated(again: Callable[[], Awaitable[str | None]]) -> str | None:
 
 
 async def _honours_seed(ask: Ask) -> bool:
-    def drawn(seed: int) -> Awaitable[str | None]:
+    def draw(seed: int) -> Awaitable[str | None]:
         return ask("Make up a name for a boat and say why.", 24, temperature=1.5, seed=seed)
 
-    same = await _repeated(lambda: drawn(7))
-    return same is not None and len({same, await drawn(8), await drawn(9)}) > 1
+    same = await _repeated(lambda: draw(7))
+    return same is not None and len({same, await draw(8), await draw(9)}) > 1
 
 
 async def _honours_temperature(ask: Ask) -> bool:
-    def drawn(temperature: float) -> Awaitable[str | None]:
+    def draw(temperature: float) -> Awaitable[str | None]:
         return ask("Make up a name for a dog and say why.", 24, temperature=temperature)
 
-    same = await _repeated(lambda: drawn(0))
-    return same is not None and len({await drawn(1.5) for _ in range(3)}) > 1
+    same = await _repeated(lambda: draw(0))
+    return same is not None and len({await draw(1.5) for _ in range(3)}) > 1
 
 
 async def _honours_stop(ask: Ask) -> bool:
     prompt = "Tell me about the sea in two sentences."
     for _ in range(_TRIES):
         whole = await ask(prompt, 32, temperature=0)
-        word = next((w for w in (whole or "").split()[2:] if len(w) > 2), None)
+        word = next((word for word in (whole or "").split()[2:] if len(word) > 2), None)
         if whole is None or word is None:
             return False
         cut = await ask(prompt, 32, temperature=0, stop=[word])
         if cut is None or word in cut:
             return False
         if len(cut) < len(whole):
-            return True  # else it is another answer, without the word: that tells nothing
+            return True  # else it is a different answer without the word, which shows nothing
     return False
 
 

@@ -1,8 +1,8 @@
-"""The replay cache, in SQLite, for many processes: has this exact request been answered?
+"""The replay cache: answers by request hash, in an SQLite file that many processes share.
 
-A complete answer is stored durably before anybody judges it, so that a killed or repeated stage
-pays for nothing twice. It lies outside DVC's outputs, which DVC deletes before a stage runs.
-Beside the answers it keeps what a local engine with certain weights was seen to honour.
+A complete answer is stored durably before it is used, so that a killed or repeated stage pays for
+nothing twice. The file is not an output of DVC, because DVC deletes outputs before a stage runs.
+The cache also keeps what a local engine with certain weights was seen to honour (`probing`).
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ CREATE TABLE IF NOT EXISTS capabilities (
     body        TEXT NOT NULL
 ) WITHOUT ROWID;
 """
-_VERSION = 1  # PRAGMA user_version; 0 = the tables above, without these columns
-_ADDED = (
-    "model TEXT NOT NULL DEFAULT ''",  # '' = stored before models were noted
+_VERSION = 1  # PRAGMA user_version; 0 = the tables above without these columns
+_COLUMNS_SINCE_1 = (
+    "model TEXT NOT NULL DEFAULT ''",  # '' = stored by version 0
     "latency_s REAL",
     "prompt_tokens INTEGER",
     "completion_tokens INTEGER",
@@ -61,7 +61,7 @@ class Row(NamedTuple):
 
 
 class Size(NamedTuple):
-    """What the cache holds of one model; bytes are compressed, times are UTC as ISO 8601."""
+    """The size of one model's answers; `bytes` are compressed, times are UTC as ISO 8601."""
 
     model: str
     answers: int
@@ -71,7 +71,7 @@ class Size(NamedTuple):
 
 
 class Speed(NamedTuple):
-    """Means over the `n` stored answers of a model that have them; all 0 where n is 0."""
+    """Means over the `n` stored answers of a model that have these numbers; all 0 if n is 0."""
 
     latency_s: float
     prompt_tokens: float
@@ -82,18 +82,18 @@ class Speed(NamedTuple):
 def _open(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=_WAIT_S, check_same_thread=False)
     db.execute("PRAGMA journal_mode=WAL")
-    db.execute("PRAGMA synchronous=FULL")  # an answer that was paid for survives a power cut
+    db.execute("PRAGMA synchronous=FULL")  # so that a paid answer survives a power cut
     return db
 
 
 def _set_up(db: sqlite3.Connection) -> None:
-    """Make the tables, or add the columns that an older cache lacks."""
+    """Create the tables, or add the columns that a cache of version 0 does not have."""
     if db.execute("PRAGMA user_version").fetchone()[0] >= _VERSION:
         return
     db.executescript(_SCHEMA)
-    there = {row[1] for row in db.execute("PRAGMA table_info(answers)")}
-    for column in _ADDED:
-        if column.split()[0] not in there:
+    existing = {row[1] for row in db.execute("PRAGMA table_info(answers)")}
+    for column in _COLUMNS_SINCE_1:
+        if column.split()[0] not in existing:
             db.execute(f"ALTER TABLE answers ADD COLUMN {column}")
     db.execute(f"PRAGMA user_version = {_VERSION}")
     db.commit()
@@ -102,17 +102,18 @@ def _set_up(db: sqlite3.Connection) -> None:
 class ReplayCache:
     """Answers by request hash; safe for threads and for several processes at once.
 
-    Reads and writes have connections of their own, so that no reader waits for the disk.
+    Reads and writes use separate connections, so that no reader waits for a commit.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the cache at `path`, made under a lock where it is not there yet."""
+        """Open the cache at `path`; create it, under a lock, if it does not exist."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
             self._writer = _open(path)
             _set_up(self._writer)
             self._reader = _open(path)
-        self._reading, self._writing = threading.Lock(), threading.Lock()
+        self._reading = threading.Lock()
+        self._writing = threading.Lock()
 
     def get(self, request_hash: str) -> dict[str, Any] | None:
         """Return the stored answer, or None."""
@@ -120,26 +121,19 @@ class ReplayCache:
             row = self._reader.execute(_SELECT, (request_hash,)).fetchone()
         return None if row is None else orjson.loads(zstandard.decompress(row[0]))
 
-    def put(self, request_hash: str, answer: dict[str, Any]) -> None:
-        """Store an answer durably; the first one stored for a request stays."""
-        self.put_many(
-            [Row(request_hash, zstandard.compress(json.dumps(answer, ensure_ascii=False).encode()))]
-        )
-
     def put_many(self, rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
         """Store answers durably, in one transaction.
 
         Returns:
-            What was stored before, by request hash, for the requests that had an answer already:
-            the first one stays.
+            The earlier answers, by request hash, of those requests that had one; the earlier one stays.
 
         Raises:
             sqlite3.Error: nothing was stored, such as on a full disk.
         """
         with self._writing, self._writer as db:
-            late = [row.request_hash for row in rows if db.execute(_INSERT, row).rowcount == 0]
-            first = {key: db.execute(_SELECT, (key,)).fetchone()[0] for key in late}
-        return {key: orjson.loads(zstandard.decompress(body)) for key, body in first.items()}
+            known = [row.request_hash for row in rows if db.execute(_INSERT, row).rowcount == 0]
+            bodies = {key: db.execute(_SELECT, (key,)).fetchone()[0] for key in known}
+        return {key: orjson.loads(zstandard.decompress(body)) for key, body in bodies.items()}
 
     def capabilities(self, engine_hash: str) -> dict[str, Any] | None:
         """Return what an engine with these weights was last seen to honour, or None."""
@@ -149,12 +143,12 @@ class ReplayCache:
             ).fetchone()
         return None if row is None else json.loads(row[0])
 
-    def put_capabilities(self, engine_hash: str, seen: dict[str, Any]) -> None:
-        """Store what an engine was seen to honour, in place of what was stored before."""
+    def put_capabilities(self, engine_hash: str, capabilities: dict[str, Any]) -> None:
+        """Store what an engine was seen to honour; it replaces what was stored before."""
         with self._writing, self._writer as db:
             db.execute(
                 "INSERT OR REPLACE INTO capabilities (engine_hash, body) VALUES (?, ?)",
-                (engine_hash, json.dumps(seen)),
+                (engine_hash, json.dumps(capabilities)),
             )
 
     def close(self) -> None:
@@ -166,7 +160,7 @@ class ReplayCache:
 
 @contextmanager
 def _existing(path: Path) -> Iterator[sqlite3.Connection | None]:
-    """Yield a connection to the cache at `path`; None where there is none."""
+    """Yield a connection to the cache at `path`; None if there is no cache."""
     if not path.is_file():
         yield None
         return
@@ -176,22 +170,22 @@ def _existing(path: Path) -> Iterator[sqlite3.Connection | None]:
 
 
 def sizes(path: Path) -> list[Size]:
-    """Return what the cache at `path` holds, by model, the largest first; empty without a cache."""
+    """Return the size of the cache at `path` by model, the largest first; empty if there is no cache."""
+    query = (
+        "SELECT model, COUNT(*), SUM(LENGTH(body)), MIN(stored_at), MAX(stored_at) "
+        "FROM answers GROUP BY model ORDER BY 3 DESC"
+    )
     with _existing(path) as db:
-        rows = [] if db is None else db.execute(
-            "SELECT model, COUNT(*), SUM(LENGTH(body)), MIN(stored_at), MAX(stored_at) "
-            "FROM answers GROUP BY model ORDER BY 3 DESC"
-        ).fetchall()  # fmt: skip
-    return [Size(*row) for row in rows]
+        return [] if db is None else [Size(*row) for row in db.execute(query)]
 
 
 def prune(path: Path, *, before: datetime | None, model: str | None) -> tuple[int, int]:
-    """Remove answers, and give their room back to the disk.
+    """Remove answers, and free their space on the disk.
 
     Args:
         path: The cache.
         before: Only answers stored before this time (with a time zone); None = of any age.
-        model: Only answers of this model; None = of any.
+        model: Only answers of this model; None = of any model.
 
     Returns:
         (answers, bytes) removed.
@@ -205,10 +199,10 @@ def prune(path: Path, *, before: datetime | None, model: str | None) -> tuple[in
         if db is None:
             return 0, 0
         try:
-            found = db.execute(
+            counts = db.execute(
                 "SELECT COUNT(*), COALESCE(SUM(LENGTH(body)), 0) FROM answers" + where, (until, model)
             )
-            answers, size = found.fetchone()
+            answers, size = counts.fetchone()
             db.execute("DELETE FROM answers" + where, (until, model))
             db.commit()
             db.execute("VACUUM")
@@ -222,9 +216,10 @@ def prune(path: Path, *, before: datetime | None, model: str | None) -> tuple[in
 
 def speeds(path: Path, model: str) -> Speed:
     """Return the mean latency and token counts of the answers stored for `model`."""
+    query = (
+        "SELECT AVG(latency_s), AVG(prompt_tokens), AVG(completion_tokens), COUNT(*) FROM answers "
+        "WHERE model = ? AND latency_s IS NOT NULL AND completion_tokens IS NOT NULL"
+    )
     with _existing(path) as db:
-        row = None if db is None else db.execute(
-            "SELECT AVG(latency_s), AVG(prompt_tokens), AVG(completion_tokens), COUNT(*) FROM answers "
-            "WHERE model = ? AND latency_s IS NOT NULL AND completion_tokens IS NOT NULL", (model,)
-        ).fetchone()  # fmt: skip
+        row = None if db is None else db.execute(query, (model,)).fetchone()
     return Speed(*row) if row and row[3] else Speed(0.0, 0.0, 0.0, 0)

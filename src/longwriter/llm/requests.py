@@ -1,7 +1,12 @@
-"""What a request is: its identity, which the replay cache knows it by, and its JSON on the wire."""
+"""One request to a model: the record that travels from `LLM.ask` to the endpoint.
+
+Pure. A request is known to the replay cache by its identity (all that decides the answer) and the hash
+of that. Identity and JSON are built once, so that every retry sends the same bytes.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -12,22 +17,46 @@ from longwriter.params import Sampling
 
 Identity = dict[str, Any]
 
+_CHECK_TOKENS = 8
+_PROBE_TOKENS = 16  # assumed of a probe that sends no `max_tokens`
 
-def identity(
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One request, and where it is on its way."""
+
+    call_id: str
+    """Hash of `identity`; empty for a probe."""
+    identity: Identity
+    """All that decides the answer; empty for a probe."""
+    body: bytes
+    """JSON that is sent."""
+    estimated_tokens: int
+    """About how many tokens it takes at most: the prompt, and all that the answer may have."""
+    check_body: bytes | None
+    """JSON of a short request that any healthy endpoint answers; None: this request is a probe itself."""
+    sent_at: float | None = None
+    """`time.monotonic()` when the current try was sent; None while it waits. Sent requests are paid for."""
+    is_wanted: bool = True
+    """Whether somebody still waits for the answer."""
+
+
+def chat(
     model: str,
     prompt: str,
     sampling: Sampling,
     extra_body: dict[str, Any],
+    capabilities: Capabilities,
     *,
     schema: dict[str, Any] | None,
     json_object: bool,
     attempt: int,
-) -> Identity:
-    """Return all that decides an answer; equal identities share one stored answer.
+) -> Request:
+    """Return the request for an answer to one user message; the arguments are those of `LLM.ask`.
 
-    `json_object` is named only where it is asked for: requests from before it was known keep their hash.
+    `json_object` is in the identity only if it is true: requests stored before it existed keep their hash.
     """
-    named = {
+    identity = {
         "model": model,
         "messages": [{"role": "user", "content": prompt}],
         "sampling": sampling.model_dump(),
@@ -35,40 +64,64 @@ def identity(
         "schema": schema,
         "attempt": attempt,
     }
-    return {**named, "json_object": True} if json_object else named
+    if json_object:
+        identity["json_object"] = True
+    check_fields = {capabilities.tokens_field or "max_tokens": _CHECK_TOKENS}
+    return Request(
+        call_id=content_hash(identity),
+        identity=identity,
+        body=_body(identity, capabilities),
+        estimated_tokens=estimated_tokens(prompt, sampling.max_tokens),
+        check_body=_plain(model, "Say yes.", check_fields, extra_body),
+    )
 
 
-def body(request: Identity, there: Capabilities) -> bytes:
-    """Return the JSON of a request, with what the endpoint honours.
+def probe(model: str, prompt: str, fields: dict[str, Any], extra_body: dict[str, Any]) -> Request:
+    """Return a request with these fields alone; an `extra_body` in `fields` is merged over that of all requests."""
+    return Request(
+        call_id="",
+        identity={},
+        body=_plain(model, prompt, fields, extra_body),
+        estimated_tokens=estimated_tokens(prompt, fields.get("max_tokens") or _PROBE_TOKENS),
+        check_body=None,
+    )
 
-    The seed comes from all but the model, so that two models draw with the same.
+
+def _body(identity: Identity, capabilities: Capabilities) -> bytes:
+    """Return the JSON of a request, with only those fields that the endpoint honours.
+
+    The seed is a hash of everything except the model, so that two models draw with the same seed.
     """
-    sampling = request["sampling"]
-    sent: dict[str, Any] = {
-        "model": request["model"],
-        "messages": request["messages"],
+    sampling = identity["sampling"]
+    fields: dict[str, Any] = {
+        "model": identity["model"],
+        "messages": identity["messages"],
         "temperature": sampling["temperature"],
-        there.tokens_field or "max_tokens": sampling["max_tokens"],
+        capabilities.tokens_field or "max_tokens": sampling["max_tokens"],
     }
     if sampling["top_p"] is not None:
-        sent["top_p"] = sampling["top_p"]
+        fields["top_p"] = sampling["top_p"]
     if sampling["stop"]:
-        sent["stop"] = sampling["stop"]
-    if there.seed:
-        sent["seed"] = int(content_hash({**request, "model": None})[:7], 16)
-    if request["schema"] is not None:
-        wanted = {"name": "answer", "schema": request["schema"], "strict": True}
-        sent["response_format"] = {"type": "json_schema", "json_schema": wanted}
-    elif request.get("json_object"):
-        sent["response_format"] = {"type": "json_object"}
-    sent |= request["extra_body"]
-    if sampling["repetition_penalty"] is not None and there.repetition_penalty:
-        sent[there.repetition_penalty] = sampling["repetition_penalty"]
-    return orjson.dumps(sent)
+        fields["stop"] = sampling["stop"]
+    if capabilities.seed:
+        fields["seed"] = int(content_hash({**identity, "model": None})[:7], 16)
+    if identity["schema"] is not None:
+        json_schema = {"name": "answer", "schema": identity["schema"], "strict": True}
+        fields["response_format"] = {"type": "json_schema", "json_schema": json_schema}
+    elif identity.get("json_object"):
+        fields["response_format"] = {"type": "json_object"}
+    fields |= identity["extra_body"]
+    if sampling["repetition_penalty"] is not None and capabilities.repetition_penalty:
+        fields[capabilities.repetition_penalty] = sampling["repetition_penalty"]
+    return orjson.dumps(fields)
 
 
-def plain(model: str, prompt: str, fields: dict[str, Any], extra_body: dict[str, Any]) -> bytes:
-    """Return the JSON of a request with these fields alone; its own `extra_body` adds to that of all."""
-    sent = {"model": model, "messages": [{"role": "user", "content": prompt}], **fields}
-    own = sent.pop("extra_body", {})
-    return orjson.dumps(sent | extra_body | own)
+def estimated_tokens(prompt: str, max_tokens: int) -> int:
+    """Return about how many tokens a request takes: 4 bytes of the prompt each, in English and in Chinese."""
+    return len(prompt.encode("utf-8", "surrogatepass")) // 4 + 8 + max_tokens
+
+
+def _plain(model: str, prompt: str, fields: dict[str, Any], extra_body: dict[str, Any]) -> bytes:
+    values = {"model": model, "messages": [{"role": "user", "content": prompt}], **fields}
+    own_extra_body = values.pop("extra_body", {})
+    return orjson.dumps(values | extra_body | own_extra_body)

@@ -1,132 +1,123 @@
-"""Requests to one endpoint: within its limits, repeated where that helps, and given up when it is down.
+"""Sends a request until it is answered: within the rate limits, with retries, and with a circuit breaker.
 
-The circuit breaker: when a request fails for good and nobody else is answered either, one tiny
-request tells a dead endpoint from a request that only looks innocent. After that nobody waits again.
+This is the only retry loop around an LLM API. The circuit breaker: when a request fails every time and
+no other request was answered meanwhile, a short test request tells a dead endpoint from one bad
+request. Once the endpoint is known to be down, every later request fails at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import logging
+import random
 import time
-from collections.abc import Callable
 from typing import Any
 
-from longwriter.errors import EndpointUnavailable, LongWriterError, NoAnswer
-from longwriter.llm import transport
-from longwriter.llm.limits import Throttle
-from longwriter.llm.transport import Endpoint, Fault, Post, Reply
+from longwriter.errors import EndpointUnavailable, NoAnswer
+from longwriter.llm.limits import RateLimits
+from longwriter.llm.requests import Request
+from longwriter.llm.transport import Fault, Transport
+
+log = logging.getLogger(__name__)
 
 _CHECK_RETRIES = 3
-
-
-def _nothing() -> None:
-    pass
+_FIRST_BACKOFF_S = 0.5
+_LONGEST_BACKOFF_S = 60.0
+_LONG_WAIT_S = 60.0  # longer waits are logged
 
 
 class Sender:
     """The one way to an endpoint."""
 
-    def __init__(self, post: Post, endpoint: Endpoint, throttle: Throttle, max_retries: int) -> None:
-        """Hold how a body is sent, where, how fast, and how often again."""
-        self._post, self._endpoint, self._throttle, self._max_retries = post, endpoint, throttle, max_retries
-        self._answered_at = float("-inf")
-        self._down = ""
+    def __init__(self, transport: Transport, limits: RateLimits, max_retries: int) -> None:
+        """Send through `transport`, at most `1 + max_retries` times a request."""
+        self._transport = transport
+        self._limits = limits
+        self._max_retries = max_retries
+        self._answered_at = float("-inf")  # when the last answer came
+        self._down_message = ""  # why the endpoint is down; empty = it is not
         self._checking = asyncio.Lock()
         self.retried = 0
 
-    def check(self) -> None:
-        """Let a further request pass, while the endpoint is not known to be down.
+    def raise_if_down(self) -> None:
+        """Do nothing while the endpoint is not known to be down.
 
         Raises:
-            EndpointUnavailable: it is.
+            EndpointUnavailable: it is down.
         """
-        if self._down:
-            raise EndpointUnavailable(self._down)
+        if self._down_message:
+            raise EndpointUnavailable(self._down_message)
 
-    async def complete(
-        self,
-        body: bytes,
-        tokens: Callable[[], int],
-        tiny: Callable[[], bytes],
-        *,
-        sent: Callable[[], None] = _nothing,
-        failed: Callable[[], None] = _nothing,
-    ) -> dict[str, Any]:
-        """Return the chat completion that answers `body`.
-
-        Args:
-            body: JSON of the request.
-            tokens: About how many tokens it takes at most, prompt and answer.
-            tiny: A request that any healthy endpoint answers.
-            sent: Called before each try, once its turn has come.
-            failed: Called after a try that is to be repeated.
-
-        Raises:
-            NoAnswer, EndpointUnavailable, ModelUnusable: as `LLM.ask` says.
-        """
-        began = 0.0
-
-        def begins() -> None:
-            nonlocal began
-            sent()
-            began = time.monotonic()
-
-        try:
-            return await self._tries(body, tokens, self._max_retries, begins, failed)
-        except Fault as fault:
-            raise await self._verdict(fault, began, tiny) from None
-
-    async def first(self, body: bytes, tokens: Callable[[], int]) -> dict[str, Any]:
-        """Return the chat completion that answers `body`, by which the endpoint shows that it is there.
+    async def send(self, request: Request) -> dict[str, Any]:
+        """Return the chat completion that answers `request`.
 
         Raises:
             NoAnswer, EndpointUnavailable, ModelUnusable: as `LLM.ask` says.
         """
         try:
-            return await self._tries(body, tokens, self._max_retries)
-        except Fault as fault:
-            raise self._unavailable(fault, self._max_retries) from None
+            return await self._send_with_retries(request, self._max_retries)
+        except Fault as error:
+            fault = error
+        if request.check_body is None:
+            raise self._unavailable(fault, self._max_retries)
+        if request.sent_at is not None and self._answered_at < request.sent_at:
+            await self._check_endpoint(request.check_body, request.sent_at)
+        self.raise_if_down()
+        raise NoAnswer(
+            f"{fault} (after {self._max_retries} retries, while other requests are answered)",
+            "request_failed",
+        )
 
-    async def _tries(
-        self,
-        body: bytes,
-        tokens: Callable[[], int],
-        retries: int,
-        sent: Callable[[], None] = _nothing,
-        failed: Callable[[], None] = _nothing,
-    ) -> dict[str, Any]:
-        async def post(body: bytes) -> Reply:
-            await self._throttle.reserve(tokens)
-            self.check()
-            sent()
-            return await self._post(body)
+    async def _send_with_retries(self, request: Request, max_retries: int) -> dict[str, Any]:
+        for retry in itertools.count():
+            self.raise_if_down()
+            await self._limits.reserve(request.estimated_tokens)
+            self.raise_if_down()  # another request may have found it down while this one waited
+            request.sent_at = time.monotonic()
+            try:
+                completion = await self._transport.post(request.body)
+            except Fault as fault:
+                if retry == max_retries:
+                    raise
+                self.retried += 1
+                request.sent_at = None
+                if not request.is_wanted:
+                    raise asyncio.CancelledError from None
+                self.raise_if_down()
+                await asyncio.sleep(_wait_s(fault, retry))
+            else:
+                self._answered_at = time.monotonic()
+                return completion
+        raise AssertionError  # the loop above has no other end
 
-        def again() -> None:
-            self.retried += 1
-            failed()
-            self.check()
-
-        answer = await transport.complete(post, body, self._endpoint, retries, again)
-        self._answered_at = time.monotonic()
-        return answer
-
-    async def _verdict(self, fault: Fault, began: float, tiny: Callable[[], bytes]) -> LongWriterError:
-        """Return what a request's failure means: is anyone answered since its last try began?"""
-        async with self._checking:
-            if self._answered_at < began and not self._down:
-                try:
-                    await self._tries(tiny(), lambda: 0, _CHECK_RETRIES)
-                except NoAnswer:
-                    self._answered_at = time.monotonic()  # refused, by a server that is alive
-                except Fault as last:
-                    self._down = str(self._unavailable(last, _CHECK_RETRIES))
-        if self._down:
-            return EndpointUnavailable(self._down)
-        text = f"{fault} (after {self._max_retries} retries, while other requests are answered)"
-        return NoAnswer(text, "request_failed")
+    async def _check_endpoint(self, check_body: bytes, since: float) -> None:
+        """Open the circuit breaker if no request was answered since that time, and a test request is not either."""
+        async with self._checking:  # one check for all requests that fail at the same time
+            if self._answered_at >= since or self._down_message:
+                return
+            check = Request("", {}, check_body, estimated_tokens=0, check_body=None)
+            try:
+                await self._send_with_retries(check, _CHECK_RETRIES)
+            except NoAnswer:
+                self._answered_at = time.monotonic()  # a server that refuses a request is alive
+            except Fault as fault:
+                self._down_message = str(self._unavailable(fault, _CHECK_RETRIES))
 
     def _unavailable(self, fault: Fault, retries: int) -> EndpointUnavailable:
         return EndpointUnavailable(
-            f"{self._endpoint.where} {fault} (after {retries} retries): check llm.base_url, or wait until "
+            f"{self._transport.endpoint.where} {fault} (after {retries} retries): check llm.base_url, or wait until "
             "the server is well. All answers so far are stored: run again, and it goes on from here"
         )
+
+
+def _wait_s(fault: Fault, retry: int) -> float:
+    """Return how long to wait before a retry: as the server asked, else exponentially longer, with jitter."""
+    jitter_s = random.uniform(0, _FIRST_BACKOFF_S)
+    backoff_s = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2.0 ** min(retry, 16) + jitter_s)
+    if fault.wait_s is None:
+        return backoff_s
+    wait_s = fault.wait_s + backoff_s / 10  # so that not all requests come back at the same moment
+    if wait_s > _LONG_WAIT_S:
+        log.warning("asked to wait %.0f s: %s", wait_s, fault)
+    return wait_s

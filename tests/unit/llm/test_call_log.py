@@ -16,7 +16,7 @@ def keep(folder, *given):
 
     async def go():
         with closing(ReplayCache(folder / "r.sqlite")) as cache:
-            async with calls.opened(cache, folder / "calls.zst") as store:
+            async with calls.open_store(cache, folder / "calls.zst") as store:
                 return await asyncio.gather(*[store.keep(one) for one in given], return_exceptions=True)
 
     came = asyncio.run(go())
@@ -59,7 +59,7 @@ def test_where_another_process_was_first_its_answer_is_handed_out_and_logged(tmp
 def test_what_cannot_be_stored_is_told_to_those_who_wait_and_the_next_turn_works(tmp_path):
     async def go():
         with closing(ReplayCache(tmp_path / "r.sqlite")) as cache:
-            async with calls.opened(cache, tmp_path / "calls.zst") as store:
+            async with calls.open_store(cache, tmp_path / "calls.zst") as store:
                 bad = call("a")._replace(request={"model": None, "attempt": 0})
                 with pytest.raises(sqlite3.IntegrityError):
                     await store.keep(bad)
@@ -71,7 +71,7 @@ def test_what_cannot_be_stored_is_told_to_those_who_wait_and_the_next_turn_works
 def test_what_was_handed_in_before_the_end_is_stored_although_nobody_waits(tmp_path):
     async def go():
         with closing(ReplayCache(tmp_path / "r.sqlite")) as cache:
-            async with calls.opened(cache, tmp_path / "calls.zst") as store:
+            async with calls.open_store(cache, tmp_path / "calls.zst") as store:
                 task = asyncio.create_task(store.keep(call("a")))
                 await asyncio.sleep(0)
                 task.cancel()

@@ -6,21 +6,22 @@ import time
 import pytest
 
 from longwriter.errors import ModelUnusable
-from longwriter.llm import limits as throttle
+from longwriter.llm import limits
+from longwriter.llm.requests import estimated_tokens
 from tests.unit.llm.endpoint import PARAMS
 
 TAKER = """
 import asyncio, sys
 from pathlib import Path
-from longwriter.llm import limits as throttle
+from longwriter.llm import limits
 from longwriter.params import LLMParams
 
 async def go():
     params = LLMParams.model_validate_json(sys.argv[3])
-    async with throttle.opened(params, sys.argv[2], Path(sys.argv[1])) as limits:
+    async with limits.open_limits(params, sys.argv[2], Path(sys.argv[1])) as limit:
         for taken in range(99):
             try:
-                await asyncio.wait_for(limits.reserve(lambda: 1), 2)
+                await asyncio.wait_for(limit.reserve(1), 2)
             except TimeoutError:
                 return taken
 
@@ -28,16 +29,16 @@ print(asyncio.run(go()))
 """
 
 
-def granted(folder, sizes, **limits):
+def granted(folder, sizes, **changed):
     """Return how many reservations of these sizes pass within a second."""
 
     async def go():
-        params = PARAMS.model_copy(update=limits)
+        params = PARAMS.model_copy(update=changed)
         passed = 0
-        async with throttle.opened(params, "here m", folder) as limit:
+        async with limits.open_limits(params, "here m", folder) as limit:
             for size in sizes:
                 try:
-                    await asyncio.wait_for(limit.reserve(lambda size=size: size), 1)
+                    await asyncio.wait_for(limit.reserve(size), 1)
                 except TimeoutError:
                     break
                 passed += 1
@@ -88,14 +89,14 @@ def test_without_a_limit_nothing_is_counted_and_no_file_is_made(tmp_path):
 
 
 def test_waiting_is_over_when_the_minute_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(throttle, "_MINUTE_MS", 1500)
+    monkeypatch.setattr(limits, "_MINUTE_MS", 1500)
     began = time.monotonic()
     assert granted(tmp_path, [1], requests_per_minute=1) == 1
 
     async def go():
         params = PARAMS.model_copy(update={"requests_per_minute": 1})
-        async with throttle.opened(params, "here m", tmp_path) as limit:
-            await limit.reserve(lambda: 1)
+        async with limits.open_limits(params, "here m", tmp_path) as limit:
+            await limit.reserve(1)
 
     asyncio.run(go())
     assert 1.4 < time.monotonic() - began < 5
@@ -105,4 +106,4 @@ def test_waiting_is_over_when_the_minute_is(tmp_path, monkeypatch):
     ("prompt", "tokens"), [("", 58), ("a" * 400, 158), ("潮" * 400, 358), ("\ud83d", 58)]
 )
 def test_tokens_are_estimated_from_bytes_and_all_that_the_answer_may_take_is_added(prompt, tokens):
-    assert throttle.tokens_of(prompt, 50) == tokens
+    assert estimated_tokens(prompt, 50) == tokens

@@ -1,3 +1,4 @@
+import json
 import sqlite3
 import subprocess
 import sys
@@ -17,12 +18,17 @@ WRITER = """
 import os, signal, sys
 from pathlib import Path
 from longwriter.llm.replay import ReplayCache
+from tests.unit.llm.test_replay import put
 cache = ReplayCache(Path(sys.argv[1]))
 for i in range(int(sys.argv[3])):
-    cache.put(f"{sys.argv[2]}-{i}", {"text": sys.argv[2]})
+    put(cache, f"{sys.argv[2]}-{i}", {"text": sys.argv[2]})
 if sys.argv[4] == "kill":
     os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+def put(cache, key, answer):
+    cache.put_many([Row(key, zstandard.compress(json.dumps(answer).encode()))])
 
 
 def writer(path, name, n, end):
@@ -32,8 +38,8 @@ def writer(path, name, n, end):
 def test_the_first_answer_to_a_request_stays(tmp_path):
     cache = ReplayCache(tmp_path / "r.sqlite")
     assert cache.get("a") is None
-    cache.put("a", {"text": "一"})
-    cache.put("a", {"text": "two"})
+    put(cache, "a", {"text": "一"})
+    put(cache, "a", {"text": "two"})
     assert cache.get("a") == {"text": "一"}
 
 
@@ -54,7 +60,7 @@ def test_what_was_put_before_a_kill_is_there_after(tmp_path):
 def test_an_answer_is_there_in_the_next_process_and_holds_any_text(tmp_path):
     answer = {"text": "潮\n🌊\u2028\u0000", "tokens": [1, 2.5, None]}
     cache = ReplayCache(tmp_path / "new" / "r.sqlite")
-    cache.put("a", answer)
+    put(cache, "a", answer)
     cache.close()
     again = ReplayCache(tmp_path / "new" / "r.sqlite")
     assert again.get("a") == answer
@@ -69,7 +75,7 @@ def test_two_processes_that_answer_the_same_requests_leave_one_whole_answer_each
     cache = ReplayCache(path)
     first = [cache.get(f"same-{i}") for i in range(20)]
     for i in range(20):
-        cache.put(f"same-{i}", {"text": "late"})
+        put(cache, f"same-{i}", {"text": "late"})
     assert all(answer in ({"text": "a"}, {"text": "b"}) for answer in first)
     assert [cache.get(f"same-{i}") for i in range(20)] == first
 
@@ -78,7 +84,7 @@ def test_many_threads_may_share_one_cache(tmp_path):
     cache = ReplayCache(tmp_path / "r.sqlite")
 
     def put_and_get(i):
-        cache.put(f"k{i}", {"i": i})
+        put(cache, f"k{i}", {"i": i})
         return cache.get(f"k{i}")
 
     with ThreadPoolExecutor(8) as pool:
@@ -88,7 +94,7 @@ def test_many_threads_may_share_one_cache(tmp_path):
 def test_what_an_engine_was_last_seen_to_honour_is_kept_beside_its_answers(tmp_path):
     cache = ReplayCache(tmp_path / "r.sqlite")
     assert cache.capabilities("a") is None
-    cache.put("a", {"text": "one"})
+    put(cache, "a", {"text": "one"})
     cache.put_capabilities("a", {"seed": False, "repetition_penalty": None})
     cache.put_capabilities("a", {"seed": True, "repetition_penalty": "潮"})
     cache.close()
@@ -123,7 +129,7 @@ def test_of_answers_stored_together_all_are_stored_or_none(tmp_path):
 def test_reading_does_not_wait_for_a_commit(tmp_path):
     path = tmp_path / "r.sqlite"
     cache = ReplayCache(path)
-    cache.put("a", {"text": "one"})
+    put(cache, "a", {"text": "one"})
     with closing(sqlite3.connect(path)) as slow:
         slow.execute("BEGIN IMMEDIATE")
         slow.execute("DELETE FROM answers")
