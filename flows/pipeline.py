@@ -31,8 +31,8 @@ from prefect.states import Completed
 
 from flows import lockfile, repro
 from longwriter.errors import UserError, without_password
+from longwriter.tracking import git, versioning
 from longwriter.tracking import runs as tracking
-from longwriter.tracking import versioning
 
 _TEMPORARY = 75  # longwriter.errors.Unavailable: the one exit code that a retry can help
 
@@ -93,7 +93,7 @@ def stage(name: str, parent: str, is_fresh: bool) -> State[Any]:
     if how == "executed":
         tracking.log_artifact(run_id, repro.LOGS / f"{name}.log")
     else:
-        run_id = tracking.log_reused(name, lineage, how, parent, {**versioning.git_state(), **ids})
+        run_id = tracking.log_reused(name, lineage, how, parent, {**git.state_tags(), **ids})
     url = tracking.run_url(run_id)
     create_link_artifact(link=url, key=_key(f"{name}-mlflow-run"), link_text=f"{name}: {how}")
     if how != "unchanged" and name.startswith("report@"):
@@ -115,7 +115,7 @@ def _stages(names: Sequence[str], kind: str) -> list[dict[str, Any]]:
     """Run stages in order under one MLflow pipeline run; return one row a stage."""
     for run_id in tracking.close_dead_runs():
         get_run_logger().warning("closed MLflow run %s: its process is gone", run_id)
-    tags = {**versioning.git_state(), "lw.kind": "pipeline", "prefect.flow_run_id": str(flow_run.id)}
+    tags = {**git.state_tags(), "lw.kind": "pipeline", "prefect.flow_run_id": str(flow_run.id)}
     parent = tracking.start_run(f"{kind} {flow_run.name}", tags)
     rows: list[dict[str, Any]] = []
     status = "FAILED"

@@ -28,9 +28,9 @@ from longwriter import params as parameters
 from longwriter.errors import LongWriterError, Unavailable, without_password
 from longwriter.io import files, process, startup
 from longwriter.stages.summary import Summary as Summary
+from longwriter.tracking import git, versioning
 from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
-from longwriter.tracking import versioning
 from longwriter.tracking.provenance import LINEAGE
 from longwriter.tracking.runs import StageRun as StageRun
 
@@ -87,7 +87,7 @@ def _execute(name: str, work: Work) -> None:
     stage = versioning.stage_files(name)
     inputs = versioning.input_digests(stage.deps)
     tags = {
-        **versioning.git_state(),
+        **git.state_tags(),
         **{f"prefect.{key}": os.environ[env] for key, env in _PREFECT_IDS.items() if env in os.environ},
         "lw.invocation_id": os.environ.get("LW_INVOCATION_ID") or uuid.uuid4().hex,
         "lw.fingerprint": versioning.fingerprint(stage, inputs),

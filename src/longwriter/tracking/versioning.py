@@ -1,4 +1,4 @@
-"""What DVC and git know: a stage's files and parameters, their digests, and the commit.
+"""What DVC knows: the stages, their files and parameters, and the digests of files.
 
 The only file in `src` that imports dvc. Digests are DVC's own (md5 of a file, `.dir` of a folder), so
 MLflow, `dvc.lock` and the DVC cache use one name for the same bytes.
@@ -6,7 +6,6 @@ MLflow, `dvc.lock` and the DVC cache use one name for the same bytes.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -197,14 +196,3 @@ def bytes_of(md5: str, path: str) -> Path:
     raise BadRecord(
         f"{path} with md5 {md5} is not in the DVC cache: `dvc fetch` it with the dvc.lock of that time"
     )
-
-
-def git_state() -> dict[str, str]:
-    """Return tags `git.commit` and `git.dirty`; dvc.lock, which a run changes, does not count."""
-
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    dirty = git("status", "--porcelain", "--", ".", ":(exclude)dvc.lock")
-    return {"git.commit": git("rev-parse", "HEAD") or "none", "git.dirty": "true" if dirty else "false"}

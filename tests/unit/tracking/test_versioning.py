@@ -93,16 +93,6 @@ def test_the_fingerprint_changes_with_command_dependency_and_parameter():
     assert len({mark(), mark(cmd="x"), mark(deps="2"), mark(params=2)}) == 4
 
 
-def test_the_lock_file_does_not_make_the_tree_dirty(repo):
-    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
-    subprocess.run([*git, "add", "-A"], check=True)
-    subprocess.run([*git, "commit", "-qm", "x"], check=True)
-    (repo / "dvc.lock").write_text("x")
-    assert versioning.git_state()["git.dirty"] == "false"
-    (repo / "one.txt").write_text("2")
-    assert versioning.git_state()["git.dirty"] == "true"
-
-
 def test_digests_of_odd_names_and_empty_things_are_those_of_dvc(repo):
     for name in ("a/b", "a-b", "a.b", "字 ä", ".hidden", "empty"):
         file = repo / "odd" / name
@@ -193,11 +183,6 @@ def test_outside_a_checkout_one_is_sent_to_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"is no checkout of the project"):
         versioning.digest("one.txt")
-
-
-def test_outside_git_there_is_no_commit(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert versioning.git_state() == {"git.commit": "none", "git.dirty": "false"}
 
 
 def test_a_stage_is_stale_until_its_files_are_as_the_lock_file_says(repo):

@@ -1,0 +1,46 @@
+"""Git: the only place that runs the program."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+
+
+def run(*words: str, env: Mapping[str, str] | None = None) -> str:
+    """Return the output of `git WORDS`, without the white space around it.
+
+    Args:
+        words: Command and arguments.
+        env: Variables added to the environment.
+
+    Raises:
+        RuntimeError: git failed; the message has the command and git's error.
+    """
+    done = _run(*words, env=env)
+    if done.returncode:
+        raise RuntimeError(f"git {' '.join(words)}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def succeeds(*words: str) -> bool:
+    """Tell whether `git WORDS` ends without an error."""
+    return _run(*words).returncode == 0
+
+
+def state_tags() -> dict[str, str]:
+    """Return the tags `git.commit` and `git.dirty`; dvc.lock, which a run changes, does not count as dirty.
+
+    Outside a repository the commit is `none`, and nothing is dirty.
+    """
+    commit = _run("rev-parse", "HEAD")
+    changes = _run("status", "--porcelain", "--", ".", ":(exclude)dvc.lock")
+    return {
+        "git.commit": commit.stdout.strip() if commit.returncode == 0 else "none",
+        "git.dirty": "true" if changes.returncode == 0 and changes.stdout.strip() else "false",
+    }
+
+
+def _run(*words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **(env or {})}
+    return subprocess.run(["git", *words], capture_output=True, text=True, check=False, env=environment)

@@ -1,0 +1,29 @@
+import pytest
+
+from longwriter.tracking import git
+
+COMMIT = ("-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "x")
+
+
+def test_the_lock_file_does_not_make_the_tree_dirty(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one.txt").write_text("1")
+    git.run("init", "-q")
+    git.run("add", "-A")
+    git.run(*COMMIT)
+    (tmp_path / "dvc.lock").write_text("x")
+    assert git.state_tags() == {"git.commit": git.run("rev-parse", "HEAD"), "git.dirty": "false"}
+    (tmp_path / "one.txt").write_text("2")
+    assert git.state_tags()["git.dirty"] == "true"
+
+
+def test_outside_git_there_is_no_commit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert git.state_tags() == {"git.commit": "none", "git.dirty": "false"}
+
+
+def test_a_failure_has_the_command_and_the_error_of_git(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RuntimeError, match=r"git rev-parse HEAD: fatal: not a git repository"):
+        git.run("rev-parse", "HEAD")
+    assert not git.succeeds("rev-parse", "HEAD")
