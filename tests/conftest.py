@@ -50,11 +50,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random model, as Hugging Face folder and GGUF."""
-    from tests import tiny_model
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of a test run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
-    return tiny_model.write(tmp_path_factory.mktemp("tiny"))
+
+@pytest.fixture(scope="session")
+def tiny_model(shared: Path) -> Path:
+    """A random model, as Hugging Face folder and GGUF; made once, as transformers' import takes seconds."""
+    folder = shared / "tiny"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "model.gguf").exists():  # written last
+            from tests import tiny_model
+
+            tiny_model.write(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -67,9 +78,7 @@ def chat_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer
 
 
 @pytest.fixture(scope="session")
-def finished(
-    tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, chat_server: ChatServer
-) -> Workspace:
+def finished(shared: Path, tiny_model: Path, chat_server: ChatServer) -> Workspace:
     """A workspace in which one `dvc repro` ran; tests read it and do not change it.
 
     Made once and shared by all processes of a test run. `repro` is the output of that command, and
@@ -78,8 +87,7 @@ def finished(
     from tests import workspace
     from tests.chat_server.server import ChatServer
 
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
+    folder = shared / "finished"
     record = folder / "record.json"
     with FileLock(f"{folder}.lock"):
         if not record.exists():

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from transformers import AutoModelForCausalLM
 
 from longwriter.io import packs
 from longwriter.params import DpoParams, SftParams, TrainingParams
@@ -48,6 +47,13 @@ def sequences_of(row: dict) -> list[tuple[torch.Tensor, torch.Tensor]]:
     return list(zip(ids.split(row["seq_lengths"]), labels.split(row["seq_lengths"]), strict=True))
 
 
+def load_model(folder: str | Path, **options):
+    """Return the model in `folder`, in float32."""
+    from transformers import AutoModelForCausalLM  # takes seconds, and each pytest process imports this file
+
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options)
+
+
 def nll(model, ids, labels) -> torch.Tensor:
     """Return the negative log-likelihoods of one sequence's targets, seen alone."""
     logits = model(ids[None], use_cache=False).logits[0, :-1].float()
@@ -59,7 +65,7 @@ def nll(model, ids, labels) -> torch.Tensor:
 
 def reference(model_folder: Path, rows: list[dict], loss: str) -> tuple[float, float]:
     """Return loss and gradient norm by their definition, sequence by sequence, in one process."""
-    model = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
+    model = load_model(model_folder)
     each = [[nll(model, ids, labels) for ids, labels in sequences_of(row)] for row in rows]
     if loss == "token_mean":
         value = torch.cat([x for row in each for x in row]).mean()
@@ -119,7 +125,7 @@ def jobs(kind: str, folder: Path, model: Path) -> Job:
 
 def tied(tiny_model: Path, folder: Path) -> Path:
     """Return a copy of the model whose head is its embedding, as in SmolLM2."""
-    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    model = load_model(tiny_model)
     model.config.tie_word_embeddings = True
     model.lm_head.weight = model.model.embed_tokens.weight
     copy = shutil.copytree(tiny_model, folder)

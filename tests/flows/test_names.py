@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from dvc.repo import Repo
 
-from flows import pipeline
 from longwriter.errors import UserError
 from longwriter.tracking import versioning
 
@@ -23,6 +23,14 @@ stages:
   report: {meta: {group: benchmark}, cmd: echo}
 """
 ALL = ["collect", "check", "train", "answer@base-short", "answer@tuned-short", "report"]
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> ModuleType:
+    """The flows; imported late, as Prefect takes seconds and each pytest process imports this file."""
+    from flows import pipeline
+
+    return pipeline
 
 
 @pytest.fixture
@@ -47,25 +55,27 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_names_groups_and_matrix_names_stand_for_stages_in_order(
-    small: None, names: list[str], stages: list[str]
+    small: None, pipeline: ModuleType, names: list[str], stages: list[str]
 ) -> None:
     assert pipeline.expand(names) == stages
 
 
-def test_a_new_stage_is_run_with_its_group(small: None) -> None:
+def test_a_new_stage_is_run_with_its_group(small: None, pipeline: ModuleType) -> None:
     Path("dvc.yaml").write_text(SMALL + "  publish: {meta: {group: benchmark}, cmd: echo}\n")
     assert pipeline.expand(["benchmark"]) == [*ALL[3:], "publish"]
 
 
 @pytest.mark.parametrize("name", ["answer@tuned-long", "sff", ""])
-def test_an_unknown_name_is_told_with_the_names_that_exist(small: None, name: str) -> None:
+def test_an_unknown_name_is_told_with_the_names_that_exist(
+    small: None, pipeline: ModuleType, name: str
+) -> None:
     with pytest.raises(
         UserError, match=f"unknown stage {name}; there are data, training, benchmark, collect, check"
     ):
         pipeline.expand(["data", name])
 
 
-def test_each_stage_of_the_pipeline_is_in_the_group_of_a_flow() -> None:
+def test_each_stage_of_the_pipeline_is_in_the_group_of_a_flow(pipeline: ModuleType) -> None:
     groups = versioning.stage_groups()
     assert set(groups.values()) == {
         flow.name for flow in (pipeline.data, pipeline.training, pipeline.benchmark)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import mlflow
 import pytest
-from prefect.states import Failed
 
-from flows import pipeline, repro
+from flows import repro
 
 
 def _failed(stage_code: int | None) -> repro.DvcFailed:
@@ -27,4 +26,8 @@ def _failed(stage_code: int | None) -> repro.DvcFailed:
     ids=str,
 )
 def test_only_what_was_away_is_tried_again(error: Exception, can_help: bool) -> None:
+    from prefect.states import Failed  # takes seconds
+
+    from flows import pipeline
+
     assert pipeline._can_help(None, None, Failed(data=error)) is can_help

@@ -15,16 +15,13 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
-from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from longwriter.errors import TrainingFailed, Unavailable
 from longwriter.io import packs
 from longwriter.training import checkpoints, launch
 from longwriter.training.launch import Job
-from longwriter.training.pack_trainer import SDPA_BY_SEQUENCE
 from longwriter.training.packing import IGNORE_INDEX
-from tests.jobs import ROOT, job, jobs, nll, pack, reference, sequences_of, tensors, tied
+from tests.jobs import ROOT, job, jobs, load_model, nll, pack, reference, sequences_of, tensors, tied
 
 
 def run(one: Job) -> list[dict[str, float]]:
@@ -90,11 +87,14 @@ def in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}")
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager", SDPA_BY_SEQUENCE])
+@pytest.mark.parametrize("attention", ["sdpa", "eager", "sdpa by sequence"])
 def test_packed_and_separate_logits_and_losses_agree(tiny_model: Path, attention: str) -> None:
-    model = AutoModelForCausalLM.from_pretrained(
-        tiny_model, dtype=torch.float32, attn_implementation=attention
-    )
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling  # takes seconds
+
+    from longwriter.training.pack_trainer import SDPA_BY_SEQUENCE
+
+    name = SDPA_BY_SEQUENCE if attention == "sdpa by sequence" else attention
+    model = load_model(tiny_model, attn_implementation=name)
     row = pack(1, 4)
     batch = DataCollatorForLanguageModeling(pad_token_id=2, padding_free=True)([row])
     with torch.no_grad():
@@ -132,8 +132,8 @@ def test_zero_3_trains_as_zero_2_does_and_publishes_whole_weights(trained: dict[
     value, norm = reference(Path(one.model), [pack(key, 3) for key in range(4)], "token_mean")
     assert point["loss"] == pytest.approx(value, rel=1e-5)
     assert point["grad_norm"] == pytest.approx(norm, rel=1e-5)
-    trained = AutoModelForCausalLM.from_pretrained(one.out, dtype=torch.float32)
-    before = AutoModelForCausalLM.from_pretrained(one.model, dtype=torch.float32)
+    trained = load_model(one.out)
+    before = load_model(one.model)
     moved = [(a - b).abs().max() for a, b in zip(trained.parameters(), before.parameters(), strict=True)]
     assert 0 < max(moved) < 2e-3  # AdamW's first step: at most the learning rate, and the decay
     published = {path.name for path in Path(one.out).iterdir()}
@@ -212,7 +212,7 @@ def test_the_held_out_loss_is_the_mean_over_all_target_tokens(trained: dict[Any,
     one = trained["held out"]
     assert tensors(one.out) == tensors(one.model)
     found = held_out(one)["test_loss"]
-    trained = AutoModelForCausalLM.from_pretrained(one.out, dtype=torch.float32)
+    trained = load_model(one.out)
     with torch.no_grad():
         rows = packs.read(Path(one.test), ["input_ids", "labels", "seq_lengths"])
         each = [nll(trained, ids, labels) for row in rows for ids, labels in sequences_of(row)]
@@ -222,7 +222,7 @@ def test_the_held_out_loss_is_the_mean_over_all_target_tokens(trained: dict[Any,
 def test_a_loss_that_is_no_number_stops_the_training_and_says_what_to_do(
     tmp_path: Path, tiny_model: Path
 ) -> None:
-    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    model = load_model(tiny_model)
     model.lm_head.weight.data[5] = float("nan")
     broken = shutil.copytree(tiny_model, tmp_path / "broken")
     model.save_pretrained(broken)

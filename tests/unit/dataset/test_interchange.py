@@ -1,8 +1,6 @@
 import json
 
 import pytest
-from datasets import load_dataset
-from trl.data_utils import is_conversational
 
 from longwriter.dataset import interchange
 from longwriter.records import Message
@@ -45,6 +43,9 @@ def test_the_columns_and_tags_that_llama_factory_is_told_are_in_the_rows(format)
 
 
 def test_trl_takes_the_messages_format_as_conversational(tmp_path):
+    from datasets import load_dataset  # takes seconds
+    from trl.data_utils import is_conversational
+
     lines = [json.dumps(interchange.as_messages(TALK[i : i + 2]), ensure_ascii=False) for i in (1, 3)]
     (tmp_path / "train.jsonl").write_text("\n".join(lines), encoding="utf-8")
     rows = load_dataset(

@@ -3,14 +3,14 @@ import os
 import subprocess
 import sys
 
-import datasets
-
 from longwriter.instructions import sources
 from longwriter.instructions.rows import SourceRow
 from tests import hub_server
 
 
 def test_a_streamed_split_gives_its_known_columns_in_chunks():
+    import datasets  # takes seconds
+
     rows = [{"prompt": str(n), "embedding": [0.5] * 8} for n in range(2500)]
     split = datasets.Dataset.from_list(rows).to_iterable_dataset()
     found = list(sources.of_dataset("hub:a/b@1/train", split))

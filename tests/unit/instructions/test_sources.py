@@ -3,7 +3,6 @@
 import gzip
 import json
 
-import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -63,6 +62,8 @@ def test_frames_of_gzip_and_zstd_that_follow_each_other_are_one_file(tmp_path):
 
 
 def test_a_saved_data_set_is_read_with_all_its_splits(tmp_path):
+    import datasets  # takes seconds
+
     whole = datasets.Dataset.from_list([*CHATS, {**CHATS[0], "toxic": True}])
     whole.select([2, 1]).save_to_disk(tmp_path / "one")
     assert read(tmp_path / "one") == [(":1", PROMPTS[2]), (":2", PROMPTS[1])]
