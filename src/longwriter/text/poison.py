@@ -1,8 +1,10 @@
-"""What gets into answers and must not get into a data set: errors of an API, talk about the task, plan lines.
+"""Finds text in answers that must not get into a data set: API errors, talk about the task, plan lines.
 
-Precise rather than complete, since a story may well tell of a server error: each pattern has a wording
-that prose does not have, or is anchored to where prose does not stand. What stands in quotation marks is
-dialogue (for talk), and what stands in a code fence is code (for errors).
+The patterns are precise rather than complete, because a story may well tell of a server error. Each
+pattern has a wording that prose does not have, or matches only where prose does not stand. Quoted text
+is dialogue and never counts as talk; text in a code fence is code and never counts as an error.
+
+Pure.
 """
 
 from __future__ import annotations
@@ -24,12 +26,18 @@ _ANYWHERE = (
     r"^[ \t]*\{\s*[\"'](?:errors?|detail|fault)[\"']\s*:",
     r"^[ \t]*\{\s*[\"'](?:object|type|status)[\"']\s*:\s*[\"'](?:error|failed|failure)[\"']",
     r"^[ \t]*\{\s*[\"'](?:code|status|status_?code)[\"']\s*:\s*[\"']?[45]\d\d\b",
-    r"^[ \t]*\{\s*[\"']message[\"']\s*:\s*[\"'][^\"'\n]{0,60}(?:error|not found|unauthori[sz]ed|forbidden|limit)",
+    (
+        r"^[ \t]*\{\s*[\"']message[\"']\s*:\s*[\"'][^\"'\n]{0,60}(?:error|not found|unauthori[sz]ed|"
+        r"forbidden|limit)"
+    ),
     r"^[ \t]*<!doctype html[^>\n]*>\s*(?:$|<)",
     r"^[ \t]*<html(?:\s[^>\n]*)?>\s*(?:$|<)",
     r"<title>\s*(?:[45]\d\d\b|error\b)",
     r"^[ \t]*traceback \(most recent call last\):[ \t]*(?:\n\s+file \"|\Z)",
-    r"\b(?:openai|anthropic|litellm|httpx|httpcore|requests|aiohttp|urllib3)\.[\w.]*(?:error|exception|timeout): \S",
+    (
+        r"\b(?:openai|anthropic|litellm|httpx|httpcore|requests|aiohttp|urllib3)\.[\w.]*(?:error|exception|"
+        r"timeout): \S"
+    ),
     r"\bHTTPS?ConnectionPool\(host=",
     r"\bthis model['’]s maximum context length is \d",
     r"\bthe server had an error (?:while )?processing your request",
@@ -42,9 +50,15 @@ _AT_LINE_START = (
     r"(?:[`\"'“]?[\w./:]*(?:\d|\w-\w)[\w./:-]*|requests\b|tokens\b|organization\b)",
     r"you exceeded your current quota\b",
     r"upstream (?:connect error|request timeout)\b",
-    r"(?:the (?:engine|server|model)|that model) is (?:currently )?overloaded(?: or not| with other|,? please try)",
+    (
+        r"(?:the (?:engine|server|model)|that model) is (?:currently )?overloaded(?: or not| with other|"
+        r",? please try)"
+    ),
     r"incorrect api key provided\b",
-    r"(?:您的|当前)?(?:账户|账号|请求|API)?(?:已?达到|触发|超出|超过)了?(?:速率|频率|并发|请求频率|调用次数)(?:限制|上限)",
+    (
+        r"(?:您的|当前)?(?:账户|账号|请求|API)?(?:已?达到|触发|超出|超过)了?(?:速率|频率|并发|请求频率|"
+        r"调用次数)(?:限制|上限)"
+    ),
 )
 _STATUS = (
     r"internal server error|bad gateway|gateway time-?out|too many requests"
@@ -73,7 +87,7 @@ _ERROR = re.compile(
 )
 _ERROR_LINE = re.compile(rf"{_BEFORE}(?:{'|'.join(_AS_LAST_LINE)})[ \t.!。！…]*\Z", re.IGNORECASE)
 
-_ERROR_WORDS = (  # one of them is in whatever `_ERROR` finds
+_ERROR_WORDS = (  # each text that `_ERROR` matches holds one of them
     "{", "<", "tries. failed", "error code", "traceback", "connectionpool", "context length", "server had an error",
     "internal error", "retries", "rate limit", "current quota", "upstream", "overloaded", "api key", "openai.",
     "anthropic.", "litellm.", "httpx.", "httpcore.", "requests.", "aiohttp.", "urllib3.", "error\"", "error'",
@@ -90,45 +104,74 @@ _CLOSING_WORDS = (
 _PLAN_WORDS = ("main point", "main_point", "word count", "word_count", "字数", "段")
 
 _PART = r"(?:paragraph|section|passage|continuation|draft|revision|rewrite)"
-_TEXT = r"(?:text|essay|article|story|chapter|letter|speech|report|poem|piece|version|response|answer|introduction|conclusion)"
+_TEXT = (
+    r"(?:text|essay|article|story|chapter|letter|speech|report|poem|piece|version|response|answer|"
+    r"introduction|conclusion)"
+)
 _HERE = r"(?:here(?:['’]?s| is| are)|below is|the following is)"
 _HAN_PART = r"第[\d一二三四五六七八九十百]+(?:个?自然)?(?:段落?|部分|小?节|章)"
 _OPENINGS = (
     r"(?:sure|certainly|of course|okay|ok|absolutely|awesome|great)(?: thing)?!",
     rf"(?:sure|certainly|of course|okay|ok|absolutely|awesome|great)[,.:–— -]+"
-    rf"(?:{_HERE}|i(?:['’]?ll| will| can|['’]d be (?:happy|glad))\b (?:\w+ )?(?:help|write|continue|draft|provide)"
+    rf"(?:{_HERE}|i(?:['’]?ll| will| can|['’]d be (?:happy|glad))\b (?:\w+ )?(?:help|write|"
+    r"continue|draft|provide)"
     rf"|let(?:['’]s| me) (?:begin|start|continue|write|draft))",
     rf"{_HERE} (?:[^\s:.!?]+ ){{0,8}}{_PART}\b[^.!?\n]{{0,80}}:",
     rf"{_HERE} (?:[^\s:.!?]+ ){{0,8}}{_TEXT}\b[^.!?\n]{{0,80}}:[\s*_]*(?:\n|\Z)",
     rf"{_HERE} your (?:[^\s:.!?]+ ){{0,4}}(?:{_PART}|{_TEXT})\b",
     r"this is (?:paragraph|section|part) \d+\b",
     rf"as (?:you )?requested, (?:{_HERE}|i(?:['’]?ve| have) (?:written|drafted|continued))",
-    rf"i(?:['’]?ve| have) (?:written|drafted|prepared|continued|expanded) (?:the|this|your|a|another) (?:[\w-]+ ){{0,3}}{_PART}\b",
-    r"this paragraph (?:will|discusses|describes|covers|introduces|explores|focuses|expands|continues|is about)\b",
+    (
+        r"i(?:['’]?ve| have) (?:written|drafted|prepared|continued|expanded) (?:the|this|your|a|"
+        rf"another) (?:[\w-]+ ){{0,3}}{_PART}\b"
+    ),
+    (
+        r"this paragraph (?:will|discusses|describes|covers|introduces|explores|focuses|expands|continues|"
+        r"is about)\b"
+    ),
     r"continuing (?:the|from|with)\b[^.!?\n]{0,60}:",
     r"(?:paragraph|section) \d+ (?:of|/) \d+\b",
     r"好的[，,!！:：]|当然(?:可以)?[!！]|当然可以[，,。]",
     r"(?:当然|没问题)[，,!！ ]+(?:以下|下面|这是|我(?:可以|将|会|来|很乐意)(?:为|帮|继续|写|给))",
-    rf"(?:(?:以下|下面)(?:就)?[是为]|这[是为])[^。！？\n]{{0,20}}?{_HAN_PART}[^。！？\n]{{0,30}}?(?:[:：，,。\n]|\Z)",
-    r"(?:以下|下面)(?:就)?[是为][^。！？\n]{0,20}?(?:段落|正文|续写|全文|文章|初稿|草稿|内容)[ *]*(?:[:：\n]|\Z)",
+    (
+        rf"(?:(?:以下|下面)(?:就)?[是为]|这[是为])[^。！？\n]{{0,20}}?{_HAN_PART}[^。！？\n]{{0,30}}?"
+        r"(?:[:：，,。\n]|\Z)"
+    ),
+    (
+        r"(?:以下|下面)(?:就)?[是为][^。！？\n]{0,20}?(?:段落|正文|续写|全文|文章|初稿|草稿|"
+        r"内容)[ *]*(?:[:：\n]|\Z)"
+    ),
     r"(?:根据|按照)[您你]的(?:要求|需求|指示|大纲)[，,](?:以下|下面|我(?:为您|将|来)?(?:撰写|续写|写))",
 )
 _ANYWHERE_TALK = (
     r"\bas an ai (?:language )?(?:model|assistant), i\b",
     r"作为(?:一个|一名)?(?:AI|人工智能)(?:语言)?(?:模型|助手)，我",
-    r"<\|(?:im_start|im_end|im_sep|endoftext|eot_id|end_of_text|start_header_id|assistant|user)\|>|\[/?INST\]|</s>",
-    r"(?:^[^\w\n]*|[.!?…。！？\"”’] *)[\[(（【](?:to be continued|continue[ds]?|continuing|end of (?:the )?(?:paragraph|section|part))\b[^\])）】\n]{0,60}[\])）】][^\w\n]*$",
-    r"[（(【\[] *(?:未完)?(?:待续|接上[文段]|续上[文段]|下一?段(?:继续|待续))[^)）】\]\n]{0,20}[)）】\]][^\w\n]*$",
+    (
+        r"<\|(?:im_start|im_end|im_sep|endoftext|eot_id|end_of_text|start_header_id|assistant|user)\|"
+        r">|\[/?INST\]|</s>"
+    ),
+    (
+        r"(?:^[^\w\n]*|[.!?…。！？\"”’] *)[\[(（【](?:to be continued|continue[ds]?|continuing|"
+        r"end of (?:the )?(?:paragraph|section|part))\b[^\])）】\n]{0,60}[\])）】][^\w\n]*$"
+    ),
+    (
+        r"[（(【\[] *(?:未完)?(?:待续|接上[文段]|续上[文段]|下一?段(?:继续|"
+        r"待续))[^)）】\]\n]{0,20}[)）】\]][^\w\n]*$"
+    ),
 )
 _CLOSINGS = (
     r"\bi hope (?:this|that) (?:helps|is helpful)(?: you)?\W*\Z",
     rf"\bi hope (?:this|the) (?:{_PART}|{_TEXT}) (?:helps|meets|captures|fits|works|satisfies|is what)\b",
-    r"\blet me know if (?:you(?:['’]d| would) like|you want|you need) (?:me to (?:continue|revise|expand|rewrite|proceed|adjust)"
+    r"\blet me know if (?:you(?:['’]d| would) like|you want|you need) (?:me to (?:continue|revise|expand|"
+    r"rewrite|proceed|adjust)"
     r"|(?:any |some |further )+(?:changes|revisions|adjustments|edits|modifications))\b",
     r"\b(?:would you like|do you want) me to (?:continue|proceed|write|expand|revise)\b[^?]*\?\W*\Z",
     r"\b(?:shall|should) i (?:continue|proceed|go on) with (?:the )?(?:next|rest|remaining)\b[^?]*\?\W*\Z",
     rf"\bfeel free to (?:modify|adjust|edit|customi[sz]e|adapt) (?:this|the) (?:{_PART}|{_TEXT}|template)\b",
-    r"[\[(（] *(?:共|约|word count:? *|total:? *|about |approximately |approx\. )*\d[\d,]* *(?:words|字) *[\])）]\W*\Z",
+    (
+        r"[\[(（] *(?:共|约|word count:? *|total:? *|about |approximately |"
+        r"approx\. )*\d[\d,]* *(?:words|字) *[\])）]\W*\Z"
+    ),
     r"希望(?:这|以上|本)[^。！？\n]{0,14}(?:对[您你]有(?:所)?帮助|(?:满足|符合)[您你]的(?:要求|需求|期望))",
     r"(?:需要|想要?|希望)我(?:继续|接着)(?:写|往下|续写|完成)[^。\n]{0,12}(?:[?？吗]|告诉我)",
     r"请?(?:随时)?告诉我[^。\n]{0,16}(?:继续(?:写|撰写)|续写|修改|调整|扩展)",
@@ -149,31 +192,31 @@ _PLAN_LINE = re.compile(
 
 
 def error_text(text: str) -> str | None:
-    """Return the line with which an API's error shows in a text, or None.
+    """Return the line of a text that shows an API's error, or None.
 
-    A message that an API alone would send counts anywhere ("Error code: 429 - {…}", an HTML page, a JSON
-    error, a traceback); bare words that prose may hold ("Internal Server Error", 系统繁忙) only as the whole
-    last line.
+    A message that only an API would send counts anywhere ("Error code: 429 - {…}", an HTML page, a JSON
+    error, a traceback). Words that prose may hold too ("Internal Server Error", 系统繁忙) count only as the
+    whole last line.
     """
     prose = _FENCED.sub("", text).rstrip() if "```" in text else text.rstrip()
     last = prose[prose.rfind("\n") + 1 :]
     if len(last) < _LONGEST_ERROR_LINE and _ERROR_LINE.match(last):
         return last.strip()
-    found = _ERROR.search(prose) if _has(prose, _ERROR_WORDS) else None
-    return prose[found.start() :].strip()[:_SHOWN] if found else None
+    match = _ERROR.search(prose) if _has(prose, _ERROR_WORDS) else None
+    return prose[match.start() :].strip()[:_SHOWN] if match else None
 
 
 def meta_talk(text: str) -> str | None:
-    """Return where a text speaks about itself instead of being it, or None.
+    """Return the part of a text that talks about the text or the task, or None.
 
-    Looked for at the opening ("Here is paragraph 3:", 以下是第三段), in the last line ("I hope this helps"),
-    and, where it can be nothing else, anywhere ("[Continued in the next part]").
+    The opening ("Here is paragraph 3:", 以下是第三段) and the last line ("I hope this helps") are searched;
+    patterns that prose cannot hold ("[Continued in the next part]") count anywhere.
     """
     text = text.strip()
     if _speaks(_OPENING, text[:_WINDOW]):
         return text[:_SHOWN]
-    if _has(text, _TALK_WORDS) and (found := _TALK.search(text)) and _speaks(_TALK, text):
-        return text[found.start() :].strip()[:_SHOWN]
+    if _has(text, _TALK_WORDS) and (match := _TALK.search(text)) and _speaks(_TALK, text):
+        return text[match.start() :].strip()[:_SHOWN]
     end = text[text.rfind("\n") + 1 :][-_WINDOW:]
     closes = _has(end, _CLOSING_WORDS) and _speaks(_CLOSING, end)
     return end[-_SHOWN:] if closes else None
@@ -181,45 +224,54 @@ def meta_talk(text: str) -> str | None:
 
 def plan_line(text: str) -> str | None:
     """Return the line of a plan that was left in prose, or None."""
-    found = _PLAN_LINE.search(text) if _has(text, _PLAN_WORDS) else None
-    return text[found.start() :].strip()[:_SHOWN] if found else None
+    match = _PLAN_LINE.search(text) if _has(text, _PLAN_WORDS) else None
+    return text[match.start() :].strip()[:_SHOWN] if match else None
 
 
 def _has(text: str, words: tuple[str, ...]) -> bool:
-    """Tell whether one of `words` stands in a text: much faster than the patterns that hold them."""
+    """Tell whether a text holds one of `words`: much faster than the patterns."""
     lower = text.lower()
     return any(word in lower for word in words)
 
 
 def _speaks(pattern: re.Pattern[str], text: str) -> bool:
-    """Tell whether a pattern is in a text, outside of quotation marks."""
+    """Tell whether a pattern matches in a text outside of quotation marks."""
     return bool(pattern.search(text)) and bool(pattern.search(unspoken(text)))
 
 
 def check_answer(text: str, finish_reason: str) -> Refused | None:
-    """Return why an answer is none, whatever was asked: `empty_answer` or `content_filter`; None where it is."""
+    """Return why an answer cannot be used, whatever was asked, or None.
+
+    The reasons are `empty_answer` and `content_filter`.
+    """
     if finish_reason == "content_filter":
         return Refused("content_filter", f"the endpoint cut the answer off: {text[:_SHOWN]}")
     return None if text.strip() else Refused("empty_answer", f"no text (finish_reason {finish_reason})")
 
 
 def check_text(text: str) -> Refused | None:
-    """Return why a text is no prose: `error_text`, `refusal`, `plan_line` or `meta_talk`; None where it is."""
-    if found := error_text(text):
-        return Refused("error_text", found)
+    """Return why a text is not prose, or None.
+
+    The reasons are `error_text`, `refusal`, `plan_line` and `meta_talk`.
+    """
+    if evidence := error_text(text):
+        return Refused("error_text", evidence)
     if is_refusal(text):
         return Refused("refusal", text[:_SHOWN])
-    if found := plan_line(text):
-        return Refused("plan_line", found)
-    if found := meta_talk(text):
-        return Refused("meta_talk", found)
+    if evidence := plan_line(text):
+        return Refused("plan_line", evidence)
+    if evidence := meta_talk(text):
+        return Refused("meta_talk", evidence)
     return None
 
 
 def check_point(point: str) -> Refused | None:
-    """Return why a main point is none: `error_text`, `plan_line`, or `meta_talk` at its opening."""
-    if found := error_text(point):
-        return Refused("error_text", found)
-    if found := plan_line(point):
-        return Refused("plan_line", found)
+    """Return why a main point cannot be used, or None.
+
+    The reasons are `error_text`, `plan_line`, and `meta_talk` at the opening.
+    """
+    if evidence := error_text(point):
+        return Refused("error_text", evidence)
+    if evidence := plan_line(point):
+        return Refused("plan_line", evidence)
     return Refused("meta_talk", point[:_SHOWN]) if _speaks(_OPENING, point) else None
