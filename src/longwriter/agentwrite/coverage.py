@@ -15,11 +15,11 @@ from typing import Any
 import snowballstemmer
 import stopwordsiso
 
-from longwriter.text.counting import normalise, tokens
+from longwriter.text.counting import HAN, normalise, tokens
 from longwriter.text.prompts import Refused, framed, read_object
 
 _ALIKE = 0.85  # share of two points' content words that both have; one word in seven may differ
-_HAN_RUN = re.compile(r"[\u4e00-\u9fff]+")
+_HAN_RUN = re.compile(f"[{HAN}]+")
 _HAN_NUMBERS = "零〇一二两三四五六七八九十百千万亿几"
 _ENGLISH_NUMBERS = frozenset(
     tokens(

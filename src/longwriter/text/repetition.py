@@ -1,40 +1,34 @@
 """How much a text repeats itself: shares of duplicate lines, paragraphs and n-grams, and between sections.
 
-The measures and thresholds of the n-grams are Gopher's (Rae et al. 2021, arXiv:2112.11446, table A1); n-grams
-are of `text.tokens`, so that Chinese counts by characters, and shares are of the tokens' characters.
+The measures are Gopher's (Rae et al. 2021, arXiv:2112.11446, table A1), and so are the thresholds in
+params.yaml. N-grams are of `counting.tokens`, so that Chinese counts by characters; shares are of the
+tokens' characters.
+
+Pure.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from longwriter.text.counting import tokens
+from longwriter.text.counting import BLANK_LINE, tokens
 
-GOPHER = {
-    "lines": 0.30, "paragraphs": 0.30, "line_chars": 0.20, "paragraph_chars": 0.20,
-    "top_2": 0.20, "top_3": 0.18, "top_4": 0.16,
-    "duplicate_5": 0.15, "duplicate_6": 0.14, "duplicate_7": 0.13, "duplicate_8": 0.12, "duplicate_9": 0.11,
-    "duplicate_10": 0.10,
-}  # fmt: skip
-"""The published thresholds: shares of duplicate lines and paragraphs, of the characters in them, in the
-most frequent n-gram (`top_n`), and in n-grams that stood before (`duplicate_n`)."""
-
-_SECTION = 20  # tokens: a shorter section is a heading or a line of talk, and may come again
-_BLANK_LINE = re.compile(r"\n\s*\n")
+_SECTION = 20  # tokens: a shorter section is a heading or a line of talk, and may occur again
 
 
 def duplicate_share(parts: Iterable[str], by_chars: bool = False) -> float:
-    """Return the share of non-empty parts (lines, paragraphs) that stood before; 0 where there are none.
+    """Return the share of non-empty parts (lines, paragraphs) that occurred before; 0 where there are none.
 
     Args:
         parts: In their order.
         by_chars: Count their characters, not the parts.
     """
-    kept = [part.strip() for part in parts if part.strip()]
-    whole, once = (sum(len(part) if by_chars else 1 for part in some) for some in (kept, set(kept)))
-    return 1 - once / whole if whole else 0.0
+    texts = [part.strip() for part in parts if part.strip()]
+    size = len if by_chars else lambda _: 1
+    all_size = sum(map(size, texts))
+    unique_size = sum(map(size, set(texts)))
+    return 1 - unique_size / all_size if all_size else 0.0
 
 
 def top_share(words: Sequence[str], n: int) -> float:
@@ -47,7 +41,7 @@ def top_share(words: Sequence[str], n: int) -> float:
 
 
 def repeated_chars_share(words: Sequence[str], n: int) -> float:
-    """Return the share of characters that lie in an n-gram which stood before; each counts once."""
+    """Return the share of characters that lie in an n-gram which occurred before; each counts once."""
     seen: set[tuple[str, ...]] = set()
     covered = chars = 0
     for i in range(len(words) - n + 1):
@@ -60,29 +54,30 @@ def repeated_chars_share(words: Sequence[str], n: int) -> float:
     return chars / _chars(words) if words else 0.0
 
 
-def measures(text: str, orders: Iterable[str]) -> dict[str, float]:
-    """Return the measures that are named in `orders`.
+def measures(text: str, names: Iterable[str]) -> dict[str, float]:
+    """Return the named measures of a text.
 
     Args:
-        text: What is measured.
-        orders: `lines`, `paragraphs` (shares of their number), `line_chars`, `paragraph_chars` (of
-            their characters), `top_2` … and `duplicate_5` …
+        text: The text.
+        names: `lines`, `paragraphs` (shares of their number), `line_chars`, `paragraph_chars` (shares of
+            their characters), `top_2` … (characters in the most frequent n-gram) and `duplicate_5` …
+            (characters in n-grams that occurred before).
 
     Raises:
         KeyError: a name is none of these.
     """
     words = tokens(text)
-    found = {}
-    for name in orders:
+    shares = {}
+    for name in names:
         kind, _, n = name.partition("_")
         if kind in ("lines", "line"):
-            found[name] = duplicate_share(text.splitlines(), by_chars=n == "chars")
+            shares[name] = duplicate_share(text.splitlines(), by_chars=n == "chars")
         elif kind in ("paragraphs", "paragraph"):
-            found[name] = duplicate_share(_BLANK_LINE.split(text), by_chars=n == "chars")
+            shares[name] = duplicate_share(BLANK_LINE.split(text), by_chars=n == "chars")
         else:
-            share = {"top": top_share, "duplicate": repeated_chars_share}[kind]
-            found[name] = share(words, int(n))
-    return found
+            measure = {"top": top_share, "duplicate": repeated_chars_share}[kind]
+            shares[name] = measure(words, int(n))
+    return shares
 
 
 def excess(text: str, limits: Mapping[str, float]) -> tuple[str, float, float] | None:
@@ -96,8 +91,8 @@ def excess(text: str, limits: Mapping[str, float]) -> tuple[str, float, float] |
 def redundancy(sections: Sequence[str], n: int = 3) -> float:
     """Return the largest share of a section's n-grams that another section holds too.
 
-    The shorter of two sections is the one that is measured, so that a short copy of a part of a long
-    one counts in full. Sections of fewer than 20 tokens are left out.
+    Of two sections the shorter one is measured, so that a short copy of a part of a long section counts
+    in full. Sections of fewer than 20 tokens are left out.
 
     Returns:
         Share in [0, 1]; 0 for fewer than two sections.

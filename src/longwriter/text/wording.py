@@ -1,4 +1,4 @@
-"""Wording that no text of ours may have: refusals, and identifiers such as "Paragraph 3:".
+"""Wording that no training text may have: refusals, and identifiers such as "Paragraph 3:".
 
 Pure.
 """
@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 
+from longwriter.text.counting import HAN
+
 
 def _identifiers(english: str, chinese: str) -> str:
-    """Return the pattern of one or more identifiers; prose goes on without one of the marks that end them."""
+    """Return the pattern of one or more identifiers; a mark or a line end must follow, so prose stays."""
     return (
         r"(?:[\s*_#>•(（\[【-]*+"
         rf"(?:(?:{english})\s*+(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten)\b"
         rf"|第[\d一二三四五六七八九十百]+(?:{chinese})(?=\W|$))"
-        r"[ 　\t*_]*+(?:[:：、)）\]】–—]|[.-](?!\w)|(?<=[ 　])(?=[一-鿿])|#*+[ \t]*+(?=\n|$))[ 　\t*_]*+)+"
+        rf"[ 　\t*_]*+(?:[:：、)）\]】–—]|[.-](?!\w)|(?<=[ 　])(?=[{HAN}])|#*+[ \t]*+(?=\n|$))[ 　\t*_]*+)+"
     )
 
 
@@ -28,7 +30,7 @@ _SPOKEN = re.compile(
     r"[“\"][^“”\"]*[”\"]|「[^」]*」|『[^』]*』"
     r"|(?<!\w)['‘](?=\w)(?:(?![,.!?…]['’](?!\w))[^\n])*[,.!?…]['’](?!\w)"  # 'single', with its apostrophes
 )
-_SPEECH_WINDOW = 2000  # characters: a speech that goes on longer is none
+_SPEECH_WINDOW = 2000  # characters: longer quoted text is not speech
 _REFUSAL = re.compile(
     r"\b(?:as an ai(?: language)? (?:model|assistant)"
     r"|i(?:(?:'|’)?m| am) (?:unable|sorry(?! to hear| for your loss| that you))"
@@ -42,17 +44,17 @@ _REFUSAL_WINDOW = 200  # characters: a refusal opens an answer; later "I'm sorry
 def is_refusal(text: str) -> bool:
     """Tell whether `text` opens with a refusal or with talk of being an AI, in English or Chinese.
 
-    What somebody says in quotation marks is dialogue, unless the whole text stands in them.
+    Quoted text is dialogue and does not count, unless the whole text is quoted.
     """
     if not _REFUSAL.search(text[:_REFUSAL_WINDOW]):
-        return False  # as nearly always; to find what is spoken takes longer
+        return False  # the usual case; finding the quoted text takes longer
     return bool(_REFUSAL.search(unspoken(text[:_SPEECH_WINDOW])[:_REFUSAL_WINDOW]))
 
 
 def unspoken(text: str) -> str:
-    """Return `text` with blanks in place of what stands in quotation marks, unless all of it does.
+    """Return `text` with blanks in place of quoted text, unless the whole text is quoted.
 
-    Its length stays.
+    The length stays the same.
     """
     if _SPOKEN.fullmatch(text.strip()):
         return text
@@ -62,15 +64,15 @@ def unspoken(text: str) -> str:
 def strip_identifier(paragraph: str) -> str:
     """Return the paragraph without a leading "Paragraph 3:", "Step two -" or 第三段：.
 
-    "Step one is to breathe." goes on without a mark or a line end: that is prose, and stays.
+    "Step one is to breathe." has no mark or line end behind the number: it is prose, and stays.
     """
     return _IDENTIFIER.sub("", paragraph, count=1).lstrip()
 
 
 def strip_identifiers(section: str) -> str:
-    """Return a section without the identifiers that AgentWrite leaves, as it starts and inside it.
+    """Return a section without the identifiers that AgentWrite leaves at its start and inside it.
 
-    At its start that is what `strip_identifier` takes; after a blank line only "Paragraph 3:" or 第三段：,
-    as "Step 1: Gather" may be a heading there. What was stripped once stays as it is.
+    At the start `strip_identifier` removes them; after a blank line only "Paragraph 3:" or 第三段： is
+    removed, because "Step 1: Gather" may be a heading there. A second call changes nothing.
     """
     return _INNER_IDENTIFIER.sub(r"\1", strip_identifier(section)).strip()

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from longwriter.agentwrite import drafts as dr
 from longwriter.io import files
 from longwriter.records import Plan, PlanStep
-from longwriter.text.counting import Said
+from longwriter.text.counting import EarlierText
 from longwriter.text.prompts import Refused
 from tests.unit.builders import instruction, prose
 
@@ -17,7 +17,7 @@ LOOSE = dr.Limits(min_words=1, max_length_ratio=None, max_repeated_share=0.0)
 
 
 def said(*parts):
-    text = Said()
+    text = EarlierText()
     for part in parts:
         text.add(part)
     return text

@@ -1,15 +1,15 @@
 import pytest
 
+from longwriter import params
 from longwriter.dataset import filters
 from longwriter.text.counting import count_words
-from longwriter.text.repetition import GOPHER
 from tests.unit.builders import prose
 
 LIMITS = filters.Limits(
     min_words=50,
     max_words=200,
     max_repeated_share=0.2,
-    repetition=GOPHER,
+    repetition=params.load().dataset.repetition,
     max_section_overlap=0.3,
     max_other_script_share=0.2,
     require_ending=True,

@@ -81,7 +81,7 @@ def test_more_text_before_never_lowers_the_share(written, before):
 
 @given(st.lists(st.lists(st.sampled_from("abc"), max_size=9).map(" ".join), max_size=6), st.text("ab "))
 def test_a_text_read_part_by_part_is_the_whole_one(parts, further):
-    said = text.Said()
+    said = text.EarlierText()
     for part in parts:
         said.add(part)
     assert said.repeated_share(further) == text.repeated_share(further, " ".join(parts))

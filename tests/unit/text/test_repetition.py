@@ -2,9 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longwriter import params
 from longwriter.text import repetition
 from longwriter.text.counting import tokens
 from tests.unit.builders import prose
+
+GOPHER = params.load().dataset.repetition
 
 
 @pytest.mark.parametrize(
@@ -60,11 +63,11 @@ def test_every_measure_is_a_share_and_longer_n_grams_repeat_no_more(words, n):
 
 def test_fresh_prose_is_within_the_published_thresholds_and_each_of_them_can_be_broken():
     """Rae et al. 2021 (arXiv:2112.11446), table A1."""
-    assert (repetition.GOPHER["top_2"], repetition.GOPHER["top_4"]) == (0.20, 0.16)
-    assert [repetition.GOPHER[f"duplicate_{n}"] for n in range(5, 11)] == [0.15, 0.14, 0.13, 0.12, 0.11, 0.10]
-    assert repetition.excess(prose(400), repetition.GOPHER) is None
+    assert (GOPHER["top_2"], GOPHER["top_4"]) == (0.20, 0.16)
+    assert [GOPHER[f"duplicate_{n}"] for n in range(5, 11)] == [0.15, 0.14, 0.13, 0.12, 0.11, 0.10]
+    assert repetition.excess(prose(400), GOPHER) is None
     looped = "\n\n".join(["The rain falls on the roof and nobody at all knows why it does."] * 9)
-    for name, limit in repetition.GOPHER.items():
+    for name, limit in GOPHER.items():
         loop = "the sea " * 50 if name.startswith("top") else looped
         found = repetition.excess(loop, {name: limit})
         assert found is not None
