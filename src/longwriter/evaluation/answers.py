@@ -1,8 +1,7 @@
-"""Prompts that ask for a length, and the answers to them.
+"""Prompts that ask for a length, and a model's answers to them: for the benchmark and for preference pairs.
 
-Both halves of the measurement use it: the samples that become preference pairs, and the benchmark.
-A cap follows the length asked for, so that an answer that ends below it ended by itself, and a model
-that never stops costs a few times its task and not the whole context.
+The token cap of an answer follows the length that its prompt asks for. So an answer below the cap ended by
+itself, and a model that never stops costs a few times its task instead of the whole context.
 """
 
 from __future__ import annotations
@@ -10,16 +9,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from longwriter.errors import BadRecord
 from longwriter.hashing import short_id
 from longwriter.records import BenchmarkRow, Example, Generation, Language, Rejection
 from longwriter.text.counting import count_words, language_of
 
+if TYPE_CHECKING:
+    from longwriter.llm.client import LLM
+    from longwriter.params import Sampling
+
 
 class Prompt(NamedTuple):
-    """What a model is asked, and how long the answer should be, in words."""
+    """A prompt for a model; `required_words` is the length that it asks for."""
 
     prompt_id: str
     text: str
@@ -29,12 +32,12 @@ class Prompt(NamedTuple):
 
 
 def token_cap(required_words: int, max_tokens_per_word: float, hard_cap: int) -> int:
-    """Return how many tokens an answer may have.
+    """Return the largest number of tokens that an answer may have.
 
     Args:
-        required_words: Length asked for, in words; at least 1.
-        max_tokens_per_word: Tokens allowed for each word asked for.
-        hard_cap: Never more than this.
+        required_words: Length that the prompt asks for, in words; at least 1.
+        max_tokens_per_word: Tokens allowed for each of these words.
+        hard_cap: Upper limit, whatever the length.
 
     Returns:
         Tokens in [1, hard_cap].
@@ -51,14 +54,14 @@ def token_cap(required_words: int, max_tokens_per_word: float, hard_cap: int) ->
 
 
 def benchmark_prompts(rows: Sequence[BenchmarkRow], source: str) -> list[Prompt]:
-    """Return the prompts of a benchmark, in its order; an id is the hash of the prompt.
+    """Return the prompts of a benchmark, in its order; the id of a prompt is a hash of its text.
 
     Args:
         rows: The rows of the benchmark.
-        source: Its name, for the error.
+        source: Name of its file, for the error.
 
     Raises:
-        BadRecord: there is no row, or a prompt stands there twice (its answers could not be told apart).
+        BadRecord: there is no row, or a prompt is there twice, so that its answers could not be told apart.
     """
     if not rows:
         raise BadRecord(f"{source} has no prompt: a benchmark needs one row or more")
@@ -72,17 +75,17 @@ def benchmark_prompts(rows: Sequence[BenchmarkRow], source: str) -> list[Prompt]
 
 
 def sample_prompts(examples: Iterable[Example], limit: int) -> tuple[list[Prompt], dict[str, int]]:
-    """Return the training instructions to be sampled, and how many rows were left out for what reason.
+    """Choose the training instructions that the model answers for preference pairs.
 
     Args:
         examples: Rows of the training split.
-        limit: At most so many, those with the lowest ids: ids are hashes, so the choice is even over
-            types and lengths, and a growing data set changes few of them.
+        limit: Largest number of prompts; those with the lowest ids are taken. Ids are hashes, so the choice
+            is even over types and lengths, and a growing data set changes few of them.
 
     Returns:
-        (prompts by id, counts by reason); every row is in exactly one of them.
+        (prompts in the order of their ids, number of rows left out by reason); each row counts once.
     """
-    fit: list[Prompt] = []
+    prompts: list[Prompt] = []
     left_out: Counter[str] = Counter()
     for row in examples:
         if row.kind == "general" or row.instruction_id is None:
@@ -93,24 +96,52 @@ def sample_prompts(examples: Iterable[Example], limit: int) -> tuple[list[Prompt
             left_out["several_turns"] += 1
         else:
             text = row.messages[0].content
-            fit.append(Prompt(row.instruction_id, text, row.type, row.language, row.required_words))
-    fit.sort()
-    if len(fit) > limit:
-        left_out["over_limit"] = len(fit) - limit
-    return fit[:limit], dict(left_out)
+            prompts.append(Prompt(row.instruction_id, text, row.type, row.language, row.required_words))
+    prompts.sort()
+    if len(prompts) > limit:
+        left_out["over_limit"] = len(prompts) - limit
+    return prompts[:limit], dict(left_out)
+
+
+async def ask(
+    llm: LLM, prompt: Prompt, max_tokens_per_word: float, sampling: Sampling, *, attempt: int = 0
+) -> Generation:
+    """Return a model's answer to a prompt, capped by the length that the prompt asks for.
+
+    Args:
+        llm: The model.
+        prompt: The prompt.
+        max_tokens_per_word: Tokens allowed for each word that the prompt asks for.
+        sampling: How to draw; its `max_tokens` is the hard cap.
+        attempt: Number of the draw; another one gives another answer.
+
+    Raises:
+        NoAnswer, EndpointUnavailable, ModelUnusable, BudgetReached: as `LLM.ask` says.
+    """
+    max_tokens = token_cap(prompt.required_words, max_tokens_per_word, sampling.max_tokens)
+    answer = await llm.ask(
+        prompt.text, sampling.model_copy(update={"max_tokens": max_tokens}), attempt=attempt
+    )
+    return generation_of(
+        prompt,
+        answer.text,
+        finish_reason=answer.finish_reason,
+        max_tokens=max_tokens,
+        call_ids=[answer.call_id],
+    )
 
 
 def generation_of(
     prompt: Prompt, text: str, *, finish_reason: str, max_tokens: int, call_ids: list[str]
 ) -> Generation:
-    """Return one answer as a record; its id is a hash of all the rest.
+    """Return one answer as a record; its id is a hash of the other fields.
 
     Args:
-        prompt: What was asked.
-        text: The answer as it came, also an empty one.
-        finish_reason: The server's; `stop` = the model ended by itself.
+        prompt: The prompt.
+        text: The answer as the model gave it; it may be empty.
+        finish_reason: Reason given by the server; `stop` = the model ended by itself.
         max_tokens: Cap of this answer, in tokens.
-        call_ids: Request hashes; they make equal texts of two draws two generations.
+        call_ids: Hashes of the requests; with them, equal texts of two draws have different ids.
     """
     content = {
         "prompt_id": prompt.prompt_id,
@@ -127,29 +158,29 @@ def generation_of(
     return Generation.model_validate({"generation_id": short_id(content), **content})
 
 
-def of_answered(drawn: Iterable[Generation | Rejection]) -> tuple[list[Generation], dict[str, int]]:
-    """Return the answers to prompts of which every draw was answered, and how many prompts were not.
-
-    A prompt with fewer answers than the others would be compared on another footing: all go together.
+def drop_refused_prompts(
+    draws: Iterable[Generation | Rejection],
+) -> tuple[list[Generation], dict[str, int]]:
+    """Drop all answers to a prompt if one of its draws was refused, so that every prompt has as many answers.
 
     Args:
-        drawn: What came of each draw; the `row_id` of a rejection is the prompt's id.
+        draws: The result of each draw; the `row_id` of a rejection is the prompt's id.
 
     Returns:
-        (answers in their order, counts of prompts left out by reason).
+        (answers in their order, number of dropped prompts by reason).
     """
-    rows = list(drawn)
+    rows = list(draws)
     refused = {row.row_id: row.reason for row in rows if isinstance(row, Rejection)}
     kept = [row for row in rows if isinstance(row, Generation) and row.prompt_id not in refused]
     return kept, dict(Counter(refused.values()))
 
 
 def generation_numbers(rows: Sequence[Generation]) -> dict[str, float]:
-    """Return mean and largest length in words, and the share of answers that ended by themselves."""
-    n = max(1, len(rows))
+    """Return the metrics of answers: number, mean and largest length in words, share that ended by itself."""
+    count = max(1, len(rows))
     return {
         "generations": float(len(rows)),
-        "words_mean": round(sum(row.words for row in rows) / n, 3),
+        "words_mean": round(sum(row.words for row in rows) / count, 3),
         "words_max": float(max((row.words for row in rows), default=0)),
-        "ended_share": round(sum(row.finish_reason == "stop" for row in rows) / n, 4),
+        "ended_share": round(sum(row.finish_reason == "stop" for row in rows) / count, 4),
     }

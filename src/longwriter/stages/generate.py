@@ -13,49 +13,37 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from longwriter.evaluation import answers as generation
+from longwriter.evaluation import answers
 from longwriter.io import files, progress
-from longwriter.llm.client import LLM
-from longwriter.models import servers as serving
+from longwriter.models import servers
 from longwriter.params import Params
 from longwriter.records import BenchmarkRow, Generation
 from longwriter.stages import runner
 
 
 def work(model: str, benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Answer each prompt of `benchmark` once with the weights of the stage `model`."""
+    """Answer each prompt of `benchmark` once with the weights in data/MODEL/weights."""
     return asyncio.run(_work(model, benchmark, params, folder))
 
 
 async def _work(model: str, benchmark: str, params: Params, folder: Path) -> runner.Summary:
-    source = Path(params.generate.folder) / f"{benchmark}.jsonl"
-    prompts = generation.benchmark_prompts(files.read_jsonl(source, BenchmarkRow), str(source))
-    weights, base = files.DATA / model / "weights", files.DATA / "base_model" / "weights"
-    calls, sampling = folder / "calls.jsonl.zst", params.generate.sampling
-    async with serving.trained(weights, base, params.serving, sampling, calls) as llm:
+    generate = params.generate
+    source = Path(generate.folder) / f"{benchmark}.jsonl"
+    prompts = answers.benchmark_prompts(files.read_jsonl(source, BenchmarkRow), str(source))
+    weights = files.DATA / model / "weights"
+    base = files.DATA / "base_model" / "weights"
+    calls = folder / "calls.jsonl.zst"
+    async with servers.trained(weights, base, params.serving, generate.sampling, calls) as llm:
 
-        async def answer(prompt: generation.Prompt) -> Generation:
-            return await _answer(llm, params, prompt)
+        async def answer(prompt: answers.Prompt) -> Generation:
+            return await answers.ask(llm, prompt, generate.max_tokens_per_word, generate.sampling)
 
         rows = await progress.each(prompts, answer, f"generate {model}-{benchmark}", llm.note)
         usage = llm.usage()
     files.write_jsonl(folder / "generations.jsonl", rows)
-    return runner.Summary(len(prompts), len(rows), {}, generation.generation_numbers(rows), usage)
-
-
-async def _answer(llm: LLM, params: Params, prompt: generation.Prompt) -> Generation:
-    p = params.generate
-    cap = generation.token_cap(prompt.required_words, p.max_tokens_per_word, p.sampling.max_tokens)
-    answer = await llm.ask(prompt.text, p.sampling.model_copy(update={"max_tokens": cap}))
-    return generation.generation_of(
-        prompt,
-        answer.text,
-        finish_reason=answer.finish_reason,
-        max_tokens=cap,
-        call_ids=[answer.call_id],
-    )
+    return runner.Summary(len(prompts), len(rows), {}, answers.generation_numbers(rows), usage)
 
 
 if __name__ == "__main__":
-    _, which, asked = sys.argv
-    runner.main("generate", partial(work, which, asked), item=f"{which}-{asked}")
+    _, model_name, benchmark_name = sys.argv
+    runner.main("generate", partial(work, model_name, benchmark_name), item=f"{model_name}-{benchmark_name}")

@@ -1,4 +1,4 @@
-"""Ask the SFT model several answers to each training instruction; preference pairs come of them.
+"""Let the SFT model answer training instructions several times; preference pairs are made of the answers.
 
 Reads   data/dataset/train.jsonl, data/sft/weights, data/base_model/weights
 Writes  data/sample/: generations.jsonl, calls.jsonl.zst, metrics.json
@@ -13,10 +13,10 @@ import logging
 from pathlib import Path
 
 from longwriter.errors import ModelUnusable, NoAnswer
-from longwriter.evaluation import answers as generation
+from longwriter.evaluation import answers
 from longwriter.io import files, progress
 from longwriter.llm.client import LLM
-from longwriter.models import servers as serving
+from longwriter.models import servers
 from longwriter.params import Params
 from longwriter.records import Example, Generation, Rejection
 from longwriter.stages import runner
@@ -30,56 +30,46 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
 
 
 async def _work(params: Params, folder: Path) -> runner.Summary:
-    p = params.sample
+    sample = params.sample
     examples = files.read_jsonl(files.DATA / "dataset" / "train.jsonl", Example)
-    prompts, left_out = generation.sample_prompts(examples, p.limit)
-    prompts.sort(key=lambda prompt: -prompt.required_words)  # so that no long answer is left alone at the end
-    draws = [(prompt, k) for prompt in prompts for k in range(p.samples)]
-    weights, base = files.DATA / "sft" / "weights", files.DATA / "base_model" / "weights"
+    prompts, left_out = answers.sample_prompts(examples, sample.limit)
+    prompts.sort(key=lambda prompt: -prompt.required_words)  # so that no long answer runs alone at the end
+    draws = [(prompt, number) for prompt in prompts for number in range(sample.samples)]
+    weights = files.DATA / "sft" / "weights"
+    base = files.DATA / "base_model" / "weights"
     calls = folder / "calls.jsonl.zst"
-    async with serving.trained(weights, base, params.serving, p.sampling, calls) as llm:
+    async with servers.trained(weights, base, params.serving, sample.sampling, calls) as llm:
 
-        async def answer(draw: tuple[generation.Prompt, int]) -> Generation | Rejection:
+        async def answer(draw: tuple[answers.Prompt, int]) -> Generation | Rejection:
             return await sample_one(llm, params, *draw)
 
-        drawn = await progress.each(draws, answer, "sample", llm.note)
+        results = await progress.each(draws, answer, "sample", llm.note)
         usage = llm.usage()
-    rows, refused = generation.of_answered(drawn)
+    rows, refused = answers.drop_refused_prompts(results)
     if refused and not rows:
-        words = next(row.detail for row in drawn if isinstance(row, Rejection))
-        raise ModelUnusable(f"the engine refused every prompt: {words}. Check serving.context_tokens")
+        reason = next(row.detail for row in results if isinstance(row, Rejection))
+        raise ModelUnusable(f"the engine refused every prompt: {reason}. Check serving.context_tokens")
     files.write_jsonl(folder / "generations.jsonl", rows)
-    numbers = generation.generation_numbers(rows)
+    numbers = answers.generation_numbers(rows)
     kept = len(prompts) - sum(refused.values())
     return runner.Summary(len(examples), kept, left_out | refused, numbers, usage)
 
 
-async def sample_one(
-    llm: LLM, params: Params, prompt: generation.Prompt, draw: int
-) -> Generation | Rejection:
-    """Return one answer to a prompt, or that the engine refuses it, such as one beyond its context.
+async def sample_one(llm: LLM, params: Params, prompt: answers.Prompt, draw: int) -> Generation | Rejection:
+    """Return one answer to a prompt, or a rejection if the engine refuses it, such as one beyond its context.
 
     Raises:
-        NoAnswer: the request failed every time, which can pass.
+        NoAnswer: the request failed every time; a later run may succeed.
         EndpointUnavailable, ModelUnusable, BudgetReached: as `LLM.ask` says.
     """
-    p = params.sample
-    cap = generation.token_cap(prompt.required_words, p.max_tokens_per_word, p.sampling.max_tokens)
-    sampling = p.sampling.model_copy(update={"max_tokens": cap})
+    sample = params.sample
     try:
-        answer = await llm.ask(prompt.text, sampling, attempt=draw)
+        return await answers.ask(llm, prompt, sample.max_tokens_per_word, sample.sampling, attempt=draw)
     except NoAnswer as refusal:
         if refusal.reason != "request_refused":
             raise
         log.warning("prompt %s is left out: %s", prompt.prompt_id, refusal)
         return Rejection(row_id=prompt.prompt_id, stage="sample", reason=refusal.reason, detail=str(refusal))
-    return generation.generation_of(
-        prompt,
-        answer.text,
-        finish_reason=answer.finish_reason,
-        max_tokens=cap,
-        call_ids=[answer.call_id],
-    )
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from longwriter.evaluation import judge as judging
-from longwriter.evaluation import scores as scoring
+from longwriter.evaluation import judge
+from longwriter.evaluation.scores import score_numbers, score_of
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import Generation
@@ -22,20 +22,20 @@ from longwriter.stages import runner
 
 
 def work(model: str, benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Score every answer; a quality that cannot be judged is a reason, never a number."""
+    """Score every answer; if its quality cannot be judged, a reason stands in place of the number."""
     item = f"{model}-{benchmark}"
-    rows = files.read_jsonl(files.DATA / "generate" / item / "generations.jsonl", Generation)
-    texts = [(row.prompt, row.text) for row in rows]
+    generations = files.read_jsonl(files.DATA / "generate" / item / "generations.jsonl", Generation)
+    texts = [(generation.prompt, generation.text) for generation in generations]
     calls = folder / "calls.jsonl.zst"
-    qualities, usage = asyncio.run(judging.judged(params.judge, texts, calls, f"score {item}"))
+    qualities, usage = asyncio.run(judge.judged(params.judge, texts, calls, f"score {item}"))
     scores = [
-        scoring.score_of(row, quality, params.score.max_repeated_share)
-        for row, quality in zip(rows, qualities, strict=True)
+        score_of(generation, quality, params.score.max_repeated_share)
+        for generation, quality in zip(generations, qualities, strict=True)
     ]
     files.write_jsonl(folder / "scores.jsonl", scores)
-    return runner.Summary(len(rows), len(scores), {}, scoring.score_numbers(scores), usage)
+    return runner.Summary(len(generations), len(scores), {}, score_numbers(scores), usage)
 
 
 if __name__ == "__main__":
-    _, which, asked = sys.argv
-    runner.main("score", partial(work, which, asked), item=f"{which}-{asked}")
+    _, model_name, benchmark_name = sys.argv
+    runner.main("score", partial(work, model_name, benchmark_name), item=f"{model_name}-{benchmark_name}")
