@@ -1,15 +1,15 @@
-"""How near AgentWrite comes to what an endpoint allows: calls a second, CPU a call, peak memory.
+"""Compares the throughput of AgentWrite with that of a bare client: calls/s, CPU a call, peak memory.
 
-Everything is measured in one run, against a loopback server of its own process that answers after a
-fixed latency, each client in a fresh process, the clients in turns, the median of the repeats:
+A loopback server in a process of its own answers after a fixed latency. Each client runs in a fresh
+process, the clients take turns, and the median of the repeats is reported:
 
-    bare        a loop over openai[aiohttp] and nothing else, which is the most that can be had
+    bare        a loop over openai[aiohttp] and nothing else: the upper bound
     ask         `LLM.ask`: replay cache, call log, limits
     write       the stage `write`: chains of paragraphs, validation, cache, call log
-    sequential  eight processes with one request under way each
+    sequential  eight processes that send one request at a time
 
-The rate is the server's: answers, over the time from the first request to the last answer; probes
-are left out. No number is asserted: machines differ, and the load on them.
+The rate is measured by the server: answers, divided by the time from the first request to the last
+answer, without probes. No number is asserted, because machines and their load differ.
 
 Run: `python infra/bench/llm_throughput.py`; prints a table, and writes it as JSON to `--out`.
 """
@@ -32,29 +32,29 @@ STEPS = 3  # paragraphs of a text
 SEQUENTIAL = 8
 
 
-def started(script: str, *words: object, folder: Path | None = None) -> subprocess.Popen[str]:
-    """Return a script of this folder under way, which talks over pipes."""
+def start(script: str, *words: object, folder: Path | None = None) -> subprocess.Popen[str]:
+    """Start a script of this folder, and return its process, whose stdin and stdout are pipes."""
     command = [sys.executable, str(HERE / script), *map(str, words)]
     return subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def line(child: subprocess.Popen[str]) -> str:
-    """Return the next line that a child writes."""
+    """Return the next line that a child process writes."""
     assert child.stdout is not None
-    told = child.stdout.readline().strip()
-    if not told:
-        raise SystemExit(f"a child process ended: {child.wait()}")
-    return told
+    text = child.stdout.readline().strip()
+    if not text:
+        raise SystemExit(f"a child process ended with exit code {child.wait()}")
+    return text
 
 
 def stats(url: str) -> dict[str, float]:
-    """Return what the server counted since it was asked last."""
+    """Return the counts of the server since the last call of this function."""
     with urllib.request.urlopen(f"{url}/stats", timeout=30) as answer:
         return dict(json.load(answer))
 
 
 def measured(name: str, url: str, calls: int, concurrency: int, words: int) -> dict[str, float]:
-    """Return rate, CPU and memory of one client, or of `SEQUENTIAL` sequential ones."""
+    """Return rate, CPU time and memory of one client process, or of `SEQUENTIAL` sequential ones."""
     number = SEQUENTIAL if name == "sequential" else 1
     with tempfile.TemporaryDirectory() as scratch:
         children = []
@@ -62,7 +62,7 @@ def measured(name: str, url: str, calls: int, concurrency: int, words: int) -> d
             folder = Path(scratch) / str(i)
             folder.mkdir()
             part = [name, url, calls // number, concurrency, words]
-            children.append(started("loopback_clients.py", *part, folder=folder))
+            children.append(start("loopback_clients.py", *part, folder=folder))
         for child in children:
             line(child)
         before = stats(url)
@@ -70,17 +70,17 @@ def measured(name: str, url: str, calls: int, concurrency: int, words: int) -> d
             assert child.stdin is not None
             child.stdin.write("go\n")
             child.stdin.flush()
-        told = [json.loads(line(child)) for child in children]
+        reports = [json.loads(line(child)) for child in children]
         for child in children:
             child.communicate()
-    seen = stats(url)
+    after = stats(url)
     return {
-        "calls": seen["calls"],
-        "calls_a_second": seen["calls"] / (seen["last"] - seen["first"]),
-        "cpu_ms_a_call": 1000 * sum(row["cpu_s"] for row in told) / seen["calls"],
-        "server_cpu_ms_a_call": 1000 * (seen["cpu_s"] - before["cpu_s"]) / seen["calls"],
-        "peak_mb": max(row["peak_mb"] for row in told),
-        "seconds": max(row["seconds"] for row in told),
+        "calls": after["calls"],
+        "calls_a_second": after["calls"] / (after["last"] - after["first"]),
+        "cpu_ms_a_call": 1000 * sum(report["cpu_s"] for report in reports) / after["calls"],
+        "server_cpu_ms_a_call": 1000 * (after["cpu_s"] - before["cpu_s"]) / after["calls"],
+        "peak_mb": max(report["peak_mb"] for report in reports),
+        "seconds": max(report["seconds"] for report in reports),
     }
 
 
@@ -90,7 +90,7 @@ def median(rows: list[dict[str, float]]) -> dict[str, float]:
 
 
 def measure(url: str, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return a row for each client and concurrency; clients take turns."""
+    """Return a row for each client and concurrency."""
     rounds: dict[tuple[str, int], list[dict[str, float]]] = {}
     chain = round(options.seconds / options.latency / STEPS) * STEPS
     for _ in range(options.repeats):
@@ -103,24 +103,22 @@ def measure(url: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     rows = []
     for (name, concurrency), repeats in rounds.items():
         row = median(repeats)
-        rate, bare_rate = (
-            row["calls_a_second"],
-            median(rounds.get(("bare", concurrency), repeats))["calls_a_second"],
-        )
-        each_rate = [repeat["calls_a_second"] for repeat in repeats]
+        rate = row["calls_a_second"]
+        bare_rate = median(rounds.get(("bare", concurrency), repeats))["calls_a_second"]
+        rates = [repeat["calls_a_second"] for repeat in repeats]
         shares = {
             "of_bare": rate / bare_rate,
             "of_latency": rate * options.latency / concurrency,
-            "spread": (max(each_rate) - min(each_rate)) / rate,
+            "spread": (max(rates) - min(rates)) / rate,
         }
         rows.append({"client": name, "concurrency": concurrency, **row, **shares})
     return rows
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Return the rows as text."""
+    """Return the rows as a table of text; `requests` is the number of requests at a time."""
     lines = [
-        "client      at once  calls/s  of bare  of latency  spread  CPU ms/call  server's  peak MB",
+        "client     requests  calls/s  of bare  of latency  spread  CPU ms/call  server's  peak MB",
         *(
             f"{row['client']:<11} {row['concurrency']:>7} {row['calls_a_second']:>8.1f} {row['of_bare']:>8.1%} "
             f"{row['of_latency']:>11.1%} {row['spread']:>7.1%} {row['cpu_ms_a_call']:>12.2f} "
@@ -142,11 +140,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6, help="of one measurement, at the full rate")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument(
-        "--rows", type=int, nargs="*", default=[600, 6000], help="instructions written for memory"
+        "--rows", type=int, nargs="*", default=[600, 6000], help="instructions, to measure memory"
     )
     parser.add_argument("--out", type=Path, default=Path(".lw/bench/llm_throughput.json"))
     options = parser.parse_args()
-    server = started("loopback_server.py", "--latency", options.latency, "--words", options.words)
+    server = start("loopback_server.py", "--latency", options.latency, "--words", options.words)
     try:
         url = line(server)
         rows = measure(url, options)

@@ -1,7 +1,7 @@
-"""The clients that `llm_throughput.py` times, each in a process and a scratch folder of its own.
+"""The clients that `llm_throughput.py` measures, each in a process and a scratch folder of its own.
 
-Each function makes ready (imports, input files) and returns the work, which ends when its calls are
-answered. The process says `ready`, waits for a line, works, and prints what that took as JSON.
+Each client function does its imports, writes its input files and returns the work to measure. The
+process prints `ready`, waits for a line, does the work, and prints its time and memory as JSON.
 
 Run: `python infra/bench/loopback_clients.py CLIENT URL CALLS CONCURRENCY WORDS`
 """
@@ -28,7 +28,7 @@ def cpu_s() -> float:
 
 
 def _params(url: str, concurrency: int) -> Any:
-    """Return the committed parameters with the paper's way of writing, for the server at `url`."""
+    """Return the committed parameters, with the paper's settings of `write`, for the server at `url`."""
     import yaml
 
     from longwriter import params
@@ -43,13 +43,13 @@ def _params(url: str, concurrency: int) -> Any:
 
 
 def _prompt(number: int, words: int) -> str:
-    """Return a prompt about as long as those of the stage `write`: template, plan, half of the text."""
+    """Return a prompt about as long as one of the stage `write`: template, plan, half of the text."""
     filler = "It is about water. " * ((900 + 7 * words * (STEPS - 1) // 2) // 19)
     return f"Write paragraph {number % STEPS + 1} of {STEPS} on subject {number}. {filler}"
 
 
 async def _workers(calls: int, concurrency: int, call: Callable[[int], Awaitable[object]]) -> None:
-    """Do calls 0, 1, … `calls` - 1, so many at once."""
+    """Make the calls 0, 1, … `calls` - 1, at most `concurrency` at a time."""
     numbers = iter(range(calls))
 
     async def work() -> None:
@@ -62,7 +62,7 @@ async def _workers(calls: int, concurrency: int, call: Callable[[int], Awaitable
 
 
 def bare(url: str, calls: int, concurrency: int, words: int) -> Callable[[], None]:
-    """Return a loop over the client library alone."""
+    """Return a loop over the client library and nothing else."""
     from openai import AsyncOpenAI, DefaultAioHttpClient
 
     async def main() -> None:
@@ -82,7 +82,7 @@ def bare(url: str, calls: int, concurrency: int, words: int) -> Callable[[], Non
 
 
 def sequential(url: str, calls: int, _concurrency: int, words: int) -> Callable[[], None]:
-    """Return a loop with one request under way."""
+    """Return a loop that sends one request at a time."""
     from openai import OpenAI
 
     client = OpenAI(base_url=f"{url}/v1", api_key="none")
@@ -145,21 +145,22 @@ CLIENTS = {"bare": bare, "ask": ask, "write": write, "sequential": sequential}
 
 
 def main() -> None:
-    """Be the client that the command line names."""
+    """Run the client that the command line names."""
     name, url, *counts = sys.argv[1:]
     calls, concurrency, words = map(int, counts)
     work = CLIENTS[name](url, calls, concurrency, words)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
-    cpu, started = cpu_s(), time.monotonic()
+    cpu_before_s = cpu_s()
+    started = time.monotonic()
     work()
-    told = {
-        "cpu_s": cpu_s() - cpu,
+    report = {
+        "cpu_s": cpu_s() - cpu_before_s,
         "seconds": time.monotonic() - started,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
-    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.write(json.dumps(report) + "\n")
 
 
 if __name__ == "__main__":
