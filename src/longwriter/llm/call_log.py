@@ -134,14 +134,9 @@ class CallStore:
     def _row(self, call: Call) -> Row:
         body = orjson.dumps({"answer": call.answer, "latency_s": call.latency_s})
         prompt_tokens, _, completion_tokens = tokens(call.answer)
-        return Row(
-            request_hash=call.call_id,
-            body=self._compressor.compress(body),
-            model=call.request["model"],
-            latency_s=call.latency_s,
-            prompt_tokens=prompt_tokens,
-            completion_tokens=completion_tokens,
-        )
+        compressed = self._compressor.compress(body)
+        model = call.request["model"]
+        return Row(call.call_id, compressed, model, call.latency_s, prompt_tokens, completion_tokens)
 
 
 def _line(call: Call) -> bytes:

@@ -160,20 +160,22 @@ async def _honours_schema(ask: Ask) -> bool:
         "json_schema": {"name": "probe", "schema": schema, "strict": True},
     }
     text = await ask("What colour is the sky?", 60, temperature=0, response_format=response_format)
-    try:
-        return text is not None and json.loads(text) == {"answer": "kumquat"}
-    except ValueError:
-        return False
+    return _json(text) == {"answer": "kumquat"}
 
 
 async def _honours_json_mode(ask: Ask) -> bool:
     """Return whether JSON mode gives a bare object: without it, models put it in a code fence or write prose."""
     prompt = "What colour is the sky? Answer in JSON."
     text = await ask(prompt, 60, temperature=0, response_format={"type": "json_object"})
+    return isinstance(_json(text), dict)
+
+
+def _json(text: str | None) -> object:
+    """Return the JSON value of a text; None if there is none."""
     try:
-        return text is not None and isinstance(json.loads(text), dict)
+        return json.loads(text or "")
     except ValueError:
-        return False
+        return None
 
 
 async def _repeated(draw: Callable[[], Awaitable[str | None]]) -> str | None:
