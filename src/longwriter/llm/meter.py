@@ -65,7 +65,7 @@ class Meter:
         if self._max_cost_usd is not None and self.cost_usd >= self._max_cost_usd:
             raise BudgetReached(
                 f"the answers used cost ${self.cost_usd:.2f}, llm.max_cost_usd is {self._max_cost_usd:g}. "
-                "All that was paid for is stored: raise the limit and run again, and it goes on from here"
+                "All paid answers are stored: raise the limit and run again to continue from here"
             )
 
     def usage(self) -> dict[str, float]:

@@ -47,7 +47,7 @@ def price(model: str, path: Path = PRICES) -> Price | None:
     try:
         table = _Table.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
-        raise BadParams(f"{path} is no YAML: {error}") from None
+        raise BadParams(f"{path} is not YAML: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

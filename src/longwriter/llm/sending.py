@@ -107,7 +107,7 @@ class Sender:
     def _unavailable(self, fault: Fault, retries: int) -> EndpointUnavailable:
         return EndpointUnavailable(
             f"{self._transport.endpoint.where} {fault} (after {retries} retries): check llm.base_url, or wait until "
-            "the server is well. All answers so far are stored: run again, and it goes on from here"
+            "the server works again. All answers so far are stored: run again to continue from here"
         )
 
 

@@ -96,11 +96,11 @@ class Transport:
         except openai.APIStatusError as error:
             reply = error.response
         except TimeoutError:
-            raise Fault(f"gave no answer in {self._timeout_s:g} s") from None
+            raise Fault(f"did not answer within {self._timeout_s:g} s") from None
         except openai.APIConnectionError as error:
             raise Fault(f"cannot be reached ({error.__cause__ or error})") from None
         except (aiohttp.ClientError, httpx2.HTTPError) as error:
-            raise Fault(f"sent what is no HTTP ({error})") from None
+            raise Fault(f"sent a reply that is not HTTP ({error})") from None
         return _completion(reply, self.endpoint)
 
 
@@ -134,7 +134,7 @@ def _completion(reply: httpx2.Response, endpoint: Endpoint) -> dict[str, Any]:
     try:
         answer: Any = orjson.loads(reply.content)
     except orjson.JSONDecodeError:
-        kind = "a page" if reply.content.lstrip()[:1] == b"<" else "broken JSON"
+        kind = "a web page" if reply.content.lstrip()[:1] == b"<" else "broken JSON"
         raise Fault(f"answered 200 with {kind}: {_message(reply, endpoint)}") from None
     if not isinstance(answer, dict) or answer.get("error"):
         raise Fault(f"answered 200 without a chat completion: {_message(reply, endpoint)}")
@@ -146,7 +146,7 @@ def _completion(reply: httpx2.Response, endpoint: Endpoint) -> dict[str, Any]:
     if not isinstance(message, dict) or choice.get("finish_reason") == "error":
         raise Fault(f"answered 200 with a failed completion: {_message(reply, endpoint)}")
     if not isinstance(message.get("content") or "", str):
-        raise Fault(f"answered 200 with a message that is no text: {_message(reply, endpoint)}")
+        raise Fault(f"answered 200 with a message that is not text: {_message(reply, endpoint)}")
     return answer
 
 
@@ -162,7 +162,7 @@ def _error(reply: httpx2.Response, endpoint: Endpoint) -> Fault | LongWriterErro
         if requested_s is not None and requested_s > _LONGEST_WAIT_S:
             return EndpointUnavailable(
                 f"{endpoint.where} {text}. It asks to wait {requested_s:,.0f} s: run again after that. "
-                "All answers so far are stored, and it goes on from here"
+                "All answers so far are stored, and the next run continues from here"
             )
         return Fault(text, requested_s)
     if reply.status_code in _REFUSED:

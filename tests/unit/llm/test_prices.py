@@ -45,7 +45,7 @@ def test_a_model_that_is_not_there_and_a_table_that_is_not_there_have_no_price(t
         ("models: {m: {input: -1, cached_input: null, output: 2}}", "models.m.input: .*greater than or equal to 0"),
         ("models: {m: {input: 1, cached_input: null, output: 2, euro: 3}}", "models.m.euro: Extra"),
         ("[1]", "valid dictionary"),
-        ("models: {", "is no YAML"),
+        ("models: {", "is not YAML"),
     ],
 )  # fmt: skip
 def test_a_table_that_is_wrong_names_the_first_wrong_key(tmp_path, text, told):
