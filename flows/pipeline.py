@@ -65,7 +65,7 @@ def _can_help(_task: Any, _run: Any, state: State[Any]) -> bool:
     error = state.result(raise_on_failure=False)
     if isinstance(error, repro.DvcFailed):
         return error.stage_code == _TEMPORARY
-    return isinstance(error, tracking.AWAY)
+    return isinstance(error, tracking.UNREACHABLE)
 
 
 @task(retries=2, retry_delay_seconds=[10, 60], retry_condition_fn=_can_help, cache_policy=NO_CACHE)
@@ -134,7 +134,7 @@ def _stages(names: Sequence[str], kind: str) -> list[dict[str, Any]]:
                 if path.exists():
                     tracking.log_artifact(parent, path)
             tracking.end_run(parent, status)
-        except tracking.AWAY as away:
+        except tracking.UNREACHABLE as away:
             told = without_password(str(away))
             get_run_logger().warning("MLflow is away (%s): the next run closes run %s", told, parent)
         create_markdown_artifact(budget(rows), key="time-budget", description="Seconds a stage")

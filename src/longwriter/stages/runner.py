@@ -134,7 +134,7 @@ def _needs_mlflow(left: str) -> Iterator[None]:
     """
     try:
         yield
-    except tracking.AWAY as error:
+    except tracking.UNREACHABLE as error:
         if _is_disk_full(error):
             raise
         told = f"MLflow at {tracking.tracking_uri()} is away ({str(error).partition(chr(10))[0]}): {left}"
@@ -156,7 +156,7 @@ def _ended(run_id: str) -> Iterator[None]:
             if not killed:
                 tracking.set_tags(run_id, {"lw.error": f"{type(error).__name__}: {error}"[:5000]})
             tracking.end_run(run_id, "KILLED" if killed else "FAILED")
-        except tracking.AWAY as away:
+        except tracking.UNREACHABLE as away:
             told = without_password(str(away))
             log.warning("MLflow cannot be told how this run ended (%s); the next stage closes it", told)
         raise

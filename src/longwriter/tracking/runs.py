@@ -1,8 +1,8 @@
-"""MLflow: one run a stage execution under one pipeline run, with DVC's digests as data sets.
+"""MLflow runs: one for each execution of a stage, below one pipeline run, with DVC's digests as data sets.
 
-Only this file and models.py import mlflow. Without MLFLOW_TRACKING_URI everything lies in
-`.lw/mlflow.db` and `.lw/mlartifacts`. A run names the process that owns it, so that a janitor can
-close the runs of dead ones.
+Only this file and logged_models.py import mlflow. Without MLFLOW_TRACKING_URI everything is in
+`.lw/mlflow.db` and `.lw/mlartifacts`. Tags name the process that owns a run, so that `close_dead_runs` can
+end runs whose process is gone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from filelock import FileLock
 for _name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
     os.environ.setdefault(_name, "true")
 
-import mlflow  # noqa: E402 (the switches above must be set first)
+import mlflow  # noqa: E402 (the variables above must be set first)
 from mlflow.entities import Run as Run  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
@@ -30,15 +30,17 @@ from longwriter.io import process  # noqa: E402
 from longwriter.io.files import LOCAL  # noqa: E402
 
 EXPERIMENT = "longwriter"
-AWAY = (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError)  # a server or database out of reach
+UNREACHABLE = (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError)
+"""Errors of a server or database that cannot be reached."""
 PARENT_ENV = "LW_PIPELINE_RUN"
-_BATCH = 1000  # metrics of one request, MLflow's limit
+_METRICS_PER_REQUEST = 1000  # MLflow's limit
+_VALUE_CHARS = 6000  # of a parameter, MLflow's limit
 
 
 class StageRun(NamedTuple):
     """The execution of one stage in this process.
 
-    `run_id`: its MLflow run. `fingerprint`: hash of all that decides the stage's output.
+    `run_id`: its MLflow run. `fingerprint`: hash of everything that determines the stage's output.
     """
 
     run_id: str
@@ -46,12 +48,12 @@ class StageRun(NamedTuple):
 
 
 def tracking_uri() -> str:
-    """Return MLFLOW_TRACKING_URI, else the checkout's own database."""
+    """Return MLFLOW_TRACKING_URI; if it is not set, the URI of the checkout's own database."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(LOCAL / 'mlflow.db').resolve()}"
 
 
 def client() -> tuple[MlflowClient, str]:
-    """Return a client and the experiment's id; the database is made once, under a lock."""
+    """Return a client and the id of the experiment, which is created if it is missing."""
     return _client(tracking_uri())
 
 
@@ -61,23 +63,24 @@ def _client(uri: str) -> tuple[MlflowClient, str]:
     mlflow.set_tracking_uri(uri)
     mlflow_client = MlflowClient(uri)
     with FileLock(LOCAL / "mlflow.lock"):
-        found = mlflow_client.get_experiment_by_name(EXPERIMENT)
-        if found is None:
-            local = uri.startswith("sqlite:")
-            place = (LOCAL / "mlartifacts").resolve().as_uri() if local else None
-            return mlflow_client, mlflow_client.create_experiment(EXPERIMENT, artifact_location=place)
-        return mlflow_client, found.experiment_id
+        experiment = mlflow_client.get_experiment_by_name(EXPERIMENT)
+        if experiment is not None:
+            return mlflow_client, experiment.experiment_id
+        is_local = uri.startswith("sqlite:")
+        location = (LOCAL / "mlartifacts").resolve().as_uri() if is_local else None
+        return mlflow_client, mlflow_client.create_experiment(EXPERIMENT, artifact_location=location)
 
 
 def run_url(run_id: str) -> str:
     """Return the run's page in the MLflow UI (LW_MLFLOW_UI, else infra/ui.sh's address)."""
-    uri, experiment_id = tracking_uri(), client()[1]
+    uri = tracking_uri()
+    experiment_id = client()[1]
     ui = os.environ.get("LW_MLFLOW_UI") or (uri if uri.startswith("http") else "http://127.0.0.1:5000")
     return f"{without_password(ui).rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
 def close_dead_runs() -> list[str]:
-    """End as KILLED every RUNNING run whose process is gone; return their ids."""
+    """End every RUNNING run whose process is gone, as KILLED; return the ids of these runs."""
     mlflow_client, experiment = client()
     running = mlflow_client.search_runs([experiment], "attributes.status = 'RUNNING'", max_results=1000)
     dead = [run.info.run_id for run in running if process.is_dead(run.data.tags)]
@@ -88,7 +91,7 @@ def close_dead_runs() -> list[str]:
 
 
 def start_run(name: str, tags: dict[str, str], parent: str | None = None) -> str:
-    """Start a run owned by this process; return its id."""
+    """Start a run that this process owns; return its id."""
     mlflow_client, experiment = client()
     tags = {**tags, **process.identity()}
     if parent:
@@ -102,25 +105,29 @@ def end_run(run_id: str, status: str) -> None:
 
 
 def pipeline_run(group: str, tags: dict[str, str]) -> str:
-    """Return the pipeline run that stages of the same `dvc repro` share.
+    """Return the id of the pipeline run that all stages of one `dvc repro` share.
 
-    Under a flow its id comes by LW_PIPELINE_RUN. Else the first stage makes it and it is ended at
-    once: nobody stays behind to end it.
+    A flow passes the id in LW_PIPELINE_RUN. Without a flow the first stage creates the run and ends it at
+    once, because no process remains to end it later.
+
+    Args:
+        group: What the stages of one `dvc repro` have in common.
+        tags: Tags of a new run.
     """
-    if given := os.environ.get(PARENT_ENV):
-        return given
+    if run_id := os.environ.get(PARENT_ENV):
+        return run_id
     mlflow_client, experiment = client()
     with FileLock(LOCAL / "mlflow.lock"):
-        found = mlflow_client.search_runs([experiment], f"tags.`lw.group` = '{group}'", max_results=1)
-        if found:
-            return str(found[0].info.run_id)
+        runs = mlflow_client.search_runs([experiment], f"tags.`lw.group` = '{group}'", max_results=1)
+        if runs:
+            return str(runs[0].info.run_id)
         run_id = start_run("dvc repro", {**tags, "lw.kind": "pipeline", "lw.group": group})
         mlflow_client.set_terminated(run_id, "FINISHED")
         return run_id
 
 
 def log_params(run_id: str, params: dict[str, Any]) -> None:
-    """Log a stage's parameters under their dotted names; values are cut at MLflow's limit."""
+    """Log a stage's parameters under their dotted names; long values are cut to MLflow's limit."""
     mlflow_client, _ = client()
 
     def flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -128,39 +135,39 @@ def log_params(run_id: str, params: dict[str, Any]) -> None:
             for key, inner in value.items():
                 yield from flat(f"{prefix}.{key}" if prefix else str(key), inner)
         else:
-            yield prefix, str(value)[:6000]
+            yield prefix, str(value)[:_VALUE_CHARS]
 
     entities = [mlflow.entities.Param(key, value) for key, value in flat("", params)]
     mlflow_client.log_batch(run_id, params=entities)
 
 
-def log_metrics(run_id: str, metrics: dict[str, float], about: dict[str, str] | None = None) -> None:
-    """Log numbers of one moment; `about` names the model and data set they are of (`models.subject`)."""
+def log_metrics(run_id: str, metrics: dict[str, float], subject: dict[str, str] | None = None) -> None:
+    """Log metrics without a step; `subject` names their model and data set (`logged_models.subject`)."""
     now = int(time.time() * 1000)
     entities = [
-        mlflow.entities.Metric(key, float(value), now, 0, **(about or {})) for key, value in metrics.items()
+        mlflow.entities.Metric(key, float(value), now, 0, **(subject or {})) for key, value in metrics.items()
     ]
     client()[0].log_batch(run_id, metrics=entities)
 
 
 def log_curve(run_id: str, points: Iterable[tuple[int, dict[str, float]]]) -> None:
-    """Log numbers of many steps: (step, {metric: value})."""
+    """Log metrics of many steps; a point is (step, {metric: value})."""
     now = int(time.time() * 1000)
     entities = [
         mlflow.entities.Metric(key, float(value), now, step)
         for step, metrics in points
         for key, value in metrics.items()
     ]
-    for start in range(0, len(entities), _BATCH):
-        client()[0].log_batch(run_id, metrics=entities[start : start + _BATCH])
+    for start in range(0, len(entities), _METRICS_PER_REQUEST):
+        client()[0].log_batch(run_id, metrics=entities[start : start + _METRICS_PER_REQUEST])
 
 
 def log_datasets(run_id: str, digests: dict[str, str], context: str) -> None:
-    """Name files and folders as data sets of a run; code among them is left to the git commit.
+    """Log files and folders as data sets of a run; Python files are left out, the git commit names them.
 
     Args:
         run_id: The run.
-        digests: {path in the checkout: DVC's digest}.
+        digests: {path in the checkout: DVC digest}.
         context: `input` or `output`.
     """
     tag = mlflow.entities.InputTag("mlflow.data.context", context)
@@ -179,7 +186,7 @@ def log_datasets(run_id: str, digests: dict[str, str], context: str) -> None:
 
 
 def log_artifact(run_id: str, path: Path, folder: str | None = None) -> None:
-    """Keep a file or a folder with a run."""
+    """Store a file or a folder as artifact of a run."""
     mlflow_client, _ = client()
     if path.is_dir():
         mlflow_client.log_artifacts(run_id, str(path), folder)
@@ -196,17 +203,17 @@ def set_tags(run_id: str, tags: dict[str, str]) -> None:
 def log_reused(
     stage: str, lineage: dict[str, Any], how: str, parent: str | None, tags: dict[str, str]
 ) -> str:
-    """Show a stage that DVC skipped or restored as a light run that points to the producing one.
+    """Log a stage that DVC skipped or restored, as a short run that points to the run which wrote its output.
 
     Args:
         stage: Name of the stage.
         lineage: Content of data/lineage/<stage>.json.
         how: `unchanged` or `restored`.
-        parent: The pipeline run.
-        tags: Further tags.
+        parent: Id of the pipeline run.
+        tags: More tags.
 
     Returns:
-        The id of the light run; no metric is copied into it.
+        The id of the short run; no metric is copied into it.
     """
     producer = lineage["run_id"]
     note = f"{how}: output of [run {producer}]({run_url(producer)}) is used again"
@@ -229,14 +236,14 @@ def log_reused(
 
 
 def runs_with_output(stage: str, digest: str) -> list[Run]:
-    """Return the runs that executed `stage` and wrote a data set of that digest, newest first."""
+    """Return the runs that executed `stage` and wrote a data set with this digest, newest first."""
     mlflow_client, experiment = client()
-    found = mlflow_client.search_runs(
+    runs = mlflow_client.search_runs(
         [experiment],
         f"dataset.digest = '{digest}' AND tags.`lw.stage` = '{stage}' AND tags.`lw.status` = 'executed'",
         order_by=["attributes.start_time DESC"],
     )
-    return list(found)
+    return list(runs)
 
 
 def run(run_id: str) -> Run:
@@ -247,13 +254,13 @@ def run(run_id: str) -> Run:
 def latest_run(stage: str) -> Run | None:
     """Return the newest finished run of a stage, executed or reused."""
     mlflow_client, experiment = client()
-    found = mlflow_client.search_runs(
+    runs = mlflow_client.search_runs(
         [experiment],
         f"tags.`lw.stage` = '{stage}' AND attributes.status = 'FINISHED'",
         order_by=["attributes.start_time DESC"],
         max_results=1,
     )
-    return found[0] if found else None
+    return runs[0] if runs else None
 
 
 def datasets(run: Run, context: str) -> dict[str, str]:

@@ -99,7 +99,7 @@ class _Live:
         """Show a checkpoint as a model of the run."""
         tags = {"lw.stage": self._kind, "lw.fingerprint": self._run.fingerprint, "lw.checkpoint": "true"}
         name = f"{self._kind}-step-{step}"
-        self._sent(lambda: models.log_checkpoint(self._run.run_id, name, step, tags, {}))
+        self._sent(lambda: models.log_checkpoint(self._run.run_id, name, step, tags))
 
     def flush(self) -> None:
         """Log what is still waiting.
@@ -115,7 +115,7 @@ class _Live:
         """Tell whether MLflow took it; training goes on where it did not."""
         try:
             send()
-        except tracking.AWAY as error:
+        except tracking.UNREACHABLE as error:
             if not self._told:
                 told = without_password(str(error))
                 log.warning("MLflow is away, %s goes on without it: %s", self._kind, told)

@@ -26,7 +26,7 @@ def run(stage, **tags):
 def trained(store):
     """A training run that wrote WEIGHTS at step 40, after a checkpoint at step 20."""
     made = run("sft")
-    models.log_checkpoint(made, "sft-step-20", 20, {"lw.stage": "sft"}, {"learning_rate": 1e-5})
+    models.log_checkpoint(made, "sft-step-20", 20, {"lw.stage": "sft"})
     models.log_written(made, "sft", {"data/sft/weights": WEIGHTS, "data/sft/metrics.json": DATA}, 40)
     return made
 
