@@ -1,4 +1,4 @@
-"""Scores of written texts."""
+"""Scores of answers: length, ending, loops, refusals, and their means. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def length_score(required: int, written: int) -> float:
 
     Args:
         required: Length asked for, in words; at least 1.
-        written: Length of the text, in words as `text.count_words` counts them.
+        written: Length of the text, in words as `text.counting.count_words` counts them.
 
     Returns:
         Score in [0, 100]; an empty text scores 0.
@@ -40,7 +40,7 @@ def score_of(generation: Generation, quality: Judgement | Unscored, max_repeated
 
     Args:
         generation: The answer.
-        quality: What the judge said of it, or why there is nothing.
+        quality: The judge's score, or the reason why there is none.
         max_repeated_share: Share of repeated 5-grams above which the answer counts as a loop.
     """
     repeated = repeated_share(generation.text)
@@ -61,15 +61,15 @@ def score_of(generation: Generation, quality: Judgement | Unscored, max_repeated
 
 
 def score_numbers(scores: Sequence[Score]) -> dict[str, float]:
-    """Return means and shares over `scores`; a quality that was not judged is counted, never averaged."""
-    n = max(1, len(scores))
+    """Return the metrics of scores; answers without a quality score are counted by reason, not averaged."""
+    count = max(1, len(scores))
     numbers = {
         "n": float(len(scores)),
-        "length_score_mean": round(sum(row.length_score for row in scores) / n, 3),
-        "ended_share": round(sum(row.ended for row in scores) / n, 4),
-        "loop_share": round(sum(row.loop for row in scores) / n, 4),
-        "refusal_share": round(sum(row.refusal for row in scores) / n, 4),
-        "words_mean": round(sum(row.words for row in scores) / n, 3),
+        "length_score_mean": round(sum(row.length_score for row in scores) / count, 3),
+        "ended_share": round(sum(row.ended for row in scores) / count, 4),
+        "loop_share": round(sum(row.loop for row in scores) / count, 4),
+        "refusal_share": round(sum(row.refusal for row in scores) / count, 4),
+        "words_mean": round(sum(row.words for row in scores) / count, 3),
     }
     judged = [row.quality.quality_score for row in scores if isinstance(row.quality, Judgement)]
     if judged:

@@ -1,6 +1,6 @@
-"""Intervals and tests of a comparison, by scipy; seeded, and never NaN.
+"""Confidence intervals and significance tests, by scipy; seeded, and never NaN. Pure.
 
-What cannot be said is None: an interval of one value, a test without rows.
+A value that cannot be computed is None: the interval of one value, a test without rows.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-_DIGITS = 4  # the last digits of a float differ from one processor to another
-_BATCH = 1000  # resamples held in memory at once
+_DIGITS = 4  # the last digits of a float differ between processors
+_BATCH = 1000  # resamples in memory at once
 
 
 class Method(NamedTuple):
-    """How intervals are made: confidence level in (0, 1), bootstrap resamples, seed."""
+    """How intervals are computed: confidence level in (0, 1), number of bootstrap resamples, seed."""
 
     confidence: float
     resamples: int
@@ -24,7 +24,7 @@ class Method(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A value with its interval over n rows; `low` and `high` are None where n is 1."""
+    """A value with its interval over n rows; `low` and `high` are None if n is 1."""
 
     value: float
     low: float | None
@@ -33,7 +33,7 @@ class Estimate(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Mean of after - before over n pairs, its interval, and the p value of no difference."""
+    """Mean of after - before over n pairs, with its interval; `p` is the p value of "no difference"."""
 
     value: float
     low: float | None
@@ -43,7 +43,7 @@ class Difference(NamedTuple):
 
 
 def mean_interval(values: Sequence[float], method: Method) -> Estimate | None:
-    """Return the mean with its bootstrap interval; None without values."""
+    """Return the mean with its bootstrap interval; None if there are no values."""
     if not values:
         return None
     mean = _rounded(np.mean(values))
@@ -53,12 +53,12 @@ def mean_interval(values: Sequence[float], method: Method) -> Estimate | None:
 def paired_difference(before: Sequence[float], after: Sequence[float], method: Method) -> Difference | None:
     """Return the mean difference of pairs, with bootstrap interval and permutation test; None without pairs.
 
-    The interval resamples pairs; the test swaps before and after within pairs at random.
+    The bootstrap resamples pairs; the permutation test swaps before and after within pairs at random.
 
     Raises:
         ValueError: `before` and `after` differ in length.
     """
-    changes = [b - a for a, b in zip(before, after, strict=True)]
+    changes = [new - old for old, new in zip(before, after, strict=True)]
     if not changes:
         return None
     low, high = _bootstrap(changes, method)
@@ -80,7 +80,7 @@ def _permutation_p(before: Sequence[float], after: Sequence[float], method: Meth
 
 
 def share_interval(hits: int, n: int, confidence: float) -> Estimate | None:
-    """Return the share of hits with its Wilson interval, all in [0, 1]; None without rows."""
+    """Return the share of hits with its Wilson interval, all in [0, 1]; None if n is 0."""
     if n == 0:
         return None
     interval = stats.binomtest(hits, n).proportion_ci(confidence, method="wilson")
@@ -88,14 +88,14 @@ def share_interval(hits: int, n: int, confidence: float) -> Estimate | None:
 
 
 def fisher_p(hits_a: int, n_a: int, hits_b: int, n_b: int) -> float | None:
-    """Return the p value of two equal shares by Fisher's exact test; None where a side has no rows."""
+    """Return the p value of "both shares are equal" by Fisher's exact test; None if a side has no rows."""
     if n_a == 0 or n_b == 0:
         return None
     return _p(stats.fisher_exact([[hits_a, n_a - hits_a], [hits_b, n_b - hits_b]]).pvalue)
 
 
 def _bootstrap(values: Sequence[float], method: Method) -> tuple[float | None, float | None]:
-    """Return the percentile interval of the mean; BCa, more exact, is NaN where resamples are alike."""
+    """Return the percentile interval of the mean; the more exact BCa interval is NaN for equal resamples."""
     if len(values) == 1:
         return None, None
     interval = stats.bootstrap(
@@ -111,7 +111,7 @@ def _bootstrap(values: Sequence[float], method: Method) -> tuple[float | None, f
 
 
 def _p(value: float) -> float:
-    """Return a p value to three digits, so that a small one is no 0."""
+    """Return a p value with three significant digits, so that a small one does not become 0."""
     return float(f"{value:.3g}")
 
 
@@ -122,5 +122,5 @@ def _rounded(value: Any) -> float:
         ValueError: the value is NaN or infinite.
     """
     if not np.isfinite(value):
-        raise ValueError(f"a statistic came out as {value}")
+        raise ValueError(f"a statistic is {value}, not a finite number")
     return round(float(value), _DIGITS)

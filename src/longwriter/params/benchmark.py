@@ -49,20 +49,20 @@ class CompareParams(Section):
 
 
 class GenerateParams(Section):
-    """Answers of each model to each benchmark, under one decoding."""
+    """Answers of each model to each benchmark, with the same decoding for all."""
 
     folder: str
     """Folder of the benchmarks, NAME.jsonl in LongBench-Write's format (prompt, type, length)."""
     benchmarks: Annotated[list[Name], Field(min_length=1)]
-    """Names of the benchmarks that are run."""
+    """Names of the benchmarks that every model answers."""
     max_tokens_per_word: Positive
-    """Cap of an answer: this times the words asked for; what ends below it ended by itself."""
+    """Token cap of an answer, for each word that the prompt asks for; an answer below it ended by itself."""
     sampling: Sampling
-    """`max_tokens` is the hard cap (temperature 0.5 and 32,768 tokens in the paper)."""
+    """`max_tokens` is the cap whatever the length (temperature 0.5 and 32,768 tokens in the paper)."""
 
 
 class ScoreParams(Section):
-    """How an answer is scored beside its length."""
+    """How an answer is scored, apart from its length."""
 
     max_repeated_share: Share
     """Share of repeated 5-grams above which an answer counts as a loop."""
@@ -74,15 +74,17 @@ class ReportParams(Section):
     confidence: Annotated[Number, Field(gt=0, lt=1)]
     """Confidence level of every interval."""
     resamples: Count
-    """Bootstrap resamples."""
+    """Bootstrap resamples, and permutations of the test."""
     seed: int
+    """Seed of both."""
 
 
 class RegisterParams(Section):
-    """Which model is handed on in MLflow's registry."""
+    """Which model is registered in MLflow's registry."""
 
     model: str
     """Name of the compared model that gets the alias; a stage of this pipeline trained it."""
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     """Name in the registry."""
     alias: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
+    """Alias that users of the registry ask for; it moves to the newest version."""

@@ -1,1 +1,1 @@
-"""MLflow runs, data sets and models; lineage from a number to LLM calls; what DVC and git know."""
+"""MLflow runs and models; lineage and provenance; digests from DVC; git."""

@@ -20,6 +20,7 @@ from longwriter.errors import BadRecord, UserError
 from longwriter.hashing import content_hash
 
 _VARYING = ("/calls.jsonl.zst", "/summary.json")
+"""Outputs that differ between runs of the same stage."""
 
 
 class StageFiles(NamedTuple):
@@ -46,7 +47,7 @@ def _open_repo() -> Repo:
 def stage_groups() -> dict[str, str | None]:
     """Return {stage: its group} in dvc.yaml's order, with each item of a matrix stage as `NAME@ITEM`.
 
-    The group is `meta.group` in dvc.yaml, which DVC itself does not read; None where a stage has none.
+    The group is `meta.group` in dvc.yaml, which DVC itself does not read; None if a stage has none.
 
     Raises:
         UserError: dvc.yaml, or params.yaml that fills it, cannot be read.
@@ -67,14 +68,14 @@ def stage_names() -> list[str]:
 def stale_stages() -> set[str]:
     """Return the stages whose own files or parameters differ from dvc.lock, as `dvc status` names them.
 
-    A stage behind one of these may become stale while they run: ask `dvc repro` about every stage from then on.
+    When one of them runs, later stages may become stale too: from then on, ask `dvc repro` about each stage.
     """
     with _open_repo() as repo:
         return set(repo.status())
 
 
 def stage_files(name: str) -> StageFiles:
-    """Return what dvc.yaml says of a stage."""
+    """Return a stage of dvc.yaml, with its templates filled in from params.yaml."""
     with _open_repo() as repo:
         stage = repo.stage.load_one(name=name)
         deps, params = [], {}
@@ -87,9 +88,9 @@ def stage_files(name: str) -> StageFiles:
 
 
 def is_current(name: str, output: Path) -> bool:
-    """Return whether an output of a stage is there and was made with today's parameters, as dvc.lock knows.
+    """Tell whether an output of a stage exists and dvc.lock recorded it with the current parameters.
 
-    If dvc.lock has no entry of the stage, an output that is there counts as current. Code and data that the
+    If dvc.lock has no entry of the stage, an output that exists counts as current. Code and data that the
     stage depends on are not compared.
 
     Args:
@@ -118,14 +119,14 @@ def digest(path: Path | str) -> str:
 def digests(paths: Iterable[Path | str]) -> dict[str, str]:
     """Return the digest that DVC gives each path.
 
-    DVC remembers the digests of files in its state database, by path, size and time of change: a file that
-    did not change since is not read again. `.dvcignore` applies.
+    DVC keeps the digests of files in its state database, by path, size and modification time, so a file that
+    did not change is not read again. `.dvcignore` applies.
 
     Args:
         paths: Files, folders, or URLs of dependencies such as s3://bucket/prefix.
 
     Returns:
-        {path: digest}: 32 hex digits for a file, the same plus `.dir` for a folder.
+        {path: digest}; a digest is 32 hex digits for a file, followed by `.dir` for a folder.
 
     Raises:
         BadRecord: a path does not exist.
@@ -135,10 +136,10 @@ def digests(paths: Iterable[Path | str]) -> dict[str, str]:
 
 
 def input_digests(deps: Iterable[str]) -> dict[str, str]:
-    """Return the digests of a stage's dependencies, with whole stage folders named file by file.
+    """Return the digests of a stage's dependencies; the folder of a whole stage is listed file by file.
 
-    A dependency on `data/STAGE`, which all items of a matrix fill, stands for their outputs in it, so that
-    lineage names the files that were read. Call logs and summaries are left out: they vary from run to run.
+    All items of a matrix stage write to `data/STAGE`. A dependency on it stands for their outputs, so that
+    the lineage names files. Call logs and summaries are left out, because they vary from run to run.
 
     Args:
         deps: Dependencies of one stage.
@@ -168,12 +169,12 @@ def _digest(repo: Repo, path: str) -> str:
     absolute = Path(path).absolute()
     if not absolute.exists():
         raise BadRecord(f"{path} is missing: run the stage that writes it (`dvc repro`)")
-    _, _, found = build(repo.cache.local, str(absolute), localfs, "md5", ignore=repo.dvcignore, dry_run=True)
-    return str(found.hash_info.value)
+    _, _, tree = build(repo.cache.local, str(absolute), localfs, "md5", ignore=repo.dvcignore, dry_run=True)
+    return str(tree.hash_info.value)
 
 
 def fingerprint(stage: StageFiles, deps: dict[str, str]) -> str:
-    """Return the sha256 of all that decides a stage's output.
+    """Return the sha256 of everything that determines a stage's output.
 
     Args:
         stage: Its command and parameters.
@@ -183,10 +184,10 @@ def fingerprint(stage: StageFiles, deps: dict[str, str]) -> str:
 
 
 def bytes_of(md5: str, path: str) -> Path:
-    """Return a file with the bytes of a digest: DVC's cache has it, or the checkout's `path` still.
+    """Return a file whose content has this digest: in DVC's cache, or else at `path` in the checkout.
 
     Raises:
-        BadRecord: neither has them.
+        BadRecord: neither of them has it.
     """
     with _open_repo() as repo:
         cached = Path(repo.cache.local.oid_to_path(md5))
