@@ -1,8 +1,8 @@
 """AgentWrite in a bare folder: the real stages `plan` and `write`, without DVC and MLflow around them.
 
-The folder holds `params.yaml` and `data/instructions/instructions.jsonl`; a stage whose output is there
-is left out, as `dvc repro` would. `Job.start` forks the process from one that has everything imported,
-so that tests can start and kill it many times a minute.
+The folder holds `params.yaml` and `data/instructions/instructions.jsonl`. A stage whose output exists is
+skipped, as `dvc repro` would do. `Job.start` forks the process from one that has imported everything, so
+that tests can start and kill it many times a minute.
 
 Run: `python -m tests.agentwrite_job FOLDER`
 """
@@ -58,7 +58,7 @@ _FORMS = (
 
 
 def work() -> None:
-    """Do what is left to do in the present folder; counts and usage go to `.lw/STAGE.json`."""
+    """Run the stages without output in the working directory; counts and usage go to `.lw/STAGE.json`."""
     params = parameters.load()
     for stage, stage_work in _WORK.items():
         if not (files.DATA / stage).exists():
@@ -68,7 +68,7 @@ def work() -> None:
 
 
 def run(folder: Path, environment: dict[str, str]) -> None:
-    """Work in `folder` and leave with the exit code of a stage; output goes to `job.log` there."""
+    """Run the stages in `folder` and exit with a stage's code; the output goes to `job.log` there."""
     process.die_with_parent(signal.SIGKILL)
     os.chdir(folder)
     os.environ.update(environment)
@@ -90,8 +90,8 @@ class Job(NamedTuple):
     def set(self, **values: Any) -> None:
         """Write params.yaml: the committed one, small, with `values` (`llm__model` is llm.model)."""
         content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-        given = {key.replace("__", "."): value for key, value in values.items()}
-        for dotted, value in {**SMALL, "base_model.source": "path:nowhere", **given}.items():
+        changes = {key.replace("__", "."): value for key, value in values.items()}
+        for dotted, value in {**SMALL, "base_model.source": "path:nowhere", **changes}.items():
             *sections, key = dotted.split(".")
             section = content
             for name in sections:
@@ -100,18 +100,18 @@ class Job(NamedTuple):
         (self.path / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
 
     def start(self, **environment: str) -> BaseProcess:
-        """Return the work under way; it dies with this process."""
+        """Start the stages; the process is killed when this one ends."""
         child = _FORKS.Process(target=run, args=(self.path, environment), daemon=True)
         child.start()
         return child
 
     def run(self, code: int = 0, limit_s: float = 180.0, **environment: str) -> None:
-        """Work to the end, which must be `code`."""
+        """Run the stages to their end; they must exit with `code`."""
         child = self.start(**environment)
         child.join(limit_s)
-        ended = child.exitcode
+        exit_code = child.exitcode
         child.kill()
-        assert ended == code, f"exit {ended} (None: not within {limit_s} s)\n{self.told()[-3000:]}"
+        assert exit_code == code, f"exit {exit_code} (None: not within {limit_s} s)\n{self.log()[-3000:]}"
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """Return the rows of data/`name`."""
@@ -119,15 +119,15 @@ class Job(NamedTuple):
         return [json.loads(line) for line in lines]
 
     def usage(self, stage: str) -> dict[str, float]:
-        """Return counts and usage of a stage that ended well."""
+        """Return counts and usage of a stage that succeeded."""
         return json.loads((self.path / ".lw" / f"{stage}.json").read_text(encoding="utf-8"))
 
-    def told(self) -> str:
-        """Return everything that the job wrote to its output so far."""
+    def log(self) -> str:
+        """Return the job's output so far."""
         return (self.path / "job.log").read_text(encoding="utf-8")
 
-    def stored(self) -> set[str]:
-        """Return the answers in the replay cache, by what follows `chatcmpl-` in the ids they came with."""
+    def cached_answers(self) -> set[str]:
+        """Return the ids of the answers in the replay cache, without `chatcmpl-`."""
         file = self.path / ".lw" / "replay.sqlite"
         if not file.exists():
             return set()
@@ -142,7 +142,7 @@ class Job(NamedTuple):
 
 
 def make(path: Path, rows: int, **values: Any) -> Job:
-    """Return a new job in the folder `path`: so many instructions, params as `Job.set` takes them."""
+    """Return a new job in the folder `path` with `rows` instructions; `values` are set as in `Job.set`."""
     (path / "data" / "instructions").mkdir(parents=True)
     Repo.init(str(path), no_scm=True).close()  # the gate takes digests from DVC
     for name in ("src", "infra"):

@@ -21,14 +21,14 @@ KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAU
 
 @contextmanager
 def server(folder: Path) -> Iterator[tuple[dict[str, str], Any]]:
-    """Yield (environment that leads to it, client), ended after; `folder` gets its log."""
+    """Yield (environment that points to the server, client); `folder` gets the log."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     env = {**KEYS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_CONFIG_FILE": str(folder / "none")}
     command = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
     with (folder / "moto.log").open("wb") as log:
-        started = subprocess.Popen(command, stdout=log, stderr=log)
+        process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         client = boto3.client(
             "s3", endpoint_url=env["AWS_ENDPOINT_URL"], region_name="us-east-1", aws_access_key_id="test",
@@ -36,7 +36,7 @@ def server(folder: Path) -> Iterator[tuple[dict[str, str], Any]]:
         )  # fmt: skip
 
         def is_up() -> bool:
-            assert started.poll() is None, (folder / "moto.log").read_text()
+            assert process.poll() is None, (folder / "moto.log").read_text()
             try:
                 client.list_buckets()
             except (BotoCoreError, ClientError):
@@ -46,5 +46,5 @@ def server(folder: Path) -> Iterator[tuple[dict[str, str], Any]]:
         wait_for(is_up, "moto_server answers")
         yield env, client
     finally:
-        started.terminate()
-        started.wait(20)
+        process.terminate()
+        process.wait(20)

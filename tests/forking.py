@@ -1,4 +1,4 @@
-"""Stages in processes forked off one that has imported them: each is one of its own, without 4 seconds of imports."""
+"""Runs stages in processes forked from one that has imported them: a process each, without 4 s of imports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ _processes.set_forkserver_preload([f"longwriter.stages.{file.stem}" for file in 
 
 
 def run(
-    module: str, words: list[str], folder: Path, env: dict[str, str], told: tuple[Path, Path], limit_s: float
+    module: str,
+    words: list[str],
+    folder: Path,
+    env: dict[str, str],
+    output: tuple[Path, Path],
+    limit_s: float,
 ) -> int:
     """Run `python -m module words` in `folder`; return the exit code.
 
@@ -24,11 +29,11 @@ def run(
         module: A module with the work below `if __name__ == "__main__"`.
         words: Its arguments.
         folder: The working directory.
-        env: The whole environment, which no module may read when it is imported.
-        told: Files for stdout and stderr.
+        env: The whole environment; no module may read it at import.
+        output: Files for stdout and stderr.
         limit_s: How long it may take.
     """
-    child = _processes.Process(target=_become, args=(module, words, folder, env, told))
+    child = _processes.Process(target=_run_module, args=(module, words, folder, env, output))
     child.start()
     child.join(limit_s)
     if child.exitcode is None:
@@ -37,11 +42,11 @@ def run(
     return child.exitcode
 
 
-def _become(
-    module: str, words: list[str], folder: Path, env: dict[str, str], told: tuple[Path, Path]
+def _run_module(
+    module: str, words: list[str], folder: Path, env: dict[str, str], output: tuple[Path, Path]
 ) -> None:
     os.setsid()
-    for number, file in enumerate(told, 1):
+    for number, file in enumerate(output, 1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.chdir(folder)
     os.environ.clear()

@@ -19,7 +19,7 @@ def server(folder: Path, gated: frozenset[str] = frozenset()) -> Iterator[str]:
 
     Args:
         folder: Its folders are the repositories.
-        gated: OWNER/NAME of those that want `TOKEN`.
+        gated: OWNER/NAME of the repositories that need `TOKEN`.
     """
     serving = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, folder, gated))
     threading.Thread(target=serving.serve_forever, daemon=True).start()
@@ -61,10 +61,10 @@ class _Handler(BaseHTTPRequestHandler):
             entries = [
                 {"type": "file", "path": name, "size": size, "oid": "0" * 40} for name, size in names.items()
             ]
-            found = [entry for entry in entries if str(entry["path"]).startswith(path)]
-            return (
-                self._answer(200, json.dumps(found).encode()) if found else self._refuse(404, "EntryNotFound")
-            )
+            matches = [entry for entry in entries if str(entry["path"]).startswith(path)]
+            if not matches:
+                return self._refuse(404, "EntryNotFound")
+            return self._answer(200, json.dumps(matches).encode())
         siblings = [{"rfilename": name} for name in names]
         self._answer(200, json.dumps({"id": repo, "sha": COMMIT, "siblings": siblings}).encode())
 
@@ -82,4 +82,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

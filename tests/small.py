@@ -25,8 +25,8 @@ BENCHMARK = (
     ("写一篇五十字的短文，谈谈一条河。", "Literature and Creative Writing", 50),
 )
 
-# Small, and loose where a scripted writer or a random model differs from a real one; what the gates
-# forbid stays forbidden.
+# Small, with loose limits where a scripted or a random model differs from a real one; the gates still
+# forbid what they forbid.
 SMALL: dict[str, Any] = {
     "base_model.sha256": None,
     "base_model.dtype": "float32",

@@ -1,7 +1,7 @@
 """A random Llama chat model of 100 kB, as Hugging Face folder and as GGUF of the same weights.
 
 Dimension 0 of the residual stream is constant, so that column 0 of the head acts as a bias: it makes
-ASCII letters and spaces likely. What such a model writes is text, and nonsense.
+ASCII letters and spaces likely. Such a model writes readable nonsense.
 """
 
 from __future__ import annotations

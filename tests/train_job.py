@@ -1,4 +1,4 @@
-"""Stands for a stage in tests of training: launches a job's ranks, dies as a stage does.
+"""Launches the ranks of a training job and ends on signals as a stage does; tests use it in place of a stage.
 
 Run: `python -m tests.train_job JOB.json`
 """

@@ -1,4 +1,4 @@
-"""Runs many training jobs one after the other, each in fresh ranks that are forked where everything is imported.
+"""Runs training jobs one after the other, each in new ranks forked from a process that has imported everything.
 
 A rank's imports take longer than its training of a tiny model. What a launch itself does (torchrun, signals,
 exit codes) is tested with `launch.run`; here the ranks' module runs as it does under torchrun.
@@ -20,7 +20,7 @@ from longwriter.training.launch import Job
 
 
 def _rank(file: str, environment: dict[str, str]) -> None:
-    """Be one rank: the module runs as under `python -m`."""
+    """Run the module of a rank, as `python -m` would."""
     os.environ.update(environment)
     sys.argv = [ranks_module.__name__, file]
     runpy.run_module(ranks_module.__name__, run_name="__main__")
@@ -47,5 +47,5 @@ def train(file: str) -> None:
 
 
 if __name__ == "__main__":
-    for each in sys.argv[1:]:
-        train(each)
+    for job_file in sys.argv[1:]:
+        train(job_file)

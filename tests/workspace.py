@@ -33,21 +33,21 @@ from tests import forking
 from tests.small import BENCHMARK, SMALL
 
 ROOT = Path(__file__).parents[1]
-PATIENCE_S = 600.0  # one command; the machine may be slow, or busy with other work
+PATIENCE_S = 600.0  # for one command; the machine may be slow or busy
 EMPTY_MLFLOW = "empty-mlflow.db"
 T = TypeVar("T")
 
 
 def environment(path: Path) -> dict[str, str]:
     """Return the environment of everything that runs in the workspace `path`."""
-    kept = {
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("PREFECT_", "MLFLOW_", "LW_", "OPENAI_", "DVC_", "AWS_", "GIT_"))
         and not name.lower().endswith("_proxy")
     }
     return {
-        **kept,
+        **inherited,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{path / 'src'}{os.pathsep}{path}",
         "PREFECT_HOME": str(path / ".lw" / "prefect"),
@@ -68,7 +68,7 @@ def environment(path: Path) -> dict[str, str]:
 
 
 class Workspace:
-    """One checkout: its folder, its environment, and what the tests ask of it."""
+    """One checkout: its folder, its environment, and ways to run and read it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -78,13 +78,15 @@ class Workspace:
         self, *words: str, code: int | None = 0, limit_s: float = PATIENCE_S, **env: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; `code` is the exit code it must have, None for any."""
-        with self.started(*words, **env) as child:
+        with self.start(*words, **env) as child:
             out, err = child.communicate(timeout=limit_s)
-        return _ended(subprocess.CompletedProcess(words, child.returncode, out, err), code)
+        process = subprocess.CompletedProcess(words, child.returncode, out, err)
+        _check_exit_code(process, code)
+        return process
 
     @contextlib.contextmanager
-    def started(self, *words: str, **env: str) -> Iterator[subprocess.Popen[str]]:
-        """Yield a command under way, in a session of its own; whatever is left of it is killed."""
+    def start(self, *words: str, **env: str) -> Iterator[subprocess.Popen[str]]:
+        """Yield a running command in a session of its own; kill all of the session afterwards."""
         child = subprocess.Popen(
             words, cwd=self.path, env={**self.env, **env}, text=True, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -112,12 +114,15 @@ class Workspace:
         words = [f"longwriter.stages.{stage}", *(item.split("-") if item else [])]
         with tempfile.TemporaryDirectory() as folder:
             out, err = Path(folder) / "out", Path(folder) / "err"
-            got = forking.run(words[0], words[1:], self.path, {**self.env, **env}, (out, err), PATIENCE_S)
-            done = subprocess.CompletedProcess(words, got, out.read_text(), err.read_text())
-        return _ended(done, code)
+            exit_code = forking.run(
+                words[0], words[1:], self.path, {**self.env, **env}, (out, err), PATIENCE_S
+            )
+            process = subprocess.CompletedProcess(words, exit_code, out.read_text(), err.read_text())
+        _check_exit_code(process, code)
+        return process
 
     def folder(self, name: str) -> str:
-        """Return where a stage, or an item, has its output."""
+        """Return the output folder of a stage or an item."""
         return f"data/{name.replace('@', '/')}"
 
     def set_params(self, values: dict[str, Any]) -> None:
@@ -165,22 +170,25 @@ class Workspace:
         if not file.exists():
             return []
         client = MlflowClient(f"sqlite:///{file}")
-        found = client.get_experiment_by_name("longwriter")
-        return list(client.search_runs([found.experiment_id], max_results=1000)) if found else []
+        experiment = client.get_experiment_by_name("longwriter")
+        return list(client.search_runs([experiment.experiment_id], max_results=1000)) if experiment else []
 
     def processes(self) -> list[psutil.Process]:
         """Return the living processes whose working directory is the workspace."""
-        found = []
+        processes = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, FileNotFoundError):
                 if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == self.path:
-                    found.append(process)
-        return found
+                    processes.append(process)
+        return processes
 
     def copy(self, path: Path, with_mlflow: bool = False) -> Workspace:
-        """Return a copy: same data, DVC cache and commits; no stored answers, MLflow's runs if asked for.
+        """Return a copy with the same data, DVC cache and commits, but no cached answers.
 
-        Else MLflow's database is there without a run, where `empty_mlflow` made one: a second a copy.
+        Args:
+            path: The copy's folder.
+            with_mlflow: Copy MLflow's runs too. Otherwise the copy gets the database that `empty_mlflow` made,
+                if it exists, which saves a second.
         """
         ignored = shutil.ignore_patterns(".lw", "tmp")
         shutil.copytree(self.path, path, ignore=ignored, symlinks=True)
@@ -189,23 +197,22 @@ class Workspace:
         if database.exists():
             shutil.copy2(database, path / ".lw" / "mlflow.db")
             with contextlib.closing(sqlite3.connect(path / ".lw" / "mlflow.db")) as db, db:
-                place = (path / ".lw" / "mlartifacts").as_uri()  # of runs to come
-                db.execute("UPDATE experiments SET artifact_location = ?", (place,))
+                artifacts = (path / ".lw" / "mlartifacts").as_uri()  # of future runs
+                db.execute("UPDATE experiments SET artifact_location = ?", (artifacts,))
         return Workspace(path)
 
 
-def _ended(done: subprocess.CompletedProcess[str], code: int | None) -> subprocess.CompletedProcess[str]:
-    told = f"{done.args}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert code is None or done.returncode == code, told
-    return done
+def _check_exit_code(process: subprocess.CompletedProcess[str], code: int | None) -> None:
+    output = f"{process.args}: exit {process.returncode}\n{process.stdout}\n{process.stderr}"
+    assert code is None or process.returncode == code, output
 
 
 def make(path: Path, params: dict[str, Any]) -> Workspace:
     """Return a new workspace at `path`: the checkout's files in one commit, with `params` set."""
-    listed = subprocess.run(
+    files = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    for name in listed.stdout.splitlines():
+    for name in files.stdout.splitlines():
         if name != "dvc.lock" and (ROOT / name).is_file():
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, path / name)
@@ -221,19 +228,19 @@ def make(path: Path, params: dict[str, Any]) -> Workspace:
 
 
 def empty_mlflow(folder: Path) -> None:
-    """Make the database of an MLflow that has seen no run; copies of the workspace beside it start with it."""
+    """Create an MLflow database without runs in `folder`; copies of the workspace in `folder` start with it."""
     MlflowClient(f"sqlite:///{folder / EMPTY_MLFLOW}").create_experiment("longwriter")
 
 
 def seed_of(request: dict[str, Any]) -> int:
-    """Return the seed on the wire of a request in a call log: the same for every model."""
+    """Return the seed that a request of a call log was sent with: the same for every model."""
     return int(content_hash({**request, "model": None})[:7], 16)
 
 
-def wait_for(what: Callable[[], T], told: str, limit_s: float = PATIENCE_S) -> T:
-    """Return the first true value of `what`; fail, saying `told`, when it stays false."""
+def wait_for(condition: Callable[[], T], description: str, limit_s: float = PATIENCE_S) -> T:
+    """Return the first true value of `condition`; fail with `description` when it stays false."""
     end = time.monotonic() + limit_s
-    while not (found := what()):
-        assert time.monotonic() < end, f"not within {limit_s:.0f} s: {told}"
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not within {limit_s:.0f} s: {description}"
         time.sleep(0.1)
-    return found
+    return value

@@ -1,8 +1,9 @@
-"""A loopback endpoint for timings: answers after a fixed latency, and knows its own rate.
+"""A loopback endpoint for timings: answers after a fixed latency and counts its answers.
 
-A request whose prompt speaks of a paragraph gets one of many texts of random words, chosen by prompt and
-seed; what else comes is a probe and is answered at once. `/stats` tells, and forgets, how many answers
-were given, when the first request came and the last answer went, and the CPU time used so far.
+It does nothing else, so that it is faster than the client that is measured (tests/chat_server/ checks and
+logs each request). A prompt with the word "paragraph" gets one of many texts of random words, chosen by
+prompt and seed; any other request is a probe and is answered at once. `/stats` returns, and resets, the number
+of answers and the times of the first request and the last answer; it also returns the CPU time used so far.
 
 Run: `python infra/bench/loopback_server.py --latency 0.2 --words 80`; prints its URL.
 """
@@ -36,18 +37,18 @@ _WORDS = (
 
 def cpu_s() -> float:
     """Return the CPU time that this process has used, in seconds."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def prose(rng: random.Random, words: int) -> str:
     """Return sentences of twelve random words, `words` words together."""
-    drawn = rng.choices(_WORDS, k=words)
-    return " ".join(" ".join(drawn[i : i + 12]).capitalize() + "." for i in range(0, words, 12))
+    text = rng.choices(_WORDS, k=words)
+    return " ".join(" ".join(text[i : i + 12]).capitalize() + "." for i in range(0, words, 12))
 
 
 async def serve(latency_s: float, words: int) -> None:
-    """Answer chat requests after `latency_s`, until ended; print the URL."""
+    """Print the URL, then answer chat requests after `latency_s` until killed."""
     rng = random.Random(0)
     pool = [prose(rng, words) for _ in range(_POOL)]
     seen: dict[str, float] = {}
@@ -72,9 +73,9 @@ async def serve(latency_s: float, words: int) -> None:
         return web.json_response({**answer, "choices": [choice], "usage": usage})
 
     async def stats(_: web.Request) -> web.Response:
-        told = {**seen, "cpu_s": cpu_s()}
+        numbers = {**seen, "cpu_s": cpu_s()}
         seen.clear()
-        return web.json_response(told)
+        return web.json_response(numbers)
 
     app = web.Application(client_max_size=2**26)
     app.add_routes([web.post("/v1/chat/completions", chat), web.get("/stats", stats)])

@@ -110,7 +110,8 @@ def test_no_kept_text_holds_what_the_faults_put_there(undisturbed: Undisturbed) 
 
 
 def test_kills_change_no_byte_and_cost_no_stored_answer(undisturbed: Undisturbed, tmp_path: Path) -> None:
-    told, rng = f"LW_FAULT_SEED={SEED}", random.Random(SEED)
+    seed_note = f"LW_FAULT_SEED={SEED}"
+    rng = random.Random(SEED)
     with chat_server(tmp_path / "requests.jsonl", *FLAGS) as server:
         job = make(tmp_path, ROWS, **LLM, llm__base_url=server.url)
         kills: list[tuple[float, set[str]]] = []
@@ -124,23 +125,23 @@ def test_kills_change_no_byte_and_cost_no_stored_answer(undisturbed: Undisturbed
             time.sleep(rng.random() * 0.1)
             if child.exitcode == 0:  # the last one was quick
                 break
-            assert child.exitcode is None, f"it failed; {told}\n{job.told()[-2000:]}"
+            assert child.exitcode is None, f"it failed; {seed_note}\n{job.log()[-2000:]}"
             os.kill(child.pid or 0, signal.SIGKILL)
             child.join()
-            kills.append((time.time(), job.stored()))
-        assert len(kills) > KILLS / 2, told
+            kills.append((time.time(), job.cached_answers()))
+        assert len(kills) > KILLS / 2, seed_note
         job.run(limit_s=LONG_S)
         requests = server.requests()
     for name in OUTPUTS:
         undisturbed_bytes = (undisturbed.job.path / "data" / name).read_bytes()
-        assert (tmp_path / "data" / name).read_bytes() == undisturbed_bytes, f"{name}; {told}"
+        assert (tmp_path / "data" / name).read_bytes() == undisturbed_bytes, f"{name}; {seed_note}"
     assert len(kills[0][1]) < len(kills[-1][1])
     ends = [at for at, _ in kills[1:]] + [time.time()]
     for (at, stored), end in zip(kills, ends, strict=True):
         answered = _answered([row for row in requests if row["at"] <= at])
         after = {row["hash"] for row in requests if at < row["at"] <= end}
-        assert [name for name in after if name[:16] in stored] == [], told
-        assert len(after & answered.keys()) <= CONCURRENCY, told
+        assert [name for name in after if name[:16] in stored] == [], seed_note
+        assert len(after & answered.keys()) <= CONCURRENCY, seed_note
 
 
 def test_a_request_that_fails_for_good_is_rejected_alone(tmp_path: Path) -> None:
@@ -173,11 +174,11 @@ def test_a_wrong_model_or_key_ends_at_the_first_request(tmp_path: Path, flag: st
         job = make(tmp_path, 4, llm__base_url=server.url, llm__model="not-there")
         job.run(code=2, OPENAI_API_KEY=wrong)
         assert len(server.requests()) + len(server.requests("probe")) == 1
-    told = job.told()
-    assert "ModelUnusable" in told
-    assert ("not-there" if "model" in flag else "401") in told
-    assert wrong not in told
-    assert "Traceback" not in told
+    log = job.log()
+    assert "ModelUnusable" in log
+    assert ("not-there" if "model" in flag else "401") in log
+    assert wrong not in log
+    assert "Traceback" not in log
 
 
 def test_a_missing_key_ends_before_the_first_request(tmp_path: Path) -> None:
@@ -185,7 +186,7 @@ def test_a_missing_key_ends_before_the_first_request(tmp_path: Path) -> None:
     started = time.monotonic()
     job.run(code=2)
     assert time.monotonic() - started < 20
-    assert "set the environment variable LW_TEST_KEY" in job.told()
+    assert "set the environment variable LW_TEST_KEY" in job.log()
     assert not (tmp_path / "data" / "plan").exists()
 
 
@@ -196,10 +197,10 @@ def test_an_endpoint_that_goes_away_ends_the_stage_and_it_resumes(tmp_path: Path
         child = job.start()
         wait_for(lambda: sum(row["kind"] == "write" for row in server.requests()) >= 8, "it writes")
     child.join(60)
-    assert child.exitcode == 75, job.told()[-2000:]
-    assert "EndpointUnavailable" in job.told()
-    assert "Traceback" not in job.told()
-    stored, sent = job.stored(), len(server.requests())
+    assert child.exitcode == 75, job.log()[-2000:]
+    assert "EndpointUnavailable" in job.log()
+    assert "Traceback" not in job.log()
+    stored, sent = job.cached_answers(), len(server.requests())
     assert stored
     port = server.url.split(":")[2].split("/")[0]
     with chat_server(log, "--port", port) as server:
@@ -213,8 +214,8 @@ def test_a_budget_stops_the_stage_and_a_higher_one_resumes_it(tmp_path: Path) ->
         here: dict[str, Any] = {"llm__base_url": server.url, "llm__model": "gpt-4o-2024-05-13"}
         job = make(tmp_path, 24, **here, llm__max_cost_usd=0.02)
         job.run(code=2)
-        stored, sent = job.stored(), len(server.requests())
-        assert "BudgetReached" in job.told()
+        stored, sent = job.cached_answers(), len(server.requests())
+        assert "BudgetReached" in job.log()
         assert len(stored) == sent > 0
         job.set(**here, llm__max_cost_usd=100.0)
         job.run()
@@ -238,7 +239,7 @@ def test_requests_a_minute_are_kept_by_two_processes_together(tmp_path: Path) ->
             children.append(job.start())
         wait_for(server.requests, "the first request")
         time.sleep(5)
-        told = [(child.exitcode, child.kill(), child.join())[0] for child in children]
+        exit_codes = [(child.exitcode, child.kill(), child.join())[0] for child in children]
         arrivals = len(server.requests()) + len(server.requests("probe"))
-    assert told == [None, None], "both had more to ask"
+    assert exit_codes == [None, None], "both had more to ask"
     assert 30 <= arrivals <= 60

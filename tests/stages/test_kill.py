@@ -65,7 +65,7 @@ def test_a_killed_run_leaves_nobody_and_asks_nothing_twice(
         {"llm.base_url": slow.url, "llm.max_concurrency": CONCURRENCY, "write.sampling.seed": 1}
     )
     command = ("python", "-m", "flows.pipeline", "write") if victim == "flow" else ("dvc", "repro", "write")
-    with workspace.started(*command) as child:
+    with workspace.start(*command) as child:
 
         def is_writing() -> bool:
             assert child.poll() is None, child.communicate()
@@ -116,7 +116,7 @@ def test_a_killed_run_leaves_nobody_and_asks_nothing_twice(
 
 def test_a_flow_whose_group_is_told_to_end_ends_soon(workspace: Workspace, slow: ChatServer) -> None:
     workspace.set_params({"llm.base_url": slow.url, "write.sampling.seed": 3})
-    with workspace.started("python", "-m", "flows.pipeline", "write") as child:
+    with workspace.start("python", "-m", "flows.pipeline", "write") as child:
         wait_for(lambda: _stored(workspace), "an answer is stored")
         os.killpg(child.pid, signal.SIGTERM)
         child.communicate(timeout=2 * GONE_WITHIN_S)
@@ -139,7 +139,7 @@ def test_the_model_server_dies_with_its_stage(workspace: Workspace) -> None:
             "plan.sampling.repetition_penalty": None,
         }
     )
-    with workspace.started("dvc", "repro", "plan"):
+    with workspace.start("dvc", "repro", "plan"):
         server = _find(workspace, "longwriter.models.llamacpp_server")
         log = workspace.path / ".lw" / "logs" / "llama.cpp.log"
         wait_for(lambda: log.exists() and b"print_timing" in log.read_bytes(), "it has answered")
@@ -155,7 +155,7 @@ def test_the_model_server_dies_with_its_stage(workspace: Workspace) -> None:
 
 def test_a_second_run_is_refused_while_the_first_writes(workspace: Workspace, slow: ChatServer) -> None:
     workspace.set_params({"llm.base_url": slow.url, "write.sampling.seed": 2, "instructions.limit": 12})
-    with workspace.started("python", "-m", "longwriter.stages.write") as first:
+    with workspace.start("python", "-m", "longwriter.stages.write") as first:
         wait_for(lambda: len(_stored(workspace)) >= 1, "the first is writing")
         os.kill(first.pid, signal.SIGSTOP)  # holds its lock for as long as it takes
         done = workspace.stage("write", code=75)

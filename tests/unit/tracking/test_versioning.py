@@ -1,6 +1,5 @@
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,14 @@ from longwriter.tracking import versioning
 def initialised(tmp_path_factory):
     folder = tmp_path_factory.mktemp("initialised")
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=folder, check=True)
+    Repo.init(str(folder)).close()
     return folder
+
+
+def dvc_add(*names):
+    """Put files or folders of the working directory into DVC, as `dvc add` does."""
+    with Repo(".") as repo:
+        repo.add(list(names))
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ def repo(initialised, tmp_path, monkeypatch):
 
 def test_digests_are_those_of_dvc(repo):
     for name in ("folder", "one.txt"):
-        subprocess.run([sys.executable, "-m", "dvc", "add", "-q", name], check=True)
+        dvc_add(name)
         said = yaml.safe_load((repo / f"{name}.dvc").read_text())["outs"][0]["md5"]
         assert versioning.digest(repo / name) == said
 
@@ -99,7 +104,7 @@ def test_digests_of_odd_names_and_empty_things_are_those_of_dvc(repo):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("" if name == "empty" else name)
     (repo / "none").mkdir()
-    subprocess.run([sys.executable, "-m", "dvc", "add", "-q", "odd", "none"], check=True)
+    dvc_add("odd", "none")
     for name in ("odd", "none"):
         said = yaml.safe_load((repo / f"{name}.dvc").read_text())["outs"][0]["md5"]
         assert versioning.digest(repo / name) == said
@@ -108,7 +113,7 @@ def test_digests_of_odd_names_and_empty_things_are_those_of_dvc(repo):
 def test_the_digest_of_a_folder_with_compiled_python_is_that_of_dvc(repo):
     (repo / "folder" / "__pycache__").mkdir()
     (repo / "folder" / "__pycache__" / "a.pyc").write_bytes(b"\x00")
-    subprocess.run([sys.executable, "-m", "dvc", "add", "-q", "folder"], check=True)
+    dvc_add("folder")
     said = yaml.safe_load((repo / "folder.dvc").read_text())["outs"][0]["md5"]
     assert versioning.digest(repo / "folder") == said
 
@@ -171,7 +176,7 @@ def test_stages_that_params_cannot_fill_are_an_error_of_the_user(repo, params):
 def test_bytes_come_from_the_checkout_or_the_cache_and_never_others(repo):
     md5 = versioning.digest(repo / "one.txt")
     assert versioning.bytes_of(md5, "one.txt").read_text() == "1"
-    subprocess.run([sys.executable, "-m", "dvc", "add", "-q", "one.txt"], check=True)
+    dvc_add("one.txt")
     (repo / "one.txt").unlink()
     assert versioning.bytes_of(md5, "one.txt").read_text() == "1"
     (repo / "one.txt").write_text("2")
