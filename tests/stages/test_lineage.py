@@ -143,7 +143,7 @@ def test_a_row_leads_to_its_calls(finished: Workspace) -> None:
     [
         (["no-such-row"], "no row no-such-row in data/dataset/train.jsonl"),
         (["--benchmark", "huge"], "no finished report@huge run"),
-        (["--benchmark", "tiny", "--model", "ppo"], "read no data/score/ppo-tiny/scores.jsonl"),
+        (["--benchmark", "tiny", "--model", "ppo"], "did not read data/score/ppo-tiny/scores.jsonl"),
         (["no-such-answer", "--benchmark", "tiny"], "no row with generation_id no-such-answer"),
     ],
 )

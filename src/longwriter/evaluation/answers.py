@@ -67,7 +67,9 @@ def benchmark_prompts(rows: Sequence[BenchmarkRow], source: str) -> list[Prompt]
         raise BadRecord(f"{source} has no prompt: a benchmark needs one row or more")
     prompt, count = Counter(row.prompt for row in rows).most_common(1)[0]
     if count > 1:
-        raise BadRecord(f"{source} has a prompt {count} times, it may stand there once: {prompt[:120]!r}")
+        raise BadRecord(
+            f"{source} has the same prompt {count} times, but each prompt may occur once: {prompt[:120]!r}"
+        )
     return [
         Prompt(short_id(row.prompt), row.prompt, row.type, language_of(row.prompt), row.length)
         for row in rows

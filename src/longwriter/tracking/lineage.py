@@ -80,7 +80,7 @@ def _weights_to_calls(reader: Run, path: str) -> Iterator[Step]:
     if not writers and logged:  # a copy of weights that another stage wrote
         writers = [tracking.run(logged.source_run_id)]
     if not writers:
-        raise UserError(f"MLflow knows no {model} run that wrote md5 {md5}")
+        raise UserError(f"MLflow has no {model} run that wrote weights with md5 {md5}")
     training = writers[0]
     yield {
         "model": model,
@@ -127,7 +127,9 @@ def _row_to_calls(digests: dict[str, str], sample_ids: set[str] | None) -> Itera
             yield step
             missing.remove(step["call"]["call_id"])
     if missing:
-        raise UserError(f"{len(missing)} calls of row {row['sample_id']} are in no call log: {missing[:3]}")
+        raise UserError(
+            f"{len(missing)} calls of row {row['sample_id']} are missing from the call logs: {missing[:3]}"
+        )
 
 
 def _find_row(digests: dict[str, str], sample_ids: set[str] | None) -> tuple[Step, str]:
@@ -156,7 +158,7 @@ def _row_with(rows: list[Step], key: str, value: str, md5: str) -> Step:
 def _latest_run(stage: str) -> Run:
     run = tracking.latest_run(stage)
     if run is None:
-        raise UserError(f"MLflow knows no finished {stage} run: run the pipeline first")
+        raise UserError(f"MLflow has no finished {stage} run: run the pipeline first")
     return run
 
 
@@ -164,7 +166,7 @@ def _input_digest(reader: Run, path: str) -> str:
     """Return the digest of a file that a run read."""
     inputs = tracking.datasets(reader, "input")
     if path not in inputs:
-        raise UserError(f"run {reader.info.run_id} ({reader.info.run_name}) read no {path}")
+        raise UserError(f"run {reader.info.run_id} ({reader.info.run_name}) did not read {path}")
     return inputs[path]
 
 
@@ -178,7 +180,7 @@ def _writer_of_input(reader: Run, path: str) -> tuple[Run, str]:
 def _writer(stage: str, md5: str) -> Run:
     runs = tracking.runs_with_output(stage, md5)
     if not runs:
-        raise UserError(f"MLflow knows no {stage} run that wrote md5 {md5}")
+        raise UserError(f"MLflow has no {stage} run that wrote a file with md5 {md5}")
     return runs[0]
 
 

@@ -41,7 +41,9 @@ def _open_repo() -> Repo:
     try:
         return Repo(".")
     except NotDvcRepoError:
-        raise UserError(f"{Path.cwd()} is no checkout of the project: run this where dvc.yaml is") from None
+        raise UserError(
+            f"{Path.cwd()} is not a checkout of the project: run this in the folder of dvc.yaml"
+        ) from None
 
 
 def stage_groups() -> dict[str, str | None]:
@@ -164,7 +166,7 @@ def _digest(repo: Repo, path: str) -> str:
     if "://" in path:
         dep = next((dep for stage in repo.index.stages for dep in stage.deps if dep.def_path == path), None)
         if dep is None or not dep.exists:
-            raise BadRecord(f"{path} is no dependency of a stage, or does not exist")
+            raise BadRecord(f"{path} does not exist, or no stage depends on it")
         return str(dep.get_hash().value)
     absolute = Path(path).absolute()
     if not absolute.exists():

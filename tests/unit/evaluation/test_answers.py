@@ -58,7 +58,7 @@ def test_a_benchmark_prompt_is_known_by_the_hash_of_its_text():
 
 
 def test_a_benchmark_that_asks_a_prompt_twice_is_refused():
-    with pytest.raises(BadRecord, match=r"small has a prompt 2 times.*'Write 100 words\.'"):
+    with pytest.raises(BadRecord, match=r"small has the same prompt 2 times.*'Write 100 words\.'"):
         gen.benchmark_prompts([row("Write 100 words."), row("B."), row("Write 100 words.", 50)], "small")
 
 

@@ -186,7 +186,7 @@ def test_bytes_come_from_the_checkout_or_the_cache_and_never_others(repo):
 
 def test_outside_a_checkout_one_is_sent_to_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"is no checkout of the project"):
+    with pytest.raises(UserError, match=r"is not a checkout of the project"):
         versioning.digest("one.txt")
 
 
