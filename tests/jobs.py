@@ -15,7 +15,7 @@ from longwriter.params import DpoParams, SftParams, TrainingParams
 from longwriter.params.training import OptimizerParams
 from longwriter.training import launch
 from longwriter.training.launch import Job
-from longwriter.training.packing import IGNORE_INDEX
+from longwriter.training.tokens.packing import IGNORE_INDEX
 
 ROOT = Path(__file__).parents[1]
 OPTIMIZER = OptimizerParams(

@@ -15,7 +15,7 @@ import socket
 import sys
 from pathlib import Path
 
-import longwriter.training.rank as ranks_module
+import longwriter.training.ranks.rank as ranks_module
 from longwriter.training.launch import Job
 
 

@@ -32,7 +32,8 @@ import yaml
 
 from longwriter import params as parameters
 from longwriter.evaluation import scores as scoring
-from longwriter.instructions import screening, sources
+from longwriter.instructions import screening
+from longwriter.instructions.sources import files as sources
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.params.agentwrite import PlanRule

@@ -20,7 +20,7 @@ from longwriter.errors import TrainingFailed, Unavailable
 from longwriter.io import packs
 from longwriter.training import checkpoints, launch
 from longwriter.training.launch import Job
-from longwriter.training.packing import IGNORE_INDEX
+from longwriter.training.tokens.packing import IGNORE_INDEX
 from tests.jobs import ROOT, job, jobs, load_model, nll, pack, reference, sequences_of, tensors, tied
 
 
@@ -91,7 +91,7 @@ def in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_packed_and_separate_logits_and_losses_agree(tiny_model: Path, attention: str) -> None:
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling  # takes seconds
 
-    from longwriter.training.pack_trainer import SDPA_BY_SEQUENCE
+    from longwriter.training.ranks.pack_trainer import SDPA_BY_SEQUENCE
 
     name = SDPA_BY_SEQUENCE if attention == "sdpa by sequence" else attention
     model = load_model(tiny_model, attn_implementation=name)
@@ -149,7 +149,7 @@ def ranks_below(pid: int) -> list[psutil.Process]:
         return [
             p
             for p in below
-            if "longwriter.training.rank" in p.cmdline() and "torch.distributed.run" not in p.cmdline()
+            if "longwriter.training.ranks.rank" in p.cmdline() and "torch.distributed.run" not in p.cmdline()
         ]
     except psutil.NoSuchProcess:
         return []

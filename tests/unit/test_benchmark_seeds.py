@@ -10,7 +10,7 @@ from longwriter.evaluation.answers import benchmark_prompts
 from longwriter.io import files
 from longwriter.records import BenchmarkRow
 from longwriter.text.counting import repeated_share, tokens
-from longwriter.text.stated_length import statement
+from longwriter.text.lengths.stated import statement
 from longwriter.text.wording import is_refusal
 
 SEEDS = Path("src/longwriter/seeds")

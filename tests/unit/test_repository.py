@@ -51,7 +51,7 @@ def reached(*paths):
     return seen
 
 
-RANK = SOURCE / "longwriter" / "training" / "rank.py"  # started by name, in processes of its own
+RANK = SOURCE / "longwriter" / "training" / "ranks" / "rank.py"  # started by name, in processes of its own
 STARTED = {"sft": [RANK], "dpo": [RANK]}
 
 # Files that do not decide what a stage writes: clients, serving, tracking, launch. A folder stands for all in it.

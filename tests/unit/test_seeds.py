@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from longwriter import params
-from longwriter.agentwrite import coverage
 from longwriter.agentwrite import drafts as drafting
-from longwriter.agentwrite import plans as planning
+from longwriter.agentwrite.plans import coverage
+from longwriter.agentwrite.plans import plan as planning
 from longwriter.instructions import duplicates, patterns, screening, selection
-from longwriter.instructions.rows import parse
+from longwriter.instructions.sources.rows import parse
 from longwriter.io import files
 from longwriter.records import GeneralRow, Plan, PlanStep
 from longwriter.text import decontamination, poison
 from longwriter.text.language import identify
+from longwriter.text.lengths.stated import stated_length, statement
 from longwriter.text.prompts import fill
-from longwriter.text.stated_length import stated_length, statement
 from tests.unit.builders import instruction
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from longwriter.agentwrite.plans import plan_lines
+from longwriter.agentwrite.plans.plan import plan_lines
 from longwriter.records import Language, Plan
 from longwriter.text import counting as txt
 from longwriter.text import poison, prompts, wording

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from longwriter.agentwrite.plans import Bounds, step_bounds
+from longwriter.agentwrite.plans.plan import Bounds, step_bounds
 from longwriter.records import Instruction, PlanStep
 from longwriter.text.counting import count_han, count_words
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from longwriter.agentwrite import estimate
 from longwriter.agentwrite.estimate import Request, Text
-from longwriter.agentwrite.plans import Bounds
+from longwriter.agentwrite.plans.plan import Bounds
 from longwriter.instructions import candidates
 from longwriter.io import files
 from longwriter.llm import prices, replay

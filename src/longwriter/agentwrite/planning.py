@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from longwriter.agentwrite import coverage, plans
+from longwriter.agentwrite.plans import coverage
+from longwriter.agentwrite.plans import plan as plans
 from longwriter.io import files, progress
 from longwriter.llm.asking import ask_until_usable
 from longwriter.llm.client import LLM, Answer

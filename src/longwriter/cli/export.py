@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from longwriter.cli import checkout
-from longwriter.dataset import interchange
+from longwriter.export import formats as interchange
 
 
 def export(
@@ -25,6 +25,6 @@ def export(
     message_property_mappings {role: from, content: value}.
     """
     checkout.require()
-    from longwriter.dataset.export import write  # here: it imports dvc, which would slow down `--help`
+    from longwriter.export.folder import write  # here: it imports dvc, which would slow down `--help`
 
     write(out, format)

@@ -11,8 +11,8 @@ from longwriter.dataset.filters import Limits
 from longwriter.hashing import hash_share, short_id
 from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Message, Rejection, roles
 from longwriter.text import counting as txt
-from longwriter.text import stated_length as lengths
 from longwriter.text import wording
+from longwriter.text.lengths import stated as lengths
 from longwriter.text.prompts import fill
 
 

@@ -11,7 +11,16 @@ from typing import Any
 
 import pandas as pd
 
-from longwriter.gates.expectations import Expectation, Gate, among, at_least, between, matches, never, unique
+from longwriter.gates.suite.expectations import (
+    Expectation,
+    Gate,
+    among,
+    at_least,
+    between,
+    matches,
+    never,
+    unique,
+)
 from longwriter.params import ValidateParams
 from longwriter.records import Example, roles
 from longwriter.text import decontamination, wording

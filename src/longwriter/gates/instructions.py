@@ -12,13 +12,22 @@ from typing import Any
 
 import pandas as pd
 
-from longwriter.gates.expectations import Expectation, Gate, among, at_least, between, matches, never, unique
+from longwriter.gates.suite.expectations import (
+    Expectation,
+    Gate,
+    among,
+    at_least,
+    between,
+    matches,
+    never,
+    unique,
+)
 from longwriter.params.data import InstructionsParams
 from longwriter.records import Instruction
 from longwriter.text import decontamination
 from longwriter.text.counting import count_han, tokens
 from longwriter.text.language import identify
-from longwriter.text.stated_length import stated_length
+from longwriter.text.lengths.stated import stated_length
 
 COLUMNS = (
     "instruction_id",

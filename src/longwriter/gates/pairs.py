@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from longwriter.gates.expectations import Expectation, Gate, among, at_least, between, never, unique
+from longwriter.gates.suite.expectations import Expectation, Gate, among, at_least, between, never, unique
 from longwriter.params.training import PreferencesParams
 from longwriter.records import PreferencePair, roles
 from longwriter.text import wording

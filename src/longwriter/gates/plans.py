@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from longwriter.gates.expectations import Expectation, Gate, at_least, between, never, unique
+from longwriter.gates.suite.expectations import Expectation, Gate, at_least, between, never, unique
 from longwriter.params import PlanParams
 from longwriter.records import Plan
 from longwriter.text import wording

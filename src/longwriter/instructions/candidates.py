@@ -27,11 +27,13 @@ import numpy as np
 import numpy.typing as npt
 
 from longwriter.errors import Unavailable
-from longwriter.instructions import benchmarks, hub, selection, sources
+from longwriter.instructions import hub, selection
 from longwriter.instructions.duplicates import MINIMA, Places, Signatures, signatures
 from longwriter.instructions.patterns import read_patterns
 from longwriter.instructions.screening import ScreeningLimits, screen
 from longwriter.instructions.selection import Cell, Codes, bucket
+from longwriter.instructions.sources import benchmarks
+from longwriter.instructions.sources import files as sources
 from longwriter.io import files, process
 from longwriter.params import InstructionsParams, Params
 from longwriter.records import Instruction, Rejection

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 from longwriter.hashing import short_id
 from longwriter.instructions.patterns import Patterns, first_matches
-from longwriter.instructions.rows import SourceRow
+from longwriter.instructions.sources.rows import SourceRow
 from longwriter.records import Instruction, Rejection
 from longwriter.text import decontamination
 from longwriter.text.counting import normalise, tokens
 from longwriter.text.language import identify
-from longwriter.text.stated_length import stated_length
+from longwriter.text.lengths.stated import stated_length
 
 OTHER = "Other"
 """The type of a row that states none and matches no pattern for types."""

@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from longwriter.dataset import datacard, filters
+from longwriter.dataset import datacard, filters, licences
 from longwriter.dataset import examples as dataset
 from longwriter.evaluation.scores import length_score
-from longwriter.instructions import licences
 from longwriter.io import files
 from longwriter.params import DatasetParams, Params
 from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Rejection

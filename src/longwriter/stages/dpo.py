@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from longwriter.errors import UserError
-from longwriter.gates import verdicts
+from longwriter.gates.suite import verdicts
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import PreferencePair, Rejection
 from longwriter.stages import runner
-from longwriter.training import fitting, tokenizer
+from longwriter.training import fitting
+from longwriter.training.tokens import tokenizer
 
 _PAIRS = files.DATA / "preferences"
 _SFT = files.DATA / "sft" / "weights"

@@ -18,8 +18,9 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from longwriter.gates import verdicts
-from longwriter.instructions import benchmarks, candidates, funnel, funnel_plot, intent, selection
+from longwriter.gates.suite import verdicts
+from longwriter.instructions import candidates, funnel, funnel_plot, intent, selection
+from longwriter.instructions.sources import benchmarks
 from longwriter.io import files, progress
 from longwriter.llm.asking import ask_until_usable
 from longwriter.llm.client import LLM, Answer
@@ -70,8 +71,10 @@ def _pass_gate(
     selected: list[Instruction], params: InstructionsParams, benchmark: list[str], folder: Path
 ) -> tuple[dict[str, float], list[Path]]:
     """Write the verdict, or stop; return the gate's numbers and its artifacts."""
-    from longwriter.gates import gx  # imported here, so that the processes that screen rows do without it
     from longwriter.gates import instructions as instruction_gate
+    from longwriter.gates.suite import (
+        gx,  # imported here, so that the processes that screen rows do without it
+    )
 
     docs = verdicts.DOCS / "instructions"
     findings = gx.run(instruction_gate.gate(selected, params, benchmark), docs)

@@ -15,14 +15,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from longwriter.gates import verdicts
+from longwriter.gates.suite import verdicts
 from longwriter.io import files
 from longwriter.io import packs as packs_file
 from longwriter.params import Params
 from longwriter.records import Example, Rejection
 from longwriter.stages import runner
 from longwriter.text import histogram
-from longwriter.training import packing, tokenizer
+from longwriter.training.tokens import packing, tokenizer
 
 _DATA = files.DATA / "dataset"
 

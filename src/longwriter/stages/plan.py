@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 from longwriter.agentwrite import planning
-from longwriter.gates import verdicts
+from longwriter.gates.suite import verdicts
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import Instruction, Plan, Rejection
@@ -77,8 +77,8 @@ def _write_rows(results: files.Spool[Plan | Rejection], folder: Path) -> tuple[i
 
 def _pass_gate(params: Params, asked: int, folder: Path) -> tuple[dict[str, float], list[Path]]:
     """Write the verdict, or stop; return the gate's numbers, and its files to show."""
-    from longwriter.gates import gx  # imported here, so that the client's process does without it
     from longwriter.gates import plans as plan_gate
+    from longwriter.gates.suite import gx  # imported here, so that the client's process does without it
 
     docs = verdicts.DOCS / "plan"
     plans = files.read_jsonl(folder / "plans.jsonl", Plan)

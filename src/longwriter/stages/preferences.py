@@ -12,9 +12,9 @@ import asyncio
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from longwriter.evaluation import judge as judging
-from longwriter.gates import gx, verdicts
+from longwriter.evaluation.judge import judge as judging
 from longwriter.gates import pairs as pair_gate
+from longwriter.gates.suite import gx, verdicts
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import Generation, Judgement, PreferencePair, Rejection, Unscored

@@ -12,8 +12,9 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from longwriter.evaluation import comparison, plots, report
-from longwriter.evaluation.statistics import Method
+from longwriter.evaluation.report import comparison, plots
+from longwriter.evaluation.report import markdown as report
+from longwriter.evaluation.report.statistics import Method
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import Score

@@ -13,7 +13,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from longwriter.evaluation import judge
+from longwriter.evaluation.judge import judge
 from longwriter.evaluation.scores import score_numbers, score_of
 from longwriter.io import files
 from longwriter.params import Params

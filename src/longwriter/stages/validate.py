@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from longwriter.gates import examples, gx, verdicts
-from longwriter.instructions import benchmarks
+from longwriter.gates import examples
+from longwriter.gates.suite import gx, verdicts
+from longwriter.instructions.sources import benchmarks
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import Example

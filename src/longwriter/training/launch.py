@@ -184,7 +184,7 @@ def _was_killed(code: int, log: str) -> bool:
 
 
 def _command(job: Job, file: Path) -> list[str]:
-    python, module = sys.executable, "longwriter.training.rank"
+    python, module = sys.executable, "longwriter.training.ranks.rank"
     dying = [python, "-m", "longwriter.io.process"]
     if job.training.hostfile is not None:
         start = ["deepspeed.launcher.runner", "--hostfile", job.training.hostfile, "--module", module]

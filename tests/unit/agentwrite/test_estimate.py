@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from longwriter.agentwrite import estimate
 from longwriter.agentwrite.estimate import Endpoint, Request, Text
-from longwriter.agentwrite.plans import Bounds
+from longwriter.agentwrite.plans.plan import Bounds
 from longwriter.records import PlanStep
 from tests.unit.builders import instruction
 

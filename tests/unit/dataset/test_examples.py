@@ -9,7 +9,7 @@ from longwriter.dataset import filters
 from longwriter.gates.examples import example_table
 from longwriter.records import Example, Rejection
 from longwriter.text.counting import count_words
-from longwriter.text.stated_length import statement
+from longwriter.text.lengths.stated import statement
 from tests.unit.builders import draft, example, prose
 
 ASK = ["Write {words} words."]

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from longwriter.evaluation import comparison, report
+from longwriter.evaluation.report import comparison
+from longwriter.evaluation.report import markdown as report
 from tests.unit.evaluation.test_comparison import compared, judged, score
 
 REPORT = Path(__file__).with_name("golden_report.md")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from longwriter import params
-from longwriter.gates import examples, gx, instructions, pairs, plans, verdicts
+from longwriter.gates import examples, instructions, pairs, plans
+from longwriter.gates.suite import gx, verdicts
 from longwriter.params import ValidateParams
 from longwriter.params.data import InstructionsGate
 from longwriter.params.training import PreferencesParams

@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 
 from longwriter.errors import BadRecord
-from longwriter.instructions import sources
 from longwriter.instructions.candidates import screen_sources
 from longwriter.instructions.screening import ScreeningLimits
+from longwriter.instructions.sources import files as sources
 from longwriter.text import decontamination
 
 LIMITS = ScreeningLimits(

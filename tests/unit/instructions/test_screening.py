@@ -3,8 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longwriter.hashing import content_hash
-from longwriter.instructions.rows import SourceRow
 from longwriter.instructions.screening import OTHER, ScreeningLimits, screen
+from longwriter.instructions.sources.rows import SourceRow
 from longwriter.records import Instruction
 from longwriter.text import decontamination
 

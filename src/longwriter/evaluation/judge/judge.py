@@ -1,0 +1,84 @@
+"""The judge at work: texts in, judgements out, or the reason why a text has none.
+
+Used wherever quality is asked for (score, preferences), so that both ask the same question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from longwriter.evaluation.judge import judgements
+from longwriter.evaluation.judge.judgements import Verdict
+from longwriter.io import files, progress
+from longwriter.llm.asking import ask_until_usable
+from longwriter.llm.client import LLM, Answer
+from longwriter.models import servers
+from longwriter.params import JudgeParams
+from longwriter.records import Judgement, Unscored
+from longwriter.text.prompts import Refused
+
+_NO_JUDGE = Unscored(reason="no_judge", detail="judge.llm is null")
+_EMPTY = Unscored(reason="empty", detail="there is no text to judge")
+
+
+async def judged(
+    params: JudgeParams, texts: Sequence[tuple[str, str]], calls: Path, label: str
+) -> tuple[list[Judgement | Unscored], dict[str, float]]:
+    """Return what the judge says of each text, in order, and what it took.
+
+    Args:
+        params: Which judge; where its `llm` is null, no server starts and every text is `no_judge`.
+        texts: (instruction, text).
+        calls: The call log to write; it is written in any case.
+        label: Name of the progress bar.
+
+    Returns:
+        (one value a text, numbers of this execution). An unreadable answer, after
+        `params.max_attempts` of them, is Unscored with the last one's reason; a text that the judge
+        refuses (such as one beyond its context) is `judge_refused`, one it fails at `judge_failed`.
+
+    Raises:
+        BadParams: the prompt template lacks a field.
+        EndpointUnavailable: the judge does not answer; that is never a score.
+        ModelUnusable: the judge's endpoint refuses the key or the model.
+    """
+    if params.llm is None:
+        with files.zstd_lines(calls):
+            return [_NO_JUDGE for _ in texts], {}
+    template, name = files.template(params.prompt), params.llm.model
+    prompts = [
+        judgements.judge_prompt(template, instruction, text) if text.strip() else None
+        for instruction, text in texts
+    ]
+    async with servers.model(params.llm, params.sampling, calls) as llm:
+
+        async def one(prompt: str | None) -> Judgement | Unscored:
+            return _EMPTY if prompt is None else await _judge(llm, params, name, prompt)
+
+        results = await progress.each(prompts, one, label, llm.note)
+        return results, llm.usage()
+
+
+async def _judge(llm: LLM, params: JudgeParams, name: str, prompt: str) -> Judgement | Unscored:
+    async def read(answer: Answer) -> Verdict | Refused:
+        verdict = judgements.parse_judgement(answer.text)
+        if isinstance(verdict, Verdict):
+            return verdict
+        return Refused("cut_off" if answer.finish_reason == "length" else verdict.reason, verdict.detail)
+
+    outcome = await ask_until_usable(
+        llm, prompt, params.sampling, read,
+        max_attempts=params.max_attempts, schema=judgements.judgement_schema(),
+    )  # fmt: skip
+    verdict, call_ids = outcome.result, outcome.call_ids
+    if isinstance(verdict, Refused):
+        reason = verdict.reason.replace("request_", "judge_")  # of a request without an answer
+        return Unscored(reason=reason, detail=verdict.detail, call_ids=call_ids)
+    return Judgement(
+        dimensions=verdict.dimensions,
+        quality_score=judgements.quality_score(verdict.dimensions),
+        analysis=verdict.analysis,
+        judge=name,
+        call_ids=call_ids,
+    )

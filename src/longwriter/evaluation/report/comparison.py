@@ -1,0 +1,216 @@
+"""The comparison of models on one benchmark: every number with its n and its interval.
+
+Two models are compared on the prompts that both answered, paired by prompt. Which models and which pairs
+is data: `compare` in params.yaml. Pure.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from longwriter.evaluation.report import statistics
+from longwriter.evaluation.report.statistics import Difference, Estimate, Method
+from longwriter.records import Judgement, Score, Unscored
+
+_BOUNDS = (0, 500, 2000, 4000, 20_001)  # LongBench-Write's [0,500) [500,2k) [2k,4k) [4k,20k]
+_SHORT_BOUNDS = (
+    0,
+    200,
+    300,
+    500,
+    2000,
+    4000,
+    20_001,
+)  # for benchmarks that mostly require less than 500 words
+
+
+class Bucket(NamedTuple):
+    """Length scores of each model over the prompts that require [low, high) words; `high` may be inf."""
+
+    low: int
+    high: float
+    scores: dict[str, Estimate]
+
+    def label(self) -> str:
+        """Return the range in words, such as `below 500`, `500-1,999` or `20,001 and more`."""
+        if self.low == 0:
+            return f"below {int(self.high):,}"
+        return f"{self.low:,} and more" if math.isinf(self.high) else f"{self.low:,}-{int(self.high) - 1:,}"
+
+
+class Standing(NamedTuple):
+    """Results of one model on the benchmark; shares in [0, 1]; None where it has no answer or judgement.
+
+    `unscored`: answers without a judgement, counted by reason.
+    """
+
+    length_score: Estimate | None
+    ended: Estimate | None
+    loop: Estimate | None
+    refusal: Estimate | None
+    words_mean: float
+    quality: Estimate | None
+    unscored: dict[str, int]
+
+
+class Comparison(NamedTuple):
+    """All that is known of one benchmark; keys are the names of the models, in the order of tables and figures.
+
+    `labels`: what the report calls each model, such as `SFT` or `the base model`. `differences`: by
+    (after, before). `ended_p`: p value of no difference in ending, of the first of these pairs.
+    """
+
+    benchmark: str
+    method: Method
+    labels: dict[str, str]
+    rows: dict[str, list[Score]]
+    standings: dict[str, Standing]
+    differences: dict[tuple[str, str], Difference | None]
+    ended_p: float | None
+    buckets: list[Bucket]
+
+    def heading(self, model: str) -> str:
+        """Return a model's label without its article, such as `base model`."""
+        return self.labels[model].removeprefix("the ")
+
+    def title(self, model: str) -> str:
+        """Return a model's heading with a capital, such as `Base model`."""
+        return capitalised(self.heading(model))
+
+
+Curve = dict[str, list[float]]
+
+
+def capitalised(text: str) -> str:
+    """Return `text` with its first letter as a capital; the others stay."""
+    return text[0].upper() + text[1:]
+
+
+def compare(
+    benchmark: str,
+    rows: Mapping[str, Sequence[Score]],
+    method: Method,
+    *,
+    labels: Mapping[str, str],
+    pairs: Sequence[tuple[str, str]],
+) -> Comparison:
+    """Compare the models on one benchmark.
+
+    Args:
+        benchmark: Its name.
+        rows: {model: its scores}, at most one a prompt.
+        method: How intervals are made.
+        labels: {model: what the report calls it}, in the order of tables and figures.
+        pairs: (after, before) models whose difference is wanted; one pair or more. Of the first pair,
+            how often answers end by themselves is compared too.
+
+    Raises:
+        ValueError: a model has two scores of one prompt.
+    """
+    ordered = {model: sorted(rows[model], key=lambda row: row.prompt_id) for model in labels}
+    after, before = (ordered[model] for model in pairs[0])
+    return Comparison(
+        benchmark=benchmark,
+        method=method,
+        labels=dict(labels),
+        rows=ordered,
+        standings={model: _standing(scores, method) for model, scores in ordered.items()},
+        differences={pair: _difference(ordered[pair[1]], ordered[pair[0]], method) for pair in pairs},
+        ended_p=statistics.fisher_p(
+            sum(row.ended for row in before), len(before), sum(row.ended for row in after), len(after)
+        ),
+        buckets=_buckets(ordered, method),
+    )
+
+
+def curve(text: str) -> Curve:
+    """Return the columns of a training curve in CSV; an empty cell becomes NaN.
+
+    Raises:
+        ValueError: a cell is not a number.
+    """
+    table = csv.DictReader(text.splitlines())
+    columns: Curve = {name: [] for name in table.fieldnames or ()}
+    for line in table:
+        for name, values in columns.items():
+            values.append(float(line[name] or "nan"))
+    return columns
+
+
+def numbers(compared: Comparison) -> dict[str, float]:
+    """Return every number of a comparison as {metric name: value}; what cannot be computed has no key."""
+    values: dict[str, float | None] = {"n": max(len(rows) for rows in compared.rows.values())}
+    for model, standing in compared.standings.items():
+        values |= _flat(f"{model}_length_score", standing.length_score, "_mean")
+        for name in ("ended", "loop", "refusal"):
+            values |= _flat(f"{model}_{name}_share", getattr(standing, name))
+        values[f"{model}_words_mean"] = standing.words_mean
+        values |= _flat(f"{model}_quality_score", standing.quality, "_mean")
+        values[f"{model}_quality_n"] = standing.quality.n if standing.quality else 0
+    for (after, before), difference in compared.differences.items():
+        name = f"{after}_minus_{before.removesuffix('_model')}_length_score"
+        values |= _flat(name, difference)
+        values[f"{name}_p"] = difference.p if difference else None
+    values["ended_fisher_p"] = compared.ended_p
+    return {key: float(value) for key, value in values.items() if value is not None}
+
+
+def _flat(name: str, estimate: Estimate | Difference | None, suffix: str = "") -> dict[str, float | None]:
+    if estimate is None:
+        return {}
+    return {f"{name}{suffix}": estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def _standing(rows: Sequence[Score], method: Method) -> Standing:
+    judged = [row.quality.quality_score for row in rows if isinstance(row.quality, Judgement)]
+    unscored = Counter(row.quality.reason for row in rows if isinstance(row.quality, Unscored))
+    ended, loop, refusal = (
+        statistics.share_interval(sum(hits), len(rows), method.confidence)
+        for hits in ([row.ended for row in rows], [row.loop for row in rows], [row.refusal for row in rows])
+    )
+    return Standing(
+        length_score=statistics.mean_interval([row.length_score for row in rows], method),
+        ended=ended,
+        loop=loop,
+        refusal=refusal,
+        words_mean=round(sum(row.words for row in rows) / max(1, len(rows)), 3),
+        quality=statistics.mean_interval(judged, method),
+        unscored=dict(sorted(unscored.items())),
+    )
+
+
+def _difference(before: Sequence[Score], after: Sequence[Score], method: Method) -> Difference | None:
+    """Return after - before in length score over the prompts that both have."""
+    old = _length_score_by_prompt(before)
+    new = _length_score_by_prompt(after)
+    shared = sorted(old.keys() & new.keys())
+    return statistics.paired_difference([old[key] for key in shared], [new[key] for key in shared], method)
+
+
+def _length_score_by_prompt(rows: Sequence[Score]) -> dict[str, float]:
+    scores = {row.prompt_id: row.length_score for row in rows}
+    if len(scores) < len(rows):
+        raise ValueError(f"{len(rows)} scores of {len(scores)} prompts: a prompt may be scored once a model")
+    return scores
+
+
+def _buckets(rows: Mapping[str, Sequence[Score]], method: Method) -> list[Bucket]:
+    """Return the buckets that hold a prompt, short lengths first."""
+    lengths = [row.required_words for scores in rows.values() for row in scores]
+    mostly_short = sum(words < _BOUNDS[1] for words in lengths) * 2 > len(lengths)
+    bounds = [*(_SHORT_BOUNDS if mostly_short else _BOUNDS), math.inf]
+    buckets = []
+    for low, high in pairwise(bounds):
+        scores = {}
+        for model, model_rows in rows.items():
+            inside = [row.length_score for row in model_rows if low <= row.required_words < high]
+            if estimate := statistics.mean_interval(inside, method):
+                scores[model] = estimate
+        if scores:
+            buckets.append(Bucket(int(low), high, scores))
+    return buckets

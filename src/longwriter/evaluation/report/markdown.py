@@ -1,0 +1,166 @@
+"""A comparison as Markdown: tables with n and intervals, and one sentence for each difference.
+
+A sentence says better or worse only if the interval of the difference excludes 0 and the permutation test
+agrees. With five prompts or fewer the test cannot reach p < 0.05, whatever the interval says. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from longwriter.evaluation.report.comparison import Comparison, Standing, capitalised
+from longwriter.evaluation.report.statistics import Difference, Estimate
+
+_TOO_WEAK = "**Not evidence: the judge is too weak to be believed** (`judge.is_evidence: false`)."
+
+
+def sentence(after: str, before: str, difference: Difference | None, confidence: float) -> str:
+    """Say whether model `after` has a better length score than model `before`, both by their labels."""
+    after = capitalised(after)
+    if difference is None or difference.low is None or difference.high is None:
+        n = 0 if difference is None else difference.n
+        return f"{after} and {before} cannot be compared: they have {n} prompts in common, 2 are needed."
+    is_significant = difference.p <= 1 - confidence
+    if is_significant and difference.low > 0:
+        verdict = f"{after} is better than {before}"
+    elif is_significant and difference.high < 0:
+        verdict = f"{after} is worse than {before}"
+    else:
+        verdict = f"{after} is not shown to be better or worse than {before}"
+    return (
+        f"{verdict}: difference {difference.value:+.1f}, {confidence * 100:.3g} % CI {difference.low:+.1f} to "
+        f"{difference.high:+.1f}, {_p(difference.p)}, n = {difference.n}."
+    )
+
+
+def markdown(
+    compared: Comparison, *, judge_is_evidence: bool, dpo: Mapping[str, float], figures: list[str]
+) -> str:
+    """Return the report.
+
+    Args:
+        compared: The comparison.
+        judge_is_evidence: False marks all quality scores as "not evidence".
+        dpo: Metrics of the DPO stage; `test_reward_accuracy` and `test_pairs` are shown if present.
+        figures: Paths of the figures, relative to the report.
+    """
+    level = f"{compared.method.confidence * 100:.3g} %"
+    labels = compared.labels
+    after, before = next(iter(compared.differences))
+    judged = any(standing.quality for standing in compared.standings.values())
+    parts = [
+        f"# Benchmark `{compared.benchmark}`",
+        ", ".join(f"{compared.heading(model)} n = {len(rows)}" for model, rows in compared.rows.items())
+        + f". In brackets: {level} confidence intervals.",
+        _models(compared),
+        _TOO_WEAK if judged and not judge_is_evidence else "",
+        "## Length score, model against model",
+        "\n".join(
+            f"- {sentence(labels[after], labels[before], difference, compared.method.confidence)}"
+            for (after, before), difference in compared.differences.items()
+        ),
+        "## Ending",
+        _ending(compared),
+        "## Length score by length asked for",
+        _buckets(compared),
+        _training(dpo),
+        "## Figures",
+        "\n\n".join(f"![{path}]({path})" for path in figures),
+        "## How the numbers are made",
+        f"Length score S_l and words as LongBench-Write counts them. Means and differences: percentile "
+        f"bootstrap, {compared.method.resamples:,} resamples, seed {compared.method.seed}; differences are "
+        "paired by prompt, their p values come from a permutation test within pairs and are not corrected "
+        "for the number of comparisons. Shares: Wilson intervals. Ended: the model stopped by itself below "
+        "its cap (`generate.max_tokens_per_word` times the words asked for, and the hard cap): what did not end "
+        f"was cut there, and its S_l is that of the cut text; {compared.heading(before)} against "
+        f"{compared.heading(after)} by Fisher's exact test, which takes the answers as unpaired.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _models(compared: Comparison) -> str:
+    head = ["", "n", "S_l", "ended", "loops", "refusals", "mean words", "S_q"]
+    lines = [
+        [
+            compared.title(model),
+            str(len(compared.rows[model])),
+            _score(standing.length_score),
+            _share(standing.ended),
+            _share(standing.loop),
+            _share(standing.refusal),
+            f"{standing.words_mean:,.0f}" if compared.rows[model] else "-",
+            _quality(standing),
+        ]
+        for model, standing in compared.standings.items()
+    ]
+    return _table([head, *lines])
+
+
+def _quality(standing: Standing) -> str:
+    missing = ", ".join(f"{reason} {count}" for reason, count in standing.unscored.items())
+    if standing.quality is None:
+        return f"not scored ({missing or 'no answers'})"
+    left_out = f"; not scored: {missing}" if missing else ""
+    return f"{_score(standing.quality)}, n = {standing.quality.n}{left_out}"
+
+
+def _ending(compared: Comparison) -> str:
+    """Say which model of the first pair ends by itself more often."""
+    after, before = next(iter(compared.differences))
+    new = compared.standings[after].ended
+    old = compared.standings[before].ended
+    both = f"{compared.title(before)} and {compared.heading(after)}"
+    if old is None or new is None or compared.ended_p is None:
+        return f"{both} cannot be compared: one of them has no answers."
+    counts = f"{round(old.value * old.n)} of {old.n} against {round(new.value * new.n)} of {new.n}"
+    if compared.ended_p > 1 - compared.method.confidence:
+        verdict = f"{both} are not shown to differ in how often they end by themselves"
+    else:
+        more = "more" if new.value > old.value else "less"
+        label = capitalised(compared.labels[after])
+        verdict = f"{label} ends by itself {more} often than {compared.labels[before]}"
+    return f"{verdict}: {counts} answers, {_p(compared.ended_p)}."
+
+
+def _buckets(compared: Comparison) -> str:
+    models = list(compared.labels)
+    head = ["words asked for", *(f"{compared.title(model)} S_l" for model in models)]
+    lines = [
+        [bucket.label()]
+        + [
+            f"{_score(bucket.scores[model])}, n = {bucket.scores[model].n}" if model in bucket.scores else "-"
+            for model in models
+        ]
+        for bucket in compared.buckets
+    ]
+    return _table([head, *lines])
+
+
+def _training(dpo: Mapping[str, float]) -> str:
+    if "test_reward_accuracy" not in dpo:
+        return ""
+    n = f" of {dpo['test_pairs']:.0f} held-out pairs" if "test_pairs" in dpo else " of the held-out pairs"
+    return f"## DPO\n\nDPO puts chosen above rejected in {dpo['test_reward_accuracy']:.0%}{n}."
+
+
+def _score(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "-"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.1f}"
+    return f"{estimate.value:.1f} [{estimate.low:.1f}, {estimate.high:.1f}]"
+
+
+def _share(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return "-"
+    return f"{estimate.value:.0%} [{estimate.low:.0%}, {estimate.high:.0%}]"
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def _table(lines: list[list[str]]) -> str:
+    rule = ["---"] + ["---:"] * (len(lines[0]) - 1)
+    return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], rule, *lines[1:]])

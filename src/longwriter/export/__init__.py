@@ -1,0 +1,1 @@
+"""The gated data set in the formats of other trainers."""

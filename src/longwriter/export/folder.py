@@ -1,0 +1,36 @@
+"""The gated data set as a folder that other trainers read: what `longwriter export` writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from longwriter.errors import UserError
+from longwriter.export import formats as interchange
+from longwriter.gates.suite import verdicts
+from longwriter.io import files
+from longwriter.records import Example
+
+_SPLITS = {"longwriter": "train", "longwriter_test": "test"}
+
+
+def write(out: Path, format: interchange.Format) -> None:
+    """Write the gated data set to `out`.
+
+    Raises:
+        UserError: `out` holds files.
+        GateStopped: the gate has not passed this data set.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} holds files already: name a new folder")
+    verdicts.check_examples()
+    out.mkdir(parents=True, exist_ok=True)
+    for split in _SPLITS.values():
+        rows = files.read_jsonl(files.DATA / "dataset" / f"{split}.jsonl", Example)
+        with (out / f"{split}.jsonl").open("w", encoding="utf-8") as lines:
+            for row in rows:
+                lines.write(json.dumps(interchange.ROWS[format](row.messages), ensure_ascii=False) + "\n")
+    info = interchange.dataset_info({name: f"{split}.jsonl" for name, split in _SPLITS.items()}, format)
+    files.write_json(out / "dataset_info.json", info)
+    card = (files.DATA / "dataset" / "datacard.md").read_text(encoding="utf-8")
+    (out / "datacard.md").write_text(card, encoding="utf-8")

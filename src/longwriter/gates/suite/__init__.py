@@ -1,0 +1,1 @@
+"""What all gates share: expectations as data, their run by Great Expectations, and the verdict."""

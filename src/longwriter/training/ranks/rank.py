@@ -1,0 +1,235 @@
+"""One rank of training: TRL's trainers on DeepSpeed, with exact loss weights and exact held-out numbers.
+
+Run: by edges/launch.py, `python -m longwriter.training.ranks.rank JOB.json` under torchrun or deepspeed.
+bf16 is for forward and backward; DeepSpeed keeps fp32 master weights and Adam states and sums
+gradients in fp32. A rank takes one pack (or pair) a micro-step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from longwriter.io import startup
+from longwriter.io.process import die_with_parent
+
+if __name__ == "__main__":
+    die_with_parent(signal.SIGKILL)  # before the imports below, which take seconds
+    startup.begin_rank()
+
+import deepspeed
+import torch
+import torch.distributed as dist
+from datasets import Dataset, concatenate_datasets, load_dataset
+from torch.utils.data import DataLoader
+from transformers import set_seed
+from trl import DPOConfig, DPOTrainer, SFTConfig
+
+from longwriter.params.training import OptimizerParams
+from longwriter.training import checkpoints, launch
+from longwriter.training.launch import Job
+from longwriter.training.ranks.pack_trainer import SDPA_BY_SEQUENCE, PackTrainer, Watch
+from longwriter.training.tokens import tokenizer
+from longwriter.training.tokens.packing import IGNORE_INDEX
+
+_PACK_COLUMNS = ["input_ids", "labels", "seq_lengths"]
+
+
+def _arguments(job: Job, optimizer: OptimizerParams, batch: int) -> dict[str, Any]:
+    """Return what both trainers' configurations share; a batch is shared evenly by the ranks."""
+    return {
+        "output_dir": job.checkpoints,
+        "per_device_train_batch_size": 1,
+        "per_device_eval_batch_size": 1,
+        "gradient_accumulation_steps": batch // dist.get_world_size(),
+        "num_train_epochs": optimizer.epochs,
+        "learning_rate": optimizer.learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": optimizer.warmup_share,  # below 1: a share
+        "weight_decay": optimizer.weight_decay,
+        "adam_beta1": optimizer.betas[0],
+        "adam_beta2": optimizer.betas[1],
+        "max_grad_norm": optimizer.max_grad_norm,
+        "seed": optimizer.seed,
+        "data_seed": optimizer.seed,
+        "bf16": job.training.precision == "bf16",
+        "use_cpu": job.device == "cpu",
+        "deepspeed": job.layout,
+        "gradient_checkpointing": job.training.gradient_checkpointing,
+        "save_strategy": "steps",
+        "save_steps": job.training.save_steps,
+        "save_total_limit": None,  # transformers removes the last whole one before the new one is marked
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "prediction_loss_only": True,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "model_init_kwargs": {
+            "dtype": "bfloat16" if job.training.precision == "bf16" else "float32",
+            "attn_implementation": job.training.attention,
+        },
+    }
+
+
+def _packs(path: str, cache: Path) -> Dataset:
+    """Return packs, mapped from a Parquet file; the cache lies outside the DVC output."""
+    packs = load_dataset("parquet", data_files=path, split="train", cache_dir=str(cache))
+    return packs.select_columns(_PACK_COLUMNS)
+
+
+def _filled_up(packs: Dataset, multiple: int, token: int) -> Dataset:
+    """Return the packs and as many without targets as make whole steps: no rank repeats a real one."""
+    lacking = -len(packs) % multiple
+    empty = {"input_ids": [token] * 2, "labels": [IGNORE_INDEX] * 2, "seq_lengths": [2]}
+    extra = Dataset.from_list([empty] * lacking, features=packs.features) if lacking else None
+    return concatenate_datasets([packs, extra]) if extra else packs
+
+
+def _targets(packs: Dataset) -> int:
+    return sum(label != IGNORE_INDEX for row in packs for label in row["labels"][1:])
+
+
+def sft_trainer(job: Job, cache: Path) -> PackTrainer:
+    """Return the trainer of an SFT job."""
+    assert job.sft is not None
+    coder = tokenizer.load(Path(job.model))
+    world = dist.get_world_size()
+    train, test = _packs(job.train, cache), _packs(job.test, cache)
+    config = SFTConfig(
+        **_arguments(job, job.sft.optimizer, job.sft.batch_packs),
+        packing=False,
+        padding_free=True,
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
+    if job.training.attention == "sdpa":
+        config.model_init_kwargs["attn_implementation"] = SDPA_BY_SEQUENCE
+    trainer = PackTrainer(
+        model=job.model,
+        args=config,
+        train_dataset=_filled_up(train, job.sft.batch_packs, coder.eos_token_id),
+        eval_dataset=_filled_up(test, world, coder.eos_token_id) if len(test) else None,
+        processing_class=coder,
+        callbacks=[Watch(Path(job.checkpoints), job.training.keep_checkpoints)],
+    )
+    trainer.weighting = job.sft.loss
+    if len(test):
+        trainer.test_targets_a_pack = _targets(test) / len(trainer.eval_dataset)
+    return trainer
+
+
+def dpo_trainer(job: Job, cache: Path) -> DPOTrainer:
+    """Return the trainer of a DPO job; the reference's log-probabilities are computed once, up front."""
+    assert job.dpo is not None
+    both = {"train": job.train, "test": job.test}
+    pairs = load_dataset("json", data_files=both, cache_dir=str(cache))
+    terms = {"sigmoid": 1.0, "sft": job.dpo.sft_weight}
+    config = DPOConfig(
+        **_arguments(job, job.dpo.optimizer, job.dpo.batch_pairs),
+        beta=job.dpo.beta,
+        loss_type=[name for name, weight in terms.items() if weight],
+        loss_weights=[weight for weight in terms.values() if weight],
+        precompute_ref_log_probs=True,
+        max_length=None,  # the stage left longer pairs out: none is cut
+    )
+    return DPOTrainer(
+        model=job.model,
+        args=config,
+        train_dataset=pairs["train"],
+        eval_dataset=pairs["test"],
+        processing_class=tokenizer.load(Path(job.model)),
+        callbacks=[Watch(Path(job.checkpoints), job.training.keep_checkpoints)],
+    )
+
+
+def held_out(trainer: Any, job: Job) -> dict[str, float]:
+    """Return what the trained model does on rows it never saw; nothing where there are none."""
+    if trainer.eval_dataset is None:
+        return {}
+    if job.dpo is None:
+        return {"test_loss": round(float(trainer.evaluate()["eval_loss"]), 6)}
+    trainer.model_wrapped.eval()
+    loader = DataLoader(trainer.eval_dataset, batch_size=1, collate_fn=trainer.data_collator)
+    margins: list[float] = []
+    for batch in trainer.accelerator.prepare(loader):
+        chosen, rejected = trainer.compute_ref_log_probs(trainer.model_wrapped, batch)
+        margin = chosen - batch["ref_chosen_logps"] - (rejected - batch["ref_rejected_logps"])
+        margins += trainer.accelerator.gather_for_metrics(margin).float().tolist()  # drops repeated pairs
+    return {
+        "test_pairs": len(margins),
+        "test_reward_accuracy": round(sum(margin > 0 for margin in margins) / len(margins), 6),
+        "test_reward_margin": round(job.dpo.beta * sum(margins) / len(margins), 6),
+    }
+
+
+def _resume(folder: Path) -> str | None:
+    """Return the last whole checkpoint; None where there is none."""
+    steps = checkpoints.finished(folder)
+    return str(folder / f"checkpoint-{steps[-1]}") if steps else None
+
+
+def _publish(trainer: Any, job: Job) -> None:
+    """Write the model as safetensors with tokenizer and generation config; nothing pickled goes along."""
+    out = Path(job.out)
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # whole on rank 0, also under ZeRO-3
+    if dist.get_rank() == 0:
+        model = trainer.accelerator.unwrap_model(trainer.model_wrapped)
+        if model.config.tie_word_embeddings:  # DeepSpeed's copy has tied weights twice
+            state = {name: rows for name, rows in state.items() if name not in model.all_tied_weights_keys}
+        model.save_pretrained(out, state_dict=state)
+        shutil.copyfile(Path(job.model) / "generation_config.json", out / "generation_config.json")
+        trainer.processing_class.save_pretrained(out)
+    dist.barrier()
+
+
+def train(job: Job) -> None:
+    """Train, go on where a killed run stopped, write model, curve and held-out numbers."""
+    if dist.get_world_size() != job.ranks:
+        raise RuntimeError(
+            f"{dist.get_world_size()} ranks were started, {job.ranks} are asked for: see training.ranks"
+        )
+    folder = Path(job.checkpoints)
+    set_seed(job.sft.optimizer.seed if job.sft else job.dpo.optimizer.seed if job.dpo else 0)
+    checkpoint = _resume(folder)
+    cache = folder / "datasets"
+    trainer = sft_trainer(job, cache) if job.kind == "sft" else dpo_trainer(job, cache)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    numbers = held_out(trainer, job)
+    _publish(trainer, job)
+    if dist.get_rank() == 0:
+        (folder / "held_out.json").write_text(json.dumps(numbers), encoding="utf-8")
+
+
+def _main(file: str) -> None:
+    startup.end()
+    job = Job.model_validate_json(Path(file).read_text(encoding="utf-8"))
+    # Else DeepSpeed compiles a shared-memory all-reduce first, a minute that gloo does not need.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    try:
+        deepspeed.init_distributed(dist_backend="gloo" if job.device == "cpu" else "nccl")
+        train(job)
+    except Exception as error:
+        # Where a rank was killed the others lose their connection: that is no failure of theirs.
+        if not isinstance(error, dist.DistError) and "gloo/transport" not in str(error):
+            with suppress(FileExistsError), (Path(job.checkpoints) / launch.FAILED).open("x") as out:
+                out.write(
+                    f"rank {os.environ.get('RANK', '?')}: {type(error).__name__}: {error}{_advice(error)}"
+                )
+        raise
+    dist.destroy_process_group()
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, torch.OutOfMemoryError):
+        return ". Use infra/deepspeed/zero3_offload.json, training.gradient_checkpointing, or a smaller pack.max_length"
+    return ""
+
+
+if __name__ == "__main__":
+    _main(sys.argv[-1])

@@ -1,0 +1,1 @@
+"""From chats to token ids with labels, and from rows to packs."""

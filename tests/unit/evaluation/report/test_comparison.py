@@ -1,0 +1,119 @@
+import json
+import math
+
+import pytest
+
+from longwriter.evaluation.report import comparison
+from longwriter.evaluation.report.statistics import Estimate, Method
+from longwriter.evaluation.scores import length_score
+from longwriter.records import Judgement, Score, Unscored
+
+METHOD = Method(confidence=0.95, resamples=500, seed=0)
+NO_JUDGE = Unscored(reason="no_judge", detail="judge.llm is null")
+
+
+def score(key, words=100, required=100, **fields):
+    base = {
+        "generation_id": f"g{key}", "prompt_id": f"p{key}", "type": "News Report", "language": "en",
+        "required_words": required, "words": words, "length_score": length_score(required, words),
+        "ended": True, "loop": False, "refusal": False, "repeated_share": 0.0, "quality": NO_JUDGE,
+    }  # fmt: skip
+    return Score(**{**base, **fields})
+
+
+def judged(value):
+    return Judgement(dimensions={}, quality_score=value, analysis="", judge="j", call_ids=[])
+
+
+LABELS = {"base_model": "the base model", "sft": "SFT", "dpo": "DPO"}
+PAIRS = [("sft", "base_model"), ("dpo", "sft"), ("dpo", "base_model")]
+
+
+def compared(base, sft, dpo):
+    rows = {"base_model": base, "sft": sft, "dpo": dpo}
+    return comparison.compare("small", rows, METHOD, labels=LABELS, pairs=PAIRS)
+
+
+def test_scores_become_flat_numbers():
+    base = [score(k, words=50, ended=k > 1, loop=k < 1, refusal=k == 3) for k in range(4)]
+    sft = [score(k, quality=judged(25.0 * k)) for k in range(2)] + [score(k, words=80) for k in (2, 3)]
+    found = comparison.numbers(compared(base, sft, [score(k, words=100) for k in range(4)]))
+    assert {key: found[key] for key in (
+        "n", "base_model_length_score_mean", "base_model_length_score_low", "base_model_length_score_high",
+        "base_model_ended_share", "base_model_ended_share_low", "base_model_ended_share_high",
+        "base_model_loop_share", "base_model_refusal_share", "base_model_words_mean",
+        "sft_length_score_mean", "sft_quality_score_mean", "sft_quality_n", "dpo_quality_n",
+        "sft_minus_base_length_score", "dpo_minus_base_length_score", "dpo_minus_base_length_score_low",
+        "dpo_minus_base_length_score_high", "dpo_minus_base_length_score_p", "ended_fisher_p",
+    )} == {
+        "n": 4.0, "base_model_length_score_mean": 50.0, "base_model_length_score_low": 50.0,
+        "base_model_length_score_high": 50.0, "base_model_ended_share": 0.5,
+        "base_model_ended_share_low": 0.15, "base_model_ended_share_high": 0.85, "base_model_loop_share": 0.25,
+        "base_model_refusal_share": 0.25, "base_model_words_mean": 50.0, "sft_length_score_mean": 93.75,
+        "sft_quality_score_mean": 12.5, "sft_quality_n": 2.0, "dpo_quality_n": 0.0,
+        "sft_minus_base_length_score": 43.75, "dpo_minus_base_length_score": 50.0,
+        "dpo_minus_base_length_score_low": 50.0, "dpo_minus_base_length_score_high": 50.0,
+        "dpo_minus_base_length_score_p": 0.125, "ended_fisher_p": 0.429,
+    }  # fmt: skip
+    assert "base_model_quality_score_mean" not in found
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_what_cannot_be_told_has_no_number(n):
+    rows = [score(k) for k in range(n)]
+    found = comparison.numbers(compared(rows, rows, rows))
+    assert found["n"] == n
+    assert "sft_minus_base_length_score_low" not in found
+    assert ("sft_minus_base_length_score" in found) == (n == 1)
+    assert all(math.isfinite(value) for value in found.values())
+    json.dumps(found, allow_nan=False)
+
+
+def test_models_are_compared_on_the_prompts_that_both_have_whatever_the_order():
+    base = [score(k, words=50) for k in (0, 1, 2)]
+    sft = [score(2, words=100), score(9, words=1), score(1, words=50)]
+    found = compared(base, sft, sft).differences["sft", "base_model"]
+    assert (found.value, found.n) == (25.0, 2)
+    assert compared(base[::-1], sft[::-1], sft) == compared(base, sft, sft)
+
+
+def test_a_prompt_that_is_scored_twice_is_an_error():
+    with pytest.raises(ValueError, match="2 scores of 1 prompts"):
+        compared([score(0)], [score(0)], [score(0), score(0)])
+
+
+def test_lengths_fall_into_the_buckets_of_longbench_write():
+    asked = [300, 499, 500, 1999, 2000, 3999, 4000, 20_000, 20_001]
+    rows = [score(k, words=1, required=required) for k, required in enumerate(asked)]
+    buckets = compared(rows, rows, rows).buckets
+    assert [(bucket.label(), bucket.scores["dpo"].n) for bucket in buckets] == [
+        ("below 500", 2), ("500-1,999", 2), ("2,000-3,999", 2), ("4,000-20,000", 2), ("20,001 and more", 1),
+    ]  # fmt: skip
+
+
+def test_buckets_are_finer_where_most_texts_are_short():
+    rows = [score(k, words=100, required=required) for k, required in enumerate([199, 200, 299, 300, 500])]
+    buckets = compared(rows, rows, []).buckets
+    assert [(bucket.label(), bucket.scores["sft"].n) for bucket in buckets] == [
+        ("below 200", 1), ("200-299", 2), ("300-499", 1), ("500-1,999", 1),
+    ]  # fmt: skip
+    assert all(set(bucket.scores) == {"base_model", "sft"} for bucket in buckets)
+
+
+def test_a_standing_tells_why_qualities_are_missing():
+    rows = [
+        score(0, quality=Unscored(reason="no_json", detail="")), score(1), score(2), score(3, quality=judged(60.0)),
+    ]  # fmt: skip
+    standing = compared(rows, rows, rows).standings["sft"]
+    assert standing.unscored == {"no_json": 1, "no_judge": 2}
+    assert standing.quality == Estimate(60.0, None, None, 1)
+
+
+def test_a_curve_is_read_by_column_and_an_empty_cell_is_no_number():
+    found = comparison.curve("step,loss,reward_accuracy\n1,0.7,\n2,0.6,0.75\n")
+    assert (found["step"], found["loss"]) == ([1.0, 2.0], [0.7, 0.6])
+    assert math.isnan(found["reward_accuracy"][0])
+    assert found["reward_accuracy"][1] == 0.75
+    assert comparison.curve("step,loss\n") == {"step": [], "loss": []}
+    with pytest.raises(ValueError, match="high"):
+        comparison.curve("step,loss\n1,high\n")

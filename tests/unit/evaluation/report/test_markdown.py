@@ -1,0 +1,116 @@
+import pytest
+
+from longwriter.evaluation.report import markdown as report
+from longwriter.evaluation.report.statistics import Difference
+from tests.unit.evaluation.test_comparison import compared, judged, score
+
+
+def written(base, sft, dpo, judge_is_evidence=False, metrics=(), figures=()):
+    return report.markdown(
+        compared(base, sft, dpo),
+        judge_is_evidence=judge_is_evidence,
+        dpo=dict(metrics),
+        figures=list(figures),
+    )
+
+
+@pytest.mark.parametrize(
+    ("difference", "said"),
+    [
+        (
+            Difference(6.44, 2.2, 10.94, 0.0049, 42),
+            "DPO is better than SFT: difference +6.4, 95 % CI +2.2 to +10.9, p = 0.005, n = 42.",
+        ),
+        (
+            Difference(-6.44, -10.94, -2.2, 0.0004, 42),
+            "DPO is worse than SFT: difference -6.4, 95 % CI -10.9 to -2.2, p < 0.001, n = 42.",
+        ),
+        (
+            Difference(1.2, -3.0, 5.0, 0.61, 42),
+            "DPO is not shown to be better or worse than SFT: "
+            "difference +1.2, 95 % CI -3.0 to +5.0, p = 0.610, n = 42.",
+        ),
+        (
+            Difference(0.0, 0.0, 0.0, 1.0, 42),
+            "DPO is not shown to be better or worse than SFT: "
+            "difference +0.0, 95 % CI +0.0 to +0.0, p = 1.000, n = 42.",
+        ),
+        (
+            Difference(5.0, None, None, 1.0, 1),
+            "DPO and SFT cannot be compared: they have 1 prompts in common, 2 are needed.",
+        ),
+        (None, "DPO and SFT cannot be compared: they have 0 prompts in common, 2 are needed."),
+    ],
+)
+def test_a_difference_is_said_plainly(difference, said):
+    assert report.sentence("DPO", "SFT", difference, 0.95) == said
+
+
+def test_a_report_has_each_model_each_difference_and_each_bucket():
+    base = [score(k, words=50, ended=False, loop=True) for k in range(8)]
+    sft, dpo = [score(k) for k in range(8)], [score(k, words=80, refusal=k < 2) for k in range(8)]
+    text = written(base, sft, dpo, figures=["figures/length.png"])
+    assert text.startswith(
+        "# Benchmark `small`\n\nbase model n = 8, SFT n = 8, DPO n = 8. In brackets: 95 % "
+    )
+    lines = text.splitlines()
+    for line in (
+        "| Base model | 8 | 50.0 [50.0, 50.0] | 0% [0%, 32%] | 100% [68%, 100%] | 0% [0%, 32%] | 50 "
+        "| not scored (no_judge 8) |",
+        "| DPO | 8 | 87.5 [87.5, 87.5] | 100% [68%, 100%] | 0% [0%, 32%] | 25% [7%, 59%] | 80 "
+        "| not scored (no_judge 8) |",
+        "- SFT is better than the base model: difference +50.0, 95 % CI +50.0 to +50.0, p = 0.008, n = 8.",
+        "- DPO is worse than SFT: difference -12.5, 95 % CI -12.5 to -12.5, p = 0.008, n = 8.",
+        "- DPO is better than the base model: difference +37.5, 95 % CI +37.5 to +37.5, p = 0.008, n = 8.",
+        "SFT ends by itself more often than the base model: 0 of 8 against 8 of 8 answers, p < 0.001.",
+        "| words asked for | Base model S_l | SFT S_l | DPO S_l |",
+        "| below 200 | 50.0 [50.0, 50.0], n = 8 | 100.0 [100.0, 100.0], n = 8 | 87.5 [87.5, 87.5], n = 8 |",
+        "![figures/length.png](figures/length.png)",
+    ):
+        assert line in lines
+    assert "500 resamples, seed 0" in text
+    assert "## DPO" not in text
+    assert "Not evidence" not in text
+
+
+@pytest.mark.parametrize(
+    ("base", "sft", "said"),
+    [
+        (5, 5, "Base model and SFT are not shown to differ in how often they end by themselves: 5 of 8"),
+        (
+            8,
+            0,
+            "SFT ends by itself less often than the base model: 8 of 8 against 0 of 8 answers, p < 0.001.",
+        ),
+    ],
+)
+def test_how_often_models_end_is_said_plainly(base, sft, said):
+    rows = [[score(k, ended=k < hits) for k in range(8)] for hits in (base, sft)]
+    assert said in written(rows[0], rows[1], rows[1])
+
+
+@pytest.mark.parametrize("is_evidence", [True, False])
+def test_the_numbers_of_a_weak_judge_are_marked(is_evidence):
+    rows = [score(k, quality=judged(50.0)) for k in range(3)] + [score(3)]
+    text = written(rows, rows, rows, judge_is_evidence=is_evidence)
+    assert "| 50.0 [50.0, 50.0], n = 3; not scored: no_judge 1 |" in text
+    assert ("**Not evidence: the judge is too weak to be believed**" in text) != is_evidence
+
+
+def test_the_accuracy_on_held_out_pairs_is_told_with_its_n():
+    rows = [score(k) for k in range(2)]
+    text = written(rows, rows, rows, metrics={"test_reward_accuracy": 0.625, "test_pairs": 8.0})
+    assert "DPO puts chosen above rejected in 62% of 8 held-out pairs." in text
+    assert "in 62% of the held-out pairs." in written(
+        rows, rows, rows, metrics={"test_reward_accuracy": 0.625}
+    )
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_a_report_of_hardly_any_answers_says_so(n):
+    rows = [score(k) for k in range(n)]
+    text = written(rows, rows, rows)
+    assert f"SFT and the base model cannot be compared: they have {n} prompts in common" in text
+    assert "nan" not in text.lower()
+    assert ("one of them has no answers" in text) == (n == 0)
+    assert ("not scored (no answers)" in text) == (n == 0)

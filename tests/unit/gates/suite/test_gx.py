@@ -1,0 +1,145 @@
+import json
+
+import pytest
+
+from longwriter.errors import GateStopped
+from longwriter.gates import examples, pairs
+from longwriter.gates.suite import gx, verdicts
+from longwriter.records import Message
+from tests.unit.builders import example, prose
+from tests.unit.gates.poison import (
+    BOUNDS,
+    PAIR_BOUNDS,
+    answered,
+    changed,
+    clean,
+    pair,
+    pair_lists,
+    says,
+    with_answer,
+)
+
+
+def failed(rows):
+    return [f for f in gx.run(examples.gate(rows, BOUNDS, []), None) if not f.passed]
+
+
+def test_the_same_rows_give_the_same_findings():
+    rows = answered("the cat sat on the mat " * 25)
+    one, two = (gx.run(examples.gate(rows, BOUNDS, []), None) for _ in range(2))
+    assert json.dumps(one) == json.dumps(two)
+
+
+def test_an_empty_set_is_stopped():
+    assert "enough_rows" in [f.name for f in failed([])]
+
+
+def test_a_row_with_the_id_of_another_is_named():
+    [found] = failed(changed(sample_id="s0"))
+    assert found.rows == ["s0"]
+
+
+def test_general_chats_are_judged_as_chats():
+    chats = [
+        example(
+            f"g{i}", answer=f"Answer {word}.", kind="general", required_words=None, words=2, call_ids=[],
+            messages=[
+                Message(role="system", content="Be kind."),
+                *[Message(role="user", content="q"), Message(role="assistant", content="潮")] * i,
+                Message(role="user", content="q"),
+                Message(role="assistant", content=f"Answer {word}."),
+            ],
+        )
+        for i, word in enumerate(("one", "two"))
+    ]  # fmt: skip
+    assert failed([*clean(), *chats]) == []
+    stopped = failed([*clean(), *chats, chats[0].model_copy(update={"sample_id": "twin"})])
+    assert [(one.name, one.rows) for one in stopped] == [("unique_answers", ["sg0", "twin"])]
+
+
+def test_rows_at_their_bounds_pass():
+    bounds = BOUNDS.model_copy(
+        update={"min_rows": 10, "min_words": 150, "max_words": 150, "max_length_error": 0.5}
+    )
+    rows = [row.model_copy(update={"required_words": 100}) for row in clean()]
+    assert [f.name for f in gx.run(examples.gate(rows, bounds, []), None) if not f.passed] == []
+
+
+def test_one_opening_in_ten_may_be_seen_before_where_nine_in_ten_must_be_distinct():
+    rows = clean()
+    opening = " ".join(rows[0].messages[1].content.split()[:12])
+    twin = with_answer(rows[9], f"{opening} {prose(138, 'other')}")
+    bounds = BOUNDS.model_copy(update={"min_distinct_share": 0.9})
+    findings = gx.run(examples.gate([*rows[:9], twin], bounds, []), None)
+    assert [(f.observed, f.passed) for f in findings if f.name == "distinct_openings"] == [(1, True)]
+
+
+def judged_pairs(sides, docs=None):
+    return gx.run(pairs.gate(*sides, PAIR_BOUNDS, 0.2), docs)
+
+
+@pytest.mark.parametrize("side", ["chosen", "rejected"])
+def test_both_answers_are_the_assistants(side):
+    wrong = pair_lists(**{side: says("user", prose(80))})
+    assert [f.name for f in judged_pairs(wrong) if not f.passed] == ["roles_in_turn"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "passed"), [(120, 60, True), (121, 60, False), (60, 120, True), (59, 120, False)]
+)
+def test_chosen_may_be_twice_or_half_as_long_as_rejected(chosen, rejected, passed):
+    rows = [pair(i, chosen, rejected) for i in range(8)]
+    findings = judged_pairs((rows[:6], rows[6:]))
+    assert [f.passed for f in findings if f.name == "lengths_alike"] == [passed]
+
+
+def test_a_rejected_answer_may_loop_or_refuse():
+    for text in ("the cat sat on the mat " * 10, "I'm sorry, but I cannot write this."):
+        rows = pair_lists(rejected=says("assistant", text))
+        assert [f.name for f in judged_pairs(rows) if not f.passed] == []
+
+
+def test_no_pairs_at_all_are_stopped():
+    names = [f.name for f in judged_pairs(([], [])) if f.critical and not f.passed]
+    assert names == ["enough_pairs", "both_sides_have_pairs"]
+
+
+def test_the_data_docs_of_both_gates_stand_side_by_side_under_one_index(tmp_path):
+    gx.run(examples.gate(clean(), BOUNDS, []), tmp_path / "validate")
+    judged_pairs(pair_lists(), tmp_path / "preferences")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "preferences", "validate"]
+    index = (tmp_path / "index.html").read_text(encoding="utf-8")
+    for site in ("preferences", "validate"):
+        assert f'href="{site}/index.html"' in index
+        assert (tmp_path / site / "index.html").is_file()
+
+
+def finding(name, critical=True, passed=True):
+    return verdicts.Finding(name, critical, passed, 3, "<= 2", [] if passed else ["row1"])
+
+
+def test_a_verdict_names_data_rows_and_every_finding(tmp_path):
+    findings = [finding("one"), finding("two", critical=False, passed=False)]
+    numbers = verdicts.settle("validate", findings, {"data/x.jsonl": "abc"}, 7, tmp_path / "verdict.json")
+    assert numbers == {"expectations": 2.0, "warnings": 1.0}
+    assert json.loads((tmp_path / "verdict.json").read_text(encoding="utf-8")) == {
+        "passed": True,
+        "data": {"data/x.jsonl": "abc"},
+        "rows": 7,
+        "expectations": [finding._asdict() for finding in findings],
+    }
+
+
+def test_a_critical_finding_stops_and_publishes_no_verdict(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    findings = [finding("one", passed=False), finding("two", critical=False, passed=False), finding("three")]
+    with pytest.raises(GateStopped) as stop:
+        verdicts.settle("preferences", findings, {}, 1200, tmp_path / "verdict.json")
+    assert str(stop.value) == (
+        "1 of 3 expectations stop the data set (1,200 rows): one: observed 3, bound <= 2; worst rows: row1. "
+        "All failing rows: .lw/stopped/preferences/verdict.json; Data Docs: .lw/data_docs/preferences/index.html"
+    )
+    kept, docs = stop.value.artifacts
+    assert json.loads(kept.read_text(encoding="utf-8"))["passed"] is False
+    assert docs == verdicts.DOCS / "preferences"
+    assert not (tmp_path / "verdict.json").exists()

@@ -1,0 +1,91 @@
+"""Packs lose no row, and labels are the assistant's words and the end of its turn."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longwriter.training.tokens.packing import IGNORE_INDEX, best_fit_decreasing, fill_share, labelled
+
+
+@given(st.lists(st.integers(1, 50), max_size=80), st.integers(50, 120))
+def test_each_row_is_in_exactly_one_pack_and_no_pack_overflows(lengths, capacity):
+    packs = best_fit_decreasing(lengths, capacity)
+    assert sorted(i for pack in packs for i in pack) == list(range(len(lengths)))
+    assert all(0 < sum(lengths[i] for i in pack) <= capacity for pack in packs)
+
+
+@given(st.lists(st.integers(1, 50), min_size=2, max_size=80))
+def test_no_two_packs_would_fit_into_one_but_for_the_last_halves(lengths):
+    packs = best_fit_decreasing(lengths, 50)
+    fills = sorted(sum(lengths[i] for i in pack) for pack in packs)
+    assert sum(fill <= 25 for fill in fills) <= 1
+
+
+def test_the_longest_row_goes_first_into_the_fullest_pack_with_room():
+    assert best_fit_decreasing([3, 7, 5, 3, 2], 10) == [[1, 0], [2, 3, 4]]
+
+
+def test_last_pack_is_kept():
+    assert best_fit_decreasing([4, 4, 4], 4) == [[0], [1], [2]]
+
+
+def test_no_rows_make_no_packs():
+    assert best_fit_decreasing([], 4) == []
+    assert fill_share([], 0, 4) == 0.0
+
+
+@pytest.mark.parametrize("length", [0, 5])
+def test_a_row_that_no_pack_takes_is_told(length):
+    with pytest.raises(ValueError, match="1 to 4"):
+        best_fit_decreasing([length], 4)
+
+
+def test_the_fill_is_a_share_of_all_tokens():
+    assert fill_share([3, 4], 1, 10) == 0.7
+
+
+def render(messages, opening):
+    text = "".join(f"<{m['role']}>{m['content']}$\n" for m in messages)
+    return text + "<assistant>" if opening else text
+
+
+def tokenise(text):
+    return [ord(char) for char in text]
+
+
+def chat(*turns):
+    return [{"role": role, "content": text} for role, text in turns]
+
+
+def words(row):
+    return "".join(chr(label) if label != IGNORE_INDEX else "·" for label in row.labels)
+
+
+def test_labels_are_the_answer_and_its_end():
+    row = labelled(chat(("user", "Hi"), ("assistant", "Yes")), render, tokenise, ("$", ord("$")))
+    assert "".join(map(chr, row.input_ids)) == "<user>Hi$\n<assistant>Yes$"
+    assert words(row) == "·" * 21 + "Yes$"
+
+
+def test_every_answer_of_a_chat_is_a_target_and_the_line_end_between_is_not():
+    turns = chat(("user", "A"), ("assistant", "B"), ("user", "C"), ("assistant", "D"))
+    row = labelled(turns, render, tokenise, ("$", ord("$")))
+    assert "".join(map(chr, row.input_ids)) == "<user>A$\n<assistant>B$\n<user>C$\n<assistant>D$"
+    assert words(row).strip("·") == "B$" + "·" * len("\n<user>C$\n<assistant>") + "D$"
+
+
+def test_an_answer_that_the_template_does_not_end_is_ended():
+    def open_ended(messages, opening):
+        return render(messages, opening).replace("$", "")
+
+    row = labelled(chat(("user", "A"), ("assistant", "B")), open_ended, tokenise, ("$", 7))
+    assert row.labels[-1] == row.input_ids[-1] == 7
+
+
+def test_a_template_that_changes_earlier_turns_is_refused():
+    def forgetful(messages, opening):
+        return render(messages[-1:], opening)
+
+    turns = chat(("user", "A"), ("assistant", "B"), ("user", "C"), ("assistant", "D"))
+    with pytest.raises(ValueError, match="differently"):
+        labelled(turns, forgetful, tokenise, ("$", ord("$")))
