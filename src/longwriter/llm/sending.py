@@ -8,7 +8,6 @@ request. Once the endpoint is known to be down, every later request fails at onc
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import random
 import time
@@ -61,8 +60,7 @@ class Sender:
             fault = error
         if request.check_body is None:
             raise self._unavailable(fault, self._max_retries)
-        if request.sent_at is not None and self._answered_at < request.sent_at:
-            await self._check_endpoint(request.check_body, request.sent_at)
+        await self._check_endpoint(request.check_body, since=request.sent_at or 0.0)
         self.raise_if_down()
         raise NoAnswer(
             f"{fault} (after {self._max_retries} retries, while other requests are answered)",
@@ -70,7 +68,8 @@ class Sender:
         )
 
     async def _send_with_retries(self, request: Request, max_retries: int) -> dict[str, Any]:
-        for retry in itertools.count():
+        retry = 0
+        while True:
             self.raise_if_down()
             await self._limits.reserve(request.estimated_tokens)
             self.raise_if_down()  # another request may have found it down while this one waited
@@ -86,13 +85,13 @@ class Sender:
                     raise asyncio.CancelledError from None
                 self.raise_if_down()
                 await asyncio.sleep(_wait_s(fault, retry))
+                retry += 1
             else:
                 self._answered_at = time.monotonic()
                 return completion
-        raise AssertionError  # the loop above has no other end
 
     async def _check_endpoint(self, check_body: bytes, since: float) -> None:
-        """Open the circuit breaker if no request was answered since that time, and a test request is not either."""
+        """Note that the endpoint is down if it answered no request since that time, nor a test request now."""
         async with self._checking:  # one check for all requests that fail at the same time
             if self._answered_at >= since or self._down_message:
                 return
@@ -112,7 +111,10 @@ class Sender:
 
 
 def _wait_s(fault: Fault, retry: int) -> float:
-    """Return how long to wait before a retry: as the server asked, else exponentially longer, with jitter."""
+    """Return how long to wait before a retry: as the server asked, else exponentially longer, with jitter.
+
+    A long wait is logged.
+    """
     jitter_s = random.uniform(0, _FIRST_BACKOFF_S)
     backoff_s = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2.0 ** min(retry, 16) + jitter_s)
     if fault.wait_s is None:
