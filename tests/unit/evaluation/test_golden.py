@@ -4,7 +4,7 @@ from pathlib import Path
 
 from longwriter.evaluation.report import comparison
 from longwriter.evaluation.report import markdown as report
-from tests.unit.evaluation.test_comparison import compared, judged, score
+from tests.unit.evaluation.report.test_comparison import compared, judged, score
 
 REPORT = Path(__file__).with_name("golden_report.md")
 SHARES = [f"{kind}_share{end}" for kind in ("ended", "loop", "refusal") for end in ("", "_low", "_high")]

@@ -11,7 +11,7 @@ from longwriter.io import files
 from longwriter.stages import report
 from longwriter.tracking import versioning
 from longwriter.tracking.runs import StageRun
-from tests.unit.evaluation.test_comparison import score
+from tests.unit.evaluation.report.test_comparison import score
 
 CHECKOUT = Path.cwd()
 FOURTH = "sft_again"

@@ -2,7 +2,7 @@ import pytest
 
 from longwriter.evaluation.report import markdown as report
 from longwriter.evaluation.report.statistics import Difference
-from tests.unit.evaluation.test_comparison import compared, judged, score
+from tests.unit.evaluation.report.test_comparison import compared, judged, score
 
 
 def written(base, sft, dpo, judge_is_evidence=False, metrics=(), figures=()):

@@ -3,7 +3,7 @@ import struct
 import pytest
 
 from longwriter.evaluation.report import comparison, plots
-from tests.unit.evaluation.test_comparison import METHOD, compared, score
+from tests.unit.evaluation.report.test_comparison import METHOD, compared, score
 
 NAMES = ["length.png", "buckets.png", "ended.png", "training.png", "overview.png"]
 CURVES = {
