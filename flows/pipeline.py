@@ -61,7 +61,7 @@ def expand(names: Sequence[str]) -> list[str]:
 
 
 def _can_help(_task: Any, _run: Any, state: State[Any]) -> bool:
-    """Tell whether trying a failed stage again can help: only where something was away."""
+    """Tell whether trying a failed stage again can help: only where something could not be reached."""
     error = state.result(raise_on_failure=False)
     if isinstance(error, repro.DvcFailed):
         return error.stage_code == _TEMPORARY
@@ -134,9 +134,11 @@ def _stages(names: Sequence[str], kind: str) -> list[dict[str, Any]]:
                 if path.exists():
                     tracking.log_artifact(parent, path)
             tracking.end_run(parent, status)
-        except tracking.UNREACHABLE as away:
-            told = without_password(str(away))
-            get_run_logger().warning("MLflow is away (%s): the next run closes run %s", told, parent)
+        except tracking.UNREACHABLE as error:
+            url, reason = without_password(tracking.tracking_uri()), without_password(str(error))
+            get_run_logger().warning(
+                "cannot reach MLflow at %s (%s): the next run of a flow closes run %s", url, reason, parent
+            )
         create_markdown_artifact(budget(rows), key="time-budget", description="Seconds a stage")
     return rows
 

@@ -9,10 +9,10 @@
     ├── NoAnswer                 2, 75  one request is refused, or fails, where others are answered
     ├── GateStopped                 3   the data did not pass its validation
     ├── TrainingFailed              1   a rank of a training raised
-    └── Unavailable                75   something outside is away for now: trying again can help
+    └── Unavailable                75   something outside cannot be reached now: another try can help
         ├── EndpointUnavailable         an LLM endpoint does not answer
         └── StageBusy                   another process holds the stage
-    (Unavailable itself: a rank was killed, or MLflow is away.)
+    (Unavailable itself: a rank was killed, or MLflow cannot be reached.)
 
 The exit codes are read by the flows: only 75 (EX_TEMPFAIL of sysexits.h) is retried.
 """
@@ -84,7 +84,7 @@ class TrainingFailed(LongWriterError):
 
 
 class Unavailable(LongWriterError):
-    """Something outside this process is away for now."""
+    """Something outside this process cannot be reached now; another try can help."""
 
     exit_code = 75
 

@@ -25,7 +25,7 @@ def _failed(stage_code: int | None) -> repro.DvcFailed:
     ],
     ids=str,
 )
-def test_only_what_was_away_is_tried_again(error: Exception, can_help: bool) -> None:
+def test_only_what_could_not_be_reached_is_tried_again(error: Exception, can_help: bool) -> None:
     from prefect.states import Failed  # takes seconds
 
     from flows import pipeline

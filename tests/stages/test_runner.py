@@ -1,4 +1,4 @@
-"""What a stage process does around its work: its summary, and an MLflow that is away."""
+"""What a stage process does around its work: its summary, and an MLflow that cannot be reached."""
 
 from __future__ import annotations
 
@@ -106,22 +106,22 @@ def test_a_stage_that_declares_no_summary_has_none(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "data/toy").iterdir()) == ["metrics.json", "rows.txt"]
 
 
-def test_a_tracking_server_that_is_away_from_the_start_is_told_without_its_password(tmp_path: Path) -> None:
+def test_a_tracking_server_that_cannot_be_reached_is_named_without_its_password(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         uri = f"http://user:hidden@127.0.0.1:{free.getsockname()[1]}"
     done = stage(tmp_path, MLFLOW_TRACKING_URI=uri, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
     assert done.returncode == Unavailable.exit_code
-    assert told(done).startswith("toy: Unavailable: MLflow at http://127.0.0.1:")
+    assert told(done).startswith("toy: Unavailable: cannot reach MLflow at http://127.0.0.1:")
     assert told(done).endswith(": nothing was done")
     assert "hidden" not in done.stderr
     assert not (tmp_path / "data").exists()
 
 
-def test_an_mlflow_that_goes_away_during_the_work_lets_the_stage_be_tried_again(tmp_path: Path) -> None:
+def test_a_stage_that_loses_mlflow_during_its_work_can_be_tried_again(tmp_path: Path) -> None:
     done = stage(tmp_path, "lose_mlflow()")
     assert done.returncode == Unavailable.exit_code, done.stderr
-    assert told(done).startswith("toy: Unavailable: MLflow at sqlite:///")
+    assert told(done).startswith("toy: Unavailable: cannot reach MLflow at sqlite:///")
     assert "readonly database): the work is done" in told(done)
     assert told(done).endswith("the next try does it again from stored answers and checkpoints")
     assert (tmp_path / "data/toy/rows.txt").exists()
@@ -131,9 +131,10 @@ def test_an_mlflow_that_goes_away_during_the_work_lets_the_stage_be_tried_again(
     assert sorted(status(tmp_path)) == ["FINISHED", "KILLED"]
 
 
-def test_an_mlflow_that_is_away_hides_no_failure_of_the_work(tmp_path: Path) -> None:
+def test_an_unreachable_mlflow_hides_no_failure_of_the_work(tmp_path: Path) -> None:
     done = stage(tmp_path, "lose_mlflow(); raise GateStopped('too few rows')")
     assert done.returncode == GateStopped.exit_code, done.stderr
     assert told(done) == "toy: GateStopped: too few rows"
-    assert "MLflow cannot be told how this run ended" in done.stderr
+    assert "cannot reach MLflow at sqlite:///" in done.stderr
+    assert "to end this run" in done.stderr
     assert not (tmp_path / "data/toy").exists()

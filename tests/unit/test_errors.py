@@ -6,7 +6,7 @@ from longwriter.errors import without_password
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("MLflow at https://ann:s3cret@host:80/x is away", "MLflow at https://host:80/x is away"),
+        ("cannot reach https://ann:s3cret@host:80/x now", "cannot reach https://host:80/x now"),
         ("postgresql://u:p@db/a and http://t@h", "postgresql://db/a and http://h"),
         ("http://127.0.0.1:5000/#/runs/1, mail a@b", "http://127.0.0.1:5000/#/runs/1, mail a@b"),
     ],

@@ -92,13 +92,13 @@ def _execute(name: str, work: Work) -> None:
         "lw.invocation_id": os.environ.get("LW_INVOCATION_ID") or uuid.uuid4().hex,
         "lw.fingerprint": versioning.fingerprint(stage, inputs),
     }
-    with _needs_mlflow(_NOT_BEGUN):
+    with _needs_mlflow(_NOT_STARTED):
         tracking.close_dead_runs()
         parent = tracking.pipeline_run(_group(), tags)
         run_id = tracking.start_run(name, {**tags, "lw.stage": name, "lw.status": "executed"}, parent)
     log.info("%s: %s", name, tracking.run_url(run_id))
     with _ended(run_id):
-        with _needs_mlflow(_NOT_BEGUN):
+        with _needs_mlflow(_NOT_STARTED):
             tracking.log_params(run_id, stage.params)
             tracking.log_datasets(run_id, inputs, "input")
             models.log_read(run_id, inputs)
@@ -107,7 +107,7 @@ def _execute(name: str, work: Work) -> None:
         outputs = {
             out: versioning.digest(Path(out)) for out in stage.outs if LINEAGE not in Path(out).parents
         }
-        with _needs_mlflow(_NOT_TOLD):
+        with _needs_mlflow(_NOT_LOGGED):
             tracking.log_datasets(run_id, outputs, "output")
             models.log_written(run_id, name, outputs, step=int(summary.numbers.get("steps", 0)))
             numbers = {**summary.metrics(), **summary.execution}
@@ -118,35 +118,36 @@ def _execute(name: str, work: Work) -> None:
     log.info(summary.line(name))
 
 
-_NOT_BEGUN = "nothing was done"
-_NOT_TOLD = (
-    "the work is done, but its run is not complete, and DVC takes nothing over from a stage that fails: "
+_NOT_STARTED = "nothing was done"
+_NOT_LOGGED = (
+    "the work is done, but its MLflow run is not complete, so the stage fails and DVC keeps no output of it: "
     "the next try does it again from stored answers and checkpoints"
 )
 
 
 @contextmanager
-def _needs_mlflow(left: str) -> Iterator[None]:
-    """Let the block's failure to reach MLflow end the stage as Unavailable.
+def _needs_mlflow(state: str) -> Iterator[None]:
+    """End the stage as Unavailable when the block cannot reach MLflow.
 
     Args:
-        left: What a second try begins with.
+        state: What is done, and what the next try starts from; the end of the error message.
     """
     try:
         yield
     except tracking.UNREACHABLE as error:
         if _is_disk_full(error):
             raise
-        told = f"MLflow at {tracking.tracking_uri()} is away ({str(error).partition(chr(10))[0]}): {left}"
-        raise Unavailable(without_password(told)) from error
+        reason = str(error).partition("\n")[0]
+        message = f"cannot reach MLflow at {tracking.tracking_uri()} ({reason}): {state}"
+        raise Unavailable(without_password(message)) from error
 
 
 @contextmanager
 def _ended(run_id: str) -> Iterator[None]:
-    """End the run as the block ends; MLflow's being away hides no failure of the block's."""
+    """End the MLflow run with the status of the block; an unreachable MLflow hides no error of the block."""
     try:
         yield
-        with _needs_mlflow(_NOT_TOLD):
+        with _needs_mlflow(_NOT_LOGGED):
             tracking.end_run(run_id, "FINISHED")
     except BaseException as error:
         killed = isinstance(error, SystemExit)
@@ -156,9 +157,9 @@ def _ended(run_id: str) -> Iterator[None]:
             if not killed:
                 tracking.set_tags(run_id, {"lw.error": f"{type(error).__name__}: {error}"[:5000]})
             tracking.end_run(run_id, "KILLED" if killed else "FAILED")
-        except tracking.UNREACHABLE as away:
-            told = without_password(str(away))
-            log.warning("MLflow cannot be told how this run ended (%s); the next stage closes it", told)
+        except tracking.UNREACHABLE as unreachable:
+            url, reason = without_password(tracking.tracking_uri()), without_password(str(unreachable))
+            log.warning("cannot reach MLflow at %s to end this run (%s); the next stage ends it", url, reason)
         raise
 
 

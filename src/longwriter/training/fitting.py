@@ -105,11 +105,14 @@ class _Live:
         """Log what is still waiting.
 
         Raises:
-            Unavailable: MLflow is away; the training itself is kept in its last checkpoint.
+            Unavailable: MLflow cannot be reached; the last checkpoint of the training is kept.
         """
         self.add_points([])
         if self._waiting:
-            raise Unavailable(f"MLflow is away: {self._kind} is done up to its number there, run it again")
+            raise Unavailable(
+                f"cannot reach MLflow at {without_password(tracking.tracking_uri())}: {self._kind} is trained, "
+                "but its curve in MLflow is not complete; run the stage again, it starts from the last checkpoint"
+            )
 
     def _sent(self, send: Callable[[], object]) -> bool:
         """Tell whether MLflow took it; training goes on where it did not."""
@@ -117,8 +120,8 @@ class _Live:
             send()
         except tracking.UNREACHABLE as error:
             if not self._told:
-                told = without_password(str(error))
-                log.warning("MLflow is away, %s goes on without it: %s", self._kind, told)
+                url, reason = without_password(tracking.tracking_uri()), without_password(str(error))
+                log.warning("cannot reach MLflow at %s, %s continues without it: %s", url, self._kind, reason)
             self._told = True
             return False
         return True

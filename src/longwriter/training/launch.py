@@ -2,7 +2,7 @@
 
 On one machine torchrun starts them, over a DeepSpeed hostfile the deepspeed launcher does. Ranks know
 neither MLflow nor DVC: rank 0 appends each step to `curve.jsonl`, and this process passes new lines
-and finished checkpoints on while it waits, so that a tracking server that is away stops no training.
+and finished checkpoints on while it waits, so that training continues when MLflow cannot be reached.
 """
 
 from __future__ import annotations
