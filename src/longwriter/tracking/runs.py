@@ -30,11 +30,8 @@ from longwriter.io import process  # noqa: E402
 from longwriter.io.files import LOCAL  # noqa: E402
 
 EXPERIMENT = "longwriter"
-UNREACHABLE = (
-    mlflow.exceptions.MlflowException,
-    SQLAlchemyError,
-    OSError,
-)  # a server or database out of reach
+UNREACHABLE = (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError)
+"""Errors of a server or database that cannot be reached."""
 PARENT_ENV = "LW_PIPELINE_RUN"
 _METRICS_PER_REQUEST = 1000  # MLflow's limit
 _VALUE_CHARS = 6000  # of a parameter, MLflow's limit

@@ -1,1 +1,1 @@
-"""Tokenizer, packs, losses, preference pairs, the ranks, and how they are launched and resumed."""
+"""Training: tokenizer, packs, losses, preference pairs, and ranks that start, save and resume."""

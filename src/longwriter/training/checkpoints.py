@@ -1,7 +1,7 @@
-"""What a training leaves on disk: whole checkpoints, and its curve, one line a step.
+"""What training writes while it runs: checkpoints, and the curve with one line a step.
 
-A checkpoint is whole once its marker is there, which rank 0 writes after every rank has written its
-part; what a killed run left without one is removed before the next run goes on.
+A checkpoint is complete once it holds the marker file, which rank 0 writes after every rank has written
+its part. Before a run resumes, checkpoints of a killed run without the marker are removed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ CURVE, COMPLETE = "curve.jsonl", "complete"
 
 
 def read_curve(path: Path) -> list[dict[str, float]]:
-    """Return the points of a curve; a line that is still being written is left for later."""
+    """Return the points of a curve; a line that is still being written is not returned yet."""
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -22,12 +22,12 @@ def read_curve(path: Path) -> list[dict[str, float]]:
 
 
 def finished(folder: Path) -> list[int]:
-    """Return the steps of checkpoints that were written to their end, in order."""
+    """Return the steps of the complete checkpoints, in order."""
     return sorted(int(marker.parent.name.split("-")[1]) for marker in folder.glob(f"checkpoint-*/{COMPLETE}"))
 
 
 def go_back_to_last(folder: Path) -> None:
-    """Remove what a killed run left after its last whole checkpoint: points, and half a checkpoint."""
+    """Remove what a killed run wrote after its last complete checkpoint: later points, and part of a checkpoint."""
     for checkpoint in folder.glob("checkpoint-*"):
         if not (checkpoint / COMPLETE).is_file():
             shutil.rmtree(checkpoint)

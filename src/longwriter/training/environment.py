@@ -1,7 +1,9 @@
-"""What ranks of a training find in their environment: how they run, and nothing that is secret.
+"""Environment variables of the ranks: how they run, and no secrets.
 
-Ranks read files of the checkout alone. With a hostfile DeepSpeed writes some variables into the command
-line of every node, MLflow's among them, where each user of the node and the log can read them.
+Pure, except that the number of CPU cores is read from the machine.
+
+Ranks read nothing but files of the checkout, so they need no credentials. With a hostfile DeepSpeed copies
+variables, MLflow's among them, into the command line on every node, where each user of the node can read them.
 """
 
 from __future__ import annotations
@@ -15,23 +17,23 @@ _SECRET = re.compile(r"(?:^|_)(?:KEY|PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIALS)$|
 
 
 def without_secrets(inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without the variables whose names say that they hold keys or passwords.
+    """Return an environment without the variables whose names are those of keys and passwords.
 
-    All of MLFLOW_TRACKING_ and AWS_ goes: their URLs can hold a password, and no rank calls there.
+    Every MLFLOW_TRACKING_ and AWS_ variable is removed: a URL can hold a password, and no rank calls either.
     """
     return {name: value for name, value in inherited.items() if not _SECRET.search(name.upper())}
 
 
 def of_ranks(inherited: Mapping[str, str], device: Literal["cuda", "cpu"], ranks: int) -> dict[str, str]:
-    """Return the environment of ranks; on a CPU the cores are shared out.
+    """Return the environment of the ranks; on a CPU each rank gets its share of the cores.
 
-    There glibc is told to keep freed memory: giving each activation back to the kernel and taking it
-    again cost 40 % of the time (9.7 million page faults in five steps; 19 s a step, 13 s without).
+    On a CPU glibc keeps freed memory: returning each activation to the kernel and allocating it again took
+    40 % of the time (9.7 million page faults in five steps; 19 s a step, 13 s without).
 
     Args:
         inherited: The environment of the stage.
         device: What the ranks run on.
-        ranks: How many share the cores of a CPU.
+        ranks: Ranks that share the cores of a CPU.
     """
     common = {
         "TOKENIZERS_PARALLELISM": "false",
@@ -43,6 +45,6 @@ def of_ranks(inherited: Mapping[str, str], device: Literal["cuda", "cpu"], ranks
         return {**kept, **common}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = max(1, cores // ranks)
-    freed = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_ARENA_MAX": "1"}
-    common |= {**freed, "MALLOC_TOP_PAD_": str(1 << 28), "OMP_NUM_THREADS": str(threads)}
+    malloc = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_ARENA_MAX": "1"}
+    common |= {**malloc, "MALLOC_TOP_PAD_": str(1 << 28), "OMP_NUM_THREADS": str(threads)}
     return {**kept, **common, "DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}

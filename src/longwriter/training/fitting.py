@@ -1,8 +1,8 @@
-"""What SFT and DPO share: a job for the ranks, their live curve in MLflow, and the finished model.
+"""What the stages sft and dpo share: the job for the ranks, the live curve in MLflow, the finished model.
 
-Checkpoints lie in `.lw/checkpoints/`, outside DVC's outputs, in a folder named by all that decides the
-training: a killed stage goes on from the last whole one. They stay until another training of the
-kind begins, since DVC has the model safe only some time after this process has ended.
+Checkpoints are in `.lw/checkpoints/`, outside DVC's outputs, in a folder named after the stage's fingerprint:
+a killed stage resumes from the last complete one. Checkpoints are kept until the next run of SFT (or DPO)
+with another fingerprint starts, because DVC caches the model only after this process exits.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ def fit(
     """Train `model`; fill `folder` with weights/ and curve.csv; return the deterministic numbers.
 
     Args:
-        kind: Which trainer.
-        model: Folder of the model to begin with.
+        kind: Trainer, which is also the stage's name.
+        model: Folder of the model to start from.
         columns: Header of curve.csv, one line.
         params: All parameters.
         folder: The stage's empty folder.
         run: The stage's MLflow run, for the live curve and the checkpoints.
-        prepare: Gets the checkpoint folder, returns the files of training and held-out rows.
+        prepare: Receives the checkpoint folder; returns the paths of the training and the held-out rows.
 
     Raises:
-        UserError: the parameters do not fit the machine.
+        UserError: the machine cannot run the parameters.
         TrainingFailed: a rank raised.
-        Unavailable: a rank was killed, or MLflow did not come back before the end.
+        Unavailable: a rank was killed, or MLflow cannot be reached at the end.
     """
     batch = params.sft.batch_packs if kind == "sft" else params.dpo.batch_pairs
     key = "sft.batch_packs" if kind == "sft" else "dpo.batch_pairs"
@@ -64,71 +64,85 @@ def fit(
     weights = folder / "weights"
     weights.mkdir()
     job = launch.Job(
-        kind=kind, model=model, train=train, test=test, out=str(weights), checkpoints=str(state),
-        device=device, ranks=ranks, layout=layout, training=params.training,
-        sft=params.sft if kind == "sft" else None, dpo=params.dpo if kind == "dpo" else None,
-    )  # fmt: skip
+        kind=kind,
+        model=model,
+        train=train,
+        test=test,
+        out=str(weights),
+        checkpoints=str(state),
+        device=device,
+        ranks=ranks,
+        layout=layout,
+        training=params.training,
+        sft=params.sft if kind == "sft" else None,
+        dpo=params.dpo if kind == "dpo" else None,
+    )
     log.info("%s: %d ranks on %s, %s", kind, ranks, device, params.training.deepspeed)
-    live = _Live(kind, run)
-    curve = launch.run(job, live.add_points, live.add_checkpoint)
-    live.flush()
+    live_log = _LiveLog(kind, run)
+    curve = launch.run(job, live_log.add_points, live_log.add_checkpoint)
+    live_log.flush()
     _write_curve(folder / "curve.csv", columns, curve)
     numbers = {"steps": curve[-1]["step"], "final_loss": curve[-1]["loss"]}
     numbers |= files.read_json(state / "held_out.json")
     return numbers
 
 
-class _Live:
-    """Passes curve and checkpoints on to the stage's run; keeps what a tracking server missed."""
+class _LiveLog:
+    """Logs curve and checkpoints to MLflow during training; keeps points that could not be logged yet."""
 
     def __init__(self, kind: str, run: StageRun) -> None:
-        self._kind, self._run = kind, run
-        self._waiting, self._told = list[dict[str, float]](), False
+        self._kind = kind
+        self._run = run
+        self._pending: list[dict[str, float]] = []
+        self._has_warned = False
 
     def add_points(self, points: list[dict[str, float]]) -> None:
-        """Log new points of the curve, and those that are waiting."""
-        self._waiting += points
+        """Log new points of the curve, and the pending ones."""
+        self._pending += points
         curve = [
-            (int(p["step"]), {k: v for k, v in p.items() if k not in ("step", "max_steps")})
-            for p in self._waiting
+            (
+                int(point["step"]),
+                {name: value for name, value in point.items() if name not in ("step", "max_steps")},
+            )
+            for point in self._pending
         ]
-        if self._sent(lambda: tracking.log_curve(self._run.run_id, curve)):
-            self._waiting.clear()
+        if self._try(lambda: tracking.log_curve(self._run.run_id, curve)):
+            self._pending.clear()
 
     def add_checkpoint(self, step: int) -> None:
-        """Show a checkpoint as a model of the run."""
+        """Log a checkpoint as a model of the run."""
         tags = {"lw.stage": self._kind, "lw.fingerprint": self._run.fingerprint, "lw.checkpoint": "true"}
         name = f"{self._kind}-step-{step}"
-        self._sent(lambda: models.log_checkpoint(self._run.run_id, name, step, tags))
+        self._try(lambda: models.log_checkpoint(self._run.run_id, name, step, tags))
 
     def flush(self) -> None:
-        """Log what is still waiting.
+        """Log the points that are still pending.
 
         Raises:
             Unavailable: MLflow cannot be reached; the last checkpoint of the training is kept.
         """
         self.add_points([])
-        if self._waiting:
+        if self._pending:
             raise Unavailable(
                 f"cannot reach MLflow at {without_password(tracking.tracking_uri())}: {self._kind} is trained, "
                 "but its curve in MLflow is not complete; run the stage again, it starts from the last checkpoint"
             )
 
-    def _sent(self, send: Callable[[], object]) -> bool:
-        """Tell whether MLflow took it; training goes on where it did not."""
+    def _try(self, send: Callable[[], object]) -> bool:
+        """Tell whether a call to MLflow succeeded; training continues if it did not."""
         try:
             send()
         except tracking.UNREACHABLE as error:
-            if not self._told:
+            if not self._has_warned:
                 url, reason = without_password(tracking.tracking_uri()), without_password(str(error))
                 log.warning("cannot reach MLflow at %s, %s continues without it: %s", url, self._kind, reason)
-            self._told = True
+            self._has_warned = True
             return False
         return True
 
 
 def _write_curve(path: Path, header: str, curve: list[dict[str, float]]) -> None:
-    """Write the points as CSV; a number that a point lacks is an empty cell."""
+    """Write the points as CSV; a value that a point lacks is an empty cell."""
     names = header.strip().split(",")
     lines = (",".join(str(point.get(name, "")) for name in names) + "\n" for point in curve)
     path.write_text(header + "".join(lines), encoding="utf-8")

@@ -1,8 +1,8 @@
-"""Ranks of a training: started together, watched, and gone together with their stage.
+"""Starts the ranks of a training, reports their progress, and ends them with their stage.
 
-On one machine torchrun starts them, over a DeepSpeed hostfile the deepspeed launcher does. Ranks know
-neither MLflow nor DVC: rank 0 appends each step to `curve.jsonl`, and this process passes new lines
-and finished checkpoints on while it waits, so that training continues when MLflow cannot be reached.
+torchrun starts the ranks on one machine, DeepSpeed's launcher on the machines of a hostfile. Ranks use
+neither MLflow nor DVC: rank 0 appends each step to `curve.jsonl`, and this process reports new lines
+and complete checkpoints while it waits, so that training continues when MLflow cannot be reached.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from longwriter.training import checkpoints, environment
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.5
-_GRACE_S = 15.0  # torchrun ends its ranks within this, or they are killed
-# What torchrun and DeepSpeed's launcher say of a rank that was killed; the latter leaves with 256 - signal.
+_GRACE_S = 15.0  # time for torchrun to end its ranks before they are killed
+# How torchrun and DeepSpeed's launcher report a killed rank; the exit code of the latter is 256 - signal.
 _BY_SIGNAL = re.compile(r"Signal \d+ \(SIG\w+\)|exits with return code = -\d+")
 FAILED = "failed.txt"
 
 
 class Job(Section):
-    """What a rank needs to know, in the JSON file that its command line names; paths are relative to the checkout."""
+    """The work of a rank, in the JSON file that its command line names; paths are relative to the checkout."""
 
     kind: Literal["sft", "dpo"]
     model: str
@@ -47,14 +47,14 @@ class Job(Section):
     test: str
     """Parquet packs for SFT, JSON Lines of prompt, chosen, rejected for DPO."""
     out: str
-    """Folder that the finished model goes to."""
+    """Folder for the finished model."""
     checkpoints: str
-    """Folder of checkpoints and curve; kept when a run is killed, found again by its name."""
+    """Folder of checkpoints and curve; a run that resumes finds it by its name."""
     device: Literal["cuda", "cpu"]
     ranks: int
-    """Ranks of all nodes together."""
+    """Ranks on all nodes together."""
     layout: dict[str, Any]
-    """DeepSpeed's configuration; "auto" is filled in from the rest."""
+    """DeepSpeed's configuration; transformers replaces each "auto" in it."""
     training: TrainingParams
     sft: SftParams | None = None
     dpo: DpoParams | None = None
@@ -67,16 +67,21 @@ def layout_of(path: str) -> dict[str, Any]:
         UserError: no such file; names those that ship.
     """
     if not Path(path).is_file():
-        there = ", ".join(str(file) for file in sorted(Path("infra/deepspeed").glob("*.json")))
-        raise UserError(f"training.deepspeed: {path} is missing; there are {there}")
+        shipped = ", ".join(str(file) for file in sorted(Path("infra/deepspeed").glob("*.json")))
+        raise UserError(f"training.deepspeed: {path} is missing; there are {shipped}")
     return dict(files.read_json(Path(path)))
 
 
 def device_and_ranks(params: TrainingParams, batch: int, key: str) -> tuple[Literal["cuda", "cpu"], int]:
-    """Return what the ranks run on, and how many there are on all nodes.
+    """Return the device of the ranks, and their number on all nodes.
+
+    Args:
+        params: The section `training`.
+        batch: Packs or pairs of one optimizer step.
+        key: Name of the batch size in params.yaml, for the error message.
 
     Raises:
-        UserError: a batch cannot be split evenly over them, there are more ranks than GPUs, or the
+        UserError: the batch is not a multiple of the ranks, there are more ranks than GPUs, or the
             package of the attention is missing.
     """
     import torch
@@ -97,7 +102,7 @@ def device_and_ranks(params: TrainingParams, batch: int, key: str) -> tuple[Lite
 
 
 def _check_attention(attention: str) -> None:
-    """Raise UserError where `flash_attention_2` has no package: every rank would fail, and fetches nothing."""
+    """Raise UserError if `flash_attention_2` is not installed: every rank would fail later."""
     if attention == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
         raise UserError(
             "training.attention flash_attention_2 needs the package flash_attn, which is not installed: "
@@ -115,18 +120,18 @@ def _slots(hostfile: Path) -> int:
         raise UserError(f"training.hostfile: {hostfile} is missing; one line a node: HOST slots=GPUS")
     lines = [line.strip() for line in hostfile.read_text(encoding="utf-8").splitlines()]
     hosts = [line for line in lines if line and not line.startswith("#")]
-    slots = [re.fullmatch(r"\S+\s+slots=([1-9]\d*)", line) for line in hosts]
-    if not slots or not all(slots):
+    matches = [re.fullmatch(r"\S+\s+slots=([1-9]\d*)", line) for line in hosts]
+    if not matches or not all(matches):
         raise UserError(
             f"training.hostfile: {hostfile} needs lines of the form HOST slots=GPUS, nothing else"
         )
-    return sum(int(match[1]) for match in slots if match)
+    return sum(int(match[1]) for match in matches if match)
 
 
 def checkpoint_folder(stage: str, fingerprint: str, ranks: int, layout: dict[str, Any]) -> Path:
-    """Return where a training that is decided by `fingerprint` keeps its state under this layout.
+    """Return the folder for the checkpoints of a training with this fingerprint, rank count and layout.
 
-    Other ranks or another layout cannot read its checkpoints, so they have a folder of their own.
+    A run with other ranks or another layout cannot read these checkpoints, so it gets another folder.
     """
     name = short_id([fingerprint, ranks, layout])
     return files.LOCAL / "checkpoints" / f"{stage}-{name}"
@@ -141,12 +146,12 @@ def run(
 
     Args:
         job: The work.
-        on_points: Gets new points of the curve, once each, in order.
-        on_checkpoint: Gets the step of each finished checkpoint.
+        on_points: Receives new points of the curve, once each, in order.
+        on_checkpoint: Receives the step of each complete checkpoint.
 
     Raises:
         TrainingFailed: a rank raised.
-        Unavailable: a rank was killed; trying again goes on from the last checkpoint.
+        Unavailable: a rank was killed; the next try resumes from the last checkpoint.
     """
     folder = Path(job.checkpoints)
     folder.mkdir(parents=True, exist_ok=True)
@@ -179,18 +184,19 @@ def run(
 
 
 def _was_killed(code: int, log: str) -> bool:
-    """Tell whether a signal ended the launcher, or a rank by what its launcher said."""
+    """Tell whether a signal ended the launcher, or, by the launcher's log, a rank."""
     return code < 0 or _BY_SIGNAL.search(log) is not None
 
 
 def _command(job: Job, file: Path) -> list[str]:
-    python, module = sys.executable, "longwriter.training.ranks.rank"
-    dying = [python, "-m", "longwriter.io.process"]
+    """Return the launcher's command, which ends with its parent."""
+    python = sys.executable
+    module = "longwriter.training.ranks.rank"
     if job.training.hostfile is not None:
-        start = ["deepspeed.launcher.runner", "--hostfile", job.training.hostfile, "--module", module]
-        return [*dying, python, "-m", *start, str(file)]
-    start = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(job.ranks), "-m", module]
-    return [*dying, python, "-m", *start, str(file)]
+        launcher = ["deepspeed.launcher.runner", "--hostfile", job.training.hostfile, "--module", module]
+    else:
+        launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(job.ranks), "-m", module]
+    return [python, "-m", "longwriter.io.process", python, "-m", *launcher, str(file)]
 
 
 def _follow(
@@ -200,23 +206,25 @@ def _follow(
     on_points: Callable[[list[dict[str, float]]], None],
     on_checkpoint: Callable[[int], None],
 ) -> None:
-    """Pass on what rank 0 writes until the ranks have ended."""
-    tty = sys.stderr.isatty()
-    told, saved = 0, set[int]()
-    with tqdm(desc=job.kind, unit="step", mininterval=0.5 if tty else 10, dynamic_ncols=tty) as bar:
+    """Report what rank 0 writes, until the ranks have ended."""
+    is_terminal = sys.stderr.isatty()
+    interval_s = 0.5 if is_terminal else 10
+    last_step = 0
+    reported_checkpoints: set[int] = set()
+    with tqdm(desc=job.kind, unit="step", mininterval=interval_s, dynamic_ncols=is_terminal) as bar:
         while True:
-            ended = ranks.poll() is not None
-            new = [point for point in checkpoints.read_curve(curve) if point["step"] > told]
-            if new:
-                on_points(new)
-                told = int(new[-1]["step"])
-                bar.total = int(new[-1]["max_steps"])
-                bar.set_postfix_str(f"loss {new[-1]['loss']:.3f}", refresh=False)
-                bar.update(told - bar.n)
-            for step in sorted(set(checkpoints.finished(curve.parent)) - saved):
-                saved.add(step)
+            has_ended = ranks.poll() is not None  # before the files are read, so that nothing is missed
+            points = [point for point in checkpoints.read_curve(curve) if point["step"] > last_step]
+            if points:
+                on_points(points)
+                last_step = int(points[-1]["step"])
+                bar.total = int(points[-1]["max_steps"])
+                bar.set_postfix_str(f"loss {points[-1]['loss']:.3f}", refresh=False)
+                bar.update(last_step - bar.n)
+            for step in sorted(set(checkpoints.finished(curve.parent)) - reported_checkpoints):
+                reported_checkpoints.add(step)
                 on_checkpoint(step)
-            if ended:
+            if has_ended:
                 return
             time.sleep(_POLL_S)
 
