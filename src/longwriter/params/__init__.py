@@ -1,8 +1,8 @@
-"""Typed mirror of params.yaml: every knob, its unit, its bounds. No default hides here.
+"""Typed mirror of params.yaml: every parameter with its unit and its bounds, and no default values.
 
-A stage reads its own section and the shared ones; `load` checks the whole file each time, so that
-a typing error in `report` is found before `write` spends an hour. The sections are in `data`,
-`training`, `benchmark` and, for whoever answers, `models`.
+A stage reads its own section and the shared ones. `load` always checks the whole file, so that a typing
+error in `report` is found before `write` runs for an hour. The sections are in `data`, `agentwrite`,
+`training` and `benchmark`; those of the models that answer are in `models`.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def check(values: Any, source: str) -> Params:
     """Return `values` as Params.
 
     Raises:
-        BadParams: names `source`, each bad key, what it holds and what is allowed.
+        BadParams: a value is not allowed; names `source`, and for each bad key its value and what is allowed.
     """
     if not isinstance(values, dict):
         raise BadParams(f"{source}: a mapping of sections is needed, found {type(values).__name__}")
@@ -126,8 +126,8 @@ def check(values: Any, source: str) -> Params:
                 lines.append(f"{key}: no such key; allowed here: {', '.join(_siblings(item['loc']))}")
                 continue
             value = item.get("input")
-            found = "" if isinstance(value, dict) else f" (found {value!r})"
-            lines.append(f"{key}: {item['msg']}{found}")
+            actual = "" if isinstance(value, dict) else f" (found {value!r})"
+            lines.append(f"{key}: {item['msg']}{actual}")
         raise BadParams(f"{source}: " + "; ".join(lines)) from None
 
 
@@ -163,7 +163,7 @@ def load(path: Path = Path("params.yaml")) -> Params:
     """Return the checked parameters of `path`.
 
     Raises:
-        BadParams: the file is missing, no YAML, or does not fit.
+        BadParams: the file is missing, is not YAML, or has a value that is not allowed.
     """
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), _Loader)

@@ -1,4 +1,4 @@
-"""Sections of AgentWrite: how texts are planned and written, and by which model."""
+"""The sections `plan` and `write`: how AgentWrite plans and writes texts, and with which model."""
 
 from __future__ import annotations
 
@@ -16,28 +16,30 @@ PlanRule = Literal[
 
 
 class PlanGate(Section):
-    """Bounds of the gate behind `plan`: it stops before a text is paid for."""
+    """Bounds of the gate after `plan`, which stops before any text is paid for."""
 
     min_rows: Count
-    """Fewest plans."""
+    """Smallest number of plans."""
     min_kept_share: Share
-    """Fewest plans as a share of the instructions."""
+    """Smallest share of the instructions that must have a plan."""
     max_length_error: NotNegative
-    """Largest |sum of the steps - required| / required of a plan whose prompt states a length."""
+    """Largest relative error of a plan's length, |sum of the steps - required| / required, where the prompt
+    states a length."""
     warn: list[PlanRule]
-    """Expectations that only warn; every other one stops."""
+    """Expectations that only warn; every other one stops the pipeline."""
 
 
 class PlanParams(Section):
-    """AgentWrite, first half: from an instruction to a list of paragraphs."""
+    """First half of AgentWrite: from an instruction to the steps of a plan."""
 
     llm: LLMParams | None
-    """The planner; null = the section `llm`."""
+    """Model that plans; null = the one of the section `llm`."""
     prompt: str
-    """Template file; fields {instruction} {min_steps} {max_steps} {min_words} {max_words} {format}. Without
-    {format}, what the answer must look like follows the template, unless a JSON schema says it already."""
+    """Template file; fields {instruction} {min_steps} {max_steps} {min_words} {max_words} {format}. If the
+    template has no {format}, the description of the answer format is added at its end, except under a JSON
+    schema."""
     answer_format: Literal["auto", "json_schema", "json_object", "lines"]
-    """`auto` = the first of JSON schema, JSON mode, line format that the server honours."""
+    """`auto` = the first of JSON schema, JSON mode and line format that the server follows."""
     min_steps: Count
     max_steps: Count
     """Plans with more steps are rejected (50 in the paper's code)."""
@@ -45,43 +47,46 @@ class PlanParams(Section):
     max_step_words: Count
     """Word count of one paragraph (200 and 1,000 in the paper)."""
     max_point_chars: Annotated[int, Field(ge=20)]
-    """Longest main point, in characters, in answers by JSON schema."""
+    """Longest main point in characters; used in the JSON schema only."""
     max_length_error: NotNegative | None
-    """Largest |sum of the plan's word counts - required| / required; null = not checked."""
+    """Largest relative error of a plan's length, |sum of the steps - required| / required; null = not
+    checked."""
     min_coverage: Share
-    """Share of the instruction's content words that the main points must touch; 0 = not checked."""
+    """Smallest share of the instruction's content words that must occur in the main points; 0 = not
+    checked."""
     coverage_judge: bool
-    """Ask `judge.llm` whether the plan covers all that the instruction asks for."""
+    """Ask `judge.llm` whether the plan covers everything that the instruction asks for."""
     coverage_prompt: str
     """Template of that question; fields {instruction} {plan}."""
     max_attempts: Count
-    """Tries to get a valid plan before the instruction is rejected."""
+    """Attempts to get a valid plan before the instruction is rejected."""
     sampling: Sampling
     gate: PlanGate
 
 
 class WriteParams(Section):
-    """AgentWrite, second half: the paragraphs."""
+    """Second half of AgentWrite: the paragraphs."""
 
     llm: LLMParams | None
-    """The writer; null = the section `llm`."""
+    """Model that writes; null = the one of the section `llm`."""
     mode: Literal["serial", "parallel", "direct"]
-    """`serial` = each paragraph after the text so far (the paper's), `parallel` = each from the plan
-    alone (the paper's +Parallel), `direct` = no plan, one call (the baseline)."""
+    """`serial` = each paragraph is written with the plan and the text so far (the paper), `parallel` = with
+    the plan only (+Parallel in the paper), `direct` = one call without a plan (the baseline)."""
     prompt: str
-    """Template; fields {instruction} {plan} {text} {step} {steps} {main_point} {word_count}. A block between
-    blank lines whose only field is {text} is left out while nothing is written."""
+    """Template; fields {instruction} {plan} {text} {step} {steps} {main_point} {word_count}. For the
+    first paragraph, a block between blank lines whose only field is {text} is left out."""
     keep: Literal["first_paragraph", "whole_answer"]
-    """What of an answer becomes the paragraph; small models run on after it."""
+    """Part of an answer that becomes the paragraph; small models continue with further paragraphs."""
     min_paragraph_words: Count
-    """Shorter paragraphs are asked again."""
+    """Shortest paragraph in words; a shorter one is requested again."""
     max_length_ratio: Annotated[Number, Field(gt=1)] | None
-    """Largest ratio, either way, of a paragraph's words to those its step asks for; null = not checked."""
+    """Largest ratio between a paragraph's words and the words its step asks for, in either direction;
+    null = not checked."""
     max_repeated_share: Share
-    """Share of a paragraph's 5-grams that repeat earlier ones, itself or the text before it. In mode
-    `parallel` the text before it is looked at when all paragraphs are there."""
+    """Largest share of a paragraph's 5-grams that repeat an earlier 5-gram of the paragraph or of the text
+    before it. In mode `parallel` the text before it is compared once all paragraphs are written."""
     max_attempts: Count
-    """Tries for one paragraph before the draft is rejected."""
+    """Attempts for one paragraph before the draft is rejected."""
     sampling: Sampling
     direct_sampling: Sampling
-    """How the one answer of mode `direct` is drawn."""
+    """Sampling of the one answer of mode `direct`."""

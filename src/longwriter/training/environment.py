@@ -3,7 +3,7 @@
 Pure, except that the number of CPU cores is read from the machine.
 
 Ranks read nothing but files of the checkout, so they need no credentials. With a hostfile DeepSpeed copies
-variables, MLflow's among them, into the command line on every node, where each user of the node can read them.
+variables, MLflow's among them, into the command line on every node, where each user can read them.
 """
 
 from __future__ import annotations

@@ -123,9 +123,10 @@ class _LiveLog:
         """
         self.add_points([])
         if self._pending:
+            url = without_password(tracking.tracking_uri())
             raise Unavailable(
-                f"cannot reach MLflow at {without_password(tracking.tracking_uri())}: {self._kind} is trained, "
-                "but its curve in MLflow is not complete; run the stage again, it starts from the last checkpoint"
+                f"cannot reach MLflow at {url}: {self._kind} is trained, "
+                "but its curve in MLflow is not complete; run the stage again, it resumes from the checkpoint"
             )
 
     def _try(self, send: Callable[[], object]) -> bool:
@@ -134,7 +135,8 @@ class _LiveLog:
             send()
         except tracking.UNREACHABLE as error:
             if not self._has_warned:
-                url, reason = without_password(tracking.tracking_uri()), without_password(str(error))
+                url = without_password(tracking.tracking_uri())
+                reason = without_password(str(error))
                 log.warning("cannot reach MLflow at %s, %s continues without it: %s", url, self._kind, reason)
             self._has_warned = True
             return False

@@ -38,7 +38,7 @@ FAILED = "failed.txt"
 
 
 class Job(Section):
-    """The work of a rank, in the JSON file that its command line names; paths are relative to the checkout."""
+    """The work of a rank, in a JSON file that its command line names; paths are relative to the checkout."""
 
     kind: Literal["sft", "dpo"]
     model: str

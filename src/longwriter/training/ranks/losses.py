@@ -1,14 +1,14 @@
-"""How much a target token counts: three weightings, exact over ranks and gradient accumulation.
+"""Weights of the target tokens in the loss, in three versions, exact over ranks and gradient accumulation.
 
-The loss of one optimizer step is sum(weight * nll) / denominator, where the denominator is summed
-over every pack of the step, whichever rank holds it. With N_i target tokens in sequence i:
+Pure. The loss of one optimizer step is sum(weight * nll) / denominator, where the denominator is summed
+over every pack of the step, on all ranks. With N_i target tokens in sequence i:
 
     token_mean     weight 1              denominator: target tokens   (the paper's choice)
     sequence_mean  weight 1 / N_i        denominator: sequences       (LongAlign)
     released       weight n_p / 30 / N_p denominator: packs           (LongWriter's released code)
 
-`sequence_mean` starves the tokens of long outputs; `released` weighs a pack by its n_p sequences
-over its N_p target tokens: 3 long outputs in a pack weigh 0.1, 60 short chats 2.0.
+`sequence_mean` gives the tokens of long outputs little weight. `released` weights a pack by its n_p sequences
+over its N_p target tokens: a pack of 3 long outputs has weight 0.1, one of 60 short chats 2.0.
 Source: LongWriter (arXiv:2408.07055), section 4, and its released code.
 """
 
@@ -34,11 +34,11 @@ def token_weights(loss: Loss, labels: torch.Tensor, seq_idx: torch.Tensor) -> to
 
     Args:
         loss: Name of the weighting.
-        labels: Shifted labels, shape (tokens,); -100 is no target.
+        labels: Shifted labels, shape (tokens,); -100 marks a token that is not a target.
         seq_idx: Number of the sequence of each label in the pack, shape (tokens,).
 
     Returns:
-        float32 of shape (tokens,); 0 where there is no target.
+        float32 of shape (tokens,); 0 for tokens that are not targets.
     """
     targets = labels != IGNORE_INDEX
     weights = targets.float()

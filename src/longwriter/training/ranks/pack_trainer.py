@@ -1,8 +1,8 @@
-"""TRL's SFT trainer on ready packs with exact loss weights, and the callback that writes curve and marks.
+"""TRL's SFT trainer for packs with exact loss weights, and the callback for curve and checkpoints.
 
-`SDPA_BY_SEQUENCE` is PyTorch's attention over each sequence of a pack by itself: no mask of the pack's length
-squared is made, and nothing is computed that a mask would throw away. Seen on a CPU with packs of 1,024 tokens
-that hold three texts each: 11 s a step instead of 13.5.
+`SDPA_BY_SEQUENCE` runs PyTorch's attention over each sequence of a pack separately: it needs no mask of the
+squared pack length, and computes nothing that a mask would discard. Measured on a CPU with packs of 1,024
+tokens that hold three texts each: 11 s a step instead of 13.5.
 """
 
 from __future__ import annotations
@@ -46,12 +46,13 @@ AttentionMaskInterface.register(SDPA_BY_SEQUENCE, lambda *_, **__: None)
 
 
 class PackTrainer(SFTTrainer):  # type: ignore[misc]
-    """SFT on ready packs, with one of the weightings of core/losses.py."""
+    """SFT on packs, with one of the weightings of training/losses.py."""
 
     loss_is_scaled_for_ga = True
     weighting: losses.Loss
     test_targets_a_pack: float
-    """Mean target tokens of a test pack: makes the mean over packs the mean over tokens."""
+    """Average number of target tokens in a test pack; dividing by it turns TRL's mean over packs into a mean
+    over tokens."""
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> torch.Tensor:
         """Return the denominator of this optimizer step, over all its packs on all ranks."""
@@ -62,11 +63,11 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        """Return this pack's part of the step's loss, times the ranks: DeepSpeed averages over them."""
+        """Return this pack's part of the step's loss, times the ranks: DeepSpeed averages over ranks."""
         labels, seq_idx = _shifted(inputs)
         lengths = inputs["cu_seq_lens_q"].diff().tolist()
-        answer = model(**inputs, sequence_lengths=lengths, use_cache=False, fused_lm_head=True)
-        nll = -answer.log_probs[0]  # 0 where no target
+        output = model(**inputs, sequence_lengths=lengths, use_cache=False, fused_lm_head=True)
+        nll = -output.log_probs[0]  # 0 for tokens that are not targets
         if not model.training:
             value: torch.Tensor = nll.sum() / self.test_targets_a_pack
             return value
@@ -81,7 +82,7 @@ def _shifted(batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
-    """Writes the curve, marks whole checkpoints, and stops a training whose loss is no number."""
+    """Writes the curve, marks complete checkpoints, and stops training when the loss is not finite."""
 
     def __init__(self, folder: Path, keep: int) -> None:
         """Write to `folder`, from rank 0, and keep the last `keep` checkpoints."""
@@ -101,18 +102,21 @@ class Watch(TrainerCallback):  # type: ignore[misc]
                 curve.write(json.dumps(_point(logs, state.global_step, state.max_steps)) + "\n")
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Mark a checkpoint as whole once every rank has written its part; then remove older ones."""
+        """Mark a checkpoint as complete once every rank has written its part; then remove older ones."""
         dist.barrier()
         if not state.is_world_process_zero:
             return
         (self._folder / f"checkpoint-{state.global_step}" / checkpoints.COMPLETE).touch()
         for step in checkpoints.finished(self._folder)[: -self._keep]:
             old = self._folder / f"checkpoint-{step}"
-            (old / checkpoints.COMPLETE).unlink()  # first: a half removed one is never taken for whole
+            (
+                old / checkpoints.COMPLETE
+            ).unlink()  # first, so that a partly removed checkpoint never counts as complete
             shutil.rmtree(old)
 
 
 def _point(logs: dict[str, float], step: int, max_steps: int) -> dict[str, float]:
+    """Return the numbers of a step under the names that the curve uses."""
     names = {
         "loss": "loss",
         "grad_norm": "grad_norm",
@@ -121,5 +125,5 @@ def _point(logs: dict[str, float], step: int, max_steps: int) -> dict[str, float
         "rewards/accuracies": "reward_accuracy",
         "rewards/margins": "reward_margin",
     }
-    found = {new: round(float(logs[old]), 8) for old, new in names.items() if old in logs}
-    return {"step": step, "max_steps": max_steps, **found}
+    values = {new: round(float(logs[old]), 8) for old, new in names.items() if old in logs}
+    return {"step": step, "max_steps": max_steps, **values}

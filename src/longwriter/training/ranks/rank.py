@@ -1,8 +1,8 @@
 """One rank of training: TRL's trainers on DeepSpeed, with exact loss weights and exact held-out numbers.
 
-Run: by edges/launch.py, `python -m longwriter.training.ranks.rank JOB.json` under torchrun or deepspeed.
-bf16 is for forward and backward; DeepSpeed keeps fp32 master weights and Adam states and sums
-gradients in fp32. A rank takes one pack (or pair) a micro-step.
+Run: training/launch.py starts `python -m longwriter.training.ranks.rank JOB.json` under torchrun or deepspeed.
+Forward and backward pass run in bf16 (`training.precision`); DeepSpeed keeps master weights and Adam
+states in fp32 and sums gradients in fp32. A rank processes one pack (or pair) per micro-step.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _PACK_COLUMNS = ["input_ids", "labels", "seq_lengths"]
 
 
 def _arguments(job: Job, optimizer: OptimizerParams, batch: int) -> dict[str, Any]:
-    """Return what both trainers' configurations share; a batch is shared evenly by the ranks."""
+    """Return the settings that both trainers share; the ranks share a batch evenly."""
     return {
         "output_dir": job.checkpoints,
         "per_device_train_batch_size": 1,
@@ -64,7 +64,7 @@ def _arguments(job: Job, optimizer: OptimizerParams, batch: int) -> dict[str, An
         "gradient_checkpointing": job.training.gradient_checkpointing,
         "save_strategy": "steps",
         "save_steps": job.training.save_steps,
-        "save_total_limit": None,  # transformers removes the last whole one before the new one is marked
+        "save_total_limit": None,  # Watch removes old ones: transformers would, before the new one is marked
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
         "prediction_loss_only": True,
@@ -78,20 +78,20 @@ def _arguments(job: Job, optimizer: OptimizerParams, batch: int) -> dict[str, An
 
 
 def _packs(path: str, cache: Path) -> Dataset:
-    """Return packs, mapped from a Parquet file; the cache lies outside the DVC output."""
+    """Return packs, memory-mapped from a Parquet file; the cache folder is outside the DVC output."""
     packs = load_dataset("parquet", data_files=path, split="train", cache_dir=str(cache))
     return packs.select_columns(_PACK_COLUMNS)
 
 
-def _filled_up(packs: Dataset, multiple: int, token: int) -> Dataset:
-    """Return the packs and as many without targets as make whole steps: no rank repeats a real one."""
-    lacking = -len(packs) % multiple
+def _padded(packs: Dataset, multiple: int, token: int) -> Dataset:
+    """Return the packs, plus packs without targets up to a multiple, so that no rank repeats a real pack."""
+    missing = -len(packs) % multiple
     empty = {"input_ids": [token] * 2, "labels": [IGNORE_INDEX] * 2, "seq_lengths": [2]}
-    extra = Dataset.from_list([empty] * lacking, features=packs.features) if lacking else None
+    extra = Dataset.from_list([empty] * missing, features=packs.features) if missing else None
     return concatenate_datasets([packs, extra]) if extra else packs
 
 
-def _targets(packs: Dataset) -> int:
+def _count_targets(packs: Dataset) -> int:
     return sum(label != IGNORE_INDEX for row in packs for label in row["labels"][1:])
 
 
@@ -113,19 +113,19 @@ def sft_trainer(job: Job, cache: Path) -> PackTrainer:
     trainer = PackTrainer(
         model=job.model,
         args=config,
-        train_dataset=_filled_up(train, job.sft.batch_packs, coder.eos_token_id),
-        eval_dataset=_filled_up(test, world, coder.eos_token_id) if len(test) else None,
+        train_dataset=_padded(train, job.sft.batch_packs, coder.eos_token_id),
+        eval_dataset=_padded(test, world, coder.eos_token_id) if len(test) else None,
         processing_class=coder,
         callbacks=[Watch(Path(job.checkpoints), job.training.keep_checkpoints)],
     )
     trainer.weighting = job.sft.loss
     if len(test):
-        trainer.test_targets_a_pack = _targets(test) / len(trainer.eval_dataset)
+        trainer.test_targets_a_pack = _count_targets(test) / len(trainer.eval_dataset)
     return trainer
 
 
 def dpo_trainer(job: Job, cache: Path) -> DPOTrainer:
-    """Return the trainer of a DPO job; the reference's log-probabilities are computed once, up front."""
+    """Return the trainer of a DPO job; computes the reference's log-probabilities once, up front."""
     assert job.dpo is not None
     both = {"train": job.train, "test": job.test}
     pairs = load_dataset("json", data_files=both, cache_dir=str(cache))
@@ -136,7 +136,7 @@ def dpo_trainer(job: Job, cache: Path) -> DPOTrainer:
         loss_type=[name for name, weight in terms.items() if weight],
         loss_weights=[weight for weight in terms.values() if weight],
         precompute_ref_log_probs=True,
-        max_length=None,  # the stage left longer pairs out: none is cut
+        max_length=None,  # the stage rejected longer pairs, so none is cut
     )
     return DPOTrainer(
         model=job.model,
@@ -149,7 +149,7 @@ def dpo_trainer(job: Job, cache: Path) -> DPOTrainer:
 
 
 def held_out(trainer: Any, job: Job) -> dict[str, float]:
-    """Return what the trained model does on rows it never saw; nothing where there are none."""
+    """Return the numbers of the trained model on the held-out rows; empty without such rows."""
     if trainer.eval_dataset is None:
         return {}
     if job.dpo is None:
@@ -160,7 +160,7 @@ def held_out(trainer: Any, job: Job) -> dict[str, float]:
     for batch in trainer.accelerator.prepare(loader):
         chosen, rejected = trainer.compute_ref_log_probs(trainer.model_wrapped, batch)
         margin = chosen - batch["ref_chosen_logps"] - (rejected - batch["ref_rejected_logps"])
-        margins += trainer.accelerator.gather_for_metrics(margin).float().tolist()  # drops repeated pairs
+        margins += trainer.accelerator.gather_for_metrics(margin).float().tolist()  # without repeated pairs
     return {
         "test_pairs": len(margins),
         "test_reward_accuracy": round(sum(margin > 0 for margin in margins) / len(margins), 6),
@@ -169,18 +169,18 @@ def held_out(trainer: Any, job: Job) -> dict[str, float]:
 
 
 def _resume(folder: Path) -> str | None:
-    """Return the last whole checkpoint; None where there is none."""
+    """Return the last complete checkpoint, or None."""
     steps = checkpoints.finished(folder)
     return str(folder / f"checkpoint-{steps[-1]}") if steps else None
 
 
 def _publish(trainer: Any, job: Job) -> None:
-    """Write the model as safetensors with tokenizer and generation config; nothing pickled goes along."""
+    """Write the model as safetensors with tokenizer and generation config; no pickled file is written."""
     out = Path(job.out)
-    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # whole on rank 0, also under ZeRO-3
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # complete on rank 0, also under ZeRO-3
     if dist.get_rank() == 0:
         model = trainer.accelerator.unwrap_model(trainer.model_wrapped)
-        if model.config.tie_word_embeddings:  # DeepSpeed's copy has tied weights twice
+        if model.config.tie_word_embeddings:  # DeepSpeed's state has tied weights twice
             state = {name: rows for name, rows in state.items() if name not in model.all_tied_weights_keys}
         model.save_pretrained(out, state_dict=state)
         shutil.copyfile(Path(job.model) / "generation_config.json", out / "generation_config.json")
@@ -189,10 +189,10 @@ def _publish(trainer: Any, job: Job) -> None:
 
 
 def train(job: Job) -> None:
-    """Train, go on where a killed run stopped, write model, curve and held-out numbers."""
+    """Train, from the last complete checkpoint if there is one; write model, curve and held-out numbers."""
     if dist.get_world_size() != job.ranks:
         raise RuntimeError(
-            f"{dist.get_world_size()} ranks were started, {job.ranks} are asked for: see training.ranks"
+            f"{dist.get_world_size()} ranks were started, the job needs {job.ranks}: see training.ranks"
         )
     folder = Path(job.checkpoints)
     set_seed(job.sft.optimizer.seed if job.sft else job.dpo.optimizer.seed if job.dpo else 0)
@@ -209,13 +209,13 @@ def train(job: Job) -> None:
 def _main(file: str) -> None:
     startup.end()
     job = Job.model_validate_json(Path(file).read_text(encoding="utf-8"))
-    # Else DeepSpeed compiles a shared-memory all-reduce first, a minute that gloo does not need.
+    # Otherwise DeepSpeed compiles a shared-memory all-reduce for a minute, which gloo does not use.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     try:
         deepspeed.init_distributed(dist_backend="gloo" if job.device == "cpu" else "nccl")
         train(job)
     except Exception as error:
-        # Where a rank was killed the others lose their connection: that is no failure of theirs.
+        # A rank that loses its connection because another rank was killed has not failed itself.
         if not isinstance(error, dist.DistError) and "gloo/transport" not in str(error):
             with suppress(FileExistsError), (Path(job.checkpoints) / launch.FAILED).open("x") as out:
                 out.write(
@@ -226,9 +226,13 @@ def _main(file: str) -> None:
 
 
 def _advice(error: Exception) -> str:
-    if isinstance(error, torch.OutOfMemoryError):
-        return ". Use infra/deepspeed/zero3_offload.json, training.gradient_checkpointing, or a smaller pack.max_length"
-    return ""
+    """Return what to change in params.yaml after this error; empty for most errors."""
+    if not isinstance(error, torch.OutOfMemoryError):
+        return ""
+    return (
+        ". Use infra/deepspeed/zero3_offload.json, training.gradient_checkpointing, or a smaller "
+        "pack.max_length"
+    )
 
 
 if __name__ == "__main__":

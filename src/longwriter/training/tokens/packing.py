@@ -1,7 +1,7 @@
-"""From token ids to packs: rows share a sequence, no row is cut, and none is lost.
+"""Packs of token ids: several rows in one sequence; no row is cut, and no row is lost.
 
-A pack is what one micro-batch reads: rows one after another, each with its own positions, so that
-no row sees another. Packs are ragged: nothing is padded to `max_length` (the paper's code keeps
+Pure. A micro-batch reads one pack: rows one after another, each with its own positions, so that rows
+do not attend to each other. Packs are ragged: nothing is padded to `max_length` (the paper's code keeps
 dense int64 arrays, 91 GiB for 186k rows, and never writes its last pack).
 """
 
@@ -11,11 +11,11 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-IGNORE_INDEX = -100  # of torch's cross entropy: a label that is no target
+IGNORE_INDEX = -100  # label of a token that is not a target, for torch's cross entropy
 
 
 class Encoded(NamedTuple):
-    """Token ids of one row, and labels: the id where the row's author is to learn it, else -100."""
+    """Token ids and labels of one row; a label is the token's id if the model is trained on it, else -100."""
 
     input_ids: list[int]
     labels: list[int]
@@ -27,14 +27,14 @@ def labelled(
     tokenise: Callable[[str], list[int]],
     eos: tuple[str, int],
 ) -> Encoded:
-    """Return the ids of a chat; targets are the assistant's words and the token that ends its turn.
+    """Return the ids of a chat; targets are the assistant's text and the token that ends its turn.
 
-    Prompt and answer are tokenised apart, since that is how the model meets them when it answers.
+    Prompt and answer are tokenised separately, as they are when the model answers.
 
     Args:
         messages: `role` and `content` of each turn; the last is the assistant's.
-        render: The chat template: (messages, with the opening of an answer) to text.
-        tokenise: Text to ids, no special token added.
+        render: Chat template: (messages, whether the opening of an answer follows) to text.
+        tokenise: Text to ids, without added special tokens.
         eos: Text and id of the token that ends an answer.
 
     Raises:
@@ -62,7 +62,7 @@ def labelled(
 def best_fit_decreasing(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     """Return packs as lists of row indices; each row is in exactly one.
 
-    The longest row goes first, into the fullest pack that still has room; O(n log n) searches.
+    Best-fit decreasing: the longest row first, each into the fullest pack with room; O(n log n) searches.
 
     Args:
         lengths: Tokens of each row, each from 1 to `capacity`.
@@ -87,5 +87,5 @@ def best_fit_decreasing(lengths: Sequence[int], capacity: int) -> list[list[int]
 
 
 def fill_share(lengths: Iterable[int], packs: int, capacity: int) -> float:
-    """Return which share of the packs' tokens is used; 0 where there is no pack."""
+    """Return the share of the packs' capacity that is used, in [0, 1]; 0 without packs."""
     return sum(lengths) / (packs * capacity) if packs else 0.0

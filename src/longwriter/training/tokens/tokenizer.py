@@ -15,7 +15,7 @@ def load(folder: Path) -> Any:
     """Return the tokenizer of a model folder.
 
     Raises:
-        ModelUnusable: the folder holds none, or one without chat template or end-of-text token.
+        ModelUnusable: there is none, or it has no chat template or no end-of-text token.
     """
     from transformers import AutoTokenizer
 
@@ -32,7 +32,7 @@ def encode(tokenizer: Any, messages: Sequence[Message]) -> Encoded:
     """Return the token ids of a chat; see `packing.labelled`.
 
     Raises:
-        ModelUnusable: the chat template cannot be used for training.
+        ModelUnusable: training cannot use the chat template.
     """
 
     def render(turns: Sequence[dict[str, str]], with_opening: bool) -> str:
@@ -52,19 +52,19 @@ def encode(tokenizer: Any, messages: Sequence[Message]) -> Encoded:
 def encode_or_reject(
     tokenizer: Any, messages: Sequence[Message], max_length: int, row_id: str, stage: str
 ) -> Encoded | Rejection:
-    """Return the token ids of a chat, or why it is not trained on.
+    """Return the token ids of a chat, or why the row is rejected.
 
     Args:
-        tokenizer: As `load` returns it.
+        tokenizer: Tokenizer from `load`.
         messages: The chat.
-        max_length: Most tokens; a longer row is rejected, never cut.
+        max_length: Largest number of tokens; a longer row is rejected, not cut.
         row_id: Id for the rejection.
         stage: Stage for the rejection.
     """
     special = set(tokenizer.all_special_tokens)
-    found = next((token for m in messages for token in special if token in m.content), None)
-    if found:
-        detail = f"its text holds the control token {found!r}, which would end or open a turn"
+    token = next((token for message in messages for token in special if token in message.content), None)
+    if token:
+        detail = f"its text holds the control token {token!r}, which would end or open a turn"
         return Rejection(row_id=row_id, stage=stage, reason="control_token", detail=detail)
     row = encode(tokenizer, messages)
     if len(row.input_ids) > max_length:
