@@ -63,7 +63,7 @@ class SftParams(Section):
     """Supervised fine-tuning on packs."""
 
     loss: Literal["token_mean", "sequence_mean", "released"]
-    """Weight of a target token, see training/losses.py; exact over ranks and gradient accumulation."""
+    """Weight of a target token, see training/ranks/losses.py; exact over ranks and gradient accumulation."""
     batch_packs: Count
     """Packs of one optimizer step on all ranks together; a multiple of the number of ranks."""
     optimizer: OptimizerParams

@@ -46,7 +46,7 @@ AttentionMaskInterface.register(SDPA_BY_SEQUENCE, lambda *_, **__: None)
 
 
 class PackTrainer(SFTTrainer):  # type: ignore[misc]
-    """SFT on packs, with one of the weightings of training/losses.py."""
+    """SFT on packs, with one of the weightings of training/ranks/losses.py."""
 
     loss_is_scaled_for_ga = True
     weighting: losses.Loss
