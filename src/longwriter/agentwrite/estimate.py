@@ -1,8 +1,8 @@
-"""What AgentWrite will take, reckoned without a call: requests, tokens and hours, from lengths alone.
+"""Estimates requests, tokens and hours of AgentWrite from the lengths of its texts.
 
-A request is three numbers: tokens of its prompt, how many of them opened the request before it (what a
-provider's prompt cache can serve), and tokens of its answer. Requests that wait for each other are a
-chain. Words become tokens by the factors below, which no tokenizer keeps to exactly.
+Pure. A request is three numbers: tokens of its prompt, how many of them it shares with the start of the
+previous request (a provider's prompt cache can serve those), and tokens of its answer. A chain is a list of
+requests that wait for each other. The factors below turn words into tokens; they hold on average only.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ from longwriter.text.counting import count_han, count_words
 TOKENS_PER_WORD = 1.33
 """English. Source: OpenAI's help page on tokens, "1 token is about 3/4 of a word"."""
 TOKENS_PER_HAN = 1.0
-"""A Chinese character. Source: the Chinese example of "Hello GPT-4o" (OpenAI, 2024): 24 characters, 24 tokens."""
+"""Source: the Chinese example of "Hello GPT-4o" (OpenAI, 2024): 24 characters, 24 tokens."""
 CHAT_TOKENS = 7
-"""Marks around the one message of a request. Source: OpenAI's cookbook on counting tokens: 3 + 1 + 3."""
+"""Tokens around the one message of a request. Source: OpenAI's cookbook on counting tokens: 3 + 1 + 3."""
 PLAN_LINE_TOKENS = 18
-"""A step of a plan without its main point; measured with SmolLM2's tokenizer (as JSON it is 16)."""
+"""One step of a plan without its main point, measured with SmolLM2's tokenizer (16 as JSON)."""
 POINT_WORDS = 20
-"""Words of a main point; the 157 of one run with a 135M model have 15.6 on average, below a cap of 120 characters."""
+"""Words of a main point. A run with a 135M model had 15.6 on average, in at most 120 characters."""
 FORMAT_TOKENS = 60
-"""Words in a planner's prompt that say in which form to answer: a sentence and two sample lines."""
+"""Description of the answer format in a planner's prompt: a sentence and two sample lines."""
 JUDGEMENT_TOKENS = 250
-"""Six marks and an analysis of at most five sentences, as the judge's prompt asks."""
+"""Six scores and an analysis of at most five sentences, as the judge's prompt asks."""
 COVERAGE_TOKENS = 40
 """What a plan leaves out, as the coverage prompt asks."""
-REASKED = 0.1
-"""Re-asks for each answer that is kept, where no run has shown it; 70 calls made 60 plans in one run."""
-TOKENS_PER_SECOND = 50.0
-"""Speed of one request, where none was measured."""
-CACHED_FROM, CACHED_STEP = 1024, 128
-"""Shortest prefix that a provider's prompt cache serves, and its grain. Source: OpenAI's guide to prompt caching."""
+REASK_RATE = 0.1
+"""Re-asks per request where no run has measured it; one run made 60 plans in 70 calls."""
+CACHED_FROM = 1024
+"""Shortest prefix, in tokens, that a prompt cache serves. Source: OpenAI's guide to prompt caching."""
+CACHED_STEP = 128
+"""Longer prefixes are served in multiples of so many tokens. Source: the same guide."""
 
 _FIELD = re.compile(r"\{(\w+)\}")
 _CODE_TOKENS = 1.0  # a number in a prompt: step, steps, word_count, and the bounds of a plan
 
 Parts = Sequence[tuple[str, float]]
-"""A prompt template in pieces: ("", tokens of fixed text) or (name of a field, 0)."""
+"""A prompt template in pieces, each ("", tokens of fixed text) or (name of a field, 0)."""
 
 
 class Text(NamedTuple):
-    """A text to be, in tokens: its instruction, and for each paragraph its main point and itself."""
+    """A text to write, in tokens: its instruction, and the main point and length of each paragraph."""
 
     instruction: float
     points: tuple[float, ...]
@@ -60,7 +60,7 @@ class Text(NamedTuple):
 
 
 class Request(NamedTuple):
-    """Tokens of a prompt, of these the ones that opened the request before it, and of the answer."""
+    """Tokens of one request: its prompt, the part shared with the previous request's start, its answer."""
 
     prompt: float
     prefix: float
@@ -68,7 +68,7 @@ class Request(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """How fast whoever answers is: limits as in the params, and the speed of one request."""
+    """Speed of an endpoint: limits as in `LLMParams`, tokens per second of one request, its prompt cache."""
 
     max_concurrency: int
     requests_per_minute: int | None
@@ -79,7 +79,7 @@ class Endpoint(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What a stage takes: calls and tokens, hours and what sets them, tokens of the longest request."""
+    """What a stage takes. `bound` names what sets the hours; `longest_request` is in tokens."""
 
     calls: float
     prompt_tokens: float
@@ -91,22 +91,22 @@ class Estimate(NamedTuple):
 
 
 def tokens(text: str) -> float:
-    """Return about how many tokens a text has."""
+    """Return the approximate number of tokens of a text."""
     han = count_han(text)
     return TOKENS_PER_HAN * han + TOKENS_PER_WORD * (count_words(text) - han)
 
 
 def parts(template: str) -> Parts:
     """Return a prompt template in pieces."""
-    found = _FIELD.split(template)
-    return [(piece, 0.0) if i % 2 else ("", tokens(piece)) for i, piece in enumerate(found)]
+    pieces = _FIELD.split(template)  # fixed text and field names alternate
+    return [(piece, 0.0) if i % 2 else ("", tokens(piece)) for i, piece in enumerate(pieces)]
 
 
 def expected_words(bounds: Bounds, required_words: int | None) -> list[float]:
-    """Return the words of each paragraph in the plan that is to be expected.
+    """Return the words of each paragraph of the expected plan.
 
-    As many paragraphs as give each the middle length that `bounds` allow; the geometric mean of the
-    fewest and the most where the instruction states no length.
+    Its paragraphs have about the middle length that `bounds` allow. If the instruction states no length,
+    their number is the geometric mean of the fewest and the most that are allowed.
     """
     middle = (bounds.min_words + bounds.max_words) / 2
     if required_words is None:
@@ -117,7 +117,7 @@ def expected_words(bounds: Bounds, required_words: int | None) -> list[float]:
 
 
 def expected_text(instruction: Instruction, bounds: Bounds, steps: Sequence[PlanStep] | None = None) -> Text:
-    """Return the text that an instruction leads to, by its plan; without steps, by the plan to be expected."""
+    """Return the text that follows from a plan; without `steps`, from the expected plan."""
     factor = TOKENS_PER_HAN if instruction.language == "zh" else TOKENS_PER_WORD
     if not steps:
         words = expected_words(bounds, instruction.required_words)
@@ -134,8 +134,8 @@ def plan_request(template: Parts, text: Text, answer_format: float, max_tokens: 
     Args:
         template: The planner's prompt.
         text: What is planned.
-        answer_format: Tokens that say in which form to answer; they follow a template without {format}.
-        max_tokens: Cap of the answer.
+        answer_format: Tokens of the format's description, which follows a template without {format}.
+        max_tokens: Longest answer.
     """
     fields = {"instruction": text.instruction, "format": answer_format}
     request = _request(template, fields, _FIRST, min(text.plan, max_tokens))
@@ -144,13 +144,13 @@ def plan_request(template: Parts, text: Text, answer_format: float, max_tokens: 
 
 
 def write_chains(mode: str, template: Parts, text: Text, max_tokens: int) -> list[list[Request]]:
-    """Return the writer's requests for one text, those that wait for each other in one chain.
+    """Return the writer's requests for one text, as chains.
 
     Args:
         mode: `serial` (each prompt holds the text so far), `parallel`, or `direct` (one request).
         template: The writer's prompt; unused by `direct`, whose prompt is the instruction.
         text: What is written.
-        max_tokens: Cap of an answer.
+        max_tokens: Longest answer.
     """
     if mode == "direct":
         return [[Request(CHAT_TOKENS + text.instruction, 0.0, min(sum(text.paragraphs), max_tokens))]]
@@ -168,11 +168,12 @@ def write_chains(mode: str, template: Parts, text: Text, max_tokens: int) -> lis
 
 
 def question(template: Parts, fields: Mapping[str, float], completion: float) -> Request:
-    """Return a judge's request; `fields` are the tokens of what the template is filled with."""
+    """Return a judge's request; `fields` are the tokens of the values that fill the template."""
     return _request(template, fields, dict.fromkeys(fields, 0.0), completion)
 
 
-_FIRST = {"instruction": 0.0, "min_steps": 0.0, "max_steps": 0.0}  # what another text's first request lacks
+# Fields in which the first requests of two texts differ.
+_FIRST = {"instruction": 0.0, "min_steps": 0.0, "max_steps": 0.0}
 
 
 def _request(
@@ -182,8 +183,8 @@ def _request(
 
     Args:
         template: Its prompt.
-        fields: Tokens of each field that is no number.
-        changed: Fields that differ from the request before, each with the tokens that still open it.
+        fields: Tokens of each field that is not a number.
+        changed: Fields that differ from the previous request, each with the tokens of their common start.
         completion: Tokens of the answer.
     """
     prompt, prefix = float(CHAT_TOKENS), None
@@ -194,27 +195,33 @@ def _request(
     return Request(prompt, prompt if prefix is None else prefix, completion)
 
 
-def total(chains: Iterable[Sequence[Request]], endpoint: Endpoint, reasked: float) -> Estimate:
+def total(chains: Iterable[Sequence[Request]], endpoint: Endpoint, reask_rate: float) -> Estimate:
     """Return what all chains take together.
 
-    Hours are the most of four: all answers at the speed of one request over `max_concurrency`, the longest
-    chain, and the two limits a minute.
+    Hours are the largest of four: all answers at the speed of `max_concurrency` requests, the longest chain,
+    and the two limits per minute.
 
     Args:
-        chains: Requests that wait for each other; chains wait for nobody.
-        endpoint: Who answers.
-        reasked: Re-asks for each request; a re-ask sends the same prompt.
+        chains: The requests; chains run concurrently.
+        endpoint: The endpoint that answers.
+        reask_rate: Re-asks per request; a re-ask sends the same prompt.
     """
     calls = prompt = cached = completion = chain = longest = 0.0
     for requests in chains:
         calls += len(requests)
         prompt += sum(request.prompt for request in requests)
-        cached += sum(_served(r.prefix, endpoint) + reasked * _served(r.prompt, endpoint) for r in requests)
+        cached += sum(
+            _served(request.prefix, endpoint) + reask_rate * _served(request.prompt, endpoint)
+            for request in requests
+        )
         answers = sum(request.completion for request in requests)
         completion += answers
         chain = max(chain, answers)
-        longest = max(longest, max((r.prompt + r.completion for r in requests), default=0.0))
-    calls, prompt, completion, chain = (n * (1 + reasked) for n in (calls, prompt, completion, chain))
+        longest = max([longest, *(request.prompt + request.completion for request in requests)])
+    calls *= 1 + reask_rate
+    prompt *= 1 + reask_rate
+    completion *= 1 + reask_rate
+    chain *= 1 + reask_rate
     seconds = {
         "max_concurrency": completion / endpoint.tokens_per_second / endpoint.max_concurrency,
         "longest chain": chain / endpoint.tokens_per_second,
@@ -226,5 +233,5 @@ def total(chains: Iterable[Sequence[Request]], endpoint: Endpoint, reasked: floa
 
 
 def _served(prefix: float, endpoint: Endpoint) -> float:
-    """Return how many tokens of a prefix the prompt cache serves."""
+    """Return the tokens of a prefix that the prompt cache serves."""
     return 0.0 if prefix < endpoint.cached_from else prefix - prefix % endpoint.cached_step
