@@ -1,1 +1,1 @@
-"""AgentWrite: plan a long text paragraph by paragraph, then write it step by step; and what that will cost."""
+"""AgentWrite: plan a long text paragraph by paragraph, write it step by step; estimate what that costs."""

@@ -1,7 +1,7 @@
-"""AgentWrite, second half: a text written paragraph by paragraph after its plan, or in one answer.
+"""Prompts for the paragraphs of a text, and the rules that an answer must pass to become one.
 
-Paragraphs are checked before they are kept, which the paper's code does not do (it stored error
-strings). Each reason for which one is refused has a name of its own.
+Pure. Paragraphs are checked before they are kept; the paper's code does not do that, and stored error
+messages as text. Every reason for a refusal has a name.
 Source: LongWriter (arXiv:2408.07055), section 3.2.
 """
 
@@ -21,10 +21,10 @@ _FIELDS = re.compile(r"\{(\w+)\}")
 
 
 class Limits(NamedTuple):
-    """What a paragraph must keep to.
+    """Limits of a paragraph.
 
-    Words at least; ratio of its words to those its step asks for, at most, either way (None = any);
-    share of its 5-grams that repeat earlier ones, at most.
+    Fewest words; largest ratio, either way, of its words to those that its step asks for (None = any);
+    largest share of its 5-grams that repeat earlier ones.
     """
 
     min_words: int
@@ -35,14 +35,14 @@ class Limits(NamedTuple):
 def write_prompt(template: str, plan: Plan, position: int, written: list[str]) -> str:
     """Return the writer's prompt for one step.
 
-    What is constant (instruction, plan) and what only grows (text) should stand first in the template,
-    so that each prompt of a chain begins as the one before did: providers charge less for that.
+    A template should begin with what is constant (instruction, plan), followed by what only grows (text):
+    then each prompt starts like the previous one of the text, and providers charge less for that part.
 
     Args:
         template: Text with {instruction} {plan} {text} {step} {steps} {main_point} {word_count}. A block
-            between blank lines whose only field is {text} is left out while nothing is written.
+            between blank lines whose only field is {text} is left out if `written` is empty.
         plan: A plan with steps.
-        position: Of the step, from 0.
+        position: Position of the step, from 0.
         written: The paragraphs to show, in order.
     """
     if not written:
@@ -62,12 +62,12 @@ def write_prompt(template: str, plan: Plan, position: int, written: list[str]) -
 
 
 def read_answer(answer: str, finish_reason: str, keep_first: bool) -> str | Refused:
-    """Return the text that an answer holds, cleaned but not checked, or why it holds none.
+    """Return the text of an answer, cleaned but not checked, or why it has none.
 
     Args:
-        answer: What the model said.
-        finish_reason: The server's; at `length`, the answer ended at its token limit.
-        keep_first: Keep only what stands before the first blank line.
+        answer: The model's answer.
+        finish_reason: The server's; `length` means that the answer ended at its token limit.
+        keep_first: Keep only the text before the first blank line.
 
     Returns:
         Text; or Refused with reason `empty_answer` or `content_filter`.
@@ -78,17 +78,18 @@ def read_answer(answer: str, finish_reason: str, keep_first: bool) -> str | Refu
 
 
 def clean_paragraph(answer: str, keep_first: bool, cut_off: bool) -> str:
-    """Return the paragraph that an answer holds.
+    """Return the paragraph of an answer, without an identifier such as "Paragraph 3:".
 
     Args:
-        answer: What the model said.
-        keep_first: Keep only what stands before the first blank line.
+        answer: The model's answer.
+        keep_first: Keep only the text before the first blank line.
         cut_off: The answer ended at its token limit: keep whole sentences only.
     """
     paragraph = wording.strip_identifier(txt.normalise(answer))
     if keep_first:
         first = txt.first_paragraph(paragraph)
-        paragraph, cut_off = first, cut_off and first == paragraph
+        cut_off = cut_off and first == paragraph
+        paragraph = first
     return (txt.whole_sentences(paragraph) if cut_off else paragraph).strip()
 
 
@@ -104,31 +105,32 @@ def check_paragraph(
 
     Args:
         paragraph: Cleaned text of one step, or of a whole answer.
-        limits: What it must keep to.
-        language: Of the instruction.
-        word_count: Words that its step asks for; None where there is no step.
-        before: What stands before it in the text.
+        limits: Its limits.
+        language: Language of the instruction.
+        word_count: Words that its step asks for; None if there is no step.
+        before: The text before it.
 
     Returns:
         Refused with reason `error_text`, `refusal`, `plan_line`, `meta_talk`, `too_short_paragraph`,
-        `wrong_length`, `wrong_language`, `loop` (repeats itself) or `repeats` (repeats what stands before it).
+        `wrong_length`, `wrong_language`, `loop` (repeats itself) or `repeats` (repeats the text before it).
     """
     if refused := poison.check_text(paragraph):
         return refused
-    words, ratio = txt.count_words(paragraph), limits.max_length_ratio
+    words = txt.count_words(paragraph)
+    ratio = limits.max_length_ratio
     if words < limits.min_words:
         return Refused(
             "too_short_paragraph", f"{words} words, at least {limits.min_words}: {paragraph[:120]}"
         )
     if word_count and ratio and not word_count / ratio <= words <= word_count * ratio:
         return Refused("wrong_length", f"{words} words, {word_count} asked for: {paragraph[:120]}")
-    if (found := txt.language_of(paragraph, words)) != language:
-        return Refused("wrong_language", f"{found}, not {language}: {paragraph[:120]}")
+    if (written_in := txt.language_of(paragraph, words)) != language:
+        return Refused("wrong_language", f"{written_in}, not {language}: {paragraph[:120]}")
     return check_repeats(paragraph, before, limits.max_repeated_share)
 
 
 def check_repeats(paragraph: str, before: EarlierText, max_repeated_share: float) -> Refused | None:
-    """Return `loop` where a paragraph repeats itself, `repeats` where it does with what stands before it."""
+    """Return `loop` for a paragraph that repeats itself, `repeats` for one that repeats `before`, or None."""
     share = before.repeated_share(paragraph)
     if share <= max_repeated_share:
         return None
@@ -141,8 +143,8 @@ def check_repeats(paragraph: str, before: EarlierText, max_repeated_share: float
 def check_whole(text: str, limits: Limits, language: Language) -> Refused | None:
     """Return why a text that was written in one answer is not used, or None.
 
-    What needs a plan (the length, what stands before) is not checked; each paragraph is looked at by
-    itself for what is no prose.
+    Checks that need a plan (length of a step, text before it) are left out. Each paragraph is checked on its
+    own for what is not prose, such as error messages.
     """
     for part in paragraphs_of(text):
         if refused := poison.check_text(part):

@@ -1,6 +1,6 @@
 """Makes plans: the calls to the planner and to the judge of coverage, and which answers become plans.
 
-What a prompt says and which plan is acceptable is decided in `plans` and `coverage`, without a call.
+The prompts and the rules for plans are in the folder `plans`, which makes no calls.
 Source: LongWriter (arXiv:2408.07055), section 3.1.
 """
 
@@ -194,7 +194,7 @@ async def _coverage_judge(
 
 
 def _sum(usages: list[dict[str, float]]) -> dict[str, float]:
-    """Return the sums of what several clients used; what one of them does not know, such as a cost, is left out."""
+    """Return the sums of several clients' usage, without numbers that one of them lacks, such as a cost."""
     known = set(usages[0]).intersection(*usages)
     return {name: sum(usage[name] for usage in usages) for name in usages[0] if name in known}
 

@@ -1,8 +1,8 @@
 """Writes texts after their plans: the calls to the writer, and which answers become paragraphs.
 
 `serial` shows every paragraph the text so far. `parallel` asks for all paragraphs of a plan at once, then
-asks again for those that repeat an earlier one. `direct` sends the instruction alone, once. What a prompt says
-and which paragraph is acceptable is decided in `drafts`, without a call.
+asks again for those that repeat an earlier one. `direct` sends the instruction alone, once. The prompts and
+the rules for paragraphs are in `drafts`, which makes no calls.
 Source: LongWriter (arXiv:2408.07055), section 3.2; +Parallel is its ablation.
 """
 
@@ -135,7 +135,7 @@ async def _serial(job: _Job) -> list[Outcome[str]]:
 
 
 async def _parallel(job: _Job) -> list[Outcome[str]]:
-    """Return the paragraphs, asked for at once; those that repeat an earlier one are then asked again, in order.
+    """Return the paragraphs, asked for at once; those that repeat an earlier one are then asked again.
 
     Every step ends before its paragraph is looked at, so that a rejection always names the same calls.
     """

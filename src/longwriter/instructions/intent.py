@@ -1,6 +1,6 @@
-"""Whether a prompt without a stated length wants a long text: the question, and reading its answer.
+"""The judge's question whether a prompt that states no length asks for a long text, and how it is read.
 
-LongWriter-6k was chosen by such a question (LongWriter, arXiv:2408.07055, section 3.2).
+Pure. LongWriter-6k was chosen by such a question (LongWriter, arXiv:2408.07055, section 3.2).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from longwriter.text.prompts import framed, read_object
 
 
 def intent_prompt(template: str, instruction: str) -> str:
-    """Return the judge's prompt for one instruction, which is framed: it cannot speak to the judge.
+    """Return the judge's prompt for one instruction, which is fenced as `framed` does.
 
     Raises:
         BadParams: the template has no {instruction}.
@@ -20,7 +20,7 @@ def intent_prompt(template: str, instruction: str) -> str:
 
 
 def intent_schema() -> dict[str, Any]:
-    """Return the JSON schema of an answer: the reason first, then yes or no."""
+    """Return the JSON schema of the judge's answer: the reason first, then yes or no."""
     return {
         "type": "object",
         "properties": {"reason": {"type": "string"}, "long": {"type": "boolean"}},
@@ -30,6 +30,6 @@ def intent_schema() -> dict[str, Any]:
 
 
 def wants_long(answer: str) -> bool | None:
-    """Return what an answer says; None where it cannot be read: nothing is guessed."""
-    said = (read_object(answer) or {}).get("long")
-    return said if isinstance(said, bool) else None
+    """Return whether the judge says that a long text is wanted; None if its answer is unreadable."""
+    is_long = (read_object(answer) or {}).get("long")
+    return is_long if isinstance(is_long, bool) else None

@@ -163,10 +163,12 @@ class Judge(NamedTuple):
     params: JudgeParams
 
     async def each(self, prompts: Sequence[str]) -> list[tuple[bool | None, list[str]]]:
-        """Return (whether it asks for a long text, None without a readable answer; call ids) for each prompt."""
+        """Return, for each prompt, whether it asks for a long text (None = no readable answer), and call ids."""
         return await progress.each(prompts, self._judge, "instructions", self.llm.note)
 
     async def _judge(self, prompt: str) -> tuple[bool | None, list[str]]:
+        """Return what `each` returns, for one prompt."""
+
         async def read(answer: Answer) -> bool | Refused:
             is_long = intent.wants_long(answer.text)
             return Refused("unreadable", answer.text) if is_long is None else is_long

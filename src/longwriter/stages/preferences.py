@@ -12,7 +12,7 @@ import asyncio
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from longwriter.evaluation.judge import judge as judging
+from longwriter.evaluation.judge.judge import judge_texts
 from longwriter.gates import pairs as pair_gate
 from longwriter.gates.suite import gx, verdicts
 from longwriter.io import files
@@ -64,7 +64,7 @@ def _judged(
         with files.zstd_lines(calls):
             return [None for _ in samples], {}
     texts = [(sample.prompt, sample.text) for sample in samples]
-    return asyncio.run(judging.judged(params.judge, texts, calls, "preferences"))
+    return asyncio.run(judge_texts(params.judge, texts, calls, "preferences"))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from longwriter.evaluation.judge import judge
+from longwriter.evaluation.judge.judge import judge_texts
 from longwriter.evaluation.scores import score_numbers, score_of
 from longwriter.io import files
 from longwriter.params import Params
@@ -27,7 +27,7 @@ def work(model: str, benchmark: str, params: Params, folder: Path, run: runner.S
     generations = files.read_jsonl(files.DATA / "generate" / item / "generations.jsonl", Generation)
     texts = [(generation.prompt, generation.text) for generation in generations]
     calls = folder / "calls.jsonl.zst"
-    qualities, usage = asyncio.run(judge.judged(params.judge, texts, calls, f"score {item}"))
+    qualities, usage = asyncio.run(judge_texts(params.judge, texts, calls, f"score {item}"))
     scores = [
         score_of(generation, quality, params.score.max_repeated_share)
         for generation, quality in zip(generations, qualities, strict=True)

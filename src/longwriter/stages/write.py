@@ -1,7 +1,7 @@
 """AgentWrite, second half: write each plan paragraph by paragraph, or each text in one answer.
 
-`write.mode` says how, see `agentwrite/writing.py`. A paragraph is asked for again until an answer passes every
-check, at most `write.max_attempts` times.
+`write.mode` says how, see `agentwrite/writing.py`. A paragraph is asked for again until an answer passes
+every check, at most `write.max_attempts` times.
 
 Reads   data/plan/plans.jsonl, the prompt template, the model of `write.llm` or `llm`
 Writes  data/write/: drafts.jsonl, rejected.jsonl, calls.jsonl.zst, summary.json, metrics.json

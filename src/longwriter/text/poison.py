@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import re
 
-from longwriter.text.prompts import Refused
+from longwriter.text.prompts import EVIDENCE_CHARS, Refused
 from longwriter.text.wording import is_refusal, unspoken
 
-_SHOWN = 200  # characters of evidence that are kept
 _WINDOW = 600  # characters in which a text opens or closes
 _LONGEST_ERROR_LINE = 200  # characters
 _FENCED = re.compile(r"^[ \t]*```.*?(?:^[ \t]*```[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
@@ -203,7 +202,7 @@ def error_text(text: str) -> str | None:
     if len(last) < _LONGEST_ERROR_LINE and _ERROR_LINE.match(last):
         return last.strip()
     match = _ERROR.search(prose) if _has(prose, _ERROR_WORDS) else None
-    return prose[match.start() :].strip()[:_SHOWN] if match else None
+    return prose[match.start() :].strip()[:EVIDENCE_CHARS] if match else None
 
 
 def meta_talk(text: str) -> str | None:
@@ -214,18 +213,18 @@ def meta_talk(text: str) -> str | None:
     """
     text = text.strip()
     if _speaks(_OPENING, text[:_WINDOW]):
-        return text[:_SHOWN]
+        return text[:EVIDENCE_CHARS]
     if _has(text, _TALK_WORDS) and (match := _TALK.search(text)) and _speaks(_TALK, text):
-        return text[match.start() :].strip()[:_SHOWN]
+        return text[match.start() :].strip()[:EVIDENCE_CHARS]
     end = text[text.rfind("\n") + 1 :][-_WINDOW:]
     closes = _has(end, _CLOSING_WORDS) and _speaks(_CLOSING, end)
-    return end[-_SHOWN:] if closes else None
+    return end[-EVIDENCE_CHARS:] if closes else None
 
 
 def plan_line(text: str) -> str | None:
     """Return the line of a plan that was left in prose, or None."""
     match = _PLAN_LINE.search(text) if _has(text, _PLAN_WORDS) else None
-    return text[match.start() :].strip()[:_SHOWN] if match else None
+    return text[match.start() :].strip()[:EVIDENCE_CHARS] if match else None
 
 
 def _has(text: str, words: tuple[str, ...]) -> bool:
@@ -245,7 +244,7 @@ def check_answer(text: str, finish_reason: str) -> Refused | None:
     The reasons are `empty_answer` and `content_filter`.
     """
     if finish_reason == "content_filter":
-        return Refused("content_filter", f"the endpoint cut the answer off: {text[:_SHOWN]}")
+        return Refused("content_filter", f"the endpoint cut the answer off: {text[:EVIDENCE_CHARS]}")
     return None if text.strip() else Refused("empty_answer", f"no text (finish_reason {finish_reason})")
 
 
@@ -257,7 +256,7 @@ def check_text(text: str) -> Refused | None:
     if evidence := error_text(text):
         return Refused("error_text", evidence)
     if is_refusal(text):
-        return Refused("refusal", text[:_SHOWN])
+        return Refused("refusal", text[:EVIDENCE_CHARS])
     if evidence := plan_line(text):
         return Refused("plan_line", evidence)
     if evidence := meta_talk(text):
@@ -274,4 +273,4 @@ def check_point(point: str) -> Refused | None:
         return Refused("error_text", evidence)
     if evidence := plan_line(point):
         return Refused("plan_line", evidence)
-    return Refused("meta_talk", point[:_SHOWN]) if _speaks(_OPENING, point) else None
+    return Refused("meta_talk", point[:EVIDENCE_CHARS]) if _speaks(_OPENING, point) else None

@@ -70,8 +70,8 @@ def fill(template: str, **fields: object) -> str:
 def framed(template: str, key: str, **values: str) -> str:
     """Return `template` filled with untrusted text, fenced so that it cannot act as instructions.
 
-    Each value stands between two lines with a code that no value can contain (a hash of all values), and marks
-    that servers read as the end of a chat turn are broken up.
+    Each value stands between two lines with a code that no value can contain (a hash of all values), and
+    marks that servers read as the end of a chat turn are broken up.
 
     Args:
         template: A text with {name} for each value; other braces stay as they are.

@@ -1,7 +1,7 @@
-"""AgentWrite, first half: the plan of a long text, one step a paragraph.
+"""Prompts for plans, and the rules that an answer must pass to become one; a plan has one step per paragraph.
 
-Plans are checked before they are kept, which the paper's code does not do (endless plans were its
-largest loss). Each reason for which one is refused has a name of its own.
+Pure. Plans are checked before they are kept; the paper's code does not do that, and endless plans were its
+largest loss. Every reason for a refusal has a name.
 Source: LongWriter (arXiv:2408.07055), section 3.1.
 """
 
@@ -17,7 +17,7 @@ from longwriter.agentwrite.plans import coverage
 from longwriter.records import Instruction, PlanStep
 from longwriter.text import counting as txt
 from longwriter.text import poison, prompts, wording
-from longwriter.text.prompts import Refused
+from longwriter.text.prompts import EVIDENCE_CHARS, Refused
 
 AnswerFormat = Literal["json_schema", "json_object", "lines"]
 
@@ -30,7 +30,7 @@ _FENCE = re.compile(r"\s*```(?:json)?\s*\n(?P<inside>.*?)\n?\s*```\s*", re.IGNOR
 
 
 class Bounds(NamedTuple):
-    """What a plan must keep to: number of steps and words of each, both inclusive."""
+    """Bounds of a plan, all inclusive: its number of steps, and the words of each step."""
 
     min_steps: int
     max_steps: int
@@ -39,9 +39,9 @@ class Bounds(NamedTuple):
 
 
 def step_bounds(bounds: Bounds, required_words: int | None) -> Bounds:
-    """Return `bounds` with the number of steps narrowed to what can sum to `required_words`.
+    """Return `bounds` with the number of steps narrowed so that the steps can sum to `required_words`.
 
-    A request beyond the bounds gets the nearest number of steps they allow.
+    If no number of steps can, it is the nearest one that `bounds` allow.
     """
     if required_words is None:
         return bounds
@@ -90,14 +90,14 @@ def plan_prompt(
     """Return the planner's prompt for one instruction.
 
     Args:
-        template: Text with {instruction} {min_steps} {max_steps} {min_words} {max_words} {format}. Where
-            it has no {format}, the format follows it, unless a JSON schema says it already.
-        formats: What `lines` and `json` look like, in words.
-        answer_format: How the plan is to be written down.
-        instruction: What is planned.
+        template: Text with {instruction} {min_steps} {max_steps} {min_words} {max_words} {format}. Without
+            {format}, the description of the format follows it, unless a JSON schema is sent.
+        formats: Descriptions of the formats `lines` and `json`.
+        answer_format: Format of the answer.
+        instruction: The instruction to plan.
         bounds: Bounds of the plan.
     """
-    how = formats["lines" if answer_format == "lines" else "json"]
+    description = formats["lines" if answer_format == "lines" else "json"]
     if "{format}" not in template and answer_format != "json_schema":
         template = f"{template}\n\n{{format}}"
     return prompts.fill(
@@ -107,20 +107,20 @@ def plan_prompt(
         max_steps=bounds.max_steps,
         min_words=bounds.min_words,
         max_words=bounds.max_words,
-        format=how,
+        format=description,
     )
 
 
 def parse_plan(
     answer: str, answer_format: AnswerFormat, finish_reason: str = "stop"
 ) -> list[PlanStep] | Refused:
-    """Return the steps of a planner's answer, or why it is no plan; never raises.
+    """Return the steps of a planner's answer, or why it is not a plan; never raises.
 
     Args:
-        answer: What the model said, whole.
-        answer_format: How it was asked for. `lines` is `Paragraph k - Main Point: … - Word Count: … words`,
-            one line a paragraph; a code fence around the JSON is accepted for `json_object` only.
-        finish_reason: The server's; a plan that ended at the token limit is not whole.
+        answer: The model's whole answer.
+        answer_format: Requested format. `lines` is `Paragraph k - Main Point: … - Word Count: … words`, one
+            line per paragraph; a code fence around the JSON is accepted for `json_object` only.
+        finish_reason: The server's; `length` means that the plan was cut off.
 
     Returns:
         Steps; or Refused with reason `empty_answer`, `content_filter`, `cut_off`, `error_text`, `refusal`,
@@ -130,35 +130,38 @@ def parse_plan(
     if refused := poison.check_answer(answer, finish_reason):
         return refused
     if finish_reason == "length":
-        return Refused("cut_off", f"the plan ends at the token limit: {answer[-200:]}")
-    read = _steps_of_lines(answer) if answer_format == "lines" else _steps_of_json(answer, answer_format)
-    if isinstance(read, Refused):
-        found = poison.error_text(answer)
-        refusal = Refused("refusal", answer[:200]) if wording.is_refusal(answer) else read
-        return Refused("error_text", found) if found else refusal
-    for step in read:
+        return Refused("cut_off", f"the plan ends at the token limit: {answer[-EVIDENCE_CHARS:]}")
+    steps = _steps_of_lines(answer) if answer_format == "lines" else _steps_of_json(answer, answer_format)
+    if isinstance(steps, Refused):
+        if error := poison.error_text(answer):
+            return Refused("error_text", error)
+        return Refused("refusal", answer[:EVIDENCE_CHARS]) if wording.is_refusal(answer) else steps
+    for step in steps:
         if refused := poison.check_point(step.main_point):
             return refused
-    if read and wording.is_refusal(read[0].main_point):
-        return Refused("refusal", read[0].main_point[:200])
-    return read
+    if steps and wording.is_refusal(steps[0].main_point):
+        return Refused("refusal", steps[0].main_point[:EVIDENCE_CHARS])
+    return steps
 
 
 def _steps_of_json(answer: str, answer_format: AnswerFormat) -> list[PlanStep] | Refused:
+    """Return the steps of an answer in JSON, or why it has none."""
     fenced = _FENCE.fullmatch(answer) if answer_format == "json_object" else None
     try:
-        rows = from_json(fenced["inside"] if fenced else answer)["steps"]  # no deep nesting, no huge numbers
+        # from_json refuses deep nesting and huge numbers
+        rows = from_json(fenced["inside"] if fenced else answer)["steps"]
         return [PlanStep(main_point=row["main_point"].strip(), word_count=row["word_count"]) for row in rows]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return Refused("unparsable_plan", f"{type(error).__name__}: {answer[:200]}")
+        return Refused("unparsable_plan", f"{type(error).__name__}: {answer[:EVIDENCE_CHARS]}")
 
 
 def _steps_of_lines(answer: str) -> list[PlanStep] | Refused:
+    """Return the steps of an answer in the line format, or why it has none."""
     steps: list[PlanStep] = []
     for line in filter(None, (line.strip() for line in answer.splitlines())):
         match = _LINE.match(line)
         if not match or int(match["number"]) != len(steps) + 1:
-            return Refused("unparsable_plan", line[:200])
+            return Refused("unparsable_plan", line[:EVIDENCE_CHARS])
         count = int(match["count"].replace(",", ""))
         steps.append(PlanStep(main_point=match["point"].strip(), word_count=count))
     return steps
@@ -176,17 +179,18 @@ def check_plan(
 
     Args:
         steps: The plan.
-        instruction: What it is for.
-        bounds: Bounds of the plan; nothing is clipped into them.
+        instruction: The instruction that it is made for.
+        bounds: Bounds of the plan; a plan beyond them is refused, not clipped.
         max_length_error: Largest |sum of the word counts - required| / required; None = not checked.
-        min_coverage: Share of the instruction's content words that the points must touch; 0 = not computed.
+        min_coverage: Smallest share of the instruction's content words in the main points; 0 = not checked.
 
     Returns:
         Refused with reason `too_many_steps`, `too_few_steps`, `step_words_out_of_bounds`, `empty_point`,
         `duplicate_points`, `wrong_total`, `wrong_language` or `low_coverage`.
     """
     points = [step.main_point for step in steps]
-    required, total = instruction.required_words, sum(step.word_count for step in steps)
+    required = instruction.required_words
+    total = sum(step.word_count for step in steps)
     if refused := _check_steps(steps, bounds):
         return refused
     if pair := coverage.duplicates(points):
@@ -196,7 +200,9 @@ def check_plan(
             "wrong_total", f"{total} words for {required} asked for, {max_length_error:.0%} off at most"
         )
     if (language := txt.language_of("\n".join(points))) != instruction.language:
-        return Refused("wrong_language", f"{language}, not {instruction.language}: {points[0][:200]}")
+        return Refused(
+            "wrong_language", f"{language}, not {instruction.language}: {points[0][:EVIDENCE_CHARS]}"
+        )
     if min_coverage and (share := coverage.coverage(instruction.prompt, points)) < min_coverage:
         missing = coverage.terms(instruction.prompt).difference(*map(coverage.terms, points))
         return Refused(
@@ -206,6 +212,7 @@ def check_plan(
 
 
 def _check_steps(steps: list[PlanStep], bounds: Bounds) -> Refused | None:
+    """Return why the number of steps, or one of them, is not allowed, or None."""
     if len(steps) > bounds.max_steps:
         return Refused("too_many_steps", f"{len(steps)} steps, at most {bounds.max_steps}")
     if len(steps) < bounds.min_steps:
@@ -220,7 +227,7 @@ def _check_steps(steps: list[PlanStep], bounds: Bounds) -> Refused | None:
 
 
 def plan_lines(steps: list[PlanStep]) -> str:
-    """Return a plan as text, one line a paragraph, as the write prompt shows it."""
+    """Return a plan as text, one line per paragraph, as the writer's prompt shows it."""
     return "\n".join(
         f"Paragraph {i} - Main Point: {step.main_point} - Word Count: {step.word_count} words"
         for i, step in enumerate(steps, 1)

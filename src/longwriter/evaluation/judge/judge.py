@@ -1,6 +1,6 @@
-"""The judge at work: texts in, judgements out, or the reason why a text has none.
+"""Asks a judge about the quality of texts; a text without a judgement gets the reason.
 
-Used wherever quality is asked for (score, preferences), so that both ask the same question.
+The stages score and preferences both use it, so that they ask the same question.
 """
 
 from __future__ import annotations
@@ -22,45 +22,49 @@ _NO_JUDGE = Unscored(reason="no_judge", detail="judge.llm is null")
 _EMPTY = Unscored(reason="empty", detail="there is no text to judge")
 
 
-async def judged(
+async def judge_texts(
     params: JudgeParams, texts: Sequence[tuple[str, str]], calls: Path, label: str
 ) -> tuple[list[Judgement | Unscored], dict[str, float]]:
-    """Return what the judge says of each text, in order, and what it took.
+    """Return the judgement of each text, or why it has none, and what the calls took.
 
     Args:
-        params: Which judge; where its `llm` is null, no server starts and every text is `no_judge`.
-        texts: (instruction, text).
-        calls: The call log to write; it is written in any case.
+        params: Section `judge`; if its `llm` is null, no server starts and every text is `no_judge`.
+        texts: Pairs of an instruction and a text.
+        calls: The call log to write; without a judge it is empty.
         label: Name of the progress bar.
 
     Returns:
-        (one value a text, numbers of this execution). An unreadable answer, after
-        `params.max_attempts` of them, is Unscored with the last one's reason; a text that the judge
-        refuses (such as one beyond its context) is `judge_refused`, one it fails at `judge_failed`.
+        (one value per text, in order; numbers as `LLM.usage` returns them). A text is Unscored with the
+        last answer's reason if `params.max_attempts` answers were unreadable, with `judge_refused` if the
+        endpoint refuses the request (such as one beyond the context), with `judge_failed` if it always
+        fails at it.
 
     Raises:
         BadParams: the prompt template lacks a field.
-        EndpointUnavailable: the judge does not answer; that is never a score.
+        EndpointUnavailable: the judge does not answer.
         ModelUnusable: the judge's endpoint refuses the key or the model.
     """
     if params.llm is None:
         with files.zstd_lines(calls):
             return [_NO_JUDGE for _ in texts], {}
-    template, name = files.template(params.prompt), params.llm.model
+    template = files.template(params.prompt)
+    name = params.llm.model
     prompts = [
         judgements.judge_prompt(template, instruction, text) if text.strip() else None
         for instruction, text in texts
     ]
     async with servers.model(params.llm, params.sampling, calls) as llm:
 
-        async def one(prompt: str | None) -> Judgement | Unscored:
+        async def judge(prompt: str | None) -> Judgement | Unscored:
             return _EMPTY if prompt is None else await _judge(llm, params, name, prompt)
 
-        results = await progress.each(prompts, one, label, llm.note)
+        results = await progress.each(prompts, judge, label, llm.note)
         return results, llm.usage()
 
 
 async def _judge(llm: LLM, params: JudgeParams, name: str, prompt: str) -> Judgement | Unscored:
+    """Return the judgement that answers `prompt`, or why there is none; `name` is the judge's."""
+
     async def read(answer: Answer) -> Verdict | Refused:
         verdict = judgements.parse_judgement(answer.text)
         if isinstance(verdict, Verdict):
@@ -73,7 +77,7 @@ async def _judge(llm: LLM, params: JudgeParams, name: str, prompt: str) -> Judge
     )  # fmt: skip
     verdict, call_ids = outcome.result, outcome.call_ids
     if isinstance(verdict, Refused):
-        reason = verdict.reason.replace("request_", "judge_")  # of a request without an answer
+        reason = verdict.reason.replace("request_", "judge_")  # if the request has no answer
         return Unscored(reason=reason, detail=verdict.detail, call_ids=call_ids)
     return Judgement(
         dimensions=verdict.dimensions,

@@ -1,7 +1,7 @@
-"""Quality of a text as a judge sees it (S_q): the question, the answer's form, and reading it.
+"""The judge's question about a text's quality (S_q), the format of its answer, and how the answer is read.
 
-Six dimensions from 1 to 5, as LongBench-Write judges them. An answer that cannot be read is
-`Unscored` with its reason, where the benchmark's own code counts it as 3 in every dimension.
+Pure. Six dimensions are scored from 1 to 5, as in LongBench-Write. An unreadable answer is `Unscored` with
+its reason; the benchmark's own code counts it as 3 in every dimension.
 Source: LongWriter (arXiv:2408.07055), section 2.
 """
 
@@ -20,7 +20,7 @@ _HIGHEST = 5
 
 
 class Verdict(NamedTuple):
-    """A readable answer of a judge: what it found, and an integer from 1 to 5 for each dimension."""
+    """A readable answer of a judge: its analysis, and an integer from 1 to 5 for each dimension."""
 
     analysis: str
     dimensions: dict[str, int]
@@ -29,7 +29,7 @@ class Verdict(NamedTuple):
 def judge_prompt(template: str, instruction: str, text: str) -> str:
     """Return the judge's prompt for one text.
 
-    Instruction and text are framed: a text cannot step out of its place and speak to the judge.
+    Instruction and text are fenced as `framed` does, so that they cannot act as instructions to the judge.
 
     Raises:
         BadParams: the template lacks a field.
@@ -38,7 +38,7 @@ def judge_prompt(template: str, instruction: str, text: str) -> str:
 
 
 def judgement_schema() -> dict[str, Any]:
-    """Return the JSON schema of a judge's answer: the analysis first, then one integer a dimension."""
+    """Return the JSON schema of a judge's answer: the analysis first, then one integer per dimension."""
     scores = {name: {"type": "integer", "enum": list(range(_LOWEST, _HIGHEST + 1))} for name in DIMENSIONS}
     return {
         "type": "object",
@@ -49,12 +49,12 @@ def judgement_schema() -> dict[str, Any]:
 
 
 def parse_judgement(answer: str) -> Verdict | Unscored:
-    """Return what a judge's answer says, or why it cannot be read; never raises.
+    """Return the verdict in a judge's answer, or why it is unreadable; never raises.
 
-    The answer is one JSON object, alone or inside a code fence. Nothing is guessed, rounded or filled in.
+    The answer must be one JSON object, alone or in a code fence. Nothing is guessed, rounded or filled in.
 
     Returns:
-        A Verdict; or Unscored with reason `refusal`, `no_json`, `ambiguous` (a key stands there twice),
+        A Verdict; or Unscored with reason `refusal`, `no_json`, `ambiguous` (a key occurs twice),
         `missing_analysis`, `missing_dimension`, `not_an_integer` or `out_of_range`.
     """
     values = parse_object(answer)
@@ -70,7 +70,7 @@ def parse_judgement(answer: str) -> Verdict | Unscored:
             return _unread("not_an_integer", f"{name}: {answer}")
         if not _LOWEST <= values[name] <= _HIGHEST:
             return _unread("out_of_range", f"{name}: {answer}")
-    return Verdict(_valid(analysis.strip()), {name: values[name] for name in DIMENSIONS})
+    return Verdict(_encodable(analysis.strip()), {name: values[name] for name in DIMENSIONS})
 
 
 def quality_score(dimensions: Mapping[str, int]) -> float:
@@ -79,7 +79,7 @@ def quality_score(dimensions: Mapping[str, int]) -> float:
     Source: LongWriter (arXiv:2408.07055), section 2; all 1 gives 0, all 3 gives 50, all 5 gives 100.
 
     Raises:
-        ValueError: a dimension is missing or beyond 1 to 5.
+        ValueError: a dimension is missing, or its score is not from 1 to 5.
     """
     if set(dimensions) != set(DIMENSIONS):
         raise ValueError(f"dimensions {sorted(dimensions)} must be {sorted(DIMENSIONS)}")
@@ -96,9 +96,10 @@ def _reason(reason: str, answer: str) -> str:
 
 
 def _unread(reason: str, detail: str) -> Unscored:
-    return Unscored(reason=reason, detail=_valid(detail[:EVIDENCE_CHARS]))
+    """Return an unreadable answer with its reason; `detail` is cut to what is kept as evidence."""
+    return Unscored(reason=reason, detail=_encodable(detail[:EVIDENCE_CHARS]))
 
 
-def _valid(text: str) -> str:
-    """Return `text` without lone surrogates, which JSON can spell and no file can hold."""
+def _encodable(text: str) -> str:
+    """Return `text` without lone surrogates, which JSON can express but UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode("utf-8")

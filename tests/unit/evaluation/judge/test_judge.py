@@ -8,7 +8,7 @@ import pytest
 
 from longwriter import params as parameters
 from longwriter.errors import EndpointUnavailable
-from longwriter.evaluation.judge import judge as judging
+from longwriter.evaluation.judge.judge import judge_texts
 from longwriter.evaluation.judge.judgements import DIMENSIONS
 from longwriter.io import files
 from longwriter.records import Judgement, Unscored
@@ -34,7 +34,7 @@ def judge(folder, monkeypatch, url=None, **changed):
     monkeypatch.chdir(folder)
     Path(".lw").mkdir()
     p = parameters.JudgeParams.model_validate(values)
-    return asyncio.run(judging.judged(p, TEXTS, folder / "calls.jsonl.zst", "judge"))
+    return asyncio.run(judge_texts(p, TEXTS, folder / "calls.jsonl.zst", "judge"))
 
 
 def test_without_a_judge_every_text_is_unscored_and_the_call_log_is_empty(tmp_path, monkeypatch):
@@ -102,7 +102,7 @@ def test_a_text_that_the_judge_has_no_answer_for_is_unscored_and_the_others_are_
                 "sampling": sampling,
             }
             p = parameters.JudgeParams.model_validate(values["judge"] | changed)
-            return await judging.judged(p, TEXTS, tmp_path / "calls.jsonl.zst", "judge")
+            return await judge_texts(p, TEXTS, tmp_path / "calls.jsonl.zst", "judge")
 
     monkeypatch.chdir(tmp_path)
     (tea, rain, _), _ = asyncio.run(go())
