@@ -16,10 +16,8 @@ from longwriter.io import files
 
 app = typer.Typer(invoke_without_command=True)
 
-_CALL_LOGS = (
-    "The call logs (data/*/calls.jsonl.zst) are outputs of their stages and stay: an audit ends there."
-)
-_NO_MODEL = '"" (stored before models were noted)'
+_CALL_LOGS = "The call logs (data/*/calls.jsonl.zst) are outputs of their stages and are kept, for audits."
+_NO_MODEL = '"" (stored before the cache recorded models)'
 
 
 @app.callback()
@@ -41,7 +39,9 @@ def show(context: typer.Context) -> None:
     typer.echo("\n".join([*lines, _CALL_LOGS]))
 
 
-@app.command(help=f"Remove answers from the replay cache; asked again, they are paid again. {_CALL_LOGS}")
+@app.command(
+    help=f"Remove answers from the replay cache; a removed answer is paid again when it is requested again. {_CALL_LOGS}"
+)
 def prune(
     older_than: Annotated[str | None, typer.Option(help="Age such as 90d, 12h or 4w")] = None,
     model: Annotated[

@@ -67,7 +67,7 @@ def _read(path: Path) -> Any:
     try:
         return _yaml().load(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
-        raise BadParams(f"{path} is not YAML: {error}") from None
+        raise BadParams(f"{path} is not valid YAML: {error}") from None
 
 
 def names() -> list[str]:

@@ -73,7 +73,7 @@ def _rows(path: Path, record: type[R]) -> Iterator[tuple[int, R]]:
         raise BadRecord(f"{path} is missing: run the stage that writes it (`dvc repro`)")
     for where, begins, row in _scan(path, record):
         if isinstance(row, str):
-            raise BadRecord(f"{where} is no {record.__name__}: {row}")
+            raise BadRecord(f"{where} is not a valid {record.__name__}: {row}")
         yield begins, row
 
 
@@ -197,12 +197,12 @@ def read_json(path: Path) -> Any:
     """Return the JSON value of a file.
 
     Raises:
-        BadRecord: the file is no JSON.
+        BadRecord: the file is not valid JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, UnicodeDecodeError) as error:
-        raise BadRecord(f"{path} is no JSON: {error}") from None
+        raise BadRecord(f"{path} is not valid JSON: {error}") from None
 
 
 @contextmanager

@@ -105,7 +105,7 @@ def _snapshot(repo: str, revision: str | None) -> Path:
 def _copy_model(source: Path, folder: Path, dtype: str) -> None:
     """Copy a model folder; a folder with a GGUF alone is dequantised."""
     if not source.is_dir():
-        raise ModelUnusable(f"base_model.source: {source} is no folder")
+        raise ModelUnusable(f"base_model.source: {source} is not a folder")
     gguf = source / "model.gguf"
     if gguf.is_file():
         shutil.copyfile(gguf, folder / "model.gguf")

@@ -163,12 +163,12 @@ def load(path: Path = Path("params.yaml")) -> Params:
     """Return the checked parameters of `path`.
 
     Raises:
-        BadParams: the file is missing, is not YAML, or has a value that is not allowed.
+        BadParams: the file is missing, is not valid YAML, or has a value that is not allowed.
     """
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise BadParams(f"{path} is missing: run from the top of the checkout") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadParams(f"{path} is no YAML: {error}") from None
+        raise BadParams(f"{path} is not valid YAML: {error}") from None
     return check(values, str(path))

@@ -33,7 +33,7 @@ def in_tmp(tmp_path, monkeypatch):
 def test_a_bad_row_is_named_by_file_and_line(in_tmp, bad, why):
     file = in_tmp / "rows.jsonl"
     file.write_bytes((GOOD + "\n" + bad + "\n").encode("utf-8", "surrogateescape"))
-    with pytest.raises(BadRecord, match=rf"rows\.jsonl:3 is no BenchmarkRow: .*{why}"):
+    with pytest.raises(BadRecord, match=rf"rows\.jsonl:3 is not a valid BenchmarkRow: .*{why}"):
         files.read_jsonl(file, BenchmarkRow)
     assert [isinstance(row, str) for _, row in files.scan_jsonl(file, BenchmarkRow)] == [False, True]
 
@@ -96,7 +96,7 @@ def test_json_is_read_back_and_not_a_number_is_refused(in_tmp):
     with pytest.raises(ValueError, match="not JSON compliant"):
         files.write_json(in_tmp / "x.json", {"a": float("nan")})
     (in_tmp / "x.json").write_bytes(b"\xff{")
-    with pytest.raises(BadRecord, match=r"x\.json is no JSON"):
+    with pytest.raises(BadRecord, match=r"x\.json is not valid JSON"):
         files.read_json(in_tmp / "x.json")
 
 
@@ -164,7 +164,7 @@ def test_an_indexed_file_may_be_empty_and_weighs_one_a_row_where_nothing_else_is
 
 def test_a_bad_row_is_named_when_a_file_is_indexed(in_tmp):
     (in_tmp / "rows.jsonl").write_text(GOOD + "\n{\n" + GOOD)
-    with pytest.raises(BadRecord, match=r"rows\.jsonl:3 is no BenchmarkRow: .*Invalid JSON"):
+    with pytest.raises(BadRecord, match=r"rows\.jsonl:3 is not a valid BenchmarkRow: .*Invalid JSON"):
         files.indexed(in_tmp / "rows.jsonl", BenchmarkRow)
     with pytest.raises(BadRecord, match=r"nope\.jsonl is missing.*dvc repro"):
         files.indexed(in_tmp / "nope.jsonl", BenchmarkRow)

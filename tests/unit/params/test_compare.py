@@ -69,5 +69,5 @@ def test_a_model_that_is_there_twice_is_an_error(tmp_path):
         text.replace("  models: #", "  models:\n    sft:\n      label: SFT 2\n    # "), encoding="utf-8"
     )
     assert yaml.safe_load(file.read_text(encoding="utf-8"))["compare"]["models"]["sft"]["label"] == "SFT"
-    with pytest.raises(BadParams, match=r"(?s)params\.yaml is no YAML.*found the key 'sft' twice"):
+    with pytest.raises(BadParams, match=r"(?s)params\.yaml is not valid YAML.*found the key 'sft' twice"):
         params.load(file)

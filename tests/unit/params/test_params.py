@@ -202,10 +202,10 @@ def test_every_trouble_of_a_file_is_told_at_once():
 def test_text_that_is_no_yaml_is_told_with_its_file_and_line(tmp_path):
     file = tmp_path / "params.yaml"
     file.write_text("a: 1\nb: [\n")
-    with pytest.raises(BadParams, match=r"(?s)params\.yaml is no YAML: .*line 3"):
+    with pytest.raises(BadParams, match=r"(?s)params\.yaml is not valid YAML: .*line 3"):
         params.load(file)
     file.write_bytes(b"a: \xff")
-    with pytest.raises(BadParams, match=r"params\.yaml is no YAML"):
+    with pytest.raises(BadParams, match=r"params\.yaml is not valid YAML"):
         params.load(file)
 
 

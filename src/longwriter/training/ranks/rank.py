@@ -1,6 +1,6 @@
 """One rank of training: TRL's trainers on DeepSpeed, with exact loss weights and exact held-out numbers.
 
-Run: training/launch.py starts `python -m longwriter.training.ranks.rank JOB.json` under torchrun or deepspeed.
+Run: launch.py starts `python -m longwriter.training.ranks.rank JOB.json` under torchrun or deepspeed.
 Forward and backward pass run in bf16 (`training.precision`); DeepSpeed keeps master weights and Adam
 states in fp32 and sums gradients in fp32. A rank processes one pack (or pair) per micro-step.
 """
