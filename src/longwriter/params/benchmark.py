@@ -14,7 +14,10 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 
 
 class ComparedModel(Section):
-    """One of the compared models; its weights are the folder data/NAME/weights."""
+    """One of the compared models.
+
+    Its weights are the folder data/NAME/weights: the output of a stage NAME, or a folder or link put there.
+    """
 
     label: Annotated[str, Field(pattern=r"^\w[\w .:()+/-]*$")]
     """Name in a sentence of the report, such as `SFT` or `the base model`; headings leave out `the`."""
