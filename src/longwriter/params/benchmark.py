@@ -1,4 +1,4 @@
-"""Sections of the benchmark: which models are compared, how they answer, are scored, reported and registered."""
+"""Sections of the benchmark: models, answers, scores, report, and registration."""
 
 from __future__ import annotations
 

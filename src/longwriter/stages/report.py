@@ -1,6 +1,6 @@
-"""Compare the models of compare.models on one benchmark, with n and intervals, as Markdown, numbers and figures.
+"""Compare the models of compare.models on one benchmark: a Markdown report, numbers and figures.
 
-Reads   data/score/MODEL-BENCHMARK/scores.jsonl of every model, data/{sft,dpo}/curve.csv, data/dpo/metrics.json
+Reads   data/score/MODEL-BENCHMARK/scores.jsonl, data/sft/curve.csv, data/dpo/curve.csv and metrics.json
 Writes  data/report/BENCHMARK/: report.md, figures/, metrics.json
 Source  LongWriter (arXiv:2408.07055), section 2: S_l, S_q and the buckets of LongBench-Write
 Run     dvc repro report@BENCHMARK

@@ -40,8 +40,8 @@ def walk(sample_id: str | None) -> Iterator[Step]:
 def walk_benchmark(benchmark: str, model: str, generation_id: str | None) -> Iterator[Step]:
     """Yield the steps from a model's number on a benchmark to the LLM calls behind its training data.
 
-    Report, scores, one answer with its call, weights, training runs, one pack, and a row of it as `walk` shows
-    rows. The walk of a model that was not trained here ends at its weights.
+    Report, scores, one answer with its call, weights, training runs, one pack, and a row of it as `walk`
+    shows rows. The walk of a model that was not trained here ends at its weights.
 
     Args:
         benchmark: Name of the benchmark.

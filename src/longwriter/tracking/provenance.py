@@ -75,7 +75,8 @@ def _check_link(stage: str, named: str | None, present: str) -> None:
     """Raise BadRecord unless the lineage of `stage` names the digest that is present."""
     if named != present:
         raise BadRecord(
-            f"data/lineage/{stage}.json names the digest {named}, but the file now has {present}: run `dvc repro`"
+            f"data/lineage/{stage}.json names the digest {named}, but the file now has {present}: "
+            "run `dvc repro`"
         )
 
 

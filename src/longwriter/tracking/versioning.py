@@ -63,7 +63,7 @@ def stage_groups() -> dict[str, str | None]:
 
 
 def stage_names() -> list[str]:
-    """Return the stages of dvc.yaml in its order, each item of a matrix as `NAME@ITEM`; see `stage_groups`."""
+    """Return the stages of dvc.yaml in its order, with each item of a matrix as `NAME@ITEM`."""
     return list(stage_groups())
 
 
