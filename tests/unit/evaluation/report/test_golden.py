@@ -6,7 +6,7 @@ from longwriter.evaluation.report import comparison
 from longwriter.evaluation.report import markdown as report
 from tests.unit.evaluation.report.test_comparison import compared, judged, score
 
-REPORT = Path(__file__).with_name("golden_report.md")
+REPORT = Path("tests/golden/report.md")
 SHARES = [f"{kind}_share{end}" for kind in ("ended", "loop", "refusal") for end in ("", "_low", "_high")]
 SCORES = [f"length_score_{end}" for end in ("mean", "low", "high")]
 QUALITY = [f"quality_score_{end}" for end in ("mean", "low", "high")]
