@@ -46,8 +46,8 @@ PAIR_BOUNDS = PreferencesParams(
 )  # fmt: skip
 
 
-def asked(key: int, prompt: str | None = None, **fields: Any) -> Instruction:
-    """Return an instruction that the gate lets through."""
+def good_instruction(key: int, prompt: str | None = None, **fields: Any) -> Instruction:
+    """Return an instruction that the gate passes."""
     base = {
         "instruction_id": f"s{key}",
         "required_words": 150,
@@ -57,31 +57,31 @@ def asked(key: int, prompt: str | None = None, **fields: Any) -> Instruction:
     return instruction(prompt or f"Write 150 words on {prose(3, key)}", **{**base, **fields})
 
 
-def ask_list(**fields: Any) -> list[Instruction]:
+def instruction_list(**fields: Any) -> list[Instruction]:
     """Return clean instructions, the last one with other fields."""
-    return [asked(i) for i in range(7)] + [asked(9, **fields)]
+    return [good_instruction(i) for i in range(7)] + [good_instruction(9, **fields)]
 
 
-def planned(key: int, steps: list[tuple[str, int]] | None = None, **fields: Any) -> Plan:
-    """Return a plan that the gate lets through."""
+def good_plan(key: int, steps: list[tuple[str, int]] | None = None, **fields: Any) -> Plan:
+    """Return a plan that the gate passes."""
     points = steps or [(f"The first {prose(2, key)}", 80), (f"The second {prose(2, key)}", 70)]
-    made = [PlanStep(main_point=point, word_count=words) for point, words in points]
-    base = {"instruction": asked(key), "steps": made, "call_ids": ["c"]}
+    plan_steps = [PlanStep(main_point=point, word_count=words) for point, words in points]
+    base = {"instruction": good_instruction(key), "steps": plan_steps, "call_ids": ["c"]}
     return Plan(**{**base, **fields})
 
 
 def plan_list(**fields: Any) -> list[Plan]:
     """Return clean plans, the last one with other fields."""
-    return [planned(i) for i in range(5)] + [planned(9, **fields)]
+    return [good_plan(i) for i in range(5)] + [good_plan(9, **fields)]
 
 
-def of_eight(**fields: Any) -> tuple[list[Plan], int]:
+def plans_of_eight(**fields: Any) -> tuple[list[Plan], int]:
     """Return `plan_list` as the plans of eight instructions."""
     return plan_list(**fields), 8
 
 
-def clean() -> list[Any]:
-    """Return training examples that the gate lets through."""
+def good_examples() -> list[Any]:
+    """Return training examples that the gate passes."""
     return [example(i, words=150) for i in range(10)]
 
 
@@ -96,26 +96,26 @@ def long_enough(opening: str) -> str:
     return f"{opening} {prose(150 - len([w for w in opening.split() if w[0].isalpha()]), 'p')}"
 
 
-def changed(**fields: Any) -> list[Any]:
+def examples_with(**fields: Any) -> list[Any]:
     """Return clean examples, the last one with other fields."""
-    return [*clean()[:-1], clean()[-1].model_copy(update=fields)]
+    return [*good_examples()[:-1], good_examples()[-1].model_copy(update=fields)]
 
 
-def answered(answer: str) -> list[Any]:
+def examples_with_answer(answer: str) -> list[Any]:
     """Return clean examples, the last one with another answer."""
-    return [*clean()[:-1], with_answer(clean()[-1], answer)]
+    return [*good_examples()[:-1], with_answer(good_examples()[-1], answer)]
 
 
 def pair(key: int, chosen_words: int = 100, rejected_words: int = 60, **fields: Any) -> PreferencePair:
-    """Return a preference pair that the gate lets through."""
+    """Return a preference pair that the gate passes."""
     base = {
         "pair_id": f"s{key}",
         "instruction_id": f"i{key}",
         "language": "en",
         "required_words": 100,
-        "prompt": says("user", f"Write 100 words on {key}."),
-        "chosen": says("assistant", prose(chosen_words, f"c{key}")),
-        "rejected": says("assistant", prose(rejected_words, f"r{key}")),
+        "prompt": turn("user", f"Write 100 words on {key}."),
+        "chosen": turn("assistant", prose(chosen_words, f"c{key}")),
+        "rejected": turn("assistant", prose(rejected_words, f"r{key}")),
         "chosen_score": 100.0,
         "rejected_score": 95.0,
         "call_ids": ["c", "r"],
@@ -123,7 +123,7 @@ def pair(key: int, chosen_words: int = 100, rejected_words: int = 60, **fields: 
     return PreferencePair(**{**base, **fields})
 
 
-def says(role: str, text: str) -> list[Message]:
+def turn(role: str, text: str) -> list[Message]:
     """Return one turn of a chat."""
     return [Message(role=role, content=text)]
 
@@ -134,7 +134,7 @@ def pair_lists(**fields: Any) -> tuple[list[PreferencePair], list[PreferencePair
 
 
 class Suite(NamedTuple):
-    """A gate, rows that it lets through, and a defect for each of its expectations.
+    """A gate, rows that it passes, and a defect for each of its expectations.
 
     `unnamed` are the expectations about the whole set, which name no row; the others name "s9".
     """
@@ -149,19 +149,19 @@ class Suite(NamedTuple):
 SUITES = {
     "instructions": Suite(
         lambda rows: gx.run(instructions.gate(rows, INSTRUCTION_BOUNDS, BENCHMARK), None),
-        ask_list,
+        instruction_list,
         {
-            "enough_rows": lambda: ask_list()[:5],
-            "unique_ids": lambda: ask_list(instruction_id="s0"),
-            "unique_prompts": lambda: ask_list(prompt=asked(0).prompt.upper()),
-            "known_language": lambda: ask_list(prompt="写一篇关于灯塔守望者的短文。", language="zh"),
-            "language_is_true": lambda: ask_list(prompt="写一篇关于灯塔守望者的短文。"),
-            "prompt_in_bounds": lambda: ask_list(prompt="A poem, please."),
-            "length_in_reach": lambda: ask_list(prompt=f"Write on {prose(3, 9)}", required_words=401),
-            "stated_length_is_true": lambda: ask_list(required_words=200),
-            "no_benchmark_prompt": lambda: ask_list(prompt=BENCHMARK[0].replace("tale", "story")),
-            "traceable": lambda: ask_list(origin="somewhere"),
-            "types_balanced": lambda: [asked(i, type="Only") for i in range(5)] + [asked(5), asked(6)],
+            "enough_rows": lambda: instruction_list()[:5],
+            "unique_ids": lambda: instruction_list(instruction_id="s0"),
+            "unique_prompts": lambda: instruction_list(prompt=good_instruction(0).prompt.upper()),
+            "known_language": lambda: instruction_list(prompt="写一篇关于灯塔守望者的短文。", language="zh"),
+            "language_is_true": lambda: instruction_list(prompt="写一篇关于灯塔守望者的短文。"),
+            "prompt_in_bounds": lambda: instruction_list(prompt="A poem, please."),
+            "length_in_reach": lambda: instruction_list(prompt=f"Write on {prose(3, 9)}", required_words=401),
+            "stated_length_is_true": lambda: instruction_list(required_words=200),
+            "no_benchmark_prompt": lambda: instruction_list(prompt=BENCHMARK[0].replace("tale", "story")),
+            "traceable": lambda: instruction_list(origin="somewhere"),
+            "types_balanced": lambda: [good_instruction(i, type="Only") for i in range(5)] + [good_instruction(5), good_instruction(6)],
         },
         warn=("stated_length_is_true", "types_balanced"),
         unnamed=("enough_rows", "unique_ids", "types_balanced"),
@@ -172,38 +172,38 @@ SUITES = {
         {
             "enough_rows": lambda: (plan_list()[:3], 6),
             "enough_kept": lambda: (plan_list(), 13),
-            "unique_ids": lambda: of_eight(instruction=asked(0)),
-            "steps_in_bounds": lambda: of_eight(steps=[(f"{n} point", 50) for n in range(4)],
-                                                 instruction=asked(9, required_words=200)),
-            "step_words_in_bounds": lambda: of_eight(steps=[("All of it", 150)]),
-            "points_say_something": lambda: of_eight(steps=[("A point", 80), ("…", 70)]),
-            "points_differ": lambda: of_eight(steps=[(point, 75) for point in ("The sea.", "the sea")]),
-            "no_refusal": lambda: of_eight(steps=[("I'm sorry, but I cannot help.", 75), ("End", 75)]),
-            "sum_is_near": lambda: of_eight(steps=[("Half of it", 75)]),
-            "traceable": lambda: of_eight(call_ids=[]),
+            "unique_ids": lambda: plans_of_eight(instruction=good_instruction(0)),
+            "steps_in_bounds": lambda: plans_of_eight(steps=[(f"{n} point", 50) for n in range(4)],
+                                                 instruction=good_instruction(9, required_words=200)),
+            "step_words_in_bounds": lambda: plans_of_eight(steps=[("All of it", 150)]),
+            "points_say_something": lambda: plans_of_eight(steps=[("A point", 80), ("…", 70)]),
+            "points_differ": lambda: plans_of_eight(steps=[(point, 75) for point in ("The sea.", "the sea")]),
+            "no_refusal": lambda: plans_of_eight(steps=[("I'm sorry, but I cannot help.", 75), ("End", 75)]),
+            "sum_is_near": lambda: plans_of_eight(steps=[("Half of it", 75)]),
+            "traceable": lambda: plans_of_eight(call_ids=[]),
         },
         warn=("sum_is_near",),
         unnamed=("enough_rows", "enough_kept", "unique_ids"),
     ),
     "validate": Suite(
         lambda rows: gx.run(examples.gate(rows, BOUNDS, BENCHMARK), None),
-        clean,
+        good_examples,
         {
-            "enough_rows": lambda: clean()[:5],
-            "unique_ids": lambda: changed(sample_id="s0"),
-            "unique_answers": lambda: answered(clean()[0].messages[1].content),
-            "roles_in_turn": lambda: changed(messages=[*clean()[9].messages[:1] * 2, clean()[9].messages[1]]),
-            "known_language": lambda: changed(language="fr"),
-            "no_refusal": lambda: answered(long_enough("As an AI assistant,")),
-            "no_benchmark_prompt": lambda: changed(messages=[*says("user", BENCHMARK[0].upper()), clean()[9].messages[1]]),
-            "length_in_bounds": lambda: [*clean()[:-1], example(9, words=50)],
-            "no_loop": lambda: answered("the cat sat on the mat " * 25),
-            "no_identifier": lambda: answered(long_enough("Paragraph 2:")),
-            "asked_length_is_written": lambda: changed(required_words=300),
-            "recorded_length_is_true": lambda: changed(words=149),
-            "traceable": lambda: changed(call_ids=[]),
+            "enough_rows": lambda: good_examples()[:5],
+            "unique_ids": lambda: examples_with(sample_id="s0"),
+            "unique_answers": lambda: examples_with_answer(good_examples()[0].messages[1].content),
+            "roles_in_turn": lambda: examples_with(messages=[*good_examples()[9].messages[:1] * 2, good_examples()[9].messages[1]]),
+            "known_language": lambda: examples_with(language="fr"),
+            "no_refusal": lambda: examples_with_answer(long_enough("As an AI assistant,")),
+            "no_benchmark_prompt": lambda: examples_with(messages=[*turn("user", BENCHMARK[0].upper()), good_examples()[9].messages[1]]),
+            "length_in_bounds": lambda: [*good_examples()[:-1], example(9, words=50)],
+            "no_loop": lambda: examples_with_answer("the cat sat on the mat " * 25),
+            "no_identifier": lambda: examples_with_answer(long_enough("Paragraph 2:")),
+            "asked_length_is_written": lambda: examples_with(required_words=300),
+            "recorded_length_is_true": lambda: examples_with(words=149),
+            "traceable": lambda: examples_with(call_ids=[]),
             "distinct_openings": lambda: [
-                with_answer(row, f"{prose(20, 'same')} {prose(130, row.sample_id)}") for row in clean()
+                with_answer(row, f"{prose(20, 'same')} {prose(130, row.sample_id)}") for row in good_examples()
             ],
         },
         warn=("distinct_openings",),
@@ -217,11 +217,11 @@ SUITES = {
             "both_sides_have_pairs": lambda: ([pair(i) for i in range(8)], []),
             "sides_apart": lambda: pair_lists(instruction_id="i6"),
             "unique_ids": lambda: pair_lists(pair_id="s0"),
-            "roles_in_turn": lambda: pair_lists(prompt=says("system", "Write.")),
-            "chosen_differs": lambda: pair_lists(rejected=says("assistant", prose(100, "c9"))),
+            "roles_in_turn": lambda: pair_lists(prompt=turn("system", "Write.")),
+            "chosen_differs": lambda: pair_lists(rejected=turn("assistant", prose(100, "c9"))),
             "chosen_is_ahead": lambda: pair_lists(rejected_score=95.001),
-            "no_refusal": lambda: pair_lists(chosen=says("assistant", "I'm sorry, but I cannot write this. " + prose(90))),
-            "no_loop": lambda: pair_lists(chosen=says("assistant", "the cat sat on the mat " * 15)),
+            "no_refusal": lambda: pair_lists(chosen=turn("assistant", "I'm sorry, but I cannot write this. " + prose(90))),
+            "no_loop": lambda: pair_lists(chosen=turn("assistant", "the cat sat on the mat " * 15)),
             "traceable": lambda: pair_lists(call_ids=[]),
             "lengths_alike": lambda: ([pair(i, 130) for i in range(6)], [pair(i, 130) for i in (6, 7)]),
         },
@@ -232,8 +232,8 @@ SUITES = {
 
 
 @functools.cache
-def found(gate: str, defect: str | None) -> tuple[verdicts.Finding, ...]:
-    """Return what a gate finds in its clean rows, or in those with one defect; judged once a process."""
+def findings_of(gate: str, defect: str | None) -> tuple[verdicts.Finding, ...]:
+    """Return the findings of a gate about its clean rows, or rows with one defect; cached per process."""
     suite = SUITES[gate]
     rows = suite.defects[defect]() if defect else suite.clean()
     return tuple(suite.judge(rows))

@@ -10,12 +10,12 @@ from tests.unit.builders import example, prose
 from tests.unit.gates.poison import (
     BOUNDS,
     PAIR_BOUNDS,
-    answered,
-    changed,
-    clean,
+    examples_with,
+    examples_with_answer,
+    good_examples,
     pair,
     pair_lists,
-    says,
+    turn,
     with_answer,
 )
 
@@ -25,7 +25,7 @@ def failed(rows):
 
 
 def test_the_same_rows_give_the_same_findings():
-    rows = answered("the cat sat on the mat " * 25)
+    rows = examples_with_answer("the cat sat on the mat " * 25)
     one, two = (gx.run(examples.gate(rows, BOUNDS, []), None) for _ in range(2))
     assert json.dumps(one) == json.dumps(two)
 
@@ -35,8 +35,8 @@ def test_an_empty_set_is_stopped():
 
 
 def test_a_row_with_the_id_of_another_is_named():
-    [found] = failed(changed(sample_id="s0"))
-    assert found.rows == ["s0"]
+    [findings_of] = failed(examples_with(sample_id="s0"))
+    assert findings_of.rows == ["s0"]
 
 
 def test_general_chats_are_judged_as_chats():
@@ -52,8 +52,8 @@ def test_general_chats_are_judged_as_chats():
         )
         for i, word in enumerate(("one", "two"))
     ]  # fmt: skip
-    assert failed([*clean(), *chats]) == []
-    stopped = failed([*clean(), *chats, chats[0].model_copy(update={"sample_id": "twin"})])
+    assert failed([*good_examples(), *chats]) == []
+    stopped = failed([*good_examples(), *chats, chats[0].model_copy(update={"sample_id": "twin"})])
     assert [(one.name, one.rows) for one in stopped] == [("unique_answers", ["sg0", "twin"])]
 
 
@@ -61,12 +61,12 @@ def test_rows_at_their_bounds_pass():
     bounds = BOUNDS.model_copy(
         update={"min_rows": 10, "min_words": 150, "max_words": 150, "max_length_error": 0.5}
     )
-    rows = [row.model_copy(update={"required_words": 100}) for row in clean()]
+    rows = [row.model_copy(update={"required_words": 100}) for row in good_examples()]
     assert [f.name for f in gx.run(examples.gate(rows, bounds, []), None) if not f.passed] == []
 
 
 def test_one_opening_in_ten_may_be_seen_before_where_nine_in_ten_must_be_distinct():
-    rows = clean()
+    rows = good_examples()
     opening = " ".join(rows[0].messages[1].content.split()[:12])
     twin = with_answer(rows[9], f"{opening} {prose(138, 'other')}")
     bounds = BOUNDS.model_copy(update={"min_distinct_share": 0.9})
@@ -80,7 +80,7 @@ def judged_pairs(sides, docs=None):
 
 @pytest.mark.parametrize("side", ["chosen", "rejected"])
 def test_both_answers_are_the_assistants(side):
-    wrong = pair_lists(**{side: says("user", prose(80))})
+    wrong = pair_lists(**{side: turn("user", prose(80))})
     assert [f.name for f in judged_pairs(wrong) if not f.passed] == ["roles_in_turn"]
 
 
@@ -95,7 +95,7 @@ def test_chosen_may_be_twice_or_half_as_long_as_rejected(chosen, rejected, passe
 
 def test_a_rejected_answer_may_loop_or_refuse():
     for text in ("the cat sat on the mat " * 10, "I'm sorry, but I cannot write this."):
-        rows = pair_lists(rejected=says("assistant", text))
+        rows = pair_lists(rejected=turn("assistant", text))
         assert [f.name for f in judged_pairs(rows) if not f.passed] == []
 
 
@@ -105,7 +105,7 @@ def test_no_pairs_at_all_are_stopped():
 
 
 def test_the_data_docs_of_both_gates_stand_side_by_side_under_one_index(tmp_path):
-    gx.run(examples.gate(clean(), BOUNDS, []), tmp_path / "validate")
+    gx.run(examples.gate(good_examples(), BOUNDS, []), tmp_path / "validate")
     judged_pairs(pair_lists(), tmp_path / "preferences")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "preferences", "validate"]
     index = (tmp_path / "index.html").read_text(encoding="utf-8")
