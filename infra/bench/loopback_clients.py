@@ -149,6 +149,10 @@ def main() -> None:
     name, url, *counts = sys.argv[1:]
     calls, concurrency, words = map(int, counts)
     work = CLIENTS[name](url, calls, concurrency, words)
+    if name in ("ask", "write"):
+        from longwriter.io import startup
+
+        startup.end()  # as a stage does after its imports
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()

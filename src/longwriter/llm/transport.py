@@ -3,13 +3,16 @@
 Nothing but a complete chat completion leaves here as an answer. Everything that may be different the
 next time is a `Fault`: status 408, 409, 425, 429 and 5xx, lost connections, time-outs, broken JSON, and
 pages or errors with status 200. What cannot change is an exception that is not retried.
+
+Two shortcuts save CPU time of the client, measured per call at 256 requests at a time with
+`infra/bench/llm_throughput.py` (medians on two busy cores, so only the order of size holds): a whole URL
+5 to 10 %, and no `X-Stainless` headers 10 % or more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import email.utils
-import gc
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -76,7 +79,7 @@ class Transport:
         self.endpoint = endpoint
         self._client = client
         self._timeout_s = timeout_s
-        self._url = f"{client.base_url}chat/completions"
+        self._url = f"{client.base_url}chat/completions"  # whole: the library joins a relative one every time
         self._options: Any = {"headers": _without("Retry-Count", "Read-Timeout")}
 
     async def post(self, body: bytes) -> dict[str, Any]:
@@ -107,7 +110,6 @@ class Transport:
 @asynccontextmanager
 async def open_transport(endpoint: Endpoint, params: LLMParams) -> AsyncIterator[Transport]:
     """Yield the transport to an endpoint, with room for `params.max_concurrency` connections."""
-    gc.freeze()  # the modules stay: to walk them again and again takes a sixth of the client's time
     limits = httpx2.Limits(max_connections=params.max_concurrency + 8, keepalive_expiry=_IDLE_CONNECTION_S)
     async with AsyncOpenAI(
         base_url=endpoint.base_url,
@@ -123,7 +125,7 @@ async def open_transport(endpoint: Endpoint, params: LLMParams) -> AsyncIterator
 
 
 def _without(*names: str) -> Any:
-    """Return headers about this machine that the library leaves out: no endpoint needs them, each costs time."""
+    """Return headers that make the library omit its own about this machine: no endpoint needs them."""
     return {f"X-Stainless-{name}": openai.Omit() for name in names}
 
 
