@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
+from dvc.repo import Repo
 
 from longwriter import params as parameters
 from longwriter.evaluation import scores as scoring
@@ -41,6 +42,7 @@ from longwriter.records import Draft, Instruction, Rejection
 from longwriter.stages import plan, write
 from longwriter.text import decontamination
 from longwriter.text.counting import count_words, repeated_share, tokens
+from longwriter.tracking.runs import StageRun
 
 ROOT = Path(__file__).resolve().parents[2]
 MODES = ("serial", "parallel", "direct")
@@ -97,7 +99,7 @@ def written(
     usage: Counter[str] = Counter()
     for name, work in _STAGES.items():
         with files.published(files.DATA / name) as folder:
-            summary = work(params, folder)
+            summary = work(params, folder, StageRun("run", "fingerprint"))
         rejected = files.read_jsonl(files.DATA / name / "rejected.jsonl", Rejection)
         reasons.update(f"{name}: {row.reason}" for row in rejected)
         usage.update({key: int(value) for key, value in summary.execution.items()})
@@ -210,6 +212,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
         os.chdir(scratch)  # the stages work in the present folder
+        Repo.init(no_scm=True).close()  # the gate behind `plan` takes digests from DVC
         for mode in options.modes:
             mine = [
                 measured(params_of(model, mode, seed, options), seed, instructions) for seed in options.seeds
