@@ -187,7 +187,7 @@ class Judge(NamedTuple):
 
 @asynccontextmanager
 async def _judge_of(p: InstructionsParams, judge: JudgeParams, calls: Path) -> AsyncIterator[Judge | None]:
-    """Yield the judge; None where lengths that are not stated are no question. The call log is there anyway."""
+    """Yield the judge, or None and an empty call log if prompts without a length are not judged."""
     if p.unstated != "judge" or judge.llm is None:
         with files.zstd_lines(calls):
             yield None
