@@ -4,9 +4,9 @@
     ├── UserError                   2   params, files or arguments: a person must change something
     │   ├── BadParams                   params.yaml does not fit its model
     │   ├── BadRecord                   a row of a file is not what the record says
-    │   ├── BudgetReached               an LLM has cost all that the params allow
+    │   ├── BudgetReached               the LLM calls of a stage have cost the budget
     │   └── ModelUnusable               a model or an endpoint cannot do what the params ask
-    ├── NoAnswer                 2, 75  one request is refused, or fails, where others are answered
+    ├── NoAnswer                 2, 75  one request is refused or fails, while others are answered
     ├── GateStopped                 3   the data did not pass its validation
     ├── TrainingFailed              1   a rank of a training raised
     └── Unavailable                75   something outside cannot be reached now: another try can help
@@ -27,13 +27,13 @@ _LOGIN = re.compile(r"//[^/@\s]*@")
 
 
 class LongWriterError(Exception):
-    """A failure that this project foresaw; its text says what was found and what to do."""
+    """An expected failure; its message says what was found and what to do."""
 
     exit_code = 1
 
 
 class UserError(LongWriterError):
-    """Something a person must change before a second try can succeed."""
+    """A person must change something before another try can succeed."""
 
     exit_code = 2
 
@@ -47,22 +47,22 @@ class BadRecord(UserError):
 
 
 class BudgetReached(UserError):
-    """The answers used cost `max_cost_usd`; all of them are stored, and a higher limit goes on."""
+    """The answers of a stage cost `max_cost_usd`; all are stored, and a higher limit resumes the stage."""
 
 
 class ModelUnusable(UserError):
-    """A model folder or an endpoint cannot do what the params ask of it."""
+    """A model folder or an endpoint cannot do what the parameters need."""
 
 
 class NoAnswer(LongWriterError):
     """One request has no answer although its endpoint answers others; `reason` says why.
 
     `request_refused`: the server will not answer this request (400, 413, 422: too long, or against
-    a policy). `request_failed`: every retry failed. Where rows are conserved it becomes a value.
+    a policy). `request_failed`: every retry failed. Stages turn it into a rejected or unscored row.
     """
 
     def __init__(self, message: str, reason: Literal["request_refused", "request_failed"]) -> None:
-        """Keep the reason; a refusal needs a person (2), a failure can pass (75)."""
+        """Set the exit code: a refusal needs a person (2), after a failure another try can help (75)."""
         super().__init__(message)
         self.reason = reason
         self.exit_code = 2 if reason == "request_refused" else 75
@@ -74,13 +74,13 @@ class GateStopped(LongWriterError):
     exit_code = 3
 
     def __init__(self, message: str, artifacts: tuple[Path, ...] = ()) -> None:
-        """Keep the files that the stage's MLflow run should hold."""
+        """Keep the files to log in the stage's MLflow run."""
         super().__init__(message)
         self.artifacts = artifacts
 
 
 class TrainingFailed(LongWriterError):
-    """A rank raised, and would raise again; its words are in the message."""
+    """A rank raised an error that would come again; the message holds it."""
 
 
 class Unavailable(LongWriterError):
@@ -98,5 +98,5 @@ class StageBusy(Unavailable):
 
 
 def without_password(text: str) -> str:
-    """Return a text without the user and password of any URL in it: it may be logged."""
+    """Return a text without user and password in its URLs, so that it can be logged."""
     return _LOGIN.sub("//", text)

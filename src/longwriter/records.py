@@ -1,7 +1,7 @@
-"""The nouns on the wire: every row of every JSON Lines file between two stages is one of these.
+"""The record types: every row of a JSON Lines file between two stages is one of these.
 
-A record's id is a hash of its content, so the same text has the same id on every machine and every
-night. `call_ids` are the request hashes of the LLM calls that wrote a record; the call log of the
+A record's id is a hash of its content, so the same text has the same id on every machine and in every
+run. `call_ids` are the request hashes of the LLM calls that wrote a record; the call log of the
 stage (`calls.jsonl.zst`) holds request and answer under the same hash.
 """
 
@@ -22,7 +22,7 @@ class Record(BaseModel):
 
 
 class Instruction(Record):
-    """What a text is wanted for; `origin` is `file:line` of its source."""
+    """A writing instruction; `origin` is the `file:line` of its source."""
 
     instruction_id: str
     prompt: str
@@ -33,7 +33,7 @@ class Instruction(Record):
 
 
 class PlanStep(Record):
-    """One paragraph to be: its main point and its length in words."""
+    """One planned paragraph: its main point and its length in words."""
 
     main_point: str
     word_count: int

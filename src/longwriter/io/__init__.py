@@ -1,1 +1,1 @@
-"""Files, processes, progress bars and S3: what every other room needs of the machine."""
+"""Files, processes, local servers, progress bars and S3: the machine, for every other room."""

@@ -1,4 +1,4 @@
-"""Files: JSON Lines in and out, with the row that is wrong named, and outputs published whole."""
+"""Files: JSON Lines with errors that name the bad line, and folders that appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ S = TypeVar("S", bound=BaseModel)
 
 
 def scan_jsonl(path: Path, record: type[R]) -> Iterator[tuple[str, R | str]]:
-    """Return (`file:line`, record) for each non-empty line; (`file:line`, why) for a bad one."""
+    """Yield (`file:line`, record) for each non-empty line; (`file:line`, reason) for a bad line."""
     return ((where, row) for where, _, row in _scan(path, record))
 
 
 def _scan(path: Path, record: type[R]) -> Iterator[tuple[str, int, R | str]]:
-    """Yield what `scan_jsonl` yields, with the byte at which each line begins."""
+    """Yield what `scan_jsonl` yields, with the byte offset of each line."""
     begins = 0
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
@@ -58,7 +58,7 @@ def check_malformed(malformed: int, rows: int, max_share: float, source: str, fi
         first: The first malformed row and what is wrong with it, for the error; None = there is none.
 
     Raises:
-        BadRecord: more than `max_share` of the rows are malformed; names the first.
+        BadRecord: more than `max_share` of the rows are malformed; names the first one.
     """
     if malformed > max_share * rows:
         raise BadRecord(
@@ -68,7 +68,7 @@ def check_malformed(malformed: int, rows: int, max_share: float, source: str, fi
 
 
 def _rows(path: Path, record: type[R]) -> Iterator[tuple[int, R]]:
-    """Yield (byte at which it begins, row) for each row of `path`; BadRecord as `read_jsonl` says."""
+    """Yield (byte offset, row) for each row of `path`; raises as `read_jsonl` does."""
     if not path.is_file():
         raise BadRecord(f"{path} is missing: run the stage that writes it (`dvc repro`)")
     for where, begins, row in _scan(path, record):
@@ -81,16 +81,16 @@ def read_jsonl(path: Path, record: type[R]) -> list[R]:
     """Return the rows of `path`.
 
     Raises:
-        BadRecord: the file is missing, or names the first bad line and what is wrong with it.
+        BadRecord: the file is missing or has a bad line; names the first one and its error.
     """
     return [row for _, row in _rows(path, record)]
 
 
 class Indexed(Generic[R]):
-    """The rows of a JSON Lines file, left on disk: 16 bytes of memory a row; made by `indexed`."""
+    """The rows of a JSON Lines file, kept on disk: 16 bytes of memory for each row; see `indexed`."""
 
     def __init__(self, path: Path, record: type[R], begins: array[int], weights: array[int]) -> None:
-        """Hold where each row begins, in bytes, and its weight."""
+        """Keep the byte offset and the weight of each row."""
         self.weights: Sequence[int] = weights
         self._path, self._record, self._begins = path, record, begins
 
@@ -99,7 +99,7 @@ class Indexed(Generic[R]):
         return len(self._begins)
 
     def __getitem__(self, position: int, /) -> R:
-        """Return a row, read now; BadRecord where the file was changed since it was indexed."""
+        """Return a row, read from disk; BadRecord if the file has changed since it was indexed."""
         with self._path.open("rb") as lines:
             lines.seek(self._begins[position])
             try:
@@ -113,17 +113,17 @@ class Indexed(Generic[R]):
 
 
 def indexed(path: Path, record: type[R], weight: Callable[[R], int] = lambda _: 1) -> Indexed[R]:
-    """Return the rows of `path` as a sequence that reads a row when it is asked for.
+    """Return the rows of `path` as a sequence that reads a row from disk on access.
 
-    Every row is looked at once now, so that a bad one stops a stage before its work begins.
+    Every row is checked once now, so that a bad row stops a stage before its work begins.
 
     Args:
         path: A JSON Lines file that does not change while the sequence is in use.
-        record: What each row is.
-        weight: How much work a row is, at least 0, in units of the caller's; `.weights` holds them.
+        record: Type of the rows.
+        weight: Amount of work in a row, at least 0, in the caller's unit; see `Indexed.weights`.
 
     Raises:
-        BadRecord: the file is missing, or names the first bad line and what is wrong with it.
+        BadRecord: the file is missing or has a bad line; names the first one and its error.
     """
     begins, weights = array("q"), array("q")
     for begin, row in _rows(path, record):
@@ -133,19 +133,23 @@ def indexed(path: Path, record: type[R], weight: Callable[[R], int] = lambda _: 
 
 
 class Spool(Generic[R]):
-    """Records on disk, put in any order and read back in the order of their positions; see `spool`."""
+    """Records on disk, written in any order and read in the order of their positions; see `spool`."""
 
     def __init__(self, file: IO[bytes], types: tuple[type[R], ...]) -> None:
-        """Hold an empty file, and the types of what will be put there."""
+        """Take an empty file, and the types of the records."""
         self._file, self._types, self._end = file, types, 0
         self._begins: dict[int, tuple[int, type[R]]] = {}
 
     def put(self, position: int, row: R) -> None:
-        """Keep a row under its position; each position and only the spool's types, else ValueError."""
+        """Write a row under its position.
+
+        Raises:
+            ValueError: the position is taken, or the row has none of the spool's types.
+        """
         if position in self._begins or type(row) not in self._types:
             raise ValueError(f"position {position} is taken, or {type(row).__name__} is not of the spool")
         self._begins[position] = (self._end, type(row))
-        if self._file.tell() != self._end:  # it was read; a needless seek would write its buffer out
+        if self._file.tell() != self._end:  # after a read; a seek without need would flush the buffer
             self._file.seek(self._end)
         self._end += self._file.write(row.model_dump_json().encode() + b"\n")
 
@@ -158,9 +162,9 @@ class Spool(Generic[R]):
 
 @contextmanager
 def spool(kept: type[R], refused: type[S]) -> Iterator[Spool[R | S]]:
-    """Yield a place on disk for records of two types that come in any order; gone after the block.
+    """Yield a store on disk for records of two types that arrive in any order; removed after the block.
 
-    Its file in `.lw/tmp` has no name: nothing stays behind, also when the process is killed.
+    Its file in `.lw/tmp` has no name, so that nothing remains even if the process is killed.
     """
     (LOCAL / "tmp").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=LOCAL / "tmp") as file:
@@ -169,7 +173,7 @@ def spool(kept: type[R], refused: type[S]) -> Iterator[Spool[R | S]]:
 
 @contextmanager
 def jsonl(path: Path) -> Iterator[Callable[[BaseModel], object]]:
-    """Yield a function that appends a row to a new JSON Lines file: UTF-8, keys in the record's order."""
+    """Yield a function that appends a row to a new JSON Lines file: UTF-8, keys in record order."""
     with path.open("w", encoding="utf-8") as out:
         yield lambda row: out.write(row.model_dump_json() + "\n")
 
@@ -188,7 +192,7 @@ def sha256(path: Path) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON value, indented, keys as given."""
+    """Write a JSON value, indented, with keys in the given order."""
     text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
 
@@ -207,7 +211,7 @@ def read_json(path: Path) -> Any:
 
 @contextmanager
 def zstd_lines(path: Path) -> Iterator[io.TextIOWrapper]:
-    """Open `path` for text lines, compressed with zstd as they come."""
+    """Open `path` for text lines that are compressed with zstd as they are written."""
     with zstandard.open(path, "wt", encoding="utf-8") as out:
         yield out
 
@@ -233,16 +237,16 @@ def template(path: str) -> str:
 
 @contextmanager
 def published(target: Path) -> Iterator[Path]:
-    """Yield an empty folder on the same disk; when the block ends well, it becomes `target`.
+    """Yield an empty folder on the same disk that becomes `target` if the block succeeds.
 
-    A reader sees the old folder, no folder, or the new one; a killed writer leaves at most a
-    folder in `.lw/tmp`, which the next one removes.
+    A reader sees the old folder, no folder, or the new one. A killed writer leaves at most a folder in
+    `.lw/tmp`, which the next writer removes.
     """
     scratch = LOCAL / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
     prefix = ".".join((*target.parts[-2:], ""))
-    for old in scratch.glob(f"{prefix}*"):
-        shutil.rmtree(old)
+    for leftover in scratch.glob(f"{prefix}*"):
+        shutil.rmtree(leftover)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=scratch))
     folder.chmod(0o755)
     yield folder

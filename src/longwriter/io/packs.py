@@ -1,4 +1,4 @@
-"""Packs as Parquet files: ragged int32 columns that every rank maps into memory, none copies."""
+"""Packs as Parquet files: ragged int32 columns that the ranks memory-map instead of copying."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SCHEMA = pa.schema(
 
 
 def write(path: Path, packs: Iterable[dict[str, Any]], group: int = 256) -> None:
-    """Write packs, `group` of them in memory at a time; no pack makes an empty table."""
+    """Write packs, with at most `group` of them in memory; without packs, the table is empty."""
     with pq.ParquetWriter(path, _SCHEMA, compression="zstd") as out:
         rows = iter(packs)
         while part := list(islice(rows, group)):
@@ -29,5 +29,5 @@ def write(path: Path, packs: Iterable[dict[str, Any]], group: int = 256) -> None
 
 
 def read(path: Path, columns: list[str]) -> list[dict[str, Any]]:
-    """Return columns of all packs."""
+    """Return the named columns of all packs."""
     return list(pq.read_table(path, columns=columns).to_pylist())

@@ -1,10 +1,10 @@
-"""Processes: one writer a stage, and none that outlives whoever started it.
+"""Processes: one writer for each stage, and no process that survives the one that started it.
 
-DVC forwards no signal to its stage, and lets a second `dvc repro` in while an orphan still writes.
-So a stage holds its own lock, asks the kernel for SIGTERM when its parent dies, and watches the
-`dvc` above it too, since a shell may stand between them.
+DVC forwards no signal to its stage, and a second `dvc repro` can start while an orphaned stage still
+writes. So a stage holds a lock of its own, has the kernel send SIGTERM when its parent ends, and also
+watches the `dvc` process above it, because a shell may be between them.
 
-Run: `python -m longwriter.io.process COMMAND …` becomes COMMAND, killed when its parent dies.
+Run: `python -m longwriter.io.process COMMAND …` becomes COMMAND, which ends when its parent ends.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from longwriter.errors import StageBusy
 log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
-_WATCH_S = 0.5  # how often the starter is looked for
-_GRACE_S = 8.0  # how long a stage may take to end its run after SIGTERM
+_WATCH_S = 0.5  # between two checks of the starting processes
+_GRACE_S = 8.0  # time for a stage to end its MLflow run after SIGTERM
 
 
 def die_with_parent(sign: signal.Signals = signal.SIGTERM) -> None:
     """Have the kernel send `sign` to this process when the thread that started it ends (Linux).
 
-    Survives exec. A parent that died before this call is noticed too, where init or another
-    process of another session took its place.
+    The setting survives exec. A parent that ended before this call is noticed too, if init or a process
+    of another session has adopted this one.
     """
     parent = os.getppid()
     if sys.platform == "linux":
@@ -47,34 +47,34 @@ def die_with_parent(sign: signal.Signals = signal.SIGTERM) -> None:
 
 
 def _is_adopted() -> bool:
-    """Tell whether another process than the present parent surely started this one.
+    """Tell whether another process than the current parent started this one, beyond doubt.
 
-    A child is born into the session of its parent, and leaves it only to lead one of its own.
+    A child starts in the session of its parent, and leaves it only to lead a session of its own.
     """
     try:
         return os.getsid(0) not in (os.getpid(), os.getsid(os.getppid()))
-    except ProcessLookupError:  # gone this very moment
+    except ProcessLookupError:  # the parent has just ended
         return True
 
 
 def _starters() -> list[psutil.Process]:
     """Return the parent, and the nearest `dvc` above it."""
     parents = psutil.Process().parents()
-    dvc = next((p for p in parents if "dvc" in (Path(w).name for w in p.cmdline()[:3])), None)
-    return [p for p in (parents[:1] + ([dvc] if dvc else [])) if p.pid != 1]
+    dvc = [parent for parent in parents if "dvc" in (Path(word).name for word in parent.cmdline()[:3])]
+    return [starter for starter in (*parents[:1], *dvc[:1]) if starter.pid != 1]
 
 
 def die_with_starter() -> None:
-    """End this process by SIGTERM within a second of its parent's or its dvc's death.
+    """End this process by SIGTERM within a second after its parent or its dvc has ended.
 
-    A process that has not ended `_GRACE_S` after the signal is killed.
+    If it has not ended `_GRACE_S` after the signal, it is killed.
     """
     starters = _starters()
 
     def watch() -> None:
-        while all(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in starters):
+        while all(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in starters):
             time.sleep(_WATCH_S)
-        log.error("the process that started this stage is gone: stopping")
+        log.error("the process that started this stage has ended: stopping")
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(_GRACE_S)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -90,7 +90,7 @@ def die_with_starter() -> None:
 
 
 def exit_on_sigterm() -> None:
-    """Turn SIGTERM into SystemExit(143), so that servers stop and the MLflow run is ended."""
+    """Turn SIGTERM into SystemExit(143), so that servers are stopped and the MLflow run is ended."""
 
     def stop(_number: int, _frame: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -101,7 +101,7 @@ def exit_on_sigterm() -> None:
 
 @contextlib.contextmanager
 def only_one(name: str, folder: Path, wait_s: float = 20.0) -> Iterator[None]:
-    """Hold the lock `name`; a dying holder gets `wait_s` seconds to let go.
+    """Hold the lock `name`; a holder that is ending gets `wait_s` seconds to release it.
 
     Raises:
         StageBusy: another live process still holds it.
@@ -135,7 +135,7 @@ def boot_id() -> str:
 
 
 def identity() -> dict[str, str]:
-    """Return what tells this process from every other: host, boot, pid and its start time."""
+    """Return tags that identify this process among all others: host, boot, pid and start time."""
     return {
         "lw.host": socket.gethostname(),
         "lw.boot_id": boot_id(),
@@ -145,9 +145,9 @@ def identity() -> dict[str, str]:
 
 
 def is_dead(tags: dict[str, str]) -> bool:
-    """Tell whether the process that `identity` described is surely gone.
+    """Tell whether the process that `identity` described has ended.
 
-    False for a process of another host, and for tags that describe none.
+    False for a process of another host, and for tags without a process.
     """
     if tags.get("lw.host") != socket.gethostname() or "lw.pid" not in tags:
         return False

@@ -1,7 +1,7 @@
-"""Long work with a progress bar: many rows at once, and the rows' order afterwards.
+"""Concurrent work on many rows with a progress bar.
 
-`each` is for row counts that fit in memory; `each_to` for any number: it holds no row but those
-under way, and hands every result on as it comes.
+`each` returns all results in the rows' order, so they must fit in memory. `each_to` is for any number of
+rows: it keeps only the rows in work, and passes on every result at once.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ U = TypeVar("U")
 T_co = TypeVar("T_co", covariant=True)
 
 Tick = Callable[[int], None]
-"""Moves the bar by so many units."""
+"""Moves the bar by a number of units."""
 
 
 class Rows(Protocol[T_co]):
-    """What `each_to` asks of its rows: a list has it, and `files.Indexed`."""
+    """Rows that `each_to` accepts: a list, or `files.Indexed`."""
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -44,7 +44,7 @@ async def each(
         rows: The work.
         worker: Called once a row.
         label: Name of the bar.
-        note: What to show behind the bar, such as tokens so far.
+        note: Text after the bar, such as the number of tokens so far.
 
     Raises:
         BaseException: the first failure of a worker, after the others were cancelled.
@@ -72,10 +72,10 @@ async def each_to(
     weights: Sequence[int] | None = None,
     unit: str = "rows",
 ) -> None:
-    """Give `worker`'s result for each row to `keep` as it comes; the heaviest rows begin first.
+    """Pass `worker`'s result for each row to `keep` as soon as it is ready; the heaviest rows start first.
 
-    Last come the light rows, so that no long one is left alone at the end. Memory does not grow with
-    the rows: `concurrency` workers take one row after the other, and no result is held here.
+    The light rows come last, so that no long one runs alone at the end. Memory does not grow with the
+    rows: `concurrency` workers take one row after the other, and results are not kept here.
 
         plans = files.indexed(path, Plan, lambda plan: len(plan.steps))
         with files.spool(Draft, Rejection) as done:
@@ -85,15 +85,15 @@ async def each_to(
                 ...
 
     Args:
-        rows: The work; a row is asked for when a worker begins it.
+        rows: The work; a row is read when a worker starts it.
         worker: Called once a row with the row and `tick`; `tick(n)` moves the bar by n units while
-            the row is under way. When the row ends, what is left of its weight is counted.
-        keep: Called with the row's position in `rows` and the result.
+            it works on the row. At the end of the row the rest of its weight is counted.
+        keep: Called with the position of the row in `rows` and with the result.
         label: Name of the bar.
-        note: What to show behind the bar, such as tokens so far.
+        note: Text after the bar, such as the number of tokens so far.
         concurrency: Workers, at least 1.
-        weights: Units of work in each row; rows of equal weight begin in their order. None = 1 each.
-        unit: What the bar counts.
+        weights: Units of work in each row; rows of equal weight start in their order. None = 1 each.
+        unit: Name of what the bar counts.
 
     Raises:
         BaseException: the first failure of a worker or of `keep`, after the others were cancelled;
@@ -125,7 +125,7 @@ async def each_to(
 
 
 class _Bar(tqdm):  # type: ignore[type-arg] # at run time it takes none
-    """A bar, live on a terminal, a line in ten seconds in a log; it asks for its note when it is drawn."""
+    """A bar, redrawn on a terminal and printed every ten seconds in a log; calls `note` when drawn."""
 
     def __init__(self, total: int, label: str, unit: str, note: Callable[[], str]) -> None:
         """Draw it empty."""
@@ -141,7 +141,7 @@ class _Bar(tqdm):  # type: ignore[type-arg] # at run time it takes none
 
 @asynccontextmanager
 async def _first_failure() -> AsyncIterator[asyncio.TaskGroup]:
-    """Yield a task group of which the first failure is raised by itself, after the others were cancelled."""
+    """Yield a task group that raises its first failure alone, after the other tasks were cancelled."""
     try:
         async with asyncio.TaskGroup() as group:
             yield group

@@ -1,4 +1,4 @@
-"""Objects of an S3 bucket, streamed: what lies under a prefix, and its bytes.
+"""Objects of an S3 bucket: the keys under a prefix, and their bytes as streams.
 
 Credentials, region and endpoint (AWS_ENDPOINT_URL) come from the environment, as boto3 reads them.
 """
@@ -21,22 +21,22 @@ def keys(url: str) -> list[str]:
     """Return the keys under `s3://bucket/prefix`, sorted; the object itself where the URL names one.
 
     Raises:
-        BadRecord: the bucket does not exist, or may not be read.
-        Unavailable: it does not answer.
+        BadRecord: the bucket does not exist or cannot be read with these credentials.
+        Unavailable: the server does not answer.
     """
     bucket, prefix = _parts(url)
-    with _told(url):
+    with _translated_errors(url):
         pages = _client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        found = [item["Key"] for page in pages for item in page.get("Contents", [])]
+        matches = [item["Key"] for page in pages for item in page.get("Contents", [])]
     below = prefix if prefix.endswith("/") or not prefix else f"{prefix}/"
-    return sorted(key for key in found if key == prefix or key.startswith(below))
+    return sorted(key for key in matches if key == prefix or key.startswith(below))
 
 
 @contextmanager
 def stream(url: str) -> Iterator[IO[bytes]]:
-    """Yield the bytes of an object as they come; what breaks while they are read is told too."""
+    """Yield an object as a stream; errors while it is read are translated too, see `keys`."""
     bucket, key = _parts(url)
-    with _told(url):
+    with _translated_errors(url):
         body: Any = _client().get_object(Bucket=bucket, Key=key)["Body"]
         try:
             yield body
@@ -46,16 +46,16 @@ def stream(url: str) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def copied(url: str) -> Iterator[IO[bytes]]:
-    """Yield an object as a file without a name, for formats that are read from their end."""
+    """Yield an object as a temporary file, for formats that are read from their end."""
     bucket, key = _parts(url)
-    with tempfile.TemporaryFile() as file, _told(url):
+    with tempfile.TemporaryFile() as file, _translated_errors(url):
         _client().download_fileobj(bucket, key, file)
         file.seek(0)
         yield file
 
 
 def _client() -> Any:
-    return boto3.Session().client("s3")  # a session of its own: the shared one keeps old credentials
+    return boto3.Session().client("s3")  # a new session: the shared one keeps old credentials
 
 
 def _parts(url: str) -> tuple[str, str]:
@@ -64,8 +64,8 @@ def _parts(url: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _told(url: str) -> Iterator[None]:
-    """Turn what boto3 raises into errors that say whose they are to mend."""
+def _translated_errors(url: str) -> Iterator[None]:
+    """Turn errors of boto3 into BadRecord (to be fixed by a person) or Unavailable (another try can help)."""
     try:
         yield
     except NoCredentialsError:
@@ -74,5 +74,5 @@ def _told(url: str) -> Iterator[None]:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         kind = Unavailable if status >= 500 or status == 429 else BadRecord
         raise kind(f"{url}: {error}") from None
-    except BotoCoreError as error:  # no endpoint, or a connection lost in mid-stream
+    except BotoCoreError as error:  # no endpoint, or a connection lost during a read
         raise Unavailable(f"{url}: {error}: check AWS_ENDPOINT_URL and the network") from None

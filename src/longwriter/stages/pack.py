@@ -1,9 +1,9 @@
-"""Tokenise the training rows and fit them into packs that ranks share.
+"""Tokenise the training rows and put them into packs for the ranks.
 
 Reads   data/dataset/train.jsonl, test.jsonl, the base model's tokenizer, the gate's verdict
 Writes  data/pack/: train.parquet, test.parquet (input_ids, labels, seq_lengths, sample_ids),
         rejected.jsonl, tokens.csv, metrics.json
-Source  LongWriter (arXiv:2408.07055), section 4: packing to the context, loss on the answers alone
+Source  LongWriter (arXiv:2408.07055), section 4: packing to the context, loss on the answers only
 Run     dvc repro pack
 """
 
@@ -28,7 +28,7 @@ _DATA = files.DATA / "dataset"
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Pack both splits; a row that does not fit is rejected, never cut."""
+    """Pack both splits; a row that does not fit is rejected, not cut."""
     verdicts.check_examples()
     coder = tokenizer.load(files.DATA / "base_model" / "weights")
     numbers: dict[str, float] = {}

@@ -1,9 +1,10 @@
 """Score the samples, pair the best of each instruction with a random other, and gate the pairs.
 
 Reads   data/sample/generations.jsonl, the judge's prompt template
-Writes  data/preferences/: train.jsonl, test.jsonl, rejected.jsonl, calls.jsonl.zst, verdict.json, metrics.json
+Writes  data/preferences/: train.jsonl, test.jsonl, rejected.jsonl, calls.jsonl.zst, verdict.json,
+        metrics.json
 Source  LongWriter (arXiv:2408.07055), section 4.2
-Run     dvc repro preferences; a stopped gate leaves with exit code 3
+Run     dvc repro preferences; a gate that stops exits with code 3
 """
 
 from __future__ import annotations
@@ -27,39 +28,43 @@ FOLDER = files.DATA / "preferences"
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Make a pair of every instruction, or say why not; write the verdict, or stop."""
-    p, max_repeated_share = params.preferences, params.score.max_repeated_share
+    """Make a pair of each instruction or reject it; write the verdict, or stop."""
+    section = params.preferences
+    max_repeated_share = params.score.max_repeated_share
     samples = files.read_jsonl(files.DATA / "sample" / "generations.jsonl", Generation)
     qualities, usage = _judged(params, samples, folder / "calls.jsonl.zst")
-    found: dict[str, list[Candidate | Unscored]] = defaultdict(list)
-    for sample, judged in zip(samples, qualities, strict=True):
-        one = preferences.candidate(sample, judged, p.quality_weight, max_repeated_share)
-        found[sample.prompt_id].append(one)
-    results = [preferences.pair_of(key, found[key], min_gap=p.min_gap, seed=p.seed) for key in sorted(found)]
+    candidates: dict[str, list[Candidate | Unscored]] = defaultdict(list)
+    for sample, quality in zip(samples, qualities, strict=True):
+        candidate = preferences.candidate(sample, quality, section.quality_weight, max_repeated_share)
+        candidates[sample.prompt_id].append(candidate)
+    results = [
+        preferences.pair_of(prompt_id, candidates[prompt_id], min_gap=section.min_gap, seed=section.seed)
+        for prompt_id in sorted(candidates)
+    ]
     pairs = [row for row in results if isinstance(row, PreferencePair)]
     rejected = [row for row in results if isinstance(row, Rejection)]
-    test = [row for row in pairs if preferences.is_test(row, p.test_share)]
-    train = [row for row in pairs if not preferences.is_test(row, p.test_share)]
+    test = [row for row in pairs if preferences.is_test(row, section.test_share)]
+    train = [row for row in pairs if not preferences.is_test(row, section.test_share)]
     for name, rows in (("train.jsonl", train), ("test.jsonl", test), ("rejected.jsonl", rejected)):
         files.write_jsonl(folder / name, rows)
     docs = verdicts.DOCS / "preferences"
-    findings = gx.run(pair_gate.gate(train, test, p, max_repeated_share), docs)
+    findings = gx.run(pair_gate.gate(train, test, section, max_repeated_share), docs)
     data = {str(FOLDER / name): versioning.digest(folder / name) for name in ("train.jsonl", "test.jsonl")}
     gate = verdicts.settle("preferences", findings, data, len(pairs), folder / "verdict.json")
     numbers = {
         **preferences.pair_numbers(train, test),
-        **preferences.sample_numbers([one for group in found.values() for one in group]),
+        **preferences.sample_numbers([sample for group in candidates.values() for sample in group]),
         **gate,
     }
     reasons = Counter(row.reason for row in rejected)
     artifacts = [docs, FOLDER / "verdict.json"]
-    return runner.Summary(len(found), len(pairs), dict(reasons), numbers, usage, artifacts)
+    return runner.Summary(len(candidates), len(pairs), dict(reasons), numbers, usage, artifacts)
 
 
 def _judged(
     params: Params, samples: list[Generation], calls: Path
 ) -> tuple[list[Judgement | Unscored] | list[None], dict[str, float]]:
-    """Return each sample's quality; None where it has no weight, and then no judge is asked."""
+    """Return the quality of each sample; None for each if it has no weight, and then no judge is called."""
     if params.preferences.quality_weight == 0:
         with files.zstd_lines(calls):
             return [None for _ in samples], {}

@@ -1,10 +1,10 @@
-"""What every stage process does around its work: lock, run, lineage, exit code.
+"""What every stage process does around its work: lock, MLflow run, lineage, exit code.
 
-`main(name, work)` is the last line of each module in `stages/`. `work` gets the parameters, an empty
+`main(name, work)` is the last line of each module in `stages/`. `work` receives the parameters, an empty
 folder and the MLflow run of the stage; it fills the folder and returns a Summary. The folder becomes
-`data/<name>/`, and `data/lineage/<name>.json` names the run that produced it. One item of a matrix stage is
-`NAME@ITEM` to DVC, lies in `data/<name>/<item>/` and has its lineage in `<name>@<item>.json`.
-A stage that asks LLMs declares `data/<name>/summary.json` in dvc.yaml: what this execution took.
+`data/<name>/`, and `data/lineage/<name>.json` names the run that produced it. An item of a matrix stage is
+`NAME@ITEM` in DVC; its output is in `data/<name>/<item>/`, its lineage in `data/lineage/<name>@<item>.json`.
+A stage that calls LLMs declares `data/<name>/summary.json` in dvc.yaml: what this execution took.
 A stage that fails publishes nothing.
 """
 
@@ -43,13 +43,13 @@ Work = Callable[[parameters.Params, Path, StageRun], Summary]
 
 
 def main(stage: str, work: Work, item: str | None = None) -> NoReturn:
-    """Execute a stage, or one item of a matrix stage, and leave with its exit code (see errors.py)."""
+    """Execute a stage, or one item of a matrix stage, and exit with its code (see errors.py)."""
     startup.end()
     name = f"{stage}@{item}" if item else stage
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "httpx2", "alembic", "mlflow", "great_expectations", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it raises what it logs
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it also raises what it logs
     process.exit_on_sigterm()
     process.die_with_starter()
     try:
@@ -72,7 +72,7 @@ def main(stage: str, work: Work, item: str | None = None) -> NoReturn:
 
 
 def _is_disk_full(error: BaseException | None) -> bool:
-    """Tell whether a full disk is what an exception comes from; databases wrap it in their own."""
+    """Tell whether a full disk caused an exception; databases wrap that cause in errors of their own."""
     while error is not None:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         if full or "disk is full" in str(error) or "No space left" in str(error):
@@ -82,7 +82,7 @@ def _is_disk_full(error: BaseException | None) -> bool:
 
 
 def _execute(name: str, work: Work) -> None:
-    """Do the stage's work inside an MLflow run that ends as the work does."""
+    """Do the stage's work inside an MLflow run that gets the status of the work."""
     params = parameters.load()
     stage = versioning.stage_files(name)
     inputs = versioning.input_digests(stage.deps)
@@ -150,13 +150,13 @@ def _ended(run_id: str) -> Iterator[None]:
         with _needs_mlflow(_NOT_LOGGED):
             tracking.end_run(run_id, "FINISHED")
     except BaseException as error:
-        killed = isinstance(error, SystemExit)
+        is_killed = isinstance(error, SystemExit)
         try:
             for path in getattr(error, "artifacts", ()):
                 tracking.log_artifact(run_id, path)
-            if not killed:
+            if not is_killed:
                 tracking.set_tags(run_id, {"lw.error": f"{type(error).__name__}: {error}"[:5000]})
-            tracking.end_run(run_id, "KILLED" if killed else "FAILED")
+            tracking.end_run(run_id, "KILLED" if is_killed else "FAILED")
         except tracking.UNREACHABLE as unreachable:
             url, reason = without_password(tracking.tracking_uri()), without_password(str(unreachable))
             log.warning("cannot reach MLflow at %s to end this run (%s); the next stage ends it", url, reason)
@@ -164,7 +164,7 @@ def _ended(run_id: str) -> Iterator[None]:
 
 
 def _publish(name: str, work: Callable[[Path], Summary], outs: list[str]) -> Summary:
-    """Run `work` on an empty folder that becomes data/<name> (data/<stage>/<item>) when all went well."""
+    """Run `work` on an empty folder that becomes data/<name> (data/<stage>/<item>) if it succeeds."""
     target = files.DATA / name.replace("@", "/")
     started = time.monotonic()
     with files.published(target) as folder:
@@ -177,7 +177,7 @@ def _publish(name: str, work: Callable[[Path], Summary], outs: list[str]) -> Sum
         summary.seconds = time.monotonic() - started
         files.write_json(folder / "metrics.json", summary.metrics())
         if str(target / _SUMMARY) in outs:
-            files.write_json(folder / _SUMMARY, summary.told())
+            files.write_json(folder / _SUMMARY, summary.content())
             summary.artifacts.append(target / _SUMMARY)
     return summary
 
@@ -186,7 +186,7 @@ _PREFECT_IDS = {"flow_run_id": "LW_PREFECT_FLOW_RUN_ID", "task_run_id": "LW_PREF
 
 
 def _group() -> str:
-    """Return what stages of one `dvc repro` share: the dvc process above them."""
+    """Return an id that the stages of one `dvc repro` share, made from the dvc process above them."""
     for parent in psutil.Process().parents():
         if "dvc" in (Path(word).name for word in parent.cmdline()[:3]):
             return f"{process.boot_id()}-{parent.pid}-{parent.create_time():.2f}"
@@ -201,7 +201,7 @@ def _write_lineage(
     inputs: dict[str, str],
     outputs: dict[str, str],
 ) -> None:
-    """Name the run that produced data/<name>, for whoever finds the output without the run."""
+    """Write data/lineage/<name>.json, which names the run that produced data/<name>."""
     LINEAGE.mkdir(parents=True, exist_ok=True)
     part = files.LOCAL / "tmp" / f"lineage-{name}.json"
     lineage = {

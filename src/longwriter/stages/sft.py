@@ -3,7 +3,7 @@
 Reads   data/base_model/weights, data/pack/train.parquet, test.parquet
 Writes  data/sft/: weights/ (safetensors, tokenizer, generation config), curve.csv, metrics.json
 Source  LongWriter (arXiv:2408.07055), section 4
-Run     dvc repro sft; `.lw/logs/sft-ranks.log` has the ranks' own words
+Run     dvc repro sft; `.lw/logs/sft-ranks.log` has the output of the ranks
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How a stage went, told three times: metrics.json, summary.json, and the closing line of its log.
+"""The result of a stage in three forms: metrics.json, summary.json, and the closing line of its log.
 
-`metrics.json` is a pure function of what the stage read, so that an equal run has an equal file; what
-varies (seconds, replays, tokens sent, cost) is in `summary.json` alone, on which no stage depends.
+`metrics.json` depends only on what the stage read, so that equal runs write equal files. What varies
+between executions (seconds, replayed calls, tokens, cost) is in `summary.json`; no stage depends on it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _OF_LLM = {*_CALLS, *_TOKENS, "cached_tokens", "cost_usd"}
 
 @dataclass
 class Summary:
-    """How a stage went: counts of rows, further numbers, files to show.
+    """The result of a stage: counts of rows, further numbers, and files for MLflow.
 
-    rows in = rows kept + rows rejected, for every stage.
+    For every stage, rows in = rows kept + rows rejected.
     """
 
     rows_in: int
@@ -29,18 +29,18 @@ class Summary:
     numbers: dict[str, float] = field(default_factory=dict)
     """Deterministic numbers; they become `metrics.json`."""
     execution: dict[str, float] = field(default_factory=dict)
-    """Numbers of this execution alone, such as `LLM.usage()`; `summary.json` and MLflow have them."""
+    """Numbers of this execution only, such as `LLM.usage()`; they go to `summary.json` and MLflow."""
     artifacts: list[Path] = field(default_factory=list)
     seconds: float = 0.0
-    """How long the work took; the runner measures it."""
+    """Duration of the work; the runner sets it."""
 
     def metrics(self) -> dict[str, float]:
-        """Return the deterministic numbers, flat."""
+        """Return the content of `metrics.json`: the deterministic numbers, flat."""
         counts = {f"rejected_{reason}": float(n) for reason, n in sorted(self.rejected.items())}
         return {"rows_in": self.rows_in, "rows_kept": self.rows_kept, **counts, **self.numbers}
 
-    def told(self) -> dict[str, Value]:
-        """Return what `summary.json` says; `cost_usd` is null where a model's price is not known."""
+    def content(self) -> dict[str, Value]:
+        """Return the content of `summary.json`; `cost_usd` is null if the price of a model is unknown."""
         cost: dict[str, Value] = {"cost_usd": None} if "calls_sent" in self.execution else {}
         return {
             "rows_in": self.rows_in,
@@ -54,13 +54,14 @@ class Summary:
     def line(self, stage: str) -> str:
         """Return the closing line of a stage."""
         total = sum(self.rejected.values())
-        why = ", ".join(f"{reason} {n:,}" for reason, n in sorted(self.rejected.items(), key=lambda i: -i[1]))
-        done = f"{stage}: {self.rows_in:,} in, {self.rows_kept:,} kept, {total:,} rejected"
+        by_count = sorted(self.rejected.items(), key=lambda item: -item[1])
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in by_count)
+        counts = f"{stage}: {self.rows_in:,} in, {self.rows_kept:,} kept, {total:,} rejected"
         extra = "".join(f", {part}" for part in (*self._llm(), *self._others()))
-        return f"{done}{f' ({why})' if why else ''} in {_duration(self.seconds)}{extra}"
+        return f"{counts}{f' ({reasons})' if reasons else ''} in {_duration(self.seconds)}{extra}"
 
     def _llm(self) -> list[str]:
-        """Return calls, tokens and cost as words; none where no LLM was asked."""
+        """Return calls, tokens and cost as words; empty if no LLM was called."""
         if "calls_sent" not in self.execution:
             return []
         calls = [f"{self.execution.get(key, 0):,.0f} {word}" for key, word in _CALLS.items()]
@@ -74,12 +75,12 @@ class Summary:
 
 
 def _duration(seconds: float) -> str:
-    """Return seconds, minutes or hours, whichever reads best."""
+    """Return a duration in seconds, minutes or hours, depending on its size."""
     if seconds < 120:
         return f"{seconds:,.1f} s"
     return f"{seconds / 60:,.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
 
 
 def _short(number: float) -> str:
-    """Return a count in millions (12.4M), or whole where it is below one."""
+    """Return a count in millions (12.4M); below one million, the whole number."""
     return f"{number / 1e6:,.1f}M" if number >= 1e6 else f"{number:,.0f}"

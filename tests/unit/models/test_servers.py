@@ -7,7 +7,7 @@ TALKS = "import sys; print('out' * 99_999); print('err', file=sys.stderr)"
 
 def test_a_server_that_logs_to_stdout_is_never_held_up_and_all_is_in_its_log(tmp_path):
     log = tmp_path / "vllm.log"
-    server = serving._start([sys.executable, "-c", TALKS], log, tells_url=False)
+    server = serving._start([sys.executable, "-c", TALKS], log, prints_url=False)
     try:
         assert server.wait(20) == 0
     finally:
@@ -20,7 +20,7 @@ def test_a_server_that_logs_to_stdout_is_never_held_up_and_all_is_in_its_log(tmp
 def test_a_server_that_tells_its_url_is_read_and_logs_the_rest(tmp_path):
     talks = "import sys; print('url'); print('err', file=sys.stderr)"
     log = tmp_path / "llama.cpp.log"
-    with serving._start([sys.executable, "-c", talks], log, tells_url=True) as server:
+    with serving._start([sys.executable, "-c", talks], log, prints_url=True) as server:
         assert server.stdout.readline() == b"url\n"
     assert log.read_text() == "err\n"
 

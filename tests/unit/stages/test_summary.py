@@ -64,8 +64,8 @@ def test_a_duration_is_told_in_the_unit_that_reads_best(seconds, told):
 
 
 def test_what_varies_from_run_to_run_is_told_and_is_no_metric():
-    told = summary(2.345, **PAPER).told()
-    assert told == {
+    content = summary(2.345, **PAPER).content()
+    assert content == {
         "rows_in": 6_000,
         "rows_kept": 5_912,
         "rejected": {"refused": 27, "too_many_steps": 61},
@@ -82,5 +82,5 @@ def test_what_varies_from_run_to_run_is_told_and_is_no_metric():
 
 
 def test_an_unknown_cost_is_told_as_null_and_no_call_has_no_cost():
-    assert summary(calls_sent=1).told()["cost_usd"] is None
-    assert "cost_usd" not in summary().told()
+    assert summary(calls_sent=1).content()["cost_usd"] is None
+    assert "cost_usd" not in summary().content()
