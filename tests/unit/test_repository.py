@@ -223,11 +223,17 @@ def test_the_columns_of_a_plot_are_in_the_header_that_its_stage_writes(name):
 
 
 def test_the_modules_that_call_themselves_pure_are_the_ones_that_import_linter_checks():
-    contracts = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
-    checked = next(contract["source_modules"] for contract in contracts if contract["name"].startswith("pure"))
+    contracts = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    checked = next(
+        contract["source_modules"] for contract in contracts if contract["name"].startswith("pure")
+    )
     named = [
         ".".join(file.relative_to(SOURCE).with_suffix("").parts)
         for file in SOURCE.rglob("*.py")
-        if re.search(r"(^|\s)Pure\.(\s|$)", ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "")
+        if re.search(
+            r"(^|\s)Pure\.(\s|$)", ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        )
     ]
     assert sorted(named) == sorted(checked)

@@ -1,4 +1,7 @@
-"""The data card: where the rows come from, what each filter refused, and what the data set holds."""
+"""The data card: where the rows come from, what each filter refused, and what the data set holds.
+
+Pure.
+"""
 
 from __future__ import annotations
 

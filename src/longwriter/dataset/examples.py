@@ -1,4 +1,7 @@
-"""From drafts to training examples: filters with reasons, relabelled lengths, a split by hash."""
+"""From drafts to training examples: filters with reasons, relabelled lengths, a split by hash.
+
+Pure.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a long text must be to become a training row: each filter by name, in the order of the funnel."""
+"""What a long text must be to become a training row: each filter by name, in the order of the funnel.
+
+Pure.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Training rows in the formats that other trainers read.
 
-`messages` ({"messages": [{"role", "content"}]}) is read as it is by TRL, ms-swift, axolotl
+Pure. `messages` ({"messages": [{"role", "content"}]}) is read as it is by TRL, ms-swift, axolotl
 (`type: chat_template`) and LLaMA-Factory; `sharegpt` ({"conversations": [{"from", "value"}]}) by LLaMA-Factory
 and ms-swift, and by axolotl with `field_messages: conversations` and
 `message_property_mappings: {role: from, content: value}`.

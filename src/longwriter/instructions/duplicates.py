@@ -1,6 +1,6 @@
 """Near-duplicates by MinHash: prompts that share most of their runs of three words.
 
-A signature is 128 minima of hashed word triples (rensa, seeded, the same on every machine), each cut
+Pure. A signature is 128 minima of hashed word triples (rensa, seeded, the same on every machine), each cut
 to 16 bits: 256 bytes a prompt. The share of equal minima estimates the Jaccard similarity of two
 sets of triples (standard error below 0.045). Prompts that agree in one of 32 bands of four minima are
 compared; at similarity 0.8 that happens to all but 1 in 10 million of the pairs.

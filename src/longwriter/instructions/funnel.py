@@ -1,4 +1,7 @@
-"""The funnel of a selection: how many rows come into each step, and how many go on."""
+"""The funnel of a selection: how many rows come into each step, and how many go on.
+
+Pure.
+"""
 
 from __future__ import annotations
 

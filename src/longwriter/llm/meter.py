@@ -1,4 +1,7 @@
-"""What one client used: calls, tokens and USD; and the budget, which ends a stage when it is spent. Pure."""
+"""What one client used: calls, tokens and USD; and the budget, which ends a stage when it is spent.
+
+Does no I/O itself.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """One request to a model: the record that travels from `LLM.ask` to the endpoint.
 
-Pure. A request is known to the replay cache by its identity (all that decides the answer) and the hash
+Does no I/O itself. A request is known to the replay cache by its identity (all that decides the answer) and the hash
 of that. Identity and JSON are built once, so that every retry sends the same bytes.
 """
 

@@ -1,6 +1,6 @@
 """Finding benchmark prompts among training prompts, however they were re-cased, re-spaced or touched.
 
-A prompt is compared as tokens: runs of letters, runs of digits, single Han characters, after NFKC and
+Pure. A prompt is compared as tokens: runs of letters, runs of digits, single Han characters, after NFKC and
 case folding, so that spaces and punctuation play no part. A benchmark prompt of 20 words or more is
 found by the share of its 5-grams of words, numbers left out; a shorter one has too few of them, and is
 found by its distance in tokens to some window of the text.

@@ -1,6 +1,6 @@
 """From several answers to one prompt to a preference pair: the best against a random other.
 
-Source: LongWriter (arXiv:2408.07055), section 4.2: four samples, the best is chosen, one of the
+Pure. Source: LongWriter (arXiv:2408.07055), section 4.2: four samples, the best is chosen, one of the
 other three is rejected. Here chosen must also be a whole answer, and ahead by a gap.
 """
 

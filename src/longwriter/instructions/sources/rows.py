@@ -1,5 +1,7 @@
 """One row of a source, whichever of four schemas it has, as an instruction in the making.
 
+Pure.
+
 | schema | column | first user turn |
 |---|---|---|
 | plain | `prompt` (and `type`, `length`, `language`, where they are stated) | the prompt |

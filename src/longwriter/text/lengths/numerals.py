@@ -1,6 +1,6 @@
 """Reading numbers as people write them in a request: "2,000", "1.5k", "two thousand", 一万五千, 七八百.
 
-`NUMBER` is the pattern of one, `value` reads what it matched. Vague ones ("a few thousand", 几千) have
+Pure. `NUMBER` is the pattern of one, `value` reads what it matched. Vague ones ("a few thousand", 几千) have
 no value.
 """
 
