@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from typing import Any
+
+import tenacity
 
 from longwriter.errors import EndpointUnavailable, NoAnswer
 from longwriter.llm.limits import RateLimits
@@ -21,9 +22,8 @@ from longwriter.llm.transport import Fault, Transport
 log = logging.getLogger(__name__)
 
 _CHECK_RETRIES = 3
-_FIRST_BACKOFF_S = 0.5
-_LONGEST_BACKOFF_S = 60.0
 _LONG_WAIT_S = 60.0  # longer waits are logged
+_BACKOFF_S = tenacity.wait_exponential_jitter(multiplier=0.5, max=60.0, jitter=0.5)
 
 
 class Sender:
@@ -68,27 +68,32 @@ class Sender:
         )
 
     async def _send_with_retries(self, request: Request, max_retries: int) -> dict[str, Any]:
-        retry = 0
-        while True:
-            self.raise_if_down()
-            await self._limits.reserve(request.estimated_tokens)
-            self.raise_if_down()  # another request may have found it down while this one waited
-            request.sent_at = time.monotonic()
-            try:
-                completion = await self._transport.post(request.body)
-            except Fault as fault:
-                if retry == max_retries:
-                    raise
-                self.retried += 1
-                request.sent_at = None
-                if not request.is_wanted:
-                    raise asyncio.CancelledError from None
-                self.raise_if_down()
-                await asyncio.sleep(_wait_s(fault, retry))
-                retry += 1
-            else:
-                self._answered_at = time.monotonic()
-                return completion
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(max_retries + 1),
+            wait=_wait_s,
+            retry=tenacity.retry_if_exception_type(Fault),
+            before_sleep=lambda _: self._prepare_retry(request),
+            sleep=asyncio.sleep,
+            reraise=True,
+        )
+        return await retrying(self._send_once, request)
+
+    async def _send_once(self, request: Request) -> dict[str, Any]:
+        self.raise_if_down()
+        await self._limits.reserve(request.estimated_tokens)
+        self.raise_if_down()  # another request may have found it down while this one waited
+        request.sent_at = time.monotonic()
+        completion = await self._transport.post(request.body)
+        self._answered_at = time.monotonic()
+        return completion
+
+    def _prepare_retry(self, request: Request) -> None:
+        """Count a retry; give it up where nobody waits for the answer any more or the endpoint is down."""
+        self.retried += 1
+        request.sent_at = None
+        if not request.is_wanted:
+            raise asyncio.CancelledError
+        self.raise_if_down()
 
     async def _check_endpoint(self, check_body: bytes, since: float) -> None:
         """Note that the endpoint is down if it answered no request since that time, nor a test request now."""
@@ -110,14 +115,14 @@ class Sender:
         )
 
 
-def _wait_s(fault: Fault, retry: int) -> float:
+def _wait_s(state: tenacity.RetryCallState) -> float:
     """Return how long to wait before a retry: as the server asked, else exponentially longer, with jitter.
 
     A long wait is logged.
     """
-    jitter_s = random.uniform(0, _FIRST_BACKOFF_S)
-    backoff_s = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2.0 ** min(retry, 16) + jitter_s)
-    if fault.wait_s is None:
+    fault = state.outcome.exception() if state.outcome else None
+    backoff_s = _BACKOFF_S(state)
+    if not isinstance(fault, Fault) or fault.wait_s is None:
         return backoff_s
     wait_s = fault.wait_s + backoff_s / 10  # so that not all requests come back at the same moment
     if wait_s > _LONG_WAIT_S:
