@@ -47,7 +47,7 @@ class BadRecord(UserError):
 
 
 class BudgetReached(UserError):
-    """The answers of a stage cost `max_cost_usd`; all are stored, and a higher limit resumes the stage."""
+    """The answers of a stage cost `max_cost_usd`; they are stored, so a higher limit resumes the stage."""
 
 
 class ModelUnusable(UserError):
@@ -62,7 +62,7 @@ class NoAnswer(LongWriterError):
     """
 
     def __init__(self, message: str, reason: Literal["request_refused", "request_failed"]) -> None:
-        """Set the exit code: a refusal needs a person (2), after a failure another try can help (75)."""
+        """Set the exit code: 2 for a refusal (needs a person), 75 for a failure (another try can help)."""
         super().__init__(message)
         self.reason = reason
         self.exit_code = 2 if reason == "request_refused" else 75
@@ -80,7 +80,7 @@ class GateStopped(LongWriterError):
 
 
 class TrainingFailed(LongWriterError):
-    """A rank raised an error that would come again; the message holds it."""
+    """A rank raised an error that another try would raise too; the message quotes it."""
 
 
 class Unavailable(LongWriterError):

@@ -1,4 +1,4 @@
-"""Hashes of content: ids that are equal on every machine, and choices that a hash makes instead of chance.
+"""Hashes of content: ids that are equal on every machine, and numbers that replace random ones.
 
 Pure.
 """

@@ -40,7 +40,7 @@ class PlanStep(Record):
 
 
 class Plan(Record):
-    """An instruction with the steps that AgentWrite's first half made for it; none in mode `direct`."""
+    """An instruction and the steps that AgentWrite's first half planned; no steps in mode `direct`."""
 
     instruction: Instruction
     steps: list[PlanStep]
@@ -48,7 +48,7 @@ class Plan(Record):
 
 
 class Draft(Record):
-    """A plan with one written paragraph a step, in order; in mode `direct`, the paragraphs of one answer."""
+    """A plan and its text: one paragraph for each step, in order; in mode `direct`, those of one answer."""
 
     plan: Plan
     paragraphs: list[str]
@@ -63,7 +63,7 @@ class Message(Record):
 
 
 def roles(messages: list[Message]) -> str:
-    """Return who speaks, in order, such as "user-assistant"."""
+    """Return the roles of the messages in order, such as "user-assistant"."""
     return "-".join(message.role for message in messages)
 
 
@@ -77,7 +77,7 @@ class GeneralRow(Record):
 
 
 class ChatRow(Record):
-    """A row of somebody else's long-output data set, as LongWriter-6k is published: messages alone."""
+    """A row of another project's long-output data set, in the format of LongWriter-6k: only messages."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -85,11 +85,11 @@ class ChatRow(Record):
 
 
 class Example(Record):
-    """A training row: `messages` as TRL reads it, and where it came from.
+    """A training row: `messages` in TRL's format, and where the row comes from.
 
-    `required_words` is what the prompt now asks (after relabelling), `words` what the answer has;
-    both null-safe counts as `text.count_words` makes them. `origin` is the `file:line` of a row that
-    no LLM call of this pipeline wrote.
+    `required_words` is the length that the prompt asks for after relabelling, or None; `words` is the
+    length of the answer. `text.counting.count_words` counts both. `origin` is the `file:line` of an
+    imported row, which no LLM call of this pipeline wrote.
     """
 
     sample_id: str
@@ -105,7 +105,7 @@ class Example(Record):
 
 
 class BenchmarkRow(Record):
-    """A row of a benchmark in LongBench-Write's format; `length` is what the prompt asks, in words."""
+    """A row of a benchmark in LongBench-Write's format; `length` is what the prompt asks for, in words."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -117,8 +117,8 @@ class BenchmarkRow(Record):
 class Generation(Record):
     """One answer of a model to a prompt that asks for a length.
 
-    `prompt_id` is the instruction's id, or a hash of the benchmark's prompt; `finish_reason` is
-    the server's: `stop` under `max_tokens` means that the model ended by itself.
+    `prompt_id` is the instruction's id, or a hash of the benchmark's prompt; `finish_reason`
+    comes from the server: `stop` means that the model ended by itself, below `max_tokens`.
     """
 
     generation_id: str
@@ -145,7 +145,7 @@ class Judgement(Record):
 
 
 class Unscored(Record):
-    """A text whose quality has no number, and why; never counted as one."""
+    """A text without a quality score, and the reason; it is never counted as a score."""
 
     reason: str
     detail: str
@@ -170,7 +170,7 @@ class Score(Record):
 
 
 class PreferencePair(Record):
-    """Two answers to one prompt, as TRL reads them, with the scores that put one first."""
+    """Two answers to one prompt in TRL's format, with their scores."""
 
     pair_id: str
     instruction_id: str
@@ -185,7 +185,7 @@ class PreferencePair(Record):
 
 
 class Rejection(Record):
-    """A row that a stage refused, why, and enough of it to see that the reason is right."""
+    """A row that a stage refused, with the reason and enough evidence to check it."""
 
     row_id: str
     stage: str

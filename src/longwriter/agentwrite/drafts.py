@@ -1,4 +1,4 @@
-"""Prompts for the paragraphs of a text, and the rules that an answer must pass to become one.
+"""Prompts for the paragraphs of a text, and the rules that an answer must pass to become a paragraph.
 
 Pure. Paragraphs are checked before they are kept; the paper's code does not do that, and stored error
 messages as text. Every reason for a refusal has a name.
@@ -23,8 +23,9 @@ _FIELDS = re.compile(r"\{(\w+)\}")
 class Limits(NamedTuple):
     """Limits of a paragraph.
 
-    Fewest words; largest ratio, either way, of its words to those that its step asks for (None = any);
-    largest share of its 5-grams that repeat earlier ones.
+    `min_words`: fewest words. `max_length_ratio`: how many times longer or shorter than its step asks
+    for it may be; None = any length. `max_repeated_share`: largest share of its 5-grams that repeat
+    earlier ones.
     """
 
     min_words: int
@@ -35,8 +36,9 @@ class Limits(NamedTuple):
 def write_prompt(template: str, plan: Plan, position: int, written: list[str]) -> str:
     """Return the writer's prompt for one step.
 
-    A template should begin with what is constant (instruction, plan), followed by what only grows (text):
-    then each prompt starts like the previous one of the text, and providers charge less for that part.
+    A template should begin with the constant fields (instruction, plan), followed by the field that only
+    grows (text). Each prompt then starts like the previous prompt of the same text, and providers charge
+    less for that part.
 
     Args:
         template: Text with {instruction} {plan} {text} {step} {steps} {main_point} {word_count}. A block
@@ -66,7 +68,7 @@ def read_answer(answer: str, finish_reason: str, keep_first: bool) -> str | Refu
 
     Args:
         answer: The model's answer.
-        finish_reason: The server's; `length` means that the answer ended at its token limit.
+        finish_reason: Reason given by the server; `length` means that the answer ended at its token limit.
         keep_first: Keep only the text before the first blank line.
 
     Returns:

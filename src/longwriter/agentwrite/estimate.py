@@ -2,7 +2,8 @@
 
 Pure. A request is three numbers: tokens of its prompt, how many of them it shares with the start of the
 previous request (a provider's prompt cache can serve those), and tokens of its answer. A chain is a list of
-requests that wait for each other. The factors below turn words into tokens; they hold on average only.
+requests, each of which waits for the one before it. The factors below turn words into tokens; they hold only
+on average.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ REASK_RATE = 0.1
 CACHED_FROM = 1024
 """Shortest prefix, in tokens, that a prompt cache serves. Source: OpenAI's guide to prompt caching."""
 CACHED_STEP = 128
-"""Longer prefixes are served in multiples of so many tokens. Source: the same guide."""
+"""A longer prefix is served in multiples of this number of tokens. Source: the same guide."""
 
 _FIELD = re.compile(r"\{(\w+)\}")
 _CODE_TOKENS = 1.0  # a number in a prompt: step, steps, word_count, and the bounds of a plan
@@ -79,7 +80,10 @@ class Endpoint(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What a stage takes. `bound` names what sets the hours; `longest_request` is in tokens."""
+    """Calls, tokens and hours of a stage. `bound` names the limit that decides the hours.
+
+    `longest_request` is in tokens.
+    """
 
     calls: float
     prompt_tokens: float
@@ -117,7 +121,7 @@ def expected_words(bounds: Bounds, required_words: int | None) -> list[float]:
 
 
 def expected_text(instruction: Instruction, bounds: Bounds, steps: Sequence[PlanStep] | None = None) -> Text:
-    """Return the text that follows from a plan; without `steps`, from the expected plan."""
+    """Return the lengths of the text that a plan leads to; without `steps`, of the expected plan."""
     factor = TOKENS_PER_HAN if instruction.language == "zh" else TOKENS_PER_WORD
     if not steps:
         words = expected_words(bounds, instruction.required_words)
@@ -196,7 +200,7 @@ def _request(
 
 
 def total(chains: Iterable[Sequence[Request]], endpoint: Endpoint, reask_rate: float) -> Estimate:
-    """Return what all chains take together.
+    """Return the calls, tokens and hours of all chains together.
 
     Hours are the largest of four: all answers at the speed of `max_concurrency` requests, the longest chain,
     and the two limits per minute.

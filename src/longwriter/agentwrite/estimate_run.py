@@ -1,4 +1,4 @@
-"""Estimates what plan, write and judge will take under the current parameters, from what this checkout knows.
+"""Estimates calls, tokens, cost and hours of plan, write and judge under the current parameters.
 
 Instructions, plans and rates of re-asking are read from outputs made with the current parameters, speeds from
 the replay cache, prices from infra/prices.yaml. What is not known is assumed; the report lists every
@@ -184,7 +184,7 @@ def _row(
     tokens_per_second: float,
     assumptions: list[str],
 ) -> dict[str, Any]:
-    """Return what a stage takes; add unknown prices and limits that will be exceeded to the assumptions."""
+    """Return a stage's estimate; add unknown prices and limits that will be exceeded to the assumptions."""
     is_external = llm.engine == "external"
     endpoint = estimate.Endpoint(
         llm.max_concurrency,

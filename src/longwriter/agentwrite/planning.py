@@ -1,4 +1,4 @@
-"""Makes plans: the calls to the planner and to the judge of coverage, and which answers become plans.
+"""Makes plans: calls the planner and the judge of coverage, and decides which answers become plans.
 
 The prompts and the rules for plans are in the folder `plans`, which makes no calls.
 Source: LongWriter (arXiv:2408.07055), section 3.1.
@@ -37,7 +37,7 @@ def read_templates(params: PlanParams) -> Templates:
     """Return the prompt templates that the section `plan` names.
 
     Raises:
-        BadRecord: one is missing or empty.
+        BadRecord: a template is missing or empty.
     """
     formats = {name: files.template(str(_FORMATS / f"{name}.txt")) for name in ("lines", "json")}
     return Templates(files.template(params.prompt), formats, files.template(params.coverage_prompt))
@@ -60,14 +60,14 @@ async def plan_all(
     calls: Path,
     reasked: Counter[str],
 ) -> dict[str, float]:
-    """Plan every instruction; return what the calls took, as `LLM.usage` does.
+    """Plan every instruction; return the usage of the calls, as `LLM.usage` does.
 
     Args:
         planner: The model that plans.
         params: Section `plan`.
-        judge_params: Section `judge`; its model is asked where `params.coverage_judge` says so.
+        judge_params: Section `judge`; its model judges the coverage if `params.coverage_judge` is on.
         rows: The instructions.
-        keep: Gets each instruction's position and its plan or rejection, in the order in which they end.
+        keep: Called with each instruction's position and its plan or rejection, as soon as it is known.
         calls: Call log to write; it holds the judge's calls after the planner's.
         reasked: Counts, by reason, the answers after which the planner was asked again.
     """

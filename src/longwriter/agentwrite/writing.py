@@ -1,7 +1,8 @@
-"""Writes texts after their plans: the calls to the writer, and which answers become paragraphs.
+"""Writes texts from their plans: calls the writer, and decides which answers become paragraphs.
 
-`serial` shows every paragraph the text so far. `parallel` asks for all paragraphs of a plan at once, then
-asks again for those that repeat an earlier one. `direct` sends the instruction alone, once. The prompts and
+Mode `serial` asks for one paragraph after the other; each prompt shows the text so far. `parallel` asks for
+all paragraphs of a plan at once, then asks again for those that repeat an earlier one. `direct` sends only
+the instruction, once. The prompts and
 the rules for paragraphs are in `drafts`, which makes no calls.
 Source: LongWriter (arXiv:2408.07055), section 3.2; +Parallel is its ablation.
 """
@@ -33,13 +34,13 @@ async def write_all(
     calls: Path,
     reasked: Counter[str],
 ) -> dict[str, float]:
-    """Write the text of every plan; return what the calls took, as `LLM.usage` does.
+    """Write the text of every plan; return the usage of the calls, as `LLM.usage` does.
 
     Args:
         writer: The model that writes.
         params: Section `write`.
         plans: The plans, weighted by their number of steps.
-        keep: Gets each plan's position and its text or rejection, in the order in which they end.
+        keep: Called with each plan's position and its text or rejection, as soon as it is known.
         calls: Call log to write.
         reasked: Counts, by reason, the answers after which the writer was asked again.
     """
@@ -75,8 +76,8 @@ class _Job(NamedTuple):
 
     def limits(self) -> drafts.Limits:
         """Return the limits of a paragraph."""
-        p = self.params
-        return drafts.Limits(p.min_paragraph_words, p.max_length_ratio, p.max_repeated_share)
+        params = self.params
+        return drafts.Limits(params.min_paragraph_words, params.max_length_ratio, params.max_repeated_share)
 
 
 async def write_one(
@@ -135,9 +136,9 @@ async def _serial(job: _Job) -> list[Outcome[str]]:
 
 
 async def _parallel(job: _Job) -> list[Outcome[str]]:
-    """Return the paragraphs, asked for at once; those that repeat an earlier one are then asked again.
+    """Return the paragraphs; all are requested at once, then those that repeat an earlier one again.
 
-    Every step ends before its paragraph is looked at, so that a rejection always names the same calls.
+    All steps end before any paragraph is checked, so that a rejection always names the same calls.
     """
     try:
         async with asyncio.TaskGroup() as group:
@@ -183,10 +184,10 @@ async def _step(
 
     Args:
         job: The text.
-        position: Of the step, from 0.
+        position: Position of the step, from 0.
         shown: Paragraphs that the prompt shows.
         earlier_text: What the paragraph must not repeat.
-        earlier_attempts: Attempts at this paragraph so far; the remaining ones are used.
+        earlier_attempts: Attempts at this paragraph so far; this call may use the remaining ones.
     """
     plan = job.plan
     step = plan.steps[position]

@@ -1,8 +1,8 @@
-"""Measures how much of an instruction a plan covers, by rule; and asks and reads a judge about it.
+"""How much of an instruction a plan covers: measured by a rule, or judged by a model.
 
 Pure. The rule is the share of the instruction's content words that occur in the main points. It compares
-words, not meaning: a good plan in other words scores low, so the threshold must leave room for that. A judge
-compares meaning, and costs one call per plan.
+words, not meaning: a good plan that uses other words scores low, so the threshold must leave room for that.
+A judge compares meaning, and costs one call per plan; its prompt and the reading of its answer are here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import stopwordsiso
 from longwriter.text.counting import HAN, normalise, tokens
 from longwriter.text.prompts import EVIDENCE_CHARS, Refused, framed, read_object
 
-_DUPLICATE_SHARE = 0.85  # of two points' content words: points that share as many are duplicates
+_DUPLICATE_SHARE = 0.85  # points that share at least this much of their content words are duplicates
 _HAN_RUN = re.compile(f"[{HAN}]+")
 _HAN_NUMBERS = "零〇一二两三四五六七八九十百千万亿几"
 _ENGLISH_NUMBERS = frozenset(
@@ -129,7 +129,7 @@ def coverage_schema() -> dict[str, Any]:
 
 
 def parse_coverage(answer: str) -> Refused | None:
-    """Return why a plan does not pass by a judge's answer, or None if it passes; never raises.
+    """Return why a judge's answer refuses a plan, or None if the plan passes; never raises.
 
     Returns:
         Refused with reason `not_covered` (the detail is what is missing), or `coverage_unreadable`.

@@ -1,4 +1,4 @@
-"""Prompts for plans, and the rules that an answer must pass to become one; a plan has one step per paragraph.
+"""Prompts for plans, and the rules that an answer must pass to become a plan (one step per paragraph).
 
 Pure. Plans are checked before they are kept; the paper's code does not do that, and endless plans were its
 largest loss. Every reason for a refusal has a name.
@@ -41,7 +41,7 @@ class Bounds(NamedTuple):
 def step_bounds(bounds: Bounds, required_words: int | None) -> Bounds:
     """Return `bounds` with the number of steps narrowed so that the steps can sum to `required_words`.
 
-    If no number of steps can, it is the nearest one that `bounds` allow.
+    If no number of steps makes that possible, the result has the nearest number that `bounds` allow.
     """
     if required_words is None:
         return bounds
@@ -120,7 +120,7 @@ def parse_plan(
         answer: The model's whole answer.
         answer_format: Requested format. `lines` is `Paragraph k - Main Point: … - Word Count: … words`, one
             line per paragraph; a code fence around the JSON is accepted for `json_object` only.
-        finish_reason: The server's; `length` means that the plan was cut off.
+        finish_reason: Reason given by the server; `length` means that the plan was cut off.
 
     Returns:
         Steps; or Refused with reason `empty_answer`, `content_filter`, `cut_off`, `error_text`, `refusal`,
@@ -179,7 +179,7 @@ def check_plan(
 
     Args:
         steps: The plan.
-        instruction: The instruction that it is made for.
+        instruction: The instruction of the plan.
         bounds: Bounds of the plan; a plan beyond them is refused, not clipped.
         max_length_error: Largest |sum of the word counts - required| / required; None = not checked.
         min_coverage: Smallest share of the instruction's content words in the main points; 0 = not checked.
