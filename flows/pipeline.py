@@ -28,6 +28,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run, task_run
 from prefect.states import Completed
+from tabulate import tabulate
 
 from flows import lockfile, repro
 from longwriter.errors import UserError, without_password
@@ -145,11 +146,10 @@ def _stages(names: Sequence[str], kind: str) -> list[dict[str, Any]]:
 
 def budget(rows: list[dict[str, Any]]) -> str:
     """Return a Markdown table of what each stage did and how long it took."""
-    total = sum(row["seconds"] for row in rows)
-    lines = [f"| {row['stage']} | {row['how']} | {row['seconds']:.1f} |" for row in rows]
-    return "\n".join(
-        ["| stage | what happened | seconds |", "|---|---|---:|", *lines, f"| all | | {total:.1f} |"]
-    )
+    lines = [(row["stage"], row["how"], row["seconds"]) for row in rows]
+    total = ("all", "", sum(row["seconds"] for row in rows))
+    head = ("stage", "what happened", "seconds")
+    return str(tabulate([*lines, total], head, tablefmt="pipe", floatfmt=".1f"))
 
 
 @flow(name="longwriter")

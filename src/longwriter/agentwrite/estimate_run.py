@@ -12,6 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from tabulate import tabulate
+
 from longwriter.agentwrite import estimate
 from longwriter.agentwrite.estimate import Request, Text
 from longwriter.agentwrite.plans.plan import Bounds
@@ -230,17 +232,14 @@ def _row(
 def table(report: dict[str, Any]) -> str:
     """Return a report of `estimate_run` as text: a table of the stages with a total, and the assumptions."""
     head = ("stage", "calls", "tokens in", "cacheable", "tokens out", "USD", "USD cached", "hours", "set by")
-    lines = [_line(head)]
+    lines = []
     for row in (*report["stages"], {"stage": "total", **report["total"], "hours_set_by": ""}):
         counts = [f"{row[key]:,}" for key in ("calls", "prompt_tokens", "cached_tokens", "completion_tokens")]
         costs = [
             "unknown" if row[key] is None else f"{row[key]:,.2f}" for key in ("cost_usd", "cost_usd_cached")
         ]
         hours = f"{row['hours']:,.2f}" if row["hours"] >= 1 else f"{row['hours']:.3f}"
-        lines.append(_line((row["stage"], *counts, *costs, hours, row["hours_set_by"])))
-    return "\n".join([*lines, "", *(f"- {assumption}" for assumption in report["assumptions"])])
-
-
-def _line(cells: Sequence[str]) -> str:
-    """Return one line of the table."""
-    return f"{cells[0]:<6}" + "".join(f"{cell:>15}" for cell in cells[1:-1]) + f"  {cells[-1]}".rstrip()
+        lines.append((row["stage"], *counts, *costs, hours, row["hours_set_by"]))
+    align = ("left", *("right",) * (len(head) - 2), "left")
+    rows = tabulate(lines, head, tablefmt="plain", disable_numparse=True, colalign=align)
+    return "\n".join([rows, "", *(f"- {assumption}" for assumption in report["assumptions"])])

@@ -1,4 +1,4 @@
-"""The data card: where the rows come from, what each filter refused, and what the data set holds.
+"""The data card: sources of the rows, what each filter refused, and what the data set holds.
 
 Pure.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
+
+from tabulate import tabulate
 
 from longwriter.records import Example
 from longwriter.text.histogram import WORD_BINS, bin_name, histogram
@@ -21,8 +23,8 @@ class Source(NamedTuple):
     licence: str
 
 
-class Step(NamedTuple):
-    """One filter of the funnel: rows that came, that were refused, that went on."""
+class FilterCount(NamedTuple):
+    """How many rows came to one filter, and how many it refused."""
 
     stage: str
     filter: str
@@ -31,29 +33,28 @@ class Step(NamedTuple):
 
     @property
     def rows_out(self) -> int:
-        """Return how many rows went on."""
+        """Return how many rows passed."""
         return self.rows_in - self.refused
 
 
-def funnel(stages: Sequence[tuple[str, int, Mapping[str, int]]]) -> list[Step]:
-    """Return the filters in the order they are applied, of all stages, also those that refused nothing.
+def filter_counts(stages: Sequence[tuple[str, int, Mapping[str, int]]]) -> list[FilterCount]:
+    """Return the filters of all stages in the order they are applied, also those that refused nothing.
 
     Args:
         stages: (stage, rows that came to it, {filter: rows it refused}), in the order of the pipeline.
     """
-    steps = []
+    counts = []
     for stage, rows, refusals in stages:
         for name, refused in refusals.items():
-            steps.append(Step(stage, name, rows, refused))
+            counts.append(FilterCount(stage, name, rows, refused))
             rows -= refused
-    return steps
+    return counts
 
 
 def refusals(metrics: Mapping[str, float]) -> dict[str, int]:
-    """Return {filter: rows it refused} of a stage's metrics.json, by name; limits come last."""
-    keys = sorted(
-        (key for key in metrics if key.startswith("rejected_")), key=lambda key: ("limit" in key, key)
-    )
+    """Return {filter: rows it refused} of a stage's metrics.json, sorted by name; limits come last."""
+    rejected = [key for key in metrics if key.startswith("rejected_")]
+    keys = sorted(rejected, key=lambda key: ("limit" in key, key))
     return {key.removeprefix("rejected_"): int(metrics[key]) for key in keys}
 
 
@@ -62,16 +63,16 @@ def card(
     train: Sequence[Example],
     test: Sequence[Example],
     sources: Sequence[Source],
-    steps: Sequence[Step],
+    filters: Sequence[FilterCount],
     digests: Mapping[str, str],
 ) -> str:
     """Return the data card as Markdown; the same rows give the same text.
 
     Args:
         train: Rows of the training split.
-        test: Rows that are held out.
-        sources: Where the rows come from.
-        steps: The funnel.
+        test: Rows of the held-out split.
+        sources: Sources of the rows.
+        filters: The funnel.
         digests: {path: DVC's digest} of the data set's files.
     """
     rows = [*train, *test]
@@ -88,11 +89,11 @@ def card(
         "those of `plan` and `write` by name.",
         _table(
             ("stage", "filter", "in", "refused", "out"),
-            [(step.stage, step.filter, step.rows_in, step.refused, step.rows_out) for step in steps],
+            [(item.stage, item.filter, item.rows_in, item.refused, item.rows_out) for item in filters],
         ),
         "## Rows",
         *(
-            _table((name, "train", "test"), _counted(train, test, name))
+            _table((name, "train", "test"), _counts(train, test, name))
             for name in ("kind", "language", "type")
         ),
         "## Length of the long texts, in words",
@@ -103,9 +104,11 @@ def card(
     return "\n\n".join(parts) + "\n"
 
 
-def _counted(train: Sequence[Example], test: Sequence[Example], field: str) -> list[tuple[str, int, int]]:
-    sides = [Counter(str(getattr(row, field)) for row in side) for side in (train, test)]
-    return [(name, sides[0][name], sides[1][name]) for name in sorted(sides[0] | sides[1])]
+def _counts(train: Sequence[Example], test: Sequence[Example], field: str) -> list[tuple[str, int, int]]:
+    """Return (value of the field, training rows, held-out rows), sorted by value."""
+    in_train = Counter(str(getattr(row, field)) for row in train)
+    in_test = Counter(str(getattr(row, field)) for row in test)
+    return [(name, in_train[name], in_test[name]) for name in sorted(in_train | in_test)]
 
 
 def _lengths(long: Sequence[Example]) -> str:
@@ -124,8 +127,10 @@ def _lengths(long: Sequence[Example]) -> str:
 
 def _table(head: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
     """Return a Markdown table; integers have thousands separators, pipes in texts are escaped."""
+    rows = list(lines)
     cells = [
-        [f"{cell:,}" if isinstance(cell, int) else str(cell).replace("|", "\\|") for cell in line]
-        for line in lines
+        [f"{cell:,}" if isinstance(cell, int) else str(cell).replace("|", "\\|") for cell in row]
+        for row in rows
     ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *cells))
+    align = ["right" if rows and isinstance(cell, int) else "left" for cell in (rows[0] if rows else head)]
+    return str(tabulate(cells, head, tablefmt="pipe", disable_numparse=True, colalign=align))

@@ -26,8 +26,8 @@ FOLDER = files.DATA / "dataset"
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Turn every draft and every imported row into a training row, or say why not."""
-    p = params.dataset
+    """Turn every draft and every imported row into a training row or a rejection."""
+    own = params.dataset
     drafts = files.read_jsonl(files.DATA / "write" / "drafts.jsonl", Draft)
     results = _results(params, drafts)
     long, twins = dataset.without_twins(row for row in results if isinstance(row, Example))
@@ -35,25 +35,28 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     malformed = [f"{row.row_id}: {row.detail}" for row in rejected if row.reason == "malformed"]
     max_share = params.instructions.max_malformed_share
     files.check_malformed(
-        len(malformed), len(results), max_share, p.extra_source, next(iter(malformed), None)
+        len(malformed), len(results), max_share, own.extra_source, next(iter(malformed), None)
     )
     general = _general(params)
-    mixed, refused = dataset.mix_general(long, general, p.general_share)
+    mixed, refused = dataset.mix_general(long, general, own.general_share)
     rejected += refused
     rows = sorted(mixed, key=lambda row: row.sample_id)
-    test = [row for row in rows if dataset.is_test(row, p.test_share)]
-    train = [row for row in rows if not dataset.is_test(row, p.test_share)]
-    for name, some in (("train.jsonl", train), ("test.jsonl", test), ("rejected.jsonl", rejected)):
-        files.write_jsonl(folder / name, some)
+    test = [row for row in rows if dataset.is_test(row, own.test_share)]
+    train = [row for row in rows if not dataset.is_test(row, own.test_share)]
+    for name, records in (("train.jsonl", train), ("test.jsonl", test), ("rejected.jsonl", rejected)):
+        files.write_jsonl(folder / name, records)
     reasons = Counter(row.reason for row in rejected)
-    steps = _steps(len(results), reasons)
-    q = params.instructions
+    counts = _filter_counts(len(results), reasons)
+    selection = params.instructions
     sources = [
-        (f"{q.source} and hub:{q.hub}" if q.hub else q.source, steps[0].rows_in),
-        (p.extra_source, len(results) - len(drafts)),
-        (p.general_source, len(general)),
+        (
+            f"{selection.source} and hub:{selection.hub}" if selection.hub else selection.source,
+            counts[0].rows_in,
+        ),
+        (own.extra_source, len(results) - len(drafts)),
+        (own.general_source, len(general)),
     ]
-    _write_card(folder, train, test, steps, sources)
+    _write_card(folder, train, test, counts, sources)
     numbers = {
         "train_rows": float(len(train)),
         "test_rows": float(len(test)),
@@ -67,28 +70,27 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
 
 
 def _results(params: Params, drafts: list[Draft]) -> list[Example | Rejection]:
-    """Return what comes of each draft, and of each row of `extra_source`."""
-    p = params.dataset
-    limits, wordings = _limits(p), _wordings(p, params.instructions.languages)
-    made = [
+    """Return the training row, or the rejection, of each draft and of each row of `extra_source`."""
+    own = params.dataset
+    languages = params.instructions.languages
+    limits = filters.Limits(**{name: getattr(own, name) for name in filters.Limits._fields})
+    wordings = _wordings(own, languages)
+    written = [
         dataset.example_of(row, limits, wordings[row.plan.instruction.language] if wordings else None)
         for row in drafts
     ]
-    paths = sorted(path for path in Path(p.extra_source).glob("**/*.jsonl") if path.is_file())
+    paths = sorted(path for path in Path(own.extra_source).glob("**/*.jsonl") if path.is_file())
     extra = (item for path in paths for item in files.scan_jsonl(path, ChatRow))
-    languages = params.instructions.languages
-    return [*made, *(dataset.imported_example(*item, languages, limits, wordings) for item in extra)]
+    return [*written, *(dataset.imported_example(*item, languages, limits, wordings) for item in extra)]
 
 
-def _limits(p: DatasetParams) -> filters.Limits:
-    return filters.Limits(**{name: getattr(p, name) for name in filters.Limits._fields})
-
-
-def _wordings(p: DatasetParams, languages: list[Language]) -> dict[Language, list[str]] | None:
-    if not p.relabel_length:
+def _wordings(own: DatasetParams, languages: list[Language]) -> dict[Language, list[str]] | None:
+    """Return the templates of length requests by language; None where the prompts stay as they are."""
+    if not own.relabel_length:
         return None
     return {
-        language: files.template(f"{p.length_prompts}/{language}.txt").splitlines() for language in languages
+        language: files.template(f"{own.length_prompts}/{language}.txt").splitlines()
+        for language in languages
     }
 
 
@@ -99,23 +101,23 @@ def _general(params: Params) -> list[Example]:
     return [dataset.general_example(row) for row in rows if row.language in params.instructions.languages]
 
 
-def _steps(rows: int, reasons: Counter[str]) -> list[datacard.Step]:
+def _filter_counts(rows: int, reasons: Counter[str]) -> list[datacard.FilterCount]:
     """Return the funnel from the source of the instructions to the long rows."""
-    chosen = files.read_json(files.DATA / "instructions" / "funnel.json")
-    refused = {step["name"]: step["rows_in"] - step["rows_out"] for step in chosen}
-    before = [("instructions", chosen[0]["rows_in"], refused)]
+    steps = files.read_json(files.DATA / "instructions" / "funnel.json")
+    refused = {step["name"]: step["rows_in"] - step["rows_out"] for step in steps}
+    before = [("instructions", steps[0]["rows_in"], refused)]
     for stage in ("plan", "write"):
         metrics = files.read_json(files.DATA / stage / "metrics.json")
         before.append((stage, int(metrics["rows_in"]), datacard.refusals(metrics)))
     order = ("malformed", "roles", "language", *filters.FILTERS, "duplicate")
-    return datacard.funnel([*before, ("dataset", rows, {name: reasons[name] for name in order})])
+    return datacard.filter_counts([*before, ("dataset", rows, {name: reasons[name] for name in order})])
 
 
 def _write_card(
     folder: Path,
     train: list[Example],
     test: list[Example],
-    steps: list[datacard.Step],
+    counts: list[datacard.FilterCount],
     sources: list[tuple[str, int]],
 ) -> None:
     """Write the data card, the funnel and the histogram of lengths."""
@@ -123,11 +125,11 @@ def _write_card(
         train=train,
         test=test,
         sources=[datacard.Source(name, rows, licences.licence_of(Path(name))) for name, rows in sources],
-        steps=steps,
+        filters=counts,
         digests={name: versioning.digest(folder / name) for name in ("train.jsonl", "test.jsonl")},
     )
     (folder / "datacard.md").write_text(text, encoding="utf-8")
-    lines = "".join(f"{step.stage}: {step.filter},{step.rows_out}\n" for step in steps)
+    lines = "".join(f"{item.stage}: {item.filter},{item.rows_out}\n" for item in counts)
     (folder / "funnel.csv").write_text("filter,rows\n" + lines, encoding="utf-8")
     words = [row.words for row in (*train, *test) if row.kind != "general"]
     text = histogram.histogram_csv("words,rows\n", words, histogram.WORD_BINS)
@@ -135,10 +137,10 @@ def _write_card(
 
 
 def _write_lengths(folder: Path, drafts: list[Draft], long: list[Example]) -> dict[str, float]:
-    """Write stated and written lengths; return the mean S_l, and of how many rows."""
+    """Write stated and written lengths; return the mean S_l and the number of its rows."""
     stated = {row.plan.instruction.instruction_id: row.plan.instruction.required_words for row in drafts}
-    asked = ((stated.get(row.instruction_id), row.words) for row in long if row.instruction_id)
-    lengths = sorted((required, words) for required, words in asked if required)
+    pairs = ((stated.get(row.instruction_id), row.words) for row in long if row.instruction_id)
+    lengths = sorted((required, words) for required, words in pairs if required)
     lines = "".join(f"{required},{words}\n" for required, words in lengths)
     (folder / "lengths.csv").write_text("stated_words,words\n" + lines, encoding="utf-8")
     scores = [length_score(required, words) for required, words in lengths]
