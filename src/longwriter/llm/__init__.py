@@ -1,1 +1,1 @@
-"""The one door to every language model: client, limits, retries, replay cache, call log and prices."""
+"""All access to language models: client, limits, retries, replay cache, call log and prices."""

@@ -1,9 +1,9 @@
 """Asks a model the same question again until an answer is usable.
 
-Planner, writer and judges differ in their questions and in how they read answers; the loop is the same and
-stands here. Each attempt is a request of its own: its number is part of the request's hash and of its seed.
-How attempts are numbered decides which answers a stage gets, so this file is a DVC dependency of every stage
-that uses it; the rest of the room is not.
+Planner, writer and judges differ in their questions and in how they read answers; the loop is the same for
+all of them. Each attempt is a separate request: its number is part of the request's hash and of its seed.
+The numbers of the attempts decide which answers a stage gets, so this file is a DVC dependency of every
+stage that uses it; the other files of llm/ are not.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Unanswered(Refused):
-    """The endpoint has no answer to a request, at any attempt: it refuses it, or always fails at it."""
+    """The endpoint gives no answer to a request at any attempt: it refuses it, or fails at it every time."""
 
 
 class Outcome(NamedTuple, Generic[T]):
@@ -54,15 +54,15 @@ async def ask_until_usable(
     Args:
         llm: The model.
         prompt: The question.
-        sampling: How tokens are drawn.
-        read: Returns what an answer says, or why it is not usable: then the model is asked again, except
-            after `Unanswered`, which `read` returns if it asked another model that has no answer.
-        max_attempts: Largest number of attempts, those of `earlier` included.
+        sampling: Sampling settings of the request.
+        read: Returns what an answer says, or why it is not usable. If it is not usable, the model is asked
+            again, except after `Unanswered`: `read` returns that if it asked another model without success.
+        max_attempts: Largest number of attempts, including those of `earlier`.
         schema: JSON schema of the answer; None asks for plain text.
         answer_format: Format of an answer with a schema, as `LLM.answer_format` takes it.
         call_ids: List to which the ids of answered calls are appended; None = a new one.
         reasked: Counts, by reason, the answers after which the model was asked again.
-        earlier: Outcome of the attempts so far, with a refusal as result; numbering continues after them.
+        earlier: Outcome of earlier attempts, whose result is a refusal; attempt numbers continue after it.
 
     Raises:
         EndpointUnavailable, ModelUnusable, BudgetReached: as `LLM.ask` says.

@@ -1,7 +1,7 @@
 """Stores and logs every call: an answer is in the replay cache, then in the log, before it is used.
 
-One thread does this. Each time it takes all calls that wait and stores them in one transaction,
-because a commit waits 1 to 20 ms for the disk, and a thousand calls a second cannot each wait that long.
+One thread does this, in batches: it takes all waiting calls and stores them in one transaction. A commit
+waits 1 to 20 ms for the disk, which is too long for each of a thousand calls a second.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ class Call(NamedTuple):
 class Answer(NamedTuple):
     """A complete answer; `call_id` is the hash of the request.
 
-    `text` is empty if the model wrote nothing. It is the refusal if the server has a field for that.
-    `finish_reason` is the server's (`stop`, `length`, `content_filter` …), or `unknown`.
+    `text` is what the model wrote. If it wrote nothing, `text` is the refusal, for servers that have a field
+    for refusals, else empty. `finish_reason` comes from the server (`stop`, `length`, `content_filter` …); it
+    is `unknown` if the server gives none.
     """
 
     call_id: str
@@ -61,8 +62,8 @@ def answer(call: Call) -> Answer:
 def tokens(completion: dict[str, Any]) -> tuple[int, int, int]:
     """Return (prompt, cached, completion) tokens of a chat completion; 0 if it has no count.
 
-    Cached are the prompt tokens that the provider had in its prompt cache; the first number includes
-    them. OpenAI has their count in `prompt_tokens_details`, DeepSeek in `usage` itself.
+    `cached` counts the prompt tokens that the provider had in its prompt cache; `prompt` includes them.
+    OpenAI reports this count in `prompt_tokens_details`, DeepSeek directly in `usage`.
     """
     usage = _object(completion, "usage")
     details = _object(usage, "prompt_tokens_details")
@@ -91,14 +92,14 @@ class CallStore:
     async def keep(self, call: Call) -> Call:
         """Return the call once it is stored and logged.
 
-        If the request has a stored answer already, that first answer stays and is returned.
+        If the request already has a stored answer, that earlier answer is kept and returned.
 
         Raises:
             sqlite3.Error, OSError: it could not be stored, such as on a full disk.
         """
-        kept: asyncio.Future[Call] = self._loop.create_future()
-        self._waiting.put((call, kept))
-        return await kept
+        stored_call: asyncio.Future[Call] = self._loop.create_future()
+        self._waiting.put((call, stored_call))
+        return await stored_call
 
     def close(self) -> None:
         """Store the calls that still wait, and end the thread."""
@@ -115,21 +116,21 @@ class CallStore:
             waiting = [item for item in batch if item is not None]
             try:
                 result: list[Call] | Exception = self._store([call for call, _ in waiting])
-            except Exception as error:  # of any kind: it is raised in the tasks that wait
+            except Exception as error:  # of any kind: the waiting tasks raise it
                 result = error
             self._loop.call_soon_threadsafe(_resolve, [future for _, future in waiting], result)
 
     def _store(self, calls: list[Call]) -> list[Call]:
         """Return the calls as they are now in the cache (on disk) and in the log."""
         earlier = self._cache.put_many([self._row(call) for call in calls if not call.replayed])
-        kept = [
+        stored_calls = [
             call._replace(**earlier[call.call_id], replayed=True)
             if call.call_id in earlier and not call.replayed
             else call
             for call in calls
         ]
-        self._lines.write(b"".join(map(_line, kept)))
-        return kept
+        self._lines.write(b"".join(map(_line, stored_calls)))
+        return stored_calls
 
     def _row(self, call: Call) -> Row:
         body = orjson.dumps({"answer": call.answer, "latency_s": call.latency_s})

@@ -1,11 +1,11 @@
-"""The one door to every model: OpenAI-compatible HTTP, with a replay cache and a log of every call.
+"""The client of every model: OpenAI-compatible HTTP, with a replay cache and a log of every call.
 
-`LLM.ask` builds a `Request`, which travels in a straight line: replay cache, then `in_flight` (a slot),
-`sending` (limits and retries), `transport` (HTTP), and its answer through `call_log` (disk) back to the
-caller. No answer is used before it is on disk.
+`LLM.ask` builds a `Request` and looks for its answer in the replay cache. If there is none, the request
+passes `in_flight` (concurrency), `sending` (rate limits and retries) and `transport` (HTTP), and `call_log`
+writes the answer to disk. No answer is used before it is on disk.
 
-Requests carry only fields that the endpoint was seen to honour (`probing`): servers answer 200 to fields
-they ignore, and a server that ignores a temperature of 0.8 would look like a bad model.
+Requests contain only fields that the endpoint honours, as `probing` found out. Servers answer 200 even if
+they ignore a field, so a server that ignores a temperature of 0.8 would look like a bad model.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class LLM:
     def __init__(
         self, endpoint: Endpoint, params: LLMParams, sender: Sender, cache: ReplayCache, store: CallStore
     ) -> None:
-        """Hold what `ask` needs."""
+        """Keep what `ask` needs."""
         price = prices.FREE if endpoint.is_local else prices.price(endpoint.model)
         self._endpoint = endpoint
         self._params = params
@@ -61,22 +61,23 @@ class LLM:
     ) -> Answer:
         """Return the answer to one user message, from the replay cache if it is stored there.
 
-        If the caller is cancelled, a request that was already sent still ends and is stored.
+        If the caller is cancelled, a request that was already sent still gets its answer, which is stored.
 
         Args:
             prompt: The user message.
-            sampling: How to draw; settings that the endpoint does not honour were refused by `connect`.
+            sampling: Sampling settings; `connect` has checked that the endpoint honours them.
             schema: JSON schema of the answer.
             json_object: Ask for any JSON object; the prompt has to describe it.
             attempt: 0, or the number of earlier answers to this prompt that were not usable; each
-                attempt is a request of its own, with its own seed.
+                attempt is a separate request with its own seed.
 
         Raises:
-            NoAnswer: the endpoint refuses this request, or fails at it every time, and answers others.
-            EndpointUnavailable: it answers no request (every later one fails at once), or asks for a long wait.
-            ModelUnusable: it refuses the key or the model, or the request is beyond its limits.
-            BudgetReached: the answers used cost `max_cost_usd`; requests that were already sent still
-                end, so at most `max_concurrency` answers are paid beyond it.
+            NoAnswer: the endpoint refuses this request, or fails at it every time but answers others.
+            EndpointUnavailable: the endpoint answers no request (every later request then fails at once), or
+                asks for a long wait.
+            ModelUnusable: the endpoint refuses the key or the model, or the request is above a limit.
+            BudgetReached: the answers used cost `max_cost_usd` or more. Requests that were already sent
+                still get their answers, so at most `max_concurrency` more answers are paid.
         """
         request = requests.chat(
             self._endpoint.model,
@@ -99,9 +100,9 @@ class LLM:
         return call_log.answer(call)
 
     def usage(self) -> dict[str, float]:
-        """Return what this client did: calls sent, replayed and retried, tokens, and their cost.
+        """Return counts of this client: calls sent, replayed and retried, tokens, and their cost.
 
-        Tokens and `cost_usd` are those of the answers used, replayed ones included. A local engine
+        Tokens and `cost_usd` count every answer that was used, also replayed ones. A local engine
         costs 0; a model without a price has no `cost_usd`.
         """
         return {**self._meter.usage(), "calls_retried": self._sender.retried}
@@ -111,7 +112,7 @@ class LLM:
         return self._meter.note()
 
     def answer_format(self, setting: str) -> AnswerFormat:
-        """Return the format to ask for.
+        """Return the format that answers should have.
 
         Args:
             setting: `json_schema`, `json_object`, `lines`, or `auto`: the first of these that is honoured.
@@ -128,7 +129,7 @@ class LLM:
         )
 
     async def probe(self, sampling: Sampling) -> None:
-        """Set `capabilities` to what the endpoint honours, found by asking it or remembered.
+        """Set `capabilities` to what the endpoint honours, from test requests or an earlier stored result.
 
         Raises:
             ModelUnusable: the endpoint does not honour a setting of `sampling`, or refuses every request.
@@ -172,11 +173,11 @@ async def connect(
     """Yield a probed client of an endpoint.
 
     Args:
-        endpoint: Where the model answers.
+        endpoint: URL, model and key.
         params: Limits, retries, budget, and the fields that go with every request.
-        sampling: How the caller will draw.
-        cache_path: The replay cache; the rate limits that processes share are files beside it.
-        calls: The call log to write.
+        sampling: Sampling settings that the caller will use.
+        cache_path: File of the replay cache; the rate limits that processes share are in `limits/` beside it.
+        calls: File of the call log that is written.
 
     Raises:
         ModelUnusable: the endpoint does not honour `sampling`, refuses every request, or has a budget

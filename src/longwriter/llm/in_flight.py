@@ -1,8 +1,8 @@
 """Runs requests concurrently: at most N at a time; identical requests share one call.
 
-Each request runs in a task of its own, which does not end with the task that asked: a request that was
-sent will be paid for, so it is never cancelled and its answer is always stored. A request keeps its
-slot until its answer is on disk, so a killed process loses at most N answers.
+Each request runs in its own task. A request that was sent must be paid, so it goes on when the task that
+asked for it is cancelled, and its answer is stored. A request keeps its slot until its answer is on disk, so
+a killed process loses at most N answers.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class InFlight:
     async def run(self, request: Request) -> Call:
         """Return the call of a request once it is answered, stored and counted.
 
-        A request with the same `call_id` that is already running is joined; to the caller that joined,
-        the call counts as replayed. If the last caller is cancelled, the request is dropped if it was
-        not sent yet; if it was, it still ends and is stored.
+        If a request with the same `call_id` is already running, the caller waits for that one, and its
+        call counts as replayed. If all callers are cancelled, a request that was not sent yet is dropped;
+        one that was sent still gets its answer, which is stored.
 
         Raises:
             NoAnswer, EndpointUnavailable, ModelUnusable, BudgetReached: as `LLM.ask` says.
@@ -84,7 +84,7 @@ class InFlight:
             self._forget(request)
 
     def _drop(self, running: _Running) -> None:
-        """End a request that nobody waits for: at once if it was not sent, else with its current try."""
+        """End a request that nobody waits for: at once if it was not sent, else after its current try."""
         running.request.is_wanted = False
         if running.request.sent_at is None:
             self._forget(running.request)

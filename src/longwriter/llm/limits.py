@@ -1,7 +1,7 @@
 """Rate limits of a provider: requests and tokens a minute, shared by all processes of a checkout.
 
-What was sent in the last minute is in SQLite files, which every process that asks the same endpoint
-reads and writes. Tokens are counted as providers count them: the prompt, and all that the answer may have.
+SQLite files record what was sent in the last minute; all processes that use the same endpoint share them.
+Tokens are counted as providers count them: the prompt plus the longest answer that is allowed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from longwriter.hashing import short_id
 from longwriter.params import LLMParams
 
 _MINUTE_MS = 60_000
-_MOST_ROWS = 10_000  # a token limit is counted in pieces, each a row: in at most so many a minute
+_MOST_ROWS = 10_000  # a minute; tokens are counted in pieces, and each piece is a row
 
 
 class RateLimits:
@@ -32,10 +32,10 @@ class RateLimits:
         self._tokens_per_minute = tokens_per_minute
 
     async def reserve(self, tokens: int) -> None:
-        """Wait until a request of so many tokens may be sent; requests go in the order they came.
+        """Wait until a request of `tokens` tokens may be sent; requests are sent in the order of their calls.
 
         Raises:
-            ModelUnusable: it has more tokens than a whole minute allows.
+            ModelUnusable: the request has more tokens than the limit of a whole minute.
         """
         limit = self._tokens_per_minute
         if self._pieces and limit:
@@ -64,9 +64,9 @@ async def open_limits(params: LLMParams, endpoint: str, folder: Path) -> AsyncIt
     """Yield the rate limits of an endpoint.
 
     Args:
-        params: Its limits.
-        endpoint: URL and model, which the provider counts together.
-        folder: Where the files are that processes share.
+        params: Has the limits.
+        endpoint: URL and model; the provider has one limit for both together.
+        folder: Folder of the files that processes share.
     """
     name = short_id(endpoint)
     tokens = params.tokens_per_minute

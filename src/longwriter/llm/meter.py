@@ -1,7 +1,4 @@
-"""What one client used: calls, tokens and USD; and the budget, which ends a stage when it is spent.
-
-Does no I/O itself.
-"""
+"""Counts calls, tokens and USD of one client, and stops it when its budget is spent. Does no I/O itself."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from longwriter.llm.prices import PRICES, Price
 
 
 class Meter:
-    """Counts the answers that one client used, both sent and replayed ones."""
+    """Counts the answers that one client used: new ones and replayed ones."""
 
     def __init__(self, model: str, price: Price | None, max_cost_usd: float | None) -> None:
         """Start at zero.

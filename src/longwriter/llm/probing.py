@@ -22,7 +22,7 @@ from longwriter.params import LLMParams, Sampling
 AnswerFormat = Literal["json_schema", "json_object", "lines"]
 
 _PACKAGES = {"llama.cpp": "xllamacpp", "vllm": "vllm"}
-_TRIES = 3  # tests that compare answers are repeated so often before their "no" is believed
+_TRIES = 3  # a test that compares answers is repeated this often before it fails
 
 
 class Ask(Protocol):
@@ -97,10 +97,10 @@ async def honoured(
 
     Args:
         ask: Sends a probe.
-        sampling: The settings that are needed.
-        cache: Where the result is remembered.
-        key: The key it is remembered by; None = probe again. If `sampling` needs a setting that is
-            remembered as not honoured, the endpoint is probed again, because a probe can be unlucky.
+        sampling: The settings that the caller needs.
+        cache: Stores the result.
+        key: Key of the stored result; None = always probe. If the stored result says that a setting of
+            `sampling` is not honoured, the endpoint is probed again, because a probe can fail by chance.
     """
     stored = cache.capabilities(key) if key else None
     if stored and not ignored_settings(Capabilities(**stored), sampling):
@@ -181,8 +181,8 @@ def _json(text: str | None) -> object:
 async def _repeated(draw: Callable[[], Awaitable[str | None]]) -> str | None:
     """Return the first answer that comes twice among `2 * _TRIES` answers; None if none does.
 
-    More than two are drawn because a server rounds differently in other batches: even one that honours
-    the setting may give two different answers.
+    Two answers are not enough: rounding depends on the batch, so even a server that honours the setting
+    may give two different answers.
     """
     seen: set[str] = set()
     for _ in range(2 * _TRIES):
@@ -220,7 +220,7 @@ async def _honours_stop(ask: Ask) -> bool:
         if cut is None or word in cut:
             return False
         if len(cut) < len(whole):
-            return True  # else it is a different answer without the word, which shows nothing
+            return True  # else it may be another answer that lacks the word, which proves nothing
     return False
 
 

@@ -2,7 +2,7 @@
 
 A complete answer is stored durably before it is used, so that a killed or repeated stage pays for
 nothing twice. The file is not an output of DVC, because DVC deletes outputs before a stage runs.
-The cache also keeps what a local engine with certain weights was seen to honour (`probing`).
+The cache also stores what `probing` found out about each local engine and its weights.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class ReplayCache:
         """Store answers durably, in one transaction.
 
         Returns:
-            The earlier answers, by request hash, of those requests that had one; the earlier one stays.
+            The stored answers, by request hash, of requests that already had one; these are not replaced.
 
         Raises:
             sqlite3.Error: nothing was stored, such as on a full disk.

@@ -1,7 +1,7 @@
-"""One request to a model: the record that travels from `LLM.ask` to the endpoint.
+"""Builds the request that `LLM.ask` sends to the endpoint.
 
-Does no I/O itself. A request is known to the replay cache by its identity (all that decides the answer) and the hash
-of that. Identity and JSON are built once, so that every retry sends the same bytes.
+Does no I/O itself. The identity of a request is everything that decides its answer; the replay cache finds
+the answer by the hash of the identity. Identity and JSON are built once, so every retry sends the same bytes.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from longwriter.params import Sampling
 Identity = dict[str, Any]
 
 _CHECK_TOKENS = 8
-_PROBE_TOKENS = 16  # assumed of a probe that sends no `max_tokens`
+_PROBE_TOKENS = 16  # estimated answer to a probe that sends no `max_tokens`
 
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One request, and where it is on its way."""
+    """One request and its state."""
 
     call_id: str
     """Hash of `identity`; empty for a probe."""
     identity: Identity
-    """All that decides the answer; empty for a probe."""
+    """Everything that decides the answer; empty for a probe."""
     body: bytes
     """JSON that is sent."""
     estimated_tokens: int
-    """About how many tokens it takes at most: the prompt, and all that the answer may have."""
+    """Estimate of its tokens: the prompt plus the longest answer that is allowed."""
     check_body: bytes | None
-    """JSON of a short request that any healthy endpoint answers; None: this request is a probe itself."""
+    """JSON of a short request that any healthy endpoint answers; None if this request is a probe."""
     sent_at: float | None = None
     """`time.monotonic()` when the current try was sent; None while it waits. Sent requests are paid for."""
     is_wanted: bool = True
@@ -54,7 +54,8 @@ def chat(
 ) -> Request:
     """Return the request for an answer to one user message; the arguments are those of `LLM.ask`.
 
-    `json_object` is in the identity only if it is true: requests stored before it existed keep their hash.
+    `json_object` is in the identity only if it is true, so that requests from before it existed keep their
+    hash.
     """
     identity = {
         "model": model,
@@ -77,7 +78,7 @@ def chat(
 
 
 def probe(model: str, prompt: str, fields: dict[str, Any], extra_body: dict[str, Any]) -> Request:
-    """Return a request with these fields alone; an `extra_body` in `fields` is merged over that of all requests."""
+    """Return a probe with only these fields; an `extra_body` in `fields` overrides the common one."""
     return Request(
         call_id="",
         identity={},
@@ -117,7 +118,7 @@ def _body(identity: Identity, capabilities: Capabilities) -> bytes:
 
 
 def estimated_tokens(prompt: str, max_tokens: int) -> int:
-    """Return about how many tokens a request takes: 4 bytes of the prompt each, in English and in Chinese."""
+    """Return about how many tokens a request takes: 1 for 4 bytes of English or Chinese, plus the answer."""
     return len(prompt.encode("utf-8", "surrogatepass")) // 4 + 8 + max_tokens
 
 

@@ -1,8 +1,8 @@
 """Sends a request until it is answered: within the rate limits, with retries, and with a circuit breaker.
 
-This is the only retry loop around an LLM API. The circuit breaker: when a request fails every time and
-no other request was answered meanwhile, a short test request tells a dead endpoint from one bad
-request. Once the endpoint is known to be down, every later request fails at once.
+This is the only retry loop around an LLM API. If a request fails every time and no other request was
+answered meanwhile, the circuit breaker sends a short test request. It shows whether the endpoint is down or
+only this request is bad. Once the endpoint is known to be down, every later request fails at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BACKOFF_S = tenacity.wait_exponential_jitter(multiplier=0.5, max=60.0, jitter=0
 
 
 class Sender:
-    """The one way to an endpoint."""
+    """Sends all requests of one client."""
 
     def __init__(self, transport: Transport, limits: RateLimits, max_retries: int) -> None:
         """Send through `transport`, at most `1 + max_retries` times a request."""
@@ -81,14 +81,14 @@ class Sender:
     async def _send_once(self, request: Request) -> dict[str, Any]:
         self.raise_if_down()
         await self._limits.reserve(request.estimated_tokens)
-        self.raise_if_down()  # another request may have found it down while this one waited
+        self.raise_if_down()  # another request may have found this out while this one waited
         request.sent_at = time.monotonic()
         completion = await self._transport.post(request.body)
         self._answered_at = time.monotonic()
         return completion
 
     def _prepare_retry(self, request: Request) -> None:
-        """Count a retry; give it up where nobody waits for the answer any more or the endpoint is down."""
+        """Count a retry; raise an error if nobody waits for the answer or the endpoint is down."""
         self.retried += 1
         request.sent_at = None
         if not request.is_wanted:
@@ -96,7 +96,7 @@ class Sender:
         self.raise_if_down()
 
     async def _check_endpoint(self, check_body: bytes, since: float) -> None:
-        """Note that the endpoint is down if it answered no request since that time, nor a test request now."""
+        """Note that the endpoint is down if it answered nothing since `since`, and no test request now."""
         async with self._checking:  # one check for all requests that fail at the same time
             if self._answered_at >= since or self._down_message:
                 return
@@ -116,7 +116,7 @@ class Sender:
 
 
 def _wait_s(state: tenacity.RetryCallState) -> float:
-    """Return how long to wait before a retry: as the server asked, else exponentially longer, with jitter.
+    """Return the wait before a retry: what the server asked for, else exponential backoff with jitter.
 
     A long wait is logged.
     """

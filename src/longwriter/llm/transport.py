@@ -1,12 +1,12 @@
 """One HTTP request to an OpenAI-compatible endpoint, and what its reply means.
 
-Nothing but a complete chat completion leaves here as an answer. Everything that may be different the
-next time is a `Fault`: status 408, 409, 425, 429 and 5xx, lost connections, time-outs, broken JSON, and
-pages or errors with status 200. What cannot change is an exception that is not retried.
+Only a complete chat completion is returned as an answer. A failure that another try may cure raises `Fault`:
+status 408, 409, 425, 429 and 5xx, lost connections, time-outs, broken JSON, and web pages or errors with
+status 200. Any other failure raises an exception that is not retried.
 
-Two shortcuts save CPU time of the client, measured per call at 256 requests at a time with
-`infra/bench/llm_throughput.py` (medians on two busy cores, so only the order of size holds): a whole URL
-5 to 10 %, and no `X-Stainless` headers 10 % or more.
+Two shortcuts save CPU time in each call: the whole URL saves 5 to 10 %, and leaving out the `X-Stainless`
+headers saves 10 % or more. Measured at 256 concurrent requests with `infra/bench/llm_throughput.py` (medians
+on two busy cores, so only the order of magnitude is certain).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 from longwriter.errors import EndpointUnavailable, LongWriterError, ModelUnusable, NoAnswer
 from longwriter.params import LLMParams
 
-_REFUSED = (400, 413, 422)  # this request alone
+_REFUSED = (400, 413, 422)  # the server refuses only this request
 _MAY_PASS = (408, 409, 425, 429)
 _LONGEST_WAIT_S = 900.0  # beyond it the stage ends, and may be started again when the server is ready
 _CONNECT_S = 30.0
@@ -53,7 +53,7 @@ class Endpoint(NamedTuple):
 
     @property
     def where(self) -> str:
-        """Return the URL, also for OpenAI, which needs none in the parameters."""
+        """Return the URL; OpenAI's if the parameters have none."""
         return self.base_url or "https://api.openai.com/v1"
 
     def quote(self, message: str) -> str:
@@ -66,7 +66,7 @@ class Fault(Exception):
     """A try that failed and may be repeated, after `wait_s` seconds if the server asked for that."""
 
     def __init__(self, message: str, wait_s: float | None = None) -> None:
-        """Keep how long the server asked to wait."""
+        """Keep the message and the time that the server asked to wait."""
         super().__init__(message)
         self.wait_s = wait_s
 
@@ -79,7 +79,7 @@ class Transport:
         self.endpoint = endpoint
         self._client = client
         self._timeout_s = timeout_s
-        self._url = f"{client.base_url}chat/completions"  # whole: the library joins a relative one every time
+        self._url = f"{client.base_url}chat/completions"  # whole: a relative one costs a join each time
         self._options: Any = {"headers": _without("Retry-Count", "Read-Timeout")}
 
     async def post(self, body: bytes) -> dict[str, Any]:
@@ -125,12 +125,12 @@ async def open_transport(endpoint: Endpoint, params: LLMParams) -> AsyncIterator
 
 
 def _without(*names: str) -> Any:
-    """Return headers that make the library omit its own about this machine: no endpoint needs them."""
+    """Return headers that make the library omit its headers about this machine; no endpoint needs them."""
     return {f"X-Stainless-{name}": openai.Omit() for name in names}
 
 
 def _completion(reply: httpx2.Response, endpoint: Endpoint) -> dict[str, Any]:
-    """Return a reply's chat completion, or raise what the reply is instead."""
+    """Return a reply's chat completion, or raise the error that the reply means."""
     if reply.status_code != 200:
         raise _error(reply, endpoint)
     try:
