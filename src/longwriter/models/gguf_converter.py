@@ -9,8 +9,8 @@ import numpy as np
 from longwriter.errors import ModelUnusable
 
 CONVERTER = 1
-"""Version of what `to_gguf` writes: raise it with every change of the file, so that none is served that an
-older converter wrote, nor an answer replayed that came of it."""
+"""Version of the files that `to_gguf` writes. Raise it with every change of their content: then no file of an
+older converter is served, and no answer from such a file is replayed."""
 
 
 def _permute(rows: np.ndarray, heads: int) -> np.ndarray:
@@ -22,12 +22,12 @@ def _permute(rows: np.ndarray, heads: int) -> np.ndarray:
 def to_gguf(template: Path, weights: Path, out: Path, quantisation: str = "F16") -> None:
     """Write Hugging Face weights as GGUF, with metadata and tokenizer of `template`.
 
-    Training changes neither architecture nor tokenizer, so the base model's GGUF gives both.
+    Training changes neither architecture nor tokenizer, so both are taken from the base model's GGUF.
 
     Args:
         template: GGUF of the base model; architecture `llama`.
         weights: Folder with `*.safetensors` of the same architecture.
-        out: The file to write; it appears whole.
+        out: The file to write; it appears when it is complete.
         quantisation: `F16`, `BF16` or `Q8_0`, for matrices; vectors stay float32.
 
     Raises:

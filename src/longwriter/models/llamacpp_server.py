@@ -3,14 +3,15 @@
 Run: `python -m longwriter.models.llamacpp_server FILE NAME SLOTS CONTEXT_TOKENS`; prints one JSON
 line with its `base_url` when the port is bound.
 
-Its threads meet at a barrier after every operation, and wait there by spinning. Where another process
-wants the same cores, they spin away the time that the thread they wait for would need. So they sleep
-after a short spin. Seen on two cores with a 135M model and 8 slots, tokens/s alone and under load:
-endless spin 147 and 4-21, this 138 and about 50, no spin 97 and 39-103. `cpuparams.poll` changes nothing
-of it: the barriers are OpenMP's, whose policy is read as it is loaded.
+After every operation the threads wait for each other at an OpenMP barrier, in a loop that uses CPU time
+(spinning). If another process needs the same cores, this loop takes CPU time from the very thread that the
+others wait for. So the threads spin for a short time only (GOMP_SPINCOUNT) and then sleep. Measured on two
+cores with a 135M model and 8 slots, tokens/s on an idle machine and under load: endless spin 147 and 4-21,
+short spin 138 and about 50, no spin 97 and 39-103. `cpuparams.poll` does not change this. OpenMP reads the
+variable when it is loaded, so it is set before the import.
 
-Without a GPU flash attention is off: there it reads keys and values once for every query head that shares
-them. Seen with 24 slots of 1,300 tokens: 126 tokens/s without, 104 with it.
+Without a GPU, flash attention is off: on a CPU it reads the same keys and values again for every query head
+that shares them. Measured with 24 slots of 1,300 tokens: 126 tokens/s without it, 104 with it.
 """
 
 from __future__ import annotations

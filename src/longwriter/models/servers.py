@@ -1,9 +1,9 @@
 """Local model servers: a model folder behind OpenAI-compatible HTTP, for as long as a stage runs.
 
 `llama.cpp` serves a GGUF file (parallel slots, continuous batching, JSON-schema answers), `vllm`
-the Hugging Face weights on a GPU. Every model that is trained or compared goes through `trained`:
-one engine, one precision, one weight format, so that only the weights differ.
-Loopback only; the kernel chooses a free port; ends with its stage, also if that is killed.
+the Hugging Face weights on a GPU. `trained` serves every model that is trained or compared, with
+one engine, one precision and one weight format, so that only the weights differ. A server listens on
+loopback only, on a free port that the kernel chooses, and ends with its stage, even if the stage is killed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from longwriter.params import LLMParams, Sampling, ServingParams
 
 log = logging.getLogger(__name__)
 
-_START_S = 900  # a 135M model is up in 2 s; large ones read their weights first
+_START_S = 900  # a 135M model is ready in 2 s; a large one takes longer to read its weights
 _KEPT_CONVERSIONS = 4
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -52,16 +52,16 @@ async def trained(
 
     Args:
         weights: Folder with safetensors and tokenizer.
-        base: The base model's folder; its GGUF gives metadata and tokenizer for `llama.cpp`.
+        base: The base model's folder; `llama.cpp` gets metadata and tokenizer from its GGUF.
         params: Engine and precision, the same for every model.
-        sampling: How to draw.
-        calls: The call log to write.
+        sampling: Sampling settings.
+        calls: File of the call log that is written.
 
     Raises:
         ModelUnusable: the engine cannot serve these weights.
     """
     folder = weights if params.engine == "vllm" else _as_gguf(weights, base, params.precision)
-    answering = LLMParams(
+    llm_params = LLMParams(
         **params.model_dump(exclude={"precision"}),
         model=str(folder),
         base_url=None,
@@ -71,7 +71,7 @@ async def trained(
         tokens_per_minute=None,
         max_cost_usd=None,
     )
-    async with model(answering, sampling, calls) as llm:
+    async with model(llm_params, sampling, calls) as llm:
         yield llm
 
 
@@ -83,13 +83,13 @@ def _as_gguf(weights: Path, base: Path, precision: str) -> Path:
             f"serving.engine llama.cpp needs {template} as template; this base model has no GGUF: "
             "set serving.engine to vllm, or choose a base_model.source with a GGUF"
         )
-    served = files.LOCAL / "served"
-    folder = served / _conversion(weights, template, precision)
+    conversions = files.LOCAL / "served"
+    folder = conversions / _conversion(weights, template, precision)
     if not (folder / "model.gguf").is_file():
         folder.mkdir(parents=True, exist_ok=True)
         to_gguf(template, weights, folder / "model.gguf", precision)
-        others = sorted(served.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-        for old in others[_KEPT_CONVERSIONS:]:
+        newest_first = sorted(conversions.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+        for old in newest_first[_KEPT_CONVERSIONS:]:
             shutil.rmtree(old)
     return folder
 
@@ -104,20 +104,20 @@ def _conversion(weights: Path, template: Path, precision: str) -> str:
 
 
 def _digest(paths: Sequence[Path]) -> str:
-    """Return the sha256 over the sha256 of each file, in order; part of a served model's name."""
+    """Return one sha256 for several files, in order; it is part of a served model's name."""
     return hashlib.sha256(b"".join(bytes.fromhex(files.sha256(path)) for path in paths)).hexdigest()
 
 
 @contextmanager
 def serve(params: LLMParams, log_folder: Path) -> Iterator[Endpoint]:
-    """Yield an endpoint that answers; a local server is started before and ended after the block.
+    """Yield an endpoint that answers requests; a local server runs until the block ends.
 
     Args:
-        params: Which engine, model and URL.
-        log_folder: Where a local server's output goes.
+        params: Engine, model and URL.
+        log_folder: Folder for the output of a local server.
 
     Raises:
-        ModelUnusable: the folder holds no such weights, the server does not start, or the key of
+        ModelUnusable: the folder has no weights for the engine, the server does not start, or the key of
             an external endpoint is not in the environment.
     """
     if params.engine == "external":

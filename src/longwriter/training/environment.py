@@ -1,4 +1,4 @@
-"""Environment variables of the ranks: how they run, and no secrets.
+"""Environment variables of the ranks: settings for their speed, and no secrets.
 
 Pure, except that the number of CPU cores is read from the machine.
 
@@ -17,9 +17,10 @@ _SECRET = re.compile(r"(?:^|_)(?:KEY|PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIALS)$|
 
 
 def without_secrets(inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without the variables whose names are those of keys and passwords.
+    """Return an environment without the variables whose names look like those of keys or passwords.
 
-    Every MLFLOW_TRACKING_ and AWS_ variable is removed: a URL can hold a password, and no rank calls either.
+    Every MLFLOW_TRACKING_ and AWS_ variable is removed: a URL can hold a password,
+    and no rank uses MLflow or S3.
     """
     return {name: value for name, value in inherited.items() if not _SECRET.search(name.upper())}
 
@@ -27,8 +28,8 @@ def without_secrets(inherited: Mapping[str, str]) -> dict[str, str]:
 def of_ranks(inherited: Mapping[str, str], device: Literal["cuda", "cpu"], ranks: int) -> dict[str, str]:
     """Return the environment of the ranks; on a CPU each rank gets its share of the cores.
 
-    On a CPU glibc keeps freed memory: returning each activation to the kernel and allocating it again took
-    40 % of the time (9.7 million page faults in five steps; 19 s a step, 13 s without).
+    On a CPU, glibc keeps freed memory. Without this, 40 % of the time went into returning each activation to
+    the kernel and allocating it again (9.7 million page faults in five steps; 19 s a step, 13 s without).
 
     Args:
         inherited: The environment of the stage.
@@ -40,11 +41,11 @@ def of_ranks(inherited: Mapping[str, str], device: Literal["cuda", "cpu"], ranks
         "HF_HUB_OFFLINE": "1",
         "TORCH_NCCL_ASYNC_ERROR_HANDLING": "1",
     }
-    kept = without_secrets(inherited)
+    public = without_secrets(inherited)
     if device == "cuda":
-        return {**kept, **common}
+        return {**public, **common}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = max(1, cores // ranks)
     malloc = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_ARENA_MAX": "1"}
     common |= {**malloc, "MALLOC_TOP_PAD_": str(1 << 28), "OMP_NUM_THREADS": str(threads)}
-    return {**kept, **common, "DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+    return {**public, **common, "DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}

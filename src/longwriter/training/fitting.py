@@ -35,7 +35,7 @@ def fit(
     run: StageRun,
     prepare: Prepare,
 ) -> dict[str, float]:
-    """Train `model`; fill `folder` with weights/ and curve.csv; return the deterministic numbers.
+    """Train `model`; fill `folder` with weights/ and curve.csv; return numbers that are equal in each run.
 
     Args:
         kind: Trainer, which is also the stage's name.

@@ -64,7 +64,7 @@ def layout_of(path: str) -> dict[str, Any]:
     """Return a DeepSpeed memory layout.
 
     Raises:
-        UserError: no such file; names those that ship.
+        UserError: the file is missing; the message lists the files of infra/deepspeed/.
     """
     if not Path(path).is_file():
         shipped = ", ".join(str(file) for file in sorted(Path("infra/deepspeed").glob("*.json")))
@@ -114,7 +114,7 @@ def _slots(hostfile: Path) -> int:
     """Return the ranks of a DeepSpeed hostfile: the sum of its `HOST slots=N`.
 
     Raises:
-        UserError: no such file, or a line of another form.
+        UserError: the file is missing, or a line has another form.
     """
     if not hostfile.is_file():
         raise UserError(f"training.hostfile: {hostfile} is missing; one line a node: HOST slots=GPUS")
@@ -155,8 +155,8 @@ def run(
     """
     folder = Path(job.checkpoints)
     folder.mkdir(parents=True, exist_ok=True)
-    failed, curve = folder / FAILED, folder / checkpoints.CURVE
-    failed.unlink(missing_ok=True)
+    failure, curve = folder / FAILED, folder / checkpoints.CURVE
+    failure.unlink(missing_ok=True)
     checkpoints.go_back_to_last(folder)
     (folder / "job.json").write_text(job.model_dump_json(indent=2), encoding="utf-8")
     log_file = files.LOCAL / "logs" / f"{job.kind}-ranks.log"
@@ -171,8 +171,8 @@ def run(
         finally:
             _end(ranks)
     if ranks.returncode:
-        if failed.is_file():
-            raise TrainingFailed(f"{failed.read_text(encoding='utf-8')}; all of it in {log_file}")
+        if failure.is_file():
+            raise TrainingFailed(f"{failure.read_text(encoding='utf-8')}; all of it in {log_file}")
         tail = process.last_lines(log_file)
         if not _was_killed(ranks.returncode, log_file.read_text(errors="replace")):
             raise TrainingFailed(f"{job.kind} ended with exit code {ranks.returncode}; {log_file}: {tail}")

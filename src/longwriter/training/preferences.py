@@ -1,7 +1,7 @@
-"""From several answers to one prompt to a preference pair: the best against a random other.
+"""Builds a preference pair from several answers to one prompt: the best is chosen, a random other rejected.
 
 Pure. Source: LongWriter (arXiv:2408.07055), section 4.2: four samples, the best is chosen, one of the
-other three is rejected. Here chosen must also be a whole answer, and ahead by a gap.
+other three is rejected. Here the chosen answer must also be complete, and its score higher by a gap.
 """
 
 from __future__ import annotations
@@ -59,15 +59,15 @@ def candidate(
 
     Args:
         sample: An answer.
-        quality: The judge's view of it; None where the weight is 0.
+        quality: Judgement of its quality, or why there is none; None if the weight is 0.
         quality_weight: Weight w of S_q in (1 - w) * S_l + w * S_q, in [0, 1].
         max_repeated_share: See `trouble`.
 
     Raises:
         ValueError: the weight is above 0 and `quality` is None.
     """
-    found = trouble(sample, max_repeated_share)
-    if found == "empty":
+    reason = trouble(sample, max_repeated_share)
+    if reason == "empty":
         return Unscored(reason="empty", detail="a message needs text", call_ids=sample.call_ids)
     score = length_score(sample.required_words, sample.words)
     call_ids = list(sample.call_ids)
@@ -78,7 +78,7 @@ def candidate(
             return quality.model_copy(update={"call_ids": [*call_ids, *quality.call_ids]})
         score = (1 - quality_weight) * score + quality_weight * quality.quality_score
         call_ids += quality.call_ids
-    return Candidate(sample, score, found, call_ids)
+    return Candidate(sample, score, reason, call_ids)
 
 
 def pair_of(
@@ -87,34 +87,36 @@ def pair_of(
     """Return the pair of one instruction, or why there is none; the samples' order does not matter.
 
     Args:
-        instruction_id: Whose samples these are.
-        samples: All of them.
-        min_gap: Points of score that chosen must be ahead of rejected.
-        seed: Decides, with the instruction, which of the others is rejected.
+        instruction_id: Id of the instruction.
+        samples: All samples of it.
+        min_gap: Smallest difference of the scores of chosen and rejected, in points.
+        seed: Decides, together with the instruction's id, which other sample is rejected.
 
     Returns:
-        A pair, or a rejection for `too_few_scored` (below two samples have a score),
-        `all_unusable` (none may be chosen) or `no_gap` (none is far enough behind the best).
+        A pair, or a rejection for `too_few_scored` (fewer than two samples have a score),
+        `all_unusable` (none may be chosen) or `no_gap` (no other score is low enough).
     """
-    scored = [one for one in samples if isinstance(one, Candidate)]
-    scored.sort(key=lambda one: (-one.score, one.sample.generation_id))
-    whole = [one for one in scored if one.trouble is None]
+    scored = [item for item in samples if isinstance(item, Candidate)]
+    scored.sort(key=lambda item: (-item.score, item.sample.generation_id))
+    whole = [item for item in scored if item.trouble is None]
     if len(scored) < 2:
-        causes = sorted(one.reason for one in samples if isinstance(one, Unscored))
+        causes = sorted(item.reason for item in samples if isinstance(item, Unscored))
         detail = f"{len(scored)} of {len(samples)} samples have a score ({', '.join(causes) or 'no others'})"
         return _rejection(instruction_id, "too_few_scored", detail, samples)
     if not whole:
-        causes = sorted(one.trouble for one in scored if one.trouble)
+        causes = sorted(item.trouble for item in scored if item.trouble)
         detail = f"none of {len(samples)} samples may be chosen ({', '.join(causes)})"
         return _rejection(instruction_id, "all_unusable", detail, samples)
     best = whole[0]
     behind = [
-        one
-        for one in scored
-        if best.score - one.score >= min_gap and one.sample.text.strip() != best.sample.text.strip()
+        item
+        for item in scored
+        if best.score - item.score >= min_gap and item.sample.text.strip() != best.sample.text.strip()
     ]
     if not behind:
-        scores = ", ".join(f"{one.score:.1f}{f' ({one.trouble})' if one.trouble else ''}" for one in scored)
+        scores = ", ".join(
+            f"{item.score:.1f}{f' ({item.trouble})' if item.trouble else ''}" for item in scored
+        )
         return _rejection(instruction_id, "no_gap", f"scores {scores}; {min_gap} points are needed", samples)
     return _pair(instruction_id, best, behind[int(hash_share(seed, instruction_id) * len(behind))])
 
@@ -143,24 +145,25 @@ def pair_numbers(train: Sequence[PreferencePair], test: Sequence[PreferencePair]
 
 
 def sample_numbers(samples: Sequence[Candidate | Unscored]) -> dict[str, float]:
-    """Return how many samples there are, could be chosen, could not for what trouble, or have no score."""
-    found = Counter(
-        f"unscored_{one.reason}" if isinstance(one, Unscored) else one.trouble or "whole" for one in samples
+    """Return how many samples there are, are whole, have each trouble, or have no score."""
+    reasons = Counter(
+        f"unscored_{item.reason}" if isinstance(item, Unscored) else item.trouble or "whole"
+        for item in samples
     )
-    counts = {f"samples_{name}": float(count) for name, count in sorted(found.items())}
+    counts = {f"samples_{name}": float(count) for name, count in sorted(reasons.items())}
     return {"samples": float(len(samples)), **counts}
 
 
 def _rejection(
     instruction_id: str, reason: str, detail: str, samples: list[Candidate | Unscored]
 ) -> Rejection:
-    calls = sorted(call_id for one in samples for call_id in one.call_ids)
+    calls = sorted(call_id for item in samples for call_id in item.call_ids)
     return Rejection(row_id=instruction_id, stage="preferences", reason=reason, detail=detail, call_ids=calls)
 
 
 def _pair(instruction_id: str, chosen: Candidate, rejected: Candidate) -> PreferencePair:
     prompt = [Message(role="user", content=chosen.sample.prompt)]
-    answers = [[Message(role="assistant", content=one.sample.text)] for one in (chosen, rejected)]
+    answers = [[Message(role="assistant", content=item.sample.text)] for item in (chosen, rejected)]
     content = [[message.model_dump() for message in part] for part in (prompt, *answers)]
     return PreferencePair(
         pair_id=short_id(content),

@@ -64,7 +64,7 @@ def _arguments(job: Job, optimizer: OptimizerParams, batch: int) -> dict[str, An
         "gradient_checkpointing": job.training.gradient_checkpointing,
         "save_strategy": "steps",
         "save_steps": job.training.save_steps,
-        "save_total_limit": None,  # Watch removes old ones: transformers would, before the new one is marked
+        "save_total_limit": None,  # Watch removes old ones, after the new one is marked as complete
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
         "prediction_loss_only": True,
@@ -84,7 +84,7 @@ def _packs(path: str, cache: Path) -> Dataset:
 
 
 def _padded(packs: Dataset, multiple: int, token: int) -> Dataset:
-    """Return the packs, plus packs without targets up to a multiple, so that no rank repeats a real pack."""
+    """Return the packs and enough packs without targets that no rank has to repeat a real pack."""
     missing = -len(packs) % multiple
     empty = {"input_ids": [token] * 2, "labels": [IGNORE_INDEX] * 2, "seq_lengths": [2]}
     extra = Dataset.from_list([empty] * missing, features=packs.features) if missing else None
@@ -127,8 +127,8 @@ def sft_trainer(job: Job, cache: Path) -> PackTrainer:
 def dpo_trainer(job: Job, cache: Path) -> DPOTrainer:
     """Return the trainer of a DPO job; computes the reference's log-probabilities once, up front."""
     assert job.dpo is not None
-    both = {"train": job.train, "test": job.test}
-    pairs = load_dataset("json", data_files=both, cache_dir=str(cache))
+    splits = {"train": job.train, "test": job.test}
+    pairs = load_dataset("json", data_files=splits, cache_dir=str(cache))
     terms = {"sigmoid": 1.0, "sft": job.dpo.sft_weight}
     config = DPOConfig(
         **_arguments(job, job.dpo.optimizer, job.dpo.batch_pairs),
@@ -209,7 +209,7 @@ def train(job: Job) -> None:
 def _main(file: str) -> None:
     startup.end()
     job = Job.model_validate_json(Path(file).read_text(encoding="utf-8"))
-    # Otherwise DeepSpeed compiles a shared-memory all-reduce for a minute, which gloo does not use.
+    # Without this, DeepSpeed spends a minute compiling a shared-memory all-reduce that gloo does not use.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     try:
         deepspeed.init_distributed(dist_backend="gloo" if job.device == "cpu" else "nccl")

@@ -33,7 +33,7 @@ def labelled(
 
     Args:
         messages: `role` and `content` of each turn; the last is the assistant's.
-        render: Chat template: (messages, whether the opening of an answer follows) to text.
+        render: Applies the chat template: (messages, whether to open an answer at the end) to text.
         tokenise: Text to ids, without added special tokens.
         eos: Text and id of the token that ends an answer.
 
@@ -42,7 +42,7 @@ def labelled(
     """
     input_ids: list[int] = []
     labels: list[int] = []
-    done = ""
+    before = ""
 
     def add(ids: list[int], target: bool) -> None:
         input_ids.extend(ids)
@@ -50,12 +50,12 @@ def labelled(
 
     for turn in (i for i, message in enumerate(messages) if message["role"] == "assistant"):
         prompt, whole = render(messages[:turn], True), render(messages[: turn + 1], False)
-        if not (prompt.startswith(done) and whole.startswith(prompt)):
+        if not (prompt.startswith(before) and whole.startswith(prompt)):
             raise ValueError(f"the chat template renders turn {turn + 1} differently when more follows")
-        add(tokenise(prompt[len(done) :]), False)
+        add(tokenise(prompt[len(before) :]), False)
         answer, end, _ = whole[len(prompt) :].partition(eos[0])
         add([*tokenise(answer), eos[1]], True)
-        done = prompt + answer + end  # the rest of the turn, often a line end, opens the next prompt
+        before = prompt + answer + end  # the rest of the turn, often a line end, belongs to the next prompt
     return Encoded(input_ids, labels)
 
 
