@@ -64,7 +64,7 @@ def prune(
             f"{files.REPLAY} holds no answer of {model}; it has {', '.join(filter(None, models)) or 'none'}"
         )
     with _no_stage_running():
-        pass  # before the question, so that nobody answers it for nothing
+        pass  # checked before the question, so that nobody confirms in vain
     if not yes:
         age = f" older than {older_than}" if older_than is not None else ""
         typer.confirm(f"Remove the answers of {model or 'every model'}{age}?", abort=True)

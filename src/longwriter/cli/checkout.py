@@ -10,7 +10,7 @@ PARAMS = Path("params.yaml")
 
 
 def require() -> None:
-    """Stop a subcommand that was started outside a checkout, before it reads or creates anything.
+    """Raise BadParams outside a checkout, before a subcommand reads or creates anything.
 
     Raises:
         BadParams: the working directory has no params.yaml.

@@ -1,4 +1,4 @@
-"""`longwriter estimate`: what AgentWrite will take under params.yaml."""
+"""`longwriter estimate`: calls, tokens, cost and hours that AgentWrite will need with params.yaml."""
 
 from __future__ import annotations
 

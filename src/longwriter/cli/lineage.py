@@ -12,7 +12,7 @@ from longwriter.cli import checkout
 _WHOLE_CHARS = 2500
 """Longest step, as JSON, that is printed whole without --full."""
 _TEXT_CHARS = 300
-"""What is printed of each text of a longer step."""
+"""Characters that are printed of each text in a longer step."""
 
 
 def lineage(

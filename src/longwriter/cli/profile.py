@@ -75,9 +75,9 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def _merge(base: Any, over: Any, where: str) -> None:
-    """Write the values of `over` into `base`; a key that `base` lacks is an error."""
-    for key, value in over.items():
+def _merge(base: Any, changes: Any, where: str) -> None:
+    """Write the values of `changes` into `base`; a key that `base` lacks is an error."""
+    for key, value in changes.items():
         if key not in base:
             raise BadParams(f"{where}{key} is not a key of {PARAMS}; allowed here: {', '.join(base)}")
         if isinstance(value, dict) and value and isinstance(base[key], dict) and base[key]:

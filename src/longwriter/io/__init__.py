@@ -1,1 +1,1 @@
-"""Files, processes, local servers, progress bars and S3: the machine, for every other room."""
+"""Access to the machine for all other packages: files, processes, local servers, progress bars, S3."""

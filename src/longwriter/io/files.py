@@ -48,7 +48,7 @@ def _scan(path: Path, record: type[R]) -> Iterator[tuple[str, int, R | str]]:
 
 
 def check_malformed(malformed: int, rows: int, max_share: float, source: str, first: str | None) -> None:
-    """Accept a few malformed rows as rejections, and stop at more.
+    """Raise an error if too many rows are malformed; the caller rejects a few of them one by one.
 
     Args:
         malformed: Number of malformed rows.
@@ -149,7 +149,7 @@ class Spool(Generic[R]):
         if position in self._begins or type(row) not in self._types:
             raise ValueError(f"position {position} is taken, or {type(row).__name__} is not of the spool")
         self._begins[position] = (self._end, type(row))
-        if self._file.tell() != self._end:  # after a read; a seek without need would flush the buffer
+        if self._file.tell() != self._end:  # only after a read, because every seek flushes the buffer
             self._file.seek(self._end)
         self._end += self._file.write(row.model_dump_json().encode() + b"\n")
 

@@ -47,7 +47,7 @@ def die_with_parent(sign: signal.Signals = signal.SIGTERM) -> None:
 
 
 def _is_adopted() -> bool:
-    """Tell whether another process than the current parent started this one, beyond doubt.
+    """Tell whether this process was certainly started by another one than its current parent.
 
     A child starts in the session of its parent, and leaves it only to lead a session of its own.
     """
@@ -72,7 +72,7 @@ def die_with_starter() -> None:
     starters = _starters()
 
     def watch() -> None:
-        while all(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in starters):
+        while all(item.is_running() and item.status() != psutil.STATUS_ZOMBIE for item in starters):
             time.sleep(_WATCH_S)
         log.error("the process that started this stage has ended: stopping")
         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,7 +1,7 @@
 """Concurrent work on many rows with a progress bar.
 
 `each` returns all results in the rows' order, so they must fit in memory. `each_to` is for any number of
-rows: it keeps only the rows in work, and passes on every result at once.
+rows: it holds only the rows that workers process now, and passes on each result as soon as it is ready.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ async def each(
 
     Args:
         rows: The work.
-        worker: Called once a row.
+        worker: Called once for each row.
         label: Name of the bar.
         note: Text after the bar, such as the number of tokens so far.
 
@@ -51,13 +51,13 @@ async def each(
     """
     with _Bar(len(rows), label, "rows", note) as bar:
 
-        async def one(row: T) -> U:
+        async def run(row: T) -> U:
             result = await worker(row)
             bar.update()
             return result
 
         async with _first_failure() as group:
-            tasks = [group.create_task(one(row)) for row in rows]
+            tasks = [group.create_task(run(row)) for row in rows]
     return [task.result() for task in tasks]
 
 
@@ -86,8 +86,8 @@ async def each_to(
 
     Args:
         rows: The work; a row is read when a worker starts it.
-        worker: Called once a row with the row and `tick`; `tick(n)` moves the bar by n units while
-            it works on the row. At the end of the row the rest of its weight is counted.
+        worker: Called once for each row, with the row and `tick`; `tick(n)` moves the bar by n units while
+            it works on the row. When the row is done, the bar moves by the rest of its weight.
         keep: Called with the position of the row in `rows` and with the result.
         label: Name of the bar.
         note: Text after the bar, such as the number of tokens so far.
@@ -99,32 +99,32 @@ async def each_to(
         BaseException: the first failure of a worker or of `keep`, after the others were cancelled;
             no further row begins.
     """
-    weigh = weights if weights is not None else [1] * len(rows)
-    waiting = iter(sorted(range(len(rows)), key=lambda position: -weigh[position]))
-    with _Bar(sum(weigh), label, unit, note) as bar:
+    row_weights = weights if weights is not None else [1] * len(rows)
+    waiting = iter(sorted(range(len(rows)), key=lambda position: -row_weights[position]))
+    with _Bar(sum(row_weights), label, unit, note) as bar:
 
-        async def one(position: int) -> None:
-            left = weigh[position]
+        async def run(position: int) -> None:
+            remaining = row_weights[position]
 
             def tick(units: int) -> None:
-                nonlocal left
-                units = min(units, left)
-                left -= units
+                nonlocal remaining
+                units = min(units, remaining)
+                remaining -= units
                 bar.update(units)
 
             keep(position, await worker(rows[position], tick))
-            tick(left)
+            tick(remaining)
 
         async def work() -> None:
             for position in waiting:
-                await one(position)
+                await run(position)
 
         async with _first_failure() as group:
             for _ in range(min(concurrency, len(rows))):
                 group.create_task(work())
 
 
-class _Bar(tqdm):  # type: ignore[type-arg] # at run time it takes none
+class _Bar(tqdm):  # type: ignore[type-arg] # at run time the class takes no type argument
     """A bar, redrawn on a terminal and printed every ten seconds in a log; calls `note` when drawn."""
 
     def __init__(self, total: int, label: str, unit: str, note: Callable[[], str]) -> None:
@@ -135,7 +135,7 @@ class _Bar(tqdm):  # type: ignore[type-arg] # at run time it takes none
 
     @property
     def format_dict(self) -> MutableMapping[str, Any]:
-        """Return what the bar is drawn from."""
+        """Return the values that the bar shows."""
         return {**super().format_dict, "postfix": self._note()}
 
 

@@ -15,8 +15,8 @@ import sys
 def begin_stage() -> None:
     """Pause the garbage collector in a process that `python -m` starts; call `end` after the imports.
 
-    `python -m` sets argv[0] to "-m" until it has found the module that it runs. Elsewhere, as in tests,
-    the stages are imported by a process that goes on with other work: nothing is paused there.
+    `python -m` sets argv[0] to "-m" until it has found the module that it runs. Nothing is paused
+    in a process that imports a stage and then does other work, such as a test.
     """
     if sys.argv[0] == "-m":
         gc.disable()
@@ -32,6 +32,6 @@ def begin_rank() -> None:
 
 
 def end() -> None:
-    """Let the garbage collector run again; it never looks at what the imports have made."""
+    """Start the garbage collector again; it skips every object that the imports created."""
     gc.freeze()
     gc.enable()

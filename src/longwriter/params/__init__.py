@@ -132,11 +132,11 @@ def check(values: Any, source: str) -> Params:
 
 
 def _siblings(location: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that may stand where the key at `location` stands."""
+    """Return the keys that are allowed in place of the key at `location`."""
     section: type[Section] = Params
     for key in location[:-1]:
         annotation = keys(section).get(str(key))
-        if annotation is None:  # a name in a mapping of sections, or a place in a list of them
+        if annotation is None:  # a name in a mapping of sections, or an index in a list
             continue
         kinds = (annotation, *get_args(annotation))
         section = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section))

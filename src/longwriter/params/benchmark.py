@@ -16,7 +16,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 class ComparedModel(Section):
     """One of the compared models.
 
-    Its weights are the folder data/NAME/weights: the output of a stage NAME, or a folder or link put there.
+    Its weights are the folder data/NAME/weights: the output of a stage NAME, or a folder or link that you put
+    there.
     """
 
     label: Annotated[str, Field(pattern=r"^\w[\w .:()+/-]*$")]
@@ -29,8 +30,8 @@ class CompareParams(Section):
     models: Annotated[dict[Name, ComparedModel], Field(min_length=2)]
     """Models by name, in the order of tables and figures."""
     pairs: Annotated[list[Annotated[list[str], Field(min_length=2, max_length=2)]], Field(min_length=1)]
-    """[after, before] names: is `after` better than `before`? Of the first pair, how often answers end by
-    themselves is compared too."""
+    """[after, before] names: is `after` better than `before`? For the first pair, the report also
+    compares how often answers end by themselves."""
 
     @model_validator(mode="after")
     def _names_are_clear(self) -> CompareParams:
@@ -59,9 +60,10 @@ class GenerateParams(Section):
     benchmarks: Annotated[list[Name], Field(min_length=1)]
     """Names of the benchmarks that every model answers."""
     max_tokens_per_word: Positive
-    """Token cap of an answer, for each word that the prompt asks for; an answer below it ended by itself."""
+    """Largest number of tokens of an answer for each word that the prompt asks for; a shorter answer ended by
+    itself."""
     sampling: Sampling
-    """`max_tokens` is the cap whatever the length (temperature 0.5 and 32,768 tokens in the paper)."""
+    """`max_tokens` limits every answer (temperature 0.5 and 32,768 tokens in the paper)."""
 
 
 class ScoreParams(Section):

@@ -85,8 +85,8 @@ class InstructionsParams(Section):
     """Properties over which the chosen instructions are balanced, the most important first; [] = none, the
     choice is by hash alone."""
     seed: int
-    """Changes the order of the choice; 0 = by id. Under each seed, a source that grows changes few of the
-    chosen instructions."""
+    """Changes which instructions are chosen; 0 = in the order of their ids. With any seed, few of the chosen
+    instructions change when the source grows."""
     limit: Count
     """Largest number of instructions."""
     max_malformed_share: Share
@@ -112,7 +112,7 @@ class DatasetParams(Section):
     require_ending: bool
     """Reject texts whose last sentence is not complete."""
     require_stated_length: bool
-    """Reject texts whose prompt stated no length (ModelScope, arXiv:2410.10210, kept only such)."""
+    """Reject texts whose prompt stated no length, as ModelScope did (arXiv:2410.10210)."""
     min_length_score: Annotated[Number, Field(ge=0, le=100)]
     """Lowest length score S_l of a text against the stated length (80 in arXiv:2410.10210); 0 = not
     checked."""

@@ -1,4 +1,4 @@
-"""Git: the only place that runs the program."""
+"""Runs git; no other file does."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def run(*words: str, env: Mapping[str, str] | None = None) -> str:
     Raises:
         RuntimeError: git failed; the message has the command and git's error.
     """
-    done = _run(*words, env=env)
-    if done.returncode:
-        raise RuntimeError(f"git {' '.join(words)}: {done.stderr.strip()}")
-    return done.stdout.strip()
+    result = _run(*words, env=env)
+    if result.returncode:
+        raise RuntimeError(f"git {' '.join(words)}: {result.stderr.strip()}")
+    return result.stdout.strip()
 
 
 def succeeds(*words: str) -> bool:

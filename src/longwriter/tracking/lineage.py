@@ -1,6 +1,6 @@
-"""The walk from a benchmark number, or from a row of the gated data set, to the LLM calls behind it.
+"""Traces a benchmark number, or a row of the gated data set, back to the LLM calls behind it.
 
-It uses MLflow's API alone: each file is found by the digest in a run's data sets. So the walk also works for
+It uses only MLflow's API, and finds each file by the digest in a run's data sets. So it also works for
 stages that were skipped or restored, and for data that later runs have replaced in this checkout.
 """
 
@@ -23,7 +23,7 @@ _PACKS = "data/pack/train.parquet"
 
 
 def walk(sample_id: str | None) -> Iterator[Step]:
-    """Yield the steps: data set, row, producing runs, plan, and each call with request and answer.
+    """Yield the steps: data set, row, the runs that wrote it, and each call with request and answer.
 
     Args:
         sample_id: The row to show; None = the first one that LLM calls wrote.
@@ -40,8 +40,8 @@ def walk(sample_id: str | None) -> Iterator[Step]:
 def walk_benchmark(benchmark: str, model: str, generation_id: str | None) -> Iterator[Step]:
     """Yield the steps from a model's number on a benchmark to the LLM calls behind its training data.
 
-    Report, scores, one answer with its call, weights, training runs, one pack, and a row of it as `walk`
-    shows rows. The walk of a model that was not trained here ends at its weights.
+    The steps are: report, scores, one answer with its call, weights, training runs, one pack, and one row of
+    the pack, shown as `walk` shows it. For a model that was not trained here, the last step is its weights.
 
     Args:
         benchmark: Name of the benchmark.
@@ -72,7 +72,7 @@ def walk_benchmark(benchmark: str, model: str, generation_id: str | None) -> Ite
 
 
 def _weights_to_calls(reader: Run, path: str) -> Iterator[Step]:
-    """Yield the steps from the weights that a run read: over parent models to the packs of the first one."""
+    """Yield the steps from the weights that a run read, through parent models, to the training packs."""
     md5 = _input_digest(reader, path)
     model = Path(path).parts[1]
     logged = logged_models.of_digest(md5)
@@ -97,7 +97,7 @@ def _weights_to_calls(reader: Run, path: str) -> Iterator[Step]:
 
 
 def _packs_to_calls(training: Run) -> Iterator[Step]:
-    """Yield the steps from the packs of a training: the first pack with a row that LLM calls wrote."""
+    """Yield the steps from the packs of a training; shows the first pack with a row that LLM calls wrote."""
     pack_run, md5 = _writer_of_input(training, _PACKS)
     rows = packs.read(versioning.bytes_of(md5, _PACKS), ["sample_ids"])
     pack_ids = [row["sample_ids"] for row in rows]
@@ -111,7 +111,7 @@ def _packs_to_calls(training: Run) -> Iterator[Step]:
 
 
 def _row_to_calls(digests: dict[str, str], sample_ids: set[str] | None) -> Iterator[Step]:
-    """Yield the steps from a row to its calls: the first of `sample_ids` that LLM calls wrote.
+    """Yield the steps from a row to its calls; takes the first of `sample_ids` that LLM calls wrote.
 
     A single id is also shown if no call wrote it (a general chat).
     """

@@ -1,4 +1,4 @@
-"""Logged models and the registry of MLflow: which weights a run wrote and read, and which numbers are theirs.
+"""Logged models and the registry of MLflow: which weights a run wrote or read, and their metrics.
 
 The weights themselves are in DVC. A logged model has DVC's digest of its weights in the tag `dvc.md5`; later
 stages find it by this digest. Only this file and runs.py import mlflow.
@@ -44,7 +44,7 @@ def log_written(run_id: str, stage: str, outputs: Mapping[str, str], step: int) 
 
 
 def log_read(run_id: str, inputs: Mapping[str, str]) -> None:
-    """Log the models whose weights are among a stage's inputs, if MLflow knows them, as read by the run."""
+    """Log which models the run read: those whose weights are inputs of the stage and known to MLflow."""
     digests = [digest for path, digest in inputs.items() if PurePosixPath(path).name == "weights"]
     models = [model for model in map(of_digest, digests) if model]
     if models:
@@ -67,8 +67,8 @@ def of_digest(digest: str) -> LoggedModel | None:
 def subject(name: str, inputs: Mapping[str, str]) -> dict[str, str]:
     """Return the logged model and the benchmark that the metrics of a stage belong to.
 
-    A model is measured by the items MODEL-BENCHMARK of generate and score. The inputs of score hold no
-    weights; those of the run that wrote its answers do.
+    The stages generate and score measure a model; their matrix items are named MODEL-BENCHMARK. The weights
+    are no input of score, so they are taken from the inputs of the run that wrote the answers.
 
     Args:
         name: Name of the stage, such as `score@sft-small`.

@@ -1,7 +1,7 @@
 """Where trained weights come from: their training run, their training rows, and their benchmark numbers.
 
 Reads the files data/lineage/STAGE.json, which say which run wrote an output from which inputs. Each link of
-the chain is checked against the next one, so that no number and no data set of another model is taken.
+the chain is checked against the next one, so that numbers and data of another model are never used.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def of_model(model: str) -> Provenance:
 
 
 def benchmark_numbers(model: str, benchmark: str, weights_md5: str) -> dict[str, str]:
-    """Return the numbers that the report of a benchmark has for these very weights.
+    """Return the numbers that the report of a benchmark has for exactly these weights.
 
     Returns:
         {"BENCHMARK.NUMBER": value}
@@ -71,17 +71,17 @@ def _read(stage: str) -> dict[str, Any]:
     return lineage
 
 
-def _check_link(stage: str, named: str | None, present: str) -> None:
-    """Raise BadRecord unless the lineage of `stage` names the digest that is present."""
-    if named != present:
+def _check_link(stage: str, recorded: str | None, actual: str) -> None:
+    """Raise BadRecord unless the lineage of `stage` records the digest that the file has now."""
+    if recorded != actual:
         raise BadRecord(
-            f"data/lineage/{stage}.json names the digest {named}, but the file now has {present}: "
+            f"data/lineage/{stage}.json names the digest {recorded}, but the file now has {actual}: "
             "run `dvc repro`"
         )
 
 
 def _training_rows(lineage: dict[str, Any]) -> str:
-    """Return the digest of the training rows, from model to parent model until one was trained on packs."""
+    """Return the digest of the training rows; follows parent models to the one trained on packs."""
     while _PACKS not in lineage["inputs"]:
         parents = [path for path in lineage["inputs"] if Path(path).name == "weights"]
         if not parents:

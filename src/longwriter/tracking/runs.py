@@ -1,4 +1,4 @@
-"""MLflow runs: one for each execution of a stage, below one pipeline run, with DVC's digests as data sets.
+"""MLflow runs: one for each execution of a stage, under one pipeline run; data sets have DVC's digests.
 
 Only this file and logged_models.py import mlflow. Without MLFLOW_TRACKING_URI everything is in
 `.lw/mlflow.db` and `.lw/mlartifacts`. Tags name the process that owns a run, so that `close_dead_runs` can
@@ -72,7 +72,10 @@ def _client(uri: str) -> tuple[MlflowClient, str]:
 
 
 def run_url(run_id: str) -> str:
-    """Return the run's page in the MLflow UI (LW_MLFLOW_UI, else infra/ui.sh's address)."""
+    """Return the URL of the run's page in the MLflow UI.
+
+    The UI is at LW_MLFLOW_UI; if that is not set, at the tracking server, or at the address of infra/ui.sh.
+    """
     uri = tracking_uri()
     experiment_id = client()[1]
     ui = os.environ.get("LW_MLFLOW_UI") or (uri if uri.startswith("http") else "http://127.0.0.1:5000")
@@ -111,7 +114,7 @@ def pipeline_run(group: str, tags: dict[str, str]) -> str:
     once, because no process remains to end it later.
 
     Args:
-        group: What the stages of one `dvc repro` have in common.
+        group: Id that is the same for all stages of one `dvc repro`.
         tags: Tags of a new run.
     """
     if run_id := os.environ.get(PARENT_ENV):

@@ -1,4 +1,4 @@
-"""What DVC knows: the stages, their files and parameters, and the digests of files.
+"""Asks DVC for the stages, their files and parameters, and the digests of files.
 
 The only file in `src` that imports dvc. Digests are DVC's own (md5 of a file, `.dir` of a folder), so
 MLflow, `dvc.lock` and the DVC cache use one name for the same bytes.
@@ -70,7 +70,7 @@ def stage_names() -> list[str]:
 def stale_stages() -> set[str]:
     """Return the stages whose own files or parameters differ from dvc.lock, as `dvc status` names them.
 
-    When one of them runs, later stages may become stale too: from then on, ask `dvc repro` about each stage.
+    When one of them runs, later stages may become stale too; then only `dvc repro` shows which.
     """
     with _open_repo() as repo:
         return set(repo.status())
