@@ -1,1 +1,1 @@
-"""Prefect, and nobody else's Prefect: when stages run, retry and notify."""
+"""All code that uses Prefect: it decides when stages run and what is retried."""

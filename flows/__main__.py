@@ -1,7 +1,7 @@
-"""The command line of the flows: `python -m flows [NAME …]`, and the same as `python -m flows.pipeline`.
+"""The command line of the flows: `python -m flows [NAME …]`; `python -m flows.pipeline` does the same.
 
-The Prefect server starts first: it comes up while this process imports Prefect, MLflow and DVC, which
-takes about as long.
+The Prefect server is started first. It needs about as long to start as this process needs to import Prefect,
+MLflow and DVC.
 """
 
 from __future__ import annotations

@@ -26,14 +26,14 @@ POOL = "longwriter"
 def deploy(cron: str, timezone: str, pool: str = POOL) -> str:
     """Create or update the deployment `nightly/nightly`; return its id.
 
-    One run at a time: a run that comes due while another is under way is cancelled, since the
-    running one brings every stage up to date anyway.
+    Only one run at a time: if a run is due while another one is active, it is cancelled, because the
+    active one brings every stage up to date anyway.
     """
     with get_client(sync_client=True) as client, contextlib.suppress(ObjectAlreadyExists):
         client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
     here = str(Path.cwd())
     nightly = Flow.from_source(source=here, entrypoint="flows/pipeline.py:nightly")
-    if not isinstance(nightly, Flow):  # a coroutine is what callers inside an event loop get
+    if not isinstance(nightly, Flow):  # inside an event loop it is a coroutine
         raise TypeError("deploy() must be called outside an event loop")
     return str(
         nightly.deploy(
@@ -56,13 +56,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--cron", default="0 2 * * *")
     parser.add_argument("--timezone", default="UTC")
-    words = parser.parse_args()
+    options = parser.parse_args()
     if not os.environ.get("PREFECT_API_URL"):
         sys.exit(
             "PREFECT_API_URL is not set: start a server (bash infra/ui.sh) and export its address, .../api"
         )
     sys.stdout.write(
-        f"deployment nightly/nightly {deploy(words.cron, words.timezone)}: {words.cron} {words.timezone}\n"
+        f"deployment nightly/nightly {deploy(options.cron, options.timezone)}: "
+        f"{options.cron} {options.timezone}\n"
     )
 
 

@@ -1,8 +1,8 @@
-"""The flows: groups of stages, and what is retried. Stages run only as `dvc repro`.
+"""The flows: which stages they run, and what is retried. Stages run only as `dvc repro`.
 
-Run: `python -m flows [NAME …]` (or `python -m flows.pipeline`), where a name is a stage (`sft`), a matrix stage with all its
-items (`generate`), one item (`generate@sft-small`), or a group (`data`, `training`, `benchmark`); none =
-everything. The nightly flow runs by flows/deployments.py.
+Run: `python -m flows [NAME …]` (or `python -m flows.pipeline`), where a name is a stage (`sft`), a matrix
+stage with all its items (`generate`), one item (`generate@sft-small`), or a group (`data`, `training`,
+`benchmark`); none = everything. flows/deployments.py schedules the nightly flow.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ _TEMPORARY = 75  # longwriter.errors.Unavailable: the one exit code that a retry
 
 
 def expand(names: Sequence[str]) -> list[str]:
-    """Return the stages that names of stages, matrix stages, items and groups stand for, in dvc.yaml's order.
+    """Return the stages that the names mean, in dvc.yaml's order.
 
     Groups and the items of a matrix come from dvc.yaml: a new stage belongs to the group that its
     `meta.group` names, and a new benchmark in params.yaml is run too.
 
     Args:
-        names: Names; none = every stage.
+        names: Stages, matrix stages, items or groups; none = every stage.
 
     Raises:
         UserError: a name is none of these, or dvc.yaml cannot be read.
@@ -76,7 +76,7 @@ def stage(name: str, parent: str, is_fresh: bool) -> State[Any]:
     Args:
         name: The stage, or an item of a matrix stage.
         parent: MLflow run of the pipeline.
-        is_fresh: DVC said that it is up to date, and nothing ran since.
+        is_fresh: Whether DVC reported it as up to date and no other stage has run since.
     """
     log, started = get_run_logger(), time.monotonic()
     ids = {"prefect.flow_run_id": str(flow_run.id), "prefect.task_run_id": str(task_run.id)}
@@ -178,13 +178,13 @@ def benchmark() -> list[dict[str, Any]]:
 
 @flow(name="nightly")
 def nightly(lock: Literal["branch", "log"] = "branch") -> State[Any]:
-    """Update the sources, run what is stale, push data, keep the lock file; say so if nothing was."""
+    """Update the sources, run stale stages, push data, keep dvc.lock; `NoNews` if nothing was stale."""
     log = get_run_logger()
     for source in lockfile.imported_sources():
         repro.run(["update", source], log, "update.log")
     rows = _stages(expand([]), "nightly")
     news = [row["stage"] for row in rows if row["how"] != "unchanged"]
-    is_left = lock == "branch" and not lockfile.is_kept()  # by a night whose push failed, or a `dvc repro`
+    is_left = lock == "branch" and not lockfile.is_kept()  # by a failed push, or a `dvc repro`
     if news or is_left or lock == "log":
         repro.run(["push"], log, "push.log")
     if not news and not is_left:

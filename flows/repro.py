@@ -1,4 +1,4 @@
-"""The only file that runs the dvc command: as a child that dies with this process, its log streamed.
+"""The only file that runs the dvc command: as a child process that ends with this one.
 
 Not named dvc.py: Prefect puts the folder of a flow first on the path, where it would hide dvc itself.
 """
@@ -30,9 +30,9 @@ class DvcFailed(Exception):
     """A dvc command failed; `stage_code` is the stage's exit code, see longwriter/errors.py."""
 
     def __init__(self, words: Sequence[str], done: Done) -> None:
-        """Say what failed, with the last lines that look like a reason."""
-        told = [line for line in done.lines if "ERROR" in line or "Error" in line or "stop" in line]
-        super().__init__(f"dvc {' '.join(words)}: " + " | ".join((told or done.lines)[-3:]))
+        """Name the command, and its last lines that look like a reason."""
+        reasons = [line for line in done.lines if "ERROR" in line or "Error" in line or "stop" in line]
+        super().__init__(f"dvc {' '.join(words)}: " + " | ".join((reasons or done.lines)[-3:]))
         self.stage_code = done.stage_code
 
 

@@ -69,7 +69,7 @@ def start() -> Server:
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            process_group=0,  # a signal to the flow's group must reach the flow first: it reports to the server
+            process_group=0,  # a signal to the flow's group must not end the server too early
         )
     atexit.register(child.terminate)  # runs after Prefect has sent its last logs, also at exit
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"

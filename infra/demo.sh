@@ -3,8 +3,8 @@
 # shellcheck source=infra/setup.sh
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh" base
 
-# Its own process group: a signal to this script reaches the pipeline and all it started, also
-# where only this script is signalled.
+# The pipeline gets its own process group: a signal to this script is passed on to the pipeline and all
+# its child processes.
 set -m
 python -m flows "$@" &
 pipeline=$!
@@ -17,6 +17,6 @@ while true; do
   wait "$pipeline" && code=0 || code=$?
   kill -0 "$pipeline" 2>/dev/null || break # else a signal ended `wait`, not the pipeline
 done
-kill -TERM -- "-$pipeline" 2>/dev/null || true # whatever it left behind
+kill -TERM -- "-$pipeline" 2>/dev/null || true # child processes that still run
 echo "demo: ended with exit code $code after $SECONDS s, set-up included"
 exit "$code"

@@ -3,14 +3,14 @@
 # Makes .venv from infra/constraints.txt, once, and sets the environment of everything that runs here.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-cd "$(pwd -P)" # .venv's scripts name the real path
+cd "$(pwd -P)" # the scripts of .venv contain the real path
 
 lw_die() {
   echo "setup: $*" >&2
   exit 1
 }
 
-# A subshell: `exit` leaves the lock, and no helper stays behind in the caller.
+# Runs in a subshell: `exit` releases the lock, and the functions below do not exist in the caller.
 lw_setup() (
   extra=$1
   log=.lw/logs/setup.log
@@ -19,16 +19,16 @@ lw_setup() (
 
   has_nvidia_driver() { [ -e /proc/driver/nvidia ] || nvidia-smi >/dev/null 2>&1; }
 
-  key() { # of everything that decides what .venv holds; empty when its Python does not run
+  key() { # hash of everything that decides what .venv holds; empty if its Python does not run
     { cat infra/constraints.txt pyproject.toml && echo "$PWD $device"; } | .venv/bin/python -c \
       'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())' 2>/dev/null || true
   }
 
   is_done() {
-    local key found
+    local key stamp_text
     key=$(key)
-    found=$(cat "$stamp" 2>/dev/null) || return 1
-    [ -n "$key" ] && { [ "$found" = "$key dev" ] || [ "$found" = "$key $extra" ]; }
+    stamp_text=$(cat "$stamp" 2>/dev/null) || return 1
+    [ -n "$key" ] && { [ "$stamp_text" = "$key dev" ] || [ "$stamp_text" = "$key $extra" ]; }
   }
 
   is_venv_sound() { # a copied .venv still has scripts that start the old one
@@ -57,18 +57,18 @@ lw_setup() (
 
   run_pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
 
-  hand_on() { # PIP_SETTING UV_VARIABLE SEPARATOR: what pip's environment or configuration says, to uv
-    local section found value='' words
+  hand_on() { # PIP_SETTING UV_VARIABLE SEPARATOR: gives uv a setting of pip's environment or configuration
+    local section setting value='' words
     [ -z "${!2:-}" ] || return 0
     for section in global install :env:; do # the last one wins, as in pip
-      found=$(sed -n "s/^$section\.$1='\(.*\)'\$/\1/p" <<<"$pip_settings")
-      value=${found:-$value}
+      setting=$(sed -n "s/^$section\.$1='\(.*\)'\$/\1/p" <<<"$pip_settings")
+      value=${setting:-$value}
     done
     read -ra words <<<"${value//\\n/ }"
     [ -z "$value" ] || export "$2=$(IFS=$3 && echo "${words[*]}")"
   }
 
-  prepare_uv() { # pip brings uv, which installs the rest in a tenth of the time, from where pip would
+  prepare_uv() { # pip installs uv; uv installs the rest in a tenth of pip's time, from the same sources
     local pip_settings
     run_pip install -c infra/constraints.txt uv >>"$log" 2>&1 || {
       tail -n 15 "$log" >&2
@@ -97,15 +97,15 @@ lw_setup() (
   }
 
   install_torch() {
-    local version found start=$SECONDS
+    local version installed start=$SECONDS
     version=$(sed -n 's/^torch==//p' infra/constraints.txt)
-    found=$(.venv/bin/python -c 'from importlib import metadata; print(metadata.version("torch"))' 2>/dev/null) || true
-    case "$device $found" in
-      "cuda $version+cpu") ;; # the machine got a GPU since
+    installed=$(.venv/bin/python -c 'from importlib import metadata; print(metadata.version("torch"))' 2>/dev/null) || true
+    case "$device $installed" in
+      "cuda $version+cpu") ;; # the machine has got a GPU since then
       *" $version" | *" $version+"*) return ;;
     esac
     if [ "$device" = cuda ]; then
-      # `===` takes no +cpu build, which would be preferred wherever the configuration offers one.
+      # `===` excludes the +cpu build, which uv would prefer if an index of the configuration has it.
       install "torch $version for CUDA" --no-deps "torch===$version"
     elif [ "$device" = macos ]; then
       install "torch $version" --no-deps "torch==$version"

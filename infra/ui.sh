@@ -17,7 +17,7 @@ python - "$mlflow_port" "the MLflow UI" LW_MLFLOW_PORT "$prefect_port" "the Pref
 import socket
 import sys
 
-held = []  # all three at once, so that one port given twice is found too
+held = []  # keeps all three open, so that a port that was given twice is noticed
 for port, use, variable in zip(*[iter(sys.argv[1:])] * 3):
     held.append(socket.socket())
     held[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -64,7 +64,7 @@ wait_for() { # NAME PROCESS URL
 import sys
 import urllib.request
 
-# No proxy: the address is this machine's.
+# Without a proxy, because the address is on this machine.
 urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sys.argv[1], timeout=5)
 PYTHON
     kill -0 "$2" 2>/dev/null || fail "$1" "$1 ended before it answered"
@@ -77,8 +77,8 @@ mkdir -p .lw/logs .lw/data_docs
 trap stop EXIT
 trap 'echo "ui: stopping"; exit 0' INT TERM HUP
 
-# One worker and no job consumers: 2 processes instead of about 10. Runs name their artifacts by
-# file:// path, which the server reads itself; new experiments made in the UI keep theirs beside them.
+# One worker and no job consumers: 2 processes instead of about 10. Runs record file:// paths
+# of their artifacts, which the server reads itself; experiments from the UI use the same folder.
 MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false start mlflow mlflow server \
   --backend-store-uri "sqlite:///$PWD/.lw/mlflow.db" --artifacts-destination "$PWD/.lw/mlartifacts" \
   --host 127.0.0.1 --port "$mlflow_port" --workers 1

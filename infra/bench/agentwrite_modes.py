@@ -1,16 +1,17 @@
-"""The three ways to write, on a model of this machine: serial, parallel, direct.
+"""Compares AgentWrite's modes serial, parallel and direct, with a model that runs on this machine.
 
-The stages `plan` and `write` run as they are, with the committed parameters, over the same English
-instructions that state a length (chosen by hash), once for each mode and seed. The prompt of a paragraph
-is one that shows plan and text so far: without the text, serial and parallel ask the same. Of what is kept:
+The unchanged stages `plan` and `write` run with the committed parameters, once for each mode and seed, over
+the same English instructions that state a length (chosen by hash). The prompt of a paragraph must show the
+plan and the text so far: without the text, serial and parallel send the same prompt. Measured on kept texts:
 
     S_l         length score against the stated length (LongWriter, section 2)
-    redundancy  share of a paragraph's 5-grams that stand in the text's other paragraphs, mean over paragraphs
+    redundancy  share of a paragraph's 5-grams that also occur in other paragraphs, mean over paragraphs
     loops       share of texts in which more than `score.max_repeated_share` of the 5-grams are repeats
-    tokens      prompt and completion tokens of all calls, those for rejected texts included
+    tokens      prompt and completion tokens of all calls, also those for rejected texts
 
-The stages reject what repeats, so redundancy and loops are those of kept texts; `--unchecked` takes
-every first answer as it is. A few instructions and a small model: the seeds show how far to trust it.
+The stages reject texts that repeat themselves, so redundancy and loops are low in kept texts; `--unchecked`
+keeps every first answer. The instructions are few and the model is small: the differences between seeds show
+how reliable the numbers are.
 
 Run: `python infra/bench/agentwrite_modes.py`; prints a table, and writes it as JSON to `--out`.
 """
@@ -64,8 +65,7 @@ def chosen(source: Path, number: int, low: int, high: int) -> list[Instruction]:
         for row in screening.screen(rows, limits)[0]
         if (row.instruction.required_words or 0) >= low
     ]
-    found = sorted(fitting, key=lambda row: row.instruction_id)
-    return found[:number]
+    return sorted(fitting, key=lambda row: row.instruction_id)[:number]
 
 
 def params_of(model: Path, mode: str, seed: int, options: argparse.Namespace) -> Params:
@@ -89,7 +89,7 @@ def params_of(model: Path, mode: str, seed: int, options: argparse.Namespace) ->
 def written(
     params: Params, instructions: list[Instruction]
 ) -> tuple[list[Draft], Counter[str], dict[str, float]]:
-    """Return (drafts, reasons of rejection, usage) of both stages, run in the present folder.
+    """Return (drafts, reasons of rejection, usage) of both stages, run in the current folder.
 
     An instruction whose plan was rejected counts among the reasons.
     """
@@ -114,9 +114,8 @@ def grams(text: str) -> set[tuple[str, ...]]:
 
 
 def redundancy(text: str) -> float | None:
-    """Return the mean share of a paragraph's 5-grams that stand in the others; None for one paragraph."""
-    found = [grams(part) for part in re.split(r"\n\s*\n", text)]
-    parts = [part for part in found if part]
+    """Return the mean share of a paragraph's 5-grams that the others have too; None for one paragraph."""
+    parts = [part for part in map(grams, re.split(r"\n\s*\n", text)) if part]
     if len(parts) < 2:
         return None
     shares = [
@@ -127,7 +126,7 @@ def redundancy(text: str) -> float | None:
 
 
 def mean(values: list[float]) -> float | None:
-    """Return the mean; None of nothing."""
+    """Return the mean; None if there are no values."""
     return statistics.mean(values) if values else None
 
 
@@ -211,13 +210,13 @@ def main() -> None:
     instructions = chosen(options.source, options.number, *options.words)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
-        os.chdir(scratch)  # the stages work in the present folder
+        os.chdir(scratch)  # the stages work in the current folder
         Repo.init(no_scm=True).close()  # the gate behind `plan` takes digests from DVC
         for mode in options.modes:
-            mine = [
+            seed_rows = [
                 measured(params_of(model, mode, seed, options), seed, instructions) for seed in options.seeds
             ]
-            rows += [*mine, over_seeds(mine)]
+            rows += [*seed_rows, over_seeds(seed_rows)]
         os.chdir("/")
     sys.stdout.write(table(rows))
     out.parent.mkdir(parents=True, exist_ok=True)

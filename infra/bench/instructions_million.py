@@ -1,4 +1,4 @@
-"""Time and memory of the stage `instructions` on a million rows that look like WildChat's.
+"""Measures time and memory of the stage `instructions` on a million rows that look like WildChat's.
 
 Writes  .lw/bench/chats/*.jsonl.zst (seeded, made once), .lw/bench/instructions/ (what the stage would
         write), and to stdout a table of steps: seconds, rows a second, peak memory
@@ -7,8 +7,8 @@ Run     python -m infra.bench.instructions_million [ROWS]
 Of the rows 12 % are exact and 8 % near-duplicates of earlier ones, 3 % are malformed and 1 in 10,000
 repeats a prompt of the small benchmark; the rest are
 English, Chinese, Russian, French, Spanish and German, with log-normal lengths (median 30 words, the
-longest above 2,000). Words come from the seeds and from short lists, so language and lengths are real and
-sense is not.
+longest above 2,000). Words come from the seeds and from short lists, so languages and lengths are
+realistic, but the texts have no meaning.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from longwriter.tracking.runs import StageRun
 _HOME = Path(".lw/bench")
 _SHARD = 100_000
 _SAMPLE = 50_000
-_POOL = 50_000  # prompts that may come again
+_POOL = 50_000  # prompts that later rows may repeat
 _SEEDS = Path("src/longwriter/seeds/instructions")
 _BENCHMARK = Path("src/longwriter/seeds/benchmarks/small.jsonl")
 _OTHERS = {
@@ -63,11 +63,11 @@ def _prompt(rng: random.Random, words: dict[str, list[str]]) -> str:
     picked = rng.choices(words[name], k=count * (2 if name == "zh" else 1))
     length = rng.choice((200, 500, 800, 1500, 3000, 5000, 50000))
     if name == "zh":
-        asked = f"，{length}字左右。" if rng.random() < 0.33 else "。"
-        return f"请写一篇{rng.choice(('故事', '报告', '文章'))}，关于{''.join(picked)}{asked}"
-    asked = f" in {length:,} words." if name == "en" and rng.random() < 0.33 else "."
+        request = f"，{length}字左右。" if rng.random() < 0.33 else "。"
+        return f"请写一篇{rng.choice(('故事', '报告', '文章'))}，关于{''.join(picked)}{request}"
+    request = f" in {length:,} words." if name == "en" and rng.random() < 0.33 else "."
     opening = f"Write a {rng.choice(('story', 'report', 'blog post'))} about " if name == "en" else ""
-    return f"{opening}{' '.join(picked)}{asked}"
+    return f"{opening}{' '.join(picked)}{request}"
 
 
 def _touched(rng: random.Random, prompt: str) -> str:
@@ -150,29 +150,29 @@ class Peak:
 @contextmanager
 def _step(name: str, rows: Callable[[], int], peak: Peak) -> Iterator[None]:
     """Write one line of the table."""
-    peak.megabytes, started, burnt = 0.0, time.monotonic(), _cpu()
+    peak.megabytes, started, cpu_before = 0.0, time.monotonic(), _cpu()
     yield
-    seconds, cpu = time.monotonic() - started, _cpu() - burnt
-    time.sleep(0.25)  # one more look at the memory
+    seconds, cpu = time.monotonic() - started, _cpu() - cpu_before
+    time.sleep(0.25)  # so that the memory is measured once more
     done = rows()
-    told = (
+    cells = (
         f"{done:,}",
         f"{seconds:,.1f}",
         f"{cpu:,.1f}",
         f"{done / max(cpu, 1e-9):,.0f}",
         f"{peak.megabytes:,.0f}",
     )
-    sys.stdout.write(f"| {name} | {' | '.join(told)} |\n")
+    sys.stdout.write(f"| {name} | {' | '.join(cells)} |\n")
     sys.stdout.flush()
 
 
 def _cpu() -> float:
-    """Return the CPU seconds of this process and of its ended children: what a busy machine leaves as it is."""
+    """Return the CPU seconds of this process and its ended children; other processes do not change them."""
     return sum(os.times()[:4])
 
 
 def main(rows: int) -> None:
-    """Make the rows, take them through the funnel, and time each step."""
+    """Make the rows, run the stage on them, and time each step."""
     folder, out = _HOME / f"chats-{rows}", _HOME / "instructions"
     out.mkdir(parents=True, exist_ok=True)
     peak = Peak()
@@ -182,14 +182,14 @@ def main(rows: int) -> None:
     if not folder.exists():
         with _step("make the rows", lambda: rows, peak):
             make(folder, rows)
-    p = params.load()
-    p = p.model_copy(update={"instructions": p.instructions.model_copy(update={
+    values = params.load()
+    values = values.model_copy(update={"instructions": values.instructions.model_copy(update={
         "source": str(folder), "pattern": "*.jsonl.zst", "max_malformed_share": 0.05, "languages": ["en", "zh"],
         "max_chars": 20_000, "max_required_words": 32_000, "limit": 6000, "balance": ["language", "type", "length"],
     })})  # fmt: skip
-    _each(p, min(rows, _SAMPLE), peak)
+    _each(values, min(rows, _SAMPLE), peak)
     with _step("the whole stage", lambda: rows, peak):
-        summary = instructions.work(p, out, StageRun("run", "fingerprint"))
+        summary = instructions.work(values, out, StageRun("run", "fingerprint"))
     sys.stdout.write(f"\n{summary.line('instructions')}\n\n")
     for step in json.loads((out / "funnel.json").read_text(encoding="utf-8")):
         sys.stdout.write(
@@ -197,16 +197,16 @@ def main(rows: int) -> None:
         )
 
 
-def _each(p: params.Params, rows: int, peak: Peak) -> None:
-    """Time what is done for a row, step by step, in this process alone."""
-    one = p.instructions
+def _each(values: params.Params, rows: int, peak: Peak) -> None:
+    """Time each step of the work on a row, in this process only."""
+    section = values.instructions
     chunks: list[Any] = []
     with _step("read (1 process)", lambda: rows, peak):
-        chunks = list(islice(sources.chunks(one.source, one.pattern), rows // 2000))
+        chunks = list(islice(sources.chunks(section.source, section.pattern), rows // 2000))
     with _step("parse", lambda: rows, peak):
         parsed = [row for chunk in chunks for _, row in sources.rows(chunk)]
     prompts = [normalise(row.prompt) for row in parsed if not isinstance(row, str)]
-    limits = candidates.screening_limits(one, benchmarks.prompts(p.generate.folder))
+    limits = candidates.screening_limits(section, benchmarks.prompts(values.generate.folder))
 
     def by_thousands(work: Callable[[list[str]], object]) -> None:
         for at in range(0, len(prompts), 2000):

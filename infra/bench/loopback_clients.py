@@ -23,8 +23,8 @@ STEPS = 3  # paragraphs of a text
 
 def cpu_s() -> float:
     """Return the CPU time that this process has used, in seconds."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _params(url: str, concurrency: int) -> Any:
