@@ -20,26 +20,26 @@ from longwriter.text.prompts import fill
 
 
 def relabel(prompt: str, words: int, wordings: list[str]) -> str:
-    """Return the prompt with `words` as the length it asks for, or as it was where that cannot be.
+    """Return the prompt with `words` as the length that it asks for, or unchanged if that is not possible.
 
-    A prompt that states a length for the whole text gets it replaced in place, a range as a whole; one
-    that states none gets one of the `wordings` (templates with {words}) appended, chosen by the prompt's
-    hash, below its last line where that is a quotation. One with further lengths, of parts or in
-    conflict, stays: its text must not ask for two lengths.
+    If the prompt states a length for the whole text, `words` replaces it; a range is replaced as a whole.
+    If it states none, one of the `wordings` (templates with {words}) is appended, on a line of its own if
+    the prompt ends with a quotation; the prompt's hash chooses which. If it also states other lengths (of
+    parts, or in conflict), it stays unchanged, because a prompt must not ask for two lengths.
     """
     stated = lengths.statement(prompt)
     if stated.others:
         return prompt
     if stated.places:
-        asked = [lengths.restated(prompt, stated, words)]
+        candidates = [lengths.restated(prompt, stated, words)]
     else:
         wording = fill(wordings[int(hash_share("wording", prompt) * len(wordings))], words=words)
-        asked = [f"{prompt} {wording}", f"{prompt}\n\n{wording}"]
-    return next((text for text in asked if lengths.stated_length(text) == words), prompt)
+        candidates = [f"{prompt} {wording}", f"{prompt}\n\n{wording}"]
+    return next((text for text in candidates if lengths.stated_length(text) == words), prompt)
 
 
 class _Source(NamedTuple):
-    """A long text with its prompt, wherever it comes from; `row_id` names it where it is refused."""
+    """A long text with its prompt, written here or imported; `row_id` names it in a rejection."""
 
     row_id: str
     kind: Literal["agentwrite", "imported"]
@@ -56,10 +56,10 @@ def example_of(draft: Draft, limits: Limits, wordings: list[str] | None) -> Exam
     """Return the training row of a draft, or why there is none.
 
     Args:
-        draft: One paragraph a step.
+        draft: The draft; each paragraph is a section.
         limits: Bounds of the filters.
-        wordings: Templates of length requests; None leaves the prompt as it was, and so does a
-            number in the prompt that is not the known length ("400 words for each of five days").
+        wordings: Templates of length requests. The prompt stays unchanged if this is None, or if the
+            prompt states a length that is not the known one ("400 words for each of five days").
     """
     instruction = draft.plan.instruction
     source = _Source(
@@ -83,12 +83,12 @@ def imported_example(
     limits: Limits,
     wordings: dict[Language, list[str]] | None,
 ) -> Example | Rejection:
-    """Return a row of a published data set as a training row of this one, or why not.
+    """Return the training row made from a row of a published data set, or why there is none.
 
     Args:
         origin: `file:line` of its source.
         row: The row, or what is wrong with its line.
-        languages: Languages that are kept; a row's is the script that its answer is mainly in.
+        languages: Languages that are kept; the main script of a row's answer decides its language.
         limits: Bounds of the filters, the same as for drafts; paragraphs are the sections.
         wordings: Templates of length requests by language, or None, as for `example_of`.
     """
@@ -118,7 +118,7 @@ def imported_example(
 def _row(
     source: _Source, instruction_id: str, limits: Limits, wordings: list[str] | None
 ) -> Example | Rejection:
-    """Return what comes through the filters as a training row, its prompt asking for what it has."""
+    """Return the training row of a text, its prompt asking for the length of the text; or its rejection."""
     sections = [txt.normalise(part) for part in source.sections]
     if source.kind == "agentwrite":
         sections = [wording.strip_identifiers(part) for part in sections]
@@ -133,8 +133,8 @@ def _row(
         if required is None or lengths.stated_length(prompt) in (None, required):
             prompt = relabel(prompt, words, wordings)
         required = words if lengths.stated_length(prompt) == words else None
-    asked = Message(role="user", content=prompt)
-    messages = [*earlier, asked, Message(role="assistant", content=answer)]
+    request = Message(role="user", content=prompt)
+    messages = [*earlier, request, Message(role="assistant", content=answer)]
     return Example(
         sample_id=_sample_id(messages),
         instruction_id=instruction_id,
@@ -154,7 +154,7 @@ def _refused(row_id: str, reason: str, detail: str, call_ids: Sequence[str] = ()
 
 
 def without_twins(rows: Iterable[Example]) -> tuple[list[Example], list[Rejection]]:
-    """Return (rows whose messages no earlier one has, the others as rejections)."""
+    """Return (rows without duplicates, rejections of the duplicates); the first of equal rows stays."""
     kept: dict[str, Example] = {}
     twins = []
     for row in rows:
@@ -183,11 +183,11 @@ def general_example(row: GeneralRow) -> Example:
 def mix_general(
     long: list[Example], general: list[Example], share: float
 ) -> tuple[list[Example], list[Rejection]]:
-    """Return `long` plus as many `general` rows as make at most `share` of the whole, and the refused ones.
+    """Return (`long` plus general rows, the refused general rows).
 
-    Which ones is decided by their hash, so one more long row adds at most a few and swaps none. A row that
-    the gate would stop at is refused when its turn comes, and the next one takes its place.
-    `share` is exactly the decimal that it is written as.
+    General rows are at most `share` of the result; `share` is read as an exact decimal. They are taken in
+    the order of their hashes, so one more long row adds at most a few general rows and replaces none. A row
+    that the gate would stop at is refused, and the next one takes its place.
     """
     part = Fraction(str(share))
     room = len(general) if part >= 1 else int(part * len(long) / (1 - part))
@@ -218,14 +218,14 @@ def _general_trouble(messages: list[Message], answers: set[str]) -> tuple[str, s
 
 
 def _in_turn(messages: list[Message]) -> bool:
-    """Tell whether user and assistant take turns, perhaps after a system message, and the assistant ends."""
+    """Tell whether user and assistant alternate, after an optional system message, and the assistant is last."""
     speakers = [message.role for message in messages]
     talk = speakers[1:] if speakers[0] == "system" else speakers
     return bool(talk) and talk == ["user", "assistant"] * (len(talk) // 2)
 
 
 def is_test(example: Example, test_share: float) -> bool:
-    """Tell whether a row is held out; decided by its instruction alone, so it never changes."""
+    """Tell whether a row is in the test split; only its instruction decides, so this never changes."""
     return hash_share("split", example.instruction_id or example.sample_id) < test_share
 
 

@@ -1,4 +1,4 @@
-"""What a long text must be to become a training row: each filter by name, in the order of the funnel.
+"""Filters that a long text must pass to become a training row, by name and in the order of the funnel.
 
 Pure.
 """
@@ -15,15 +15,17 @@ from longwriter.text import counting as txt
 from longwriter.text import poison, repetition
 
 _ENDING = re.compile(r"[.!?…。！？][\"'”’»」』)\]）】*_~`\s]*$|(?:```|\||:\)|[\"”」』])\s*$")
-_SIGNATURE = 6  # words: so short a last line, below a finished one, is a name or a place, no broken sentence
-_HAN_WORD = 2  # characters of a Chinese word, about
+_SIGNATURE = (
+    6  # words: a last line this short, below a finished line, is a signature and not a broken sentence
+)
+_HAN_WORD = 2  # average characters of a Chinese word, roughly
 
 
 class Limits(NamedTuple):
     """Bounds of the filters; shares are in [0, 1].
 
-    `repetition` holds the measures of `core.repetition.measures` by name; `min_length_score` is S_l,
-    0 to 100, of a text whose length was stated.
+    `repetition` holds the limit of each measure of `text.repetition.measures`, by name.
+    `min_length_score` is the lowest S_l, 0 to 100, of a text whose prompt states a length.
     """
 
     min_words: int
@@ -38,7 +40,7 @@ class Limits(NamedTuple):
 
 
 class Text(NamedTuple):
-    """A text under its filters; `required_words` is the length that was stated, before any relabelling."""
+    """A text to filter; `required_words` is the length that its prompt stated before relabelling, or None."""
 
     sections: Sequence[str]
     answer: str
@@ -48,13 +50,13 @@ class Text(NamedTuple):
 
 
 def _poisoned(reason: str) -> Callable[[Text, Limits], str | None]:
-    """Return the filter of one of the reasons of `poison.check_text`."""
+    """Return the filter for one reason of `poison.check_text`."""
 
-    def look(text: Text, limits: Limits) -> str | None:
-        found = (poison.check_text(part) for part in text.sections)
-        return next((one.detail for one in found if one is not None and one.reason == reason), None)
+    def check(text: Text, limits: Limits) -> str | None:
+        refusals = (poison.check_text(part) for part in text.sections)
+        return next((refused.detail for refused in refusals if refused and refused.reason == reason), None)
 
-    return look
+    return check
 
 
 def _too_short(text: Text, limits: Limits) -> str | None:
@@ -71,8 +73,8 @@ def _loop(text: Text, limits: Limits) -> str | None:
 
 
 def _repetition(text: Text, limits: Limits) -> str | None:
-    found = repetition.excess(text.answer, limits.repetition)
-    return f"{found[0]}: {found[1]:.1%}, at most {found[2]:.1%}" if found else None
+    excess = repetition.excess(text.answer, limits.repetition)
+    return f"{excess[0]}: {excess[1]:.1%}, at most {excess[2]:.1%}" if excess else None
 
 
 def _sections_alike(text: Text, limits: Limits) -> str | None:
@@ -98,8 +100,8 @@ def _off_length(text: Text, limits: Limits) -> str | None:
     if text.required_words is None:
         return None
     score = length_score(text.required_words, text.words)
-    told = f"{text.words:,} words for {text.required_words:,}: S_l {score:.0f}, at least {limits.min_length_score:.0f}"
-    return told if score < limits.min_length_score else None
+    detail = f"{text.words:,} words for {text.required_words:,}: S_l {score:.0f}, at least {limits.min_length_score:.0f}"
+    return detail if score < limits.min_length_score else None
 
 
 FILTERS: dict[str, Callable[[Text, Limits], str | None]] = {
@@ -118,15 +120,15 @@ FILTERS: dict[str, Callable[[Text, Limits], str | None]] = {
 
 
 def trouble(text: Text, limits: Limits) -> tuple[str, str] | None:
-    """Return (filter, what it found) of the first filter that refuses a text; None where none does."""
-    for name, look in FILTERS.items():
-        if (found := look(text, limits)) is not None:
-            return name, found
+    """Return (name, detail) of the first filter that refuses a text, or None if none does."""
+    for name, check in FILTERS.items():
+        if (detail := check(text, limits)) is not None:
+            return name, detail
     return None
 
 
 def ends(text: str) -> bool:
-    """Tell whether a text comes to its end: its last line closes a sentence, or is a signature below one.
+    """Tell whether a text is complete: its last line ends a sentence, or is a signature below such a line.
 
     Closing quotes, brackets and Markdown marks may follow; a table or a code block ends by itself.
     """
@@ -141,7 +143,7 @@ def ends(text: str) -> bool:
 
 
 def other_script_share(text: str, language: Language) -> float:
-    """Return the share of a Chinese text's words in Latin letters, or of an English one's Han characters.
+    """Return the share of Latin words in a Chinese text, or of Han characters in an English text.
 
     Returns:
         Share of the words and characters together, in [0, 1]; 0 for a text without any.

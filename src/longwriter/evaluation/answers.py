@@ -1,7 +1,7 @@
 """Prompts that ask for a length, and a model's answers to them: for the benchmark and for preference pairs.
 
 The token cap of an answer follows the length that its prompt asks for. So an answer below the cap ended by
-itself, and a model that never stops costs a few times its task instead of the whole context.
+itself, and a model that never stops costs a few times the requested length, not the whole context.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def benchmark_prompts(rows: Sequence[BenchmarkRow], source: str) -> list[Prompt]
         source: Name of its file, for the error.
 
     Raises:
-        BadRecord: there is no row, or a prompt is there twice, so that its answers could not be told apart.
+        BadRecord: there is no row, or a prompt occurs twice, so that its answers would be mixed up.
     """
     if not rows:
         raise BadRecord(f"{source} has no prompt: a benchmark needs one row or more")
@@ -77,7 +77,7 @@ def benchmark_prompts(rows: Sequence[BenchmarkRow], source: str) -> list[Prompt]
 
 
 def sample_prompts(examples: Iterable[Example], limit: int) -> tuple[list[Prompt], dict[str, int]]:
-    """Choose the training instructions that the model answers for preference pairs.
+    """Return the training instructions that the model answers for preference pairs.
 
     Args:
         examples: Rows of the training split.
@@ -115,7 +115,7 @@ async def ask(
         prompt: The prompt.
         max_tokens_per_word: Tokens allowed for each word that the prompt asks for.
         sampling: How to draw; its `max_tokens` is the hard cap.
-        attempt: Number of the draw; another one gives another answer.
+        attempt: Number of the draw; another number gives another answer.
 
     Raises:
         NoAnswer, EndpointUnavailable, ModelUnusable, BudgetReached: as `LLM.ask` says.
@@ -163,7 +163,7 @@ def generation_of(
 def drop_refused_prompts(
     draws: Iterable[Generation | Rejection],
 ) -> tuple[list[Generation], dict[str, int]]:
-    """Drop all answers to a prompt if one of its draws was refused, so that every prompt has as many answers.
+    """Return the answers to prompts without a refused draw, so that all prompts have equally many answers.
 
     Args:
         draws: The result of each draw; the `row_id` of a rejection is the prompt's id.

@@ -1,1 +1,1 @@
-"""The quality score: the question to a judge, its answer, and how it is asked."""
+"""The quality score: the prompt for the judge, its answer, and the calls."""

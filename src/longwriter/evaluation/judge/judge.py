@@ -1,4 +1,4 @@
-"""Asks a judge about the quality of texts; a text without a judgement gets the reason.
+"""Asks a judge for the quality of texts; a text without a judgement gets the reason instead.
 
 The stages score and preferences both use it, so that they ask the same question.
 """
@@ -25,7 +25,7 @@ _EMPTY = Unscored(reason="empty", detail="there is no text to judge")
 async def judge_texts(
     params: JudgeParams, texts: Sequence[tuple[str, str]], calls: Path, label: str
 ) -> tuple[list[Judgement | Unscored], dict[str, float]]:
-    """Return the judgement of each text, or why it has none, and what the calls took.
+    """Return the judgement of each text, or why it has none, and the usage of the calls.
 
     Args:
         params: Section `judge`; if its `llm` is null, no server starts and every text is `no_judge`.
@@ -36,8 +36,8 @@ async def judge_texts(
     Returns:
         (one value per text, in order; numbers as `LLM.usage` returns them). A text is Unscored with the
         last answer's reason if `params.max_attempts` answers were unreadable, with `judge_refused` if the
-        endpoint refuses the request (such as one beyond the context), with `judge_failed` if it always
-        fails at it.
+        endpoint refuses the request (for example, because it is longer than the context), or with
+        `judge_failed` if every try of the request fails.
 
     Raises:
         BadParams: the prompt template lacks a field.

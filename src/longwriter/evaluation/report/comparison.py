@@ -1,7 +1,7 @@
 """The comparison of models on one benchmark: every number with its n and its interval.
 
-Two models are compared on the prompts that both answered, paired by prompt. Which models and which pairs
-is data: `compare` in params.yaml. Pure.
+Two models are compared on the prompts that both answered, paired by prompt. `compare` in params.yaml names
+the models and the pairs. Pure.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ class Standing(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """All that is known of one benchmark; keys are the names of the models, in the order of tables and figures.
+    """All results on one benchmark; keys are names of models, in the order of tables and figures.
 
     `labels`: what the report calls each model, such as `SFT` or `the base model`. `differences`: by
-    (after, before). `ended_p`: p value of no difference in ending, of the first of these pairs.
+    (after, before). `ended_p`: p value of "both models of the first pair end by themselves equally often".
     """
 
     benchmark: str
@@ -99,15 +99,15 @@ def compare(
     labels: Mapping[str, str],
     pairs: Sequence[tuple[str, str]],
 ) -> Comparison:
-    """Compare the models on one benchmark.
+    """Return the comparison of the models on one benchmark.
 
     Args:
         benchmark: Its name.
-        rows: {model: its scores}, at most one a prompt.
+        rows: {model: its scores}, at most one for each prompt.
         method: How intervals are made.
         labels: {model: what the report calls it}, in the order of tables and figures.
-        pairs: (after, before) models whose difference is wanted; one pair or more. Of the first pair,
-            how often answers end by themselves is compared too.
+        pairs: (after, before) models to compare; one pair or more. For the first pair, the shares of
+            answers that end by themselves are compared too.
 
     Raises:
         ValueError: a model has two scores of one prompt.
@@ -143,7 +143,7 @@ def curve(text: str) -> Curve:
 
 
 def numbers(compared: Comparison) -> dict[str, float]:
-    """Return every number of a comparison as {metric name: value}; what cannot be computed has no key."""
+    """Return every number of a comparison as {metric name: value}; one that cannot be computed has no key."""
     values: dict[str, float | None] = {"n": max(len(rows) for rows in compared.rows.values())}
     for model, standing in compared.standings.items():
         values |= _flat(f"{model}_length_score", standing.length_score, "_mean")

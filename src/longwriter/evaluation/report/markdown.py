@@ -15,7 +15,7 @@ _TOO_WEAK = "**Not evidence: the judge is too weak to be believed** (`judge.is_e
 
 
 def sentence(after: str, before: str, difference: Difference | None, confidence: float) -> str:
-    """Say whether model `after` has a better length score than model `before`, both by their labels."""
+    """Return a sentence: is the length score of model `after` better than that of `before`? Both are labels."""
     after = capitalised(after)
     if difference is None or difference.low is None or difference.high is None:
         n = 0 if difference is None else difference.n
@@ -36,7 +36,7 @@ def sentence(after: str, before: str, difference: Difference | None, confidence:
 def markdown(
     compared: Comparison, *, judge_is_evidence: bool, dpo: Mapping[str, float], figures: list[str]
 ) -> str:
-    """Return the report.
+    """Return the report as Markdown.
 
     Args:
         compared: The comparison.
@@ -105,7 +105,7 @@ def _quality(standing: Standing) -> str:
 
 
 def _ending(compared: Comparison) -> str:
-    """Say which model of the first pair ends by itself more often."""
+    """Return a sentence: which model of the first pair ends by itself more often?"""
     after, before = next(iter(compared.differences))
     new = compared.standings[after].ended
     old = compared.standings[before].ended

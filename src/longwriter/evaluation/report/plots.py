@@ -37,7 +37,7 @@ _GREY = "#8C8C8C"
 _DPI = 120
 _PANELS_IN_ROW = 4
 _HANDLES_IN_ROW = 8
-_UNCROWDED = 3  # so many models have room for their dots and labels; more of them move together
+_UNCROWDED = 3  # up to this many models have room for dots and labels; more are drawn closer together
 _REQUIRED_LABEL = "words asked for"
 _WRITTEN_LABEL = "words written"
 _CURVE_TITLES = {"loss": "loss", "reward_accuracy": "reward accuracy"}
@@ -77,7 +77,7 @@ def draw(compared: Comparison, curves: Mapping[str, Curve], folder: Path) -> lis
 
 
 def _length(compared: Comparison) -> Figure:
-    """Draw one panel a model, at most four in a row."""
+    """Draw one panel for each model, at most four in a row."""
     models = list(compared.labels)
     columns = min(len(models), _PANELS_IN_ROW)
     rows = math.ceil(len(models) / columns)

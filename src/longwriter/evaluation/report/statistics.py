@@ -1,6 +1,6 @@
 """Confidence intervals and significance tests, by scipy; seeded, and never NaN. Pure.
 
-A value that cannot be computed is None: the interval of one value, a test without rows.
+A value that cannot be computed is None, such as the interval of one value or a test without rows.
 """
 
 from __future__ import annotations
