@@ -18,6 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+if __name__ == "__main__":  # before Prefect is imported: its server starts first, see flows/__main__.py
+    os.execv(sys.executable, [sys.executable, "-m", "flows", *sys.argv[1:]])
+
 os.environ.setdefault("PREFECT_HOME", str(Path(".lw/prefect").resolve()))
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -214,9 +217,3 @@ def closing_block(rows: list[dict[str, Any]]) -> str:
     reports = [_report(name) for name in expand(["report"])]
     lines = "".join(f"report: {path}\n" for path in reports if path.is_file())
     return f"{budget(rows)}\n\n{lines}{look}"
-
-
-if __name__ == "__main__":
-    from flows.__main__ import main
-
-    sys.exit(main(sys.argv[1:]))
