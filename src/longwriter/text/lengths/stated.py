@@ -1,7 +1,7 @@
 """Reads the length that a prompt asks the whole text to have, by rules for English and Chinese.
 
 Every number of words (Chinese: characters) is a mention. A mention asks for a length of the whole text,
-unless the words around it say otherwise (`length_rules`). Where two mentions ask for different lengths,
+unless the words around it say otherwise (`rules`). Where two mentions ask for different lengths,
 the one that is called the total or the goal counts. Without such a one the prompt states no length,
 because a wrong length does more harm than a missing one.
 
