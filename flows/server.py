@@ -9,12 +9,11 @@ from __future__ import annotations
 import atexit
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
 
-from longwriter.io import net, process
+from longwriter.io import door, net, process
 
 _START_S = 180  # 10 s on an idle machine; the first start creates the database
 
@@ -53,19 +52,9 @@ def start() -> Server:
     port = net.free_port()
     log = Path(".lw/logs/prefect-server.log")
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [
-        sys.executable, "-m", "longwriter.io.process",
-        sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app",
-        "--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--timeout-graceful-shutdown", "3",
-    ]  # fmt: skip
-    prefect = {
-        "PREFECT_HOME": str(Path(".lw/prefect").resolve()),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    }
     with log.open("wb") as output:
         child = subprocess.Popen(
-            command,
-            env={**prefect, "DO_NOT_TRACK": "1", **os.environ},
+            door.command("prefect", port),
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

@@ -62,10 +62,13 @@ wait_for() { # NAME PROCESS URL
   local end=$((SECONDS + 90))
   until python - "$3" 2>/dev/null <<'PYTHON'; do
 import sys
+import urllib.error
 import urllib.request
 
-# Without a proxy, because the address is on this machine.
-urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sys.argv[1], timeout=5)
+try:  # without a proxy, because the address is on this machine
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sys.argv[1], timeout=5)
+except urllib.error.HTTPError as error:
+    sys.exit(error.code != 404)  # Data Docs: no page yet
 PYTHON
     kill -0 "$2" 2>/dev/null || fail "$1" "$1 ended before it answered"
     [ "$SECONDS" -lt "$end" ] || fail "$1" "$1 did not answer within 90 s"
@@ -77,14 +80,10 @@ mkdir -p .lw/logs .lw/data_docs
 trap stop EXIT
 trap 'echo "ui: stopping"; exit 0' INT TERM HUP
 
-# One worker and no job consumers: 2 processes instead of about 10. Runs record file:// paths
-# of their artifacts, which the server reads itself; experiments from the UI use the same folder.
-MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false start mlflow mlflow server \
-  --backend-store-uri "sqlite:///$PWD/.lw/mlflow.db" --artifacts-destination "$PWD/.lw/mlartifacts" \
-  --host 127.0.0.1 --port "$mlflow_port" --workers 1
-PREFECT_SERVER_UI_API_URL=$prefect_url/api start prefect prefect server start \
-  --host 127.0.0.1 --port "$prefect_port"
-start docs python -m http.server --bind 127.0.0.1 --directory .lw/data_docs "$docs_port"
+# Each server is behind a door that refuses requests of other web pages (src/longwriter/io/door.py).
+start mlflow python -m longwriter.io.door mlflow "$mlflow_port"
+start prefect python -m longwriter.io.door prefect "$prefect_port"
+start docs python -m longwriter.io.door docs "$docs_port"
 
 echo "ui: starting, logs are .lw/logs/ui-*.log"
 wait_for mlflow "${groups[0]}" "$mlflow_url/health"
