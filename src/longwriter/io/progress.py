@@ -10,6 +10,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
 from tqdm import tqdm
@@ -20,6 +21,9 @@ T_co = TypeVar("T_co", covariant=True)
 
 Tick = Callable[[int], None]
 """Moves the bar by a number of units."""
+
+row: ContextVar[int | None] = ContextVar("row", default=None)
+"""Position of the row that the current task works for; None outside `each` and `each_to`."""
 
 
 class Rows(Protocol[T_co]):
@@ -51,13 +55,14 @@ async def each(
     """
     with _Bar(len(rows), label, "rows", note) as bar:
 
-        async def run(row: T) -> U:
-            result = await worker(row)
+        async def run(position: int) -> U:
+            row.set(position)
+            result = await worker(rows[position])
             bar.update()
             return result
 
         async with _first_failure() as group:
-            tasks = [group.create_task(run(row)) for row in rows]
+            tasks = [group.create_task(run(position)) for position in range(len(rows))]
     return [task.result() for task in tasks]
 
 
@@ -104,6 +109,7 @@ async def each_to(
     with _Bar(sum(row_weights), label, unit, note) as bar:
 
         async def run(position: int) -> None:
+            row.set(position)
             remaining = row_weights[position]
 
             def tick(units: int) -> None:

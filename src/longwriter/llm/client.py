@@ -89,7 +89,7 @@ class LLM:
             json_object=json_object,
             attempt=attempt,
         )
-        self._sender.raise_if_down()
+        self._sender.raise_if_ended()
         self._meter.raise_if_spent()
         stored = self._cache.get(request.call_id)
         if stored is None:

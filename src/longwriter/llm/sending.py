@@ -2,19 +2,25 @@
 
 This is the only retry loop around an LLM API. If a request fails every time and no other request was
 answered meanwhile, the circuit breaker sends a short test request. It shows whether the endpoint is down or
-only this request is bad. Once the endpoint is known to be down, every later request fails at once.
+only this request is bad.
+
+The same refusal of `_MOST_REFUSED_ROWS` different rows in a row, without an answer between them, concerns the
+endpoint and not these rows, whatever its words are. Once the endpoint is known to be down, or refuses the
+account, the model or every row, every later request fails at once and is not sent.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from typing import Any
 
 import tenacity
 
-from longwriter.errors import EndpointUnavailable, NoAnswer
+from longwriter.errors import EndpointUnavailable, LongWriterError, ModelUnusable, NoAnswer
+from longwriter.io import progress
 from longwriter.llm.limits import RateLimits
 from longwriter.llm.requests import Request
 from longwriter.llm.transport import Fault, Transport
@@ -23,6 +29,8 @@ log = logging.getLogger(__name__)
 
 _CHECK_RETRIES = 3
 _LONG_WAIT_S = 60.0  # longer waits are logged
+_MOST_REFUSED_ROWS = 10
+_REQUEST_ID = re.compile(r"\b(?=[\w-]*\d)[\w-]{12,}")  # differs in messages that are otherwise the same
 _BACKOFF_S = tenacity.wait_exponential_jitter(multiplier=0.5, max=60.0, jitter=0.5)
 
 
@@ -35,18 +43,21 @@ class Sender:
         self._limits = limits
         self._max_retries = max_retries
         self._answered_at = float("-inf")  # when the last answer came
-        self._down_message = ""  # why the endpoint is down; empty = it is not
+        self._end: LongWriterError | None = None  # why nothing more is sent; None = requests are sent
+        self._refusal = ""  # the last refusal, without ids
+        self._refused_rows: set[object] = set()  # the rows since the last answer that got it
         self._checking = asyncio.Lock()
         self.retried = 0
 
-    def raise_if_down(self) -> None:
-        """Do nothing while the endpoint is not known to be down.
+    def raise_if_ended(self) -> None:
+        """Do nothing while requests may be sent.
 
         Raises:
-            EndpointUnavailable: it is down.
+            EndpointUnavailable: the endpoint is down.
+            ModelUnusable: it refuses the account, the model, or every row.
         """
-        if self._down_message:
-            raise EndpointUnavailable(self._down_message)
+        if self._end is not None:
+            raise type(self._end)(str(self._end))
 
     async def send(self, request: Request) -> dict[str, Any]:
         """Return the chat completion that answers `request`.
@@ -58,10 +69,14 @@ class Sender:
             return await self._send_with_retries(request, self._max_retries)
         except Fault as error:
             fault = error
+        except NoAnswer as refusal:
+            if request.check_body is not None:
+                self._count_refusal(request, str(refusal))
+            raise
         if request.check_body is None:
             raise self._unavailable(fault, self._max_retries)
         await self._check_endpoint(request.check_body, since=request.sent_at or 0.0)
-        self.raise_if_down()
+        self.raise_if_ended()
         raise NoAnswer(
             f"{fault} (after {self._max_retries} retries, while other requests are answered)",
             "request_failed",
@@ -79,26 +94,53 @@ class Sender:
         return await retrying(self._send_once, request)
 
     async def _send_once(self, request: Request) -> dict[str, Any]:
-        self.raise_if_down()
+        self.raise_if_ended()
         await self._limits.reserve(request.estimated_tokens)
-        self.raise_if_down()  # another request may have found this out while this one waited
+        self.raise_if_ended()  # another request may have found this out while this one waited
         request.sent_at = time.monotonic()
-        completion = await self._transport.post(request.body)
+        try:
+            completion = await self._transport.post(request.body)
+        except (EndpointUnavailable, ModelUnusable) as error:
+            self._end = self._end or error
+            raise
         self._answered_at = time.monotonic()
+        self._refused_rows.clear()
         return completion
 
+    def _count_refusal(self, request: Request, message: str) -> None:
+        """Note that an endpoint refuses a row; a row that is too long for the context does not count.
+
+        Raises:
+            ModelUnusable: it refuses every row with the same message.
+        """
+        if "context" in message.lower():
+            return
+        refusal = _REQUEST_ID.sub("", message)
+        if refusal != self._refusal:
+            self._refusal = refusal
+            self._refused_rows.clear()
+        row = progress.row.get()
+        self._refused_rows.add(request.call_id if row is None else row)
+        if len(self._refused_rows) >= _MOST_REFUSED_ROWS:
+            self._end = self._end or ModelUnusable(
+                f"{self._transport.endpoint.where} refused {_MOST_REFUSED_ROWS} different rows in a row with the "
+                f"same message, so it is not these rows: {message}. Check the settings of the model and of its "
+                "sampling, and run again. No row is rejected, and all answers so far are stored"
+            )
+            self.raise_if_ended()
+
     def _prepare_retry(self, request: Request) -> None:
-        """Count a retry; raise an error if nobody waits for the answer or the endpoint is down."""
+        """Count a retry; raise an error if nobody waits for the answer or nothing more is sent."""
         self.retried += 1
         request.sent_at = None
         if not request.is_wanted:
             raise asyncio.CancelledError
-        self.raise_if_down()
+        self.raise_if_ended()
 
     async def _check_endpoint(self, check_body: bytes, since: float) -> None:
         """Note that the endpoint is down if it answered nothing since `since`, and no test request now."""
         async with self._checking:  # one check for all requests that fail at the same time
-            if self._answered_at >= since or self._down_message:
+            if self._answered_at >= since or self._end is not None:
                 return
             check = Request("", {}, check_body, estimated_tokens=0, check_body=None)
             try:
@@ -106,7 +148,7 @@ class Sender:
             except NoAnswer:
                 self._answered_at = time.monotonic()  # a server that refuses a request is alive
             except Fault as fault:
-                self._down_message = str(self._unavailable(fault, _CHECK_RETRIES))
+                self._end = self._unavailable(fault, _CHECK_RETRIES)
 
     def _unavailable(self, fault: Fault, retries: int) -> EndpointUnavailable:
         return EndpointUnavailable(

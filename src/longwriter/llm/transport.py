@@ -1,8 +1,11 @@
 """One HTTP request to an OpenAI-compatible endpoint, and what its reply means.
 
 Only a complete chat completion is returned as an answer. A failure that another try may cure raises `Fault`:
-status 408, 409, 425, 429 and 5xx, lost connections, time-outs, broken JSON, and web pages or errors with
-status 200. Any other failure raises an exception that is not retried.
+status 408, 409, 425, 429 and 5xx, lost connections, time-outs, broken JSON, too large bodies, and web pages
+or errors with status 200. Any other failure raises an exception that is not retried. A message about the
+account (`error_bodies`) counts before the status.
+
+Requests hold the key and the user's texts, so a redirect is followed only on the same host and port.
 
 Two shortcuts save CPU time in each call: the whole URL saves 5 to 10 %, and leaving out the `X-Stainless`
 headers saves 10 % or more. Measured at 256 concurrent requests with `infra/bench/llm_throughput.py` (medians
@@ -24,7 +27,15 @@ import openai
 import orjson
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
-from longwriter.errors import EndpointUnavailable, LongWriterError, ModelUnusable, NoAnswer
+from longwriter.errors import (
+    AccountUnusable,
+    EndpointUnavailable,
+    LongWriterError,
+    ModelUnusable,
+    NoAnswer,
+    without_password,
+)
+from longwriter.llm import error_bodies
 from longwriter.params import LLMParams
 
 _REFUSED = (400, 413, 422)  # the server refuses only this request
@@ -33,6 +44,9 @@ _LONGEST_WAIT_S = 900.0  # beyond it the stage ends, and may be started again wh
 _CONNECT_S = 30.0
 _IDLE_CONNECTION_S = 60.0
 _SHOWN_CHARACTERS = 300  # of a server's message
+_LARGEST_BODY = 32 * 2**20  # bytes after decompression; an answer of 100,000 words has 0.6 MB
+_REDIRECTS = (301, 302, 307, 308)  # followed with the same method and body
+_MOST_REDIRECTS = 3
 
 
 class Endpoint(NamedTuple):
@@ -93,18 +107,94 @@ class Transport:
         """
         try:
             async with asyncio.timeout(self._timeout_s):
-                reply = await self._client.post(
-                    self._url, cast_to=httpx2.Response, content=body, options=self._options
-                )
-        except openai.APIStatusError as error:
-            reply = error.response
+                reply = await self._reply(body)
+        except _BodyTooLarge:
+            raise Fault(f"sent a reply of more than {_LARGEST_BODY / 1e6:.0f} MB: it is not read") from None
         except TimeoutError:
             raise Fault(f"did not answer within {self._timeout_s:g} s") from None
         except openai.APIConnectionError as error:
             raise Fault(f"cannot be reached ({error.__cause__ or error})") from None
         except (aiohttp.ClientError, httpx2.HTTPError) as error:
             raise Fault(f"sent a reply that is not HTTP ({error})") from None
-        return _completion(reply, self.endpoint)
+        return _completion(reply, self.endpoint, body)
+
+    async def _reply(self, body: bytes) -> httpx2.Response:
+        """Return the reply to `body`, after at most `_MOST_REDIRECTS` redirects on the same host and port."""
+        url = self._url
+        for _ in range(_MOST_REDIRECTS + 1):
+            try:
+                return await self._client.post(
+                    url, cast_to=httpx2.Response, content=body, options=self._options
+                )
+            except openai.APIStatusError as error:
+                reply = error.response
+            if not 300 <= reply.status_code < 400:
+                return reply
+            url = self._target(reply)
+        raise ModelUnusable(
+            f"{self.endpoint.where} redirects in a circle: set llm.base_url to its real address"
+        )
+
+    def _target(self, reply: httpx2.Response) -> str:
+        """Return where a reply redirects to.
+
+        Raises:
+            ModelUnusable: to another host, or it is no redirect that keeps method and body.
+        """
+        target = reply.url.join(reply.headers.get("location", ""))
+        is_same = (target.scheme, target.host, target.port) == (
+            reply.url.scheme,
+            reply.url.host,
+            reply.url.port,
+        )
+        is_upgrade = (reply.url.scheme, target.scheme) == ("http", "https") and (
+            (target.host, target.port, reply.url.port) == (reply.url.host, None, None)
+        )
+        if reply.status_code not in _REDIRECTS or not (is_same or is_upgrade):
+            address = f"{target.scheme}://{target.netloc.decode()}"
+            raise ModelUnusable(
+                f"{self.endpoint.where} answered {reply.status_code}: it redirects to {without_password(address)}, "
+                "which gets neither key nor texts. If that is the right server, set llm.base_url to it"
+            )
+        return str(target)
+
+
+class _BodyTooLarge(Exception):
+    """A reply has more bytes than `_LARGEST_BODY`."""
+
+
+class _LimitedClient(DefaultAioHttpClient):
+    """Reads at most `_LARGEST_BODY` bytes of a reply; counts them after decompression."""
+
+    async def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
+        """Return the reply with its whole body.
+
+        Raises:
+            _BodyTooLarge: the body is larger.
+        """
+        reply = await super().send(request, stream=True, **options)
+        try:
+            size = int(reply.headers.get("content-length", "-1"))
+            if size > _LARGEST_BODY:
+                raise _BodyTooLarge
+            if size >= 0 and "content-encoding" not in reply.headers:  # no more than `size` bytes are read
+                await reply.aread()
+                return reply
+            parts = []
+            size = 0
+            async for part in reply.aiter_bytes():
+                size += len(part)
+                if size > _LARGEST_BODY:
+                    raise _BodyTooLarge
+                parts.append(part)
+        finally:
+            await reply.aclose()
+        headers = [
+            (name, value)
+            for name, value in reply.headers.multi_items()
+            if name not in ("content-encoding", "content-length", "transfer-encoding")
+        ]
+        return httpx2.Response(reply.status_code, headers=headers, content=b"".join(parts), request=request)
 
 
 @asynccontextmanager
@@ -119,7 +209,7 @@ async def open_transport(endpoint: Endpoint, params: LLMParams) -> AsyncIterator
         default_headers=_without(
             "Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async"
         ),
-        http_client=DefaultAioHttpClient(limits=limits),
+        http_client=_LimitedClient(limits=limits, follow_redirects=False),
     ) as client:
         yield Transport(endpoint, client, params.timeout_s)
 
@@ -129,36 +219,39 @@ def _without(*names: str) -> Any:
     return {f"X-Stainless-{name}": openai.Omit() for name in names}
 
 
-def _completion(reply: httpx2.Response, endpoint: Endpoint) -> dict[str, Any]:
+def _completion(reply: httpx2.Response, endpoint: Endpoint, request: bytes) -> dict[str, Any]:
     """Return a reply's chat completion, or raise the error that the reply means."""
     if reply.status_code != 200:
-        raise _error(reply, endpoint)
+        raise _error(reply, endpoint, request)
     try:
         answer: Any = orjson.loads(reply.content)
     except orjson.JSONDecodeError:
         kind = "a web page" if reply.content.lstrip()[:1] == b"<" else "broken JSON"
         raise Fault(f"answered 200 with {kind}: {_message(reply, endpoint)}") from None
-    if not isinstance(answer, dict) or answer.get("error"):
-        raise Fault(f"answered 200 without a chat completion: {_message(reply, endpoint)}")
-    choices = answer.get("choices")
+    trouble = _trouble(answer)
+    if trouble:
+        _raise_if_account(reply, endpoint, request)
+        raise Fault(f"answered 200 {trouble}: {_message(reply, endpoint)}")
+    completion: dict[str, Any] = answer
+    return completion
+
+
+def _trouble(answer: Any) -> str:
+    """Return why a JSON value is no chat completion; empty if it is one."""
+    choices = answer.get("choices") if isinstance(answer, dict) and not answer.get("error") else None
     if not choices or not isinstance(choices, list):
-        raise Fault(f"answered 200 without a chat completion: {_message(reply, endpoint)}")
+        return "without a chat completion"
     choice = choices[0]
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict) or choice.get("finish_reason") == "error":
-        raise Fault(f"answered 200 with a failed completion: {_message(reply, endpoint)}")
-    if not isinstance(message.get("content") or "", str):
-        raise Fault(f"answered 200 with a message that is not text: {_message(reply, endpoint)}")
-    return answer
+        return "with a failed completion"
+    return "" if isinstance(message.get("content") or "", str) else "with a message that is not text"
 
 
-def _error(reply: httpx2.Response, endpoint: Endpoint) -> Fault | LongWriterError:
+def _error(reply: httpx2.Response, endpoint: Endpoint, request: bytes) -> Fault | LongWriterError:
     """Return what an HTTP status other than 200 means."""
     text = f"answered {reply.status_code}: {_message(reply, endpoint)}"
-    if reply.status_code == 429 and b"insufficient_quota" in reply.content:
-        return ModelUnusable(
-            f"{endpoint.where} {text}. The account's credit is used up: waiting does not help"
-        )
+    _raise_if_account(reply, endpoint, request)
     if reply.status_code in _MAY_PASS or reply.status_code >= 500:
         requested_s = wait_s(reply.headers, time.time())
         if requested_s is not None and requested_s > _LONGEST_WAIT_S:
@@ -167,21 +260,30 @@ def _error(reply: httpx2.Response, endpoint: Endpoint) -> Fault | LongWriterErro
                 "All answers so far are stored, and the next run continues from here"
             )
         return Fault(text, requested_s)
-    if reply.status_code in _REFUSED:
+    if reply.status_code in _REFUSED or (
+        reply.status_code == 403 and error_bodies.refuses_content(reply.content)
+    ):
         return NoAnswer(text, "request_refused")
     return ModelUnusable(f"{endpoint.where} {text}. Check llm.model, llm.base_url and the key")
 
 
+def _raise_if_account(reply: httpx2.Response, endpoint: Endpoint, request: bytes) -> None:
+    """Do nothing unless a reply without an answer concerns the account.
+
+    Raises:
+        AccountUnusable: it does.
+    """
+    prompt = orjson.loads(request)["messages"][0]["content"]
+    if error_bodies.concerns_account(reply.status_code, reply.content, prompt):
+        raise AccountUnusable(
+            f"{endpoint.where} answered {reply.status_code}: {_message(reply, endpoint)}. This concerns the "
+            "account (key, credit, budget or quota), so nothing more is asked and no row is rejected: check the "
+            "key and the account, and run again. All answers so far are stored"
+        )
+
+
 def _message(reply: httpx2.Response, endpoint: Endpoint) -> str:
-    """Return the error message in a reply's body if it has one, else the beginning of the body."""
-    try:
-        content = orjson.loads(reply.content)
-    except orjson.JSONDecodeError:
-        content = None
-    error = content.get("error", content) if isinstance(content, dict) else None
-    message = error.get("message") if isinstance(error, dict) else error
-    text = message if isinstance(message, str) and message else reply.content[:2000].decode(errors="replace")
-    return endpoint.quote(text)
+    return endpoint.quote(error_bodies.message(reply.content))
 
 
 def wait_s(headers: Mapping[str, str], now: float) -> float | None:

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from longwriter.errors import EndpointUnavailable, ModelUnusable, NoAnswer
+from longwriter.io import progress
 from longwriter.llm.transport import Endpoint, wait_s
 from tests.unit.llm.endpoint import (
     KEY,
@@ -140,7 +141,7 @@ def test_a_wait_of_more_than_a_quarter_of_an_hour_ends_the_stage_at_once(tmp_pat
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("code", [401, 403, 404, 402, 405])
+@pytest.mark.parametrize("code", [401, 403, 404, 405])
 def test_a_wrong_key_or_model_is_fatal_at_once_and_the_key_is_not_told(tmp_path, code):
     (error,), server, _ = ask(tmp_path, lambda: status(code, f"key {KEY} may not use model m"))
     assert isinstance(error, ModelUnusable)
@@ -151,14 +152,6 @@ def test_a_wrong_key_or_model_is_fatal_at_once_and_the_key_is_not_told(tmp_path,
 def test_a_key_at_the_end_of_a_long_message_is_not_told_in_part():
     words = Endpoint(None, "m", KEY).quote("x" * 295 + KEY)
     assert words == "x" * 295 + "(key)"
-
-
-def test_an_account_without_credit_is_not_asked_again(tmp_path):
-    body = {"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}}
-    (error,), server, _ = ask(tmp_path, lambda: web.json_response(body, status=429))
-    assert isinstance(error, ModelUnusable)
-    assert "credit is used up" in str(error)
-    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("code", [400, 413, 422])
@@ -215,11 +208,11 @@ def test_nothing_listens(tmp_path):
 def test_an_endpoint_that_refuses_every_request_says_so_before_the_work(tmp_path):
     async def go():
         async with serving() as server:
-            server.refuses = "API key not valid"
+            server.refuses = "unknown tenant"
             async with client(server, tmp_path, engine="external"):
                 pytest.fail("it answers nothing")
 
-    with pytest.raises(ModelUnusable, match="refuses every request: answered 400: API key not valid"):
+    with pytest.raises(ModelUnusable, match="refuses every request: answered 400: unknown tenant"):
         asyncio.run(go())
 
 
@@ -237,3 +230,52 @@ def test_a_model_that_wants_another_field_for_max_tokens_gets_it(tmp_path):
         50,
         False,
     )
+
+
+POLICY = "This deployment takes no such request (request id 7f3c2a1e-0{n:02d}-4b)"
+
+
+def refused(n):
+    return lambda: status(400, POLICY.format(n=n))
+
+
+def test_the_same_refusal_of_ten_rows_in_a_row_ends_the_stage_and_rejects_none_of_the_others(tmp_path):
+    prompts = [f"tell {n}" for n in range(20)]
+    results, server, _ = ask(tmp_path, ok, *[refused(n) for n in range(20)], prompts=prompts)
+    assert [type(result).__name__ for result in results] == (
+        ["Answer"] + ["NoAnswer"] * 9 + ["ModelUnusable"] * 10
+    )
+    assert len(server.requests) == 11
+    assert "refused 10 different rows in a row with the same message, so it is not these rows" in str(
+        results[-1]
+    )
+    assert "This deployment takes no such request" in str(results[-1])
+
+
+@pytest.mark.parametrize("between", [[ok], [lambda: status(400, "max_tokens is below 1")]])
+def test_an_answer_or_another_refusal_between_them_shows_that_it_is_the_rows(tmp_path, between):
+    nine = [refused(n) for n in range(9)]
+    prompts = [f"tell {n}" for n in range(19)]
+    results, _, _ = ask(tmp_path, *nine, *between, *nine, prompts=prompts)
+    assert ModelUnusable not in {type(result) for result in results}
+
+
+def test_rows_that_are_too_long_are_refused_one_by_one(tmp_path):
+    too_long = lambda: status(400, "the request exceeds the available context size")  # noqa: E731
+    results, _, _ = ask(tmp_path, *[too_long] * 12, prompts=[f"tell {n}" for n in range(13)])
+    assert [type(result).__name__ for result in results] == ["NoAnswer"] * 12 + ["Answer"]
+
+
+def test_many_refused_requests_of_one_row_are_one_row(tmp_path):
+    async def go():
+        async with serving() as server, client(server, tmp_path) as llm:
+            server.reply_with(*[refused(n) for n in range(15)])
+
+            async def paragraphs(topic):
+                asks = [llm.ask(f"tell {topic} {n}", SAMPLING) for n in range(5)]
+                return await asyncio.gather(*asks, return_exceptions=True)
+
+            return await progress.each(["lamps", "boats", "rivers"], paragraphs, "write")
+
+    results = [result for row in asyncio.run(go()) for result in row]
+    assert {type(result) for result in results} == {NoAnswer}

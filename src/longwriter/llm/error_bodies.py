@@ -1,0 +1,133 @@
+"""Pure. Reads the error bodies of LLM APIs: what they say, and whether it concerns the account.
+
+An account without money or with a wrong key fails at every request, under any HTTP status: LiteLLM reports a
+spent budget as 400, Gemini a wrong key as 400, OpenAI a spent quota as 429, OpenRouter missing credit as 402
+or within a 200. If only the status counted, a whole night of rows would be rejected, one by one.
+
+The same words occur in rate limits ("add a payment method to increase your limit"), which pass by themselves,
+so a message about a rate says nothing of the account.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+_CODE = re.compile(r"[a-z0-9]+")
+_ACCOUNT_CODES = re.compile(
+    r"insufficient_(?:quota|balance|credits?|funds)|billing_\w+|payment_required|arrearage|budget_exceeded|"
+    r"exceeded_?budget|exceeded_current_quota\w*|credit_limit\w*|credits?_(?:exhausted|depleted)|"
+    r"(?:spend|spending|key)_limit\w*|(?:account|organization|consumer|subscription|user|team)_"
+    r"(?:deactivated|suspended|disabled|restricted|blocked|not_active|inactive)|"
+    r"(?:invalid|incorrect|expired|missing)_(?:x_)?api_key|api_key_(?:invalid|expired|missing|service_blocked)|"
+    r"invalid_authentication\w*|authentication_error|unauthenticated|access_terminated\w*"
+)  # fmt: skip
+_RATE_CODES = ("rate_limit", "ratelimit", "throttl", "overloaded", "requests", "tokens")
+_RATE = re.compile(
+    r"rate.?limit|too many requests|\b(?:per|a|each) ?(?:second|sec|minute|min|hour)\b|perminute|persecond|"
+    r"\b[rt]pm\b|(?:try|retry)(?: again)? (?:in|after) \d|retrydelay",
+    re.IGNORECASE,
+)
+_SUBJECT = re.compile(
+    r"\bbudgets?\b|\bbilling\b|\bcredits?\b|\b(?:account|wallet|remaining|current|your|insufficient) balance\b|"
+    r"\bquotas?\b|\bapi[ _-]?keys?\b|\bx-api-key\b|\bvirtual keys?\b|\bkey limit\b|\bsubscription\b|\bpayments?\b|"
+    r"\bspend(?:ing)?\b|\bfunds\b|\b(?:your|this|the|user|team) (?:account|organi[sz]ation|project|team)\b|"
+    r"\b(?:account|organi[sz]ation) (?:is|has|was|with|associated|deactivated|suspended|disabled)\b",
+    re.IGNORECASE,
+)
+_TROUBLE = re.compile(
+    r"exceed|insufficient|\breach|used (?:all|up)|\btoo low\b|not valid|invalid|incorrect|\bexpired|disabled|"
+    r"suspended|deactivated|\brevoked|required?s?\b|overdue|unpaid|depleted|exhausted|inactive|not (?:been )?active|"
+    r"\bout of\b|top.?up|recharge|restricted|crossed|\bover\b|\bblocked|not enough|hard limit|missing|"
+    r"good standing|didn't provide|not provided|\bno\b|must be verified|terminated|\bpurchase\b|negative|"
+    r"not enabled|\benable\b|\blow\b",
+    re.IGNORECASE,
+)
+_NO_SUBJECT = re.compile(
+    r"thinking|reasoning|budget_tokens|token budget|\bcontext\b|credit card", re.IGNORECASE
+)
+_CHINESE = re.compile(r"欠费|余额不足|余额已|额度(?:已|不足|用|超)|充值|账[户号](?:已|被|异常)|密钥(?:无效|错误|已过期)|无效的(?:密钥|令牌)|令牌(?:已过期|状态不可用)")  # fmt: skip
+_QUOTED = re.compile(r"\"[^\"]{0,2000}\"|`[^`]{0,2000}`|“[^”]{0,2000}”|(?<!\w)'[^']{0,2000}'(?!\w)")
+_SENTENCE = re.compile(r"[.!?;]\s|[\n。！；]")
+_NO_QUOTA_AT_ALL = re.compile(r"limit: 0\b|requestsperday|tokensperday", re.IGNORECASE)
+_LONGEST = 4000  # characters that are read
+
+
+def message(body: bytes) -> str:
+    """Return the error message in a reply's body if it has one, else the beginning of the body."""
+    error = _error(body)
+    if isinstance(error, dict):
+        error = next((error[key] for key in ("message", "detail", "msg", "title") if error.get(key)), None)
+    return error if isinstance(error, str) and error else body[:2000].decode(errors="replace")
+
+
+def concerns_account(status: int, body: bytes, prompt: str = "") -> bool:
+    """Return whether a reply without an answer says that the account cannot be used: key, money, quota.
+
+    Args:
+        status: The reply's HTTP status.
+        body: The reply's body.
+        prompt: The message that was sent. Some servers quote it, and it may be about budgets.
+    """
+    if body.lstrip()[:1] == b"<":  # a web page, such as a proxy's
+        return status == 402
+    text = body[:_LONGEST].decode(errors="replace")
+    codes = list(_codes(_error(body)))
+    if status == 402 or "402" in codes or any(_ACCOUNT_CODES.fullmatch(code) for code in codes):
+        return True
+    if _NO_QUOTA_AT_ALL.search(text):
+        return True
+    is_rate = any(code.startswith(_RATE_CODES) for code in codes) or _RATE.search(text)
+    if is_rate and status in (200, 429, 503):
+        return False
+    words = message(body)[:_LONGEST]
+    if len(prompt) > 20:
+        words = words.partition(prompt[:20])[0]
+    words = _QUOTED.sub(" ", words)
+    return any(_blames_account(sentence) for sentence in _SENTENCE.split(words))
+
+
+def refuses_content(body: bytes) -> bool:
+    """Return whether a 403 concerns only this request: OpenRouter reports moderation this way."""
+    error = _error(body)
+    metadata = error.get("metadata") if isinstance(error, dict) else None
+    return isinstance(metadata, dict) and bool(metadata.keys() & {"flagged_input", "reasons"})
+
+
+def _blames_account(sentence: str) -> bool:
+    if _CHINESE.search(sentence):
+        return True
+    is_subject = _SUBJECT.search(sentence) and not _NO_SUBJECT.search(sentence)
+    return bool(is_subject and _TROUBLE.search(sentence))
+
+
+def _error(body: bytes) -> Any:
+    """Return the part of a JSON body that describes the error: an object, a text, or None."""
+    try:
+        content: Any = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if isinstance(content, list):  # Gemini
+        content = content[0] if content else None
+    if not isinstance(content, dict):
+        return content if isinstance(content, str) else None
+    choices = content.get("choices")
+    if isinstance(choices, list) and choices and isinstance(choices[0], dict) and choices[0].get("error"):
+        return choices[0]["error"]  # OpenRouter, if the provider failed after the answer began
+    return content.get("error") or content
+
+
+def _codes(error: Any) -> Iterator[str]:
+    """Yield the codes of an error and of its details, as words joined by `_`."""
+    if not isinstance(error, dict):
+        return
+    details = error.get("details")
+    parts = [error, *(details if isinstance(details, list) else [])]
+    for part in parts:
+        for key in ("code", "type", "status", "reason", "error_code"):
+            value = part.get(key) if isinstance(part, dict) else None
+            if isinstance(value, str | int):
+                yield "_".join(_CODE.findall(str(value)[:100].lower()))

@@ -1,0 +1,128 @@
+"""Error bodies as the providers' public documentation and users' reports show them."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longwriter.llm.error_bodies import concerns_account, message, refuses_content
+
+
+def openai(text, code=None, kind="invalid_request_error"):
+    return {"error": {"message": text, "type": kind, "param": None, "code": code}}
+
+
+def gemini(code, text, status, *details):
+    return [{"error": {"code": code, "message": text, "status": status, "details": list(details)}}]
+
+
+ACCOUNT = {
+    "OpenAI: no money": (429, openai("You exceeded your current quota, please check your plan and billing details.", "insufficient_quota", "insufficient_quota")),
+    "OpenAI: hard limit": (400, openai("Billing hard limit has been reached", "billing_hard_limit_reached")),
+    "OpenAI: inactive": (429, openai("Your account is not active, please check your billing details on our website.", "billing_not_active")),
+    "OpenAI: deactivated": (403, openai("The OpenAI account associated with this API key has been deactivated.", "account_deactivated")),
+    "OpenAI: wrong key": (401, openai("Incorrect API key provided: sk-7Jq2.", "invalid_api_key")),
+    "OpenAI: unverified": (400, openai("Your organization must be verified to use the model `o3`.")),
+    "xAI: wrong key": (400, {"code": "Client specified an invalid argument", "error": "Incorrect API key provided: xa***7Q."}),
+    "xAI: spent": (403, {"code": "The caller does not have permission", "error": "Your team 7f has either used all available credits or reached its monthly spending limit."}),
+    "Anthropic: no credit": (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade."}}),
+    "Anthropic: wrong key": (401, {"type": "error", "error": {"type": "authentication_error", "message": "invalid x-api-key"}}),
+    "Gemini: wrong key": (400, gemini(400, "API key not valid. Please pass a valid API key.", "INVALID_ARGUMENT", {"reason": "API_KEY_INVALID"})),
+    "Gemini: expired key": (400, gemini(400, "API key expired. Please renew the API key.", "INVALID_ARGUMENT", {"reason": "API_KEY_INVALID"})),
+    "Gemini: billing off": (403, gemini(403, "This API method requires billing to be enabled.", "PERMISSION_DENIED", {"reason": "BILLING_DISABLED"})),
+    "Gemini: no quota at all": (429, gemini(429, "You exceeded your current quota. * Quota exceeded for metric: free_tier_requests, limit: 0, model: gemini-2.5-pro. Please retry in 38.8s.", "RESOURCE_EXHAUSTED")),
+    "LiteLLM: budget": (400, openai("Budget has been exceeded! Current cost: 10.02, Max budget: 10.0", "400", "budget_exceeded")),
+    "LiteLLM: budget as auth": (400, openai("Budget has been exceeded! Current cost: 0.0010747, Max budget: 0.0", "400", "auth_error")),
+    "LiteLLM: end user": (400, openai("ExceededBudget: End User=ann over budget. Spend=0.0008, Budget=0.0001", "400", "budget_exceeded")),
+    "LiteLLM: router": (429, openai("No deployments available - crossed budget: Exceeded budget for deployment gpt", "429", "None")),
+    "LiteLLM: wrapped": (400, openai("litellm.BadRequestError: OpenAIException - Budget has been exceeded! Current cost: 14.2, Max budget: 100. Received Model Group=llama", "400", None)),
+    "OpenRouter: no credit": (402, {"error": {"code": 402, "message": "Insufficient credits. Add more using https://openrouter.ai/settings/credits"}}),
+    "OpenRouter: within a 200": (200, {"error": {"code": 402, "message": "This request requires more credits, or fewer max_tokens."}}),
+    "OpenRouter: within a choice": (200, {"choices": [{"finish_reason": "error", "message": {"content": ""}, "error": {"code": 402, "message": "Insufficient credits"}}]}),
+    "OpenRouter: key limit": (403, {"error": {"code": 403, "message": "Key limit exceeded (total limit). Manage it using https://openrouter.ai/settings/keys"}}),
+    "DeepSeek: no money": (402, openai("Insufficient Balance", "invalid_request_error", "unknown_error")),
+    "DashScope: unpaid": (400, openai("Access denied, please make sure your account is in good standing.", "Arrearage", "Arrearage")),
+    "Zhipu: unpaid": (429, {"error": {"code": "1113", "message": "您的账户已欠费，请充值后重试"}}),
+    "one-api: spent": (403, openai("该令牌额度已用尽", "", "one_api_error")),
+    "Azure: wrong key": (401, {"error": {"code": "401", "message": "Access denied due to invalid subscription key or wrong API endpoint."}}),
+    "Together: limit": (402, openai("Credit limit exceeded, please navigate to the billing page", None, "credit_limit")),
+    "Groq: restricted": (400, openai("Organization has been restricted. Please reach out to support.", "organization_restricted")),
+    "Moonshot: suspended": (429, openai("Your account org-1 is suspended, please check your plan and billing details", None, "exceeded_current_quota_error")),
+    "hub: monthly credits": (402, {"error": "You have exceeded your monthly included credits for Inference Providers."}),
+    "a gateway: 500": (500, {"detail": "upstream: your account has been suspended"}),
+    "a gateway: 503": (503, {"message": "The project budget was exceeded"}),
+}  # fmt: skip
+
+OTHER = {
+    "OpenAI: rate": (429, openai("Rate limit reached for gpt-4o in organization org-1 on tokens per min (TPM): Limit 30000, Used 29800. Please try again in 6ms. You can increase your rate limit by adding a payment method to your account at https://platform.openai.com/account/billing.", "rate_limit_exceeded", "tokens")),
+    "Azure: rate": (429, {"error": {"code": "429", "message": "Requests to the ChatCompletions_Create Operation have exceeded token rate limit of your current OpenAI S0 pricing tier. Please retry after 20 seconds. Please go here: https://aka.ms/oai/quotaincrease"}}),
+    "Gemini: rate": (429, gemini(429, "You exceeded your current quota, please check your plan and billing details. Please retry in 23.4s.", "RESOURCE_EXHAUSTED", {"violations": [{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel"}]})),
+    "Vertex: busy": (429, gemini(429, "Resource exhausted. Please try again later.", "RESOURCE_EXHAUSTED")),
+    "OpenAI: context": (400, openai("This model's maximum context length is 8192 tokens. However, you requested 9000 tokens. Please reduce the length of the messages.", "context_length_exceeded")),
+    "OpenAI: policy": (400, openai("Invalid prompt: your prompt was flagged as potentially violating our usage policy.", "invalid_prompt")),
+    "Azure: policy": (400, openai("The response was filtered due to the prompt triggering Azure OpenAI's content management policy.", "content_filter", None)),
+    "OpenAI: temperature": (400, openai("Unsupported value: 'temperature' does not support 0 with this model. Only the default (1) value is supported.", "unsupported_value")),
+    "Gemini: thinking budget": (400, gemini(400, "Thinking budget 0 is invalid. This model only works in thinking mode.", "INVALID_ARGUMENT")),
+    "Gemini: field": (400, gemini(400, 'Invalid JSON payload received. Unknown name "seed": Cannot find field.', "INVALID_ARGUMENT")),
+    "a quoted prompt": (400, openai("Invalid prompt: 'Explain why a household budget was exceeded and the credit balance is too low.'")),
+    "vLLM: context": (400, {"object": "error", "message": "max_tokens=131072 cannot be greater than max_model_len=40960.", "type": "BadRequestError", "param": None, "code": 400}),
+    "llama.cpp: busy": (503, {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}),
+    "OpenAI: down": (500, openai("The server had an error processing your request. Sorry about that!", None, "server_error")),
+    "OpenRouter: upstream": (200, {"error": {"code": 502, "message": "Provider returned error"}}),
+    "OpenRouter: moderation": (403, {"error": {"code": 403, "message": "Your chosen model requires moderation and your input was flagged", "metadata": {"reasons": ["violence"], "flagged_input": "..."}}}),
+    "no choices": (200, {"id": "x", "choices": [], "usage": {"cost": 0, "credits": "exceeded"}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ACCOUNT)
+def test_an_account_that_cannot_be_used_is_seen_under_any_status(name):
+    status, body = ACCOUNT[name]
+    assert concerns_account(status, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_a_rate_limit_and_a_refused_request_say_nothing_of_the_account(name):
+    status, body = OTHER[name]
+    assert not concerns_account(status, json.dumps(body).encode())
+
+
+def test_a_prompt_that_the_server_quotes_says_nothing_of_the_account():
+    prompt = "Tell why the budget of the town was exceeded and no credit was left."
+    body = json.dumps(openai(f"Cannot process: {prompt}")).encode()
+    assert concerns_account(400, body)
+    assert not concerns_account(400, body, prompt)
+
+
+def test_a_web_page_says_nothing_of_the_account_except_by_its_status():
+    page = b"<html><body>Your account: no credit left</body></html>"
+    assert not concerns_account(502, page)
+    assert concerns_account(402, page)
+
+
+def test_moderation_refuses_one_request():
+    assert refuses_content(json.dumps(OTHER["OpenRouter: moderation"][1]).encode())
+    assert not refuses_content(json.dumps(ACCOUNT["OpenRouter: key limit"][1]).encode())
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (json.dumps(openai("too long")), "too long"),
+        (json.dumps(gemini(400, "no field", "INVALID_ARGUMENT")), "no field"),
+        ('{"detail": "not found"}', "not found"),
+        ('{"error": "model busy"}', "model busy"),
+        ('{"object": "error", "message": "too long", "code": 400}', "too long"),
+        ("plain words", "plain words"),
+        ("[]", "[]"),
+        ("潮", "潮"),
+    ],
+)
+def test_the_message_is_found_in_each_shape_of_body(body, text):
+    assert message(body.encode()) == text
+
+
+@given(st.integers(200, 599).filter(lambda status: status != 402), st.binary(max_size=300))
+def test_any_bytes_have_a_message_and_a_verdict(status, body):
+    assert isinstance(message(body), str)
+    assert isinstance(concerns_account(status, body), bool)

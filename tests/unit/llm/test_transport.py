@@ -1,0 +1,161 @@
+"""Redirects, sizes, and accounts, over real sockets."""
+
+import asyncio
+import gzip
+import json
+import tracemalloc
+
+import pytest
+from aiohttp import web
+
+from longwriter.errors import AccountUnusable, ModelUnusable, NoAnswer
+from tests.unit.llm.endpoint import SAMPLING, client, completion, ok, run, serving
+
+
+def ask(folder, *replies, prompts=("tell me",), **fields):
+    """Return (what came of each prompt, asked at the same time; the server)."""
+
+    async def go():
+        async with serving() as server:
+            server.reply_with(*replies)
+            async with client(server, folder, **fields) as llm:
+                asks = [llm.ask(prompt, SAMPLING) for prompt in prompts]
+                return await asyncio.gather(*asks, return_exceptions=True), server
+
+    return asyncio.run(go())
+
+
+def redirect(status, target):
+    return lambda: web.Response(status=status, headers={"Location": target})
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_on_the_same_host_is_followed_with_the_same_request(tmp_path, status):
+    (answer,), server = ask(tmp_path, redirect(status, "/v1/chat/completions?again=1"))
+    assert answer.text == "yes"
+    assert server.requests[0] == server.requests[1]
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_to_another_host_gets_no_request(tmp_path, status):
+    async def go():
+        async with serving() as server, serving() as other:
+            server.reply_with(redirect(status, f"{other.url}/chat/completions"))
+            async with client(server, tmp_path) as llm:
+                with pytest.raises(ModelUnusable) as error:
+                    await llm.ask("tell me", SAMPLING)
+            return str(error.value), server, other
+
+    error, server, other = asyncio.run(go())
+    assert (len(server.requests), other.requests) == (1, [])
+    assert f"answered {status}: it redirects to {other.url.removesuffix('/v1')}, which gets neither" in error
+    assert "set llm.base_url to it" in error
+
+
+@pytest.mark.parametrize("target", ["https://127.0.0.1/v1", "http://localhost:{port}/v1", "//evil.example/", "ftp://127.0.0.1:{port}/"])  # fmt: skip
+def test_another_scheme_or_name_is_another_host(tmp_path, target):
+    async def go():
+        async with serving() as server:
+            port = server.url.rsplit(":", 1)[1].removesuffix("/v1")
+            server.reply_with(redirect(307, target.replace("{port}", port)))
+            async with client(server, tmp_path) as llm:
+                with pytest.raises(ModelUnusable, match="it redirects to"):
+                    await llm.ask("tell me", SAMPLING)
+
+    asyncio.run(go())
+
+
+def test_a_redirect_shows_no_password_and_a_circle_ends(tmp_path):
+    (error,), _ = ask(tmp_path, redirect(307, "https://ann:s3cret@other.example/v1"))
+    assert isinstance(error, ModelUnusable)
+    assert "https://other.example" in str(error)
+    assert "s3cret" not in str(error)
+    (error,), server = ask(tmp_path, *[redirect(308, "")] * 9, prompts=["tell more"])
+    assert isinstance(error, ModelUnusable)
+    assert "redirects in a circle" in str(error)
+    assert len(server.requests) == 4
+
+
+def test_a_303_is_no_answer_to_a_post(tmp_path):
+    (error,), _ = ask(tmp_path, redirect(303, "/v1/login"))
+    assert isinstance(error, ModelUnusable)
+
+
+def bomb(encoding, data):
+    headers = {"Content-Encoding": encoding} if encoding else {}
+    return lambda: web.Response(body=data, headers=headers, content_type="application/json")
+
+
+async def endless(request):
+    reply = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await reply.prepare(request)
+    while True:
+        await reply.write(b" " * 65536)
+
+
+ZEROS = gzip.compress(bytes(300_000_000), 1)
+
+
+@pytest.mark.parametrize("reply", [bomb("gzip", ZEROS), lambda: endless, bomb("", bytes(40_000_000))])
+def test_a_body_without_end_is_not_read_to_its_end_and_asked_again(tmp_path, reply):
+    tracemalloc.start()
+    try:
+        (answer,), server = ask(tmp_path, reply)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (answer.text, len(server.requests)) == ("yes", 2)
+    assert peak < 160e6
+
+
+def test_a_request_whose_replies_are_always_too_large_is_told_so(tmp_path):
+    (error,), _ = ask(tmp_path, *[bomb("gzip", ZEROS)] * 2, max_retries=1)
+    assert isinstance(error, NoAnswer)
+    assert "sent a reply of more than 34 MB: it is not read (after 1 retries" in str(error)
+
+
+def test_a_compressed_answer_and_one_in_chunks_are_read(tmp_path):
+    data = json.dumps(completion("潮 " * 1000)).encode()
+
+    async def chunks(request):
+        reply = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await reply.prepare(request)
+        for begin in range(0, len(data), 1000):
+            await reply.write(data[begin : begin + 1000])
+        return reply
+
+    for folder, reply in (("a", bomb("gzip", gzip.compress(data))), ("b", lambda: chunks)):
+        (tmp_path / folder).mkdir()
+        (answer,), server, _ = run(tmp_path / folder, [reply], ["tell me"])
+        assert (answer.text, len(server.requests)) == ("潮 " * 1000, 1)
+
+
+def budget(status=400):
+    body = {
+        "error": {
+            "message": "Budget has been exceeded! Current cost: 9, Max budget: 9",
+            "type": "budget_exceeded",
+        }
+    }
+    return lambda: web.json_response(body, status=status)
+
+
+@pytest.mark.parametrize("status", [400, 403, 429, 500, 200])
+def test_an_account_without_money_ends_the_work_and_is_not_asked_again(tmp_path, status):
+    prompts = [f"tell {n}" for n in range(12)]
+    results, server = ask(tmp_path, *[ok] * 4, *[budget(status)] * 9, prompts=prompts, max_concurrency=2)
+    kinds = {type(result).__name__ for result in results}
+    assert kinds == {"Answer", "AccountUnusable"}
+    assert 5 <= len(server.requests) <= 6  # those that were on the way
+    error = next(result for result in results if isinstance(result, AccountUnusable))
+    assert error.exit_code == 2
+    assert f"/v1 answered {status}: Budget has been exceeded!" in str(error)
+    assert "no row is rejected" in str(error)
+
+
+def test_answers_of_before_an_account_was_spent_are_there_in_the_next_run(tmp_path):
+    prompts = ["tell 0", "tell 1", "tell 2"]
+    results, _ = ask(tmp_path, ok, ok, budget(), prompts=prompts, max_concurrency=1)
+    assert isinstance(results[2], AccountUnusable)
+    again, server, _ = run(tmp_path, [], prompts)
+    assert ([answer.replayed for answer in again], len(server.requests)) == ([True, True, False], 1)
