@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import urllib.request
 
 
 def free_port() -> int:
@@ -13,10 +12,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def is_healthy(url: str) -> bool:
-    """Tell whether a server answers `GET url` with status 200; False also while it does not answer at all."""
+def is_healthy(url: str, unix_socket: str | None = None) -> bool:
+    """Tell whether a server answers `GET url` with status 200; False also while it does not answer at all.
+
+    Args:
+        url: Path to ask for, and the server if it listens on a port.
+        unix_socket: Path of the Unix socket where the server listens; None = a port.
+    """
+    import httpx2  # here: flows start a server before they import anything slow
+
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:
-            return bool(response.status == 200)
-    except OSError:  # refused, reset, timed out, or an HTTP error: not up yet
+        # verify=False: to read the certificates takes 20 ms, and no URL here is https
+        transport = httpx2.HTTPTransport(uds=unix_socket, verify=False)
+        with httpx2.Client(transport=transport, timeout=5) as client:
+            return client.get(url).status_code == 200
+    except httpx2.TransportError:  # refused, reset or timed out: not up yet
         return False

@@ -53,13 +53,15 @@ class Endpoint(NamedTuple):
     """Where a model answers: URL ending in /v1, the model's name there, and the key.
 
     `model` identifies the weights: for an engine that this pipeline started (`is_local`) the name holds
-    their hash, because the name is part of every request hash. The key never shows in a repr.
+    their hash, because the name is part of every request hash. The key never shows in a repr. `socket` is
+    the path of the Unix socket where such an engine listens; None = TCP, to the host of the URL.
     """
 
     base_url: str | None
     model: str
     api_key: str
     is_local: bool = False
+    socket: str | None = None
 
     def __repr__(self) -> str:
         """Return everything except the key."""
@@ -209,9 +211,18 @@ async def open_transport(endpoint: Endpoint, params: LLMParams) -> AsyncIterator
         default_headers=_without(
             "Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async"
         ),
-        http_client=_LimitedClient(limits=limits, follow_redirects=False),
+        http_client=_LimitedClient(
+            limits=limits, follow_redirects=False, transport=_unix_socket(endpoint, limits)
+        ),
     ) as client:
         yield Transport(endpoint, client, params.timeout_s)
+
+
+def _unix_socket(endpoint: Endpoint, limits: httpx2.Limits) -> httpx2.AsyncHTTPTransport | None:
+    """Return the connections to an engine that listens on a Unix socket; None for other endpoints."""
+    if endpoint.socket is None:
+        return None
+    return httpx2.AsyncHTTPTransport(uds=endpoint.socket, limits=limits)
 
 
 def _without(*names: str) -> Any:

@@ -1,7 +1,8 @@
 """The llama.cpp server process: serves one GGUF file until its parent ends.
 
-Run: `python -m longwriter.models.llamacpp_server FILE NAME SLOTS CONTEXT_TOKENS`; prints one JSON
-line with its `base_url` when the port is bound.
+Run: `python -m longwriter.models.llamacpp_server FILE NAME SLOTS CONTEXT_TOKENS SOCKET`; SOCKET is the path
+of the Unix socket where it listens. On a port it would answer every web page that is open on this machine:
+llama.cpp repeats any `Origin` as `Access-Control-Allow-Origin`.
 
 After every operation the threads wait for each other at an OpenMP barrier, in a loop that uses CPU time
 (spinning). If another process needs the same cores, this loop takes CPU time from the very thread that the
@@ -16,7 +17,6 @@ that shares them. Measured with 24 slots of 1,300 tokens: 126 tokens/s without i
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -30,13 +30,12 @@ from longwriter.io.process import die_with_parent
 _Device = xllamacpp.ggml_backend_dev_type
 
 
-def main(file: str, name: str, slots: int, context_tokens: int) -> None:
-    """Serve `file` as model `name`, `slots` requests at once of `context_tokens` each."""
+def main(file: str, name: str, slots: int, context_tokens: int, socket: str) -> None:
+    """Serve `file` as model `name` on a Unix socket, `slots` requests at once of `context_tokens` each."""
     params = xllamacpp.CommonParams()
     params.model.path = file
     params.model_alias = {name}
-    params.hostnames = ["127.0.0.1"]
-    params.port = 0  # the kernel chooses a free one
+    params.hostnames = [socket]
     params.ui = False
     params.warmup = False
     params.n_parallel = slots
@@ -47,7 +46,7 @@ def main(file: str, name: str, slots: int, context_tokens: int) -> None:
     threads = len(os.sched_getaffinity(0))
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     server = xllamacpp.Server(params)
-    sys.stdout.write(json.dumps({"base_url": server.listening_address}) + "\n")
+    sys.stdout.write(f"listens on {server.listening_address}\n")
     sys.stdout.flush()
     signal.pause()
 
@@ -59,4 +58,4 @@ def _has_gpu() -> bool:
 
 if __name__ == "__main__":
     die_with_parent(signal.SIGKILL)
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])

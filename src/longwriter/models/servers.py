@@ -2,20 +2,21 @@
 
 `llama.cpp` serves a GGUF file (parallel slots, continuous batching, JSON-schema answers), `vllm`
 the Hugging Face weights on a GPU. `trained` serves every model that is trained or compared, with
-one engine, one precision and one weight format, so that only the weights differ. A server listens on
-loopback only, on a free port that the kernel chooses, and ends with its stage, even if the stage is killed.
+one engine, one precision and one weight format, so that only the weights differ. A server listens on a Unix
+socket in a folder that only its user may read, so no web page and no other user of the machine can reach it.
+It ends with its stage, even if the stage is killed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import logging
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -162,72 +163,59 @@ def _local(params: LLMParams, log_folder: Path) -> Iterator[Endpoint]:
     file, name = _weights(params)
     log_folder.mkdir(parents=True, exist_ok=True)
     log_file = log_folder / f"{params.engine}.log"
-    command, url = _command(params, file, name)
-    server = _start(command, log_file, prints_url=url is None)
-    try:
-        if url is None:
-            line = server.stdout.readline() if server.stdout else b""
-            url = json.loads(line)["base_url"] if line else ""
-        _wait_healthy(server, url, f"the {params.engine} server of {file}", log_file)
-        log.info("%s serves %s at %s", params.engine, name, url)
-        yield Endpoint(f"{url}/v1", name, "none", is_local=True)
-    finally:
-        server.terminate()
+    with tempfile.TemporaryDirectory(prefix="longwriter-") as folder:  # the path of a socket must be short
+        socket = str(Path(folder) / "llm.sock")
+        server = _start(_command(params, file, name, socket), log_file)
         try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+            _wait_healthy(server, socket, f"the {params.engine} server of {file}", log_file)
+            log.info("%s serves %s", params.engine, name)
+            yield Endpoint("http://localhost/v1", name, "none", is_local=True, socket=socket)
+        finally:
+            _stop(server)
 
 
-def _start(command: list[str], log_file: Path, *, prints_url: bool) -> subprocess.Popen[bytes]:
-    """Return the started server, with a pipe for stdout only if the URL is read from it.
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    """End a server; kill it if it has not ended after 10 seconds."""
+    server.terminate()
+    try:
+        server.wait(10)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
-    Nothing is read after the URL: a server that logs to a pipe would block once its 64 KiB are full.
+
+def _start(command: list[str], log_file: Path) -> subprocess.Popen[bytes]:
+    """Return the started server, whose output goes to `log_file`.
+
+    Nothing goes to a pipe: a server that logs to one would block once its 64 KiB are full.
     """
     with log_file.open("wb") as output:
-        return subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE if prints_url else output,
-            stderr=output,
-            stdin=subprocess.DEVNULL,
-        )
+        return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
 
 
-def _command(params: LLMParams, weights: Path, name: str) -> tuple[list[str], str | None]:
-    """Return the server's command, and its URL; None if the server prints its URL."""
+def _command(params: LLMParams, weights: Path, name: str, socket: str) -> list[str]:
+    """Return the command of a server that listens on a Unix socket."""
     slots = str(params.max_concurrency)
     context = str(params.context_tokens)
     if params.engine == "llama.cpp":
         server = [sys.executable, "-m", "longwriter.models.llamacpp_server", str(weights), name]
-        return [*server, slots, context], None
+        return [*server, slots, context, socket]
     if importlib.util.find_spec("vllm") is None:
         raise ModelUnusable("engine vllm is not installed: pip install 'longwriter[vllm]' on a GPU machine")
-    port = net.free_port()
-    server = [sys.executable, "-m", "longwriter.io.process", sys.executable, "-m"]
-    server += ["vllm.entrypoints.openai.api_server", "--model", str(weights), "--served-model-name", name]
-    server += [
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--max-num-seqs",
-        slots,
-        "--max-model-len",
-        context,
-    ]
-    return server, f"http://127.0.0.1:{port}"
+    return [
+        sys.executable, "-m", "longwriter.io.process", sys.executable, "-m", "vllm.entrypoints.openai.api_server",
+        "--model", str(weights), "--served-model-name", name, "--uds", socket,
+        "--max-num-seqs", slots, "--max-model-len", context,
+    ]  # fmt: skip
 
 
-def _wait_healthy(server: subprocess.Popen[bytes], url: str, description: str, log_file: Path) -> None:
+def _wait_healthy(server: subprocess.Popen[bytes], socket: str, description: str, log_file: Path) -> None:
     """Wait until the health route answers 200; it answers 503 while weights are loaded."""
     deadline = time.monotonic() + _START_S
-    while url and time.monotonic() < deadline and server.poll() is None:
-        if net.is_healthy(f"{url}/health"):
+    while time.monotonic() < deadline and server.poll() is None:
+        if net.is_healthy("http://localhost/health", socket):
             return
         time.sleep(0.1)
-    if not url:
-        server.wait()
     state = f"is not healthy after {_START_S} s" if server.poll() is None else f"exit {server.returncode}"
     raise ModelUnusable(
         f"{description} did not start ({state}); see {log_file}: {process.last_lines(log_file)}"

@@ -1,13 +1,28 @@
+import asyncio
+import stat
 import sys
+from pathlib import Path
 
+import psutil
+
+from longwriter.io import net
+from longwriter.llm.client import connect
 from longwriter.models import servers as serving
+from longwriter.params import LLMParams, Sampling
+
+LOCAL = {
+    "engine": "llama.cpp", "base_url": None, "api_key_env": "", "extra_body": {}, "context_tokens": 256,
+    "max_concurrency": 2, "requests_per_minute": None, "tokens_per_minute": None, "max_cost_usd": None,
+    "timeout_s": 60, "max_retries": 0,
+}  # fmt: skip
+GREEDY = Sampling(temperature=0, max_tokens=4, top_p=None, repetition_penalty=None, stop=[], seed=0)
 
 TALKS = "import sys; print('out' * 99_999); print('err', file=sys.stderr)"
 
 
 def test_a_server_that_logs_to_stdout_is_never_held_up_and_all_is_in_its_log(tmp_path):
     log = tmp_path / "vllm.log"
-    server = serving._start([sys.executable, "-c", TALKS], log, prints_url=False)
+    server = serving._start([sys.executable, "-c", TALKS], log)
     try:
         assert server.wait(20) == 0
     finally:
@@ -17,12 +32,26 @@ def test_a_server_that_logs_to_stdout_is_never_held_up_and_all_is_in_its_log(tmp
     assert "err" in words
 
 
-def test_a_server_that_tells_its_url_is_read_and_logs_the_rest(tmp_path):
-    talks = "import sys; print('url'); print('err', file=sys.stderr)"
-    log = tmp_path / "llama.cpp.log"
-    with serving._start([sys.executable, "-c", talks], log, prints_url=True) as server:
-        assert server.stdout.readline() == b"url\n"
-    assert log.read_text() == "err\n"
+def test_a_local_model_answers_on_a_socket_that_only_its_user_can_reach_and_on_no_port(tiny_model, tmp_path):
+    params = LLMParams.model_validate(LOCAL | {"model": str(tiny_model)})
+    with serving.serve(params, tmp_path) as endpoint:
+        folder = Path(endpoint.socket).parent
+        [server] = [
+            child for child in psutil.Process().children() if "llamacpp_server" in " ".join(child.cmdline())
+        ]
+        assert not [item for item in server.net_connections("inet") if item.status == psutil.CONN_LISTEN]
+        assert net.is_healthy("http://localhost/health", endpoint.socket)
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+        async def ask():
+            async with connect(
+                endpoint, params, GREEDY, tmp_path / "replay.sqlite", tmp_path / "calls"
+            ) as llm:
+                return await llm.ask("Say yes.", GREEDY)
+
+        assert asyncio.run(ask()).completion_tokens >= 1
+    assert not folder.exists()
+    assert not server.is_running()
 
 
 def named(folder, **changed):
