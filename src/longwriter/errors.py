@@ -8,7 +8,7 @@
     │   └── ModelUnusable               a model or an endpoint cannot do what the params ask
     │       └── AccountUnusable             the account at the endpoint: wrong key, no money, no quota
     ├── NoAnswer                 2, 75  one request is refused or fails, while others are answered
-    ├── GateStopped                 3   the data did not pass its validation
+    ├── GateStopped                 3   the data did not pass its validation, or too few rows are left
     ├── TrainingFailed              1   a rank of a training raised
     └── Unavailable                75   something outside cannot be reached now: another try can help
         ├── EndpointUnavailable         an LLM endpoint does not answer
@@ -74,7 +74,7 @@ class NoAnswer(LongWriterError):
 
 
 class GateStopped(LongWriterError):
-    """The validation gate did not let a data set pass; `artifacts` show why."""
+    """A gate did not let a data set pass, or a stage kept too few rows; `artifacts` show why."""
 
     exit_code = 3
 

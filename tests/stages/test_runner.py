@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from mlflow.tracking import MlflowClient
 
 from longwriter.errors import GateStopped, Unavailable
@@ -99,6 +100,28 @@ def test_the_summary_holds_what_varies_and_mlflow_and_the_closing_line_have_it_t
     client = MlflowClient(f"sqlite:///{tmp_path / '.lw' / 'mlflow.db'}")
     assert {"summary.json", "lineage-toy.json"} <= {item.path for item in client.list_artifacts(run_id)}
     assert client.get_run(run_id).data.metrics["cost_usd"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("summary", "words"),
+    [
+        ('runner.Summary(3, 0, {"refused": 3})', "0 of 3 rows are kept; rejected: refused 3"),
+        (
+            'runner.Summary(3, 1, {"refused": 2}, min_kept_share=0.5)',
+            "1 of 3 rows are kept, toy.min_kept_share",
+        ),
+    ],
+)
+def test_a_stage_that_keeps_nothing_or_too_little_publishes_nothing_and_shows_what_it_rejected(
+    tmp_path: Path, summary: str, words: str
+) -> None:
+    done = stage(tmp_path, f'(folder / "rejected.jsonl").write_text("why"); return {summary}')
+    assert done.returncode == 3
+    assert told(done).startswith(f"toy: GateStopped: {words}")
+    assert ".lw/stopped/toy/rejected.jsonl" in told(done)
+    assert not (tmp_path / "data/toy").exists()
+    assert (tmp_path / ".lw/stopped/toy/rejected.jsonl").read_text() == "why"
+    assert status(tmp_path) == ["FAILED"]
 
 
 def test_a_stage_that_declares_no_summary_has_none(tmp_path: Path) -> None:

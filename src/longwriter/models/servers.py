@@ -66,6 +66,7 @@ async def trained(
         **params.model_dump(exclude={"precision"}),
         model=str(folder),
         base_url=None,
+        replay_as=None,
         api_key_env="",
         extra_body={},
         requests_per_minute=None,

@@ -79,6 +79,8 @@ class WriteParams(Section):
     """Part of an answer that becomes the paragraph; small models continue with further paragraphs."""
     min_paragraph_words: Count
     """Shortest paragraph in words; a shorter one is requested again."""
+    min_kept_share: Share
+    """Smallest share of the plans that must become drafts; with less, the stage stops with exit code 3."""
     max_length_ratio: Annotated[Number, Field(gt=1)] | None
     """Largest ratio between a paragraph's words and the words its step asks for, in either direction;
     null = not checked."""

@@ -19,6 +19,9 @@ class LLMParams(Section):
     """Folder of the model; for `external`, the name of the model."""
     base_url: str | None
     """`https://host/v1` of an external endpoint; null = OpenAI. Must be null for local engines."""
+    replay_as: str | None = None
+    """Stored answers belong to an endpoint: scheme, host and port. With the URL of another endpoint here, this
+    one uses that one's answers, such as after a server moved; null = only its own."""
     api_key_env: str
     """Name of the environment variable that holds the API key, not the key itself."""
     extra_body: dict[str, Any]
@@ -49,7 +52,8 @@ class LLMParams(Section):
 class Sampling(Section):
     """Sampling of an answer. A null field is not sent; the server must follow every other one."""
 
-    temperature: Annotated[Number, Field(ge=0, le=2)]
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None
+    """Null = the model's own, for models that take no temperature (OpenAI's o-series)."""
     max_tokens: Count
     """Longest answer in tokens."""
     top_p: Annotated[Number, Field(gt=0, le=1)] | None

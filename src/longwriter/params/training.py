@@ -78,6 +78,9 @@ class SampleParams(Section):
     """Answers to each instruction (4 in the paper)."""
     max_tokens_per_word: Positive
     """Longest answer in tokens, as a multiple of the required words."""
+    min_kept_share: Share
+    """Smallest share of the chosen instructions that must be answered; with less, the stage stops with exit
+    code 3."""
     sampling: Sampling
     """`max_tokens` limits every answer."""
 

@@ -5,7 +5,8 @@ folder and the MLflow run of the stage; it fills the folder and returns a Summar
 `data/<name>/`, and `data/lineage/<name>.json` names the run that produced it. An item of a matrix stage is
 `NAME@ITEM` in DVC; its output is in `data/<name>/<item>/`, its lineage in `data/lineage/<name>@<item>.json`.
 A stage that calls LLMs declares `data/<name>/summary.json` in dvc.yaml: what this execution took.
-A stage that fails publishes nothing.
+A stage that fails publishes nothing. One that keeps no row, or less than its `min_kept_share`, fails too; its
+rejected rows are then in `.lw/stopped/<name>/`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import NoReturn
 import psutil
 
 from longwriter import params as parameters
-from longwriter.errors import LongWriterError, Unavailable, without_password
+from longwriter.errors import GateStopped, LongWriterError, Unavailable, without_password
 from longwriter.io import files, process, startup
 from longwriter.stages.summary import Summary as Summary
 from longwriter.tracking import git, versioning
@@ -174,12 +175,33 @@ def _publish(name: str, work: Callable[[Path], Summary], outs: list[str]) -> Sum
             raise LongWriterError(
                 f"{name} lost rows: {summary.rows_in} in, {summary.rows_kept} kept, {rejected} rejected"
             )
+        _check_kept(name, summary, folder)
         summary.seconds = time.monotonic() - started
         files.write_json(folder / "metrics.json", summary.metrics())
         if str(target / _SUMMARY) in outs:
             files.write_json(folder / _SUMMARY, summary.content())
             summary.artifacts.append(target / _SUMMARY)
     return summary
+
+
+def _check_kept(name: str, summary: Summary, folder: Path) -> None:
+    """Do nothing if a stage keeps enough rows.
+
+    Raises:
+        GateStopped: it keeps none, or too few; its rejected rows are copied out of `folder`.
+    """
+    shortage = summary.shortage(name.partition("@")[0])
+    if shortage is None:
+        return
+    rejected = folder / "rejected.jsonl"
+    shown: tuple[Path, ...] = ()
+    if rejected.is_file():
+        stopped = files.LOCAL / "stopped" / name / rejected.name
+        stopped.parent.mkdir(parents=True, exist_ok=True)
+        shown = (Path(shutil.copyfile(rejected, stopped)),)
+        shortage += f". All of them, with reasons: {stopped}"
+    advice = "mend what rejects them and run again; stored answers are not asked again"
+    raise GateStopped(f"{shortage}: {advice}", artifacts=shown)
 
 
 _PREFECT_IDS = {"flow_run_id": "LW_PREFECT_FLOW_RUN_ID", "task_run_id": "LW_PREFECT_TASK_RUN_ID"}

@@ -52,7 +52,15 @@ async def _work(params: Params, folder: Path) -> runner.Summary:
     files.write_jsonl(folder / "generations.jsonl", rows)
     numbers = answers.generation_numbers(rows)
     kept = len(prompts) - sum(refused.values())
-    return runner.Summary(len(examples), kept, left_out | refused, numbers, usage)
+    return runner.Summary(
+        len(examples),
+        kept,
+        left_out | refused,
+        numbers,
+        usage,
+        offered=len(prompts),
+        min_kept_share=sample.min_kept_share,
+    )
 
 
 async def sample_one(llm: LLM, params: Params, prompt: answers.Prompt, draw: int) -> Generation | Rejection:

@@ -33,6 +33,24 @@ class Summary:
     artifacts: list[Path] = field(default_factory=list)
     seconds: float = 0.0
     """Duration of the work; the runner sets it."""
+    offered: int | None = None
+    """Rows that the stage tried to keep, if it left out others on purpose; None = all of `rows_in`."""
+    min_kept_share: float = 0.0
+    """Smallest share of the offered rows that must be kept. A stage that keeps no row fails in any case."""
+
+    def shortage(self, stage: str) -> str | None:
+        """Return why too few rows are kept, or None if they are enough."""
+        offered = self.rows_in if self.offered is None else self.offered
+        if self.rows_kept and self.rows_kept >= self.min_kept_share * offered:
+            return None
+        bound = f", {stage}.min_kept_share is {self.min_kept_share:g}" if self.min_kept_share else ""
+        return (
+            f"{self.rows_kept:,} of {offered:,} rows are kept{bound}; rejected: {self._reasons() or 'none'}"
+        )
+
+    def _reasons(self) -> str:
+        by_count = sorted(self.rejected.items(), key=lambda item: -item[1])
+        return ", ".join(f"{reason} {count:,}" for reason, count in by_count)
 
     def metrics(self) -> dict[str, float]:
         """Return the content of `metrics.json`: the deterministic numbers, flat."""
@@ -54,8 +72,7 @@ class Summary:
     def line(self, stage: str) -> str:
         """Return the closing line of a stage."""
         total = sum(self.rejected.values())
-        by_count = sorted(self.rejected.items(), key=lambda item: -item[1])
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in by_count)
+        reasons = self._reasons()
         counts = f"{stage}: {self.rows_in:,} in, {self.rows_kept:,} kept, {total:,} rejected"
         extra = "".join(f", {part}" for part in (*self._llm(), *self._others()))
         return f"{counts}{f' ({reasons})' if reasons else ''} in {_duration(self.seconds)}{extra}"

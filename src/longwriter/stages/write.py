@@ -37,7 +37,8 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
         "words_max": float(max(lengths, default=0)),
         **{f"reasked_{reason}": float(n) for reason, n in sorted(reasked.items())},
     }
-    return runner.Summary(len(plans), len(lengths), dict(reasons), numbers, usage)
+    share = params.write.min_kept_share
+    return runner.Summary(len(plans), len(lengths), dict(reasons), numbers, usage, min_kept_share=share)
 
 
 def _write_rows(results: files.Spool[Draft | Rejection], folder: Path) -> tuple[list[int], Counter[str]]:

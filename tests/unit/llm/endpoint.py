@@ -22,7 +22,7 @@ from tests.chat_server.wire import Handler, Reply, error, reset
 KEY = "sk-secret-7Jq2"
 SAMPLING = Sampling(temperature=0, max_tokens=50, top_p=None, repetition_penalty=None, stop=[], seed=0)
 PARAMS = LLMParams(
-    engine="llama.cpp", model="m", base_url=None, api_key_env="", extra_body={}, context_tokens=64,
+    engine="llama.cpp", model="m", base_url=None, replay_as=None, api_key_env="", extra_body={}, context_tokens=64,
     max_concurrency=4, requests_per_minute=None, tokens_per_minute=None, max_cost_usd=None, timeout_s=5,
     max_retries=2,
 )  # fmt: skip

@@ -9,7 +9,7 @@ from longwriter.params import LLMParams, Sampling
 GREEDY = Sampling(temperature=0, max_tokens=9, top_p=None, repetition_penalty=None, stop=[], seed=0)
 PENALISED = GREEDY.model_copy(update={"repetition_penalty": 1.1})
 LOCAL = LLMParams(
-    engine="llama.cpp", model="folder", base_url=None, api_key_env="", extra_body={}, context_tokens=64,
+    engine="llama.cpp", model="folder", base_url=None, replay_as=None, api_key_env="", extra_body={}, context_tokens=64,
     max_concurrency=1, requests_per_minute=None, tokens_per_minute=None, max_cost_usd=None, timeout_s=1,
     max_retries=0,
 )  # fmt: skip

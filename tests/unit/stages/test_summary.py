@@ -27,6 +27,28 @@ def test_the_closing_line_of_a_stage_that_asked_an_llm():
     )
 
 
+@pytest.mark.parametrize(
+    ("rows", "shortage"),
+    [
+        (Summary(4, 2, {"refused": 2}, min_kept_share=0.5), None),
+        (Summary(1, 1), None),
+        (Summary(9, 2, {"over_limit": 7}, offered=2, min_kept_share=0.9), None),
+        (
+            Summary(4, 1, {"refused": 1, "too_short": 2}, min_kept_share=0.5),
+            "1 of 4 rows are kept, write.min_kept_share is 0.5; rejected: too_short 2, refused 1",
+        ),
+        (Summary(4, 0, {"refused": 4}), "0 of 4 rows are kept; rejected: refused 4"),
+        (Summary(0, 0), "0 of 0 rows are kept; rejected: none"),
+        (
+            Summary(9, 1, {"over_limit": 7, "refused": 1}, offered=2, min_kept_share=0.9),
+            "1 of 2 rows are kept, write.min_kept_share is 0.9; rejected: over_limit 7, refused 1",
+        ),
+    ],
+)
+def test_a_stage_that_keeps_nothing_or_too_little_says_so(rows, shortage):
+    assert rows.shortage("write") == shortage
+
+
 def test_the_closing_line_of_a_stage_that_asked_none():
     assert Summary(1, 1, execution={"version": 3.0}).line("register") == (
         "register: 1 in, 1 kept, 0 rejected in 0.0 s, version 3"
