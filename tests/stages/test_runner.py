@@ -1,17 +1,21 @@
-"""What a stage process does around its work: its summary, and an MLflow that cannot be reached."""
+"""What a stage process does around its work: its summary, an MLflow that cannot be reached, damaged and write-protected state."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
 
-from longwriter.errors import GateStopped, Unavailable
+from longwriter.errors import GateStopped, Unavailable, UserError
 from tests.workspace import ROOT, environment
 
 STAGE = """
@@ -161,3 +165,58 @@ def test_an_unreachable_mlflow_hides_no_failure_of_the_work(tmp_path: Path) -> N
     assert "cannot reach MLflow at sqlite:///" in done.stderr
     assert "to end this run" in done.stderr
     assert not (tmp_path / "data/toy").exists()
+
+
+def test_a_damaged_database_of_mlflow_is_set_aside_and_its_whole_runs_are_kept(tmp_path: Path) -> None:
+    assert stage(tmp_path).returncode == 0
+    database = tmp_path / ".lw" / "mlflow.db"
+    root = _root_page(database, "trace_info")
+    content = bytearray(database.read_bytes())
+    content[root * 4096 - 4096 : root * 4096] = b"\xff" * 4096
+    database.write_bytes(content)
+    done = stage(tmp_path)
+    assert done.returncode == 0, done.stderr
+    [line] = [line for line in done.stderr.splitlines() if "is damaged" in line]
+    [aside] = database.parent.glob("mlflow.db.damaged-*Z")
+    assert aside.name in line
+    assert aside.read_bytes() == content
+    assert status(tmp_path) == ["FINISHED", "FINISHED"]
+
+
+def test_an_unreadable_database_of_mlflow_is_set_aside_and_a_new_one_is_used(tmp_path: Path) -> None:
+    assert stage(tmp_path).returncode == 0
+    database = tmp_path / ".lw" / "mlflow.db"
+    database.write_bytes(b"overwritten" * 1000)
+    done = stage(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "0 rows could be read" in done.stderr
+    assert status(tmp_path) == ["FINISHED"]
+
+
+def _root_page(database: Path, table: str) -> int:
+    with closing(sqlite3.connect(database)) as db:
+        return int(db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0])
+
+
+def test_a_write_protected_folder_is_said_in_one_line(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(disk)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no right to mount a tmpfs")
+    try:
+        assert stage(disk).returncode == 0
+        subprocess.run(["mount", "--bind", str(disk / ".lw"), str(disk / ".lw")], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(disk / ".lw")], check=True)
+        done = stage(disk)
+        assert done.returncode == UserError.exit_code, done.stderr
+        assert re.fullmatch(
+            r"toy: no access to \S+ \(Read-only file system\): give this user the right to read and write it "
+            r"and run again; stored answers are kept and not asked again",
+            told(done),
+        )
+        subprocess.run(["umount", str(disk / ".lw")], check=True)
+        assert stage(disk).returncode == 0
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk / ".lw")], check=False, capture_output=True)
+        subprocess.run(["umount", "--lazy", str(disk)], check=False)

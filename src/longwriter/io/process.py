@@ -140,8 +140,26 @@ def identity() -> dict[str, str]:
         "lw.host": socket.gethostname(),
         "lw.boot_id": boot_id(),
         "lw.pid": str(os.getpid()),
-        "lw.pid_started": f"{psutil.Process().create_time():.2f}",
+        "lw.pid_started": start_of(psutil.Process()),
     }
+
+
+def start_of(process: psutil.Process) -> str:
+    """Return when a process started, in a form that stays the same if the clock is moved.
+
+    Linux counts the ticks since boot; elsewhere it is the time of the clock.
+
+    Raises:
+        psutil.NoSuchProcess: it has ended.
+    """
+    if sys.platform != "linux":
+        return f"{process.create_time():.2f}"
+    file = Path(f"/proc/{process.pid}/stat")
+    try:
+        fields = file.read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:  # FileNotFoundError, or ProcessLookupError if it ends meanwhile
+        raise psutil.NoSuchProcess(process.pid) from None
+    return f"{fields[19]} ticks"  # field 22 of the file; 2 fields stand before the last bracket
 
 
 def is_dead(tags: dict[str, str]) -> bool:
@@ -155,8 +173,8 @@ def is_dead(tags: dict[str, str]) -> bool:
         return True
     try:
         process = psutil.Process(int(tags["lw.pid"]))
-        started = f"{process.create_time():.2f}"
-        return started != tags.get("lw.pid_started") or process.status() == psutil.STATUS_ZOMBIE
+        started = tags.get("lw.pid_started")
+        return started != start_of(process) or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
 

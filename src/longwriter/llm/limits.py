@@ -6,18 +6,39 @@ Tokens are counted as providers count them: the prompt plus the longest answer t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
-from pyrate_limiter import Limiter, Rate, SQLiteBucket
+from filelock import FileLock
+from pyrate_limiter import Limiter, Rate, RateItem, SQLiteBucket
 
 from longwriter.errors import ModelUnusable
 from longwriter.hashing import short_id
+from longwriter.io import databases
 from longwriter.params import LLMParams
 
+log = logging.getLogger(__name__)
+
 _MINUTE_MS = 60_000
+_COUNT_LATER = "SELECT count(*) FROM rate_bucket WHERE item_timestamp > ?"
+_FORGET_LATER = "DELETE FROM rate_bucket WHERE item_timestamp > ?"
 _MOST_ROWS = 10_000  # a minute; tokens are counted in pieces, and each piece is a row
+
+
+class _Bucket(SQLiteBucket):
+    """A bucket that forgets what was sent more than a minute in the future: the clock was moved back."""
+
+    def put(self, item: RateItem) -> bool:
+        """Add an item if the limit allows it now; tell whether it was added."""
+        with self.lock:
+            future = (item.timestamp + _MINUTE_MS,)
+            (count,) = self.conn.execute(_COUNT_LATER, future).fetchone()
+            if count:
+                self.conn.execute(_FORGET_LATER, future)
+                self.conn.commit()
+        return bool(super().put(item))
 
 
 class RateLimits:
@@ -77,9 +98,7 @@ async def open_limits(params: LLMParams, endpoint: str, folder: Path) -> AsyncIt
             if limit is None:
                 return None
             folder.mkdir(parents=True, exist_ok=True)
-            file = folder / f"{name}-{unit}.sqlite"
-            rates = [Rate(limit, _MINUTE_MS)]
-            bucket = SQLiteBucket.init_from_file(rates, db_path=str(file), use_file_lock=True)
+            bucket = _open_bucket(folder / f"{name}-{unit}.sqlite", limit)
             limiter: Limiter = stack.enter_context(Limiter(bucket))
             return limiter
 
@@ -88,3 +107,14 @@ async def open_limits(params: LLMParams, endpoint: str, folder: Path) -> AsyncIt
             pieces=limiter(None if tokens is None else tokens // piece, f"tokens-by-{piece}"),
             tokens_per_minute=tokens,
         )
+
+
+def _open_bucket(file: Path, limit: int) -> _Bucket:
+    """Open the record of one limit; a damaged file, which holds one minute only, is set aside."""
+    with FileLock(f"{file}.open.lock"):
+        if wrong := databases.damage(file):
+            log.warning("%s is damaged (%s): kept as %s", file, wrong, databases.set_aside(file).name)
+        rates = [Rate(limit, _MINUTE_MS)]
+        bucket = _Bucket.init_from_file(rates, db_path=str(file), use_file_lock=True)
+    assert isinstance(bucket, _Bucket)
+    return bucket

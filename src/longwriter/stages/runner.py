@@ -60,26 +60,33 @@ def main(stage: str, work: Work, item: str | None = None) -> NoReturn:
         log.error("%s: %s: %s", name, type(error).__name__, error)
         sys.exit(error.exit_code)
     except Exception as error:
-        if not _is_disk_full(error):
+        if (trouble := _disk_trouble(error)) is None:
             raise
-        free = shutil.disk_usage(files.LOCAL).free
-        log.error(
-            "%s: disk full (%.1f MB free below %s): make room and run again; "
-            "stored answers are kept and not asked again",
-            name, free / 1e6, files.LOCAL.resolve(),
-        )  # fmt: skip
+        log.error("%s: %s; stored answers are kept and not asked again", name, trouble)
         sys.exit(2)
     sys.exit(0)
 
 
-def _is_disk_full(error: BaseException | None) -> bool:
-    """Tell whether a full disk caused an exception; databases wrap that cause in errors of their own."""
+def _disk_trouble(error: BaseException | None) -> str | None:
+    """Return what to tell the user if a full or write-protected disk caused an exception, else None.
+
+    Databases wrap that cause in errors of their own.
+    """
     while error is not None:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        if full or "disk is full" in str(error) or "No space left" in str(error):
-            return True
+        code, text = getattr(error, "errno", None), str(error)
+        if code in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in text or "No space left" in text:
+            free = shutil.disk_usage(files.LOCAL).free
+            folder = files.LOCAL.resolve()
+            return f"disk full ({free / 1e6:.1f} MB free below {folder}): make room and run again"
+        is_database = "readonly database" in text and not os.access(files.LOCAL, os.W_OK)
+        if code in (errno.EROFS, errno.EACCES, errno.EPERM) or is_database:
+            path = getattr(error, "filename", None) or files.LOCAL.resolve()
+            reason = getattr(error, "strerror", None) or "the database is read-only"
+            return (
+                f"no access to {path} ({reason}): give this user the right to read and write it and run again"
+            )
         error = error.__cause__ or error.__context__
-    return False
+    return None
 
 
 def _execute(name: str, work: Work) -> None:
@@ -136,7 +143,7 @@ def _needs_mlflow(state: str) -> Iterator[None]:
     try:
         yield
     except tracking.UNREACHABLE as error:
-        if _is_disk_full(error):
+        if _disk_trouble(error):
             raise
         reason = str(error).partition("\n")[0]
         message = f"cannot reach MLflow at {tracking.tracking_uri()} ({reason}): {state}"
@@ -211,7 +218,7 @@ def _group() -> str:
     """Return an id that the stages of one `dvc repro` share, made from the dvc process above them."""
     for parent in psutil.Process().parents():
         if "dvc" in (Path(word).name for word in parent.cmdline()[:3]):
-            return f"{process.boot_id()}-{parent.pid}-{parent.create_time():.2f}"
+            return f"{process.boot_id()}-{parent.pid}-{process.start_of(parent)}"
     return f"alone-{uuid.uuid4().hex}"
 
 

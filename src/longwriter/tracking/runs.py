@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -26,8 +27,10 @@ from mlflow.tracking import MlflowClient  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 from longwriter.errors import without_password  # noqa: E402
-from longwriter.io import process  # noqa: E402
+from longwriter.io import databases, process  # noqa: E402
 from longwriter.io.files import LOCAL  # noqa: E402
+
+log = logging.getLogger(__name__)
 
 EXPERIMENT = "longwriter"
 UNREACHABLE = (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError)
@@ -61,14 +64,22 @@ def client() -> tuple[MlflowClient, str]:
 def _client(uri: str) -> tuple[MlflowClient, str]:
     LOCAL.mkdir(exist_ok=True)
     mlflow.set_tracking_uri(uri)
-    mlflow_client = MlflowClient(uri)
+    is_local = uri.startswith("sqlite:")
     with FileLock(LOCAL / "mlflow.lock"):
+        if is_local:
+            _repair(Path(uri.removeprefix("sqlite:///")))
+        mlflow_client = MlflowClient(uri)
         experiment = mlflow_client.get_experiment_by_name(EXPERIMENT)
         if experiment is not None:
             return mlflow_client, experiment.experiment_id
-        is_local = uri.startswith("sqlite:")
         location = (LOCAL / "mlartifacts").resolve().as_uri() if is_local else None
         return mlflow_client, mlflow_client.create_experiment(EXPERIMENT, artifact_location=location)
+
+
+def _repair(database: Path) -> None:
+    """Repair a damaged database of MLflow; a log line says what is lost."""
+    if message := databases.repair(database):
+        log.warning("%s; runs that are missing there are lost for the MLflow UI", message)
 
 
 def run_url(run_id: str) -> str:

@@ -1,16 +1,25 @@
 """What training writes while it runs: checkpoints, and the curve with one line a step.
 
 A checkpoint is complete once it holds the marker file, which rank 0 writes after every rank has written
-its part. Before a run resumes, checkpoints of a killed run without the marker are removed.
+its part. The marker lists the files with their sizes and checksums. Before a run resumes, checkpoints of a
+killed run without the marker are removed, and a checkpoint whose files have changed is set aside.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
+import zipfile
+import zlib
 from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
 
 CURVE, COMPLETE = "curve.jsonl", "complete"
+_SET_ASIDE = "damaged-"
+_CHUNK_BYTES = 1 << 20
 
 
 def read_curve(path: Path) -> list[dict[str, float]]:
@@ -26,13 +35,101 @@ def finished(folder: Path) -> list[int]:
     return sorted(int(marker.parent.name.split("-")[1]) for marker in folder.glob(f"checkpoint-*/{COMPLETE}"))
 
 
+def mark_complete(checkpoint: Path) -> None:
+    """Write the marker of a checkpoint, once all its files are written.
+
+    PyTorch's own files hold checksums already, so only the other files are read again.
+    """
+    parts = {
+        str(file.relative_to(checkpoint)): [
+            file.stat().st_size,
+            None if zipfile.is_zipfile(file) else _crc(file),
+        ]
+        for file in sorted(checkpoint.rglob("*"))
+        if file.is_file()
+    }
+    part = checkpoint / f"{COMPLETE}.part"
+    part.write_text(json.dumps(parts, indent=1), encoding="utf-8")
+    part.replace(checkpoint / COMPLETE)
+
+
+def damage(checkpoint: Path) -> str | None:
+    """Return what is wrong with a complete checkpoint, or None; reads all its files.
+
+    An empty marker, as earlier versions wrote it, lists nothing: only PyTorch's own checksums are checked.
+    """
+    try:
+        parts = json.loads((checkpoint / COMPLETE).read_bytes() or b"{}")
+        listed = {str(name): (int(size), crc) for name, (size, crc) in parts.items()}
+    except (ValueError, TypeError, AttributeError):
+        return f"{COMPLETE} is not readable"
+    for name, (size, crc) in listed.items():
+        file = checkpoint / name
+        if not file.is_file():
+            return f"{name} is missing"
+        if file.stat().st_size != size:
+            return f"{name} has {file.stat().st_size:,} bytes instead of {size:,}"
+        if crc is not None and _crc(file) != crc:
+            return f"{name} has another checksum"
+    for file in sorted(checkpoint.rglob("*.pt*")):
+        if bad := _bad_record(file):
+            return f"{file.relative_to(checkpoint)}: {bad}"
+    return None
+
+
+def _crc(file: Path) -> int:
+    crc = 0
+    with file.open("rb") as content:
+        while chunk := content.read(_CHUNK_BYTES):
+            crc = zlib.crc32(chunk, crc)
+    return crc
+
+
+def _bad_record(file: Path) -> str | None:
+    """Return what is wrong with a file of torch.save, or None."""
+    try:
+        with zipfile.ZipFile(file) as records:
+            name = records.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        return str(error)
+    return f"{name} has another checksum" if name else None
+
+
 def go_back_to_last(folder: Path) -> None:
-    """Remove what a killed run wrote after its last complete checkpoint; the next run resumes there."""
+    """Go back to the last complete and undamaged checkpoint; the next run resumes there.
+
+    Removes what a killed run wrote after it. A damaged checkpoint keeps its files under another name, and a
+    log line says so.
+    """
     for checkpoint in folder.glob("checkpoint-*"):
         if not (checkpoint / COMPLETE).is_file():
             shutil.rmtree(checkpoint)
-    last = max(finished(folder), default=0)
-    points = [point for point in read_curve(folder / CURVE) if point["step"] <= last]
+    last = 0
+    for step in reversed(finished(folder)):
+        checkpoint = folder / f"checkpoint-{step}"
+        if (wrong := damage(checkpoint)) is None:
+            last = step
+            break
+        aside = folder / f"{_SET_ASIDE}{checkpoint.name}"
+        shutil.rmtree(aside, ignore_errors=True)
+        checkpoint.replace(aside)
+        log.warning("checkpoint %s is damaged (%s): set aside as %s", checkpoint, wrong, aside.name)
+    points = [point for point in _whole_points(folder / CURVE) if point["step"] <= last]
     part = folder / f"{CURVE}.part"
     part.write_text("".join(json.dumps(point) + "\n" for point in points), encoding="utf-8")
     part.replace(folder / CURVE)
+
+
+def _whole_points(curve: Path) -> list[dict[str, Any]]:
+    """Return the points of a curve's readable lines; a log line counts the others."""
+    lines = curve.read_bytes().splitlines(keepends=True) if curve.is_file() else []
+    points, bad = [], 0
+    for line in lines:
+        try:
+            point = json.loads(line)
+            points.append({**point, "step": int(point["step"])})
+        except (ValueError, TypeError, KeyError):
+            bad += line.endswith(b"\n")  # the last line of a killed run may be half written
+    if bad:
+        log.warning("%s has %d damaged lines: their points are left out", curve, bad)
+    return points

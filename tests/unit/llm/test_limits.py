@@ -1,7 +1,9 @@
 import asyncio
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import pytest
 
@@ -107,3 +109,37 @@ def test_waiting_is_over_when_the_minute_is(tmp_path, monkeypatch):
 )
 def test_tokens_are_estimated_from_bytes_and_all_that_the_answer_may_take_is_added(prompt, tokens):
     assert estimated_tokens(prompt, 50) == tokens
+
+
+def recorded(folder):
+    (file,) = folder.glob("*-requests.sqlite")
+    return file
+
+
+def test_a_clock_that_was_moved_back_stops_nobody(tmp_path):
+    assert granted(tmp_path, [1, 1], requests_per_minute=2) == 2
+    with closing(sqlite3.connect(recorded(tmp_path))) as db:
+        db.execute("UPDATE rate_bucket SET item_timestamp = item_timestamp + 86400000")  # sent "tomorrow"
+        db.commit()
+    assert granted(tmp_path, [1, 1, 1], requests_per_minute=2) == 2
+
+
+def test_what_was_sent_a_few_seconds_ahead_still_counts(tmp_path):
+    assert granted(tmp_path, [1, 1], requests_per_minute=2) == 2
+    with closing(sqlite3.connect(recorded(tmp_path))) as db:
+        db.execute("UPDATE rate_bucket SET item_timestamp = item_timestamp + 5000")
+        db.commit()
+    assert granted(tmp_path, [1], requests_per_minute=2) == 0
+
+
+@pytest.mark.parametrize("content", [b"no database" * 500, b"SQLite format 3\0" + b"\xff" * 9000])
+def test_a_damaged_record_of_the_last_minute_is_set_aside(tmp_path, caplog, content):
+    assert granted(tmp_path, [1], requests_per_minute=2) == 1
+    file = recorded(tmp_path)
+    for path in tmp_path.glob(f"{file.name}-*"):
+        path.unlink()
+    file.write_bytes(content)
+    assert granted(tmp_path, [1, 1, 1], requests_per_minute=2) == 2
+    [line] = [message for message in caplog.messages if "damaged" in message]
+    assert str(file) in line
+    assert [path.read_bytes() for path in tmp_path.glob("*.damaged-*Z")] == [content]

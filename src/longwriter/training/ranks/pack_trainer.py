@@ -106,7 +106,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         dist.barrier()
         if not state.is_world_process_zero:
             return
-        (self._folder / f"checkpoint-{state.global_step}" / checkpoints.COMPLETE).touch()
+        checkpoints.mark_complete(self._folder / f"checkpoint-{state.global_step}")
         for step in checkpoints.finished(self._folder)[: -self._keep]:
             old = self._folder / f"checkpoint-{step}"
             (

@@ -1,0 +1,133 @@
+"""Repairs damaged SQLite files: sets the file aside, and copies the rows that can be read into a new one.
+
+SQLite reports damage only when a query reads the damaged page, so a check reads the whole file. A damaged inner
+page of a table hides the rows below it: they stay in the file that is set aside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from longwriter.errors import LongWriterError
+
+DatabaseError = sqlite3.DatabaseError
+
+
+def damage(file: Path) -> str | None:
+    """Return what is wrong with a database, or None; None also for a missing or empty file.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if not file.exists() or not file.stat().st_size:
+        return None
+    try:
+        with closing(_connect(file)) as db:
+            (message,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    except DatabaseError as error:
+        if _is_busy(error):
+            return None  # another process writes it, so it is readable
+        return str(error)
+    return None if message == "ok" else message.replace("\n", " ")
+
+
+def set_aside(file: Path) -> Path:
+    """Rename a database together with its journal; return the new path, which names the time in UTC."""
+    base = f"{file.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    names = [base, *(f"{base}-{number}" for number in range(2, 100))]
+    target = next((file.with_name(name) for name in names if not file.with_name(name).exists()), None)
+    if target is None:
+        raise LongWriterError(f"{file.parent} has 99 files {base}: remove some")
+    for suffix in ("-wal", "-shm", "-journal", ""):
+        with contextlib.suppress(FileNotFoundError):
+            file.with_name(file.name + suffix).rename(target.with_name(target.name + suffix))
+    return target
+
+
+def repair(file: Path) -> str | None:
+    """Replace a damaged database by one with the rows that can be read; return one line for the log.
+
+    The damaged file is kept under another name. The caller holds a lock that keeps other processes away.
+
+    Returns:
+        What was wrong, the name of the damaged file, and how many rows were copied; None if nothing is wrong.
+    """
+    if (wrong := damage(file)) is None:
+        return None
+    aside = set_aside(file)
+    part = file.with_name(f"{file.name}.part")
+    part.unlink(missing_ok=True)
+    rows = _copy(aside, part)
+    if rows:
+        part.replace(file)
+    else:
+        part.unlink(missing_ok=True)
+    return f"{file} is damaged ({wrong}): kept as {aside.name}; {rows:,} rows could be read and are used"
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", uri=True, timeout=30.0)
+
+
+def _is_busy(error: DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _copy(damaged: Path, new: Path) -> int:
+    """Copy tables, readable rows and indexes into a new database; return the number of rows."""
+    with closing(_connect(damaged)) as source, closing(sqlite3.connect(new)) as target:
+        source.text_factory = lambda text: text.decode("utf-8", "replace")
+        try:
+            source.execute("PRAGMA writable_schema = ON")  # else SQLite opens no file that was cut
+            version = source.execute("PRAGMA user_version").fetchone()[0]
+            schema = source.execute(
+                "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+            ).fetchall()
+        except DatabaseError:
+            return 0
+        for kind in ("table", "index", "view", "trigger"):
+            for _, name, sql in (entry for entry in schema if entry[0] == kind):
+                with contextlib.suppress(DatabaseError):  # of a damaged schema
+                    target.execute(sql)
+                    if kind == "table":
+                        _copy_table(source, target, name)
+        target.execute(f"PRAGMA user_version = {int(version)}")
+        target.commit()
+        return target.total_changes
+
+
+def _copy_table(source: sqlite3.Connection, target: sqlite3.Connection, name: str) -> None:
+    """Copy the rows of a table from its first row and from its last row, each up to the first damaged page."""
+    table = '"' + name.replace('"', '""') + '"'
+    columns = source.execute(f"PRAGMA table_info({table})").fetchall()
+    keys = [column[1] for column in sorted(columns, key=lambda column: int(column[5])) if column[5]]
+    key = _order(source, table, keys)
+    into = f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(columns))})"
+    for direction in ("ASC", "DESC"):
+        order = ", ".join(f"{column} {direction}" for column in key)
+        is_whole = True
+        rows = source.execute(f"SELECT * FROM {table} ORDER BY {order}")
+        while True:
+            try:
+                row = next(rows, None)
+            except DatabaseError:
+                is_whole = False
+                break
+            if row is None:
+                break
+            target.execute(into, row)
+        if is_whole:
+            return
+
+
+def _order(source: sqlite3.Connection, table: str, keys: list[str]) -> list[str]:
+    """Return the columns in whose order a table is stored: `rowid`, or its key if it has no rowid."""
+    try:
+        source.execute(f"SELECT rowid FROM {table} LIMIT 0")
+    except sqlite3.OperationalError:
+        return ['"' + key.replace('"', '""') + '"' for key in keys]
+    return ["rowid"]
