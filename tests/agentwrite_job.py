@@ -137,7 +137,8 @@ class Job(NamedTuple):
             except sqlite3.OperationalError:  # killed before the table was made
                 return set()
         with closing(ReplayCache(file)) as cache:
-            bodies = [json.dumps(cache.get(request_hash)) for request_hash in hashes]
+            stored = [cache.get(request_hash) for request_hash in hashes]
+        bodies = [answer.completion.body.decode() for answer in stored if answer]
         return {match[1] for body in bodies if (match := re.search(r"chatcmpl-(\w+)", body))}
 
 

@@ -62,7 +62,10 @@ UNDECIDING = {
     "models/llamacpp_server.py", "models/servers.py", "stages/runner.py", "stages/summary.py",
     "training/checkpoints.py", "training/environment.py", "training/fitting.py", "training/launch.py",
 }  # fmt: skip
-DECIDING = {"llm/asking.py"}  # in a folder of the above: it decides which answer a stage uses
+DECIDING = {
+    "llm/answers.py",
+    "llm/asking.py",
+}  # in a folder of the above: which answer a stage uses, and its text
 CONVERTS = ("sample", "generate")  # stages in which a trained model answers, so its converter decides
 GATED = ("instructions", "plan", "validate", "preferences")  # stages with a gate: they write a verdict
 

@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from longwriter.errors import NoAnswer
-from longwriter.llm.client import LLM, Answer
+from longwriter.llm.answers import Answer
+from longwriter.llm.client import LLM
 from longwriter.params import Sampling
 from longwriter.text.prompts import Refused
 
@@ -57,6 +58,7 @@ async def ask_until_usable(
         sampling: Sampling settings of the request.
         read: Returns what an answer says, or why it is not usable. If it is not usable, the model is asked
             again, except after `Unanswered`: `read` returns that if it asked another model without success.
+            It is not called for answers that no stage can use (`Answer.refused`), which are asked again too.
         max_attempts: Largest number of attempts, including those of `earlier`.
         schema: JSON schema of the answer; None asks for plain text.
         answer_format: Format of an answer with a schema, as `LLM.answer_format` takes it.
@@ -90,7 +92,7 @@ async def ask_until_usable(
         except NoAnswer as error:
             return Outcome(Unanswered(error.reason, str(error)), call_ids, attempt)
         call_ids.append(answer.call_id)
-        result = await read(answer)
+        result = answer.refused or await read(answer)
         if not isinstance(result, Refused) or isinstance(result, Unanswered):
             return Outcome(result, call_ids, attempt + 1)
         refused = result

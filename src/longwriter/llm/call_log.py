@@ -7,6 +7,7 @@ waits 1 to 20 ms for the disk, which is too long for each of a thousand calls a 
 from __future__ import annotations
 
 import asyncio
+import base64
 import queue
 import threading
 from collections.abc import AsyncIterator
@@ -17,6 +18,8 @@ from typing import IO, Any, NamedTuple
 import orjson
 import zstandard
 
+from longwriter.llm import replay
+from longwriter.llm.answers import Answer, Completion
 from longwriter.llm.replay import ReplayCache, Row
 
 _LARGEST_BATCH = 1024  # calls in one transaction
@@ -27,53 +30,17 @@ class Call(NamedTuple):
 
     call_id: str
     request: dict[str, Any]
-    answer: dict[str, Any]
+    completion: Completion
     latency_s: float
-    replayed: bool
-
-
-class Answer(NamedTuple):
-    """A complete answer; `call_id` is the hash of the request.
-
-    `text` is what the model wrote. If it wrote nothing, `text` is the refusal, for servers that have a field
-    for refusals, else empty. `finish_reason` comes from the server (`stop`, `length`, `content_filter` …); it
-    is `unknown` if the server gives none.
-    """
-
-    call_id: str
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
     replayed: bool
 
 
 def answer(call: Call) -> Answer:
     """Return the answer that the caller of `LLM.ask` gets."""
-    choice = call.answer["choices"][0]
-    message = choice["message"]
-    text = message.get("content") or message.get("refusal") or ""
+    said = call.completion
     return Answer(
-        call.call_id, text, choice.get("finish_reason") or "unknown", *tokens(call.answer), call.replayed
+        call.call_id, said.text, said.finish_reason, said.usage, call.replayed, said.refused, said.thinking
     )
-
-
-def tokens(completion: dict[str, Any]) -> tuple[int, int, int]:
-    """Return (prompt, cached, completion) tokens of a chat completion; 0 if it has no count.
-
-    `cached` counts the prompt tokens that the provider had in its prompt cache; `prompt` includes them.
-    OpenAI reports this count in `prompt_tokens_details`, DeepSeek directly in `usage`.
-    """
-    usage = _object(completion, "usage")
-    details = _object(usage, "prompt_tokens_details")
-    cached = details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens")
-    return usage.get("prompt_tokens") or 0, cached or 0, usage.get("completion_tokens") or 0
-
-
-def _object(parent: dict[str, Any], key: str) -> dict[str, Any]:
-    value = parent.get(key)
-    return value if isinstance(value, dict) else {}
 
 
 class CallStore:
@@ -124,7 +91,7 @@ class CallStore:
         """Return the calls as they are now in the cache (on disk) and in the log."""
         earlier = self._cache.put_many([self._row(call) for call in calls if not call.replayed])
         stored_calls = [
-            call._replace(**earlier[call.call_id], replayed=True)
+            call._replace(**earlier[call.call_id]._asdict(), replayed=True)
             if call.call_id in earlier and not call.replayed
             else call
             for call in calls
@@ -133,26 +100,38 @@ class CallStore:
         return stored_calls
 
     def _row(self, call: Call) -> Row:
-        body = orjson.dumps({"answer": call.answer, "latency_s": call.latency_s})
-        prompt_tokens, _, completion_tokens = tokens(call.answer)
-        compressed = self._compressor.compress(body)
-        model = call.request["model"]
-        return Row(call.call_id, compressed, model, call.latency_s, prompt_tokens, completion_tokens)
+        body = self._compressor.compress(replay.pack(call.completion.body, call.latency_s))
+        usage = call.completion.usage
+        counts = (None, None) if usage is None else (usage.prompt_tokens, usage.completion_tokens)
+        return Row(call.call_id, body, call.request["model"], call.latency_s, *counts)
 
 
 def _line(call: Call) -> bytes:
-    """Return a call as a line of the log."""
+    """Return a call as a line of the log.
+
+    `answer` holds the body of the reply, byte for byte. A body that does not fit in a line of JSON stands in
+    `body` instead, as a string, or in `body_base64` if it is not UTF-8; `answer` is null then.
+    """
+    said = call.completion
     row = {
         "call_id": call.call_id,
         "request": call.request,
         "replayed": call.replayed,
         "model": call.request["model"],
+        "served_model": said.model,
         "attempt": call.request["attempt"],
-        "finish_reason": call.answer["choices"][0].get("finish_reason"),
-        "usage": call.answer.get("usage"),
+        "finish_reason": said.finish_reason,
+        "usage": None if said.usage is None else said.usage._asdict(),
         "latency_s": call.latency_s,
-        "answer": call.answer,
+        "answer": None,
     }
+    if said.is_json and b"\n" not in said.body and b"\r" not in said.body:
+        row["answer"] = orjson.Fragment(said.body)
+    else:
+        try:
+            row["body"] = said.body.decode("utf-8")
+        except UnicodeDecodeError:
+            row["body_base64"] = base64.b64encode(said.body).decode("ascii")
     return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from longwriter.errors import ModelUnusable, NoAnswer
 from longwriter.llm import call_log, prices, probing, requests
-from longwriter.llm.call_log import Answer, Call, CallStore
+from longwriter.llm.answers import Answer
+from longwriter.llm.call_log import Call, CallStore
 from longwriter.llm.in_flight import InFlight
 from longwriter.llm.limits import open_limits
 from longwriter.llm.meter import Meter
@@ -95,7 +96,7 @@ class LLM:
         if stored is None:
             call = await self._in_flight.run(request)
         else:
-            call = await self._store.keep(Call(request.call_id, request.identity, **stored, replayed=True))
+            call = await self._store.keep(Call(request.call_id, request.identity, *stored, replayed=True))
             self._meter.add(call)
         return call_log.answer(call)
 
@@ -146,7 +147,7 @@ class LLM:
             except NoAnswer as refusal:
                 refusals.append(str(refusal))
                 return None
-            return completion["choices"][0]["message"].get("content") or ""
+            return completion.text
 
         key = probing.identity(self._endpoint.model, self._params) if self._endpoint.is_local else None
         self.capabilities, ignored = await probing.honoured(ask, sampling, self._cache, key)

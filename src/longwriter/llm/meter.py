@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from longwriter.errors import BudgetReached, ModelUnusable
 from longwriter.llm import prices
-from longwriter.llm.call_log import Call, tokens
+from longwriter.llm.call_log import Call
 from longwriter.llm.prices import PRICES, Price
 
 
@@ -32,6 +32,7 @@ class Meter:
         self._max_cost_usd = max_cost_usd
         self.sent = 0
         self.replayed = 0
+        self.uncounted = 0
         self.prompt_tokens = 0
         self.cached_tokens = 0
         self.completion_tokens = 0
@@ -43,13 +44,18 @@ class Meter:
         Raises:
             ModelUnusable: there is a budget, and the answer has no token counts.
         """
-        prompt, cached, completion = tokens(call.answer)
-        if self._max_cost_usd is not None and self._price != prices.FREE and not (prompt or completion):
+        usage = call.completion.usage
+        if usage is None and self._max_cost_usd is not None and self._price != prices.FREE:
             raise ModelUnusable(
-                f"answers of {self._model} have no token counts: llm.max_cost_usd cannot be kept, set it to null"
+                f"an answer of {self._model} has no usable token counts, so its cost is unknown: "
+                "set llm.max_cost_usd to null"
             )
         self.replayed += call.replayed
         self.sent += not call.replayed
+        if usage is None:
+            self.uncounted += 1
+            return
+        prompt, cached, completion = usage
         self.prompt_tokens += prompt
         self.cached_tokens += cached
         self.completion_tokens += completion
@@ -69,10 +75,14 @@ class Meter:
             )
 
     def usage(self) -> dict[str, float]:
-        """Return the counts by name; `cost_usd` only if the price is known."""
+        """Return the counts by name; `cost_usd` only if the price is known.
+
+        `calls_uncounted` are the answers without usable token counts; tokens and cost leave them out.
+        """
         counts: dict[str, float] = {
             "calls_sent": self.sent,
             "calls_replayed": self.replayed,
+            "calls_uncounted": self.uncounted,
             "prompt_tokens": self.prompt_tokens,
             "cached_tokens": self.cached_tokens,
             "completion_tokens": self.completion_tokens,
@@ -81,8 +91,9 @@ class Meter:
 
     def note(self) -> str:
         """Return the counts in one line."""
+        unknown = f", tokens of {self.uncounted:,} calls unknown" if self.uncounted else ""
         cost = f", ${self.cost_usd:,.2f}" if self._price and self._price != prices.FREE else ""
         return (
             f"{self.sent:,} calls, {self.replayed:,} replayed, {self.prompt_tokens:,} tokens in "
-            f"({self.cached_tokens:,} cached), {self.completion_tokens:,} out{cost}"
+            f"({self.cached_tokens:,} cached), {self.completion_tokens:,} out{cost}{unknown}"
         )

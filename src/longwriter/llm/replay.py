@@ -8,6 +8,7 @@ The cache also stores what `probing` found out about each local engine and its w
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,10 @@ import zstandard
 from filelock import FileLock
 
 from longwriter.errors import Unavailable
+from longwriter.llm import answers
+from longwriter.llm.answers import Completion, NoCompletion
+
+log = logging.getLogger(__name__)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -46,11 +51,22 @@ _INSERT = (
     "INSERT INTO answers (request_hash, body, model, latency_s, prompt_tokens, completion_tokens) "
     "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (request_hash) DO NOTHING"
 )
+_REPLACE = _INSERT.replace("INSERT", "INSERT OR REPLACE").replace(
+    " ON CONFLICT (request_hash) DO NOTHING", ""
+)
 _SELECT = "SELECT body FROM answers WHERE request_hash = ?"
+_START, _END = b'{"answer":', b',"latency_s":'  # around the body of a reply
+
+
+class Stored(NamedTuple):
+    """An answer that was stored, and how long the server took for it."""
+
+    completion: Completion
+    latency_s: float
 
 
 class Row(NamedTuple):
-    """An answer as it is stored; `body` is zstd-compressed JSON."""
+    """An answer as it is stored; `body` is what `pack` returns, compressed with zstd."""
 
     request_hash: str
     body: bytes
@@ -77,6 +93,24 @@ class Speed(NamedTuple):
     prompt_tokens: float
     completion_tokens: float
     n: int
+
+
+def pack(body: bytes, latency_s: float) -> bytes:
+    """Return the body of a reply, unchanged, with its latency: the format of all versions of the cache."""
+    return b"".join((_START, body, _END, orjson.dumps(latency_s), b"}"))
+
+
+def _unpack(packed: bytes, request_hash: str) -> Stored | None:
+    """Return a stored answer; None, and a line in the log, if it is damaged."""
+    try:
+        whole = zstandard.decompress(packed)
+        body, mark, end = whole.rpartition(_END)
+        if not mark or not body.startswith(_START):
+            raise NoCompletion("another format")
+        return Stored(answers.read(body[len(_START) :]), float(orjson.loads(end[:-1])))
+    except (zstandard.ZstdError, ValueError, TypeError) as error:
+        log.warning("the stored answer to request %s is damaged (%s): it is asked again", request_hash, error)
+        return None
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -115,25 +149,33 @@ class ReplayCache:
         self._reading = threading.Lock()
         self._writing = threading.Lock()
 
-    def get(self, request_hash: str) -> dict[str, Any] | None:
-        """Return the stored answer, or None."""
+    def get(self, request_hash: str) -> Stored | None:
+        """Return the stored answer; None if there is none, or if it is damaged."""
         with self._reading:
             row = self._reader.execute(_SELECT, (request_hash,)).fetchone()
-        return None if row is None else orjson.loads(zstandard.decompress(row[0]))
+        return None if row is None else _unpack(row[0], request_hash)
 
-    def put_many(self, rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    def put_many(self, rows: Sequence[Row]) -> dict[str, Stored]:
         """Store answers durably, in one transaction.
 
         Returns:
-            The stored answers, by request hash, of requests that already had one; these are not replaced.
+            The stored answers, by request hash, of requests that already had one. These are not replaced,
+            unless they are damaged.
 
         Raises:
             sqlite3.Error: nothing was stored, such as on a full disk.
         """
         with self._writing, self._writer as db:
-            known = [row.request_hash for row in rows if db.execute(_INSERT, row).rowcount == 0]
-            bodies = {key: db.execute(_SELECT, (key,)).fetchone()[0] for key in known}
-        return {key: orjson.loads(zstandard.decompress(body)) for key, body in bodies.items()}
+            known = [row for row in rows if db.execute(_INSERT, row).rowcount == 0]
+            earlier: dict[str, Stored] = {}
+            for row in known:
+                key = row.request_hash
+                stored = _unpack(db.execute(_SELECT, (key,)).fetchone()[0], key)
+                if stored is None:
+                    db.execute(_REPLACE, row)
+                else:
+                    earlier[key] = stored
+        return earlier
 
     def capabilities(self, engine_hash: str) -> dict[str, Any] | None:
         """Return what an engine with these weights was last seen to honour, or None."""
@@ -218,7 +260,8 @@ def speeds(path: Path, model: str) -> Speed:
     """Return the mean latency and token counts of the answers stored for `model`."""
     query = (
         "SELECT AVG(latency_s), AVG(prompt_tokens), AVG(completion_tokens), COUNT(*) FROM answers "
-        "WHERE model = ? AND latency_s IS NOT NULL AND completion_tokens IS NOT NULL"
+        "WHERE model = ? AND latency_s IS NOT NULL AND typeof(prompt_tokens) = 'integer' "
+        "AND typeof(completion_tokens) = 'integer'"  # earlier versions stored what the server sent
     )
     with _existing(path) as db:
         row = None if db is None else db.execute(query, (model,)).fetchone()

@@ -15,12 +15,12 @@ import asyncio
 import logging
 import re
 import time
-from typing import Any
 
 import tenacity
 
 from longwriter.errors import EndpointUnavailable, LongWriterError, ModelUnusable, NoAnswer
 from longwriter.io import progress
+from longwriter.llm.answers import Completion
 from longwriter.llm.limits import RateLimits
 from longwriter.llm.requests import Request
 from longwriter.llm.transport import Fault, Transport
@@ -59,7 +59,7 @@ class Sender:
         if self._end is not None:
             raise type(self._end)(str(self._end))
 
-    async def send(self, request: Request) -> dict[str, Any]:
+    async def send(self, request: Request) -> Completion:
         """Return the chat completion that answers `request`.
 
         Raises:
@@ -82,7 +82,7 @@ class Sender:
             "request_failed",
         )
 
-    async def _send_with_retries(self, request: Request, max_retries: int) -> dict[str, Any]:
+    async def _send_with_retries(self, request: Request, max_retries: int) -> Completion:
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(max_retries + 1),
             wait=_wait_s,
@@ -93,7 +93,7 @@ class Sender:
         )
         return await retrying(self._send_once, request)
 
-    async def _send_once(self, request: Request) -> dict[str, Any]:
+    async def _send_once(self, request: Request) -> Completion:
         self.raise_if_ended()
         await self._limits.reserve(request.estimated_tokens)
         self.raise_if_ended()  # another request may have found this out while this one waited

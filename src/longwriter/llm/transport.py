@@ -35,7 +35,8 @@ from longwriter.errors import (
     NoAnswer,
     without_password,
 )
-from longwriter.llm import error_bodies
+from longwriter.llm import answers, error_bodies
+from longwriter.llm.answers import Completion, NoCompletion
 from longwriter.params import LLMParams
 
 _REFUSED = (400, 413, 422)  # the server refuses only this request
@@ -98,7 +99,7 @@ class Transport:
         self._url = f"{client.base_url}chat/completions"  # whole: a relative one costs a join each time
         self._options: Any = {"headers": _without("Retry-Count", "Read-Timeout")}
 
-    async def post(self, body: bytes) -> dict[str, Any]:
+    async def post(self, body: bytes) -> Completion:
         """Return the chat completion that answers the JSON `body`.
 
         Raises:
@@ -230,33 +231,15 @@ def _without(*names: str) -> Any:
     return {f"X-Stainless-{name}": openai.Omit() for name in names}
 
 
-def _completion(reply: httpx2.Response, endpoint: Endpoint, request: bytes) -> dict[str, Any]:
+def _completion(reply: httpx2.Response, endpoint: Endpoint, request: bytes) -> Completion:
     """Return a reply's chat completion, or raise the error that the reply means."""
     if reply.status_code != 200:
         raise _error(reply, endpoint, request)
     try:
-        answer: Any = orjson.loads(reply.content)
-    except orjson.JSONDecodeError:
-        kind = "a web page" if reply.content.lstrip()[:1] == b"<" else "broken JSON"
-        raise Fault(f"answered 200 with {kind}: {_message(reply, endpoint)}") from None
-    trouble = _trouble(answer)
-    if trouble:
+        return answers.read(reply.content)
+    except NoCompletion as error:
         _raise_if_account(reply, endpoint, request)
-        raise Fault(f"answered 200 {trouble}: {_message(reply, endpoint)}")
-    completion: dict[str, Any] = answer
-    return completion
-
-
-def _trouble(answer: Any) -> str:
-    """Return why a JSON value is no chat completion; empty if it is one."""
-    choices = answer.get("choices") if isinstance(answer, dict) and not answer.get("error") else None
-    if not choices or not isinstance(choices, list):
-        return "without a chat completion"
-    choice = choices[0]
-    message = choice.get("message") if isinstance(choice, dict) else None
-    if not isinstance(message, dict) or choice.get("finish_reason") == "error":
-        return "with a failed completion"
-    return "" if isinstance(message.get("content") or "", str) else "with a message that is not text"
+        raise Fault(f"answered 200 with {error}: {_message(reply, endpoint)}") from None
 
 
 def _error(reply: httpx2.Response, endpoint: Endpoint, request: bytes) -> Fault | LongWriterError:

@@ -13,7 +13,7 @@ Value = float | dict[str, int] | None
 
 _CALLS = {"calls_sent": "calls", "calls_replayed": "replayed", "calls_retried": "retried"}
 _TOKENS = ("prompt_tokens", "completion_tokens")
-_OF_LLM = {*_CALLS, *_TOKENS, "cached_tokens", "cost_usd"}
+_OF_LLM = {*_CALLS, *_TOKENS, "calls_uncounted", "cached_tokens", "cost_usd"}
 
 
 @dataclass
@@ -85,7 +85,9 @@ class Summary:
         tokens = sum(self.execution.get(key, 0) for key in _TOKENS)
         cost = self.execution.get("cost_usd")
         price = "cost unknown (the model has no price)" if cost is None else f"${cost:,.2f}"
-        return [*calls, f"{_short(tokens)} tokens", price]
+        uncounted = self.execution.get("calls_uncounted", 0)
+        unknown = [f"tokens of {uncounted:,.0f} calls unknown"] if uncounted else []
+        return [*calls, f"{_short(tokens)} tokens", price, *unknown]
 
     def _others(self) -> list[str]:
         return [f"{name} {value:,.0f}" for name, value in self.execution.items() if name not in _OF_LLM]

@@ -1,7 +1,7 @@
 """A model for tests of stages, without a server: a function of prompt and attempt gives its answers."""
 
 from longwriter.hashing import content_hash
-from longwriter.llm.client import Answer
+from longwriter.llm.answers import Answer, Usage
 
 
 class ScriptedLLM:
@@ -26,7 +26,7 @@ class ScriptedLLM:
         if isinstance(answer, Exception):
             raise answer
         text, finish_reason = answer if isinstance(answer, tuple) else (answer, "stop")
-        return Answer(content_hash([prompt, attempt])[:8], text, finish_reason, 1, 0, 1, False)
+        return Answer(content_hash([prompt, attempt])[:8], text, finish_reason, Usage(1, 0, 1), False)
 
     @property
     def call_ids(self):

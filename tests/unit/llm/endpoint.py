@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from longwriter.llm import probing
+from longwriter.llm import answers, probing
 from longwriter.llm.call_log import Call
 from longwriter.llm.client import LLM, Answer, Endpoint, connect
 from longwriter.llm.replay import ReplayCache
@@ -145,4 +145,5 @@ def run(
 
 def call(key: str, text: str = "yes", replayed: bool = False) -> Call:
     """Return a call of 100 tokens in and 10 out."""
-    return Call(key, {"model": "m", "attempt": 0, "messages": [key]}, completion(text), 0.25, replayed)
+    body = answers.read(json.dumps(completion(text), ensure_ascii=False).encode())
+    return Call(key, {"model": "m", "attempt": 0, "messages": [key]}, body, 0.25, replayed)

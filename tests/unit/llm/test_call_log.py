@@ -1,4 +1,5 @@
 import asyncio
+import base64
 import json
 import sqlite3
 from contextlib import closing
@@ -6,6 +7,7 @@ from contextlib import closing
 import pytest
 
 from longwriter.io import files
+from longwriter.llm import answers
 from longwriter.llm import call_log as calls
 from longwriter.llm.replay import ReplayCache
 from tests.unit.llm.endpoint import call, completion
@@ -26,8 +28,8 @@ def keep(folder, *given):
 def test_a_call_is_in_the_cache_with_its_numbers_and_in_the_log_when_it_is_handed_out(tmp_path):
     (kept,), (row,) = keep(tmp_path, call("a", "潮\u2028\n🌊"))
     assert kept == call("a", "潮\u2028\n🌊")
-    assert ReplayCache(tmp_path / "r.sqlite").get("a") == {"answer": kept.answer, "latency_s": 0.25}
-    assert (row["call_id"], row["request"], row["answer"]) == ("a", kept.request, kept.answer)
+    assert ReplayCache(tmp_path / "r.sqlite").get("a") == (kept.completion, 0.25)
+    assert (row["call_id"], row["request"], row["answer"]) == ("a", kept.request, completion("潮\u2028\n🌊"))
     with closing(sqlite3.connect(tmp_path / "r.sqlite")) as db:
         numbers = db.execute(
             "SELECT model, latency_s, prompt_tokens, completion_tokens FROM answers"
@@ -40,7 +42,7 @@ def test_hundreds_of_calls_at_once_are_all_kept_in_their_order(tmp_path):
     came, rows = keep(tmp_path, *given)
     assert came == given
     assert [row["call_id"] for row in rows] == [str(n) for n in range(3000)]
-    assert ReplayCache(tmp_path / "r.sqlite").get("2999")["answer"] == completion("2999")
+    assert ReplayCache(tmp_path / "r.sqlite").get("2999").completion.text == "2999"
 
 
 def test_a_replayed_call_is_logged_and_not_stored(tmp_path):
@@ -77,4 +79,38 @@ def test_what_was_handed_in_before_the_end_is_stored_although_nobody_waits(tmp_p
                 task.cancel()
 
     asyncio.run(go())
-    assert ReplayCache(tmp_path / "r.sqlite").get("a")["answer"] == completion()
+    assert ReplayCache(tmp_path / "r.sqlite").get("a").completion.text == "yes"
+
+
+ODD = [
+    b'{"choices": [{"message": {"content": "half \\ud83d"}}], "x": NaN}',
+    b'{\n "choices": [\r\n{"message": {"content": "in lines"}}]}',
+    b'{"choices": [{"message": {"content": "bytes \xff\xfe"}}]}',
+    b' {"choices":[{"message":{"content":"a,\\"latency_s\\":9}"}}],"usage":{"prompt_tokens":1e3},"n":18446744073709551616}',
+]
+
+
+@pytest.mark.parametrize("body", ODD)
+def test_the_body_of_a_reply_is_stored_and_logged_byte_for_byte(tmp_path, body):
+    odd = call("a")._replace(completion=answers.read(body))
+    with closing(ReplayCache(tmp_path / "r.sqlite")) as cache:
+
+        async def go():
+            async with calls.open_store(cache, tmp_path / "calls.zst") as store:
+                return await store.keep(odd)
+
+        assert asyncio.run(go()) == odd
+        assert cache.get("a") == (odd.completion, 0.25)
+    (line,) = files.read_zstd_lines(tmp_path / "calls.zst")
+    row = json.loads(line)
+    if row["answer"] is not None:
+        assert body.decode() in line
+    elif "body" in row:
+        assert row["body"].encode() == body
+    else:
+        assert base64.b64decode(row["body_base64"]) == body
+
+
+def test_the_log_names_the_model_that_answered(tmp_path):
+    _, (row,) = keep(tmp_path, call("a"))
+    assert (row["model"], row["served_model"]) == ("m", "m")

@@ -7,7 +7,8 @@ import pytest
 
 from longwriter.errors import ModelUnusable
 from longwriter.io import files
-from longwriter.llm.client import Answer, Endpoint, connect
+from longwriter.llm.answers import Answer, Usage
+from longwriter.llm.client import Endpoint, connect
 from longwriter.llm.replay import ReplayCache
 from longwriter.params import Sampling
 from tests.chat_server.server import chat_server_thread
@@ -49,7 +50,7 @@ def test_a_key_never_shows():
 
 def test_an_answer_is_returned_as_the_server_gave_it(tmp_path):
     (answer,), _, _ = run(tmp_path, [lambda: ok("潮\n", "length")], ["tell me"])
-    assert answer == Answer(answer.call_id, "潮\n", "length", 100, 0, 10, replayed=False)
+    assert answer == Answer(answer.call_id, "潮\n", "length", Usage(100, 0, 10), replayed=False)
 
 
 @pytest.mark.parametrize(
@@ -74,14 +75,15 @@ def test_an_empty_answer_a_filtered_one_and_a_refusal_are_answers_and_reasoning_
         ({"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 7}}, (9, 7, 2)),
         ({"prompt_tokens": 9, "completion_tokens": 2, "prompt_cache_hit_tokens": 5}, (9, 5, 2)),
         ({"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": None}, (9, 0, 2)),
-        (None, (0, 0, 0)),
-        ("many", (0, 0, 0)),
+        (None, None),
+        ("many", None),
     ],
 )  # fmt: skip
 def test_tokens_are_counted_as_each_provider_tells_them(tmp_path, usage, counts):
     (answer,), _, told = run(tmp_path, [lambda: ok(usage=usage)], ["tell me"])
-    assert (answer.prompt_tokens, answer.cached_tokens, answer.completion_tokens) == counts
-    assert (told["prompt_tokens"], told["cached_tokens"], told["completion_tokens"]) == counts
+    assert answer.usage == counts
+    assert told["calls_uncounted"] == (counts is None)
+    assert (told["prompt_tokens"], told["cached_tokens"], told["completion_tokens"]) == (counts or (0, 0, 0))
 
 
 def test_a_stored_answer_is_replayed_by_the_next_client_and_is_in_its_log_too(tmp_path):

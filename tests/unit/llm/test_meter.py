@@ -18,8 +18,9 @@ def test_a_meter_tells_what_was_used_in_one_line():
 
 
 def test_a_limit_that_cannot_be_kept_since_answers_do_not_say_what_they_took_stops():
-    silent = call("a")._replace(answer={"choices": []})
-    with pytest.raises(ModelUnusable, match="no token counts"):
+    silent = call("a")
+    silent = silent._replace(completion=silent.completion._replace(usage=None))
+    with pytest.raises(ModelUnusable, match="no usable token counts"):
         Meter("m", PRICE, 1.0).add(silent)
     Meter("m", PRICE, None).add(silent)
     Meter("m", FREE, 1.0).add(silent)
