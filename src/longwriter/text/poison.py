@@ -34,8 +34,8 @@ _ANYWHERE = (
     r"<title>\s*(?:[45]\d\d\b|error\b)",
     r"^[ \t]*traceback \(most recent call last\):[ \t]*(?:\n\s+file \"|\Z)",
     (
-        r"\b(?:openai|anthropic|litellm|httpx|httpcore|requests|aiohttp|urllib3)\.[\w.]*(?:error|exception|"
-        r"timeout): \S"
+        r"\b(?:openai|anthropic|litellm|httpx|httpcore|requests|aiohttp|urllib3)\.[\w.]{0,80}"
+        r"(?:error|exception|timeout): \S"
     ),
     r"\bHTTPS?ConnectionPool\(host=",
     r"\bthis model['’]s maximum context length is \d",
@@ -273,4 +273,5 @@ def check_point(point: str) -> Refused | None:
         return Refused("error_text", evidence)
     if evidence := plan_line(point):
         return Refused("plan_line", evidence)
-    return Refused("meta_talk", point[:EVIDENCE_CHARS]) if _speaks(_OPENING, point) else None
+    opens = _speaks(_OPENING, point[:_WINDOW])
+    return Refused("meta_talk", point[:EVIDENCE_CHARS]) if opens else None

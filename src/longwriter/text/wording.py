@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 
 from longwriter.text.counting import HAN
+from longwriter.text.quotations import Kind, Quotations
+
+_MARKS = r"[\s*_#>•(（\[【-]*+"
 
 
 def _identifiers(english: str, chinese: str) -> str:
     """Return the pattern of one or more identifiers; a mark or a line end must follow, so prose stays."""
     return (
-        r"(?:[\s*_#>•(（\[【-]*+"
+        rf"(?:{_MARKS}"
         rf"(?:(?:{english})\s*+(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten)\b"
         rf"|第[\d一二三四五六七八九十百]+(?:{chinese})(?=\W|$))"
         rf"[ 　\t*_]*+(?:[:：、)）\]】–—]|[.-](?!\w)|(?<=[ 　])(?=[{HAN}])|#*+[ \t]*+(?=\n|$))[ 　\t*_]*+)+"
@@ -23,13 +26,19 @@ def _identifiers(english: str, chinese: str) -> str:
 _IDENTIFIER = re.compile(
     f"^{_identifiers('paragraph|section|step|part', '自然段|段落?|小?节|部分|步骤?')}", re.IGNORECASE
 )
-_INNER_IDENTIFIER = re.compile(
-    rf"(\n[ 　\t]*+\n){_identifiers('paragraph', '自然段|段落?')}\s*+", re.IGNORECASE
-)  # a heading "Step 1" inside a section is the text's own
-_SPOKEN = re.compile(
-    r"[“\"][^“”\"]*[”\"]|「[^」]*」|『[^』]*』"
-    r"|(?<!\w)['‘](?=\w)(?:(?![,.!?…]['’](?!\w))[^\n])*[,.!?…]['’](?!\w)"  # 'single', with its apostrophes
+_AFTER_BLANK_LINE = re.compile(  # a heading "Step 1" inside a section is the text's own
+    rf"(?P<blank>\n[ 　\t]*+\n)(?:(?P<identifier>{_identifiers('paragraph', '自然段|段落?')})\s*+|{_MARKS})",
+    re.IGNORECASE,
 )
+_SPOKEN = Quotations(
+    [
+        Kind('[“"]', re.compile('(?P<end>[”"])|“')),
+        Kind("「", re.compile("(?P<end>」)")),
+        Kind("『", re.compile("(?P<end>』)")),
+        Kind(r"(?<!\w)['‘](?=\w)", re.compile(r"(?P<end>[,.!?…]['’](?!\w))|\n")),  # it may hold apostrophes
+    ]
+)
+_CHARACTER = re.compile(r"[\s\S]")
 _SPEECH_WINDOW = 2000  # characters: longer quoted text is not speech
 _REFUSAL = re.compile(
     r"\b(?:as an ai(?: language)? (?:model|assistant)"
@@ -56,9 +65,10 @@ def unspoken(text: str) -> str:
 
     The length stays the same.
     """
-    if _SPOKEN.fullmatch(text.strip()):
+    whole = text.strip()
+    if next(_SPOKEN.spans(whole), None) == (0, len(whole)):
         return text
-    return _SPOKEN.sub(lambda speech: " " * len(speech[0]), text)
+    return _SPOKEN.replaced(text, _CHARACTER, " ")
 
 
 def strip_identifier(paragraph: str) -> str:
@@ -75,4 +85,7 @@ def strip_identifiers(section: str) -> str:
     At the start `strip_identifier` removes them; after a blank line only "Paragraph 3:" or 第三段： is
     removed, because "Step 1: Gather" may be a heading there. A second call changes nothing.
     """
-    return _INNER_IDENTIFIER.sub(r"\1", strip_identifier(section)).strip()
+    # Marks without an identifier are matched too, so that a run of line ends is read once.
+    return _AFTER_BLANK_LINE.sub(
+        lambda match: match["blank"] if match["identifier"] else match[0], strip_identifier(section)
+    ).strip()
