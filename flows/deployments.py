@@ -1,49 +1,132 @@
 """The schedule: a work pool on this machine, and the nightly deployment.
 
 Run, with PREFECT_API_URL set to a server:
-  python -m flows.deployments [--cron "0 2 * * *"] [--timezone Europe/Berlin]
+  python -m flows.deployments [--cron "0 2 * * *"] [--timezone Europe/Berlin] [--replace]
+  python -m flows.deployments status
+  python -m flows.deployments remove
   prefect worker start --pool longwriter
+
+A server has one deployment `nightly/nightly`. A worker runs it, pushes and commits in the checkout that the
+deployment names, so a deployment of another checkout is replaced only with `--replace`.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
+import socket
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
+import httpx
 from prefect import get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.exceptions import ObjectNotFound
 from prefect.flows import Flow
 from prefect.schedules import Cron
+from pydantic import ValidationError
+
+from longwriter.errors import LongWriterError, Unavailable, UserError, without_password
 
 POOL = "longwriter"
+NAME = "nightly/nightly"
+_HOST = "LW_DEPLOYED_ON"  # variable in the deployment's environment: host name of the checkout's machine
+_POOL_TYPE = "process"
 
 
-def deploy(cron: str, timezone: str, pool: str = POOL) -> str:
+class Checkout(NamedTuple):
+    """A checkout of the project: a folder on a machine; `host` is empty if the deployment does not name it."""
+
+    host: str
+    folder: str
+
+    def __str__(self) -> str:
+        """Return `HOST:FOLDER`, or only the folder."""
+        return f"{self.host}:{self.folder}" if self.host else self.folder
+
+    def is_same(self, other: Checkout) -> bool:
+        """Tell whether both are the same folder; machines are compared only if both are known."""
+        is_same_host = self.host == other.host or not (self.host and other.host)
+        return self.folder == other.folder and is_same_host
+
+
+def this_checkout() -> Checkout:
+    """Return the checkout of the working directory."""
+    return Checkout(socket.gethostname(), str(Path.cwd().resolve()))
+
+
+def checkout_of(deployment: DeploymentResponse) -> Checkout:
+    """Return the checkout in which a worker runs a deployment."""
+    variables = deployment.job_variables or {}
+    environment = variables.get("env") or {}
+    return Checkout(environment.get(_HOST, ""), variables.get("working_dir") or deployment.path or "unknown")
+
+
+def find(client: SyncPrefectClient) -> DeploymentResponse | None:
+    """Return the deployment `nightly/nightly` of the server, or None."""
+    try:
+        return client.read_deployment_by_name(NAME)
+    except ObjectNotFound:
+        return None
+
+
+def check_is_ours(deployment: DeploymentResponse | None, what_to_do: str) -> None:
+    """Raise UserError if a deployment runs in another checkout.
+
+    Args:
+        deployment: The deployment of the server; None = there is none.
+        what_to_do: The end of the message.
+    """
+    here = this_checkout()
+    if deployment is not None and not here.is_same(there := checkout_of(deployment)):
+        raise UserError(f"the deployment {NAME} runs in {there}, this checkout is {here}: {what_to_do}")
+
+
+def deploy(cron: str, timezone: str, *, replace: bool = False) -> str:
     """Create or update the deployment `nightly/nightly`; return its id.
 
     Only one run at a time: if a run is due while another one is active, it is cancelled, because the
     active one brings every stage up to date anyway.
+
+    Args:
+        cron: When it runs, such as `0 2 * * *`.
+        timezone: Such as Europe/Berlin.
+        replace: Also replace a deployment of another checkout.
+
+    Raises:
+        UserError: the deployment is another checkout's, the work pool is not for processes, or the schedule
+            is not valid.
     """
-    with get_client(sync_client=True) as client, contextlib.suppress(ObjectAlreadyExists):
-        client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
-    here = str(Path.cwd())
-    nightly = Flow.from_source(source=here, entrypoint="flows/pipeline.py:nightly")
+    try:
+        CronSchedule(cron=cron, timezone=timezone)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise UserError(f"--cron {cron!r} --timezone {timezone!r}: {reason}") from None
+    with get_client(sync_client=True) as client:
+        if not replace:
+            check_is_ours(find(client), "deploy it there, or take it over with --replace")
+        _make_pool(client)
+    host, folder = this_checkout()
+    nightly = Flow.from_source(source=folder, entrypoint="flows/pipeline.py:nightly")
     if not isinstance(nightly, Flow):  # inside an event loop it is a coroutine
         raise TypeError("deploy() must be called outside an event loop")
     return str(
         nightly.deploy(
             name="nightly",
-            work_pool_name=pool,
+            work_pool_name=POOL,
             schedule=Cron(cron, timezone=timezone),
             concurrency_limit=ConcurrencyLimitConfig(
                 limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
             ),
-            job_variables={"working_dir": here, "env": {"PYTHONPATH": f"{here}{os.pathsep}{here}/src"}},
+            job_variables={
+                "working_dir": folder,
+                "env": {"PYTHONPATH": f"{folder}{os.pathsep}{folder}/src", _HOST: host},
+            },
             build=False,
             push=False,
             print_next_steps=False,
@@ -51,21 +134,102 @@ def deploy(cron: str, timezone: str, pool: str = POOL) -> str:
     )
 
 
-def main() -> None:
-    """Read the command line and deploy."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--cron", default="0 2 * * *")
-    parser.add_argument("--timezone", default="UTC")
-    options = parser.parse_args()
-    if not os.environ.get("PREFECT_API_URL"):
-        sys.exit(
-            "PREFECT_API_URL is not set: start a server (bash infra/ui.sh) and export its address, .../api"
+def _make_pool(client: SyncPrefectClient) -> None:
+    """Create the work pool if it is missing.
+
+    Raises:
+        UserError: there is one of another type, whose workers do not run processes in a checkout.
+    """
+    try:
+        pool_type = client.read_work_pool(POOL).type
+    except ObjectNotFound:
+        client.create_work_pool(WorkPoolCreate(name=POOL, type=_POOL_TYPE))
+        return
+    if pool_type != _POOL_TYPE:
+        raise UserError(
+            f"the work pool {POOL} is of type {pool_type}, {_POOL_TYPE} is needed: remove it "
+            f"(prefect work-pool delete {POOL}) or use another Prefect server"
         )
-    sys.stdout.write(
-        f"deployment nightly/nightly {deploy(options.cron, options.timezone)}: "
-        f"{options.cron} {options.timezone}\n"
+
+
+def status() -> str:
+    """Return what the server knows of the deployment, as lines of text."""
+    with get_client(sync_client=True) as client:
+        deployment = find(client)
+        if deployment is None:
+            return f"there is no deployment {NAME}"
+        workers = client.read_workers_for_work_pool(deployment.work_pool_name or POOL)
+    there = checkout_of(deployment)
+    whose = "this checkout" if this_checkout().is_same(there) else "another checkout"
+    schedules = [
+        f"{getattr(item.schedule, 'cron', item.schedule)} {getattr(item.schedule, 'timezone', '')}"
+        f"{'' if item.active else ' (paused)'}"
+        for item in deployment.schedules
+    ]
+    online = [worker.name for worker in workers if worker.status == "ONLINE"]
+    return "\n".join(
+        [
+            f"deployment {NAME} {deployment.id}{' (paused)' if deployment.paused else ''}",
+            f"runs in     {there} ({whose})",
+            f"schedule    {', '.join(schedules) or 'none'}",
+            f"workers     {', '.join(online) or f'none: prefect worker start --pool {POOL}'}",
+        ]
     )
 
 
+def remove() -> str:
+    """Remove the deployment and its scheduled runs; return a sentence. A run that is active goes on.
+
+    Raises:
+        UserError: the deployment is another checkout's.
+    """
+    with get_client(sync_client=True) as client:
+        deployment = find(client)
+        if deployment is None:
+            return f"there is no deployment {NAME}"
+        check_is_ours(deployment, "remove it there, or take it over with --replace first")
+        client.delete_deployment(deployment.id)
+    return f"removed deployment {NAME} {deployment.id}"
+
+
+def _options(words: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.deployments", description=__doc__.splitlines()[0] if __doc__ else None
+    )
+    parser.add_argument("action", nargs="?", choices=["deploy", "status", "remove"], default="deploy")
+    parser.add_argument("--cron", default="0 2 * * *", help="when it runs (default: %(default)s)")
+    parser.add_argument("--timezone", default="UTC", help="such as Europe/Berlin (default: %(default)s)")
+    parser.add_argument("--replace", action="store_true", help="replace a deployment of another checkout")
+    return parser.parse_args(words)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Deploy, show or remove; return the exit code (see longwriter/errors.py).
+
+    Args:
+        words: The command line; None = that of this process.
+    """
+    options = _options(words)
+    url = os.environ.get("PREFECT_API_URL")
+    try:
+        if not url:
+            raise UserError(
+                "PREFECT_API_URL is not set: start a server (bash infra/ui.sh) and export its address, .../api"
+            )
+        try:
+            if options.action == "deploy":
+                deployed = deploy(options.cron, options.timezone, replace=options.replace)
+                text = f"deployment {NAME} {deployed}: {options.cron} {options.timezone}"
+            else:
+                text = status() if options.action == "status" else remove()
+        except httpx.TransportError as error:
+            raise Unavailable(f"cannot reach Prefect at {without_password(url)} ({error})") from None
+    except LongWriterError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.stdout.write(f"{text}\n")
+    return 0
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 import pytest
 
+from longwriter.io import door
 from tests.small import STAGES
 from tests.workspace import Workspace, wait_for
 
@@ -109,8 +110,7 @@ def prefect(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> It
         port = str(free.getsockname()[1])
     prefect = Prefect(workspace, f"http://127.0.0.1:{port}/api")
     server_log, worker_log = folder / "server.log", folder / "worker.log"
-    words = [str(BIN / "prefect"), "server", "start", "--host", "127.0.0.1", "--port", port]
-    with _process(workspace, server_log, *words) as server:
+    with _process(workspace, server_log, *door.command("prefect", int(port))) as server:
 
         def is_up() -> bool:
             assert server.poll() is None, server_log.read_text()

@@ -120,9 +120,11 @@ class Door:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": _POLICY, "reason": "refused"})
         else:
-            headers = [(b"content-type", b"text/plain; charset=utf-8"), *_HEADERS]
+            body = f"refused: {reason}\n".encode()
+            length = str(len(body)).encode()
+            headers = [(b"content-type", b"text/plain"), (b"content-length", length), *_HEADERS]
             await send({"type": "http.response.start", "status": 403, "headers": headers})
-            await send({"type": "http.response.body", "body": f"refused: {reason}\n".encode()})
+            await send({"type": "http.response.body", "body": body})
 
 
 def refusal(scope: Scope, start_pages: Sequence[str]) -> str | None:

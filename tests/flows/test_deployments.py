@@ -1,0 +1,122 @@
+"""The nightly deployment of two checkouts on one real Prefect server."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx2
+import pytest
+
+from longwriter.io import net
+from tests.flows.conftest import WebServers
+from tests.workspace import ROOT
+
+
+class Done(NamedTuple):
+    code: int
+    stdout: str
+    stderr: str
+
+
+class Site:
+    """A checkout with only the flows in it."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        shutil.copytree(ROOT / "flows", folder / "flows")
+        self.folder, self.url = folder, url
+
+    def run(self, *words: str, url: str | None = None) -> Done:
+        """Run the command in this process: to import Prefect anew each time would take seconds."""
+        from prefect.settings import PREFECT_API_URL, temporary_settings
+
+        from flows import deployments
+
+        url = self.url if url is None else url
+        out, err = io.StringIO(), io.StringIO()
+        os.environ["PREFECT_API_URL"] = url
+        with (
+            contextlib.chdir(self.folder),
+            temporary_settings({PREFECT_API_URL: url or None}),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            code = deployments.main(list(words))
+        del os.environ["PREFECT_API_URL"]
+        return Done(code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture
+def api(web_servers: WebServers) -> httpx2.Client:
+    url = f"http://127.0.0.1:{web_servers.ports['prefect']}/api"
+    return httpx2.Client(base_url=url, transport=httpx2.HTTPTransport(), timeout=30)
+
+
+def _deployment(api: httpx2.Client) -> dict[str, Any]:
+    return api.get("/deployments/name/nightly/nightly").json()
+
+
+def test_a_deployment_of_another_checkout_is_replaced_and_removed_only_on_purpose(
+    api: httpx2.Client, tmp_path: Path
+) -> None:
+    url = str(api.base_url).rstrip("/")
+    mine, other = Site(tmp_path / "mine", url), Site(tmp_path / "other", url)
+    assert mine.run("status").stdout == "there is no deployment nightly/nightly\n"
+
+    done = mine.run("--cron", "0 3 * * *", "--timezone", "Europe/Berlin")
+    assert re.search(
+        r"^deployment nightly/nightly [0-9a-f-]{36}: 0 3 \* \* \* Europe/Berlin$", done.stdout, re.MULTILINE
+    ), done.stderr[-2000:]
+    first = _deployment(api)
+    assert first["job_variables"]["working_dir"] == str(mine.folder)
+
+    for words in ([], ["deploy"], ["remove"]):
+        refused = other.run(*words)
+        assert refused.code == 2
+        assert f":{mine.folder}, this checkout is" in refused.stderr
+        assert "--replace" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+        assert _deployment(api)["updated"] == first["updated"]
+
+    status = other.run("status").stdout
+    assert f":{mine.folder} (another checkout)\n" in status
+    assert "0 3 * * * Europe/Berlin\n" in status
+    assert "none: prefect worker start --pool longwriter" in status
+
+    assert mine.run("--cron", "0 4 * * *").code == 0  # its own one is updated as before
+    assert _deployment(api)["id"] == first["id"]
+    assert "0 4 * * * UTC\n" in mine.run("status").stdout
+
+    assert other.run("--replace").code == 0
+    assert _deployment(api)["job_variables"]["working_dir"] == str(other.folder)
+    assert "(another checkout)" in mine.run("status").stdout
+    assert mine.run("remove").code == 2
+
+    assert other.run("remove").stdout == f"removed deployment nightly/nightly {first['id']}\n"
+    assert _deployment(api).get("id") is None
+    assert other.run("remove").stdout == "there is no deployment nightly/nightly\n"
+
+
+def test_what_cannot_be_deployed_is_refused_in_one_line(api: httpx2.Client, tmp_path: Path) -> None:
+    site = Site(tmp_path / "site", str(api.base_url).rstrip("/"))
+    nowhere = f"http://u:pw@127.0.0.1:{net.free_port()}/api"
+    for words, url, code, message in (
+        (["--cron", "whenever"], None, 2, "--cron 'whenever'"),
+        (["--timezone", "Mars/Olympus"], None, 2, "Mars/Olympus"),
+        (["status"], "", 2, "PREFECT_API_URL is not set"),
+        (["status"], nowhere, 75, "cannot reach Prefect at http://127.0.0.1"),
+    ):
+        done = site.run(*words, url=url)
+        assert (done.code, len(done.stderr.splitlines())) == (code, 1), done.stderr
+        assert message in done.stderr
+    api.delete("/work_pools/longwriter")
+    assert api.post("/work_pools/", json={"name": "longwriter", "type": "docker"}).status_code == 201
+    done = site.run()
+    assert (done.code, len(done.stderr.splitlines())) == (2, 1)
+    assert "is of type docker, process is needed" in done.stderr
+    api.delete("/work_pools/longwriter")
