@@ -1,6 +1,6 @@
 """The chat server as a process of its own, or as a thread: answers of `writer`, faults at the rates that flags give.
 
-Probes have no faults. Each request leaves a JSON line in the log: its hash, kind, seed, which arrival of
+Probes have no faults, unless `--probe-faults` says so. Each request leaves a JSON line in the log: its hash, kind, seed, which arrival of
 this request it was, when it came (`at`), what it got (`did`) and when that was decided (`done`).
 
 Run: `python -m tests.chat_server.server --log FILE --latency 0.1 --faults 0.3`; prints its URL as JSON.
@@ -130,7 +130,7 @@ class _Handler:
         return None
 
     def _fault(self, kind: str, digest: str, arrival: int) -> str | None:
-        if kind == "probe":
+        if kind == "probe" and not self.options.probe_faults:
             return None
         every = self.options.refuse_every
         if every and next(self.answers) % every == 0:
@@ -159,6 +159,7 @@ def _options(*flags: str) -> argparse.Namespace:
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before an answer; not for probes")
     parser.add_argument("--faults", type=float, default=0.0, help="rate of all faults; half are in transport")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME=RATE", help="rate of one fault")
+    parser.add_argument("--probe-faults", action="store_true", help="probes have the faults too")
     parser.add_argument("--hang", type=float, default=60.0, help="seconds that a hanging request hangs")
     parser.add_argument("--refuse-every", type=int, default=0, help="each Nth answer is a refusal")
     parser.add_argument("--model", help="the only model name there is; others get 404")

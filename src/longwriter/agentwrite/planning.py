@@ -74,7 +74,7 @@ async def plan_all(
     templates = read_templates(params)
     judge_calls = calls.with_name("judge_calls.jsonl.zst")
     async with (
-        servers.model(planner, params.sampling, calls) as llm,
+        servers.model(planner, params.sampling, calls, "plan.sampling") as llm,
         _coverage_judge(params, judge_params, templates, judge_calls) as judge,
     ):
         clients = [llm] if judge is None else [llm, judge.llm]
@@ -189,7 +189,7 @@ async def _coverage_judge(
     if not params.coverage_judge or judge_params.llm is None:
         yield None
         return
-    async with servers.model(judge_params.llm, judge_params.sampling, calls) as llm:
+    async with servers.model(judge_params.llm, judge_params.sampling, calls, "judge.sampling") as llm:
         yield CoverageJudge(llm, templates.coverage, judge_params)
 
 

@@ -45,8 +45,10 @@ async def write_all(
         reasked: Counts, by reason, the answers after which the writer was asked again.
     """
     template = files.template(params.prompt)
-    sampling = params.direct_sampling if params.mode == "direct" else params.sampling
-    async with servers.model(writer, sampling, calls) as llm:
+    is_direct = params.mode == "direct"
+    sampling = params.direct_sampling if is_direct else params.sampling
+    section = "write.direct_sampling" if is_direct else "write.sampling"
+    async with servers.model(writer, sampling, calls, section) as llm:
 
         async def write(plan: Plan, tick: progress.Tick) -> Draft | Rejection:
             return await write_one(llm, params, template, plan, reasked, tick)

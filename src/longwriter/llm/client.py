@@ -11,18 +11,20 @@ they ignore a field, so a server that ignores a temperature of 0.8 would look li
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
-from longwriter.errors import ModelUnusable, NoAnswer
+from longwriter.errors import ModelUnusable
+from longwriter.hashing import content_hash
 from longwriter.llm import call_log, prices, probing, requests
 from longwriter.llm.answers import Answer
 from longwriter.llm.call_log import Call, CallStore
 from longwriter.llm.in_flight import InFlight
 from longwriter.llm.limits import open_limits
 from longwriter.llm.meter import Meter
+from longwriter.llm.prober import Prober
 from longwriter.llm.probing import AnswerFormat
 from longwriter.llm.replay import ReplayCache
 from longwriter.llm.sending import Sender
@@ -50,6 +52,8 @@ class LLM:
         self._meter = Meter(endpoint.model, price, params.max_cost_usd)
         self._in_flight = InFlight(params.max_concurrency, sender, store, self._meter)
         self.capabilities = probing.NONE
+        origin = "" if endpoint.is_local else endpoint.origin
+        self.capabilities_key = probing.identity(endpoint.model, params, origin)
 
     async def ask(
         self,
@@ -129,38 +133,62 @@ class LLM:
             f"{self._endpoint!r} does not honour {setting}: set answer_format to auto or {' or '.join(formats)}"
         )
 
-    async def probe(self, sampling: Sampling) -> None:
+    async def probe(self, sampling: Sampling, section: str) -> None:
         """Set `capabilities` to what the endpoint honours, from test requests or an earlier stored result.
 
+        Args:
+            sampling: The settings that the work needs.
+            section: Their key in params.yaml, for the error.
+
         Raises:
-            ModelUnusable: the endpoint does not honour a setting of `sampling`, or refuses every request.
+            ModelUnusable: the endpoint ignores or refuses settings, or refuses every request. The message
+                names all of them.
             EndpointUnavailable: it answers no request.
         """
-        refusals: list[str] = []
-
-        async def ask(prompt: str, max_tokens: int | None, **fields: Any) -> str | None:
-            if max_tokens is not None:
-                fields["max_tokens"] = max_tokens
-            request = requests.probe(self._endpoint.model, prompt, fields, self._params.extra_body)
-            try:
-                completion = await self._sender.send(request)
-            except NoAnswer as refusal:
-                refusals.append(str(refusal))
-                return None
-            return completion.text
-
-        key = probing.identity(self._endpoint.model, self._params) if self._endpoint.is_local else None
-        self.capabilities, ignored = await probing.honoured(ask, sampling, self._cache, key)
-        if self.capabilities.tokens_field is None:
+        trust = probing.LOCAL if self._endpoint.is_local else probing.REMOTE
+        prober = Prober(self._endpoint.model, self._params.extra_body, self._sender)
+        key = self.capabilities_key
+        capabilities = await probing.honoured(prober, sampling, self._cache, key, trust)
+        problems: list[str] = []
+        if capabilities.tokens_field is None and prober.extra_body:
+            problems = await prober.drop_refused_extra_body(trust)
+            if problems:
+                capabilities = await probing.probe(prober, trust)
+        if capabilities.tokens_field is None:
             raise ModelUnusable(
-                f"{self._endpoint.where} refuses every request: {refusals[0]}. Check llm.extra_body and the key"
+                f"{self._endpoint.where} refuses every request: {prober.refusal}. "
+                "Check llm.extra_body and the key"
             )
-        log.info("%r honours %s", self._endpoint, self.capabilities)
-        if ignored:
-            raise ModelUnusable(
-                f"{self._endpoint!r} does not honour {', '.join(ignored)}: "
-                "set it to null (stop: [], temperature: 0), or choose another llm.engine"
-            )
+        unusable = probing.unusable(capabilities, sampling)
+        problems += [f"{section}.{name} {why}" for name, why in unusable.items()]
+        if not self._endpoint.is_local:
+            left_out, refused = await self._rehearse(prober, capabilities, sampling, section, unusable)
+            capabilities = capabilities._replace(left_out=left_out)
+            problems += refused
+        log.info("%r honours %s", self._endpoint, capabilities)
+        if problems:
+            raise ModelUnusable(f"{self._endpoint!r} does not take these settings: {'; '.join(problems)}")
+        self.capabilities = capabilities
+
+    async def _rehearse(
+        self,
+        prober: Prober,
+        capabilities: probing.Capabilities,
+        sampling: Sampling,
+        section: str,
+        unusable: Collection[str],
+    ) -> tuple[tuple[str, ...], list[str]]:
+        """Return what `Prober.refused_settings` does, from an earlier stored result if nothing was refused."""
+        key = content_hash([self.capabilities_key, sampling.model_dump(), capabilities._asdict()])
+        stored = self._cache.capabilities(key)
+        if stored is not None:
+            return tuple(stored["left_out"]), []
+        left_out, refused = await prober.refused_settings(
+            capabilities, sampling, section, probing.REMOTE, unusable
+        )
+        if not refused and not unusable:
+            self._cache.put_capabilities(key, {"left_out": left_out})
+        return left_out, refused
 
     async def finish(self) -> None:
         """Wait until the requests that were already sent are answered and stored."""
@@ -169,7 +197,12 @@ class LLM:
 
 @asynccontextmanager
 async def connect(
-    endpoint: Endpoint, params: LLMParams, sampling: Sampling, cache_path: Path, calls: Path
+    endpoint: Endpoint,
+    params: LLMParams,
+    sampling: Sampling,
+    cache_path: Path,
+    calls: Path,
+    section: str = "sampling",
 ) -> AsyncIterator[LLM]:
     """Yield a probed client of an endpoint.
 
@@ -179,6 +212,7 @@ async def connect(
         sampling: Sampling settings that the caller will use.
         cache_path: File of the replay cache; the rate limits that processes share are in `limits/` beside it.
         calls: File of the call log that is written.
+        section: Key of `sampling` in params.yaml, for errors.
 
     Raises:
         ModelUnusable: the endpoint does not honour `sampling`, refuses every request, or has a budget
@@ -194,7 +228,10 @@ async def connect(
         ):
             llm = LLM(endpoint, params, Sender(transport, limits, params.max_retries), cache, store)
             try:
-                await llm.probe(sampling)
+                await llm.probe(sampling, section)
                 yield llm
+            except ModelUnusable:  # perhaps it has changed, so the next client asks it again
+                cache.forget_capabilities(llm.capabilities_key)
+                raise
             finally:
                 await llm.finish()

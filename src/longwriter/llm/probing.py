@@ -2,12 +2,17 @@
 
 Servers answer 200 to fields they ignore: `transformers serve` ignores JSON schemas and keeps the
 sampling of the first request it ever got, and providers differ in the name of the repetition penalty.
-So nothing is assumed. What a local engine honours depends only on its version and its weights: it is
-probed once and remembered. Any other server may change at any time, so it is probed by every client.
+Others refuse fields: OpenAI's reasoning models take neither `max_tokens` nor a temperature. So nothing is
+assumed, and the result is remembered for endpoint and model.
+
+One answer proves little, because an endpoint may fail at a probe as it fails at any request: a false 400, a
+refusal, a text that is cut off. So each question is put several times in other words, and a result counts
+when it leads by `Trust.lead`. Of an engine that this pipeline started, one answer is enough.
 """
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import sys
@@ -22,15 +27,41 @@ from longwriter.params import LLMParams, Sampling
 AnswerFormat = Literal["json_schema", "json_object", "lines"]
 
 _PACKAGES = {"llama.cpp": "xllamacpp", "vllm": "vllm"}
-_TRIES = 3  # a test that compares answers is repeated this often before it fails
+_THINGS = (
+    "boat", "dog", "bakery", "village", "song", "river", "horse", "ferry", "garden", "street", "planet", "robot",
+    "library", "kite", "bridge", "lamp",
+)  # fmt: skip
+_FRUITS = ("kumquat", "medlar", "quince", "papaya", "loquat", "damson", "guava", "sloe")
 
 
 class Ask(Protocol):
-    """Sends one user message with further request fields; the result is None if the server refuses it."""
+    """Sends one user message with further request fields.
+
+    The result is None if the server refuses it, and empty if the answer says nothing about the server.
+    """
 
     def __call__(self, prompt: str, max_tokens: int | None, **fields: Any) -> Awaitable[str | None]:
         """Return the text of the answer; `max_tokens` None = the field is not sent."""
         ...
+
+
+class Trust(NamedTuple):
+    """How many answers are needed until a result is believed."""
+
+    lead: int
+    """How many more answers say yes than no, or no than yes."""
+    draws: int
+    """Answers among which two must be equal to show that answers repeat."""
+    hot_draws: int
+    """Answers of which two must differ to show that a temperature is used."""
+    trials: int
+    """After so many the answer is no."""
+
+
+LOCAL = Trust(lead=1, draws=6, hot_draws=3, trials=3)
+"""For an engine that this pipeline started: nothing lies between, but rounding depends on the batch."""
+REMOTE = Trust(lead=4, draws=3, hot_draws=2, trials=16)
+"""At 30 % faults a trial of two requests misleads in about 1 of 7 cases: 1 of 1,400 after a lead of 4."""
 
 
 class Capabilities(NamedTuple):
@@ -45,6 +76,10 @@ class Capabilities(NamedTuple):
     stop: bool
     repetition_penalty: str | None
     """Name of the request field; None = there is none."""
+    fixed_temperature: bool = False
+    """Whether temperatures are refused: the model has one of its own."""
+    left_out: tuple[str, ...] = ()
+    """Fields that the endpoint refuses and that the caller has at a value without effect: they are not sent."""
 
     def formats(self) -> list[AnswerFormat]:
         """Return the answer formats that are honoured, the strictest first."""
@@ -67,78 +102,142 @@ NONE = Capabilities(
 )
 
 
-def ignored_settings(capabilities: Capabilities, sampling: Sampling) -> list[str]:
-    """Return the settings of `sampling` that the endpoint does not honour."""
-    penalty = sampling.repetition_penalty
-    is_ignored = {
-        "temperature": sampling.temperature > 0 and not capabilities.temperature,
-        "stop": bool(sampling.stop) and not capabilities.stop,
-        "repetition_penalty": penalty is not None and not capabilities.repetition_penalty,
-    }
-    return [name for name, ignored in is_ignored.items() if ignored]
+def unusable(capabilities: Capabilities, sampling: Sampling) -> dict[str, str]:
+    """Return why settings of `sampling` cannot be used at an endpoint, by their names."""
+    temperature, penalty = sampling.temperature, sampling.repetition_penalty
+    reasons: dict[str, str] = {}
+    if capabilities.fixed_temperature:
+        if temperature not in (None, 1):
+            reasons["temperature"] = f"{temperature:g} is refused: the model has its own; set it to 1 or null"
+    elif temperature and not capabilities.temperature:
+        reasons["temperature"] = "is ignored: set it to 0, or to null for the model's own"
+    if sampling.stop and not capabilities.stop:
+        reasons["stop"] = "is ignored or refused: set it to []"
+    if penalty not in (None, 1) and not capabilities.repetition_penalty:
+        reasons["repetition_penalty"] = "is ignored or refused: set it to null"
+    return reasons
 
 
-def identity(model: str, params: LLMParams) -> str:
-    """Return the hash of everything that decides what a local engine honours, and of this file's source.
+def identity(model: str, params: LLMParams, endpoint: str = "") -> str:
+    """Return the hash of everything that decides what an endpoint honours, and of this file's source.
 
     Args:
-        model: Name of the model, which holds the hash of its weights.
+        model: Name of the model; of a local engine it holds the hash of its weights.
         params: The engine, and the fields that go with every request.
+        endpoint: `Endpoint.origin` of an external endpoint; empty for a local engine.
     """
-    package = _PACKAGES[params.engine]
+    package = _PACKAGES.get(params.engine)
+    engine = [package, version(package)] if package and not endpoint else [endpoint]
     probes = inspect.getsource(sys.modules[__name__])
-    return content_hash([package, version(package), model, params.extra_body, probes])
+    return content_hash([*engine, model, params.extra_body, probes])
 
 
 async def honoured(
-    ask: Ask, sampling: Sampling, cache: ReplayCache, key: str | None
-) -> tuple[Capabilities, list[str]]:
-    """Return what the endpoint honours, and the settings of `sampling` that it does not honour.
+    ask: Ask, sampling: Sampling, cache: ReplayCache, key: str, trust: Trust = LOCAL
+) -> Capabilities:
+    """Return what the endpoint honours, from an earlier stored result if there is one.
 
     Args:
         ask: Sends a probe.
         sampling: The settings that the caller needs.
         cache: Stores the result.
-        key: Key of the stored result; None = always probe. If the stored result says that a setting of
-            `sampling` is not honoured, the endpoint is probed again, because a probe can fail by chance.
+        key: Key of the stored result. If that result says that a setting of `sampling` is not honoured, the
+            endpoint is probed again, because it may have changed.
+        trust: How many answers are needed.
     """
-    stored = cache.capabilities(key) if key else None
-    if stored and not ignored_settings(Capabilities(**stored), sampling):
-        return Capabilities(**stored), []
-    capabilities = await probe(ask)
-    if key:
-        cache.put_capabilities(key, capabilities._asdict())
-    return capabilities, ignored_settings(capabilities, sampling)
+    stored = cache.capabilities(key)
+    if stored and not unusable(Capabilities(**stored), sampling):
+        return Capabilities(**stored)
+    capabilities = await probe(ask, trust)
+    if capabilities.tokens_field is not None:
+        cache.put_capabilities(key, {k: v for k, v in capabilities._asdict().items() if k != "left_out"})
+    return capabilities
 
 
-async def probe(ask: Ask) -> Capabilities:
-    """Return what the endpoint behind `ask` honours, found with about 17 short requests; more if answers vary.
+async def probe(ask: Ask, trust: Trust = LOCAL) -> Capabilities:
+    """Return what the endpoint behind `ask` honours: about 17 short requests for a local engine, else about 60.
 
-    They are sent one after another: most of them compare answers, and on some engines an answer depends
-    a little on the other requests in the batch.
+    A local engine gets them one after another: most of them compare answers, and an answer depends a little
+    on the other requests in the batch.
     """
-    field = await _tokens_field(ask)
+    field = await _tokens_field(ask, trust)
     if field is None:
         return NONE._replace(tokens_field=None)
     if field != "max_tokens":
         ask = _renamed(ask, field)
-    return Capabilities(
-        tokens_field=field,
-        json_schema=await _honours_schema(ask),
-        json_object=await _honours_json_mode(ask),
-        seed=await _honours_seed(ask),
-        temperature=await _honours_temperature(ask),
-        stop=await _honours_stop(ask),
-        repetition_penalty=await _penalty_field(ask),
-    )
+    cold = await _first_accepted(ask, (0, 0.01), trust)
+    hot = None if cold is None else await _first_accepted(ask, (1.5, 1.0), trust)
+    fixed = cold is None or hot is None
+    low, high = ({}, {}) if fixed else ({"temperature": cold}, {"temperature": hot})
+    tests: list[Callable[[], Awaitable[Any]]] = [
+        lambda: _believed(lambda n: _honours_schema(ask, n, low), trust),
+        lambda: _believed(lambda n: _honours_json_mode(ask, n, low), trust),
+        lambda: _believed(lambda n: _honours_seed(ask, n, high, trust), trust),
+        lambda: (
+            _no() if fixed else _believed(lambda n: _honours_temperature(ask, n, low, high, trust), trust)
+        ),
+        lambda: _believed(lambda n: _honours_stop(ask, n, low), trust),
+        lambda: _no() if fixed else _penalty_field(ask, low, trust),
+    ]
+    if trust is LOCAL:
+        results = [await test() for test in tests]
+    else:
+        results = await _together(tests)
+    schema, json_object, seed, temperature, stop, penalty = results
+    return Capabilities(field, schema, json_object, seed, temperature, stop, penalty or None, fixed)
 
 
-async def _tokens_field(ask: Ask) -> str | None:
+async def _no() -> bool:
+    return False
+
+
+async def _together(tests: list[Callable[[], Awaitable[Any]]]) -> list[Any]:
+    """Return the results of tests that run at the same time; raises the first failure alone."""
+
+    async def run(test: Callable[[], Awaitable[Any]]) -> Any:
+        return await test()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(run(test)) for test in tests]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def _believed(trial: Callable[[int], Awaitable[bool | None]], trust: Trust) -> bool:
+    """Return what the trials say, as soon as one side leads by `trust.lead`; None = a trial says nothing."""
+    balance = 0
+    for number in range(trust.trials):
+        result = await trial(number)
+        balance += 0 if result is None else 1 if result else -1
+        if abs(balance) >= trust.lead:
+            return balance > 0
+    return False
+
+
+async def is_accepted(ask: Ask, trust: Trust, max_tokens: int | None = 16, **fields: Any) -> bool:
+    """Return whether an endpoint answers requests with these fields; it refuses them if it does so each time."""
+    for number in range(trust.lead):
+        if await ask(f"Say {'yes' if number == 0 else _THINGS[number]}.", max_tokens, **fields) is not None:
+            return True
+    return False
+
+
+async def _tokens_field(ask: Ask, trust: Trust) -> str | None:
     """Return the field that limits the length of an answer: OpenAI's reasoning models refuse `max_tokens`."""
-    if await ask("Say yes.", 16) is not None:
+    if await is_accepted(ask, trust):
         return "max_tokens"
     renamed = "max_completion_tokens"
-    return None if await ask("Say yes.", None, **{renamed: 16}) is None else renamed
+    return renamed if await is_accepted(ask, trust, None, **{renamed: 16}) else None
+
+
+async def _first_accepted(ask: Ask, temperatures: tuple[float, ...], trust: Trust) -> float | None:
+    """Return the first temperature that is accepted: TGI refuses 0, some models refuse values above 1."""
+    for temperature in temperatures:
+        if await is_accepted(ask, trust, temperature=temperature):
+            return temperature
+    return None
 
 
 def _renamed(ask: Ask, field: str) -> Ask:
@@ -148,10 +247,11 @@ def _renamed(ask: Ask, field: str) -> Ask:
     return ask_with_field
 
 
-async def _honours_schema(ask: Ask) -> bool:
+async def _honours_schema(ask: Ask, number: int, low: dict[str, Any]) -> bool | None:
+    fruit = _FRUITS[number % len(_FRUITS)]
     schema = {
         "type": "object",
-        "properties": {"answer": {"type": "string", "enum": ["kumquat"]}},
+        "properties": {"answer": {"type": "string", "enum": [fruit]}},
         "required": ["answer"],
         "additionalProperties": False,
     }
@@ -159,15 +259,16 @@ async def _honours_schema(ask: Ask) -> bool:
         "type": "json_schema",
         "json_schema": {"name": "probe", "schema": schema, "strict": True},
     }
-    text = await ask("What colour is the sky?", 60, temperature=0, response_format=response_format)
-    return _json(text) == {"answer": "kumquat"}
+    prompt = f"What colour is the {'sky' if number == 0 else _THINGS[number]}?"
+    text = await ask(prompt, 60, **low, response_format=response_format)
+    return None if text == "" else _json(text) == {"answer": fruit}
 
 
-async def _honours_json_mode(ask: Ask) -> bool:
+async def _honours_json_mode(ask: Ask, number: int, low: dict[str, Any]) -> bool | None:
     """Return whether JSON mode gives a bare object: without it, models put it in a code fence or write prose."""
-    prompt = "What colour is the sky? Answer in JSON."
-    text = await ask(prompt, 60, temperature=0, response_format={"type": "json_object"})
-    return isinstance(_json(text), dict)
+    prompt = f"What colour is the {'sky' if number == 0 else _THINGS[number]}? Answer in JSON."
+    text = await ask(prompt, 60, **low, response_format={"type": "json_object"})
+    return None if text == "" else isinstance(_json(text), dict)
 
 
 def _json(text: str | None) -> object:
@@ -178,14 +279,14 @@ def _json(text: str | None) -> object:
         return None
 
 
-async def _repeated(draw: Callable[[], Awaitable[str | None]]) -> str | None:
-    """Return the first answer that comes twice among `2 * _TRIES` answers; None if none does.
+async def _repeated(draw: Callable[[], Awaitable[str | None]], draws: int) -> str | None:
+    """Return the first answer that comes twice among `draws` answers; None if none does.
 
     Two answers are not enough: rounding depends on the batch, so even a server that honours the setting
     may give two different answers.
     """
     seen: set[str] = set()
-    for _ in range(2 * _TRIES):
+    for _ in range(draws):
         text = await draw()
         if text is None or text in seen:
             return text
@@ -193,42 +294,56 @@ async def _repeated(draw: Callable[[], Awaitable[str | None]]) -> str | None:
     return None
 
 
-async def _honours_seed(ask: Ask) -> bool:
+async def _honours_seed(ask: Ask, number: int, high: dict[str, Any], trust: Trust) -> bool | None:
     def draw(seed: int) -> Awaitable[str | None]:
-        return ask("Make up a name for a boat and say why.", 24, temperature=1.5, seed=seed)
+        return ask(f"Make up a name for a {_THINGS[number]} and say why.", 24, **high, seed=seed)
 
-    same = await _repeated(lambda: draw(7))
+    same = await _repeated(lambda: draw(7), trust.draws)
     return same is not None and len({same, await draw(8), await draw(9)}) > 1
 
 
-async def _honours_temperature(ask: Ask) -> bool:
-    def draw(temperature: float) -> Awaitable[str | None]:
-        return ask("Make up a name for a dog and say why.", 24, temperature=temperature)
+async def _honours_temperature(
+    ask: Ask, number: int, low: dict[str, Any], high: dict[str, Any], trust: Trust
+) -> bool | None:
+    def draw(temperature: dict[str, Any]) -> Awaitable[str | None]:
+        return ask(
+            f"Make up a name for a {_THINGS[number + 1 - len(_THINGS)]} and say why.", 24, **temperature
+        )
 
-    same = await _repeated(lambda: draw(0))
-    return same is not None and len({await draw(1.5) for _ in range(3)}) > 1
-
-
-async def _honours_stop(ask: Ask) -> bool:
-    prompt = "Tell me about the sea in two sentences."
-    for _ in range(_TRIES):
-        whole = await ask(prompt, 32, temperature=0)
-        word = next((word for word in (whole or "").split()[2:] if len(word) > 2), None)
-        if whole is None or word is None:
-            return False
-        cut = await ask(prompt, 32, temperature=0, stop=[word])
-        if cut is None or word in cut:
-            return False
-        if len(cut) < len(whole):
-            return True  # else it may be another answer that lacks the word, which proves nothing
-    return False
+    same = await _repeated(lambda: draw(low), trust.draws)
+    return same is not None and len({await draw(high) for _ in range(trust.hot_draws)}) > 1
 
 
-async def _penalty_field(ask: Ask) -> str | None:
-    prompt = "Say the word yes ten times: yes yes yes yes yes"
-    plain = await ask(prompt, 24, temperature=0)
+async def _honours_stop(ask: Ask, number: int, low: dict[str, Any]) -> bool | None:
+    if not low:  # without a temperature of 0 each answer is another one, except to this question
+        text = await ask(
+            "Write the numbers from one to ten as words: one, two, three, ...", 60, stop=["seven"]
+        )
+        return None if text == "" else text is not None and "six" in text and "seven" not in text
+    prompt = f"Tell me about the {'sea' if number == 0 else _THINGS[number]} in two sentences."
+    whole = await ask(prompt, 32, **low)
+    word = next((word for word in (whole or "").split()[2:] if len(word) > 2), None)
+    if whole is None or word is None:
+        return None if whole == "" else False
+    cut = await ask(prompt, 32, **low, stop=[word])
+    if cut is None or word in cut:
+        return False
+    # an answer that is not shorter is another one that lacks the word, which proves nothing
+    return True if len(cut) < len(whole) else None
+
+
+async def _penalty_field(ask: Ask, low: dict[str, Any], trust: Trust) -> str | None:
     for field in ("repeat_penalty", "repetition_penalty"):
-        text = await ask(prompt, 24, temperature=0, extra_body={field: 2.0})
-        if text is not None and text != plain:
+
+        async def trial(number: int, field: str = field) -> bool | None:
+            word = "yes" if number == 0 else _THINGS[number]
+            prompt = f"Say the word {word} ten times: {' '.join([word] * 5)}"
+            plain = await ask(prompt, 24, **low)
+            if trust is not LOCAL and plain != await ask(prompt, 24, **low):
+                return None  # answers differ for another reason
+            text = await ask(prompt, 24, **low, extra_body={field: 2.0})
+            return None if "" in (plain, text) else text is not None and text != plain
+
+        if await _believed(trial, trust):
             return field
     return None

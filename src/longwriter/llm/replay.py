@@ -193,6 +193,11 @@ class ReplayCache:
                 (engine_hash, json.dumps(capabilities)),
             )
 
+    def forget_capabilities(self, engine_hash: str) -> None:
+        """Remove what an engine was seen to honour, if it is stored."""
+        with self._writing, self._writer as db:
+            db.execute("DELETE FROM capabilities WHERE engine_hash = ?", (engine_hash,))
+
     def close(self) -> None:
         """Close the database."""
         with self._reading, self._writing:

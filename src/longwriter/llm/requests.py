@@ -97,13 +97,8 @@ def _body(identity: Identity, capabilities: Capabilities) -> bytes:
     fields: dict[str, Any] = {
         "model": identity["model"],
         "messages": identity["messages"],
-        "temperature": sampling["temperature"],
-        capabilities.tokens_field or "max_tokens": sampling["max_tokens"],
+        **sampling_fields(sampling, capabilities),
     }
-    if sampling["top_p"] is not None:
-        fields["top_p"] = sampling["top_p"]
-    if sampling["stop"]:
-        fields["stop"] = sampling["stop"]
     if capabilities.seed:
         fields["seed"] = int(content_hash({**identity, "model": None})[:7], 16)
     if identity["schema"] is not None:
@@ -115,6 +110,22 @@ def _body(identity: Identity, capabilities: Capabilities) -> bytes:
     if sampling["repetition_penalty"] is not None and capabilities.repetition_penalty:
         fields[capabilities.repetition_penalty] = sampling["repetition_penalty"]
     return orjson.dumps(fields)
+
+
+def sampling_fields(sampling: dict[str, Any], capabilities: Capabilities) -> dict[str, Any]:
+    """Return the fields of a request that come from `sampling`, but for seed and repetition penalty."""
+    tokens_field = capabilities.tokens_field or "max_tokens"
+    fields = {
+        "temperature": None if capabilities.fixed_temperature else sampling["temperature"],
+        tokens_field: sampling["max_tokens"],
+        "top_p": sampling["top_p"],
+        "stop": sampling["stop"] or None,
+    }
+    return {
+        name: value
+        for name, value in fields.items()
+        if value is not None and name not in capabilities.left_out
+    }
 
 
 def estimated_tokens(prompt: str, max_tokens: int) -> int:

@@ -20,6 +20,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import aiohttp
 import httpx2
@@ -73,10 +74,23 @@ class Endpoint(NamedTuple):
         """Return the URL; OpenAI's if the parameters have none."""
         return self.base_url or "https://api.openai.com/v1"
 
+    @property
+    def origin(self) -> str:
+        """Return scheme, host and port of the URL: two endpoints with the same are one."""
+        return origin(self.where)
+
     def quote(self, message: str) -> str:
         """Return the beginning of a server's message, without the key if the server repeats it."""
         hidden = message.replace(self.api_key, "(key)") if len(self.api_key) > 5 else message
         return " ".join(hidden.split())[:_SHOWN_CHARACTERS]
+
+
+def origin(url: str) -> str:
+    """Return scheme, host and port of a URL, such as `https://api.openai.com:443`."""
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    port = parts.port or {"http": 80, "https": 443}.get(scheme, 0)
+    return f"{scheme}://{(parts.hostname or '').rstrip('.')}:{port}"
 
 
 class Fault(Exception):

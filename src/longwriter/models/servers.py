@@ -38,10 +38,15 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 @asynccontextmanager
-async def model(params: LLMParams, sampling: Sampling, calls: Path) -> AsyncIterator[LLM]:
-    """Yield a probed client of the model that `params` names; its calls are logged to `calls`."""
+async def model(
+    params: LLMParams, sampling: Sampling, calls: Path, section: str = "sampling"
+) -> AsyncIterator[LLM]:
+    """Yield a probed client of the model that `params` names.
+
+    Its calls are logged to `calls`; `section` is the key of `sampling` in params.yaml, for errors.
+    """
     with serve(params, files.LOCAL / "logs") as endpoint:
-        async with connect(endpoint, params, sampling, files.REPLAY, calls) as llm:
+        async with connect(endpoint, params, sampling, files.REPLAY, calls, section) as llm:
             yield llm
 
 

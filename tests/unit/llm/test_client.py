@@ -9,6 +9,7 @@ from longwriter.errors import ModelUnusable
 from longwriter.io import files
 from longwriter.llm.answers import Answer, Usage
 from longwriter.llm.client import Endpoint, connect
+from longwriter.llm.probing import Capabilities
 from longwriter.llm.replay import ReplayCache
 from longwriter.params import Sampling
 from tests.chat_server.server import chat_server_thread
@@ -21,8 +22,9 @@ def logged(folder):
     return [json.loads(line) for line in files.read_zstd_lines(folder / "calls.zst")]
 
 
-async def capabilities(endpoint, cache):
-    async with connect(endpoint, PARAMS, PICKY, cache, cache.with_suffix(".zst")) as llm:
+async def capabilities(endpoint, cache, **fields):
+    params = PARAMS.model_copy(update=fields)
+    async with connect(endpoint, params, PICKY, cache, cache.with_suffix(".zst")) as llm:
         return llm.capabilities
 
 
@@ -32,16 +34,29 @@ def server(tmp_path_factory):
         yield running
 
 
-@pytest.mark.parametrize(("is_local", "times"), [(True, 1), (False, 2)])
-def test_only_an_engine_of_this_pipeline_is_remembered(tmp_path, server, is_local, times):
+@pytest.mark.parametrize("is_local", [True, False])
+def test_what_an_endpoint_honours_is_remembered(tmp_path, server, is_local):
     endpoint = Endpoint(server.url, "folder@1234", "none", is_local)
     before = len(server.requests("probe"))
     first = asyncio.run(capabilities(endpoint, tmp_path / "r.sqlite"))
-    once = len(server.requests("probe")) - before
+    once = len(server.requests("probe"))
     assert asyncio.run(capabilities(endpoint, tmp_path / "r.sqlite")) == first
     assert first.json_schema
     assert first.repetition_penalty == "repetition_penalty"
-    assert len(server.requests("probe")) - before == times * once > 0
+    assert len(server.requests("probe")) == once > before
+
+
+@pytest.mark.parametrize("run", range(3))
+def test_thirty_percent_faults_while_it_is_probed_do_not_change_what_an_endpoint_honours(tmp_path, run):
+    flags = ("--faults", "0.3", "--probe-faults", "--fault", "hang=0", "--fault", "status_429=0")
+    with chat_server_thread(tmp_path / "requests.jsonl", *flags) as faulty:
+        result = asyncio.run(
+            capabilities(Endpoint(faulty.url, f"m{run}", "none"), tmp_path / "r.sqlite", max_retries=6)
+        )
+    assert result == Capabilities(
+        "max_tokens", json_schema=True, json_object=False, seed=True, temperature=True, stop=True,
+        repetition_penalty="repetition_penalty",
+    )  # fmt: skip
 
 
 def test_a_key_never_shows():

@@ -35,36 +35,28 @@ def cache(tmp_path):
     return ReplayCache(tmp_path / "r.sqlite")
 
 
-def test_a_local_engine_is_asked_once_and_the_next_process_remembers(tmp_path, cache):
+def test_an_engine_is_asked_once_and_the_next_process_remembers(tmp_path, cache):
     engine = Engine("repeat_penalty")
     first = seen(engine, cache, "k", PENALISED)
-    assert first == (probing.NONE._replace(repetition_penalty="repeat_penalty"), [])
+    assert first == probing.NONE._replace(repetition_penalty="repeat_penalty")
     asked = engine.asked
     cache.close()
     assert seen(engine, ReplayCache(tmp_path / "r.sqlite"), "k", PENALISED) == first
     assert 0 < asked == engine.asked
 
 
-def test_an_endpoint_without_a_key_is_asked_every_time(cache):
-    engine = Engine()
-    assert seen(engine, cache, None) == seen(engine, cache, None) == (probing.NONE, [])
-    alone = Engine()
-    seen(alone, cache, None)
-    assert engine.asked == 2 * alone.asked
-
-
 def test_another_key_is_another_engine(cache):
-    assert seen(Engine("repeat_penalty"), cache, "k")[0].repetition_penalty == "repeat_penalty"
-    assert seen(Engine(), cache, "other")[0].repetition_penalty is None
+    assert seen(Engine("repeat_penalty"), cache, "k").repetition_penalty == "repeat_penalty"
+    assert seen(Engine(), cache, "other").repetition_penalty is None
 
 
 def test_a_remembered_no_is_asked_again_when_it_matters(cache):
-    assert seen(Engine(), cache, "k") == (probing.NONE, [])
-    assert seen(Engine(), cache, "k", PENALISED) == (probing.NONE, ["repetition_penalty"])
+    assert seen(Engine(), cache, "k") == probing.NONE
+    assert seen(Engine(), cache, "k", PENALISED) == probing.NONE
     able = Engine("repetition_penalty")
-    assert seen(able, cache, "k", PENALISED)[1] == []
+    assert seen(able, cache, "k", PENALISED).repetition_penalty == "repetition_penalty"
     asked = able.asked
-    assert seen(able, cache, "k", PENALISED)[0].repetition_penalty == "repetition_penalty"
+    assert seen(able, cache, "k", PENALISED).repetition_penalty == "repetition_penalty"
     assert able.asked == asked
 
 
@@ -104,13 +96,13 @@ class Picky:
     ],
 )
 def test_json_mode_is_honoured_where_a_bare_object_comes(cache, text, honoured):
-    assert seen(Picky(in_json_mode=text), cache, None)[0].json_object is honoured
+    assert seen(Picky(in_json_mode=text), cache, "k").json_object is honoured
 
 
 def test_the_field_that_caps_an_answer_is_the_one_that_is_not_refused(cache):
-    assert seen(Picky(), cache, None)[0].tokens_field == "max_tokens"
-    assert seen(Picky(["max_tokens"]), cache, None)[0].tokens_field == "max_completion_tokens"
-    assert seen(Picky(["max_tokens", "max_completion_tokens"]), cache, None)[0].tokens_field is None
+    assert seen(Picky(), cache, "a").tokens_field == "max_tokens"
+    assert seen(Picky(["max_tokens"]), cache, "b").tokens_field == "max_completion_tokens"
+    assert seen(Picky(["max_tokens", "max_completion_tokens"]), cache, "c").tokens_field is None
 
 
 def test_the_formats_are_those_honoured_the_strictest_first():
@@ -131,9 +123,18 @@ class Hesitant:
         return next(self.cold) if is_cold else f"answer {len(self.asked)}"
 
 
-@pytest.mark.parametrize(
-    ("honours", "others"), [(probing._honours_temperature, 3), (probing._honours_seed, 2)]
-)
+COLD, HOT = {"temperature": 0}, {"temperature": 1.5}
+
+
+def temperature(ask):
+    return probing._honours_temperature(ask, 0, COLD, HOT, probing.LOCAL)
+
+
+def seed(ask):
+    return probing._honours_seed(ask, 0, HOT, probing.LOCAL)
+
+
+@pytest.mark.parametrize(("honours", "others"), [(temperature, 3), (seed, 2)])
 @pytest.mark.parametrize(
     ("cold", "honoured", "asked"),
     [
@@ -157,11 +158,37 @@ SEA = "The sea is wide and blue."
     ("cold", "honoured"),
     [
         ([SEA, "The sea "], True),
-        ([SEA, "Water covers most of our Earth.", SEA, "The sea "], True),
-        ([SEA, "Water covers most of our Earth."] * 3, False),
+        ([SEA, "Water covers most of our Earth."], None),
         ([SEA, SEA], False),
         ([SEA, None], False),
+        ([""], None),
     ],
 )
 def test_an_answer_that_only_differs_says_nothing_of_stop_words(cold, honoured):
-    assert asyncio.run(probing._honours_stop(Hesitant(*cold))) is honoured
+    assert asyncio.run(probing._honours_stop(Hesitant(*cold), 0, COLD)) is honoured
+
+
+@pytest.mark.parametrize(
+    ("results", "trust", "believed", "used"),
+    [
+        ("y", probing.LOCAL, True, 1),
+        ("n", probing.LOCAL, False, 1),
+        ("??y", probing.LOCAL, True, 3),
+        ("???", probing.LOCAL, False, 3),
+        ("yyyy", probing.REMOTE, True, 4),
+        ("nnnn", probing.REMOTE, False, 4),
+        ("nyyyyy", probing.REMOTE, True, 6),
+        ("ynynnnnn", probing.REMOTE, False, 8),
+        ("?n?yyy?yy", probing.REMOTE, True, 9),
+        ("yn" * 8, probing.REMOTE, False, 16),
+    ],
+)
+def test_a_result_is_believed_when_it_leads(results, trust, believed, used):
+    asked = []
+
+    async def trial(number):
+        asked.append(number)
+        return {"y": True, "n": False, "?": None}[results[number]]
+
+    assert asyncio.run(probing._believed(trial, trust)) is believed
+    assert asked == list(range(used))

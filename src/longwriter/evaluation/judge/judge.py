@@ -53,7 +53,7 @@ async def judge_texts(
         judgements.judge_prompt(template, instruction, text) if text.strip() else None
         for instruction, text in texts
     ]
-    async with servers.model(params.llm, params.sampling, calls) as llm:
+    async with servers.model(params.llm, params.sampling, calls, "judge.sampling") as llm:
 
         async def judge(prompt: str | None) -> Judgement | Unscored:
             return _EMPTY if prompt is None else await _judge(llm, params, name, prompt)
