@@ -13,7 +13,7 @@ from typing import NamedTuple
 from longwriter.agentwrite.plans.plan import plan_lines
 from longwriter.records import Language, Plan
 from longwriter.text import counting as txt
-from longwriter.text import poison, prompts, wording
+from longwriter.text import endings, poison, prompts, wording
 from longwriter.text.counting import BLANK_LINE, EarlierText
 from longwriter.text.prompts import Refused
 
@@ -113,11 +113,14 @@ def check_paragraph(
         before: The text before it.
 
     Returns:
-        Refused with reason `error_text`, `refusal`, `plan_line`, `meta_talk`, `too_short_paragraph`,
-        `wrong_length`, `wrong_language`, `loop` (repeats itself) or `repeats` (repeats the text before it).
+        Refused with one of the reasons of `poison.check_text`, or `cut_off` (stops in mid-sentence),
+        `too_short_paragraph`, `wrong_length`, `wrong_language`, `loop` (repeats itself) or `repeats`
+        (repeats the text before it).
     """
     if refused := poison.check_text(paragraph):
         return refused
+    if word_count is not None and endings.is_cut(paragraph):
+        return Refused("cut_off", f"stops in mid-sentence: {paragraph[-120:]}")
     words = txt.count_words(paragraph)
     ratio = limits.max_length_ratio
     if words < limits.min_words:

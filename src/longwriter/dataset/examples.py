@@ -14,7 +14,7 @@ from longwriter.dataset.filters import Limits
 from longwriter.hashing import hash_share, short_id
 from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Message, Rejection, roles
 from longwriter.text import counting as txt
-from longwriter.text import wording
+from longwriter.text import poison, wording
 from longwriter.text.lengths import stated as lengths
 from longwriter.text.prompts import fill
 
@@ -39,7 +39,10 @@ def relabel(prompt: str, words: int, wordings: list[str]) -> str:
 
 
 class _Source(NamedTuple):
-    """A long text with its prompt, written here or imported; `row_id` names it in a rejection."""
+    """A long text with its prompt, written here or imported; `row_id` names it in a rejection.
+
+    `is_in_steps` tells whether each section is the answer to a request of its own.
+    """
 
     row_id: str
     kind: Literal["agentwrite", "imported"]
@@ -50,6 +53,7 @@ class _Source(NamedTuple):
     required_words: int | None
     call_ids: list[str]
     origin: str | None
+    is_in_steps: bool
 
 
 def example_of(draft: Draft, limits: Limits, wordings: list[str] | None) -> Example | Rejection:
@@ -72,6 +76,7 @@ def example_of(draft: Draft, limits: Limits, wordings: list[str] | None) -> Exam
         required_words=instruction.required_words,
         call_ids=[*draft.plan.call_ids, *draft.call_ids],
         origin=None,
+        is_in_steps=bool(draft.plan.steps),
     )
     return _row(source, instruction.instruction_id, limits, wordings)
 
@@ -110,6 +115,7 @@ def imported_example(
         required_words=lengths.stated_length(prompt),
         call_ids=[],
         origin=origin,
+        is_in_steps=False,
     )
     key = short_id([language, *(message.content for message in row.messages[:-1])])
     return _row(source, key, limits, wordings[language] if wordings is not None else None)
@@ -124,7 +130,11 @@ def _row(
         sections = [wording.strip_identifiers(part) for part in sections]
     answer = "\n\n".join(sections)
     words = txt.count_words(answer)
-    text = filters.Text(sections, answer, words, source.language, source.required_words)
+    steps = sections if source.is_in_steps else ()
+    text = filters.Text(sections, answer, words, source.language, source.required_words, steps)
+    for turn in source.before:
+        if turn.role == "assistant" and (refused := poison.check_markup(turn.content)) is not None:
+            return _refused(source.row_id, *refused, call_ids=source.call_ids)
     if (trouble := filters.trouble(text, limits)) is not None:
         return _refused(source.row_id, *trouble, call_ids=source.call_ids)
     *earlier, last = source.before
@@ -212,6 +222,9 @@ def _general_trouble(messages: list[Message], answers: set[str]) -> tuple[str, s
         return "general_roles", roles(messages)
     if wording.is_refusal(answer):
         return "general_refusal", answer[:80]
+    for turn in messages:
+        if turn.role == "assistant" and (refused := poison.check_markup(turn.content)) is not None:
+            return f"general_{refused.reason}", refused.detail
     if answer in answers:
         return "general_duplicate", f"an earlier row answers {answer[:80]!r}"
     return None

@@ -5,20 +5,15 @@ Pure.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from longwriter.evaluation.scores import length_score
 from longwriter.records import Language
 from longwriter.text import counting as txt
-from longwriter.text import poison, repetition
-
-_ENDING = re.compile(r"[.!?…。！？][\"'”’»」』)\]）】*_~`\s]*$|(?:```|\||:\)|[\"”」』])\s*$")
-_SIGNATURE = (
-    6  # words: a last line this short, below a finished line, is a signature and not a broken sentence
-)
-_HAN_WORD = 2  # average characters of a Chinese word, roughly
+from longwriter.text import endings, poison, repetition
+from longwriter.text.prompts import Refused
 
 
 class Limits(NamedTuple):
@@ -40,21 +35,34 @@ class Limits(NamedTuple):
 
 
 class Text(NamedTuple):
-    """A text to filter; `required_words` is the length that its prompt stated before relabelling, or None."""
+    """A text to filter; `required_words` is the length that its prompt stated before relabelling, or None.
+
+    `written_steps` are the sections that one answer each was asked for; a published text has none.
+    """
 
     sections: Sequence[str]
     answer: str
     words: int
     language: Language
     required_words: int | None
+    written_steps: Sequence[str] = ()
+
+
+@lru_cache(maxsize=8)
+def _refused(sections: tuple[str, ...], answer: str) -> Refused | None:
+    """Return why one of the sections, or the whole text, is not prose; cached, since six filters ask."""
+    refusals = (poison.check_text(part) for part in sections)
+    refused = next((refused for refused in refusals if refused), None)
+    talk = None if refused else poison.talking_paragraph(answer)
+    return Refused("meta_talk", talk) if talk else refused
 
 
 def _poisoned(reason: str) -> Callable[[Text, Limits], str | None]:
     """Return the filter for one reason of `poison.check_text`."""
 
     def check(text: Text, limits: Limits) -> str | None:
-        refusals = (poison.check_text(part) for part in text.sections)
-        return next((refused.detail for refused in refusals if refused and refused.reason == reason), None)
+        refused = _refused(tuple(text.sections), text.answer)
+        return refused.detail if refused and refused.reason == reason else None
 
     return check
 
@@ -88,7 +96,12 @@ def _language_mix(text: Text, limits: Limits) -> str | None:
 
 
 def _cut_off(text: Text, limits: Limits) -> str | None:
-    return f"ends with {text.answer[-60:]!r}" if limits.require_ending and not ends(text.answer) else None
+    if not limits.require_ending:
+        return None
+    if not endings.ends(text.answer):
+        return f"ends with {text.answer[-60:]!r}"
+    cut = next((part for part in text.written_steps if endings.is_cut(part)), None)
+    return None if cut is None else f"a paragraph ends with {cut[-60:]!r}"
 
 
 def _no_stated_length(text: Text, limits: Limits) -> str | None:
@@ -105,7 +118,7 @@ def _off_length(text: Text, limits: Limits) -> str | None:
 
 
 FILTERS: dict[str, Callable[[Text, Limits], str | None]] = {
-    **{reason: _poisoned(reason) for reason in ("error_text", "refusal", "plan_line", "meta_talk")},
+    **{reason: _poisoned(reason) for reason in poison.REASONS},
     "too_short": _too_short,
     "too_long": _too_long,
     "loop": _loop,
@@ -125,21 +138,6 @@ def trouble(text: Text, limits: Limits) -> tuple[str, str] | None:
         if (detail := check(text, limits)) is not None:
             return name, detail
     return None
-
-
-def ends(text: str) -> bool:
-    """Tell whether a text is complete: its last line ends a sentence, or is a signature below such a line.
-
-    Closing quotes, brackets and Markdown marks may follow; a table or a code block ends by itself.
-    """
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines:
-        return False
-    if _ENDING.search(lines[-1]):
-        return True
-    words = txt.count_words(lines[-1])
-    short = words <= (_SIGNATURE * _HAN_WORD if txt.language_of(lines[-1]) == "zh" else _SIGNATURE)
-    return short and len(lines) > 1 and bool(re.search(r"[,，]$", lines[-2]) or _ENDING.search(lines[-2]))
 
 
 def other_script_share(text: str, language: Language) -> float:

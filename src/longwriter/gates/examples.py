@@ -23,7 +23,7 @@ from longwriter.gates.suite.expectations import (
 )
 from longwriter.params import ValidateParams
 from longwriter.records import Example, roles
-from longwriter.text import decontamination, wording
+from longwriter.text import decontamination, markup, poison, wording
 from longwriter.text.counting import count_words, repeated_share, tokens
 
 COLUMNS = (
@@ -36,6 +36,9 @@ COLUMNS = (
     "length_error",
     "repeated_share",
     "refusal",
+    "reasoning",
+    "control_token",
+    "meta_talk",
     "identifier",
     "answer",
     "opening_seen",
@@ -73,6 +76,7 @@ def example_table(rows: list[Example], benchmark: Sequence[str]) -> list[dict[st
         opening = tuple(tokens(answer)[:_OPENING])
         error = abs(row.words - row.required_words) / row.required_words if row.required_words else 0.0
         questions = [turn.content for turn in row.messages if turn.role == "user"]
+        answers = [turn.content for turn in row.messages if turn.role == "assistant"]
         table.append(
             {
                 "sample_id": row.sample_id,
@@ -84,6 +88,9 @@ def example_table(rows: list[Example], benchmark: Sequence[str]) -> list[dict[st
                 "length_error": error,
                 "repeated_share": round(repeated_share(answer), 6),
                 "refusal": wording.is_refusal(answer),
+                "reasoning": any(markup.reasoning_text(text) for text in answers),
+                "control_token": any(markup.control_token(text) for text in answers),
+                "meta_talk": row.kind != "general" and poison.talking_paragraph(answer) is not None,
                 "identifier": row.kind == "agentwrite"
                 and wording.strip_identifiers(answer) != answer.strip(),
                 "answer": answer,
@@ -107,6 +114,9 @@ def suite(long_rows: int, params: ValidateParams) -> list[Expectation]:
         matches("all", "roles_in_turn", "roles", turns, "(system-)user-assistant(-…)"),
         among("all", "known_language", "language", ["en", "zh"]),
         never("all", "no_refusal", "refusal", "none"),
+        never("all", "no_reasoning_text", "reasoning", "no thinking of a model in an answer"),
+        never("all", "no_control_tokens", "control_token", "no control token or character in an answer"),
+        never("long", "no_meta_talk", "meta_talk", "no paragraph that talks about the text or the task"),
         never("all", "no_benchmark_prompt", "on_benchmark", "none"),
         between("long", "length_in_bounds", "words", params.min_words, params.max_words, "words"),
         between("long", "no_loop", "repeated_share", None, params.max_repeated_share, "of 5-grams repeated"),

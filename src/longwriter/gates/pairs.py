@@ -12,7 +12,7 @@ import pandas as pd
 from longwriter.gates.suite.expectations import Expectation, Gate, among, at_least, between, never, unique
 from longwriter.params.training import PreferencesParams
 from longwriter.records import PreferencePair, roles
-from longwriter.text import wording
+from longwriter.text import markup, poison, wording
 from longwriter.text.counting import count_words, repeated_share
 
 COLUMNS = (
@@ -23,6 +23,9 @@ COLUMNS = (
     "same",
     "gap",
     "refusal",
+    "reasoning",
+    "control_token",
+    "meta_talk",
     "repeated_share",
     "words_ratio",
     "calls",
@@ -65,6 +68,9 @@ def pair_table(train: list[PreferencePair], test: list[PreferencePair]) -> list[
             "same": row.chosen == row.rejected,
             "gap": row.chosen_score - row.rejected_score,
             "refusal": wording.is_refusal(row.chosen[-1].content),
+            "reasoning": markup.reasoning_text(row.chosen[-1].content) is not None,
+            "control_token": any(markup.control_token(turn.content) for turn in (*row.chosen, *row.rejected)),
+            "meta_talk": poison.talking_paragraph(row.chosen[-1].content) is not None,
             "repeated_share": round(repeated_share(row.chosen[-1].content), 6),
             "words_ratio": count_words(row.chosen[-1].content) / rejected_mean,
             "calls": len(row.call_ids),
@@ -93,6 +99,11 @@ def suite(params: PreferencesParams, max_repeated_share: float) -> list[Expectat
         never(table, "chosen_differs", "same", "chosen is not rejected"),
         between(table, "chosen_is_ahead", "gap", params.min_gap, None, "points"),
         never(table, "no_refusal", "refusal", "none in chosen"),
+        never(table, "no_reasoning_text", "reasoning", "no thinking of a model in chosen"),
+        never(table, "no_control_tokens", "control_token", "no control token or character in either answer"),
+        never(
+            table, "no_meta_talk", "meta_talk", "no paragraph of chosen that talks about the text or the task"
+        ),
         between(
             table, "no_loop", "repeated_share", None, max_repeated_share, "of 5-grams of chosen repeated"
         ),

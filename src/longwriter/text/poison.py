@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import re
 
+from longwriter.text import markup
+from longwriter.text.counting import BLANK_LINE
 from longwriter.text.prompts import EVIDENCE_CHARS, Refused
 from longwriter.text.wording import is_refusal, unspoken
 
@@ -93,7 +95,7 @@ _ERROR_WORDS = (  # each text that `_ERROR` matches holds one of them
     "不安全或敏感", "速率", "频率", "并发", "次数",
 )  # fmt: skip
 _TALK_WORDS = (
-    "as an ai", "作为", "<|", "inst]", "</s>", "待续", "接上", "续上", "段继续",
+    "as an ai", "作为", "待续", "接上", "续上", "段继续",
     *(f"{bracket}{word}" for bracket in "[(（【" for word in ("continu", "to be continu", "end of")),
 )  # fmt: skip
 _CLOSING_WORDS = (
@@ -145,10 +147,6 @@ _OPENINGS = (
 _ANYWHERE_TALK = (
     r"\bas an ai (?:language )?(?:model|assistant), i\b",
     r"作为(?:一个|一名)?(?:AI|人工智能)(?:语言)?(?:模型|助手)，我",
-    (
-        r"<\|(?:im_start|im_end|im_sep|endoftext|eot_id|end_of_text|start_header_id|assistant|user)\|"
-        r">|\[/?INST\]|</s>"
-    ),
     (
         r"(?:^[^\w\n]*|[.!?…。！？\"”’] *)[\[(（【](?:to be continued|continue[ds]?|continuing|"
         r"end of (?:the )?(?:paragraph|section|part))\b[^\])）】\n]{0,60}[\])）】][^\w\n]*$"
@@ -248,29 +246,62 @@ def check_answer(text: str, finish_reason: str) -> Refused | None:
     return None if text.strip() else Refused("empty_answer", f"no text (finish_reason {finish_reason})")
 
 
-def check_text(text: str) -> Refused | None:
-    """Return why a text is not prose, or None.
+REASONS = ("error_text", "reasoning_text", "control_token", "refusal", "plan_line", "meta_talk")
+"""The reasons of `check_text`, in its order."""
 
-    The reasons are `error_text`, `refusal`, `plan_line` and `meta_talk`.
-    """
+
+def check_text(text: str) -> Refused | None:
+    """Return why a text is not prose, with one of the `REASONS`, or None."""
     if evidence := error_text(text):
         return Refused("error_text", evidence)
+    if refused := check_markup(text):
+        return refused
     if is_refusal(text):
         return Refused("refusal", text[:EVIDENCE_CHARS])
     if evidence := plan_line(text):
         return Refused("plan_line", evidence)
-    if evidence := meta_talk(text):
+    if evidence := talking_paragraph(text):
         return Refused("meta_talk", evidence)
+    return None
+
+
+def check_markup(text: str) -> Refused | None:
+    """Return `reasoning_text` or `control_token` for a text with what only models and servers write, or None."""
+    if evidence := markup.reasoning_text(text):
+        return Refused("reasoning_text", evidence)
+    if evidence := markup.control_token(text):
+        return Refused("control_token", evidence)
+    return None
+
+
+def talking_paragraph(text: str) -> str | None:
+    """Return the talk about the text or the task in a text or in one of its paragraphs, or None.
+
+    A code block and the paragraph before it are read as one.
+    """
+    if (evidence := meta_talk(text)) or "\n" not in text:
+        return evidence
+    paragraph = ""
+    for part in BLANK_LINE.split(text):
+        paragraph = f"{paragraph}\n\n{part}" if paragraph else part
+        if paragraph.count("```") % 2:
+            continue
+        if evidence := meta_talk(paragraph):
+            return evidence
+        paragraph = ""
     return None
 
 
 def check_point(point: str) -> Refused | None:
     """Return why a main point cannot be used, or None.
 
-    The reasons are `error_text`, `plan_line`, and `meta_talk` at the opening.
+    The reasons are `error_text`, `reasoning_text`, `control_token`, `plan_line`, and `meta_talk` at the
+    opening.
     """
     if evidence := error_text(point):
         return Refused("error_text", evidence)
+    if refused := check_markup(point):
+        return refused
     if evidence := plan_line(point):
         return Refused("plan_line", evidence)
     opens = _speaks(_OPENING, point[:_WINDOW])

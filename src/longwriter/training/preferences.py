@@ -21,7 +21,7 @@ from longwriter.records import (
     Unscored,
 )
 from longwriter.text import counting as txt
-from longwriter.text import wording
+from longwriter.text import markup, poison, wording
 
 
 class Candidate(NamedTuple):
@@ -34,7 +34,9 @@ class Candidate(NamedTuple):
 
 
 def trouble(sample: Generation, max_repeated_share: float) -> str | None:
-    """Return why a sample may not be chosen: `empty`, `refusal`, `loop`, `cut`, or None.
+    """Return why a sample may not be chosen, or None.
+
+    The reasons are `empty`, `reasoning_text`, `control_token`, `refusal`, `meta_talk`, `loop` and `cut`.
 
     Args:
         sample: An answer; `cut` means that it did not end by itself.
@@ -42,8 +44,12 @@ def trouble(sample: Generation, max_repeated_share: float) -> str | None:
     """
     if not sample.text.strip():
         return "empty"
+    if refused := poison.check_markup(sample.text):
+        return refused.reason
     if wording.is_refusal(sample.text):
         return "refusal"
+    if poison.talking_paragraph(sample.text):
+        return "meta_talk"
     if txt.repeated_share(sample.text) > max_repeated_share:
         return "loop"
     return None if sample.finish_reason == "stop" else "cut"
@@ -111,7 +117,9 @@ def pair_of(
     behind = [
         item
         for item in scored
-        if best.score - item.score >= min_gap and item.sample.text.strip() != best.sample.text.strip()
+        if best.score - item.score >= min_gap
+        and item.sample.text.strip() != best.sample.text.strip()
+        and not markup.control_token(item.sample.text)  # never trained on, not even as rejected
     ]
     if not behind:
         scores = ", ".join(

@@ -206,3 +206,17 @@ def test_any_answer_is_a_text_or_refused_with_a_reason(answer, finish_reason, ke
         assert read.encode().decode() == read
         read = dr.check_paragraph(read, dr.Limits(1, 2.0, 0.5), language, word_count=50, before=said(answer))
     assert read is None or read.reason
+
+
+@pytest.mark.parametrize(
+    ("paragraph", "reason"),
+    [
+        ("The boats came in before the storm, and the har", "cut_off"),
+        ("The boats <|im_end|> came in before the storm.", "control_token"),
+        ("<think>The boats.</think> They came in before the storm.", "reasoning_text"),
+        ("The boats came in.\n\nHere is the next paragraph of the text: They left.", "meta_talk"),
+        ("The boats came in before the storm.", None),
+    ],
+)
+def test_a_paragraph_with_marks_of_its_model_or_cut_in_mid_sentence_is_asked_again(paragraph, reason):
+    assert reason_of(paragraph, word_count=9) == reason

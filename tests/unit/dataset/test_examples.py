@@ -203,3 +203,20 @@ def test_a_row_is_held_out_by_its_instruction_whatever_was_written():
     assert [dataset.is_test(row, 0.5) for row in rows] == [dataset.is_test(row, 0.5) for row in rewritten]
     assert not any(dataset.is_test(row, 0.0) for row in rows)
     assert all(dataset.is_test(row, 1.0) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("first", "reason"),
+    [
+        (f"<think>\nThe harbour, at dawn.\n</think>\n\n{prose(50)}", "reasoning_text"),
+        (f"The harbour, at dawn.\n</think>\n{prose(50)}", "reasoning_text"),
+        (prose(50)[:-1] + "\x00.", "control_token"),
+        (prose(50) + " \ufffd.", "control_token"),
+        (f"{prose(50)}<|eot_id|>", "control_token"),
+        (prose(50)[:-3], "cut_off"),
+    ],
+)
+def test_a_stored_draft_with_marks_of_its_model_or_a_cut_paragraph_becomes_no_row(first, reason):
+    limits = LIMITS._replace(require_ending=True)
+    row = dataset.example_of(draft([first, prose(40, "b")]), limits, None)
+    assert (row.reason, row.call_ids) == (reason, ["p", "w", "w"])

@@ -19,14 +19,16 @@ LIMITS = filters.Limits(
 HAN = "".join(chr(0x4E00 + i) for i in range(90))
 
 
-def text(*sections, language="en", required=100):
+def text(*sections, language="en", required=100, steps=()):
     answer = "\n\n".join(sections)
-    return filters.Text(sections, answer, count_words(answer), language, required)
+    return filters.Text(sections, answer, count_words(answer), language, required, steps)
 
 
 CLEAN = text(prose(50, "a"), prose(50, "b"))
 
 DEFECTS = {
+    "reasoning_text": text("<think>A harbour.</think> " + prose(98, "a")),
+    "control_token": text(prose(50, "a") + "\x00", prose(50, "b")),
     "error_text": text(prose(100, "a") + "\n\nInternal server error"),
     "refusal": text(prose(50, "a"), "I'm sorry, but I cannot go on. " + prose(43, "b")),
     "plan_line": text(
@@ -47,7 +49,7 @@ DEFECTS = {
 
 def test_a_clean_text_comes_through_and_each_filter_has_its_defect():
     assert filters.trouble(CLEAN, LIMITS) is None
-    assert list(DEFECTS) == list(filters.FILTERS)
+    assert DEFECTS.keys() == filters.FILTERS.keys()
 
 
 @pytest.mark.parametrize("name", DEFECTS)
@@ -71,32 +73,17 @@ def test_a_refusal_says_what_was_found_and_what_is_allowed():
     assert filters.trouble(DEFECTS["too_short"], LIMITS)[1] == "49 words, at least 50"
 
 
-@pytest.mark.parametrize(
-    ("written", "ended"),
-    [
-        ("", False),
-        ("The end.", True),
-        ('He said "go."', True),
-        ("**The end.**", True),
-        ("Why not?", True),
-        ("春天来了。", True),
-        ("他说：“走吧。”", True),
-        ("And so the", False),
-        ("春天来了，我们就", False),
-        ("We wish you well.\n\nYours,\nAnna", True),
-        ("Dear Ben,\nAnna", True),
-        ("All is said.\nAnd so they went on to the", False),
-        ("Anna", False),
-        ("| a | b |", True),
-        ("```\ncode\n```", True),
-        ("此致。\n李明", True),
-        ("他走了。\n然后他又慢慢地沿着那条长长的河边小路", False),
-        ("It costs 3", False),
-        ("trailing, ", False),
-    ],
-)
-def test_a_text_ends_where_a_sentence_does_or_in_a_signature(written, ended):
-    assert filters.ends(written) == ended
+def test_a_paragraph_of_a_draft_that_stops_in_mid_word_is_refused_and_one_of_a_published_text_is_not():
+    sections = (prose(50, "a")[:-4], prose(51, "b"))
+    assert filters.trouble(text(*sections, steps=sections), LIMITS)[0] == "cut_off"
+    assert filters.trouble(text(*sections), LIMITS) is None
+    loose = LIMITS._replace(require_ending=False)
+    assert filters.trouble(text(*sections, steps=sections), loose) is None
+
+
+def test_talk_about_the_task_is_refused_in_each_paragraph_of_a_section():
+    talk = f"{prose(50, 'a')}\n\nSure! Here is the next paragraph of the text: {prose(41, 'b')}"
+    assert filters.trouble(text(talk), LIMITS)[0] == "meta_talk"
 
 
 @pytest.mark.parametrize(

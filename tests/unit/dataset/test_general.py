@@ -64,6 +64,8 @@ def talk(*roles):
     [
         (chat(1, "As an AI language model, I have no tea."), "general_refusal"),
         (chat(1, "抱歉，我无法回答。"), "general_refusal"),
+        (chat(1, "<think>A greeting.</think> Hello."), "general_reasoning_text"),
+        (chat(1, "Hello.<|im_end|>"), "general_control_token"),
         (chat(1, "x1."), "general_duplicate"),
         (talk("user", "user", "assistant"), "general_roles"),
         (talk("system", "user"), "general_roles"),

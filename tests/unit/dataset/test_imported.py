@@ -97,3 +97,10 @@ def test_the_headings_of_other_peoples_texts_stay_and_are_no_identifiers_to_the_
     row = imported(chat("Write about tea.", answer))
     assert row.messages[1].content == answer
     assert [line["identifier"] for line in example_table([row], [])] == [False]
+
+
+def test_thinking_and_control_tokens_in_an_earlier_turn_are_refused_too():
+    earlier = imported(chat("Hello.", "<think>Hm.</think> Hello.", "Write about tea.", prose(60)))
+    assert earlier.reason == "reasoning_text"
+    asked = imported(chat("What does <think> do?", "It opens thinking.", "Write about tea.", prose(60)))
+    assert isinstance(asked, Example)

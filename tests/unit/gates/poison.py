@@ -195,6 +195,11 @@ SUITES = {
             "roles_in_turn": lambda: examples_with(messages=[*good_examples()[9].messages[:1] * 2, good_examples()[9].messages[1]]),
             "known_language": lambda: examples_with(language="fr"),
             "no_refusal": lambda: examples_with_answer(long_enough("As an AI assistant,")),
+            "no_reasoning_text": lambda: examples_with_answer(f"<think>{prose(149, 'p')}"),
+            "no_control_tokens": lambda: examples_with_answer(long_enough("The harbour<|im_end|>")),
+            "no_meta_talk": lambda: examples_with_answer(
+                f"{prose(70, 'a')}\n\nHere is the second paragraph of the text: {prose(72, 'b')}"
+            ),
             "no_benchmark_prompt": lambda: examples_with(messages=[*turn("user", BENCHMARK[0].upper()), good_examples()[9].messages[1]]),
             "length_in_bounds": lambda: [*good_examples()[:-1], example(9, words=50)],
             "no_loop": lambda: examples_with_answer("the cat sat on the mat " * 25),
@@ -221,6 +226,9 @@ SUITES = {
             "chosen_differs": lambda: pair_lists(rejected=turn("assistant", prose(100, "c9"))),
             "chosen_is_ahead": lambda: pair_lists(rejected_score=95.001),
             "no_refusal": lambda: pair_lists(chosen=turn("assistant", "I'm sorry, but I cannot write this. " + prose(90))),
+            "no_reasoning_text": lambda: pair_lists(chosen=turn("assistant", f"{prose(50, 'a')} <think>More? {prose(48, 'b')}")),
+            "no_control_tokens": lambda: pair_lists(rejected=turn("assistant", f"{prose(30, 'a')}\x00 {prose(30, 'b')}")),
+            "no_meta_talk": lambda: pair_lists(chosen=turn("assistant", f"{prose(90, 'a')}\n\nI hope this essay helps you.")),
             "no_loop": lambda: pair_lists(chosen=turn("assistant", "the cat sat on the mat " * 15)),
             "traceable": lambda: pair_lists(call_ids=[]),
             "lengths_alike": lambda: ([pair(i, 130) for i in range(6)], [pair(i, 130) for i in (6, 7)]),

@@ -1,0 +1,133 @@
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longwriter.text import markup
+
+CONTROL_TOKENS = [
+    "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end|>", "<|user|>", "<｜end▁of▁sentence｜>",
+    "<｜Assistant｜>", "<s>", "</s>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<start_of_turn>", "<end_of_turn>",
+    "<bos>", "<eos>", "<pad>", "<unk>", "<file_sep>", "<repo_name>", "<jupyter_code>", "<fim_prefix>", "<extra_id_7>",
+    "<unused99>", "<0x0A>", "[TOOL_CALLS]", "[SYSTEM_PROMPT]", "[gMASK]", "]~b]", "<|turn>", "<turn|>",
+]  # fmt: skip
+PROSE = [
+    "A list [1] of <b>bold</b> words, 3 < 4 > 2, and a|b.",
+    "He pressed [ESC], then <Enter>. The end|>",
+    "In F#, `x |> f <| y` applies f.",
+    "见【注】和〔二〕。",
+    "The s> and <string> of the harp.",
+    "「<」 and 「>」",
+]
+
+
+@pytest.mark.parametrize("token", CONTROL_TOKENS)
+def test_control_tokens_are_found_inside_a_text_and_removed_around_it(token):
+    assert markup.control_token(f"The tide {token} came in.").startswith(token)
+    assert markup.without_outer_tokens(f"{token} The tide came in. {token}\n{token}") == "The tide came in."
+
+
+@pytest.mark.parametrize("text", PROSE)
+def test_brackets_of_prose_are_no_control_tokens_and_no_thinking(text):
+    assert markup.control_token(text) is None
+    assert markup.without_outer_tokens(text) == text
+    assert markup.reasoning_text(text) is None
+    assert markup.split_thinking(text) == (text, "", True)
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x08", "\x1b", "\x7f", "\x9f", "\ud800", "\ufffd", "\uffff"])
+def test_control_and_damaged_characters_count_as_control_tokens(character):
+    assert markup.control_token(f"The tide{character} came in.") is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "split"),
+    [
+        ("<think>a</think>b", ("b", "a", True)),
+        ("<Thinking mode='on'>a</THINKING >b", ("b", "a", True)),
+        ("<seed:think>a</seed:think>b", ("b", "a", True)),
+        ("&lt;think&gt;a&lt;/think&gt;b", ("b", "a", True)),
+        ("◁think▷a◁/think▷b", ("b", "a", True)),
+        ("<|begin_of_thought|>a<|end_of_thought|>b", ("b", "a", True)),
+        ("<|START_THINKING|>a<|END_THINKING|>b", ("b", "a", True)),
+        ("<|channel>thought\na<channel|>b", ("b", "\na", True)),
+        ("a</think>b", ("b", "a", True)),
+        ("b<think>a</think>c", ("bc", "a", True)),
+        ("<think>a</think>b<think>c</think>d", ("bd", "a\nc", True)),
+        ("<think>a <think> b</think>c", ("c", "a <think> b", True)),
+        ("<think>I end it with `</think>`.</think>b", ("b", "I end it with `</think>`.", True)),
+        ("<think/>b", ("b", "", True)),
+        ("<think>a", ("", "a", False)),
+        ("a</think", ("", "a", True)),
+        ("b<think>a", ("b", "a", False)),
+        ("<think>a</think>b</think>c", ("b", "</think>c", False)),
+        ("Here is my thought process: a Here is my response: b", (" b", " a ", True)),
+        ("Here are my reasoning steps:\na\n[BEGIN FINAL RESPONSE]b", ("b", "\na\n", True)),
+        ("Here is my thought process: a", ("", " a", False)),
+        ("analysisNow a.assistantcommentaryMore.assistantfinalB.", ("B.", "Now a.assistantcommentaryMore.", True)),
+        ("commentaryNow a.", ("", "Now a.", False)),
+        ("analysis of the tide", ("analysis of the tide", "", True)),
+    ],
+)  # fmt: skip
+def test_thinking_is_split_off_where_its_end_is_clear(text, split):
+    assert markup.split_thinking(text) == split
+    assert (markup.reasoning_text(text) is None) == (split == (text, "", True))
+
+
+@pytest.mark.parametrize(
+    ("text", "split"),
+    [
+        ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b<|return|>", ("b", "a", True)),
+        ("<|channel|>analysis<|message|>a<|channel|>final<|message|>b", ("b", "a", True)),
+        ("<|channel|>analysis a <|channel|>final b", (" b", " a ", True)),
+        ("analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b", ("b", "a", True)),
+        ("<|channel|>commentary to=functions.x <|constrain|>json<|message|>{}<|call|>", ("", "{}", False)),
+        ("<|channel|>final<|message|>b<|end|>then more", ("bthen more", "", False)),
+        ("<|channel|>analysis<|message|>a", ("", "a", False)),
+    ],
+)  # fmt: skip
+def test_only_the_final_channel_is_the_answer(text, split):
+    found = markup.split_thinking(text)
+    assert (found.text, found.is_clean) == (split[0], split[2])
+    assert split[1] in found.thinking
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["<think>", "</think>", "a ", "\n", "`", "```", "<|channel|>", "final", "<|message|>"]
+        )
+    )
+)
+def test_what_is_split_cleanly_has_no_mark_left_outside_of_code_and_quotes(parts):
+    split = markup.split_thinking("".join(parts))
+    if split.is_clean and "`" not in split.text and "<|" not in split.text:
+        assert markup.reasoning_text(split.text) is None
+
+
+ADVERSARIES = [
+    "<", "<think", "<think>", "</think>", "<think>a</think>", "`<think>`", "<|", "<|a", "</s> ", "</s>x", "[", "[INST]",
+    "&lt;", "analysis", "assistantfinal", "Here is my thought process:", "<|channel|>", "<|channel|>final", " ", "\n\n",
+    "<answer>", "\x1b[", "\x00", "a", "潮", "```\n", "<think ", "]~b", "im_end",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", ADVERSARIES)
+def test_each_search_is_linear(unit):
+    def cpu_s(length):
+        text = (unit * (length // len(unit) + 1))[:length]
+        times = []
+        for _ in range(3):
+            start = time.process_time()
+            for text_of_kind in (text, f"<think>{text}", f"analysisA{text}", f"{text}</think>."):
+                markup.split_thinking(text_of_kind)
+                markup.reasoning_text(text_of_kind)
+                markup.control_token(text_of_kind)
+                markup.without_outer_tokens(text_of_kind)
+                markup.without_wrapper(text_of_kind)
+                markup.without_control_characters(text_of_kind)
+            times.append(time.process_time() - start)
+        return min(times)
+
+    assert cpu_s(100_000) <= 6 * cpu_s(25_000) + 0.005
