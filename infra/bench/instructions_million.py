@@ -34,6 +34,7 @@ from longwriter.hashing import content_hash
 from longwriter.instructions import candidates, duplicates, patterns
 from longwriter.instructions.sources import benchmarks
 from longwriter.instructions.sources import files as sources
+from longwriter.instructions.sources.rows import SourceRow
 from longwriter.stages import instructions
 from longwriter.text import decontamination, language
 from longwriter.text.counting import normalise, tokens
@@ -205,7 +206,7 @@ def _each(values: params.Params, rows: int, peak: Peak) -> None:
         chunks = list(islice(sources.chunks(section.source, section.pattern), rows // 2000))
     with _step("parse", lambda: rows, peak):
         parsed = [row for chunk in chunks for _, row in sources.rows(chunk)]
-    prompts = [normalise(row.prompt) for row in parsed if not isinstance(row, str)]
+    prompts = [normalise(row.prompt) for row in parsed if isinstance(row, SourceRow)]
     limits = candidates.screening_limits(section, benchmarks.prompts(values.generate.folder))
 
     def by_thousands(work: Callable[[list[str]], object]) -> None:

@@ -52,14 +52,14 @@ CHATS = [
 ]
 FATES = {
     "duplicate": 1, "near_duplicate": 1, "too_long_for_writer": 1, "toxic": 1, "flagged_toxic": 1, "language": 1,
-    "contaminated": 1, "no_words": 1, "malformed": 1, "prompt_too_long": 1,
+    "contaminated": 1, "no_words": 1, "no_instruction": 1, "malformed": 1, "prompt_too_long": 1,
 }  # fmt: skip
 
 
 def _write(folder: Path) -> None:
     """Put the chats into three files of three formats."""
     folder.mkdir()
-    lines = "".join(json.dumps(row) + "\n" for row in CHATS[:4])
+    lines = "".join(json.dumps(row) + "\n" for row in [*CHATS[:4], {"prompt": 7}])
     (folder / "a.jsonl").write_text(lines)
     (folder / "b.jsonl.gz").write_bytes(
         gzip.compress("".join(json.dumps(row) + "\n" for row in CHATS[4:8]).encode())
@@ -74,7 +74,12 @@ def _set(checkout: Workspace, **values: Any) -> None:
 
 def test_every_row_of_the_sources_is_chosen_or_rejected_with_its_reason(checkout: Workspace) -> None:
     _set(checkout)
-    checkout.stage("instructions")
+    done = checkout.stage("instructions")
+    assert "**/* below chats: files read: 3\n" in done.stderr
+    assert (
+        "chats/a.jsonl: JSON Lines; instruction from: conversation (a chat: role, content)\n" in done.stderr
+    )
+    assert f'  chats/a.jsonl:1: "{STORY.format("a girl")[:80]}…"\n' in done.stderr
     chosen, rejected = checkout.rows(f"{OUT}/instructions.jsonl"), checkout.rows(f"{OUT}/rejected.jsonl")
     assert Counter(row["reason"] for row in rejected) == FATES
     assert {(row["type"], row["required_words"]) for row in chosen} == {
@@ -83,10 +88,11 @@ def test_every_row_of_the_sources_is_chosen_or_rejected_with_its_reason(checkout
     assert [row["instruction_id"] for row in chosen] == sorted(row["instruction_id"] for row in chosen)
     told = {row["reason"]: row["detail"] for row in rejected}
     assert told["contaminated"] == f"chats/b.jsonl.gz:4: {BENCHMARK[1][0]}"
-    assert told["malformed"] == "conversation.content: text is needed, found NoneType"
+    assert told["malformed"] == "prompt: text is needed, found int"
+    assert told["no_instruction"] == "conversation: no turn of a user with a text"
     assert told["near_duplicate"].startswith("chats/a.jsonl:")
     steps = checkout.json(f"{OUT}/funnel.json")
-    assert (steps[0]["rows_in"], steps[-1]["rows_out"]) == (12, 2)
+    assert (steps[0]["rows_in"], steps[-1]["rows_out"]) == (13, 2)
     assert (checkout.path / OUT / "funnel.png").read_bytes().startswith(b"\x89PNG")
     artifacts = checkout.mlflow()[0].list_artifacts(checkout.runs()[0].info.run_id)
     assert {"funnel.json", "funnel.png", "verdict.json"} <= {item.path for item in artifacts}
@@ -120,8 +126,8 @@ def test_prompts_without_a_length_are_dropped_where_that_is_wanted(checkout: Wor
 def test_too_many_malformed_rows_stop_the_stage_with_the_first(checkout: Workspace) -> None:
     _set(checkout, max_malformed_share=0.05)
     done = checkout.stage("instructions", code=2)
-    assert "1 of 12 rows of chats are malformed" in done.stderr
-    assert "chats/c.parquet:3: conversation.content" in done.stderr
+    assert "1 of 13 rows of chats are malformed" in done.stderr
+    assert "chats/a.jsonl:5: prompt: text is needed" in done.stderr
 
 
 def test_a_hub_that_is_away_can_be_tried_again(checkout: Workspace) -> None:

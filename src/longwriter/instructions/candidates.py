@@ -32,7 +32,7 @@ from longwriter.instructions.duplicates import MINIMA, Places, Signatures, signa
 from longwriter.instructions.patterns import read_patterns
 from longwriter.instructions.screening import ScreeningLimits, screen
 from longwriter.instructions.selection import Cell, Codes, bucket
-from longwriter.instructions.sources import benchmarks
+from longwriter.instructions.sources import benchmarks, look
 from longwriter.instructions.sources import files as sources
 from longwriter.io import files, process
 from longwriter.params import InstructionsParams, Params
@@ -148,9 +148,9 @@ def screening_limits(params: InstructionsParams, benchmark: Sequence[str]) -> Sc
 
 
 def source_chunks(params: InstructionsParams) -> Iterator[sources.Chunk]:
-    """Return all rows of the sources, those of the hub last."""
+    """Return all rows of the sources, those of the hub last; log what was recognised in them."""
     local = sources.chunks(params.source, params.pattern)
-    return chain(local, hub.chunks(params.hub)) if params.hub else local
+    return look.logged(chain(local, hub.chunks(params.hub)) if params.hub else local)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 STEPS: Mapping[str, tuple[str, ...]] = {
     "readable": ("malformed",),
-    "has words": ("no_words",),
+    "has words": ("no_instruction", "not_text", "no_words"),
     "fits a prompt": ("prompt_too_short", "prompt_too_long"),
     "language": ("language",),
     "harmless": ("flagged_toxic", "flagged_redacted", "toxic", "scraping"),

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from longwriter.hashing import short_id
 from longwriter.instructions.patterns import Patterns, first_matches
 from longwriter.instructions.sources.rows import SourceRow
+from longwriter.instructions.sources.turns import Unusable
 from longwriter.records import Instruction, Rejection
 from longwriter.text import decontamination
 from longwriter.text.counting import normalise, tokens
@@ -50,19 +51,19 @@ class Candidate(NamedTuple):
 
 
 def screen(
-    rows: Sequence[tuple[str, SourceRow | str]], limits: ScreeningLimits
+    rows: Sequence[tuple[str, SourceRow | Unusable]], limits: ScreeningLimits
 ) -> tuple[list[Candidate], list[Rejection]]:
     """Return (candidates in the order of the rows, rejections); every row is in one of them.
 
     Args:
-        rows: (`file:line`, row) or, for a malformed one, (`file:line`, what is wrong).
+        rows: (`file:line`, row or why it gives no instruction).
         limits: What they are checked against.
     """
     rejected: list[Rejection] = []
     passed: list[tuple[str, SourceRow, str]] = []
     for origin, row in rows:
-        if isinstance(row, str):
-            rejected.append(_rejection(origin, "malformed", row))
+        if isinstance(row, Unusable):
+            rejected.append(_rejection(origin, row.reason, row.detail))
             continue
         row = row._replace(prompt=normalise(row.prompt))
         language = row.language or identify(row.prompt[: limits.max_chars])

@@ -5,16 +5,18 @@ Credentials, region and endpoint (AWS_ENDPOINT_URL) come from the environment, a
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
-from urllib.parse import urlsplit
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from longwriter.errors import BadRecord, Unavailable
+from longwriter.errors import BadRecord, Unavailable, without_password
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def keys(url: str) -> list[str]:
@@ -24,7 +26,7 @@ def keys(url: str) -> list[str]:
         BadRecord: the bucket does not exist or cannot be read with these credentials.
         Unavailable: the server does not answer.
     """
-    bucket, prefix = _parts(url)
+    bucket, prefix = parts(url)
     with _translated_errors(url):
         pages = _client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         matches = [item["Key"] for page in pages for item in page.get("Contents", [])]
@@ -35,7 +37,7 @@ def keys(url: str) -> list[str]:
 @contextmanager
 def stream(url: str) -> Iterator[IO[bytes]]:
     """Yield an object as a stream; errors while it is read are translated too, see `keys`."""
-    bucket, key = _parts(url)
+    bucket, key = parts(url)
     with _translated_errors(url):
         body: Any = _client().get_object(Bucket=bucket, Key=key)["Body"]
         try:
@@ -47,7 +49,7 @@ def stream(url: str) -> Iterator[IO[bytes]]:
 @contextmanager
 def copied(url: str) -> Iterator[IO[bytes]]:
     """Yield an object as a temporary file, for formats that are read from their end."""
-    bucket, key = _parts(url)
+    bucket, key = parts(url)
     with tempfile.TemporaryFile() as file, _translated_errors(url):
         _client().download_fileobj(bucket, key, file)
         file.seek(0)
@@ -58,9 +60,19 @@ def _client() -> Any:
     return boto3.Session().client("s3")  # a new session: the shared one keeps old credentials
 
 
-def _parts(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.netloc, parts.path.lstrip("/")
+def parts(url: str) -> tuple[str, str]:
+    """Return (bucket, key or prefix) of `s3://bucket/key`; a key may hold any character, `?` and `#` too.
+
+    Raises:
+        BadRecord: the URL names no bucket, or more than a bucket, such as a password.
+    """
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise BadRecord(
+            f"{without_password(url)}: a bucket's name is needed after s3://, as in s3://bucket/prefix; "
+            "credentials come from the environment"
+        )
+    return bucket, key
 
 
 @contextmanager

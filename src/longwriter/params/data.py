@@ -60,8 +60,8 @@ class InstructionsParams(Section):
     source: str
     """A file, a folder (also one of `datasets.save_to_disk`), or `s3://bucket/prefix`; DVC watches it."""
     pattern: str
-    """Glob below a folder or prefix. JSON Lines (also .gz, .zst) and Parquet are read, other files
-    ignored."""
+    """Glob below a folder or prefix. JSON Lines, JSON arrays (both also .gz, .zst) and Parquet are read;
+    hidden files and files of other formats are left out."""
     hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+@[\w.-]+$")] | None
     """`OWNER/NAME@REVISION` on the Hugging Face hub, read after `source`; the revision is required because
     DVC cannot watch the hub."""
@@ -91,7 +91,7 @@ class InstructionsParams(Section):
     """Largest number of instructions."""
     max_malformed_share: Share
     """Largest share of malformed rows; each is rejected with its line, and above the share the stage
-    stops."""
+    stops. A row that can be read but holds no instruction is rejected and does not count here."""
     gate: InstructionsGate
 
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from longwriter.hashing import content_hash
 from longwriter.instructions.screening import OTHER, ScreeningLimits, screen
 from longwriter.instructions.sources.rows import SourceRow
+from longwriter.instructions.sources.turns import Unusable
 from longwriter.records import Instruction
 from longwriter.text import decontamination
 
@@ -64,7 +65,8 @@ def test_a_prompt_has_as_many_words_as_the_bar_asks_for(prompt, fate):
 @pytest.mark.parametrize(
     ("row", "reason", "detail"),
     [
-        ("no JSON: oh", "malformed", "no JSON: oh"),
+        (Unusable("malformed", "no JSON: oh"), "malformed", "no JSON: oh"),
+        (Unusable("no_instruction", "nobody"), "no_instruction", "nobody"),
         (SourceRow(""), "no_words", "f:7: ''"),
         (SourceRow("\ufeff \u00ad"), "no_words", "f:7: ''"),
         (SourceRow("…__"), "no_words", "f:7: '…__'"),
@@ -98,7 +100,7 @@ def test_ten_megabytes_are_rejected_without_being_looked_through(language):
 
 
 ANY = st.one_of(
-    st.text(max_size=5),
+    st.builds(Unusable, st.sampled_from(["malformed", "no_instruction", "not_text"]), st.text(max_size=5)),
     st.builds(
         SourceRow, prompt=st.text(st.characters(exclude_categories=["Cs"]), max_size=60),
         type=st.none() | st.just("x"), length=st.none() | st.integers(1, 10**9),
@@ -115,6 +117,6 @@ def test_every_row_is_a_candidate_or_rejected_in_its_order(rows):
     places = [int(item.instruction.origin[2:]) for item in found]
     assert places == sorted(places)
     others = [
-        int((row.row_id if row.reason == "malformed" else row.detail).split(":")[1]) for row in rejected
+        int((row.row_id if row.row_id.startswith("f:") else row.detail).split(":")[1]) for row in rejected
     ]
     assert sorted(places + others) == list(range(len(rows)))

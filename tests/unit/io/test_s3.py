@@ -35,9 +35,12 @@ def bucket(moto, monkeypatch, tmp_path):
         "en/c.parquet": (tmp_path / "c.parquet").read_bytes(),
         "en/README.md": b"no row",
         "en-old/a.jsonl": LINE,
+        "en/._a.jsonl": b"\0",
+        "en/.cache/a.jsonl": LINE,
         "broken/a.jsonl.gz": gzip.compress(LINE * 1000)[:40],
     }.items():
         client.put_object(Bucket="chats", Key=key, Body=body)
+    return moto
 
 
 def read(source, pattern="**/*"):
@@ -59,6 +62,9 @@ def test_every_object_under_a_prefix_is_read_by_its_format(bucket):
         ("s3://chats/en/", "*.jsonl", 3),
         ("s3://chats/en", "**/*.jsonl*", 5),
         ("s3://chats/en", "*/*.gz", 2),
+        ("s3://chats/en", "*/*.GZ", 2),
+        ("s3://chats", "en/**/*.jsonl*", 5),
+        ("s3://chats", "**/.*/*", 1),
         ("s3://chats/en/a.jsonl", "**/*", 3),
         ("s3://chats", "*/a.jsonl", 4),
     ],
@@ -67,11 +73,26 @@ def test_the_pattern_holds_below_the_prefix(bucket, source, pattern, rows):
     assert len(read(source, pattern)) == rows
 
 
+def test_a_key_may_hold_every_character(bucket):
+    _, client = bucket
+    for key in ("odd/a b?c#d.jsonl", "odd/e//f.JSONL"):
+        client.put_object(Bucket="chats", Key=key, Body=LINE)
+    assert [where for where, _ in read("s3://chats/odd")] == [
+        "s3://chats/odd/a b?c#d.jsonl:1", "s3://chats/odd/e//f.JSONL:1",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("source", "told"),
     [
         ("s3://chats/nowhere", r"no file matches \*\*/\* below s3://chats/nowhere"),
         ("s3://no-such-bucket/a", "NoSuchBucket"),
+        ("s3://", r"s3://: a bucket's name is needed after s3://, as in s3://bucket/prefix"),
+        ("s3:///en", r"s3:///en: a bucket's name is needed"),
+        (
+            "s3://me:secret@chats/en",
+            r"s3://chats/en: a bucket's name is needed .*credentials come from the env",
+        ),
         ("s3://chats/broken", r"s3://chats/broken/a\.jsonl\.gz breaks off"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from longwriter.errors import BadRecord
 from longwriter.instructions.sources import files as sources
+from longwriter.instructions.sources.turns import Unusable
 
 _PATTERN = "**/*.jsonl"
 
@@ -17,7 +18,7 @@ def prompts(folder: str) -> list[str]:
     found = []
     for chunk in sources.chunks(folder, _PATTERN):
         for where, row in sources.rows(chunk):
-            if isinstance(row, str):
-                raise BadRecord(f"{where} is no row of a benchmark: {row}")
+            if isinstance(row, Unusable):
+                raise BadRecord(f"{where} is no row of a benchmark: {row.detail}")
             found.append(row.prompt)
     return found

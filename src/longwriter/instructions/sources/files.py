@@ -1,22 +1,27 @@
 """Rows of a source, streamed in chunks: files of a folder, objects of a bucket, a set of the hub.
 
-| format | told by |
+| format | recognised by, in any case |
 |---|---|
-| JSON Lines, plain or packed | `.jsonl` `.ndjson`, also with `.gz` or `.zst` behind |
+| JSON Lines | `.jsonl` `.ndjson` |
+| one JSON array of rows, also under a key such as `data` | `.json`, or `.jsonl` that begins with `[{` |
 | Parquet | `.parquet` |
 | folder of `datasets.save_to_disk` | a `state.json` or `dataset_dict.json` in it |
 
-Other files are left out (a README beside the data is no row). A chunk holds rows as they were stored;
-`rows` decodes it, in whatever process that is done. Memory holds a few chunks, never a file.
+JSON may be packed (`.gz` or `.zst` behind the name) and may be UTF-16, if its first bytes say so. Files of
+other formats (a README beside the data) and hidden files are left out, and the log says how many. A chunk
+holds rows as they were stored; `rows` decodes it, in whatever process that is done. Memory holds a few
+chunks, never a file.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+import re
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import orjson
@@ -24,28 +29,39 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from longwriter.errors import BadRecord
+from longwriter.instructions.sources import arrays, tables
 from longwriter.instructions.sources import rows as source_rows
+from longwriter.instructions.sources.turns import Unusable
 from longwriter.io import s3
 
 log = logging.getLogger(__name__)
 
-_LINES = (".jsonl", ".ndjson")
 _PACKED = {".gz": "gzip", ".zst": "zstd"}
+_FORMAT = re.compile(r"\.(?:(?P<parquet>parquet)|(?P<json>jsonl|ndjson|json)(\.gz|\.zst)?)$", re.IGNORECASE)
+_PATTERN_END = re.compile(r"(\.(jsonl|ndjson|json|parquet|gz|zst))+(?=\*?$)", re.IGNORECASE)
+_UTF16 = {
+    b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16",
+    b"{\0": "utf-16-le", b"[\0": "utf-16-le", b"\0{": "utf-16-be", b"\0[": "utf-16-be",
+}  # fmt: skip
+"""First two bytes of a file that is UTF-16: a byte order mark, or the bracket that begins JSON."""
 _SAVED = ("dataset_dict.json", "state.json")
+_SPACE = b" \t\r\n\v\f\xef\xbb\xbf"  # a byte order mark too: files with one may follow each other in one file
+_HEAD = 2**16  # bytes that show what a file is
 _CHUNK_ROWS = 2000
 _CHUNK_BYTES = 8 * 2**20
 _LINE_BYTES = 16 * 2**20  # a longer line is malformed: nobody typed it
 
 
 class Chunk(NamedTuple):
-    """Rows in a row of one file: its name, the number of the first, and lines or an Arrow batch.
+    """Neighbouring rows of one file: its name, the number of the first, and JSON texts or an Arrow batch.
 
-    A line of None was longer than 16 MiB and is left out.
+    A text of None was longer than 16 MiB and is left out. `format` is for the log.
     """
 
     where: str
     first: int
     content: list[bytes | None] | pa.RecordBatch
+    format: str
 
 
 def chunks(source: str, pattern: str) -> Iterator[Chunk]:
@@ -65,71 +81,107 @@ def chunks(source: str, pattern: str) -> Iterator[Chunk]:
     if _is_saved(root):
         yield from _saved(root)
         return
-    found = [root] if root.is_file() else sorted(path for path in root.glob(pattern) if path.is_file())
-    saved = sorted(path for path in root.glob(pattern) if path.is_dir() and _is_saved(path))
-    for path in _readable(found, f"{pattern} below {source}") if found or not saved else []:
-        if _is_parquet(path.name):
-            with path.open("rb") as file:
-                yield from _parquet(str(path), file)
-        else:
-            with path.open("rb") as file, _unpacked(path.name, file) as lines:
-                yield from _lines(str(path), lines)
+    is_named = root.is_file() or _names_json(pattern)
+    matches, hidden = ([root], 0) if root.is_file() else _visible(root, pattern)
+    saved = [path for path in matches if path.is_dir() and _is_saved(path)]
+    paths = [str(path) for path in matches if path.is_file()]
+    for path in _readable(paths, hidden, f"{pattern} below {source}") if paths or not saved else []:
+        with _opened(path) as file:
+            yield from _file_chunks(path, file, is_named)
     for folder in saved:
         yield from _saved(folder)
 
 
-def rows(chunk: Chunk) -> Iterator[tuple[str, source_rows.SourceRow | str]]:
-    """Yield (`file:line`, row) for each row of a chunk; (`file:line`, why) for a malformed one.
+def rows(chunk: Chunk) -> Iterator[tuple[str, source_rows.SourceRow | Unusable]]:
+    """Yield (`file:number`, row or why it gives no instruction) for each row of a chunk.
 
-    Empty lines are no rows. Rows of Parquet and Arrow are counted from 1 as lines are.
+    Rows of JSON Lines have the numbers of their lines, and empty lines are no rows. The rows of arrays and
+    tables are counted from 1.
     """
+    for origin, value in decoded(chunk):
+        yield origin, value if isinstance(value, Unusable) else source_rows.parse(value)
+
+
+def decoded(chunk: Chunk) -> Iterator[tuple[str, Any]]:
+    """Yield (`file:number`, value) for each row of a chunk; Unusable in place of a value that is none."""
     if isinstance(chunk.content, pa.RecordBatch):
-        for number, value in enumerate(_values(chunk.content), chunk.first):
-            row = value if isinstance(value, str) else source_rows.parse(value)
-            yield f"{chunk.where}:{number}", row
+        for number, value in enumerate(tables.values(chunk.content), chunk.first):
+            yield f"{chunk.where}:{number}", Unusable("malformed", value) if isinstance(value, str) else value
         return
-    for number, line in enumerate(chunk.content, chunk.first):
-        if line is None:
-            yield f"{chunk.where}:{number}", f"a line of more than {_LINE_BYTES:,} bytes"
-        elif line.strip():
-            yield f"{chunk.where}:{number}", _of_json(line)
+    for number, text in enumerate(chunk.content, chunk.first):
+        if text is None:
+            trouble = Unusable("malformed", f"a line of more than {_LINE_BYTES:,} bytes")
+            yield f"{chunk.where}:{number}", trouble
+        elif text.strip(_SPACE):
+            yield f"{chunk.where}:{number}", _of_json(text)
 
 
-def _of_json(line: bytes) -> source_rows.SourceRow | str:
+def _of_json(text: bytes) -> Any:
+    """Return the value of a JSON text, or Unusable.
+
+    What orjson refuses is tried once more with Python's reader, which takes NaN and Infinity, whole numbers
+    of any length, and half characters (lone surrogates); none of them matters in a column that is not read.
+    Of a key that is there twice the last one counts, as with every JSON reader.
+    """
     try:
-        value = orjson.loads(line)
+        return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        return f"no JSON: {error}"
-    return source_rows.parse(value)
-
-
-def _values(batch: pa.RecordBatch) -> list[dict[str, Any] | str]:
-    """Return the rows of a batch; for one whose text is no UTF-8, what is wrong with it."""
+        trouble = Unusable("malformed", f"no JSON: {error}")
     try:
-        return list(batch.to_pylist())
-    except UnicodeDecodeError as error:
-        if batch.num_rows == 1:
-            return [f"no UTF-8: {error.reason}"]
-        return [value for at in range(batch.num_rows) for value in _values(batch.slice(at, 1))]
+        return json.loads(text.decode("utf-8-sig"), parse_int=_whole_number)
+    except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        return trouble
 
 
-def _readable(found: list[Any], told: str) -> list[Any]:
+def _whole_number(digits: str) -> int | float:
+    """Return a number; a float where it has more digits than any number that is read here."""
+    return int(digits) if len(digits) < 20 else float(digits)
+
+
+def _visible(root: Path, pattern: str) -> tuple[list[Path], int]:
+    """Return what a pattern matches below a folder, sorted, and how many hidden files are left out."""
+    try:
+        matches = sorted(root.glob(_any_case(pattern)))
+    except (ValueError, NotImplementedError) as error:
+        raise BadRecord(f"instructions.pattern {pattern!r} is no glob: {error}") from None
+    visible = [path for path in matches if not _is_hidden(path.relative_to(root).parts, pattern)]
+    return visible, sum(path.is_file() for path in matches) - sum(path.is_file() for path in visible)
+
+
+def _is_hidden(parts: Sequence[str], pattern: str) -> bool:
+    """Tell whether a file or one of its folders is hidden; a pattern with such a name means hidden files."""
+    means_hidden = any(part.startswith(".") for part in pattern.split("/"))
+    return not means_hidden and any(part.startswith(".") for part in parts)
+
+
+def _any_case(pattern: str) -> str:
+    """Return a glob that takes the format at its end in any case: `*.gz` becomes `*.[gG][zZ]`."""
+    letters = re.compile("[a-z]", re.IGNORECASE)
+    return _PATTERN_END.sub(
+        lambda end: letters.sub(lambda letter: f"[{letter[0].lower()}{letter[0].upper()}]", end[0]), pattern
+    )
+
+
+def _names_json(pattern: str) -> bool:
+    """Tell whether a pattern asks for JSON files; else `.json` files are often settings beside the data."""
+    return ".json" in pattern.lower()
+
+
+def _readable(paths: list[str], hidden: int, matched: str) -> list[str]:
     """Return the files of a known format; raise where there is none."""
-    known = [path for path in found if _is_parquet(path.name) or _is_lines(path.name)]
-    if len(known) < len(found):
-        log.info("%d files of other formats left out of %s", len(found) - len(known), told)
+    known = [path for path in paths if _FORMAT.search(path)]
+    others = [path.rpartition("/")[2] for path in paths if not _FORMAT.search(path)]
+    left_out = [f"{hidden:,} hidden"] if hidden else []
+    if others:
+        names = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+        left_out.append(f"{len(others):,} of other formats ({names})")
+    note = f"; left out: {', '.join(left_out)}" if left_out else ""
     if not known:
-        raise BadRecord(f"no file matches {told}: .jsonl, .ndjson (also .gz, .zst) and .parquet are read")
+        raise BadRecord(
+            f"no file matches {matched}: .jsonl, .ndjson, .json (also .gz, .zst) and .parquet are read{note}"
+        )
+    log.info("%s: files read: %s%s", matched, f"{len(known):,}", note)
     return known
-
-
-def _is_parquet(name: str) -> bool:
-    return name.endswith(".parquet")
-
-
-def _is_lines(name: str) -> bool:
-    bare = name.removesuffix(".gz").removesuffix(".zst")
-    return bare.endswith(_LINES)
 
 
 def _is_saved(path: Path) -> bool:
@@ -138,58 +190,96 @@ def _is_saved(path: Path) -> bool:
 
 def _objects(source: str, pattern: str) -> Iterator[Chunk]:
     """Yield the rows of the objects under a prefix."""
-    bucket, prefix = source.split("/", 3)[2], PurePosixPath(source.partition("://")[2].partition("/")[2])
-    found = [PurePosixPath(key) for key in s3.keys(source)]
-    below = [key for key in found if key == prefix or _matches(key.relative_to(prefix), pattern)]
-    for key in _readable(below, f"{pattern} below {source}"):
+    bucket, prefix = s3.parts(source)
+    below = prefix if prefix.endswith("/") or not prefix else f"{prefix}/"
+    keys = s3.keys(source)
+    wanted = _any_case(pattern).split("/")
+    matches = [key for key in keys if key == prefix or _matches(key.removeprefix(below).split("/"), wanted)]
+    visible = [
+        key for key in matches if key == prefix or not _is_hidden(key.removeprefix(below).split("/"), pattern)
+    ]
+    hidden = len(matches) - len(visible)
+    is_named = visible == [prefix] or _names_json(pattern)
+    for key in _readable(visible, hidden, f"{pattern} below {source}"):
         url = f"s3://{bucket}/{key}"
-        if _is_parquet(key.name):
-            with s3.copied(url) as file:
-                yield from _parquet(url, file)
-        else:
-            with s3.stream(url) as file, _unpacked(key.name, file) as lines:
-                yield from _lines(url, lines)
+        with s3.copied(url) if _is_parquet(key) else s3.stream(url) as file:
+            yield from _file_chunks(url, file, is_named)
 
 
-def _matches(path: PurePosixPath, pattern: str) -> bool:
-    """Tell what Path.glob would: `**/` stands for any folders, none too."""
-    if pattern.startswith("**/"):
-        return path.match(pattern.removeprefix("**/"))
-    return len(path.parts) == len(PurePosixPath(pattern).parts) and path.match(pattern)
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Tell what Path.glob would: `**` stands for any folders, none too."""
+    if not parts or not pattern:
+        return not parts and not pattern
+    if pattern[0] == "**":
+        return any(_matches(parts[skipped:], pattern[1:]) for skipped in range(len(parts)))
+    return fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
-@contextmanager
-def _unpacked(name: str, file: IO[bytes]) -> Iterator[IO[bytes]]:
-    """Yield the plain bytes of a file; Arrow's reader notices where a packed one breaks off."""
-    packed = next((codec for end, codec in _PACKED.items() if name.endswith(end)), None)
-    if packed is None:
-        yield file
+def _opened(path: str) -> IO[bytes]:
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise BadRecord(f"{path} cannot be opened: {error.strerror}") from None
+
+
+def _is_parquet(name: str) -> bool:
+    return name.lower().endswith(".parquet")
+
+
+def _file_chunks(where: str, file: IO[bytes], is_named: bool) -> Iterator[Chunk]:
+    """Yield the rows of a file; of a `.json` that nobody named, only if it is an array."""
+    if _is_parquet(where):
+        yield from _parquet(where, file)
         return
-    with pa.CompressedInputStream(pa.PythonFile(file, "r"), packed) as plain:
-        yield io.BufferedReader(plain)
+    try:
+        text = _plain_text(where, file)
+        head = text.peek(_HEAD)[:_HEAD]
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise BadRecord(f"{where} breaks off after row 0: {error}") from None
+    is_json = re.search(r"\.json(\.gz|\.zst)?$", where, re.IGNORECASE) is not None
+    if arrays.is_array(head) or (is_json and is_named and not arrays.is_lines(head)):
+        yield from _in_chunks(where, arrays.rows(where, text, _LINE_BYTES), "JSON array")
+    elif is_json and not is_named:
+        log.info(
+            "%s: left out: it holds no array of rows, and instructions.pattern does not end in .json", where
+        )
+    else:
+        yield from _in_chunks(where, _lines(text), "JSON Lines")
 
 
-def _lines(where: str, file: IO[bytes]) -> Iterator[Chunk]:
-    """Yield the lines of a file in chunks.
+def _plain_text(name: str, file: IO[bytes]) -> io.BufferedReader:
+    """Return a file's text as UTF-8; Arrow's reader notices where a packed one breaks off."""
+    packed = next((codec for end, codec in _PACKED.items() if name.lower().endswith(end)), None)
+    plain: Any = pa.CompressedInputStream(pa.PythonFile(file, "r"), packed) if packed else file
+    text = io.BufferedReader(plain, _HEAD)
+    encoding = _UTF16.get(text.peek(2)[:2])
+    if encoding is None:
+        return text
+    recoded: Any = pa.transcoding_input_stream(pa.PythonFile(text, "r"), encoding, "utf-8")
+    return io.BufferedReader(recoded, _HEAD)
+
+
+def _in_chunks(where: str, texts: Iterator[bytes | None], name: str) -> Iterator[Chunk]:
+    """Yield the rows of a file in chunks.
 
     Raises:
         BadRecord: a packed file breaks off.
     """
-    first, size, lines = 1, 0, []  # type: tuple[int, int, list[bytes | None]]
+    first, size, chunk = 1, 0, []  # type: tuple[int, int, list[bytes | None]]
     try:
-        for line in _bounded(file):
-            lines.append(line)
-            size += len(line or b"")
-            if len(lines) >= _CHUNK_ROWS or size >= _CHUNK_BYTES:
-                yield Chunk(where, first, lines)
-                first, size, lines = first + len(lines), 0, []
-    except OSError as error:
-        raise BadRecord(f"{where} breaks off after line {first + len(lines) - 1:,}: {error}") from None
-    if lines:
-        yield Chunk(where, first, lines)
+        for text in texts:
+            chunk.append(text)
+            size += len(text or b"")
+            if len(chunk) >= _CHUNK_ROWS or size >= _CHUNK_BYTES:
+                yield Chunk(where, first, chunk, name)
+                first, size, chunk = first + len(chunk), 0, []
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise BadRecord(f"{where} breaks off after row {first + len(chunk) - 1:,}: {error}") from None
+    if chunk:
+        yield Chunk(where, first, chunk, name)
 
 
-def _bounded(file: IO[bytes]) -> Iterator[bytes | None]:
+def _lines(file: io.BufferedReader) -> Iterator[bytes | None]:
     """Yield the lines of a file; None for one that is too long."""
     while line := file.readline(_LINE_BYTES):
         if len(line) < _LINE_BYTES or line.endswith(b"\n"):
@@ -204,10 +294,10 @@ def _parquet(where: str, file: IO[bytes]) -> Iterator[Chunk]:
     """Yield the rows of a Parquet file in chunks, the known columns alone."""
     try:
         table = pq.ParquetFile(file)
-        columns = [name for name in table.schema_arrow.names if name in source_rows.COLUMNS]
+        columns = tables.columns(table.schema_arrow)
         first = 1
         for batch in table.iter_batches(_CHUNK_ROWS, columns=columns):
-            yield Chunk(where, first, batch)
+            yield Chunk(where, first, batch, "Parquet")
             first += batch.num_rows
     except (pa.ArrowException, OSError) as error:
         raise BadRecord(f"{where} is no whole Parquet file: {error}") from None
@@ -217,17 +307,24 @@ def _saved(folder: Path) -> Iterator[Chunk]:
     """Yield the rows of a data set that was saved by Hugging Face's `save_to_disk`, all its splits."""
     import datasets
 
-    found = datasets.load_from_disk(str(folder))
-    splits = found if isinstance(found, datasets.DatasetDict) else {"": found}
+    dataset = datasets.load_from_disk(str(folder))
+    splits = dataset if isinstance(dataset, datasets.DatasetDict) else {"": dataset}
     for name, split in splits.items():
         yield from of_dataset(str(folder / name), split)
 
 
 def of_dataset(where: str, split: Any) -> Iterator[Chunk]:
-    """Yield the rows of a data set of Hugging Face's library, in memory, on disk or streamed."""
-    columns = [name for name in split.column_names or [] if name in source_rows.COLUMNS]
+    """Yield the rows of a data set of Hugging Face's library, in memory, on disk or streamed.
+
+    Raises:
+        BadRecord: it has none of the columns that are read.
+    """
+    names = list(split.column_names or [])
+    columns = tables.columns(split.features.arrow_schema) if split.features else []
+    if not columns:
+        raise BadRecord(f"{where}: none of its columns ({', '.join(names)}) can hold an instruction")
     first = 1
     for table in split.select_columns(columns).with_format("arrow").iter(_CHUNK_ROWS):
         for batch in table.combine_chunks().to_batches():
-            yield Chunk(where, first, batch)
+            yield Chunk(where, first, batch, "Hugging Face data set")
             first += batch.num_rows

@@ -1,34 +1,53 @@
-"""One row of a source, whichever of four schemas it has, as an instruction in the making.
+"""One row of a source as an instruction in the making, in each of the schemas in which people publish rows.
 
 Pure.
 
-| schema | column | first user turn |
+| schema | columns | instruction |
 |---|---|---|
 | plain | `prompt` (and `type`, `length`, `language`, where they are stated) | the prompt |
-| WildChat | `conversation`: [{role, content, …}] | `role` is user |
-| messages | `messages`: [{role, content}] | `role` is user |
-| ShareGPT | `conversations`: [{from, value}] | `from` is human or user |
+| chat | `prompt` (TRL), `conversation` (WildChat), `messages`, `conversations` (ShareGPT), `dialog`, `dialogue`, `chat` or `turns` | the first turn of a user that has a text |
+| Alpaca | `instruction` with `input` or `context` | both, with a blank line between them |
+| question | `question`, `query` or `input` | the question |
 
-A row's trouble is a sentence, never an exception: chats from outside hold anything.
+The first of these columns that holds a text counts. What is wrong with a row is a value, never an
+exception: rows from outside hold anything.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from numbers import Number
 from typing import Any, NamedTuple
 
-COLUMNS = (
-    "prompt", "conversation", "messages", "conversations",
-    "type", "length", "language", "toxic", "redacted",
-)  # fmt: skip
-_TURNS = {
-    "conversation": ("role", "content"),
-    "messages": ("role", "content"),
-    "conversations": ("from", "value"),
-}
-_USER = {"user", "human"}
+import orjson
+
+from longwriter.instructions.sources.turns import (
+    ROLE_KEYS,
+    Trouble,
+    Unusable,
+    UserTurn,
+    first_user_turn,
+    kind_of,
+    text_of,
+)
+
+_CHATS = ("conversation", "messages", "conversations")
+_OTHER_CHATS = ("dialog", "dialogue", "chat", "turns")  # names that may also hold something else than a chat
+_QUESTIONS = ("instruction", "question", "query", "input")
+_ADDED = ("input", "context")  # to an instruction
+_FLAGS = ("toxic", "redacted")
+STATED = ("type", "length", "language")
+"""Columns that a plain row may have beside its prompt."""
+COLUMNS = frozenset(("prompt", *_CHATS, *_OTHER_CHATS, *_QUESTIONS, *_ADDED, *_FLAGS, *STATED))
+"""Columns that are read; all others are left alone. The case of their names does not count."""
+_CHAT_OPENING = ('[{"', "[{ ", "[ {", "[\n")  # of a list of turns that is given as a text
+_TRUE, _FALSE = (
+    {"true", "yes", "y", "t", "1", "1.0"},
+    {"false", "no", "n", "f", "0", "0.0", "", "none", "null", "nan"},
+)
+_MARKUP = re.compile(r"<\|[a-z_]+\|>|\[/?INST\]|(^|\n)(### ?)?(Human|User|Instruction): ?", re.IGNORECASE)
 _NAMES = {"english": "en", "chinese": "zh"}
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST = 10**9  # words: what is more is no length
 
 
@@ -47,68 +66,159 @@ class SourceRow(NamedTuple):
     redacted: bool = False
 
 
-def parse(value: Any) -> SourceRow | str:
-    """Return a decoded row as a SourceRow, or what is wrong with it.
+def parse(value: Any) -> SourceRow | Unusable:
+    """Return a decoded row as a SourceRow, or why it gives no instruction.
 
     The language of a conversation is left open: WildChat names that of the whole chat, as a machine
     saw it, and not that of its first turn.
     """
+    try:
+        return _read(value)[0]
+    except Trouble as trouble:
+        return trouble.unusable
+
+
+def schema(value: Any) -> str:
+    """Return in words from which columns and keys `parse` takes the instruction of a row."""
+    try:
+        column, *keys = _read(value)[1]
+    except Trouble as trouble:
+        return f"no instruction ({trouble.unusable.detail})"
+    return f"{column} (a chat: {', '.join(dict.fromkeys(keys))})" if keys else column
+
+
+def _read(value: Any) -> tuple[SourceRow, tuple[str, ...]]:
+    """Return a row, and the column and keys that it was read from."""
     if not isinstance(value, dict):
-        return f"an object with named columns is needed, found {type(value).__name__}"
-    if value.get("prompt") is not None:
-        return _plain(value)
-    for column, (role, text) in _TURNS.items():
-        if value.get(column) is not None:
-            return _chat(value, column, role, text)
-    return f"no prompt: one of the columns prompt, {', '.join(_TURNS)} is needed"
+        hint = ": does the file hold one JSON array? Then name it .json" if isinstance(value, list) else ""
+        raise Trouble("malformed", f"an object with named columns is needed, found {kind_of(value)}{hint}")
+    prompt = value.get("prompt")
+    if isinstance(prompt, str) and prompt and not prompt.isspace() and not prompt.startswith(_CHAT_OPENING):
+        return _plain(value, prompt), ("prompt",)
+    nothing: Trouble | None = None
+    for column in ("prompt", *_CHATS, *_OTHER_CHATS):
+        content = value.get(column)
+        if content is None or (column in _OTHER_CHATS and not _is_chat(content)):
+            continue
+        try:
+            if (
+                column == "prompt"
+                and isinstance(content, str | bytes | int | float)
+                and not _is_chat(content)
+            ):
+                return _plain(value, _text(content, column)), (column,)
+            user = first_user_turn(content, column)
+            return _of_chat(value, user), (column, *user.keys)
+        except Trouble as trouble:
+            if trouble.unusable.reason == "malformed":
+                raise
+            nothing = trouble if nothing is None or trouble.unusable.reason == "not_text" else nothing
+    for column in _QUESTIONS:
+        if isinstance(content := value.get(column), str | bytes) and content.strip():
+            return _question(value, column)
+    lowered = {str(name).lower(): content for name, content in value.items()}
+    if nothing is None and lowered.keys() != value.keys():
+        return _read(lowered)
+    raise nothing or _nothing(value)
 
 
-def _plain(value: dict[str, Any]) -> SourceRow | str:
+def _is_chat(content: Any) -> bool:
+    """Tell whether the content of a column, which may also be a text, is a list of turns."""
+    if isinstance(content, str) and content.startswith(_CHAT_OPENING):
+        try:
+            content = orjson.loads(content)
+        except orjson.JSONDecodeError:
+            return False
+        return isinstance(content[0], dict) and not content[0].keys().isdisjoint(ROLE_KEYS)
+    return isinstance(content, list) and bool(content) and isinstance(content[0], dict)
+
+
+def _nothing(value: Mapping[str, Any]) -> Trouble:
+    """Return what is missing in a row in which no column holds an instruction."""
+    for column in ("prompt", *_CHATS, *_QUESTIONS):
+        content = value.get(column)
+        if content is not None and not isinstance(content, str | bytes):
+            return Trouble("malformed", f"{column}: text is needed, found {kind_of(content)}")
+    if empty := [column for column in ("prompt", *_CHATS, *_QUESTIONS) if column in value]:
+        return Trouble("no_instruction", f"no text in {', '.join(empty)}")
+    text = value.get("text")
+    if isinstance(text, str) and _MARKUP.search(text[:2000]):
+        return Trouble(
+            "malformed",
+            "text: holds a chat as one text with marks of roles; give its turns in a column messages",
+        )
+    needed = ", ".join(("prompt", *_CHATS, *_QUESTIONS))
+    names = ", ".join(repr(str(name)[:30]) for name in list(value)[:10]) or "none"
+    return Trouble("malformed", f"no prompt: one of the columns {needed} is needed, found {names}")
+
+
+def _plain(value: Mapping[str, Any], prompt: Any) -> SourceRow:
+    """Return a row whose prompt is one text; what it states is believed."""
     kind, length, language = value.get("type"), value.get("length"), value.get("language")
-    if trouble := _text_trouble("prompt", value["prompt"]):
-        return trouble
     if kind is not None and not (isinstance(kind, str) and kind.strip()):
-        return "type: text or null is needed"
+        raise Trouble("malformed", "type: text or null is needed")
     if length is not None and not (type(length) is int and 1 <= length <= _LONGEST):
-        return "length: a whole number of words from 1, or null, is needed"
+        raise Trouble("malformed", "length: a whole number of words from 1, or null, is needed")
     if language is not None and not (isinstance(language, str) and language.strip()):
-        return "language: a code such as en, or null, is needed"
-    code = language.strip().lower() if language else None
+        raise Trouble("malformed", "language: a code such as en, or null, is needed")
+    code = _text(language, "language").strip().lower() if language else None
     return SourceRow(
-        prompt=value["prompt"],
-        type=kind.strip() if kind else None,
+        prompt=_text(prompt, "prompt"),
+        type=_text(kind, "type").strip() if kind else None,
         length=length,
         language=_NAMES.get(code, code) if code else None,
-        toxic=value.get("toxic") is True,
-        redacted=value.get("redacted") is True,
+        toxic=_flag(value, "toxic") is True,
+        redacted=_flag(value, "redacted") is True,
     )
 
 
-def _chat(value: dict[str, Any], column: str, role: str, text: str) -> SourceRow | str:
-    turns = value[column]
-    if not isinstance(turns, list):
-        return f"{column}: a list of turns is needed"
-    for turn in turns:
-        if not isinstance(turn, dict):
-            return f"{column}: each turn is an object with {role} and {text}"
-        who = turn.get(role)
-        if isinstance(who, str) and who in _USER:
-            if trouble := _text_trouble(f"{column}.{text}", turn.get(text)):
-                return trouble
-            whole = turn.get("redacted") is None and value.get("redacted") is True
-            return SourceRow(
-                prompt=turn[text],
-                toxic=value.get("toxic") is True or turn.get("toxic") is True,
-                redacted=whole or turn.get("redacted") is True,
-            )
-    return f"{column}: no turn of a user"
+def _of_chat(value: Mapping[str, Any], user: UserTurn) -> SourceRow:
+    """Return a chat's row; a name that is missing in another turn does not count as redacted."""
+    toxic, redacted = _flag(value, "toxic"), _flag(value, "redacted")
+    in_turn = _flag(user.turn, "redacted")
+    return SourceRow(
+        prompt=user.text,
+        toxic=_flag(user.turn, "toxic") is True or toxic is True,
+        redacted=(redacted if in_turn is None else in_turn) is True,
+    )
 
 
-def _text_trouble(name: str, value: Any) -> str | None:
-    if not isinstance(value, str):
-        return f"{name}: text is needed, found {type(value).__name__}"
-    if "\0" in value:
-        return f"{name}: holds a NUL character"
-    if _SURROGATE.search(value):
-        return f"{name}: holds half a character (a lone surrogate)"
-    return None
+def _question(value: Mapping[str, Any], column: str) -> tuple[SourceRow, tuple[str, ...]]:
+    """Return a row of questions; an instruction gets what it is about behind it."""
+    columns, text = [column], _text(value[column], column)
+    for name in _ADDED if column == "instruction" else ():
+        if isinstance(added := value.get(name), str | bytes) and added.strip():
+            columns, text = [*columns, name], f"{text}\n\n{_text(added, name)}"
+            break
+    toxic, redacted = _flag(value, "toxic") is True, _flag(value, "redacted") is True
+    return SourceRow(text, toxic=toxic, redacted=redacted), (" and ".join(columns),)
+
+
+def _text(content: Any, name: str) -> str:
+    """Return a text that may be given as bytes of UTF-8.
+
+    Raises:
+        Trouble: it is empty, or `text_of` cannot read it.
+    """
+    text = text_of(content, name, [])
+    if not text or text.isspace():
+        raise Trouble("no_instruction", f"no text in {name}")
+    return text
+
+
+def _flag(value: Mapping[str, Any], name: str) -> bool | None:
+    """Return a flag that may also be given as a number or a text; None if it is not given.
+
+    Raises:
+        Trouble: it is none of the usual words for true and false.
+    """
+    flag = value.get(name)
+    if flag is None or flag is False or flag is True:
+        return flag
+    if isinstance(flag, Number) and flag != flag:  # NaN: a missing value in a table of numbers
+        return None
+    if isinstance(flag, str | Number):
+        word = str(flag).strip().lower()
+        if word in _TRUE or word in _FALSE:
+            return word in _TRUE
+    raise Trouble("malformed", f"{name}: true or false is needed, found {str(flag)[:40]!r}")

@@ -1,16 +1,22 @@
 """Readers on real files of each format, whole and broken."""
 
 import gzip
+import io
 import json
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from longwriter.errors import BadRecord
+from longwriter.instructions.sources import arrays
 from longwriter.instructions.sources import files as sources
 from longwriter.instructions.sources.rows import SourceRow
+from longwriter.instructions.sources.turns import Unusable
 
 CHATS = [
     {
@@ -79,7 +85,7 @@ def test_a_folder_is_read_in_the_order_of_its_names_below_the_pattern(tmp_path):
         (tmp_path / name).write_bytes(lines(CHATS[:1]))
     (tmp_path / "a.jsonl").write_bytes(b"\n{\n" + lines(CHATS[:1]))
     found = read(tmp_path, "**/*.jsonl")
-    assert [(where, isinstance(row, str)) for where, row in found] == [
+    assert [(where, isinstance(row, Unusable)) for where, row in found] == [
         ("/a/z.jsonl:1", False), ("/a.jsonl:2", True), ("/a.jsonl:3", False), ("/b/x.jsonl:1", False),
     ]  # fmt: skip
     assert [where for where, _ in read(tmp_path, "*.jsonl")] == ["/a.jsonl:2", "/a.jsonl:3"]
@@ -97,17 +103,21 @@ HOSTILE = [
     (b'{"prompt": "\xff\xfe"}', "no JSON"),
     (b'{"prompt": "a\\u0000b"}', "NUL"),
     (b'{"prompt": "a\x00b"}', "no JSON"),
-    (b'{"prompt": "\\ud83c"}', "no JSON"),
-    (b'{"prompt": ' + b"9" * 5000 + b"}", "no JSON"),
+    (b'{"prompt": "\\ud83c"}', "surrogate"),
+    (b'{"prompt": ' + b"9" * 5000 + b"}", "prompt: text is needed, found float"),
     (b'{"prompt": "a", "length": 1' + b"0" * 300 + b"}", "length"),
-    (b'{"prompt": "a", "length": NaN}', "no JSON"),
+    (b'{"prompt": "a", "length": NaN}', "length"),
+    (b'{"prompt": NaN}', "prompt: text is needed, found float"),
+    (b'{"prompt": "a", "score": NaN', "no JSON"),
     (b'{"prompt": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "no JSON"),
-    (b'{"messages": ' + b'[{"role": ' * 200 + b"1" + b"}]" * 200 + b"}", "no turn of a user"),
+    (b'{"messages": ' + b'[{"role": ' * 200 + b"1" + b"}]" * 200 + b"}", "a role is a text"),
+    (b'{"messages": "' + b"[" * 50_000 + b'"}', "a text that is no JSON"),
     (b'{"prompt": "a"', "no JSON"),
     (b'{"prompt": "a"} {"prompt": "b"}', "no JSON"),
     (b"\x00\x01\x02", "no JSON"),
     (b'"a"', "object"),
-    (b'{"conversation": {}}', "conversation: a list"),
+    (b'{"conversation": 7}', "conversation: a list"),
+    (b"[1]", "found a list: does the file hold one JSON array? Then name it .json"),
 ]
 
 
@@ -116,8 +126,8 @@ def test_a_hostile_line_is_malformed_and_the_next_is_read(tmp_path, line, told):
     (tmp_path / "a.jsonl").write_bytes(line + b"\n" + lines(CHATS[:1]))
     [(where, why), (_, row)] = read(tmp_path / "a.jsonl")
     assert (where, row) == (":1", PROMPTS[0])
-    assert isinstance(why, str)
-    assert told in why
+    assert why.reason == "malformed"
+    assert told in why.detail
 
 
 def test_a_line_of_ten_megabytes_is_a_row_and_one_of_forty_is_malformed(tmp_path):
@@ -126,7 +136,7 @@ def test_a_line_of_ten_megabytes_is_a_row_and_one_of_forty_is_malformed(tmp_path
     rows = [row for _, row in read(tmp_path / "a.jsonl")]
     assert len(rows[0].prompt) == 10_000_000
     assert rows[2] == PROMPTS[0]
-    assert rows[1] == rows[3] == "a line of more than 16,777,216 bytes"
+    assert rows[1] == rows[3] == Unusable("malformed", "a line of more than 16,777,216 bytes")
 
 
 def test_text_of_parquet_that_is_no_utf8_is_malformed_by_its_row(tmp_path):
@@ -135,15 +145,17 @@ def test_text_of_parquet_that_is_no_utf8_is_malformed_by_its_row(tmp_path):
     parquet(tmp_path / "a.parquet", pa.table({"prompt": texts, "other": [1, 2, 3]}))
     [(_, one), (where, why), (_, two)] = read(tmp_path / "a.parquet")
     assert (where, [one, two]) == (":2", PROMPTS[:2])
-    assert why.startswith("no UTF-8")
+    assert why.detail.startswith("no UTF-8")
 
 
 def test_parquet_without_a_known_column_is_malformed_row_by_row(tmp_path):
     parquet(tmp_path / "a.parquet", pa.table({"text": ["a", "b"]}))
-    assert [(where, row[:9]) for where, row in read(tmp_path / "a.parquet")] == [
-        (":1", "no prompt"),
-        (":2", "no prompt"),
+    found = [(where, row.reason, row.detail) for where, row in read(tmp_path / "a.parquet")]
+    assert [(where, reason, detail[:9]) for where, reason, detail in found] == [
+        (":1", "malformed", "no prompt"),
+        (":2", "malformed", "no prompt"),
     ]
+    assert found[0][2].endswith("is needed, found 'text'")
 
 
 def test_numbers_of_rows_go_on_over_chunks(tmp_path):
@@ -169,3 +181,223 @@ def test_a_file_that_is_no_such_thing_is_told(tmp_path, name):
     (tmp_path / name).write_bytes(b"Nothing of the kind." * 10)
     with pytest.raises(BadRecord, match=name):
         read(tmp_path / name)
+
+
+BOM = b"\xef\xbb\xbf"
+READ = [(f":{number}", row) for number, row in enumerate(PROMPTS, 1)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        BOM + lines(CHATS),
+        BOM + lines(CHATS[:1]) + BOM + lines(CHATS[1:]) + BOM,
+        lines(CHATS).decode().encode("utf-16"),
+        lines(CHATS).decode().encode("utf-16-le"),
+        b"\xfe\xff" + lines(CHATS).decode().encode("utf-16-be"),
+        lines(CHATS).replace(b"\n", b"\r\n"),
+    ],
+)
+def test_a_byte_order_mark_and_utf16_are_no_part_of_a_row(tmp_path, content):
+    for name, pack in (
+        ("a.jsonl", bytes),
+        ("b.jsonl.gz", gzip.compress),
+        ("c.JSONL.ZST", zstandard.compress),
+    ):
+        (tmp_path / name).write_bytes(pack(content))
+        assert read(tmp_path / name) == READ
+
+
+def test_a_utf16_file_that_breaks_off_is_told(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(lines(CHATS).decode().encode("utf-16")[:-1])
+    with pytest.raises(BadRecord, match=r"a\.jsonl breaks off after row \d"):
+        read(tmp_path / "a.jsonl")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [b"NaN", b"-Infinity", b"[Infinity, 1]", b"9" * 5000, b'"\\ud83d"', b"1e999", b"[" * 300 + b"]" * 300],
+)
+def test_a_value_of_another_column_spoils_no_row(tmp_path, other):
+    (tmp_path / "a.jsonl").write_bytes(b'{"prompt": "a", "other": ' + other + b"}\n")
+    assert read(tmp_path / "a.jsonl") == [(":1", SourceRow("a"))]
+
+
+def test_of_a_key_that_is_there_twice_the_last_counts_with_both_readers(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(
+        b'{"prompt": "a", "prompt": "b"}\n{"prompt": "a", "prompt": "b", "x": NaN}\n'
+    )
+    assert [row for _, row in read(tmp_path / "a.jsonl")] == [SourceRow("b")] * 2
+
+
+@pytest.mark.parametrize("name", ["a.JSONL", "A.NdJson", "b.Jsonl.GZ", "c.PARQUET", "d.JSON"])
+@pytest.mark.parametrize("pattern", ["**/*", "suffix"])
+def test_the_case_of_a_suffix_does_not_matter(tmp_path, name, pattern):
+    plain = name.lower()
+    if plain.endswith("parquet"):
+        WRITERS["a.parquet"](tmp_path / name)
+    else:
+        content = json.dumps(CHATS).encode() if plain.endswith(".json") else lines(CHATS)
+        (tmp_path / name).write_bytes(gzip.compress(content) if plain.endswith("gz") else content)
+    pattern = f"**/*{plain[1:]}" if pattern == "suffix" else pattern
+    assert read(tmp_path, pattern) == [(f"/{name}{where}", row) for where, row in READ]
+    assert read(tmp_path / name) == READ
+
+
+ARRAYS = {
+    "an array": json.dumps(CHATS).encode(),
+    "an array over lines": json.dumps(CHATS, indent=2).encode().replace(b"\n", b"\r\n"),
+    "an array behind a mark": BOM + b" \n" + json.dumps(CHATS).encode(),
+    "an array under a key": json.dumps({"version": 1, "data": CHATS, "n": [{"a": 1}]}).encode(),
+    "arrays under keys": json.dumps({"train": CHATS[:1], "test": CHATS[1:]}, indent=1).encode(),
+    "objects over lines": b"\n".join(json.dumps(chat, indent=2).encode() for chat in CHATS),
+    "lines": lines(CHATS),
+    "UTF-16": json.dumps(CHATS).encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("content", ARRAYS.values(), ids=list(ARRAYS))
+def test_a_json_file_of_rows_is_read_whatever_holds_them(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    (tmp_path / "b.json.gz").write_bytes(gzip.compress(content))
+    for name in ("a.json", "b.json.gz"):
+        assert read(tmp_path / name) == READ
+    assert len(read(tmp_path, "*.json*")) == 6
+
+
+def test_an_array_that_is_named_as_lines_is_an_array(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(ARRAYS["an array over lines"])
+    assert read(tmp_path / "a.jsonl") == READ
+
+
+def test_settings_beside_the_data_are_no_rows_unless_the_pattern_names_json(tmp_path):
+    WRITERS["a.jsonl"](tmp_path / "a.jsonl")
+    (tmp_path / "config.json").write_text('{"name": "chats"}\n')
+    assert len(read(tmp_path, "**/*")) == 3
+    assert [row.reason for _, row in read(tmp_path, "*.json")] == ["malformed"]
+
+
+def test_what_is_no_row_in_an_array_is_malformed_by_its_place(tmp_path):
+    (tmp_path / "a.json").write_bytes(
+        b'[{"prompt": "a"}, 5, {"prompt": "b", "x": NaN}, {"prompt": ]}, {"prompt": "c"}]'
+    )
+    found = read(tmp_path / "a.json")
+    assert [(where, getattr(row, "reason", "")) for where, row in found] == [
+        (":1", ""), (":2", "malformed"), (":3", ""), (":4", "malformed"), (":5", ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", [b'[{"prompt": "a"}, {"prom', b'[{"prompt": "a"},', b'[{"prompt": "a"}'])
+def test_an_array_that_breaks_off_is_told(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(BadRecord, match=r"a\.json breaks off after row 1"):
+        read(tmp_path / "a.json")
+
+
+def test_an_object_that_is_too_long_for_a_row_is_told(tmp_path):
+    (tmp_path / "a.json").write_bytes(b'{"chats": [' + b'{"prompt": "%s"},' % (b"a" * 100_000) * 180 + b"1]}")
+    with pytest.raises(BadRecord, match=r"row 1 is longer than 16,777,216 bytes.*keys data, rows"):
+        read(tmp_path / "a.json")
+
+
+@given(
+    st.lists(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8).map(lambda value: {"a": value}), max_size=6),
+    st.sampled_from([None, 1]),
+    st.booleans(),
+    st.integers(1, 40),
+)  # fmt: skip
+def test_rows_are_cut_out_of_an_array_whatever_its_blocks(rows, indent, ascii_only, block):
+    content = json.dumps(rows, indent=indent, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    file = io.BytesIO(content)
+    read_block = file.read
+    file.read = lambda _: read_block(block)
+    assert [json.loads(text) for text in arrays.rows("a", file, 10**6)] == rows
+
+
+def test_hidden_files_are_left_out_and_counted(tmp_path, caplog):
+    for name in ("a.jsonl", "._a.jsonl", ".cache/b.jsonl", "sub/.c.jsonl", ".hidden/d.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(lines(CHATS[:1]))
+    (tmp_path / "notes.md").write_text("no row")
+    caplog.set_level("INFO")
+    assert [where for where, _ in read(tmp_path)] == ["/a.jsonl:1"]
+    assert "files read: 1; left out: 4 hidden, 1 of other formats (notes.md)" in caplog.text
+    assert [where for where, _ in read(tmp_path, ".hidden/*.jsonl")] == ["/.hidden/d.jsonl:1"]
+    assert [where for where, _ in read(tmp_path / "._a.jsonl")] == [":1"]
+    assert len(read(tmp_path / ".cache")) == 1
+
+
+def test_folders_pipes_and_dead_links_that_are_named_as_files_are_no_files(tmp_path):
+    WRITERS["a.jsonl"](tmp_path / "a.jsonl")
+    (tmp_path / "b.jsonl").mkdir()
+    os.mkfifo(tmp_path / "c.jsonl")
+    (tmp_path / "d.jsonl").symlink_to(tmp_path / "gone")
+    (tmp_path / "e.jsonl").symlink_to(tmp_path / "a.jsonl")
+    assert [where for where, _ in read(tmp_path)] == [
+        f"/{name}.jsonl:{n}" for name in "ae" for n in (1, 2, 3)
+    ]
+    with pytest.raises(BadRecord, match=r"no file matches"):
+        read(tmp_path / "c.jsonl")
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.jsonl.zst", "a.jsonl.gz"])
+def test_an_empty_file_has_no_rows(tmp_path, name):
+    for content in (b"", b"\n \r\n", BOM):
+        packed = {"gz": gzip.compress, "zst": zstandard.compress}.get(name[7:].strip("."), bytes)(content)
+        (tmp_path / name).write_bytes(packed)
+        assert read(tmp_path / name) == []
+
+
+@pytest.mark.parametrize("pattern", ["", "/abs/*.jsonl", "**x"])
+def test_a_pattern_that_is_no_glob_is_told(tmp_path, pattern):
+    with pytest.raises(BadRecord, match=r"instructions\.pattern .* is no glob"):
+        read(tmp_path, pattern)
+
+
+ODD = {
+    "date": pa.array([2**31 - 1] * 2, pa.date32()),
+    "duration": pa.array([2**62] * 2, pa.duration("s")),
+    "time zone": pa.array([0] * 2, pa.timestamp("us", tz="Moon/Tycho")),
+    "year": pa.array([2**40] * 2, pa.timestamp("s")),
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=list(ODD))
+def test_columns_of_odd_types_that_nobody_needs_are_not_read(tmp_path, odd):
+    for name in ("type", "language", "length", "created"):
+        parquet(tmp_path / "a.parquet", pa.table({"prompt": ["a", "b"], name: odd}))
+        assert [row for _, row in read(tmp_path / "a.parquet")] == [SourceRow("a"), SourceRow("b")]
+    turn = pa.StructArray.from_arrays(
+        [pa.array(["user"] * 2), pa.array(["a", "b"]), odd], ["role", "content", "at"]
+    )
+    for kind in (pa.ListArray, pa.LargeListArray):
+        chat = kind.from_arrays(pa.array([0, 1, 2], pa.int32() if kind is pa.ListArray else pa.int64()), turn)
+        parquet(tmp_path / "a.parquet", pa.table({"conversation": chat, "timestamp": odd}))
+        assert [row for _, row in read(tmp_path / "a.parquet")] == [SourceRow("a"), SourceRow("b")]
+    parquet(tmp_path / "a.parquet", pa.table({"prompt": ["a", "b"], "toxic": odd}))
+    assert [row.reason for _, row in read(tmp_path / "a.parquet")] == ["malformed"] * 2
+
+
+def test_the_shapes_of_arrow_are_read_as_those_of_json(tmp_path):
+    user = {"role": "user", "content": "a"}
+    pairs = pa.map_(pa.string(), pa.string())
+    for chat in (
+        pa.array([[user]]),
+        pa.array(
+            [[user]], pa.large_list(pa.struct([("role", pa.large_string()), ("content", pa.large_string())]))
+        ),
+        pa.array([[[("role", "user"), ("content", "a")]]], pa.list_(pairs)),
+        pa.array([{"role": ["user"], "content": ["a"]}]),
+        pa.array([[{"role": "user", "content": [{"type": "text", "text": "a", "image": None}]}]]),
+        pa.array([json.dumps([user])]),
+    ):
+        parquet(tmp_path / "a.parquet", pa.table({"messages": chat}))
+        assert read(tmp_path / "a.parquet") == [(":1", SourceRow("a"))]
+    plain = {
+        "prompt": pa.array(["a"]).dictionary_encode(), "type": pa.array(["Letter"]).dictionary_encode(),
+        "toxic": pa.array([1], pa.int8()), "length": pa.array([300], pa.uint16()),
+    }  # fmt: skip
+    parquet(tmp_path / "a.parquet", pa.table(plain))
+    assert read(tmp_path / "a.parquet") == [(":1", SourceRow("a", "Letter", 300, toxic=True))]
+    parquet(tmp_path / "a.parquet", pa.table({"Prompt": pa.array([b"a"])}))
+    assert read(tmp_path / "a.parquet") == [(":1", SourceRow("a"))]

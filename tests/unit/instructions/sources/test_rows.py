@@ -1,6 +1,12 @@
-import pytest
+import json
+from decimal import Decimal
 
-from longwriter.instructions.sources.rows import SourceRow, parse
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longwriter.instructions.sources.rows import SourceRow, parse, schema
+from longwriter.instructions.sources.turns import Unusable
 
 TALE = "Write a tale."
 
@@ -42,7 +48,10 @@ def test_what_a_plain_row_states_is_kept():
         ({"toxic": True, "redacted": True}, {}, True, True),
         ({"toxic": False, "redacted": False}, {"toxic": True, "redacted": True}, True, True),
         ({"toxic": False, "redacted": True}, {"toxic": False, "redacted": False}, False, False),
-        ({"toxic": "true", "redacted": 1}, {}, False, False),
+        ({"toxic": "True", "redacted": 1}, {}, True, True),
+        ({"toxic": "no", "redacted": 0.0}, {"toxic": 1.0, "redacted": "YES"}, True, True),
+        ({"toxic": float("nan"), "redacted": ""}, {"toxic": "false", "redacted": Decimal(0)}, False, False),
+        ({"toxic": 0, "redacted": "True"}, {"redacted": "0"}, False, False),
     ],
 )
 def test_the_sources_own_flags_are_read_and_names_that_are_missing_elsewhere_do_not_count(
@@ -52,16 +61,144 @@ def test_the_sources_own_flags_are_read_and_names_that_are_missing_elsewhere_do_
     assert (row.toxic, row.redacted) == (toxic, redacted)
 
 
+SEA = "Describe the sea at night."
+USER = {"role": "user", "content": SEA}
+
+
+@pytest.mark.parametrize(
+    "column", ["prompt", "conversation", "messages", "conversations", "dialog", "chat", "turns"]
+)
+@pytest.mark.parametrize(
+    "chat",
+    [
+        [USER],
+        [{"role": "system", "content": "Be brief."}, {"role": "User", "content": SEA}],
+        [{"from": "system", "value": "Be brief."}, {"from": "HUMAN", "value": SEA}, {"from": "gpt", "value": "x"}],
+        [{"role": "prompter", "text": SEA}],
+        [{"from": "Human:", "content": SEA}],
+        [{"role": "用户", "value": SEA}],
+        [{"human": SEA, "assistant": "The sea."}],
+        [{"assistant": "Hello."}, {"User": SEA}],
+        [{"role": "tool", "content": {"result": 4}}, USER],
+        [{"role": "assistant", "content": None, "tool_calls": [{"id": 1}]}, USER],
+        [{"role": "user", "content": ""}, {"role": "assistant", "content": "Hello"}, USER],
+        [{"role": "user", "content": None}, {"role": "user"}, {"role": "user", "content": " \n"}, USER],
+        [{"role": "user", "content": [{"type": "tool_result", "content": "4"}]}, USER],
+        [{"role": None, "content": None}, USER],
+        [{"role": "user", "content": SEA, "from": None, "value": None}],
+        [{"role": "user", "content": [{"type": "text", "text": SEA}]}],
+        [{"role": "user", "content": [{"type": "text", "text": SEA, "image_url": None}]}],
+        [{"role": "user", "content": [SEA]}],
+        [{"role": "user", "content": {"content_type": "text", "parts": [SEA]}}],
+        [{"role": "user", "content": [{"type": "text", "text": {"value": SEA, "annotations": []}}]}],
+        [{"role": "user", "parts": [{"text": SEA}]}],
+        [{"role": "user", "content": SEA.encode()}],
+    ],
+)  # fmt: skip
+def test_a_chat_is_read_in_every_shape_and_every_column(column, chat):
+    assert parse({column: chat}) == SourceRow(SEA)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"prompt": "", "messages": [USER]},
+        {"prompt": " \n", "conversations": [{"from": "human", "value": SEA}]},
+        {"prompt": None, "messages": [], "conversations": [USER]},
+        {"messages": json.dumps([USER])},
+        {"messages": json.dumps([USER]).encode()},
+        {"conversations": json.dumps([{"from": "human", "value": SEA}], indent=1)},
+        {"prompt": json.dumps([USER])},
+        {"prompt": [USER], "completion": [{"role": "assistant", "content": "x"}]},
+        {"prompt": SEA, "completion": "The sea."},
+        {"prompt": SEA.encode()},
+        {"messages": {"role": ["system", "user"], "content": ["Be brief.", SEA]}},
+        {"messages": USER},
+        {"messages": [[("role", "user"), ("content", SEA)]]},
+        {"instruction": SEA, "input": "", "output": "The sea."},
+        {"instruction": SEA, "input": None},
+        {"question": SEA, "answer": "The sea."},
+        {"query": SEA, "response": "The sea.", "type": 3, "length": -1},
+        {"input": SEA, "output": "The sea."},
+        {"Question": SEA, "Answer": "The sea."},
+        {"Messages": [USER]},
+        {"turns": 3, "chat": "a name", "dialog": [1], "instruction": SEA},
+    ],
+)
+def test_an_instruction_is_found_in_every_common_schema(value):
+    assert parse(value) == SourceRow(SEA)
+
+
+def test_what_an_instruction_is_about_follows_it():
+    assert parse({"instruction": "Sum it up.", "input": "The tide."}) == SourceRow("Sum it up.\n\nThe tide.")
+    assert parse({"instruction": "Who?", "context": "Ada."}) == SourceRow("Who?\n\nAda.")
+
+
+def test_parts_of_a_text_are_joined_by_line_ends():
+    parts = [{"type": "text", "text": "One."}, "Two.", {"type": "input_text", "text": "Three."}]
+    assert parse({"messages": [{"role": "user", "content": parts}]}) == SourceRow("One.\nTwo.\nThree.")
+
+
+@pytest.mark.parametrize("text", ['[{"a": 1}] is a list: what does it hold?', '[{"a": 1}]', "[\n", "[]"])
+def test_a_prompt_that_looks_like_a_list_is_a_text(text):
+    assert parse({"prompt": text}) == SourceRow(text)
+
+
+IMAGE = {"type": "image_url", "image_url": {"url": "data:,"}}
+
+
+@pytest.mark.parametrize(
+    ("value", "detail"),
+    [
+        ({"messages": []}, "messages: no turn of a user with a text"),
+        ({"messages": ""}, "messages: no turn of a user with a text"),
+        ({"messages": "null"}, "messages: no turn of a user with a text"),
+        ({"messages": [{"role": "assistant", "content": "a"}]}, "messages: no turn of a user with a text"),
+        ({"messages": [{"role": "user", "content": None}]}, "messages: no turn of a user with a text"),
+        ({"messages": [{"role": "user", "content": []}]}, "messages: no turn of a user with a text"),
+        ({"prompt": "", "messages": None}, "no text in prompt"),
+        ({"prompt": None, "text": "a"}, "no text in prompt"),
+        ({"conversation": None, "messages": None}, "no text in conversation, messages"),
+        ({"instruction": " ", "input": ""}, "no text in instruction, input"),
+    ],
+)
+def test_a_row_in_which_nobody_asks_anything_is_no_instruction(value, detail):
+    assert parse(value) == Unusable("no_instruction", detail)
+
+
+@pytest.mark.parametrize(
+    ("content", "detail"),
+    [
+        ([IMAGE], "image_url"),
+        ([{"type": "text", "text": SEA}, IMAGE, IMAGE], "image_url"),
+        ([{"type": "input_audio", "input_audio": {}}, {"type": "file", "file": {}}], "input_audio, file"),
+        ([{"image": "a.png"}, {"text": SEA}], "image"),
+        ("<image>\nDescribe it.", "image"),
+    ],
+)
+def test_what_a_user_shows_cannot_be_written_about(content, detail):
+    chat = [{"role": "user", "content": content}, {"role": "assistant", "content": "x"}, USER]
+    assert parse({"messages": chat}) == Unusable("not_text", f"messages: the user sends {detail}")
+    assert parse({"prompt": "", "messages": chat, "conversations": []}).reason == "not_text"
+
+
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ([], "object"),
+        ([], "an object with named columns is needed, found a list: does the file hold one JSON array"),
         (None, "object"),
-        ({}, "no prompt: one of the columns prompt, conversation, messages, conversations"),
+        ({}, "no prompt: one of the columns prompt, conversation, messages, conversations, instruction"),
+        ({"title": "a", "body": "b"}, "is needed, found 'title', 'body'"),
+        ({"text": "<|im_start|>user\nHi<|im_end|>"}, "text: holds a chat as one text with marks of roles"),
+        ({"text": "\n\nHuman: Hi\n\nAssistant: Hi"}, "text: holds a chat as one text"),
+        ({"text": "Once upon a time."}, "found 'text'"),
         ({"prompt": 3}, "prompt: text is needed, found int"),
-        ({"prompt": ["a"]}, "prompt: text is needed, found list"),
+        ({"prompt": True}, "prompt: text is needed, found a boolean"),
+        ({"prompt": ["a"]}, 'prompt: each turn is an object such as {"role": "user", "content": "…"}, found a text'),
         ({"prompt": "a\0b"}, "NUL"),
         ({"prompt": "a\ud83c"}, "surrogate"),
+        ({"prompt": b"\xff"}, "prompt: no UTF-8"),
+        ({"prompt": "a", "type": "\ud83c"}, "type: holds half a character"),
         ({"prompt": "a", "type": " "}, "type"),
         ({"prompt": "a", "type": 3}, "type"),
         ({"prompt": "a", "length": 0}, "length"),
@@ -72,16 +209,60 @@ def test_the_sources_own_flags_are_read_and_names_that_are_missing_elsewhere_do_
         ({"prompt": "a", "length": 10**30}, "length"),
         ({"prompt": "a", "language": ""}, "language"),
         ({"prompt": "a", "language": 5}, "language"),
-        ({"conversation": "a"}, "conversation: a list"),
-        ({"conversation": []}, "no turn of a user"),
-        ({"conversation": ["a"]}, "conversation: each turn is an object with role and content"),
-        ({"conversation": [{"role": "assistant", "content": "a"}]}, "no turn of a user"),
-        ({"conversation": [{"role": "user", "content": None}]}, "conversation.content: text is needed"),
-        ({"messages": [{"role": ["user"], "content": "a"}]}, "no turn of a user"),
-        ({"conversations": [{"from": "human", "content": "a"}]}, "conversations.value: text is needed"),
+        ({"prompt": "a", "toxic": "perhaps"}, "toxic: true or false is needed, found 'perhaps'"),
+        ({"messages": [USER], "toxic": 0.7}, "toxic: true or false is needed, found '0.7'"),
+        ({"messages": [{**USER, "toxic": [True]}]}, "toxic: true or false is needed, found '[True]'"),
+        ({"question": "a", "redacted": {}}, "redacted: true or false is needed"),
+        ({"conversation": "a"}, "conversation: a list of turns is needed, found a text that is no JSON"),
+        ({"conversation": 5}, "conversation: a list of turns is needed, found int"),
+        ({"conversation": ["a"]}, "conversation: each turn is an object"),
+        ({"conversation": [["a"]]}, "conversation: each turn is an object"),
+        ({"messages": [{"role": ["user"], "content": "a"}]}, "messages.role: a role is a text, found a list"),
+        ({"messages": [{"content": "a"}]}, "messages: a turn has no role: one of role, from"),
+        ({"messages": [{"role": "customer", "content": "a"}]}, "the roles are 'customer'; a user is human,"),
+        ({"messages": [{"role": "user", "content": 5}]}, "messages.content: text is needed, found int"),
+        ({"messages": [{"role": "user", "content": [5]}]}, "a part is a text or an object with type, found int"),
+        ({"messages": [{"role": "user", "content": [{"a": "b"}]}]}, "a part has neither type nor text"),
+        ({"messages": [{"role": "user", "content": [{"type": 5}]}]}, "the type of a part is a text"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": []}]}]}, "the text of a part"),
     ],
-)
-def test_a_row_that_cannot_be_read_is_told_by_its_column(value, told):
-    found = parse(value)
-    assert isinstance(found, str)
-    assert told in found
+)  # fmt: skip
+def test_a_row_that_cannot_be_read_is_malformed_and_the_column_is_named(value, told):
+    row = parse(value)
+    assert isinstance(row, Unusable)
+    assert row.reason == "malformed"
+    assert told in row.detail
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"prompt": "a"}, "prompt"),
+        ({"prompt": "", "messages": [USER]}, "messages (a chat: role, content)"),
+        ({"conversations": [{"from": "human", "value": "a"}]}, "conversations (a chat: from, value)"),
+        ({"turns": [{"Human": "a"}]}, "turns (a chat: Human)"),
+        ({"instruction": "a", "input": "b"}, "instruction and input"),
+        ({"a": 1}, "no instruction (no prompt: one of the columns prompt, conversation, messages, conversations, "
+                   "instruction, question, query, input is needed, found 'a')"),
+    ],
+)  # fmt: skip
+def test_a_schema_is_told_in_words(value, words):
+    assert schema(value) == words
+
+
+KEYS = st.sampled_from(["prompt", "messages", "conversations", "turns", "instruction", "input", "role", "from", "content",
+                        "value", "text", "type", "parts", "toxic", "language", "length", "user"])  # fmt: skip
+VALUES = st.recursive(
+    st.sampled_from(["user", "assistant", "text", "image", "", "[{\"role\": 1}]", "\0", "\ud800", "true", b"\xff"])
+    | st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4)
+    | st.lists(st.tuples(KEYS, inner), max_size=2),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=5) | VALUES)
+def test_whatever_a_row_holds_it_is_a_row_with_a_text_or_unusable(value):
+    row = parse(value)
+    assert isinstance(row, Unusable) or row.prompt.strip()
+    assert isinstance(schema(value), str)

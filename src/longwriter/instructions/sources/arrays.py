@@ -1,0 +1,173 @@
+"""Rows of a JSON file that is no JSON Lines: an array of rows, also under a key, or objects one after another.
+
+The file is read in blocks and cut where its rows begin and end. Rows are not decoded here, so memory holds
+one row and one block.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import IO
+
+import orjson
+
+from longwriter.errors import BadRecord
+
+KEYS = ("data", "rows", "items", "examples", "instances", "records", "train", "validation", "test")
+"""Keys below which a file may hold its arrays of rows."""
+_KEYS = frozenset(key.encode() for key in KEYS)
+_TOKEN = re.compile(rb'("(?:[^"\\]++|\\.)*+)(")?|([\[\]{}])', re.DOTALL)
+"""A text (without group 2: its end is not in the block), or a bracket (group 3)."""
+_TEXT_BEGINS, _BRACKET = 1, 3  # what `lastindex` says of a match
+_SIGN = re.compile(rb"\S")
+_BETWEEN = b", \t\r\n\xef\xbb\xbf"  # what may stand between two rows; a byte order mark too
+_BLOCK = 2**20
+
+
+def is_array(head: bytes) -> bool:
+    """Tell whether a file that begins with `head` is an array of objects; JSON Lines of rows never are."""
+    return re.match(rb"(?:\xef\xbb\xbf)?\s*\[\s*\{", head) is not None
+
+
+def is_lines(head: bytes) -> bool:
+    """Tell whether the first line of a file that begins with `head` is a whole row, as in JSON Lines."""
+    line, end, _ = head.partition(b"\n")
+    try:
+        row = orjson.loads(line.removeprefix(b"\xef\xbb\xbf")) if end else None
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(row, dict) and not any(
+        isinstance(row.get(key), list) and row[key] and isinstance(row[key][0], dict) for key in KEYS
+    )
+
+
+def rows(where: str, file: IO[bytes], longest: int) -> Iterator[bytes]:
+    """Yield the JSON text of each row, in order.
+
+    A value that is no object, where a row should be, is yielded too, so that it counts as malformed.
+
+    Args:
+        where: Name of the file, for the messages.
+        file: Its bytes, UTF-8.
+        longest: Most bytes of a row.
+
+    Raises:
+        BadRecord: the file breaks off, or a row is longer than `longest`.
+    """
+    cutter, count = _Cutter(), 0
+    while block := file.read(_BLOCK):
+        for row in cutter.cut(block):
+            count += 1
+            yield row
+        if cutter.waiting() > longest:
+            raise BadRecord(
+                f"{where}: row {count + 1:,} is longer than {longest:,} bytes; rows are read from JSON Lines, "
+                f"from an array, or from an array under one of the keys {', '.join(KEYS)}"
+            )
+    if cutter.is_open():
+        raise BadRecord(f"{where} breaks off after row {count:,}: a bracket or a text is not closed")
+    yield from cutter.rest()
+
+
+class _Cutter:
+    """Cuts rows out of blocks of JSON.
+
+    `_path` holds the brackets that are open. A row is an object whose `_path` is `_around`: [] for objects
+    one after another, ["["] in an array, ["{", "["] in an array under a key.
+    """
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._begin = 0  # of the row, or of what stands before it
+        self._at = 0  # everything before it is in `_path`
+        self._path: list[bytes] = []
+        self._around: list[bytes] = []
+        self._key, self._key_end = b"", 0  # the last text on the first level of an object
+        self._is_wrapper = False  # the open object holds arrays of rows and is no row
+        self._is_cut = False  # the data end in a text, or behind a bracket that needs more data
+
+    def waiting(self) -> int:
+        """Return how many bytes wait for the end of their row."""
+        return len(self._data) - self._begin
+
+    def is_open(self) -> bool:
+        """Tell whether the data end inside a row, an array or a text."""
+        return bool(self._path) or self._is_cut
+
+    def rest(self) -> Iterator[bytes]:
+        """Yield what stands behind the last row, if anything does."""
+        yield from self._between(len(self._data))
+
+    def cut(self, block: bytes) -> Iterator[bytes]:
+        """Yield the rows that end in the next block."""
+        self._data = self._data[self._begin :] + block
+        self._at -= self._begin
+        self._key_end -= self._begin
+        self._begin, self._is_cut = 0, False
+        for token in _TOKEN.finditer(self._data, self._at):
+            if token.lastindex == _TEXT_BEGINS:
+                self._at, self._is_cut = token.start(), True
+                return
+            if token.lastindex != _BRACKET:
+                if self._path == [b"{"] and not self._around:
+                    self._key, self._key_end = token[1][1:], token.end()
+            elif token[3] in b"[{":
+                if self._needs_more(token):
+                    self._at, self._is_cut = token.start(), True
+                    return
+                yield from self._open(token)
+            else:
+                yield from self._close(token)
+            self._at = token.end()
+        if self._is_wrapper and not self._around:
+            self._begin = self._at
+
+    def _is_under_key(self, token: re.Match[bytes]) -> bool:
+        """Tell whether a bracket opens the value of one of `KEYS` on the first level of an object."""
+        is_first_level = token[3] == b"[" and self._path == [b"{"] and not self._around
+        return (
+            is_first_level
+            and self._key in _KEYS
+            and self._data[self._key_end : token.start()].strip() == b":"
+        )
+
+    def _needs_more(self, token: re.Match[bytes]) -> bool:
+        """Tell whether the next block decides if an array under a key holds rows."""
+        return self._is_under_key(token) and not self._next_sign(token)
+
+    def _next_sign(self, token: re.Match[bytes]) -> bytes:
+        """Return the first byte behind a token that is no space; b"" if the data end before it."""
+        sign = _SIGN.search(self._data, token.end())
+        return sign[0] if sign else b""
+
+    def _open(self, token: re.Match[bytes]) -> Iterator[bytes]:
+        bracket = token[3]
+        if self._path == self._around and bracket == b"{":
+            yield from self._between(token.start())
+        elif not self._path and bracket == b"[":
+            yield from self._between(token.start())
+            self._around, self._begin = [b"["], token.end()
+        elif self._is_under_key(token) and self._next_sign(token) == b"{":
+            self._around, self._begin, self._is_wrapper = [b"{", b"["], token.end(), True
+        self._path.append(bracket)
+
+    def _close(self, token: re.Match[bytes]) -> Iterator[bytes]:
+        if not self._path or self._path[-1] != (b"[" if token[3] == b"]" else b"{"):
+            return  # a bracket that closes nothing belongs to a malformed row
+        is_array_end = bool(self._around) and self._path == self._around
+        opened = self._path.pop()
+        if is_array_end:
+            yield from self._between(token.start())
+            self._around, self._begin = [], token.end()
+        elif self._is_wrapper and not self._path:
+            self._is_wrapper, self._begin = False, token.end()
+        elif self._path == self._around and opened == b"{":
+            yield self._data[self._begin : token.end()]
+            self._begin = token.end()
+
+    def _between(self, end: int) -> Iterator[bytes]:
+        """Yield what stands before a row or at the end of an array, if it is more than commas and spaces."""
+        if between := self._data[self._begin : end].strip(_BETWEEN):
+            yield between
+        self._begin = end

@@ -1,0 +1,93 @@
+"""Rows of Arrow tables: which columns are read, and their values as Python knows them.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from longwriter.instructions.sources.rows import COLUMNS, STATED
+
+_UNREADABLE = (
+    pa.ArrowException,
+    ValueError,
+    OverflowError,
+    KeyError,
+)  # KeyError: a time zone that is unknown
+
+
+def columns(schema: pa.Schema) -> list[str]:
+    """Return the names of the columns that are read.
+
+    A column `type`, `length` or `language` that cannot hold one (a date, for example) belongs to something
+    else and is not read. `text` is read only where nothing else is, to say what is wrong with it.
+    """
+    names = [field.name for field in schema if field.name.lower() in COLUMNS and _can_hold(field)]
+    return names or [name for name in schema.names if name == "text"]
+
+
+def _can_hold(field: pa.Field) -> bool:
+    """Tell whether a column's type fits to its name."""
+    name, kind = field.name.lower(), field.type
+    if name not in STATED:
+        return True
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if name == "length":
+        return not (pa.types.is_temporal(kind) or pa.types.is_nested(kind))
+    return any(
+        is_kind(kind)
+        for is_kind in (
+            pa.types.is_string,
+            pa.types.is_large_string,
+            pa.types.is_string_view,
+            pa.types.is_null,
+        )
+    )
+
+
+def values(batch: pa.RecordBatch) -> list[dict[str, Any] | str]:
+    """Return the rows of a batch; for a row that cannot be read, what is wrong with it."""
+    try:
+        return _values(_without_times(batch))
+    except pa.ArrowException:  # from the cast: then the times stay, and only rows that hold odd ones are lost
+        return _values(batch)
+
+
+def _values(batch: pa.RecordBatch) -> list[dict[str, Any] | str]:
+    try:
+        return list(batch.to_pylist())
+    except UnicodeDecodeError as error:
+        trouble = f"no UTF-8: {error.reason}"
+    except _UNREADABLE as error:
+        trouble = f"a value cannot be read: {str(error)[:80]!r}"
+    if batch.num_rows == 1:
+        return [trouble]
+    half = batch.num_rows // 2
+    return _values(batch.slice(0, half)) + _values(batch.slice(half))
+
+
+def _without_times(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch without the times inside of its chats: nobody needs them, and Python knows few of them."""
+    kinds = {field.name: _without_time(field.type) for field in batch.schema}
+    if all(kinds[field.name] in (None, field.type) for field in batch.schema):
+        return batch
+    return batch.cast(pa.schema([pa.field(f.name, kinds[f.name] or f.type) for f in batch.schema]))
+
+
+def _without_time(kind: pa.DataType) -> pa.DataType | None:
+    """Return a type without dates, times and durations; None if nothing is left of it."""
+    if pa.types.is_temporal(kind):
+        return None
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        inner = _without_time(kind.value_type)
+        make = pa.list_ if pa.types.is_list(kind) else pa.large_list
+        return inner and (kind if inner == kind.value_type else make(inner))
+    if pa.types.is_struct(kind):
+        kept = [(field.name, _without_time(field.type)) for field in kind]
+        fields = [(name, inner) for name, inner in kept if inner is not None]
+        same = len(fields) == len(kept) and all(kind.field(name).type == inner for name, inner in fields)
+        return kind if same else pa.struct(fields) if fields else None
+    return kind

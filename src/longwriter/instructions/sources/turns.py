@@ -1,0 +1,218 @@
+"""The first turn of a user in a chat, in each shape in which chats are published.
+
+Pure.
+
+| what differs | shapes that are read |
+|---|---|
+| the chat | a list of turns, one turn, that list as a JSON text, lists beside each other ({role: […], content: […]}) |
+| the role | `role`, `from`, `speaker` or `author`; or the role is itself the key of the text ({human: …}) |
+| the text | `content`, `value`, `text`, `message` or `parts`: a text, or a list of parts |
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import orjson
+
+ROLE_KEYS = ("role", "from", "speaker", "author")
+TEXT_KEYS = ("content", "value", "text", "message", "parts")
+USER_ROLES = frozenset({"user", "human", "prompter", "用户"})
+OTHER_ROLES = frozenset({
+    "assistant", "gpt", "chatgpt", "bot", "chatbot", "model", "ai", "system", "developer", "tool", "function",
+    "function_call", "function_response", "tool_call", "tool_response", "observation", "ipython", "bing", "bard",
+    "claude", "助手",
+})  # fmt: skip
+"""Roles that never state the instruction. A chat in which all roles are unknown is malformed."""
+_ROLE_MARKS = " \t\n:|<>[]#*"  # around a role in chats that were cut out of prompts, such as "Human:"
+_TEXT_PARTS = frozenset({None, "text", "input_text"})
+_TOOL_PARTS = frozenset({"tool_use", "tool_call", "tool_result", "function_call", "function_call_output"})
+_ATTACHED = re.compile("image|audio|video|file|inline|document", re.IGNORECASE)
+_PLACEHOLDER = "<image>"  # where LLaVA's chats show a picture
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Unusable(NamedTuple):
+    """Why a row of a source gives no instruction.
+
+    `reason`: `malformed` = the row is not what a reader of its schema expects; `no_instruction` = it can be
+    read, but no user says anything in it; `not_text` = the user sends images, sound or files.
+    """
+
+    reason: Literal["malformed", "no_instruction", "not_text"]
+    detail: str
+
+
+class Trouble(Exception):
+    """Carries the Unusable of a row up to `rows.parse`, which returns it."""
+
+    def __init__(self, reason: Literal["malformed", "no_instruction", "not_text"], detail: str) -> None:
+        """Hold the reason and what is wrong."""
+        super().__init__(detail)
+        self.unusable = Unusable(reason, detail)
+
+
+class UserTurn(NamedTuple):
+    """The turn that states the instruction: its text, the turn itself, and the keys that were read."""
+
+    text: str
+    turn: Mapping[str, Any]
+    keys: tuple[str, ...]
+
+
+def first_user_turn(chat: Any, column: str) -> UserTurn:
+    """Return the first turn of a user that has a text.
+
+    Args:
+        chat: What stands in the column of a row.
+        column: Its name, for the messages.
+
+    Raises:
+        Trouble: the chat has no such turn, or cannot be read.
+    """
+    others: set[str] = set()
+    attachments: list[str] = []
+    for turn in _turns(chat, column):
+        if not isinstance(turn, dict):
+            raise Trouble(
+                "malformed",
+                f"{column}: each turn is an object such as "
+                f'{{"role": "user", "content": "…"}}, found {kind_of(turn)}',
+            )
+        role_key, text_key, role = _keys(turn, column)
+        if role not in USER_ROLES:
+            others.add(role)
+            continue
+        text = text_of(turn.get(text_key), f"{column}.{text_key}", attachments)
+        if text and not text.isspace():
+            if text.startswith(_PLACEHOLDER) or text.endswith(_PLACEHOLDER):
+                attachments.append("image")
+            if attachments:
+                break
+            return UserTurn(text, turn, (role_key, text_key))
+    else:
+        if not attachments:
+            raise _no_user(column, others)
+    raise Trouble("not_text", f"{column}: the user sends {', '.join(dict.fromkeys(attachments))}")
+
+
+def _no_user(column: str, others: set[str]) -> Trouble:
+    """Return why no turn was taken from a chat in which `others` are the roles that are not a user's."""
+    if others and others.isdisjoint(OTHER_ROLES):
+        names = ", ".join(repr(name[:20]) for name in sorted(others)[:5])
+        known = ", ".join(sorted(USER_ROLES))
+        return Trouble("malformed", f"{column}: no turn of a user: the roles are {names}; a user is {known}")
+    return Trouble("no_instruction", f"{column}: no turn of a user with a text")
+
+
+def _turns(chat: Any, column: str) -> list[Any]:
+    """Return the turns of a chat."""
+    if isinstance(chat, bytes):
+        chat = text_of(chat, column, [])
+    if isinstance(chat, str):
+        try:
+            chat = orjson.loads(chat) if not chat.isspace() and chat else []
+        except orjson.JSONDecodeError:
+            raise Trouble(
+                "malformed", f"{column}: a list of turns is needed, found a text that is no JSON"
+            ) from None
+    if isinstance(chat, dict):
+        columns = {key: values for key, values in chat.items() if isinstance(values, list)}
+        if not columns.keys() & {*ROLE_KEYS}:
+            return [chat] if chat else []
+        return [dict(zip(columns, cells, strict=False)) for cells in zip(*columns.values(), strict=False)]
+    if chat is None:
+        return []
+    if not isinstance(chat, list):
+        raise Trouble("malformed", f"{column}: a list of turns is needed, found {kind_of(chat)}")
+    if chat and isinstance(chat[0], list):  # Arrow gives a map as a list of pairs
+        return [dict(turn) if _is_pairs(turn) else turn for turn in chat]
+    return chat
+
+
+def _is_pairs(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value)
+
+
+def _keys(turn: Mapping[str, Any], column: str) -> tuple[str, str, str]:
+    """Return (key of the role, key of the text, role) of a turn; the role is lower-case, without marks."""
+    for role_key in ROLE_KEYS:
+        role = turn.get(role_key)
+        if role is None:
+            continue
+        if not isinstance(role, str):
+            raise Trouble("malformed", f"{column}.{role_key}: a role is a text, found {kind_of(role)}")
+        text_key = next((key for key in TEXT_KEYS if turn.get(key) is not None), "content")
+        return role_key, text_key, role.strip(_ROLE_MARKS).lower()
+    for key, text in turn.items():
+        name = key.strip(_ROLE_MARKS).lower()
+        if text is not None and name in USER_ROLES:
+            return key, key, name
+    named = next((key.lower() for key in turn if key.lower() in OTHER_ROLES), "")
+    if named or not any(turn.values()):
+        return "", "", named or "system"
+    raise Trouble("malformed", f"{column}: a turn has no role: one of {', '.join(ROLE_KEYS)} is needed")
+
+
+def text_of(content: Any, name: str, attachments: list[str]) -> str | None:
+    """Return a text, or the text parts of a list, joined by line ends; None if there is none.
+
+    Args:
+        content: Text, bytes of UTF-8, a part, or a list of parts.
+        name: Column and key, for the messages.
+        attachments: Gets the types of the parts that are no text.
+
+    Raises:
+        Trouble: the content has another type, or holds NUL or half a character.
+    """
+    if isinstance(content, str):
+        if "\0" in content:
+            raise Trouble("malformed", f"{name}: holds a NUL character")
+        if not content.isascii() and _SURROGATE.search(content):
+            raise Trouble("malformed", f"{name}: holds half a character (a lone surrogate)")
+        return content
+    if content is None:
+        return None
+    if isinstance(content, bytes):
+        try:
+            return text_of(content.decode(), name, attachments)
+        except UnicodeDecodeError as error:
+            raise Trouble("malformed", f"{name}: no UTF-8: {error.reason}") from None
+    if isinstance(content, dict):
+        content = content["parts"] if isinstance(content.get("parts"), list) else [content]
+    if not isinstance(content, list):
+        raise Trouble("malformed", f"{name}: text is needed, found {kind_of(content)}")
+    texts = [_part(part, name, attachments) for part in content]
+    return "\n".join(text for text in texts if text)
+
+
+def _part(part: Any, name: str, attachments: list[str]) -> str | None:
+    """Return the text of a part; None for another part, whose type is added to `attachments`."""
+    if part is None or isinstance(part, str):
+        return text_of(part, name, attachments)
+    if not isinstance(part, dict):
+        raise Trouble("malformed", f"{name}: a part is a text or an object with type, found {kind_of(part)}")
+    kind, text = part.get("type"), part.get("text")
+    if kind is None and text is None:
+        attached = [key for key, value in part.items() if value is not None and _ATTACHED.search(key)]
+        if not attached and any(part.values()):
+            raise Trouble("malformed", f"{name}: a part has neither type nor text")
+        attachments.extend(attached)
+        return None
+    if not (kind is None or isinstance(kind, str)):
+        raise Trouble("malformed", f"{name}: the type of a part is a text, found {kind_of(kind)}")
+    if kind not in _TEXT_PARTS:
+        attachments.extend([] if kind in _TOOL_PARTS else [str(kind)[:30]])
+        return None
+    text = text.get("value") if isinstance(text, dict) else text
+    if isinstance(text, list | dict):
+        raise Trouble("malformed", f"{name}: the text of a part is needed, found {kind_of(text)}")
+    return text_of(text, name, attachments)
+
+
+def kind_of(value: Any) -> str:
+    """Return the name of a value's type in JSON, for the messages."""
+    names = {dict: "an object", list: "a list", str: "a text", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), f"{type(value).__name__}")
