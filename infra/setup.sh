@@ -177,3 +177,6 @@ export DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false MLFLOW_DISABLE_TELE
 export DVC_NO_ANALYTICS=1 GX_ANALYTICS_ENABLED=false HF_HUB_DISABLE_TELEMETRY=1
 export PREFECT_HOME="${PREFECT_HOME:-$PWD/.lw/prefect}"
 if [ -x /bin/bash ]; then export SHELL=/bin/bash; fi # DVC runs stages with $SHELL
+# uv leaves bytecode to the first import. Where this variable forbids to write it, each stage compiles 2,000
+# modules again: 11 CPU seconds instead of 4, and a rank 18 instead of 8.
+unset PYTHONDONTWRITEBYTECODE

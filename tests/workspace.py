@@ -45,6 +45,7 @@ def environment(path: Path) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("PREFECT_", "MLFLOW_", "LW_", "OPENAI_", "DVC_", "AWS_", "GIT_"))
         and not name.lower().endswith("_proxy")
+        and name != "PYTHONDONTWRITEBYTECODE"  # see infra/setup.sh
     }
     return {
         **inherited,
