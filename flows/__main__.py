@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from flows import server
+from longwriter.io import disk
 
 
 def main(names: Sequence[str]) -> int:
@@ -44,5 +45,16 @@ def main(names: Sequence[str]) -> int:
     return 0
 
 
+def _main() -> int:
+    """Run `main`; a full or write-protected disk is one line on stderr and exit code 2."""
+    try:
+        return main(sys.argv[1:])
+    except Exception as error:
+        if (trouble := disk.trouble(error)) is None:
+            raise
+        sys.stderr.write(f"{trouble}\n")
+        return 2
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(_main())

@@ -9,11 +9,12 @@ from __future__ import annotations
 import atexit
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
 
-from longwriter.io import door, net, process
+from longwriter.io import databases, door, net, process
 
 _START_S = 180  # 10 s on an idle machine; the first start creates the database
 
@@ -52,6 +53,9 @@ def start() -> Server:
     port = net.free_port()
     log = Path(".lw/logs/prefect-server.log")
     log.parent.mkdir(parents=True, exist_ok=True)
+    home = Path(os.environ.get("PREFECT_HOME", ".lw/prefect"))
+    if message := databases.repair(home / "prefect.db"):
+        sys.stderr.write(f"{message}; flow runs that are missing there are lost for the Prefect UI\n")
     with log.open("wb") as output:
         child = subprocess.Popen(
             door.command("prefect", port),

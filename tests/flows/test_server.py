@@ -1,12 +1,17 @@
-"""Whether a flow starts a Prefect server of its own."""
+"""Whether a flow starts a Prefect server of its own, and a flow that may not write."""
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from flows import server
+from tests.workspace import ROOT, environment
 
 
 @pytest.mark.parametrize(
@@ -28,3 +33,26 @@ def test_a_server_is_configured_by_the_environment_or_by_a_profile(
     if profile:
         (tmp_path / "profiles.toml").write_text(profile, encoding="utf-8")
     assert server.is_configured() is configured
+
+
+def test_a_write_protected_folder_is_said_in_one_line(tmp_path: Path) -> None:
+    state = tmp_path / ".lw"
+    state.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(state)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no right to mount a tmpfs")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "flows"],
+            cwd=tmp_path,
+            env=environment(ROOT),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        subprocess.run(["umount", str(state)], check=True)
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r"no access to \S+ \(Read-only file system\): give this user .* run again\n", done.stderr
+    )

@@ -13,7 +13,8 @@ from longwriter.cli import cache, profile
 from longwriter.cli.estimate import estimate
 from longwriter.cli.export import export
 from longwriter.cli.lineage import lineage
-from longwriter.errors import LongWriterError
+from longwriter.errors import LongWriterError, UserError
+from longwriter.io import disk
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.add_typer(profile.app, name="profile")
@@ -30,3 +31,8 @@ def main() -> None:
     except LongWriterError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         sys.exit(error.exit_code)
+    except Exception as error:
+        if (trouble := disk.trouble(error)) is None:
+            raise
+        sys.stderr.write(f"{trouble}\n")
+        sys.exit(UserError.exit_code)

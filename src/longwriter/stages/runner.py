@@ -11,7 +11,6 @@ rejected rows are then in `.lw/stopped/<name>/`.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import shutil
@@ -27,7 +26,7 @@ import psutil
 
 from longwriter import params as parameters
 from longwriter.errors import GateStopped, LongWriterError, Unavailable, without_password
-from longwriter.io import files, process, startup
+from longwriter.io import disk, files, process, startup
 from longwriter.stages.summary import Summary as Summary
 from longwriter.tracking import git, versioning
 from longwriter.tracking import logged_models as models
@@ -60,33 +59,11 @@ def main(stage: str, work: Work, item: str | None = None) -> NoReturn:
         log.error("%s: %s: %s", name, type(error).__name__, error)
         sys.exit(error.exit_code)
     except Exception as error:
-        if (trouble := _disk_trouble(error)) is None:
+        if (trouble := disk.trouble(error)) is None:
             raise
         log.error("%s: %s; stored answers are kept and not asked again", name, trouble)
         sys.exit(2)
     sys.exit(0)
-
-
-def _disk_trouble(error: BaseException | None) -> str | None:
-    """Return what to tell the user if a full or write-protected disk caused an exception, else None.
-
-    Databases wrap that cause in errors of their own.
-    """
-    while error is not None:
-        code, text = getattr(error, "errno", None), str(error)
-        if code in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in text or "No space left" in text:
-            free = shutil.disk_usage(files.LOCAL).free
-            folder = files.LOCAL.resolve()
-            return f"disk full ({free / 1e6:.1f} MB free below {folder}): make room and run again"
-        is_database = "readonly database" in text and not os.access(files.LOCAL, os.W_OK)
-        if code in (errno.EROFS, errno.EACCES, errno.EPERM) or is_database:
-            path = getattr(error, "filename", None) or files.LOCAL.resolve()
-            reason = getattr(error, "strerror", None) or "the database is read-only"
-            return (
-                f"no access to {path} ({reason}): give this user the right to read and write it and run again"
-            )
-        error = error.__cause__ or error.__context__
-    return None
 
 
 def _execute(name: str, work: Work) -> None:
@@ -143,7 +120,7 @@ def _needs_mlflow(state: str) -> Iterator[None]:
     try:
         yield
     except tracking.UNREACHABLE as error:
-        if _disk_trouble(error):
+        if disk.trouble(error):
             raise
         reason = str(error).partition("\n")[0]
         message = f"cannot reach MLflow at {tracking.tracking_uri()} ({reason}): {state}"

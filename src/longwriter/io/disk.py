@@ -1,0 +1,30 @@
+"""Says in one line that a disk is full or write-protected."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+
+from longwriter.io.files import LOCAL
+
+
+def trouble(error: BaseException | None) -> str | None:
+    """Return what to tell the user if a full or write-protected disk caused an exception, else None.
+
+    Databases wrap that cause in errors of their own, so the causes of the exception are looked at too.
+    """
+    while error is not None:
+        code, text = getattr(error, "errno", None), str(error)
+        if code in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in text or "No space left" in text:
+            free_mb = shutil.disk_usage(LOCAL if LOCAL.exists() else ".").free / 1e6
+            return f"disk full ({free_mb:.1f} MB free below {LOCAL.resolve()}): make room and run again"
+        is_database = "readonly database" in text and not os.access(LOCAL, os.W_OK)
+        if code in (errno.EROFS, errno.EACCES, errno.EPERM) or is_database:
+            path = getattr(error, "filename", None) or LOCAL.resolve()
+            reason = getattr(error, "strerror", None) or "the database is read-only"
+            return (
+                f"no access to {path} ({reason}): give this user the right to read and write it and run again"
+            )
+        error = error.__cause__ or error.__context__
+    return None
