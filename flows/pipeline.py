@@ -35,6 +35,7 @@ from tabulate import tabulate
 
 from flows import lockfile, repro
 from longwriter.errors import UserError, without_password
+from longwriter.text import inert
 from longwriter.tracking import git, versioning
 from longwriter.tracking import runs as tracking
 
@@ -199,9 +200,8 @@ def nightly(lock: Literal["branch", "log"] = "branch") -> State[Any]:
             f"dvc.lock is commit {commit[:10]} on branch {branch}" if commit else "dvc.lock is as committed"
         )
     else:
-        create_markdown_artifact(
-            f"```yaml\n{Path('dvc.lock').read_text(encoding='utf-8')}\n```", key="dvc-lock"
-        )
+        lock_text = Path("dvc.lock").read_text(encoding="utf-8")
+        create_markdown_artifact(inert.code_block(lock_text, "yaml"), key="dvc-lock")
         kept = "dvc.lock is logged with the run"
     ran = f"ran or restored {', '.join(news)}" if news else "every stage was up to date"
     return Completed(message=f"{ran}; pushed; {kept}")

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from longwriter.text import inert
+
 LOGS = Path(".lw/logs")
 _STAGE_EXIT = re.compile(r"exited with (\d+)")
 
@@ -67,7 +69,7 @@ def run(
         try:
             assert child.stdout is not None
             for line in child.stdout:  # universal newlines: a redrawn bar comes as a line of its own
-                if line := line.rstrip():
+                if line := inert.terminal(line.rstrip()):
                     lines.append(line)
                     file.write(line + "\n")
                     log.info("%s", line)

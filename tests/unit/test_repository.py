@@ -60,6 +60,7 @@ STARTED = {"sft": [RANK], "dpo": [RANK]}
 UNDECIDING = {
     "llm", "io", "tracking", "params", "errors.py", "hashing.py", "records.py",
     "models/llamacpp_server.py", "models/servers.py", "stages/runner.py", "stages/summary.py",
+    "text/inert.py",  # tracking shows texts with it; where it decides an output, dvc.yaml names it
     "training/checkpoints.py", "training/environment.py", "training/fitting.py", "training/launch.py",
 }  # fmt: skip
 DECIDING = {

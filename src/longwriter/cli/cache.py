@@ -13,6 +13,7 @@ import typer
 from longwriter.cli import checkout
 from longwriter.errors import StageBusy, UserError
 from longwriter.io import files
+from longwriter.text import inert
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -35,7 +36,9 @@ def show(context: typer.Context) -> None:
         lines.append(f"{'answers':>10}  {'MB':>9}  {'oldest (UTC)':<16}  {'newest (UTC)':<16}  model")
     for row in sizes:
         times = "  ".join(time[:16].replace("T", " ") for time in (row.oldest, row.newest))
-        lines.append(f"{row.answers:>10,}  {row.bytes / 1e6:>9,.1f}  {times}  {row.model or _NO_MODEL}")
+        lines.append(
+            f"{row.answers:>10,}  {row.bytes / 1e6:>9,.1f}  {times}  {inert.line(row.model) or _NO_MODEL}"
+        )
     typer.echo("\n".join([*lines, _CALL_LOGS]))
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from longwriter.cli import checkout
+from longwriter.text import inert
 
 
 def estimate(
@@ -23,4 +24,5 @@ def estimate(
     from longwriter.agentwrite import estimate_run
 
     report = estimate_run.estimate_run(params.load(), tokens_per_second)
-    typer.echo(json.dumps(report, ensure_ascii=False, indent=2) if as_json else estimate_run.table(report))
+    text = json.dumps(report, ensure_ascii=False, indent=2) if as_json else estimate_run.table(report)
+    typer.echo(inert.terminal(text))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from longwriter.cli import checkout
+from longwriter.text import inert
 
 _WHOLE_CHARS = 2500
 """Longest step, as JSON, that is printed whole without --full."""
@@ -41,7 +42,8 @@ def lineage(
     for step in steps:
         text = json.dumps(step, ensure_ascii=False, indent=2)
         is_whole = full or len(text) < _WHOLE_CHARS
-        typer.echo(text if is_whole else json.dumps(_shortened(step), ensure_ascii=False, indent=2))
+        shown = text if is_whole else json.dumps(_shortened(step), ensure_ascii=False, indent=2)
+        typer.echo(inert.terminal(shown))
 
 
 def _shortened(value: Any) -> Any:

@@ -15,6 +15,7 @@ from longwriter.cli.export import export
 from longwriter.cli.lineage import lineage
 from longwriter.errors import LongWriterError, UserError
 from longwriter.io import disk
+from longwriter.text import inert
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.add_typer(profile.app, name="profile")
@@ -29,7 +30,7 @@ def main() -> None:
     try:
         app()
     except LongWriterError as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        sys.stderr.write(f"{type(error).__name__}: {inert.terminal(str(error))}\n")
         sys.exit(error.exit_code)
     except Exception as error:
         if (trouble := disk.trouble(error)) is None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from tabulate import tabulate
 
 from longwriter.records import Example
+from longwriter.text import inert
 from longwriter.text.histogram import WORD_BINS, bin_name, histogram
 
 
@@ -126,11 +127,10 @@ def _lengths(long: Sequence[Example]) -> str:
 
 
 def _table(head: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
-    """Return a Markdown table; integers have thousands separators, pipes in texts are escaped."""
+    """Return a Markdown table; integers have thousands separators, texts stay texts."""
     rows = list(lines)
     cells = [
-        [f"{cell:,}" if isinstance(cell, int) else str(cell).replace("|", "\\|") for cell in row]
-        for row in rows
+        [f"{cell:,}" if isinstance(cell, int) else inert.markdown(str(cell)) for cell in row] for row in rows
     ]
     align = ["right" if rows and isinstance(cell, int) else "left" for cell in (rows[0] if rows else head)]
     return str(tabulate(cells, head, tablefmt="pipe", disable_numparse=True, colalign=align))

@@ -11,7 +11,12 @@ from matplotlib.figure import Figure
 
 from longwriter.instructions.funnel import Step
 
-_STYLE: dict[Any, Any] = {"font.size": 12, "axes.spines.top": False, "axes.spines.right": False}
+_STYLE: dict[Any, Any] = {
+    "font.size": 12,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.parse_math": False,
+}
 _KEPT, _LOST, _DPI = "#0072B2", "#D5D5D5", 120  # Okabe and Ito's blue
 
 

@@ -21,6 +21,7 @@ import zstandard
 from longwriter.llm import replay
 from longwriter.llm.answers import Answer, Completion
 from longwriter.llm.replay import ReplayCache, Row
+from longwriter.text import inert
 
 _LARGEST_BATCH = 1024  # calls in one transaction
 
@@ -115,7 +116,9 @@ def _line(call: Call) -> bytes:
     said = call.completion
     row = {
         "call_id": call.call_id,
-        "request": call.request,
+        "request": {
+            key: inert.masked(value) if key == "extra_body" else value for key, value in call.request.items()
+        },
         "replayed": call.replayed,
         "model": call.request["model"],
         "served_model": said.model,

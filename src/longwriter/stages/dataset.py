@@ -19,7 +19,7 @@ from longwriter.io import files
 from longwriter.params import DatasetParams, Params
 from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Rejection
 from longwriter.stages import runner
-from longwriter.text import histogram
+from longwriter.text import histogram, inert
 from longwriter.tracking import versioning
 
 FOLDER = files.DATA / "dataset"
@@ -129,7 +129,7 @@ def _write_card(
         digests={name: versioning.digest(folder / name) for name in ("train.jsonl", "test.jsonl")},
     )
     (folder / "datacard.md").write_text(text, encoding="utf-8")
-    lines = "".join(f"{item.stage}: {item.filter},{item.rows_out}\n" for item in counts)
+    lines = "".join(f"{inert.csv_cell(f'{item.stage}: {item.filter}')},{item.rows_out}\n" for item in counts)
     (folder / "funnel.csv").write_text("filter,rows\n" + lines, encoding="utf-8")
     words = [row.words for row in (*train, *test) if row.kind != "general"]
     text = histogram.histogram_csv("words,rows\n", words, histogram.WORD_BINS)

@@ -28,6 +28,7 @@ from longwriter import params as parameters
 from longwriter.errors import GateStopped, LongWriterError, Unavailable, without_password
 from longwriter.io import disk, files, process, startup
 from longwriter.stages.summary import Summary as Summary
+from longwriter.text import inert
 from longwriter.tracking import git, versioning
 from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
@@ -42,11 +43,21 @@ _SUMMARY = "summary.json"
 Work = Callable[[parameters.Params, Path, StageRun], Summary]
 
 
+class _Inert(logging.Formatter):
+    """Writes what a terminal obeys as text; messages quote prompts, answers and servers."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, or lines."""
+        return inert.terminal(super().format(record))
+
+
 def main(stage: str, work: Work, item: str | None = None) -> NoReturn:
     """Execute a stage, or one item of a matrix stage, and exit with its code (see errors.py)."""
     startup.end()
     name = f"{stage}@{item}" if item else stage
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Inert("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     for noisy in ("httpx", "httpx2", "alembic", "mlflow", "great_expectations", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it also raises what it logs

@@ -29,6 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 from longwriter.errors import without_password  # noqa: E402
 from longwriter.io import databases, process  # noqa: E402
 from longwriter.io.files import LOCAL  # noqa: E402
+from longwriter.text import inert  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ def pipeline_run(group: str, tags: dict[str, str]) -> str:
 
 
 def log_params(run_id: str, params: dict[str, Any]) -> None:
-    """Log a stage's parameters under their dotted names; long values are cut to MLflow's limit."""
+    """Log a stage's parameters under their dotted names; keys are masked, long values are cut to MLflow's limit."""
     mlflow_client, _ = client()
 
     def flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -149,7 +150,7 @@ def log_params(run_id: str, params: dict[str, Any]) -> None:
             for key, inner in value.items():
                 yield from flat(f"{prefix}.{key}" if prefix else str(key), inner)
         else:
-            yield prefix, str(value)[:_VALUE_CHARS]
+            yield prefix, str(inert.masked(value, prefix))[:_VALUE_CHARS]
 
     entities = [mlflow.entities.Param(key, value) for key, value in flat("", params)]
     mlflow_client.log_batch(run_id, params=entities)
@@ -215,7 +216,7 @@ def log_artifact(run_id: str, path: Path, folder: str | None = None) -> None:
 
 def set_tags(run_id: str, tags: dict[str, str]) -> None:
     """Set tags of a run."""
-    entities = [mlflow.entities.RunTag(key, value) for key, value in tags.items()]
+    entities = [mlflow.entities.RunTag(key, inert.terminal(value)) for key, value in tags.items()]
     client()[0].log_batch(run_id, tags=entities)
 
 

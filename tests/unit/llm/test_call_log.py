@@ -114,3 +114,13 @@ def test_the_body_of_a_reply_is_stored_and_logged_byte_for_byte(tmp_path, body):
 def test_the_log_names_the_model_that_answered(tmp_path):
     _, (row,) = keep(tmp_path, call("a"))
     assert (row["model"], row["served_model"]) == ("m", "m")
+
+
+def test_a_token_in_extra_body_is_masked_in_the_log_and_texts_are_not(tmp_path):
+    secret = call("a")
+    secret.request["extra_body"] = {"provider": {"apiKey": "abc-123"}, "min_p": 0.1, "max_tokens": 5}
+    secret.request["messages"] = ["my token: abc"]
+    _, (row,) = keep(tmp_path, secret)
+    assert row["request"]["extra_body"] == {"provider": {"apiKey": "***"}, "min_p": 0.1, "max_tokens": 5}
+    assert row["request"]["messages"] == ["my token: abc"]
+    assert secret.request["extra_body"]["provider"] == {"apiKey": "abc-123"}  # what is sent stays

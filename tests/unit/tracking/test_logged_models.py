@@ -110,3 +110,26 @@ def test_weights_trained_elsewhere_are_registered_from_the_run_that_registers(st
     number = models.register("writer", "pulled", asking, {"dvc.md5": pulled})
     assert store.get_model_version("writer", str(number)).run_id == asking
     assert models.of_digest(pulled).source_run_id == asking
+
+
+def test_keys_among_the_parameters_are_masked_and_a_tag_holds_no_control_character(store):
+    made = run("plan")
+    tracking.log_params(
+        made,
+        {
+            "llm": {
+                "extra_body": {"auth_token": "abc-123", "min_p": 0.1},
+                "api_key_env": "NAME",
+                "max_tokens": 7,
+            }
+        },
+    )
+    tracking.set_tags(made, {"lw.error": "said \x1b[2J\u202e"})
+    data = store.get_run(made).data
+    assert data.params == {
+        "llm.extra_body.auth_token": "***",
+        "llm.extra_body.min_p": "0.1",
+        "llm.api_key_env": "NAME",
+        "llm.max_tokens": "7",
+    }
+    assert data.tags["lw.error"] == r"said \x1b[2J\u202e"

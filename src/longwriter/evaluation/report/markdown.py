@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from longwriter.evaluation.report.comparison import Comparison, Standing, capitalised
 from longwriter.evaluation.report.statistics import Difference, Estimate
+from longwriter.text import inert
 
 _TOO_WEAK = "**Not evidence: the judge is too weak to be believed** (`judge.is_evidence: false`)."
 
@@ -44,8 +45,9 @@ def markdown(
         dpo: Metrics of the DPO stage; `test_reward_accuracy` and `test_pairs` are shown if present.
         figures: Paths of the figures, relative to the report.
     """
+    labels = {model: inert.markdown(label) for model, label in compared.labels.items()}
+    compared = compared._replace(labels=labels)
     level = f"{compared.method.confidence * 100:.3g} %"
-    labels = compared.labels
     after, before = next(iter(compared.differences))
     judged = any(standing.quality for standing in compared.standings.values())
     parts = [

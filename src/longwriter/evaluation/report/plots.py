@@ -32,6 +32,7 @@ _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "grid.color": "#E3E3E3",
     "legend.frameon": False,
+    "text.parse_math": False,  # a label may hold `$`
 }
 _GREY = "#8C8C8C"
 _DPI = 120

@@ -6,6 +6,7 @@ Docs, which hold times, go to a folder of their own below `.lw/data_docs`.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -21,6 +22,7 @@ import pandas as pd
 
 from longwriter.gates.suite.expectations import Expectation, Gate
 from longwriter.gates.suite.verdicts import Finding
+from longwriter.text import inert
 
 
 def run(gate: Gate, docs: Path | None) -> list[Finding]:
@@ -41,11 +43,30 @@ def run(gate: Gate, docs: Path | None) -> list[Finding]:
         context = gx.get_context(mode="file", project_root_dir=project)
         results = _run(context, gate)
         if docs is not None:
+            _make_inert(Path(project) / "gx" / "uncommitted" / "validations")
             context.build_data_docs()
             shutil.rmtree(docs, ignore_errors=True)
             shutil.copytree(Path(project) / "gx" / "uncommitted" / "data_docs" / "local_site", docs)
             _write_index(docs.parent)
     return [_finding(item, results[item.name], gate) for item in gate.expectations]
+
+
+def _make_inert(results: Path) -> None:
+    """Escape the rows' texts in the stored results, from which GX makes the pages: it writes them as HTML."""
+    for file in results.rglob("*.json"):
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        for result in stored["results"]:
+            for part in ("result", "exception_info"):
+                result[part] = _escaped(result.get(part))
+        file.write_text(json.dumps(stored), encoding="utf-8")
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _escaped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    return inert.html(value) if isinstance(value, str) else value
 
 
 def _write_index(sites: Path) -> None:

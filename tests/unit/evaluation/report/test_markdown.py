@@ -114,3 +114,11 @@ def test_a_report_of_hardly_any_answers_says_so(n):
     assert "nan" not in text.lower()
     assert ("one of them has no answers" in text) == (n == 0)
     assert ("not scored (no answers)" in text) == (n == 0)
+
+
+def test_a_label_is_only_a_label():
+    given = compared([score("a", 80)], [score("a", 90)], [score("a", 95)])
+    given = given._replace(labels=given.labels | {"sft": "[SFT](https://shop.example) | <b>"})
+    text = report.markdown(given, judge_is_evidence=False, dpo={}, figures=[])
+    assert "`[SFT](https://shop.example) ¦ <b>`" in text
+    assert text.count("shop.example") == text.count("`[SFT](https://shop.example) ¦ <b>`")

@@ -1,10 +1,12 @@
 import json
 
+import pandas as pd
 import pytest
 
 from longwriter.errors import GateStopped
 from longwriter.gates import examples, pairs
 from longwriter.gates.suite import gx, verdicts
+from longwriter.gates.suite.expectations import Gate, unique
 from longwriter.records import Message
 from tests.unit.builders import example, prose
 from tests.unit.gates.poison import (
@@ -116,6 +118,18 @@ def test_the_data_docs_of_both_gates_stand_side_by_side_under_one_index(tmp_path
 
 def finding(name, critical=True, passed=True):
     return verdicts.Finding(name, critical, passed, 3, "<= 2", [] if passed else ["row1"])
+
+
+def test_texts_of_rows_are_inert_in_the_data_docs_and_whole_in_the_findings(tmp_path):
+    text = "<img src=x onerror=alert(7)>"
+    rows = pd.DataFrame([{"row_id": f"<b>{n}</b>", "text": text} for n in range(2)])
+    gate = Gate([unique("rows", "once", "text", "once")], {"rows": rows}, "row_id", [])
+    [finding] = gx.run(gate, tmp_path / "docs")
+    assert finding.rows == ["<b>0</b>", "<b>1</b>"]
+    pages = "".join(page.read_text(encoding="utf-8") for page in (tmp_path / "docs").rglob("*.html"))
+    assert text not in pages
+    assert "<b>0" not in pages
+    assert "&lt;img src=x onerror=alert(7)&gt;" in pages
 
 
 def test_a_verdict_names_data_rows_and_every_finding(tmp_path):
