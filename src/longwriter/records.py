@@ -117,8 +117,9 @@ class BenchmarkRow(Record):
 class Generation(Record):
     """One answer of a model to a prompt that asks for a length.
 
-    `prompt_id` is the instruction's id, or a hash of the benchmark's prompt; `finish_reason`
-    comes from the server: `stop` means that the model ended by itself, below `max_tokens`.
+    `prompt_id` is the instruction's id, or a hash of the benchmark's prompt. `finish_reason` says why the
+    answer ended: `stop` means that the model ended it, below `max_tokens`. `thinking_words` is the length of
+    the thinking before the answer, which is not part of `text`.
     """
 
     generation_id: str
@@ -132,6 +133,7 @@ class Generation(Record):
     finish_reason: str
     max_tokens: int
     call_ids: list[str]
+    thinking_words: int = 0
 
 
 class Judgement(Record):

@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import json
 import random
+from typing import Any
 
 from aiohttp import web
 
@@ -22,6 +23,13 @@ TRANSPORT = (
     "reset", "hang", "truncated_json", "invalid_json", "html_200", "error_200",
 )  # fmt: skip
 CONTENT = ("empty", "refusal", "cut_off", "content_filter", "error_text", "meta_talk", "loop", "plan_line")
+SHAPES_KEPT = (  # the answer is good, in a form that takes reading
+    "thinking", "half_thinking", "reasoning_field", "parts", "odd_usage", "control_tokens", "nul",
+)  # fmt: skip
+SHAPES_REFUSED = ("surrogate", "only_reasoning", "unsplit_thinking", "max_tokens")
+SHAPES = (*SHAPES_KEPT, *SHAPES_REFUSED)
+ANSWERED = ("answer", *CONTENT, *SHAPES)
+THOUGHT = "Okay, the user wants prose. Let me settle the season first."
 LASTING = ("status_400", "always_500")
 
 SIGN_IN_PAGE = (
@@ -44,14 +52,16 @@ def fault_rates(total: float, single: list[str]) -> dict[str, float]:
     """Return the rate of each fault.
 
     Args:
-        total: Rate of all faults together; half of it are transport faults.
+        total: Rate of all faults of transport and content together, half each; each odd shape comes at a
+            twentieth of it.
         single: Rates of single faults, as `NAME=RATE`; they replace that fault's share of `total`.
     """
     half = total / 2
     rates = {fault: half / len(group) for group in (TRANSPORT, CONTENT) for fault in group}
+    rates |= dict.fromkeys(SHAPES, total / 20)
     rates["status_400"] = half / 10
     rates |= {name: float(rate) for name, _, rate in (item.partition("=") for item in single)}
-    if unknown := rates.keys() - {*TRANSPORT, *CONTENT, *LASTING}:
+    if unknown := rates.keys() - {*TRANSPORT, *CONTENT, *SHAPES, *LASTING}:
         raise SystemExit(f"unknown fault: {unknown}")
     return rates
 
@@ -62,6 +72,7 @@ def fault_of(rates: dict[str, float], digest: str, arrival: int) -> str | None:
         _draw(rates, LASTING, "lasting", digest)
         or _draw(rates, TRANSPORT, "transport", digest, arrival)
         or _draw(rates, CONTENT, "content", digest)
+        or _draw(rates, SHAPES, "shape", digest)
     )
 
 
@@ -91,6 +102,32 @@ def spoil(fault: str, text: str, digest: str) -> tuple[str, str]:
         "plan_line": (f"{sentences}\n{PLAN_LINE}\n{text[len(sentences) :].strip()}", "stop"),
     }
     return answers[fault]
+
+
+def reshape(shape: str, completion: dict[str, Any]) -> dict[str, Any]:
+    """Return a chat completion in an odd shape."""
+    choice = completion["choices"][0]
+    message = choice["message"]
+    text = message["content"]
+    half = len(text) // 2
+    messages: dict[str, dict[str, Any]] = {
+        "thinking": {"content": f"<think>\n{THOUGHT}\n</think>\n\n{text}"},
+        "half_thinking": {"content": f"{THOUGHT}\n</think>\n\n{text}"},
+        "reasoning_field": {"content": text, "reasoning_content": THOUGHT},
+        "parts": {"content": [{"type": "text", "text": part} for part in (text[:half], text[half:])]},
+        "control_tokens": {"content": f"<|im_start|>assistant\n{text}<|im_end|>"},
+        "nul": {"content": f"{text[:half]}\x00{text[half:]}\x07"},
+        "surrogate": {"content": f"{text[:half]}\ud83d{text[half:]}"},
+        "only_reasoning": {"content": None, "reasoning_content": THOUGHT},
+        "unsplit_thinking": {"content": f"{text[:half]}\n<think>\n{THOUGHT}"},
+        "max_tokens": {"content": text[:half].rstrip(" .")},
+    }
+    usage = (
+        {"prompt_tokens": "12", "completion_tokens": 2**63} if shape == "odd_usage" else completion["usage"]
+    )
+    finish = "MAX_TOKENS" if shape == "max_tokens" else choice["finish_reason"]
+    changed = {**choice, "message": {**message, **messages.get(shape, {})}, "finish_reason": finish}
+    return {**completion, "choices": [changed], "usage": usage}
 
 
 def _loop(text: str) -> str:

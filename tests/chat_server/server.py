@@ -111,7 +111,9 @@ class _Handler:
         elif fault in faults.CONTENT:
             text, finish = faults.spoil(fault, text, digest)
         answer = _completion(body, digest, text, finish)
-        if fault in (None, "refuse_every", *faults.CONTENT):
+        if fault in faults.SHAPES:
+            answer = faults.reshape(fault, answer)
+        if fault in (None, "refuse_every", *faults.CONTENT, *faults.SHAPES):
             return web.json_response(answer)
         return await faults.fail(fault, request, json.dumps(answer), self.options.hang)
 

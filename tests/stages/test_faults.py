@@ -20,7 +20,7 @@ import pytest
 from longwriter.io.files import read_zstd_lines
 from tests.agentwrite_job import OUTPUTS, Job, make
 from tests.chat_server import faults
-from tests.chat_server.faults import CONTENT, TRANSPORT
+from tests.chat_server.faults import TRANSPORT
 from tests.chat_server.server import chat_server
 from tests.workspace import PATIENCE_S, wait_for
 
@@ -32,8 +32,8 @@ FLAGS = ("--faults", "0.3", "--latency", "0.05")
 LLM: dict[str, Any] = {"llm__max_concurrency": CONCURRENCY, "llm__timeout_s": 3, "llm__max_retries": 8}
 LONG_S = PATIENCE_S + 2 * ROWS
 POISON = re.compile(
-    "|".join(map(re.escape, (*faults.REFUSALS, *faults.ERROR_TEXTS, *faults.META_TALK)))
-    + "|Main Point|Word Count|<html|Sign in"
+    "|".join(map(re.escape, (*faults.REFUSALS, *faults.ERROR_TEXTS, *faults.META_TALK, faults.THOUGHT)))
+    + "|</?think>|<\\|im_|[\\x00\\x07]|\\\\u0000|Main Point|Word Count|<html|Sign in"
 )
 KEY = "sk-test-0123456789abcdefghij"
 
@@ -62,12 +62,12 @@ def _id(row: dict[str, Any]) -> str:
 
 def _answered(rows: list[dict[str, Any]]) -> Counter[str]:
     """Return how often each request was answered completely."""
-    return Counter(row["hash"] for row in rows if row["did"] in (*CONTENT, "answer"))
+    return Counter(row["hash"] for row in rows if row["did"] in faults.ANSWERED)
 
 
 def test_every_fault_occurs_and_what_may_be_sent_again_is(undisturbed: Undisturbed) -> None:
     seen = Counter(row["did"] for row in undisturbed.requests)
-    assert {*TRANSPORT, *CONTENT, "status_400", "answer"} <= seen.keys(), seen
+    assert {*TRANSPORT, *faults.ANSWERED, "status_400"} <= seen.keys(), seen
     arrivals: dict[str, list[dict[str, Any]]] = {}
     for row in sorted(undisturbed.requests, key=lambda row: row["at"]):
         arrivals.setdefault(row["hash"], []).append(row)

@@ -130,20 +130,22 @@ async def ask(
         finish_reason=answer.finish_reason,
         max_tokens=max_tokens,
         call_ids=[answer.call_id],
+        thinking=answer.thinking,
     )
 
 
 def generation_of(
-    prompt: Prompt, text: str, *, finish_reason: str, max_tokens: int, call_ids: list[str]
+    prompt: Prompt, text: str, *, finish_reason: str, max_tokens: int, call_ids: list[str], thinking: str = ""
 ) -> Generation:
-    """Return one answer as a record; its id is a hash of the other fields.
+    """Return one answer as a record; its id is a hash of the other fields, except the length of the thinking.
 
     Args:
         prompt: The prompt.
-        text: The answer as the model gave it; it may be empty.
+        text: The answer without thinking; it may be empty.
         finish_reason: Reason given by the server; `stop` = the model ended by itself.
         max_tokens: Cap of this answer, in tokens.
         call_ids: Hashes of the requests; with them, equal texts of two draws have different ids.
+        thinking: What the model thought before the answer; only its length is kept.
     """
     content = {
         "prompt_id": prompt.prompt_id,
@@ -157,7 +159,10 @@ def generation_of(
         "max_tokens": max_tokens,
         "call_ids": call_ids,
     }
-    return Generation.model_validate({"generation_id": short_id(content), **content})
+    thinking_words = count_words(thinking)
+    return Generation.model_validate(
+        {"generation_id": short_id(content), **content, "thinking_words": thinking_words}
+    )
 
 
 def drop_refused_prompts(
@@ -178,11 +183,17 @@ def drop_refused_prompts(
 
 
 def generation_numbers(rows: Sequence[Generation]) -> dict[str, float]:
-    """Return the metrics of answers: number, mean and largest length in words, share that ended by itself."""
+    """Return the metrics of answers: number, mean and largest length in words, share that ended by itself.
+
+    Where models thought before they answered, also the mean length of the thinking in words.
+    """
     count = max(1, len(rows))
+    thinking_words = sum(row.thinking_words for row in rows)
+    thinking = {"thinking_words_mean": round(thinking_words / count, 3)} if thinking_words else {}
     return {
         "generations": float(len(rows)),
         "words_mean": round(sum(row.words for row in rows) / count, 3),
         "words_max": float(max((row.words for row in rows), default=0)),
         "ended_share": round(sum(row.finish_reason == "stop" for row in rows) / count, 4),
+        **thinking,
     }

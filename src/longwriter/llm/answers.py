@@ -35,6 +35,7 @@ _FILTER = (
     "moderation", "refus", "policy",
 )  # fmt: skip
 _LENGTH = ("length", "max", "limit", "truncat", "token", "context", "budget", "incomplete")
+_CONTROL_ESCAPE = re.compile(rb"\\[bfu]")  # JSON never holds bare control characters below U+0020
 _WORD = re.compile(r"[^a-z]+")
 
 _TEXT_PARTS = ("text", "output_text")
@@ -178,6 +179,8 @@ def _message(reply: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _finish_reason(choice: dict[str, Any]) -> str:
     """Return why the answer ended; one name for each meaning, whatever the server calls it."""
+    if choice.get("finish_reason") in ("stop", "length"):
+        return str(choice["finish_reason"])
     fields = ("finish_reason", "native_finish_reason", "stop_reason")
     value = next((choice[name] for name in fields if isinstance(choice.get(name), str) and choice[name]), "")
     name = _WORD.sub("_", value.rpartition(".")[2].lower()).strip("_")
@@ -195,7 +198,8 @@ def _finish_reason(choice: dict[str, Any]) -> str:
 def _content(message: dict[str, Any]) -> tuple[str, str, str | None]:
     """Return (text, thinking, type of a part that is neither, or None) of a message."""
     content = message.get("content")
-    thinking = next((text for name in _THINKING_FIELDS if (text := _inner_text(message.get(name)))), "")
+    fields = [message[name] for name in _THINKING_FIELDS if name in message]
+    thinking = next((text for value in fields if (text := _inner_text(value))), "")
     if content is None or isinstance(content, str):
         return content or "", thinking, None
     if isinstance(content, dict) and not {"type", "text"} & content.keys():
@@ -253,8 +257,7 @@ def _clean(text: str, *, has_thinking: bool, body: bytes, is_json: bool) -> str:
     if has_thinking:
         text = markup.without_wrapper(text).strip()
     text = markup.without_outer_tokens(text)
-    # JSON writes control characters as \u00XX, \b or \f; the others begin with these bytes
-    if not is_json or any(mark in body for mark in (b"\\u00", b"\\b", b"\\f", b"\x7f", b"\xc2")):
+    if not is_json or b"\x7f" in body or b"\xc2" in body or _CONTROL_ESCAPE.search(body):
         text = markup.without_control_characters(text)
     return text
 

@@ -60,7 +60,7 @@ _TOKEN = re.compile(
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|MODEL_SETTINGS)\]"
     r"|\[(?:PAD|UNK|CLS|SEP|MASK|BOS|EOS|gMASK|sMASK)\]|\]~!?b[\[\]]|\[e~\["
 )
-_TOKEN_STARTS = ("<", "[", "|>", "]~")
+_TOKEN_SIGNS = ("<", "[", "|", "]")  # each token has one of them
 _LONGEST_TOKEN = 70  # characters
 _ROLE = re.compile(r"(?:assistant|model)(?=\s*[\n<])")
 _SPACE = re.compile(r"\s*")
@@ -116,15 +116,8 @@ def split_thinking(text: str) -> Split:
 def has_marks(text: str) -> bool:
     """Tell quickly whether a text may hold thinking: False is certain, True is not."""
     start = text[:40].lstrip().lower()
-    return (
-        "<" in text
-        or "[THINK]" in text
-        or "[/THINK]" in text
-        or "◁" in text
-        or "&lt;" in text
-        or "＜" in text
-        or start.startswith(("analysis", "commentary", "here"))
-    )
+    # searches for one character are many times faster than those for more
+    return any(sign in text for sign in "<[&＜◁") or start.startswith(("analysis", "commentary", "here"))
 
 
 def _split_tags(text: str) -> Split:
@@ -223,7 +216,7 @@ def control_token(text: str) -> str | None:
     most frequent ones, without one of their ends.
     """
     match = _CONTROL.search(text)
-    if match is None and any(start in text for start in _TOKEN_STARTS):
+    if match is None and any(sign in text for sign in _TOKEN_SIGNS):
         match = _TOKEN.search(text)
     return None if match is None else repr(text[match.start() :][:EVIDENCE_CHARS])[1:-1]
 
@@ -233,7 +226,7 @@ def without_outer_tokens(text: str) -> str:
 
     A text without such tokens is returned unchanged.
     """
-    if not any(start in text for start in _TOKEN_STARTS):
+    if not any(sign in text for sign in _TOKEN_SIGNS):
         return text
     start = 0
     position = _space_end(text, 0)

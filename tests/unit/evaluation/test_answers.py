@@ -101,7 +101,7 @@ def test_the_id_of_an_answer_is_a_hash_of_its_content():
     others = [answered("Tea is hot."), answered(call_ids=["c2"]), answered(max_tokens=9)]
     ids = {made.generation_id for made in [answered(), *others]}
     assert len(ids) == 4
-    content = answered().model_dump(exclude={"generation_id"})
+    content = answered().model_dump(exclude={"generation_id", "thinking_words"})
     assert answered().generation_id == content_hash(content)[:16]
 
 
@@ -130,6 +130,14 @@ def test_the_numbers_of_answers_are_their_lengths_and_how_many_ended():
         "words_max": 4,
         "ended_share": 0.5,
     }
+
+
+def test_thinking_is_reported_by_its_length_and_changes_no_id():
+    thought = answered(thinking="One two three.")
+    assert (thought.text, thought.thinking_words) == ("Tea is warm.", 3)
+    assert thought.generation_id == answered().generation_id
+    assert gen.generation_numbers([thought, answered()])["thinking_words_mean"] == 1.5
+    assert "thinking_words_mean" not in gen.generation_numbers([answered()])
 
 
 def test_no_answers_have_numbers_too():

@@ -4,6 +4,7 @@ import json
 import sqlite3
 
 import pytest
+from aiohttp import web
 
 from longwriter.errors import ModelUnusable
 from longwriter.io import files
@@ -111,6 +112,30 @@ def test_a_stored_answer_is_replayed_by_the_next_client_and_is_in_its_log_too(tm
     assert (row["call_id"], row["replayed"], row["finish_reason"]) == (first[0].call_id, True, "stop")
     assert (row["answer"]["choices"][0]["message"]["content"], row["usage"]["prompt_tokens"]) == ("one", 100)
     assert (row["request"]["messages"][0]["content"], row["attempt"], row["model"]) == ("tell me", 0, "m")
+
+
+ODD = {
+    "usage as text": lambda: ok(usage={"prompt_tokens": "12", "completion_tokens": -1}),
+    "usage beyond 64 bits": lambda: ok(usage={"prompt_tokens": 2**63, "completion_tokens": 2**70}),
+    "a refusal as an object": lambda: ok(choices=[{"message": {"content": None, "refusal": {"code": 7}}}]),
+    "a list of parts": lambda: ok(choices=[{"message": {"content": [{"type": "text", "text": "The "}, "sea."]}}]),
+    "half a surrogate": lambda: ok("The \ud83d sea."),
+    "NUL": lambda: ok("The \x00sea."),
+    "only reasoning": lambda: ok(choices=[{"message": {"content": None, "reasoning_content": "The sea?"}}]),
+    "thinking": lambda: ok("<think>The sea?</think>The sea."),
+    "a number without end": lambda: web.Response(text=json.dumps(completion()).replace("100", "9" * 5000)),
+    "lines": lambda: web.Response(text=json.dumps(completion("The sea."), indent=1)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_answer_is_asked_once_and_read_alike_at_each_restart(tmp_path, name):
+    first, server, usage = run(tmp_path, [ODD[name]], ["tell me"])
+    again, other, replayed = run(tmp_path, [], ["tell me"])
+    assert again == [first[0]._replace(replayed=True)]
+    assert (len(server.requests), len(other.requests)) == (1, 0)
+    assert usage["calls_uncounted"] == replayed["calls_uncounted"] == (first[0].usage is None)
+    assert len(logged(tmp_path)) == 1
 
 
 def test_each_attempt_is_a_request_of_its_own_and_json_mode_too(tmp_path):
