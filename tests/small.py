@@ -35,6 +35,7 @@ SMALL: dict[str, Any] = {
     "instructions.max_required_words": 300,
     "llm.engine": "external",
     "llm.model": "scripted",
+    "llm.replay_as": "https://scripted.example/v1",  # each chat server has another port
     "llm.max_concurrency": 4,
     "llm.timeout_s": 60,
     "llm.max_retries": 2,

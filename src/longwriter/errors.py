@@ -6,7 +6,6 @@
     │   ├── BadRecord                   a row of a file is not what the record says
     │   ├── BudgetReached               the LLM calls of a stage have cost the budget
     │   └── ModelUnusable               a model or an endpoint cannot do what the params ask
-    │       └── AccountUnusable             the account at the endpoint: wrong key, no money, no quota
     ├── NoAnswer                 2, 75  one request is refused or fails, while others are answered
     ├── GateStopped                 3   the data did not pass its validation, or too few rows are left
     ├── TrainingFailed              1   a rank of a training raised
@@ -52,11 +51,7 @@ class BudgetReached(UserError):
 
 
 class ModelUnusable(UserError):
-    """A model folder or an endpoint cannot do what the parameters need."""
-
-
-class AccountUnusable(ModelUnusable):
-    """An endpoint refuses the account: a wrong key, or budget, credit or quota are used up."""
+    """A model folder, an endpoint or the account there cannot do what the parameters need."""
 
 
 class NoAnswer(LongWriterError):

@@ -87,6 +87,8 @@ class Completion(NamedTuple):
     """The model that answered, as the server calls it."""
     refused: Refused | None
     """Why no stage may use the answer, or None."""
+    fingerprint: str | None = None
+    """The server's name for the configuration that answered."""
 
 
 class Answer(NamedTuple):
@@ -132,9 +134,11 @@ def read(body: bytes) -> Completion:
     else:
         refused = _unusable_thinking(clean, thinking, split.is_clean, finish_reason)
     usage, model = _usage(reply.get("usage")), reply.get("model")
+    fingerprint = reply.get("system_fingerprint")
     return Completion(
         body, is_json, clean if clean.strip() or not refusal else refusal, _encodable(thinking), finish_reason,
         usage, _encodable(model) if isinstance(model, str) else None, refused,
+        _encodable(fingerprint) if isinstance(fingerprint, str) else None,
     )  # fmt: skip
 
 

@@ -47,9 +47,12 @@ def answer(call: Call) -> Answer:
 class CallStore:
     """The thread that stores and logs calls; made by `open_store`."""
 
-    def __init__(self, cache: ReplayCache, lines: IO[bytes], loop: asyncio.AbstractEventLoop) -> None:
-        """Start the thread."""
+    def __init__(
+        self, cache: ReplayCache, lines: IO[bytes], loop: asyncio.AbstractEventLoop, endpoint: str
+    ) -> None:
+        """Start the thread; `endpoint` is that of `replay.key`."""
         self._cache = cache
+        self._endpoint = endpoint
         self._lines = lines
         self._loop = loop
         self._waiting: queue.SimpleQueue[tuple[Call, asyncio.Future[Call]] | None] = queue.SimpleQueue()
@@ -90,24 +93,26 @@ class CallStore:
 
     def _store(self, calls: list[Call]) -> list[Call]:
         """Return the calls as they are now in the cache (on disk) and in the log."""
-        earlier = self._cache.put_many([self._row(call) for call in calls if not call.replayed])
+        rows = [None if call.replayed else self._row(call) for call in calls]
+        earlier = self._cache.put_many([row for row in rows if row is not None])
         stored_calls = [
-            call._replace(**earlier[call.call_id]._asdict(), replayed=True)
-            if call.call_id in earlier and not call.replayed
+            call._replace(**earlier[row.request_hash]._asdict(), replayed=True)
+            if row is not None and row.request_hash in earlier
             else call
-            for call in calls
+            for call, row in zip(calls, rows, strict=True)
         ]
-        self._lines.write(b"".join(map(_line, stored_calls)))
+        self._lines.write(b"".join(_line(call, self._endpoint) for call in stored_calls))
         return stored_calls
 
     def _row(self, call: Call) -> Row:
         body = self._compressor.compress(replay.pack(call.completion.body, call.latency_s))
         usage = call.completion.usage
         counts = (None, None) if usage is None else (usage.prompt_tokens, usage.completion_tokens)
-        return Row(call.call_id, body, call.request["model"], call.latency_s, *counts)
+        key = replay.key(call.call_id, self._endpoint)
+        return Row(key, body, call.request["model"], call.latency_s, *counts)
 
 
-def _line(call: Call) -> bytes:
+def _line(call: Call, endpoint: str) -> bytes:
     """Return a call as a line of the log.
 
     `answer` holds the body of the reply, byte for byte. A body that does not fit in a line of JSON stands in
@@ -121,7 +126,9 @@ def _line(call: Call) -> bytes:
         },
         "replayed": call.replayed,
         "model": call.request["model"],
+        "endpoint": endpoint or None,
         "served_model": said.model,
+        "system_fingerprint": said.fingerprint,
         "attempt": call.request["attempt"],
         "finish_reason": said.finish_reason,
         "usage": None if said.usage is None else said.usage._asdict(),
@@ -149,10 +156,13 @@ def _resolve(futures: list[asyncio.Future[Call]], result: list[Call] | Exception
 
 
 @asynccontextmanager
-async def open_store(cache: ReplayCache, path: Path) -> AsyncIterator[CallStore]:
-    """Yield a store that writes to `cache`, and logs to `path` (zstd, one JSON line a call)."""
+async def open_store(cache: ReplayCache, path: Path, endpoint: str = "") -> AsyncIterator[CallStore]:
+    """Yield a store that writes to `cache`, and logs to `path` (zstd, one JSON line a call).
+
+    `endpoint` is that of `replay.key`.
+    """
     with zstandard.open(path, "wb") as lines:
-        store = CallStore(cache, lines, asyncio.get_running_loop())
+        store = CallStore(cache, lines, asyncio.get_running_loop(), endpoint)
         try:
             yield store
         finally:

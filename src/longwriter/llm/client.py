@@ -18,7 +18,7 @@ from typing import Any
 
 from longwriter.errors import ModelUnusable
 from longwriter.hashing import content_hash
-from longwriter.llm import call_log, prices, probing, requests
+from longwriter.llm import call_log, prices, probing, replay, requests
 from longwriter.llm.answers import Answer
 from longwriter.llm.call_log import Call, CallStore
 from longwriter.llm.in_flight import InFlight
@@ -28,7 +28,7 @@ from longwriter.llm.prober import Prober
 from longwriter.llm.probing import AnswerFormat
 from longwriter.llm.replay import ReplayCache
 from longwriter.llm.sending import Sender
-from longwriter.llm.transport import Endpoint, open_transport
+from longwriter.llm.transport import Endpoint, open_transport, origin
 from longwriter.params import LLMParams, Sampling
 
 __all__ = ["LLM", "Answer", "Endpoint", "connect"]
@@ -52,8 +52,11 @@ class LLM:
         self._meter = Meter(endpoint.model, price, params.max_cost_usd)
         self._in_flight = InFlight(params.max_concurrency, sender, store, self._meter)
         self.capabilities = probing.NONE
-        origin = "" if endpoint.is_local else endpoint.origin
-        self.capabilities_key = probing.identity(endpoint.model, params, origin)
+        own = "" if endpoint.is_local else endpoint.origin
+        self.capabilities_key = probing.identity(endpoint.model, params, own)
+        self._owner = owner(endpoint, params)
+        self._has_old_answers = cache.owner(endpoint.model, self._owner) == self._owner != ""
+        self._served = {endpoint.model, None}
 
     async def ask(
         self,
@@ -96,12 +99,20 @@ class LLM:
         )
         self._sender.raise_if_ended()
         self._meter.raise_if_spent()
-        stored = self._cache.get(request.call_id)
+        stored = self._cache.get(replay.key(request.call_id, self._owner))
+        if stored is None and self._has_old_answers:
+            stored = self._cache.get(request.call_id)
         if stored is None:
             call = await self._in_flight.run(request)
         else:
             call = await self._store.keep(Call(request.call_id, request.identity, *stored, replayed=True))
             self._meter.add(call)
+        if call.completion.model not in self._served:
+            self._served.add(call.completion.model)
+            log.warning(
+                "%s was asked for %s and answered as %s; the call log names the model of each answer",
+                self._endpoint.where, self._endpoint.model, call.completion.model,
+            )  # fmt: skip
         return call_log.answer(call)
 
     def usage(self) -> dict[str, float]:
@@ -195,6 +206,13 @@ class LLM:
         await self._in_flight.finish(self._params.timeout_s)
 
 
+def owner(endpoint: Endpoint, params: LLMParams) -> str:
+    """Return the endpoint whose stored answers `endpoint` uses, as `replay.key` takes it."""
+    if endpoint.is_local:
+        return ""
+    return origin(params.replay_as) if params.replay_as else endpoint.origin
+
+
 @asynccontextmanager
 async def connect(
     endpoint: Endpoint,
@@ -224,7 +242,7 @@ async def connect(
         async with (
             open_transport(endpoint, params) as transport,
             open_limits(params, name, cache_path.parent / "limits") as limits,
-            call_log.open_store(cache, calls) as store,
+            call_log.open_store(cache, calls, owner(endpoint, params)) as store,
         ):
             llm = LLM(endpoint, params, Sender(transport, limits, params.max_retries), cache, store)
             try:

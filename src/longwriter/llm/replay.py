@@ -2,7 +2,12 @@
 
 A complete answer is stored durably before it is used, so that a killed or repeated stage pays for
 nothing twice. The file is not an output of DVC, because DVC deletes outputs before a stage runs.
-The cache also stores what `probing` found out about each local engine and its weights.
+The cache also stores what `probing` found out about each endpoint and model.
+
+The same request to two endpoints may get two answers, even if both call their models the same, so the key of
+a stored answer holds the endpoint (`key`). The request hash itself does not: it goes into rows and seeds, and
+they stay the same if a server moves. Answers stored before keys held the endpoint are found by the request
+hash; the first endpoint that asks for their model owns them.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ import zstandard
 from filelock import FileLock
 
 from longwriter.errors import Unavailable
+from longwriter.hashing import content_hash
 from longwriter.llm import answers
 from longwriter.llm.answers import Completion, NoCompletion
 
@@ -38,8 +44,12 @@ CREATE TABLE IF NOT EXISTS capabilities (
     stored_at   TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ')),
     body        TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS owners (
+    model    TEXT PRIMARY KEY,
+    endpoint TEXT NOT NULL
+) WITHOUT ROWID;
 """
-_VERSION = 1  # PRAGMA user_version; 0 = the tables above without these columns
+_VERSION = 2  # PRAGMA user_version; 0 = answers without these columns, 1 = no owners
 _COLUMNS_SINCE_1 = (
     "model TEXT NOT NULL DEFAULT ''",  # '' = stored by version 0
     "latency_s REAL",
@@ -93,6 +103,17 @@ class Speed(NamedTuple):
     prompt_tokens: float
     completion_tokens: float
     n: int
+
+
+def key(request_hash: str, endpoint: str) -> str:
+    """Return the key of a stored answer.
+
+    Args:
+        request_hash: Hash of the request.
+        endpoint: `Endpoint.origin` of an external endpoint; empty for an engine of this pipeline, because the
+            model's name in its requests holds the digest of the weights, and its address changes each time.
+    """
+    return content_hash([request_hash, endpoint]) if endpoint else request_hash
 
 
 def pack(body: bytes, latency_s: float) -> bytes:
@@ -176,6 +197,18 @@ class ReplayCache:
                 else:
                     earlier[key] = stored
         return earlier
+
+    def owner(self, model: str, endpoint: str) -> str:
+        """Return the endpoint that owns the answers of `model` which have no endpoint in their key.
+
+        If they have no owner yet, `endpoint` becomes it; nobody does (empty) in a cache without any answer.
+        """
+        with self._writing, self._writer as db:
+            is_empty = db.execute("SELECT 1 FROM answers LIMIT 1").fetchone() is None
+            claim = (model, "" if is_empty else endpoint)
+            db.execute("INSERT OR IGNORE INTO owners (model, endpoint) VALUES (?, ?)", claim)
+            owner: str = db.execute("SELECT endpoint FROM owners WHERE model = ?", (model,)).fetchone()[0]
+        return owner
 
     def capabilities(self, engine_hash: str) -> dict[str, Any] | None:
         """Return what an engine with these weights was last seen to honour, or None."""

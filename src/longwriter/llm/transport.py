@@ -29,7 +29,6 @@ import orjson
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from longwriter.errors import (
-    AccountUnusable,
     EndpointUnavailable,
     LongWriterError,
     ModelUnusable,
@@ -86,7 +85,9 @@ class Endpoint(NamedTuple):
 
 
 def origin(url: str) -> str:
-    """Return scheme, host and port of a URL, such as `https://api.openai.com:443`."""
+    """Return scheme, host and port of a URL, such as `https://api.openai.com:443`; a name without `://` as it is."""
+    if "://" not in url:
+        return url
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
     port = parts.port or {"http": 80, "https": 443}.get(scheme, 0)
@@ -279,11 +280,11 @@ def _raise_if_account(reply: httpx2.Response, endpoint: Endpoint, request: bytes
     """Do nothing unless a reply without an answer concerns the account.
 
     Raises:
-        AccountUnusable: it does.
+        ModelUnusable: it does.
     """
     prompt = orjson.loads(request)["messages"][0]["content"]
     if error_bodies.concerns_account(reply.status_code, reply.content, prompt):
-        raise AccountUnusable(
+        raise ModelUnusable(
             f"{endpoint.where} answered {reply.status_code}: {_message(reply, endpoint)}. This concerns the "
             "account (key, credit, budget or quota), so nothing more is asked and no row is rejected: check the "
             "key and the account, and run again. All answers so far are stored"

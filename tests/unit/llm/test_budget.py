@@ -12,7 +12,7 @@ def test_max_cost_stops_before_the_next_request_and_goes_on_under_a_higher_one(t
     (tmp_path / "infra").mkdir()
     table = "models: {m: {input: 1000, cached_input: null, output: 10000}}"  # an answer: $0.10 + $0.10
     (tmp_path / "infra" / "prices.yaml").write_text(table)
-    external = {"engine": "external"}
+    external = {"engine": "external", "replay_as": "https://one.example/v1"}
     with pytest.raises(BudgetReached, match=r"\$0\.40.*max_cost_usd is 0\.3.*run again"):
         run(tmp_path, [], ["tell 0", "tell 1", "tell 2"], max_cost_usd=0.3, **external)
     answers, server, usage = run(tmp_path, [], ["tell 0", "tell 1", "tell 2"], max_cost_usd=9, **external)

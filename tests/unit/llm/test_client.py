@@ -12,6 +12,7 @@ from longwriter.llm.answers import Answer, Usage
 from longwriter.llm.client import Endpoint, connect
 from longwriter.llm.probing import Capabilities
 from longwriter.llm.replay import ReplayCache
+from longwriter.llm.transport import origin
 from longwriter.params import Sampling
 from tests.chat_server.server import chat_server_thread
 from tests.unit.llm.endpoint import PARAMS, SAMPLING, client, completion, ok, run, serving
@@ -259,3 +260,82 @@ def test_answers_stored_before_models_were_noted_are_replayed(tmp_path):
     again, server, _ = run(tmp_path, [], ["tell me", "tell more"])
     assert (again[0], len(server.requests)) == (answer._replace(replayed=True), 1)
     assert ReplayCache(tmp_path / "r.sqlite").get(again[1].call_id) is not None
+
+
+def asked(folder, **fields):
+    """Return the text of an answer of a fresh external server that says its own URL, and its requests."""
+
+    async def go():
+        async with serving() as server:
+            server.reply_with(lambda: ok(server.url))
+            async with client(server, folder, engine="external", **fields) as llm:
+                answer = await llm.ask("tell me", SAMPLING)
+                return answer, server.url, len(server.requests)
+
+    return asyncio.run(go())
+
+
+def test_two_endpoints_with_one_model_name_share_no_answer_and_have_the_same_call_ids(tmp_path):
+    first, url, _ = asked(tmp_path)
+    second, other_url, _ = asked(tmp_path)
+    assert (first.text, second.text) == (url, other_url)
+    assert first.call_id == second.call_id
+    assert [row["endpoint"] for row in logged(tmp_path)] == [other_url.removesuffix("/v1")]
+
+
+def test_an_endpoint_uses_the_answers_of_another_if_replay_as_says_so(tmp_path):
+    first, url, _ = asked(tmp_path)
+    second, _, requests = asked(tmp_path, replay_as=f"{url}/")
+    assert (second.text, second.replayed, requests) == (first.text, True, 0)
+
+
+def as_before_endpoints(folder):
+    """Turn a cache into one of the version before keys held the endpoint."""
+    (row,) = logged(folder)
+    with sqlite3.connect(folder / "r.sqlite") as db:
+        db.execute("UPDATE answers SET request_hash = ?", (row["call_id"],))
+        db.execute("DROP TABLE owners")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+
+
+def test_answers_stored_before_keys_held_the_endpoint_belong_to_the_first_that_asks(tmp_path):
+    first, _, _ = asked(tmp_path)
+    as_before_endpoints(tmp_path)
+    second, url, requests = asked(tmp_path)
+    assert (second.text, second.replayed, requests) == (first.text, True, 0)
+    third, other_url, _ = asked(tmp_path)
+    assert (third.text, third.replayed) == (other_url, False)
+    again, _, requests = asked(tmp_path, replay_as=url)
+    assert (again.text, requests) == (first.text, 0)
+
+
+def test_an_external_model_with_the_name_of_a_local_one_has_its_own_answers(tmp_path):
+    local, _, _ = run(tmp_path, [lambda: ok("local")], ["tell me"])
+    external, url, _ = asked(tmp_path)
+    assert (local[0].text, external.text) == ("local", url)
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("https://Models.Example/v1", "https://models.example:443"),
+        ("https://models.example:443/other/", "https://models.example:443"),
+        ("http://models.example/v1", "http://models.example:80"),
+        ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8000"),
+        ("http://[::1]:8000/v1", "http://::1:8000"),
+        ("our-cluster", "our-cluster"),
+    ],
+)
+def test_an_endpoint_is_its_scheme_host_and_port(url, key):
+    assert origin(url) == key
+
+
+def test_another_served_model_is_named_once_and_is_in_the_call_log(tmp_path, caplog):
+    served = lambda: ok(model="m-2024-08-06", system_fingerprint="fp_1")  # noqa: E731
+    run(tmp_path, [served] * 3, ["tell 0", "tell 1", "tell 2"])
+    assert caplog.text.count("was asked for m and answered as m-2024-08-06") == 1
+    rows = logged(tmp_path)
+    assert {(row["model"], row["served_model"], row["system_fingerprint"]) for row in rows} == {
+        ("m", "m-2024-08-06", "fp_1")
+    }

@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 from aiohttp import web
 
-from longwriter.errors import AccountUnusable, ModelUnusable, NoAnswer
+from longwriter.errors import ModelUnusable, NoAnswer
 from tests.unit.llm.endpoint import SAMPLING, client, completion, ok, run, serving
 
 
@@ -145,9 +145,9 @@ def test_an_account_without_money_ends_the_work_and_is_not_asked_again(tmp_path,
     prompts = [f"tell {n}" for n in range(12)]
     results, server = ask(tmp_path, *[ok] * 4, *[budget(status)] * 9, prompts=prompts, max_concurrency=2)
     kinds = {type(result).__name__ for result in results}
-    assert kinds == {"Answer", "AccountUnusable"}
+    assert kinds == {"Answer", "ModelUnusable"}
     assert 5 <= len(server.requests) <= 6  # those that were on the way
-    error = next(result for result in results if isinstance(result, AccountUnusable))
+    error = next(result for result in results if isinstance(result, ModelUnusable))
     assert error.exit_code == 2
     assert f"/v1 answered {status}: Budget has been exceeded!" in str(error)
     assert "no row is rejected" in str(error)
@@ -156,6 +156,6 @@ def test_an_account_without_money_ends_the_work_and_is_not_asked_again(tmp_path,
 def test_answers_of_before_an_account_was_spent_are_there_in_the_next_run(tmp_path):
     prompts = ["tell 0", "tell 1", "tell 2"]
     results, _ = ask(tmp_path, ok, ok, budget(), prompts=prompts, max_concurrency=1)
-    assert isinstance(results[2], AccountUnusable)
+    assert isinstance(results[2], ModelUnusable)
     again, server, _ = run(tmp_path, [], prompts)
     assert ([answer.replayed for answer in again], len(server.requests)) == ([True, True, False], 1)

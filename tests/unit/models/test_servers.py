@@ -49,7 +49,7 @@ def test_a_local_model_answers_on_a_socket_that_only_its_user_can_reach_and_on_n
             ) as llm:
                 return await llm.ask("Say yes.", GREEDY)
 
-        assert asyncio.run(ask()).completion_tokens >= 1
+        assert asyncio.run(ask()).usage.completion_tokens >= 1
     assert not folder.exists()
     assert not server.is_running()
 
