@@ -75,9 +75,10 @@ def _set(checkout: Workspace, **values: Any) -> None:
 def test_every_row_of_the_sources_is_chosen_or_rejected_with_its_reason(checkout: Workspace) -> None:
     _set(checkout)
     done = checkout.stage("instructions")
-    assert "**/* below chats: files read: 3\n" in done.stderr
+    assert "**/* below chats: 3 files\n" in done.stderr
     assert (
-        "chats/a.jsonl: JSON Lines; instruction from: conversation (a chat: role, content)\n" in done.stderr
+        "chats/a.jsonl: JSON Lines; instruction from: conversation (a chat: role, content), with toxic, redacted\n"
+        in done.stderr
     )
     assert f'  chats/a.jsonl:1: "{STORY.format("a girl")[:80]}…"\n' in done.stderr
     chosen, rejected = checkout.rows(f"{OUT}/instructions.jsonl"), checkout.rows(f"{OUT}/rejected.jsonl")

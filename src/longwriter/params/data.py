@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from longwriter.params.common import Count, Number, Section, Share
 from longwriter.records import Language
@@ -21,6 +23,46 @@ ExampleRule = Literal[
     "no_reasoning_text", "no_control_tokens", "no_meta_talk", "no_benchmark_prompt", "length_in_bounds", "no_loop", "no_identifier", "asked_length_is_written",
     "recorded_length_is_true", "traceable", "distinct_openings",
 ]  # fmt: skip
+
+
+_HUB_SET = re.compile(r"[\w.-]+/[\w.-]+@[\w.-]+(/[\w.-]+)*")
+_BUCKET_URL = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]*(/.*)?")
+
+
+def _readable_source(value: str) -> str:
+    """Return a source; an error if it is empty, or a URL of anything but a bucket."""
+    if not value.strip() or ("://" in value and not _BUCKET_URL.fullmatch(value)):
+        raise PydanticCustomError(
+            "source",
+            "a file, a folder or s3://BUCKET/PREFIX is needed (credentials come from the environment)",
+        )
+    return value
+
+
+def _relative_glob(value: str) -> str:
+    """Return a pattern; an error if it is no glob, or leaves the folder of the source."""
+    parts = value.split("/")
+    if (
+        not value.strip()
+        or value.startswith("/")
+        or ".." in parts
+        or any("**" in part and part != "**" for part in parts)
+    ):
+        raise PydanticCustomError(
+            "glob", "a glob below the source is needed, such as **/*.jsonl: not absolute, without .., and with "
+            "** only as a whole folder"
+        )  # fmt: skip
+    return value
+
+
+def _pinned_set(value: str) -> str:
+    """Return the name of a set of the hub; an error if it has no revision."""
+    if not _HUB_SET.fullmatch(value):
+        raise PydanticCustomError(
+            "hub_set",
+            "OWNER/NAME@REVISION is needed; the revision is a commit, a tag or a branch, such as main",
+        )
+    return value
 
 
 class BaseModelParams(Section):
@@ -57,12 +99,12 @@ class InstructionsGate(Section):
 class InstructionsParams(Section):
     """Which writing instructions go into the pipeline."""
 
-    source: str
+    source: Annotated[str, AfterValidator(_readable_source)]
     """A file, a folder (also one of `datasets.save_to_disk`), or `s3://bucket/prefix`; DVC watches it."""
-    pattern: str
+    pattern: Annotated[str, AfterValidator(_relative_glob)]
     """Glob below a folder or prefix. JSON Lines, JSON arrays (both also .gz, .zst) and Parquet are read;
     hidden files and files of other formats are left out."""
-    hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+@[\w.-]+$")] | None
+    hub: Annotated[str, AfterValidator(_pinned_set)] | None
     """`OWNER/NAME@REVISION` on the Hugging Face hub, read after `source`; the revision is required because
     DVC cannot watch the hub."""
     languages: Annotated[list[Language], Field(min_length=1)]

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,25 @@ def test_a_set_of_the_hub_is_pinned_to_a_revision(hub):
 def test_a_value_out_of_its_range_is_told_by_its_key(key, value):
     with pytest.raises(BadParams, match=rf"instructions\.{key}"):
         checked(**{key: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "allowed"),
+    [
+        ("source", ["", " ", "s3://", "s3:///x", "S3://b/x", "s3://me:secret@b/x", "https://a.org/x"], "s3://BUCKET"),
+        ("pattern", ["", " ", "/data/*.jsonl", "../*.jsonl", "a/../../b", "**x", "***", "a**/b"], "a glob below"),
+        ("hub", ["owner/name", "name@main", "owner/name@", "a/b/c@main"], "OWNER/NAME@REVISION is needed"),
+    ],
+)  # fmt: skip
+def test_a_place_that_cannot_be_read_is_told_with_what_is_allowed(key, values, allowed):
+    for value in values:
+        with pytest.raises(BadParams, match=rf"instructions\.{key}: .*{re.escape(allowed)}"):
+            checked(**{key: value})
+
+
+def test_places_that_can_be_read_are_taken():
+    for source in ("chats", "/data/chats.jsonl", "s3://bucket", "s3://bucket/", "s3://my-bucket.x/a b/c#d"):
+        assert checked(source=source).instructions.source == source
+    for pattern in ("*", "**/*.jsonl", "a/**/b*.json*", "[ab].jsonl", ".hidden/*"):
+        assert checked(pattern=pattern).instructions.pattern == pattern
+    assert checked(hub="a/b@refs/convert/parquet").instructions.hub == "a/b@refs/convert/parquet"

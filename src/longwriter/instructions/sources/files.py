@@ -180,7 +180,7 @@ def _readable(paths: list[str], hidden: int, matched: str) -> list[str]:
         raise BadRecord(
             f"no file matches {matched}: .jsonl, .ndjson, .json (also .gz, .zst) and .parquet are read{note}"
         )
-    log.info("%s: files read: %s%s", matched, f"{len(known):,}", note)
+    log.info("%s: %s files%s", matched, f"{len(known):,}", note)
     return known
 
 

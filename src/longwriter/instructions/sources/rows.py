@@ -79,12 +79,15 @@ def parse(value: Any) -> SourceRow | Unusable:
 
 
 def schema(value: Any) -> str:
-    """Return in words from which columns and keys `parse` takes the instruction of a row."""
+    """Return in words from which columns and keys `parse` reads a row."""
     try:
-        column, *keys = _read(value)[1]
+        row, (column, *keys) = _read(value)
     except Trouble as trouble:
         return f"no instruction ({trouble.unusable.detail})"
-    return f"{column} (a chat: {', '.join(dict.fromkeys(keys))})" if keys else column
+    stated = STATED if row.prompt == value.get("prompt") else ()
+    others = ", ".join(name for name in (*stated, *_FLAGS) if name in value)
+    chat = f" (a chat: {', '.join(dict.fromkeys(keys))})" if keys else ""
+    return f"{column}{chat}{f', with {others}' if others else ''}"
 
 
 def _read(value: Any) -> tuple[SourceRow, tuple[str, ...]]:

@@ -9,7 +9,7 @@ def logged(tmp_path, caplog, **contents):
     caplog.set_level("INFO", logger=look.log.name)
     chunks = list(files.chunks(str(tmp_path), "*.jsonl"))
     assert list(look.logged(iter(chunks))) == chunks
-    return [line.replace(f"{tmp_path}/", "") for line in caplog.messages if "files read" not in line]
+    return [line.replace(f"{tmp_path}/", "") for line in caplog.messages if " below " not in line]
 
 
 def test_format_schema_and_three_rows_are_logged_once_for_each_schema(tmp_path, caplog):

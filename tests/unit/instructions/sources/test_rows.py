@@ -238,6 +238,8 @@ def test_a_row_that_cannot_be_read_is_malformed_and_the_column_is_named(value, t
     ("value", "words"),
     [
         ({"prompt": "a"}, "prompt"),
+        ({"prompt": "a", "length": None, "toxic": False, "id": 7}, "prompt, with length, toxic"),
+        ({"messages": [USER], "language": "x", "redacted": 0}, "messages (a chat: role, content), with redacted"),
         ({"prompt": "", "messages": [USER]}, "messages (a chat: role, content)"),
         ({"conversations": [{"from": "human", "value": "a"}]}, "conversations (a chat: from, value)"),
         ({"turns": [{"Human": "a"}]}, "turns (a chat: Human)"),
