@@ -31,26 +31,36 @@ class Quotations:
 
     def __init__(self, kinds: Sequence[Kind], flags: int = 0) -> None:
         """Keep the kinds; `flags` are those of the patterns that open a quotation."""
-        self._kinds = kinds
-        self._opening = re.compile("|".join(f"({kind.opening})" for kind in kinds), flags)
+        self._kinds = list(kinds)
+        self._flags = flags
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield start and end of each quotation of a text, in order; none of them overlap."""
-        stops: dict[int, re.Match[str] | None] = {}
+        kinds = self._kinds
+        opening_pattern = self._opening_of(kinds)
+        stops: dict[str, re.Match[str]] = {}
         place = 0
-        while opening := self._opening.search(text, place):
+        while opening := opening_pattern.search(text, place):
             place = opening.end()
-            number = (opening.lastindex or 1) - 1
-            kind = self._kinds[number]
-            stop = stops.get(number)
-            if number not in stops or (stop and stop.start() < place):
-                stop = stops[number] = kind.stop.search(text, place)
-            if stop is None or stop["end"] is None:
-                continue
+            kind = kinds[(opening.lastindex or 1) - 1]
+            stop = stops.get(kind.opening)
+            if stop is None or stop.start() < place:
+                stop = kind.stop.search(text, place)
+                if stop is None:  # nothing closes this kind from here on
+                    kinds = [other for other in kinds if other is not kind]
+                    if not kinds:
+                        return
+                    opening_pattern = self._opening_of(kinds)
+                    continue
+                stops[kind.opening] = stop
             length = stop.start() - place
-            if kind.least <= length and (kind.most is None or length <= kind.most):
+            if stop["end"] is not None and kind.least <= length <= (kind.most or len(text)):
                 yield opening.start(), stop.end()
                 place = stop.end()
+
+    def _opening_of(self, kinds: Sequence[Kind]) -> re.Pattern[str]:
+        """Return the pattern that opens a quotation of one of `kinds`, with a group for each."""
+        return re.compile("|".join(f"({kind.opening})" for kind in kinds), self._flags)
 
     def replaced(self, text: str, fill: re.Pattern[str], mark: str) -> str:
         """Return `text` with `mark` in place of each character of a quotation that `fill` matches."""

@@ -21,12 +21,12 @@ from longwriter.text.prompts import EVIDENCE_CHARS, Refused
 
 AnswerFormat = Literal["json_schema", "json_object", "lines"]
 
-_LINE = re.compile(
-    r"^\W*Paragraph\s+(?P<number>\d{1,4})\s*[-–—:：]+\s*Main\s+Point\s*[:：]\s*(?P<point>.+?)"
-    r"\s*[-–—,;，；]+\s*Word\s+Count\s*[:：]\s*(?P<count>\d{1,3}(?:,\d{3}){1,2}|\d{1,7})\s*(?:words?|字)?\W*$",
+_HEAD = re.compile(r"\W*Paragraph\s+(?P<number>\d{1,4})\s*[-–—:：]+\s*Main\s+Point\s*[:：]", re.IGNORECASE)
+_TAIL = re.compile(
+    r"Word\s+Count\s*[:：]\s*(?P<count>\d{1,3}(?:,\d{3}){1,2}|\d{1,7})\s*+(?:words?|字)?+\W*+\Z",
     re.IGNORECASE,
 )
-_FENCE = re.compile(r"\s*```(?:json)?\s*\n(?P<inside>.*?)\n?\s*```\s*", re.IGNORECASE | re.DOTALL)
+_SEPARATORS = "-–—,;，；"
 
 
 class Bounds(NamedTuple):
@@ -146,25 +146,45 @@ def parse_plan(
 
 def _steps_of_json(answer: str, answer_format: AnswerFormat) -> list[PlanStep] | Refused:
     """Return the steps of an answer in JSON, or why it has none."""
-    fenced = _FENCE.fullmatch(answer) if answer_format == "json_object" else None
+    text = _unfenced(answer) if answer_format == "json_object" else answer
     try:
-        # from_json refuses deep nesting and huge numbers
-        rows = from_json(fenced["inside"] if fenced else answer)["steps"]
+        rows = from_json(text)["steps"]  # from_json refuses deep nesting and huge numbers
         return [PlanStep(main_point=row["main_point"].strip(), word_count=row["word_count"]) for row in rows]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return Refused("unparsable_plan", f"{type(error).__name__}: {answer[:EVIDENCE_CHARS]}")
+
+
+def _unfenced(answer: str) -> str:
+    """Return what a code fence around a whole answer holds; an answer without one as it is."""
+    opening, _, rest = answer.strip().partition("\n")
+    is_fenced = opening.rstrip().lower() in ("```", "```json") and rest.endswith("```")
+    return rest.removesuffix("```") if is_fenced else answer
 
 
 def _steps_of_lines(answer: str) -> list[PlanStep] | Refused:
     """Return the steps of an answer in the line format, or why it has none."""
     steps: list[PlanStep] = []
     for line in filter(None, (line.strip() for line in answer.splitlines())):
-        match = _LINE.match(line)
-        if not match or int(match["number"]) != len(steps) + 1:
+        step = _step_of_line(line, len(steps) + 1)
+        if step is None:
             return Refused("unparsable_plan", line[:EVIDENCE_CHARS])
-        count = int(match["count"].replace(",", ""))
-        steps.append(PlanStep(main_point=match["point"].strip(), word_count=count))
+        steps.append(step)
     return steps
+
+
+def _step_of_line(line: str, number: int) -> PlanStep | None:
+    """Return the step of the line of paragraph `number`, or None; head and tail are read on their own.
+
+    One pattern for the whole line would try every division of a long run of spaces.
+    """
+    head, tail = _HEAD.match(line), _TAIL.search(line)
+    if head is None or tail is None or int(head["number"]) != number:
+        return None
+    between = line[head.end() : tail.start()].rstrip()
+    point = between.rstrip(_SEPARATORS)
+    if point == between or not point:
+        return None
+    return PlanStep(main_point=point.strip(), word_count=int(tail["count"].replace(",", "")))
 
 
 def check_plan(

@@ -15,6 +15,7 @@ from itertools import islice, pairwise
 from typing import NamedTuple
 
 from longwriter.text.lengths import numerals, rules
+from longwriter.text.quotations import Kind, Quotations
 
 _N = numerals.NUMBER
 _UNIT = (
@@ -37,19 +38,30 @@ _LABEL = re.compile(
     rf"(?:(?P<low>{_N}){_TO})?(?P<number>{_N})(?P<unit>(?!\s?(?:[%％\d]|\.\d|pages?|字符)))",
     re.IGNORECASE,
 )
-_QUOTED = re.compile(
-    r"```[\s\S]*?(?:```|\Z)|`[^`\n]*`|^>[^\n]*|“[^“”]*”|「[^」]*」|『[^』]*』|《[^》\n]*》"
-    r"|(?<![\w\"])\"(?=\S)[^\"]{1,3000}\"(?!\w)"
-    r"|(?<!\w)['‘](?=\w)(?:[^'’\n]|['’](?=\w)){1,300}['’](?!\w)"
-    r"|^(?:text|passage|transcript|excerpt|original(?: text)?|source|原文|材料|"
-    r"文本)\s*[:：][\s\S]*?(?=\n\s*\n|\Z)",
+_QUOTED = Quotations(
+    [
+        Kind("```", re.compile(r"(?P<end>```|\Z)")),
+        Kind("`", re.compile(r"(?P<end>`)|\n")),
+        Kind("^>", re.compile(r"(?P<end>(?=\n)|\Z)")),
+        Kind("“", re.compile("(?P<end>”)|“")),
+        Kind("「", re.compile("(?P<end>」)")),
+        Kind("『", re.compile("(?P<end>』)")),
+        Kind("《", re.compile(r"(?P<end>》)|\n")),
+        Kind(r"(?<![\w\"])\"(?=\S)", re.compile(r"(?P<end>\"(?!\w))|\""), least=1, most=3000),
+        Kind(r"(?<!\w)['‘](?=\w)", re.compile(r"(?P<end>['’](?!\w))|\n"), most=300),
+        Kind(
+            r"^(?:text|passage|transcript|excerpt|original(?: text)?|source|原文|材料|文本)\s*[:：]",
+            re.compile(r"(?P<end>(?=\n\s*\n)|\Z)"),
+        ),
+    ],
     re.IGNORECASE | re.MULTILINE,
 )
+_VISIBLE = re.compile(r"\S")
 _RANGE_END = re.compile(rf"{_N}\s?(?:\([^()\n]{{1,30}}\))?{_TO}[^,.;，。；\n]{{0,20}}$", re.IGNORECASE)
 _OPENS_RANGE = re.compile(r"(?:\b(?:between|from)\s+|介于\s?)$", re.IGNORECASE)
 _CLOSES_RANGE = re.compile(r"\s?之间")
 _ARTICLE = re.compile(r"an?\s+", re.IGNORECASE)
-_ASIDE = re.compile(rf"\s?\([^()\n]*?(?:{_N}|¤)[^()\n]*\)", re.IGNORECASE)
+_ASIDE = re.compile(rf"\s?\((?=[^()\n]*\))[^()\n]*?(?:{_N}|¤)[^()\n]*\)", re.IGNORECASE)
 _STOP = re.compile(r"[。！？；;!?\n]|\.(?=\s|$)")
 _WINDOW = 200  # characters before and after a mention that the rules read
 _MANY = 50  # mentions: a prompt with more is a list of numbers, and none of them is its length
@@ -151,7 +163,7 @@ def _without_quotes(prompt: str) -> tuple[str, int]:
     text, shift = prompt.strip(), len(prompt) - len(prompt.lstrip())
     if len(text) > 2 and text[0] + text[-1] in ('""', "“”") and not set(text[1:-1]) & set('"“”'):
         text, shift = text[1:-1], shift + 1
-    return _QUOTED.sub(lambda quoted: re.sub(r"\S", "¤", quoted[0]), text), shift
+    return _QUOTED.replaced(text, _VISIBLE, "¤"), shift
 
 
 def _request(text: str, match: re.Match[str]) -> _Request | None:
