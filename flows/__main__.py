@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 
 from flows import server
-from longwriter.io import disk
+from longwriter.io import access, disk
+from longwriter.io.files import LOCAL
 
 
 def main(names: Sequence[str]) -> int:
@@ -48,7 +49,8 @@ def main(names: Sequence[str]) -> int:
 def _main() -> int:
     """Run `main`; a full or write-protected disk is one line on stderr and exit code 2."""
     try:
-        return main(sys.argv[1:])
+        with access.kept_private(LOCAL):
+            return main(sys.argv[1:])
     except Exception as error:
         if (trouble := disk.trouble(error)) is None:
             raise

@@ -24,6 +24,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
+from longwriter.io import access
 from longwriter.io.files import LOCAL
 
 Scope = MutableMapping[str, Any]
@@ -192,7 +193,8 @@ def main(name: str, port: int) -> None:
     server = servers()[name]
     for variable, value in server.env.items():
         os.environ.setdefault(variable, value)
-    LOCAL.mkdir(exist_ok=True)
+    os.umask(0o077)  # a server writes only into .lw
+    access.keep_private(LOCAL)
     app = import_from_string(server.app)
     uvicorn.run(
         Door(app() if server.is_factory else app, server.start_pages),

@@ -17,6 +17,7 @@ import zstandard
 from pydantic import BaseModel, ValidationError
 
 from longwriter.errors import BadRecord
+from longwriter.io import access
 
 DATA = Path("data")
 LOCAL = Path(".lw")
@@ -237,7 +238,7 @@ def template(path: str) -> str:
 
 @contextmanager
 def published(target: Path) -> Iterator[Path]:
-    """Yield an empty folder on the same disk that becomes `target` if the block succeeds.
+    """Yield an empty folder on the same disk that becomes `target`, for all readers, if the block succeeds.
 
     A reader sees the old folder, no folder, or the new one. A killed writer leaves at most a folder in
     `.lw/tmp`, which the next writer removes.
@@ -248,8 +249,8 @@ def published(target: Path) -> Iterator[Path]:
     for leftover in scratch.glob(f"{prefix}*"):
         shutil.rmtree(leftover)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=scratch))
-    folder.chmod(0o755)
     yield folder
+    access.publish(folder)
     if target.exists():
         shutil.rmtree(target)
     target.parent.mkdir(parents=True, exist_ok=True)

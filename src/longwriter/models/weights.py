@@ -157,8 +157,6 @@ def dequantise(gguf: Path, folder: Path, dtype: str) -> None:
         pad_token_id=tokenizer.pad_token_id,
     )
     model.save_pretrained(folder)
-    for file in folder.glob("*.safetensors"):
-        file.chmod(0o644)
     _save_tokenizer(tokenizer, folder)
 
 

@@ -26,7 +26,7 @@ import psutil
 
 from longwriter import params as parameters
 from longwriter.errors import GateStopped, LongWriterError, Unavailable, without_password
-from longwriter.io import disk, files, process, startup
+from longwriter.io import access, disk, files, process, startup
 from longwriter.stages.summary import Summary as Summary
 from longwriter.text import inert
 from longwriter.tracking import git, versioning
@@ -64,7 +64,7 @@ def main(stage: str, work: Work, item: str | None = None) -> NoReturn:
     process.exit_on_sigterm()
     process.die_with_starter()
     try:
-        with process.only_one(name, files.LOCAL / "locks"):
+        with access.kept_private(files.LOCAL), process.only_one(name, files.LOCAL / "locks"):
             _execute(name, work)
     except LongWriterError as error:
         log.error("%s: %s: %s", name, type(error).__name__, error)
