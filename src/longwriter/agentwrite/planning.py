@@ -15,7 +15,7 @@ from typing import NamedTuple
 from longwriter.agentwrite.plans import coverage
 from longwriter.agentwrite.plans import plan as plans
 from longwriter.io import files, progress
-from longwriter.llm.asking import ask_until_usable
+from longwriter.llm.asking import Unanswered, ask_until_usable
 from longwriter.llm.client import LLM, Answer
 from longwriter.models import servers
 from longwriter.params import JudgeParams, LLMParams, PlanParams
@@ -178,7 +178,10 @@ async def _check_coverage(
         schema=coverage.coverage_schema(),
         call_ids=call_ids,
     )
-    return outcome.result if isinstance(outcome.result, Refused) else outcome.result.refused
+    result = outcome.result
+    if isinstance(result, Refused):
+        return result if isinstance(result, Unanswered) else Refused("coverage_unreadable", result.detail)
+    return result.refused
 
 
 @asynccontextmanager

@@ -127,7 +127,7 @@ async def ask(
     return generation_of(
         prompt,
         answer.text,
-        finish_reason=answer.finish_reason,
+        finish_reason=answer.refused.reason if answer.refused else answer.finish_reason,
         max_tokens=max_tokens,
         call_ids=[answer.call_id],
         thinking=answer.thinking,
@@ -142,7 +142,7 @@ def generation_of(
     Args:
         prompt: The prompt.
         text: The answer without thinking; it may be empty.
-        finish_reason: Reason given by the server; `stop` = the model ended by itself.
+        finish_reason: Why the answer ended, or why it is unusable; `stop` = the model ended by itself.
         max_tokens: Cap of this answer, in tokens.
         call_ids: Hashes of the requests; with them, equal texts of two draws have different ids.
         thinking: What the model thought before the answer; only its length is kept.

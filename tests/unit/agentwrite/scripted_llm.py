@@ -2,12 +2,14 @@
 
 from longwriter.hashing import content_hash
 from longwriter.llm.answers import Answer, Usage
+from longwriter.text.prompts import Refused
 
 
 class ScriptedLLM:
     """The part of an `LLM` that stages use.
 
-    `says` takes (prompt, attempt) and returns a text, a (text, finish reason), or an error to raise.
+    `says` takes (prompt, attempt) and returns a text, a (text, finish reason), a `Refused` for an answer that
+    no stage can use, or an error to raise.
     `calls` holds (prompt, attempt, whether a schema was sent, whether JSON mode was requested).
     """
 
@@ -25,6 +27,8 @@ class ScriptedLLM:
         answer = self.says(prompt, attempt)
         if isinstance(answer, Exception):
             raise answer
+        if isinstance(answer, Refused):
+            return Answer(content_hash([prompt, attempt])[:8], "", "stop", None, False, answer)
         text, finish_reason = answer if isinstance(answer, tuple) else (answer, "stop")
         return Answer(content_hash([prompt, attempt])[:8], text, finish_reason, Usage(1, 0, 1), False)
 

@@ -30,6 +30,14 @@ def test_the_first_usable_answer_ends_the_asking():
     assert reasked == {"no_number": 1}
 
 
+def test_an_answer_that_no_stage_can_use_is_not_read_and_asked_again():
+    outcome, llm, reasked = asked(Refused("only_reasoning", "no text"), Refused("broken_text", "?"), "7")
+    assert outcome == Outcome(7, llm.call_ids, 3)
+    assert reasked == {"only_reasoning": 1, "broken_text": 1}
+    outcome, _, _ = asked(*[Refused("only_reasoning", "no text")] * 3)
+    assert outcome.result == Refused("only_reasoning", "no text")
+
+
 def test_after_all_attempts_the_last_refusal_is_the_result_and_is_not_counted():
     outcome, llm, reasked = asked("a", "b", "c")
     assert outcome == Outcome(Refused("no_number", "c"), llm.call_ids, 3)
