@@ -29,7 +29,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from dvc.repo import Repo
 
 from longwriter import params as parameters
@@ -70,7 +69,7 @@ def chosen(source: Path, number: int, low: int, high: int) -> list[Instruction]:
 
 def params_of(model: Path, mode: str, seed: int, options: argparse.Namespace) -> Params:
     """Return the committed parameters for one mode and seed, with the model folder `model`."""
-    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    values = parameters.read(ROOT / "params.yaml")
     if options.unchecked:
         for section, loose in UNCHECKED.items():
             values[section] |= loose
@@ -81,9 +80,15 @@ def params_of(model: Path, mode: str, seed: int, options: argparse.Namespace) ->
         values["plan"]["sampling"], values["write"]["sampling"], values["write"]["direct_sampling"]
     ):  # fmt: skip
         sampling["seed"] = seed
-    for section, key in (("plan", "prompt"), ("plan", "coverage_prompt"), ("write", "prompt")):
-        values[section][key] = str(ROOT / values[section][key])
-    return parameters.check(values, "params.yaml")
+    checked = parameters.check(values, "params.yaml")
+    plan, write = checked.plan, checked.write
+    prompts = {key: str(ROOT / getattr(plan, key)) for key in ("prompt", "coverage_prompt")}
+    return checked.model_copy(
+        update={
+            "plan": plan.model_copy(update=prompts),
+            "write": write.model_copy(update={"prompt": str(ROOT / write.prompt)}),
+        }
+    )
 
 
 def written(

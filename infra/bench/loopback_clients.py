@@ -29,17 +29,17 @@ def cpu_s() -> float:
 
 def _params(url: str, concurrency: int) -> Any:
     """Return the committed parameters, with the paper's settings of `write`, for the server at `url`."""
-    import yaml
-
     from longwriter import params
 
-    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    values = params.read(ROOT / "params.yaml")
     values["llm"] |= {
         "engine": "external", "base_url": f"{url}/v1", "model": "loopback", "max_concurrency": concurrency,
     }  # fmt: skip
-    values["write"] |= {"prompt": str(ROOT / "src/longwriter/prompts/write.txt"), "keep": "whole_answer"}
+    values["write"] |= {"keep": "whole_answer"}
     values["write"]["sampling"] |= {"max_tokens": 4096, "repetition_penalty": None, "stop": []}
-    return params.check(values, "params.yaml")
+    checked = params.check(values, "params.yaml")
+    write = checked.write.model_copy(update={"prompt": str(ROOT / "src/longwriter/prompts/write.txt")})
+    return checked.model_copy(update={"write": write})
 
 
 def _prompt(number: int, words: int) -> str:

@@ -53,6 +53,9 @@ def stage(
 ) -> subprocess.CompletedProcess[str]:
     """Run a stage of three rows in `folder`; `then` is what happens at the end of its work."""
     (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    for name in ("src", "infra"):  # params.yaml names files there
+        if not (folder / name).exists():
+            (folder / name).symlink_to(ROOT / name)
     (folder / "dvc.yaml").write_text(DVC.format(more=more), encoding="utf-8")
     (folder / "toy.py").write_text(STAGE.format(then=then), encoding="utf-8")
     own = {**environment(folder), "PYTHONPATH": f"{ROOT / 'src'}"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from longwriter.errors import BadParams
+from longwriter.params import yaml_file
 
 PARAMS = Path("params.yaml")
 
@@ -13,7 +13,7 @@ def require() -> None:
     """Raise BadParams outside a checkout, before a subcommand reads or creates anything.
 
     Raises:
-        BadParams: the working directory has no params.yaml.
+        BadParams: the working directory has no params.yaml, or it is not a file.
     """
     if not PARAMS.is_file():
-        raise BadParams(f"{PARAMS} is missing: run from the top of the checkout")
+        yaml_file.read(PARAMS)

@@ -7,19 +7,20 @@ same keys, so that a profile overwrites every value of the profile that was appl
 from __future__ import annotations
 
 import io
+import json
 from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
 import typer
-import yaml
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from longwriter import params
 from longwriter.cli import checkout
 from longwriter.cli.checkout import PARAMS
 from longwriter.errors import BadParams
+from longwriter.params import problems, yaml_file
+from longwriter.params.yaml_file import Document
 
 FOLDER = Path("infra/profiles")
 
@@ -63,27 +64,32 @@ def _yaml() -> YAML:
     return codec
 
 
-def _read(path: Path) -> Any:
-    try:
-        return _yaml().load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise BadParams(f"{path} is not valid YAML: {error}") from None
-
-
 def names() -> list[str]:
     """Return the names of all profiles."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def _merge(base: Any, changes: Any, where: str) -> None:
-    """Write the values of `changes` into `base`; a key that `base` lacks is an error."""
+def _merge(base: Any, changes: Any) -> None:
+    """Write the values of `changes` into `base`; a mapping that both have is merged key by key."""
     for key, value in changes.items():
-        if key not in base:
-            raise BadParams(f"{where}{key} is not a key of {PARAMS}; allowed here: {', '.join(base)}")
-        if isinstance(value, dict) and value and isinstance(base[key], dict) and base[key]:
-            _merge(base[key], value, f"{where}{key}.")
+        if isinstance(value, dict) and value and isinstance(base.get(key), dict) and base[key]:
+            _merge(base[key], value)
         else:
             base[key] = value
+
+
+def _read(path: Path) -> Document:
+    """Return the values of a file of sections, with their lines."""
+    document = yaml_file.read(path)
+    problems.raise_problems(document)
+    if not isinstance(document.values, dict):
+        raise BadParams(f"{path}: found {yaml_file.shown(document.values)}; allowed: a mapping of sections")
+    return document
+
+
+def _unshared(values: Any) -> Any:
+    """Return a copy in which values that & and * share in the file are values of their own."""
+    return json.loads(json.dumps(values))
 
 
 def applied(name: str) -> str:
@@ -96,9 +102,14 @@ def applied(name: str) -> str:
     if name not in names():
         raise BadParams(f"no profile {name!r} in {FOLDER}; there are {', '.join(names())}")
     path = FOLDER / f"{name}.yaml"
-    values = _read(PARAMS)
-    _merge(values, _read(path), f"{path}: ")
+    base, profile = _read(PARAMS), _read(path)
+    merged = Document(f"{PARAMS} with {path}", _unshared(base.values), base.places | profile.places)
+    _merge(merged.values, profile.values)
+    params.complete(merged)
+    content = _yaml().load(PARAMS.read_text(encoding="utf-8"))
+    _merge(content, _yaml().load(path.read_text(encoding="utf-8")))
     out = io.StringIO()
-    _yaml().dump(values, out)
-    params.check(yaml.safe_load(out.getvalue()), f"{PARAMS} with {path}")
+    _yaml().dump(content, out)
+    if yaml_file.parse(out.getvalue(), str(PARAMS)).values != merged.values:
+        raise BadParams(f"{PARAMS} shares values by & and *, which {path} changes: write each value out")
     return out.getvalue()

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
 
-from longwriter.errors import BadRecord
+from longwriter.errors import BadParams, BadRecord
+from longwriter.params import problems, yaml_file
 
 Patterns = Mapping[str, Sequence[str]]
 """{name: patterns}, in the order in which they are tried."""
@@ -24,20 +24,21 @@ def read_patterns(path: Path) -> Patterns:
     """Return the patterns of a YAML file: {name: [patterns]}.
 
     Raises:
-        BadRecord: it is missing, or holds something else.
+        BadParams: it is missing, is not valid YAML, or holds something else.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadRecord(f"{path} is no file of rules: {error}") from None
+    document = yaml_file.read(path)
+    problems.raise_problems(document)
+    content = document.values
     is_valid = isinstance(content, dict) and all(
-        isinstance(name, str)
-        and isinstance(patterns, list)
-        and all(isinstance(pattern, str) for pattern in patterns)
-        for name, patterns in content.items()
+        isinstance(patterns, list)
+        and patterns
+        and all(isinstance(pattern, str) and pattern for pattern in patterns)
+        for patterns in content.values()
     )
     if not is_valid:
-        raise BadRecord(f"{path}: names with lists of patterns are needed")
+        raise BadParams(
+            f"{path}: found {yaml_file.shown(content)}; allowed: names, each with a list of patterns"
+        )
     return dict(content)
 
 

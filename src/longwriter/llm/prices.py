@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from longwriter.errors import BadParams
-from longwriter.params.common import NotNegative
+from longwriter.params import problems, yaml_file
+from longwriter.params.numbers import TokenPrice
+from longwriter.params.texts import Line
 
 PRICES = Path("infra/prices.yaml")
 
@@ -19,11 +19,16 @@ class Price(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    input: NotNegative
-    cached_input: NotNegative | None
-    output: NotNegative
+    input: TokenPrice
+    """Tokens of the prompt."""
+    cached_input: TokenPrice | None
+    """Tokens of the prompt that the provider had in its cache."""
+    output: TokenPrice
+    """Tokens of the answer."""
     read_on: date | None = None
-    page: str | None = None
+    """Day on which the price was read."""
+    page: Line | None = None
+    """Where it was read."""
 
 
 FREE = Price(input=0.0, cached_input=0.0, output=0.0)
@@ -40,18 +45,11 @@ def price(model: str, path: Path = PRICES) -> Price | None:
     """Return the price of a model by its name, or None if the table does not have it.
 
     Raises:
-        BadParams: the table is not YAML, or does not fit; the message names the first wrong key.
+        BadParams: the table is not YAML, or does not fit; one line for each wrong key.
     """
     if not path.is_file():
         return None
-    try:
-        table = _Table.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise BadParams(f"{path} is not YAML: {error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise BadParams(f"{path}: {key}: {first['msg']}") from None
+    table = problems.checked(_Table, yaml_file.read(path, with_dates=True))
     return table.models.get(model)
 
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field
-
-from longwriter.params.common import Count, NotNegative, Number, Section, Share
+from longwriter.params.common import Conflict, Section, ordered
 from longwriter.params.models import LLMParams, Sampling
+from longwriter.params.named_files import template
+from longwriter.params.numbers import (
+    Attempts,
+    PlanSteps,
+    PointChars,
+    Ratio,
+    RelativeError,
+    Rows,
+    Share,
+    Words,
+)
+from longwriter.params.texts import DISTINCT, Template
 
 PlanRule = Literal[
     "enough_rows", "enough_kept", "unique_ids", "steps_in_bounds", "step_words_in_bounds",
@@ -15,17 +26,21 @@ PlanRule = Literal[
 ]  # fmt: skip
 
 
+_PLAN_FIELDS = ("min_steps", "max_steps", "min_words", "max_words", "format")
+_WRITE_FIELDS = ("instruction", "plan", "text", "step", "steps", "word_count")
+
+
 class PlanGate(Section):
     """Bounds of the gate after `plan`, which stops before any text is paid for."""
 
-    min_rows: Count
+    min_rows: Rows
     """Smallest number of plans."""
     min_kept_share: Share
     """Smallest share of the instructions that must have a plan."""
-    max_length_error: NotNegative
+    max_length_error: RelativeError
     """Largest relative error of a plan's length, |sum of the steps - required| / required, where the prompt
     states a length."""
-    warn: list[PlanRule]
+    warn: Annotated[list[PlanRule], DISTINCT]
     """Expectations that only warn; every other one stops the pipeline."""
 
 
@@ -34,21 +49,23 @@ class PlanParams(Section):
 
     llm: LLMParams | None
     """Model that plans; null = the one of the section `llm`."""
-    prompt: str
+    prompt: Annotated[Template, template("instruction", others=_PLAN_FIELDS)]
     """Template file; fields {instruction} {min_steps} {max_steps} {min_words} {max_words} {format}. If the
     template has no {format}, the description of the answer format is added at its end, except under a JSON
     schema."""
     answer_format: Literal["auto", "json_schema", "json_object", "lines"]
     """`auto` = the first of JSON schema, JSON mode and line format that the server follows."""
-    min_steps: Count
-    max_steps: Count
+    min_steps: PlanSteps
+    """Plans with fewer steps are rejected."""
+    max_steps: PlanSteps
     """Plans with more steps are rejected (50 in the paper's code)."""
-    min_step_words: Count
-    max_step_words: Count
-    """Word count of one paragraph (200 and 1,000 in the paper)."""
-    max_point_chars: Annotated[int, Field(ge=20)]
+    min_step_words: Words
+    """Shortest paragraph that a plan may ask for, in words (200 in the paper)."""
+    max_step_words: Words
+    """Longest paragraph that a plan may ask for, in words (1,000 in the paper)."""
+    max_point_chars: PointChars
     """Longest main point in characters; used in the JSON schema only."""
-    max_length_error: NotNegative | None
+    max_length_error: RelativeError | None
     """Largest relative error of a plan's length, |sum of the steps - required| / required; null = not
     checked."""
     min_coverage: Share
@@ -56,12 +73,19 @@ class PlanParams(Section):
     checked."""
     coverage_judge: bool
     """Ask `judge.llm` whether the plan covers everything that the instruction asks for."""
-    coverage_prompt: str
+    coverage_prompt: Annotated[Template, template("instruction", "plan")]
     """Template of that question; fields {instruction} {plan}."""
-    max_attempts: Count
+    max_attempts: Attempts
     """Attempts to get a valid plan before the instruction is rejected."""
     sampling: Sampling
+    """Sampling of the plans."""
     gate: PlanGate
+    """Bounds of the gate after `plan`."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield swapped bounds."""
+        yield from ordered(("min_steps", self.min_steps), ("max_steps", self.max_steps))
+        yield from ordered(("min_step_words", self.min_step_words), ("max_step_words", self.max_step_words))
 
 
 class WriteParams(Section):
@@ -72,23 +96,24 @@ class WriteParams(Section):
     mode: Literal["serial", "parallel", "direct"]
     """`serial` = each paragraph is written with the plan and the text so far (the paper), `parallel` = with
     the plan only (+Parallel in the paper), `direct` = one call without a plan (the baseline)."""
-    prompt: str
+    prompt: Annotated[Template, template("main_point", others=_WRITE_FIELDS)]
     """Template; fields {instruction} {plan} {text} {step} {steps} {main_point} {word_count}. For the
     first paragraph, a block between blank lines whose only field is {text} is left out."""
     keep: Literal["first_paragraph", "whole_answer"]
     """Part of an answer that becomes the paragraph; small models continue with further paragraphs."""
-    min_paragraph_words: Count
+    min_paragraph_words: Words
     """Shortest paragraph in words; a shorter one is requested again."""
     min_kept_share: Share
     """Smallest share of the plans that must become drafts; with less, the stage stops with exit code 3."""
-    max_length_ratio: Annotated[Number, Field(gt=1)] | None
+    max_length_ratio: Ratio | None
     """Largest ratio between a paragraph's words and the words its step asks for, in either direction;
     null = not checked."""
     max_repeated_share: Share
     """Largest share of a paragraph's 5-grams that repeat an earlier 5-gram of the paragraph or of the text
     before it. In mode `parallel` the text before it is compared once all paragraphs are written."""
-    max_attempts: Count
+    max_attempts: Attempts
     """Attempts for one paragraph before the draft is rejected."""
     sampling: Sampling
+    """Sampling of the paragraphs."""
     direct_sampling: Sampling
     """Sampling of the one answer of mode `direct`."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from longwriter.params.common import Count, Number, Positive, Section, Share
+from longwriter.params.common import Conflict, Section
 from longwriter.params.models import Sampling
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-"""Part of file, stage and metric names; a hyphen separates a model from its benchmark there."""
+from longwriter.params.numbers import InnerShare, Resamples, Seed, Share, TokensPerWord
+from longwriter.params.texts import DISTINCT, Alias, DirPath, Label, Name, RegistryName
 
 
 class ComparedModel(Section):
@@ -20,7 +20,7 @@ class ComparedModel(Section):
     there.
     """
 
-    label: Annotated[str, Field(pattern=r"^\w[\w .:()+/-]*$")]
+    label: Label
     """Name in a sentence of the report, such as `SFT` or `the base model`; headings leave out `the`."""
 
 
@@ -29,37 +29,41 @@ class CompareParams(Section):
 
     models: Annotated[dict[Name, ComparedModel], Field(min_length=2)]
     """Models by name, in the order of tables and figures."""
-    pairs: Annotated[list[Annotated[list[str], Field(min_length=2, max_length=2)]], Field(min_length=1)]
+    pairs: Annotated[list[Annotated[list[Name], Field(min_length=2, max_length=2)]], Field(min_length=1)]
     """[after, before] names: is `after` better than `before`? For the first pair, the report also
     compares how often answers end by themselves."""
 
-    @model_validator(mode="after")
-    def _names_are_clear(self) -> CompareParams:
-        for after, before in self.pairs:
-            unknown = [name for name in (after, before) if name not in self.models]
-            if unknown:
-                raise ValueError(f"pairs: no model {unknown[0]!r}; there are {', '.join(self.models)}")
-            if after == before:
-                raise ValueError(f"pairs: {after} is compared with itself")
-            if self.pairs.count([after, before]) > 1:
-                raise ValueError(f"pairs: [{after}, {before}] is there twice")
-        labels = [model.label for model in self.models.values()]
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield pairs of unknown or equal models, and names that could be taken for each other."""
+        for place, pair in enumerate(self.pairs):
+            for side, name in enumerate(pair):
+                if name not in self.models:
+                    yield Conflict(
+                        ("pairs", place, side), f"a model of compare.models: {', '.join(self.models)}"
+                    )
+            if pair[0] == pair[1]:
+                yield Conflict(("pairs", place), "two different models")
+            if pair in self.pairs[:place]:
+                yield Conflict(("pairs", place), "each pair once")
+        labels: set[str] = set()
         for name, model in self.models.items():
-            if labels.count(model.label) > 1:
-                raise ValueError(f"models: two models have the label {model.label!r}; rename one")
+            if model.label in labels:
+                yield Conflict(("models", name, "label"), "a label that no other model has")
+            labels.add(model.label)
             if f"{name}_model" in self.models:
-                raise ValueError(f"models: {name} and {name}_model would share metric names; rename one")
-        return self
+                yield Conflict(
+                    ("models", name), f"another name: metrics of {name} and {name}_model would share names"
+                )
 
 
 class GenerateParams(Section):
     """Answers of each model to each benchmark, with the same decoding for all."""
 
-    folder: str
+    folder: DirPath
     """Folder of the benchmarks, NAME.jsonl in LongBench-Write's format (prompt, type, length)."""
-    benchmarks: Annotated[list[Name], Field(min_length=1)]
+    benchmarks: Annotated[list[Name], Field(min_length=1), DISTINCT]
     """Names of the benchmarks that every model answers."""
-    max_tokens_per_word: Positive
+    max_tokens_per_word: TokensPerWord
     """Largest number of tokens of an answer for each word that the prompt asks for; a shorter answer ended by
     itself."""
     sampling: Sampling
@@ -76,20 +80,20 @@ class ScoreParams(Section):
 class ReportParams(Section):
     """Statistics of the comparison."""
 
-    confidence: Annotated[Number, Field(gt=0, lt=1)]
+    confidence: InnerShare
     """Confidence level of every interval."""
-    resamples: Count
+    resamples: Resamples
     """Bootstrap resamples, and permutations of the test."""
-    seed: int
+    seed: Seed
     """Seed of both."""
 
 
 class RegisterParams(Section):
     """Which model is registered in MLflow's registry."""
 
-    model: str
+    model: Name
     """Name of the compared model that gets the alias; a stage of this pipeline trained it."""
-    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    name: RegistryName
     """Name in the registry."""
-    alias: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
+    alias: Alias
     """Alias that users of the registry ask for; it moves to the newest version."""

@@ -1,35 +1,23 @@
-"""The base of every section of params.yaml, and types that the sections share."""
+"""The base of every section of params.yaml."""
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
-_NUMERAL = re.compile(
-    r"(?P<whole>[-+]?\d+)(?P<part>\.\d*)?(?:e(?P<sign>[-+]?)(?P<power>\d+))?", re.IGNORECASE
-)
 
+class Conflict(NamedTuple):
+    """A value that is allowed alone, but not beside the other values of its section."""
 
-def _no_numeral_as_text(value: Any) -> Any:
-    """Return `value`; an error if it is a number that YAML reads as text, such as 5e-5."""
-    match = _NUMERAL.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        return value
-    power = f"e{match['sign'] or '+'}{match['power']}" if match["power"] else ""
-    number = f"{match['whole']}{match['part'] or '.0'}{power}"
-    raise PydanticCustomError("text_number", f"YAML reads this as text: write {number}, without quotes")
-
-
-Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_numeral_as_text)]
-"""A finite number: an int or a float; neither a boolean nor a text."""
-Share = Annotated[Number, Field(ge=0, le=1)]
-Positive = Annotated[Number, Field(gt=0)]
-NotNegative = Annotated[Number, Field(ge=0)]
-Seconds = Positive
-Count = Annotated[int, Field(ge=1)]
+    key: tuple[str | int, ...]
+    """The key below the section."""
+    allowed: str
+    """What the key may be, beside the others."""
+    is_secret: bool = False
+    """Whether the value must not be shown."""
 
 
 class Section(BaseModel):
@@ -37,7 +25,23 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield the values that do not fit to the others of this section."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _no_conflicts(self) -> Self:
+        if conflicts := list(self.conflicts()):
+            raise PydanticCustomError("conflicts", "values do not fit together", {"conflicts": conflicts})
+        return self
+
 
 def keys(section: type[BaseModel]) -> dict[str, Any]:
-    """Return the keys of a section as the file spells them, each with its annotation."""
-    return {field.alias or name: field.annotation for name, field in section.model_fields.items()}
+    """Return the keys of a section as the file spells them, each with its field."""
+    return {field.alias or name: field for name, field in section.model_fields.items()}
+
+
+def ordered(low: tuple[str, float], high: tuple[str, float]) -> Iterator[Conflict]:
+    """Yield a conflict if the first of two (key, value) is above the second."""
+    if low[1] > high[1]:
+        yield Conflict((low[0],), f"at most {high[1]:,}, the value of {high[0]}")

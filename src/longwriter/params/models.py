@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from longwriter.params.common import Count, Number, Positive, Seconds, Section
+from longwriter.params import extra_body
+from longwriter.params.common import Conflict, Section
+from longwriter.params.named_files import template
+from longwriter.params.numbers import (
+    Attempts,
+    Concurrency,
+    Dollars,
+    Penalty,
+    PerMinute,
+    PositiveShare,
+    Retries,
+    Seconds,
+    Seed,
+    Temperature,
+    Tokens,
+)
+from longwriter.params.texts import BaseUrl, EnvName, Line, StopText, Template
 
 
 class LLMParams(Section):
@@ -15,53 +32,57 @@ class LLMParams(Section):
     engine: Literal["llama.cpp", "vllm", "external"]
     """`llama.cpp` serves the GGUF in the folder `model`, `vllm` the safetensors; `external` = a server at
     `base_url`."""
-    model: str
+    model: Line
     """Folder of the model; for `external`, the name of the model."""
-    base_url: str | None
+    base_url: BaseUrl | None
     """`https://host/v1` of an external endpoint; null = OpenAI. Must be null for local engines."""
-    replay_as: str | None = None
+    replay_as: BaseUrl | None = None
     """Stored answers belong to an endpoint: scheme, host and port. With the URL of another endpoint here, this
     one uses that one's answers, such as after a server moved; null = only its own."""
-    api_key_env: str
-    """Name of the environment variable that holds the API key, not the key itself."""
+    api_key_env: EnvName
+    """Name of the environment variable that holds the API key, in capitals, not the key itself; '' = no key."""
     extra_body: dict[str, Any]
-    """Fields that are added unchanged to every request."""
-    context_tokens: Count
+    """Fields that are added unchanged to every request; none that the program sets itself, and no secret."""
+    context_tokens: Tokens
     """Context of one request in tokens; a local server reserves it."""
-    max_concurrency: Count
+    max_concurrency: Concurrency
     """Largest number of concurrent requests; a local server gets as many slots."""
-    requests_per_minute: Count | None
-    tokens_per_minute: Count | None
-    """The provider's rate limits, shared by all processes of this checkout that use the endpoint; null =
-    none."""
-    max_cost_usd: Positive | None
+    requests_per_minute: PerMinute | None
+    """The provider's limit, shared by all processes of this checkout that use the endpoint; null = none."""
+    tokens_per_minute: PerMinute | None
+    """The same for tokens of prompts and answers together."""
+    max_cost_usd: Dollars | None
     """Budget of a stage in USD, counting cached answers; null = unlimited. At the limit the stage stops; paid
     answers are kept, so that it resumes when the limit is raised."""
     timeout_s: Seconds
     """Seconds after which a request counts as failed and is retried."""
-    max_retries: Annotated[int, Field(ge=0)]
+    max_retries: Retries
     """Retries of one request after status 408, 409, 429 or 5xx, a lost connection or a broken answer."""
 
-    @model_validator(mode="after")
-    def _only_external_has_a_url(self) -> LLMParams:
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield a URL of a local engine, and fields of `extra_body` that no request can take."""
         if self.engine != "external" and self.base_url is not None:
-            raise ValueError("base_url is for engine external; set it to null")
-        return self
+            yield Conflict(
+                ("base_url",), f"null for the engine {self.engine}; a URL is for the engine external"
+            )
+        yield from extra_body.conflicts(self.extra_body)
 
 
 class Sampling(Section):
     """Sampling of an answer. A null field is not sent; the server must follow every other one."""
 
-    temperature: Annotated[Number, Field(ge=0, le=2)] | None
-    """Null = the model's own, for models that take no temperature (OpenAI's o-series)."""
-    max_tokens: Count
+    temperature: Temperature | None
+    """0 = the likeliest token each time; null = the model's own, for models that take no temperature (OpenAI's
+    o-series)."""
+    max_tokens: Tokens
     """Longest answer in tokens."""
-    top_p: Annotated[Number, Field(gt=0, le=1)] | None
-    repetition_penalty: Annotated[Number, Field(gt=0, le=3)] | None
+    top_p: PositiveShare | None
+    """Tokens are drawn from the likeliest ones that have this probability together."""
+    repetition_penalty: Penalty | None
     """Multiplicative penalty on tokens that occurred before; null if the provider has no such setting."""
-    stop: list[str]
+    stop: Annotated[list[StopText], Field(max_length=32)]
     """Texts at which an answer ends."""
-    seed: int
+    seed: Seed
     """Base seed; the seed of a request is derived from it and from the content of the request."""
 
 
@@ -72,12 +93,14 @@ class ServingParams(Section):
     """`llama.cpp` serves the weights converted to GGUF; `vllm`, which needs a GPU, the weights themselves."""
     precision: Literal["Q8_0", "F16", "BF16"]
     """Number type of the matrices in the GGUF; `vllm` uses the type of the weights."""
-    context_tokens: Count
+    context_tokens: Tokens
     """Context of one request in tokens."""
-    max_concurrency: Count
+    max_concurrency: Concurrency
     """Largest number of concurrent requests."""
     timeout_s: Seconds
-    max_retries: Annotated[int, Field(ge=0)]
+    """Seconds after which a request counts as failed and is retried."""
+    max_retries: Retries
+    """Retries of one request, as in `llm`."""
 
 
 class JudgeParams(Section):
@@ -87,8 +110,9 @@ class JudgeParams(Section):
     """Null = no judge; every quality is then `Unscored` with reason `no_judge`."""
     is_evidence: bool
     """False = the judge is too weak to trust; reports mark its numbers as "not evidence"."""
-    prompt: str
+    prompt: Annotated[Template, template("instruction", "text")]
     """Template; fields {instruction} {text}."""
-    max_attempts: Count
+    max_attempts: Attempts
     """Attempts to get a readable judgement before the text counts as unscored."""
     sampling: Sampling
+    """Sampling of the judgements."""

@@ -6,10 +6,31 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from longwriter.params.common import Count, NotNegative, Number, Positive, Section, Share
+from longwriter.params import named_files
+from longwriter.params.common import Section
 from longwriter.params.models import Sampling
-
-Beta = Annotated[Number, Field(ge=0, lt=1)]
+from longwriter.params.numbers import (
+    AdamBeta,
+    Batch,
+    Checkpoints,
+    DpoBeta,
+    Epochs,
+    GradNorm,
+    LearningRate,
+    LossWeight,
+    OptimizerSteps,
+    Points,
+    Ranks,
+    Ratio,
+    Rows,
+    RowTokens,
+    Samples,
+    Seed,
+    Share,
+    TokensPerWord,
+    WeightDecay,
+)
+from longwriter.params.texts import DISTINCT, FilePath, JsonFile
 
 PairRule = Literal[
     "enough_pairs", "both_sides_have_pairs", "sides_apart", "unique_ids", "roles_in_turn", "chosen_differs",
@@ -21,18 +42,18 @@ PairRule = Literal[
 class PackParams(Section):
     """From chat rows to packs of token ids."""
 
-    max_length: Annotated[int, Field(ge=8)]
+    max_length: RowTokens
     """Tokens of one pack (32,768 in the paper); a longer row is rejected, never cut."""
 
 
 class TrainingParams(Section):
     """How SFT and DPO run on ranks (training processes); decides speed and memory, not the data."""
 
-    ranks: Annotated[int, Field(ge=1)] | Literal["auto"]
+    ranks: Ranks | Literal["auto"]
     """Number of ranks; `auto` = one for each GPU, or 2 on a CPU. With a hostfile, its slots count instead."""
-    hostfile: str | None
+    hostfile: Annotated[FilePath, named_files.HOSTFILE] | None
     """DeepSpeed hostfile of nodes that share this folder; null = this machine only."""
-    deepspeed: str
+    deepspeed: Annotated[JsonFile, named_files.JSON_OBJECT]
     """File of the DeepSpeed configuration (ZeRO stage, offload); infra/deepspeed/ has several."""
     precision: Literal["bf16", "fp32"]
     """Number type of the forward and backward pass; master weights and optimizer states are always fp32."""
@@ -41,23 +62,29 @@ class TrainingParams(Section):
     only) need no mask for it."""
     gradient_checkpointing: bool
     """Recompute activations in the backward pass: less memory, about a third more time."""
-    save_steps: Count
+    save_steps: OptimizerSteps
     """Optimizer steps between two checkpoints."""
-    keep_checkpoints: Count
+    keep_checkpoints: Checkpoints
     """Number of checkpoints that are kept during training."""
 
 
 class OptimizerParams(Section):
     """AdamW with warm-up and cosine decay, as in the paper."""
 
-    epochs: Positive
-    learning_rate: Positive
+    epochs: Epochs
+    """Passes over the rows; a fraction is allowed."""
+    learning_rate: LearningRate
+    """Largest learning rate, reached after the warm-up."""
     warmup_share: Share
     """Share of all steps over which the learning rate rises."""
-    weight_decay: NotNegative
-    betas: Annotated[list[Beta], Field(min_length=2, max_length=2)]
-    max_grad_norm: Positive
-    seed: int
+    weight_decay: WeightDecay
+    """Share of a weight that a step at learning rate 1 takes away."""
+    betas: Annotated[list[AdamBeta], Field(min_length=2, max_length=2)]
+    """How much of the old averages of gradient and squared gradient AdamW keeps at each step."""
+    max_grad_norm: GradNorm
+    """Norm to which a longer gradient is cut."""
+    seed: Seed
+    """Seed of the training."""
 
 
 class SftParams(Section):
@@ -65,19 +92,20 @@ class SftParams(Section):
 
     loss: Literal["token_mean", "sequence_mean", "released"]
     """Weight of a target token, see training/ranks/losses.py; exact over ranks and gradient accumulation."""
-    batch_packs: Count
+    batch_packs: Batch
     """Packs of one optimizer step on all ranks together; a multiple of the number of ranks."""
     optimizer: OptimizerParams
+    """Settings of AdamW."""
 
 
 class SampleParams(Section):
     """Several answers of the SFT model to each instruction, for preference pairs."""
 
-    limit: Count
+    limit: Rows
     """Largest number of instructions, taken from the training split in the order of their hashes."""
-    samples: Annotated[int, Field(ge=2)]
+    samples: Samples
     """Answers to each instruction (4 in the paper)."""
-    max_tokens_per_word: Positive
+    max_tokens_per_word: TokensPerWord
     """Longest answer in tokens, as a multiple of the required words."""
     min_kept_share: Share
     """Smallest share of the chosen instructions that must be answered; with less, the stage stops with exit
@@ -92,27 +120,30 @@ class PreferencesParams(Section):
     quality_weight: Share
     """Weight of the quality S_q in the score of a sample, the rest is S_l; 0 = no judge is used (0.5 in the
     paper)."""
-    min_gap: NotNegative
+    min_gap: Points
     """Smallest difference of the scores of chosen and rejected, in points."""
     test_share: Share
     """Share of the instructions held out for testing, by hash."""
-    min_pairs: Count
+    min_pairs: Rows
     """Gate: smallest number of pairs."""
-    max_words_ratio: Positive
+    max_words_ratio: Ratio
     """Gate: largest ratio of the mean words of chosen and rejected, in either direction."""
-    warn: list[PairRule]
+    warn: Annotated[list[PairRule], DISTINCT]
     """Gate: expectations that only warn; every other one stops the pipeline."""
-    seed: int
+    seed: Seed
+    """Seed of the choice of the rejected sample."""
 
 
 class DpoParams(Section):
     """Direct preference optimisation with a next-token term on chosen."""
 
-    beta: Positive
-    sft_weight: NotNegative
+    beta: DpoBeta
+    """Weight of the distance to the SFT model; smaller values let DPO move further away from it."""
+    sft_weight: LossWeight
     """Weight of the next-token loss on chosen."""
-    batch_pairs: Count
+    batch_pairs: Batch
     """Pairs of one optimizer step on all ranks together; a multiple of the number of ranks."""
-    max_length: Annotated[int, Field(ge=8)]
+    max_length: RowTokens
     """Longest prompt and answer together, in tokens; a longer pair is rejected."""
     optimizer: OptimizerParams
+    """Settings of AdamW."""

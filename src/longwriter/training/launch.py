@@ -24,7 +24,7 @@ from tqdm import tqdm
 from longwriter.errors import TrainingFailed, Unavailable, UserError
 from longwriter.hashing import short_id
 from longwriter.io import files, process
-from longwriter.params import DpoParams, SftParams, TrainingParams
+from longwriter.params import DpoParams, SftParams, TrainingParams, named_files
 from longwriter.params.common import Section
 from longwriter.training import checkpoints, environment
 
@@ -69,7 +69,12 @@ def layout_of(path: str) -> dict[str, Any]:
     if not Path(path).is_file():
         shipped = ", ".join(str(file) for file in sorted(Path("infra/deepspeed").glob("*.json")))
         raise UserError(f"training.deepspeed: {path} is missing; there are {shipped}")
-    return dict(files.read_json(Path(path)))
+    layout = named_files.read_json_object(Path(path).read_text(encoding="utf-8"))
+    if layout is None:
+        raise UserError(
+            f"training.deepspeed: {path} holds something else; allowed: {named_files.JSON_OBJECT.allows}"
+        )
+    return layout
 
 
 def device_and_ranks(params: TrainingParams, batch: int, key: str) -> tuple[Literal["cuda", "cpu"], int]:
@@ -118,14 +123,12 @@ def _slots(hostfile: Path) -> int:
     """
     if not hostfile.is_file():
         raise UserError(f"training.hostfile: {hostfile} is missing; one line a node: HOST slots=GPUS")
-    lines = [line.strip() for line in hostfile.read_text(encoding="utf-8").splitlines()]
-    hosts = [line for line in lines if line and not line.startswith("#")]
-    matches = [re.fullmatch(r"\S+\s+slots=([1-9]\d*)", line) for line in hosts]
-    if not matches or not all(matches):
+    ranks = named_files.slots(hostfile.read_text(encoding="utf-8"))
+    if ranks is None:
         raise UserError(
-            f"training.hostfile: {hostfile} needs lines of the form HOST slots=GPUS, nothing else"
+            f"training.hostfile: {hostfile} holds something else; allowed: {named_files.HOSTFILE.allows}"
         )
-    return sum(int(match[1]) for match in matches if match)
+    return ranks
 
 
 def checkpoint_folder(stage: str, fingerprint: str, ranks: int, layout: dict[str, Any]) -> Path:

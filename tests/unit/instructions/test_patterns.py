@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from longwriter.errors import BadRecord
+from longwriter.errors import BadParams, BadRecord
 from longwriter.instructions.patterns import first_matches, read_patterns
 
 HARM = read_patterns(Path("src/longwriter/rules/harm.yaml"))
@@ -95,9 +95,11 @@ def test_a_pattern_that_cannot_be_read_is_told_by_its_rule():
         first_matches(["a"], {"odd": ["(?!a)b"]})
 
 
-@pytest.mark.parametrize("text", [None, "- a", "a: b", "a: [1]", "a: [", "1: [b]"])
+@pytest.mark.parametrize(
+    "text", [None, "- a", "a: b", "a: [1]", "a: [", "1: [b]", "a: []", "a: ['']", "a: [b]\na: [c]"]
+)
 def test_a_file_without_lists_of_patterns_is_refused(tmp_path, text):
     if text is not None:
         (tmp_path / "rules.yaml").write_text(text)
-    with pytest.raises(BadRecord, match=r"rules\.yaml"):
+    with pytest.raises(BadParams, match=r"rules\.yaml"):
         read_patterns(tmp_path / "rules.yaml")

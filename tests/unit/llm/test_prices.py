@@ -39,19 +39,19 @@ def test_a_model_that_is_not_there_and_a_table_that_is_not_there_have_no_price(t
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
-        ("models: {m: {input: 1, output: 2}}", "models.m.cached_input: Field required"),
-        ("models: {m: {input: -1, cached_input: null, output: 2}}", "models.m.input: .*greater than or equal to 0"),
-        ("models: {m: {input: 1, cached_input: null, output: 2, euro: 3}}", "models.m.euro: Extra"),
-        ("[1]", "valid dictionary"),
-        ("models: {", "is not YAML"),
+        ("models: {m: {input: 1, output: 2}}", r"prices\.yaml:1: models\.m\.cached_input: this key is missing; allowed: a number"),
+        ("models: {m: {input: -1, cached_input: null, output: 2}}", r"prices\.yaml:1: models\.m\.input: found -1; allowed: a number from 0"),
+        ("models: {m: {input: 1, cached_input: null, output: 2, euro: 3}}", r"prices\.yaml:1: models\.m\.euro: found a key that does not exist; .*allowed: input"),
+        ("[1]", "found a list of 1; allowed: a mapping with the keys models"),
+        ("models: {", r"prices\.yaml:2: not valid YAML"),
     ],
 )  # fmt: skip
-def test_a_table_that_is_wrong_names_the_first_wrong_key(tmp_path, text, told):
+def test_a_table_that_is_wrong_names_each_wrong_key_with_its_line(tmp_path, text, message):
     file = tmp_path / "prices.yaml"
     file.write_text(text)
-    with pytest.raises(BadParams, match=told):
+    with pytest.raises(BadParams, match=message):
         prices.price("m", file)
 
 

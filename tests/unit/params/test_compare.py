@@ -28,18 +28,18 @@ def test_models_are_compared_in_the_order_of_the_file():
 @pytest.mark.parametrize(
     ("models", "pairs", "message"),
     [
-        (LABELS, [("sft", "bse")], "pairs: no model 'bse'; there are base_model, sft, dpo"),
-        (LABELS, [("sft", "sft")], "pairs: sft is compared with itself"),
-        (LABELS, [("sft", "dpo"), ("sft", "dpo")], "pairs: [sft, dpo] is there twice"),
-        (LABELS, [("sft",)], "compare.pairs.0: List should have at least 2 items"),
-        (LABELS, [], "compare.pairs: List should have at least 1 item"),
+        (LABELS, [("sft", "bse")], "compare.pairs.0.1: found 'bse'; allowed: a model of compare.models: base_model, sft, dpo"),
+        (LABELS, [("sft", "sft")], "compare.pairs.0: found a list of 2; allowed: two different models"),
+        (LABELS, [("sft", "dpo"), ("sft", "dpo")], "compare.pairs.1: found a list of 2; allowed: each pair once"),
+        (LABELS, [("sft",)], "compare.pairs.0: found a list of 1; allowed: a list; 2 item(s)"),
+        (LABELS, [], "compare.pairs: found a list of 0; allowed: a list; at least 1 item(s)"),
         ({**LABELS, "sft-2": "SFT 2"}, [("sft", "dpo")], "compare.models.sft-2"),
         ({**LABELS, "../sft": "SFT 2"}, [("sft", "dpo")], "compare.models.../sft"),
         ({**LABELS, "SFT": "SFT 2"}, [("sft", "dpo")], "compare.models.SFT"),
-        ({**LABELS, "other": "SFT"}, [("sft", "dpo")], "models: two models have the label 'SFT'"),
+        ({**LABELS, "other": "SFT"}, [("sft", "dpo")], "compare.models.other.label: found 'SFT'; allowed: a label that no other model has"),
         ({**LABELS, "other": "a | b"}, [("sft", "dpo")], "compare.models.other.label"),
-        ({**LABELS, "base": "Base"}, [("sft", "dpo")], "models: base and base_model would share metric names"),
-        ({"sft": "SFT"}, [("sft", "sft")], "compare.models: Dictionary should have at least 2 items"),
+        ({**LABELS, "base": "Base"}, [("sft", "dpo")], "compare.models.base: found a mapping; allowed: another name"),
+        ({"sft": "SFT"}, [("sft", "sft")], "compare.models: found a mapping; allowed: a mapping; at least 2 key(s)"),
     ],
 )  # fmt: skip
 def test_a_comparison_that_does_not_fit_is_an_error_with_its_reason(models, pairs, message):
@@ -50,15 +50,18 @@ def test_a_comparison_that_does_not_fit_is_an_error_with_its_reason(models, pair
 def test_the_registered_model_is_a_compared_one():
     register = {**committed()["register"], "model": "ppo"}
     with pytest.raises(
-        BadParams, match=r"register\.model: no model 'ppo' in compare\.models; there are base_m"
+        BadParams, match=r"register\.model: found 'ppo'; allowed: a model of compare\.models: base_model, "
     ):
         checked(register=register)
 
 
-def test_an_unknown_key_of_a_compared_model_is_told_with_the_keys_that_exist():
+def test_an_unknown_key_of_a_compared_model_is_named_with_the_keys_that_exist():
     values = committed()
     values["compare"]["models"]["sft"]["lable"] = "SFT"
-    with pytest.raises(BadParams, match=r"compare\.models\.sft\.lable: no such key; allowed here: label"):
+    with pytest.raises(
+        BadParams,
+        match=r"compare\.models\.sft\.lable: found a key that .* did you mean label\?; allowed: label",
+    ):
         params.check(values, "params.yaml")
 
 
@@ -69,5 +72,7 @@ def test_a_model_that_is_there_twice_is_an_error(tmp_path):
         text.replace("  models: #", "  models:\n    sft:\n      label: SFT 2\n    # "), encoding="utf-8"
     )
     assert yaml.safe_load(file.read_text(encoding="utf-8"))["compare"]["models"]["sft"]["label"] == "SFT"
-    with pytest.raises(BadParams, match=r"(?s)params\.yaml is not valid YAML.*found the key 'sft' twice"):
+    with pytest.raises(
+        BadParams, match=r"params\.yaml:\d+: compare\.models\.sft: found this key twice \(first in line \d+\)"
+    ):
         params.load(file)

@@ -30,10 +30,10 @@ def judge(folder, monkeypatch, url=None, **changed):
         "max_retries": 0,
     }
     template = str(ROOT / given["prompt"])
-    values = {**given, "prompt": template, "llm": llm if url else None, **changed}
+    values = {**given, "llm": llm if url else None, **changed}
     monkeypatch.chdir(folder)
     Path(".lw").mkdir()
-    p = parameters.JudgeParams.model_validate(values)
+    p = parameters.JudgeParams.model_validate(values).model_copy(update={"prompt": template})
     return asyncio.run(judge_texts(p, TEXTS, folder / "calls.jsonl.zst", "judge"))
 
 
@@ -97,11 +97,11 @@ def test_a_text_that_the_judge_has_no_answer_for_is_unscored_and_the_others_are_
         async with endpoint.serving() as server:
             server.reply_with(*map(reply, replies), lambda: endpoint.ok(VERDICT))
             changed = {
-                "prompt": str(template),
                 "llm": judge_llm | {"base_url": server.url},
                 "sampling": sampling,
             }
             p = parameters.JudgeParams.model_validate(values["judge"] | changed)
+            p = p.model_copy(update={"prompt": str(template)})
             return await judge_texts(p, TEXTS, tmp_path / "calls.jsonl.zst", "judge")
 
     monkeypatch.chdir(tmp_path)

@@ -1,0 +1,58 @@
+"""Which fields `extra_body` may add to a request. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from longwriter.params.common import Conflict
+from longwriter.params.texts import is_secret_name
+
+_SAMPLING = ("temperature", "max_tokens", "max_completion_tokens", "n_predict", "top_p", "stop", "seed")
+_FORMAT = (
+    "response_format", "json_schema", "grammar", "structured_outputs",
+    "guided_json", "guided_regex", "guided_choice", "guided_grammar",
+)  # fmt: skip
+_TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
+RESERVED = {
+    **dict.fromkeys(("model", "models"), "set `model` beside extra_body"),
+    **dict.fromkeys(("messages", "prompt", "input", "echo"), "the prompt comes from the template of the stage"),
+    **dict.fromkeys(("stream", "stream_options"), "answers are not streamed"),
+    **dict.fromkeys(("n", "best_of"), "a request has one answer"),
+    **dict.fromkeys(_TOOLS, "an answer is text"),
+    **dict.fromkeys(_SAMPLING, "set it in `sampling` of the stage"),
+    **dict.fromkeys(("repetition_penalty", "repeat_penalty"), "set `repetition_penalty` in `sampling` of the stage"),
+    **dict.fromkeys(_FORMAT, "the stage chooses the format; set plan.answer_format"),
+    **dict.fromkeys(("extra_body", "extra_query"), "write its fields here, without this key"),
+    **dict.fromkeys(("extra_headers", "headers"), "only the API key is sent in a header; set api_key_env"),
+}  # fmt: skip
+"""Fields that the program sets, or that change what an answer is; each with what to do instead."""
+
+
+def conflicts(body: dict[str, Any]) -> Iterator[Conflict]:
+    """Yield each field of `extra_body` that a request cannot take, with what to do instead."""
+    for name in body:
+        if instead := RESERVED.get(name.lower()):
+            yield Conflict(("extra_body", name), f"fields that the program does not set itself ({instead})")
+    yield from _unsendable(body, ("extra_body",))
+
+
+def _unsendable(value: Any, key: tuple[str | int, ...]) -> Iterator[Conflict]:
+    """Yield the values that are secrets, or that JSON does not have."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if is_secret_name(name) and isinstance(inner, str):
+                advice = "no secrets; put the key into the environment variable that api_key_env names"
+                yield Conflict((*key, name), advice, is_secret=True)
+            else:
+                yield from _unsendable(inner, (*key, name))
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from _unsendable(inner, (*key, place))
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield Conflict(key, "a finite number")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        yield Conflict(key, "a number of at most 64 bits")
+    elif not (value is None or isinstance(value, (str, int, float))):
+        yield Conflict(key, "what JSON has: text, number, true, false, null, list or mapping")

@@ -1,0 +1,126 @@
+"""Checks of the files that params.yaml names: templates, the DeepSpeed configuration, the hostfile.
+
+They are read when the parameters are read, so that a wrong file stops the first stage and not the last.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from longwriter.params.yaml_file import Document, Key
+
+_BYTES = 2**20  # the longest template has 2 kB
+_FIELD = re.compile(r"\{(\w+)\}")
+_SLOTS = re.compile(r"\S+\s+slots=([1-9][0-9]{0,5})")
+
+
+@dataclass(frozen=True)
+class Content:
+    """Annotation of a field that names a file: what the file must hold, in words, and the test of its text."""
+
+    allows: str
+    fits: Callable[[str], bool]
+
+
+def template(*needs: str, others: tuple[str, ...] | None = None) -> Content:
+    """Return the content of a prompt template.
+
+    Args:
+        needs: Fields that the template must have.
+        others: Fields that it may have too; None = other braces are text, as in JSON.
+    """
+    known = None if others is None else {*needs, *others}
+
+    def fits(text: str) -> bool:
+        names = set(_FIELD.findall(text))
+        return set(needs) <= names and (known is None or names <= known)
+
+    rest = "" if others is None else f"; no other field than {_braces(others)}"
+    return Content(f"a template with {_braces(needs)}{rest}", fits)
+
+
+def _braces(names: Iterable[str]) -> str:
+    return " ".join(f"{{{name}}}" for name in names)
+
+
+def slots(text: str) -> int | None:
+    """Return the ranks of a DeepSpeed hostfile, the sum of its `HOST slots=N`; None for any other text."""
+    hosts = [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
+    matches = [_SLOTS.fullmatch(line) for line in hosts]
+    total = sum(int(match[1]) for match in matches if match)
+    return total if matches and all(matches) else None
+
+
+def read_json_object(text: str) -> dict[str, Any] | None:
+    """Return the JSON object that a text is; None for anything else, also if a key stands in it twice."""
+    try:
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a key stands twice")
+    return values
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+JSON_OBJECT = Content(
+    "one JSON object, each key once, without NaN and Infinity",
+    lambda text: read_json_object(text) is not None,
+)
+HOSTFILE = Content(
+    "lines of the form HOST slots=GPUS, and nothing else", lambda text: slots(text) is not None
+)
+
+
+def check(params: BaseModel, document: Document) -> None:
+    """Note each file that is missing, or that is not what its key needs."""
+    for key, path, content in _named(params, ()):
+        if actual := _trouble(Path(path), content):
+            document.add(key, f"found {path}, which {actual}; allowed: {content.allows}")
+
+
+def _named(section: BaseModel, key: Key) -> Iterator[tuple[Key, str, Content]]:
+    """Yield the key, the path and the content of each file that the parameters name."""
+    for name, field in type(section).model_fields.items():
+        value, here = getattr(section, name), (*key, field.alias or name)
+        if isinstance(value, BaseModel):
+            yield from _named(value, here)
+        elif isinstance(value, str):
+            yield from ((here, value, content) for content in _contents(field.metadata, field.annotation))
+
+
+def _contents(metadata: Iterable[Any], annotation: Any) -> Iterator[Content]:
+    inner = [
+        more for part in getattr(annotation, "__args__", ()) for more in getattr(part, "__metadata__", ())
+    ]
+    yield from (item for item in (*metadata, *inner) if isinstance(item, Content))
+
+
+def _trouble(path: Path, content: Content) -> str | None:
+    """Return what is wrong with a file, or None."""
+    if not path.is_file():
+        return "is a folder" if path.is_dir() else "is missing"
+    if path.stat().st_size > _BYTES:
+        return f"has more than {_BYTES:,} bytes"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return "is not UTF-8"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return None if content.fits(text) else "holds something else"

@@ -1,0 +1,91 @@
+"""Numbers of params.yaml by kind: each has a smallest and a largest value, and the reason of the largest.
+
+The largest values are far above what anybody uses. They stop a slip of the keyboard (`max_concurrency:
+1000000000`) when the file is read, and not after hours of work or when memory is full.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+"""A finite number, with or without a fraction; neither a boolean nor a text."""
+Share = Annotated[Number, Field(ge=0, le=1)]
+"""A part of a whole."""
+InnerShare = Annotated[Number, Field(gt=0, lt=1)]
+"""A part of a whole, neither nothing nor all of it."""
+PositiveShare = Annotated[Number, Field(gt=0, le=1)]
+"""A part of a whole, not nothing."""
+Points = Annotated[Number, Field(ge=0, le=100)]
+"""Points of a score; scores end at 100."""
+RelativeError = Annotated[Number, Field(ge=0, le=100)]
+"""A relative error; a text a hundred times too long has nothing to do with its prompt."""
+Ratio = Annotated[Number, Field(gt=1, le=1000)]
+"""A ratio of two lengths, the larger one first; texts differ by less than a thousand times."""
+TokensPerWord = Annotated[Number, Field(gt=0, le=10_000)]
+"""Tokens per word; a word is fewer than ten tokens, and the paper's 1,000 means no limit."""
+
+Rows = Annotated[int, Field(ge=1, le=1_000_000_000)]
+"""Number of rows; the largest public sets of chats have some millions."""
+Words = Annotated[int, Field(ge=1, le=10_000_000)]
+"""Number of words; the longest novels have two million."""
+Chars = Annotated[int, Field(ge=1, le=100_000_000)]
+"""Number of characters; ten for each of the most `Words`."""
+PointChars = Annotated[int, Field(ge=20, le=10_000)]
+"""Characters of a main point; ten thousand are a chapter."""
+Tokens = Annotated[int, Field(ge=1, le=10_000_000)]
+"""Number of tokens; no published model has a context of more than ten million."""
+RowTokens = Annotated[int, Field(ge=8, le=10_000_000)]
+"""Tokens of a training row; the markers of a chat alone are eight."""
+PlanSteps = Annotated[int, Field(ge=1, le=1000)]
+"""Steps of a plan; the paper's code stops at 50."""
+Attempts = Annotated[int, Field(ge=1, le=100)]
+"""Attempts at one answer; each is paid, and what fails a hundred times is not chance."""
+Retries = Annotated[int, Field(ge=0, le=100)]
+"""Retries of one request; with growing pauses, a hundred take more than a day."""
+Concurrency = Annotated[int, Field(ge=1, le=10_000)]
+"""Requests at one time; each holds a socket, and Linux gives a process some thousands."""
+PerMinute = Annotated[int, Field(ge=1, le=1_000_000_000)]
+"""A rate limit; the largest public one is 30 million tokens per minute."""
+Dollars = Annotated[Number, Field(gt=0, le=1_000_000)]
+"""A budget in USD; a million pays for all of the paper's data about a thousand times."""
+TokenPrice = Annotated[Number, Field(ge=0, le=100_000)]
+"""USD per million tokens; the dearest model of a public list costs 600."""
+Seconds = Annotated[Number, Field(gt=0, le=86_400)]
+"""A time limit in seconds; a day, longer than any answer takes."""
+
+Ranks = Annotated[int, Field(ge=1, le=100_000)]
+"""Number of training processes; the largest published trainings had some ten thousand GPUs."""
+Batch = Annotated[int, Field(ge=1, le=1_000_000)]
+"""Packs or pairs of one optimizer step."""
+Epochs = Annotated[Number, Field(gt=0, le=1000)]
+"""Passes over the data; the paper's trainings have four."""
+OptimizerSteps = Annotated[int, Field(ge=1, le=10_000_000)]
+"""Optimizer steps; trainings from scratch have some million."""
+Checkpoints = Annotated[int, Field(ge=1, le=1000)]
+"""Number of checkpoints; each is three times the size of the model."""
+LearningRate = Annotated[Number, Field(gt=0, le=1)]
+"""Learning rate of AdamW, which moves each weight by about this much in a step."""
+WeightDecay = Annotated[Number, Field(ge=0, le=10)]
+"""Weight decay of AdamW; above 1 the weights shrink faster than they learn."""
+GradNorm = Annotated[Number, Field(gt=0, le=1_000_000)]
+"""Largest norm of a gradient; at a million nothing is clipped."""
+AdamBeta = Annotated[Number, Field(ge=0, lt=1)]
+"""Share of the old average that AdamW keeps at each step."""
+DpoBeta = Annotated[Number, Field(gt=0, le=100)]
+"""Beta of DPO; published values are 0.01 to 0.5."""
+LossWeight = Annotated[Number, Field(ge=0, le=100)]
+"""Weight of a second loss beside the first, which has weight 1."""
+Samples = Annotated[int, Field(ge=2, le=1000)]
+"""Answers to one instruction; a pair needs two of them."""
+Resamples = Annotated[int, Field(ge=1, le=1_000_000)]
+"""Bootstrap resamples; a million give an interval four digits and take minutes."""
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""A seed; NumPy takes 32 bits without a sign."""
+
+Temperature = Annotated[Number, Field(ge=0, le=2)]
+"""Sampling temperature; providers take at most 2."""
+Penalty = Annotated[Number, Field(gt=0, le=3)]
+"""A penalty that divides scores; 1 changes nothing."""

