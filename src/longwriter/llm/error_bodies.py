@@ -53,6 +53,11 @@ _CHINESE = re.compile(r"欠费|余额不足|余额已|额度(?:已|不足|用|�
 _QUOTED = re.compile(r"\"[^\"]{0,2000}\"|`[^`]{0,2000}`|“[^”]{0,2000}”|(?<!\w)'[^']{0,2000}'(?!\w)")
 _SENTENCE = re.compile(r"[.!?;]\s|[\n。！；]")
 _NO_QUOTA_AT_ALL = re.compile(r"limit: 0\b|requestsperday|tokensperday", re.IGNORECASE)
+_FIELD_REFUSED = re.compile(
+    r"unsupported ?params?\b|does(?: not|n't) support param|unsupported parameter|"
+    r"no endpoints found that (?:support|can handle)|unrecognized request argument",
+    re.IGNORECASE,
+)
 _LONGEST = 4000  # characters that are read
 
 
@@ -90,11 +95,17 @@ def concerns_account(status: int, body: bytes, prompt: str = "") -> bool:
     return any(_blames_account(sentence) for sentence in _SENTENCE.split(words))
 
 
-def refuses_content(body: bytes) -> bool:
-    """Return whether a 403 concerns only this request: OpenRouter reports moderation this way."""
-    error = _error(body)
-    metadata = error.get("metadata") if isinstance(error, dict) else None
-    return isinstance(metadata, dict) and bool(metadata.keys() & {"flagged_input", "reasons"})
+def refuses_request(status: int, body: bytes) -> bool:
+    """Return whether a reply concerns only this request, although its status says something else.
+
+    OpenRouter reports moderation as 403 and a field that no provider takes as 404; LiteLLM reports a field
+    that its provider does not take as 500.
+    """
+    if status == 403:
+        error = _error(body)
+        metadata = error.get("metadata") if isinstance(error, dict) else None
+        return isinstance(metadata, dict) and bool(metadata.keys() & {"flagged_input", "reasons"})
+    return status in (404, 500) and bool(_FIELD_REFUSED.search(message(body)[:_LONGEST]))
 
 
 def _blames_account(sentence: str) -> bool:

@@ -110,7 +110,11 @@ class Prober:
             elif why:
                 key = "max_tokens" if name == tokens_field else name
                 problems.append(f"{section}.{key} {value} (refused: {why}; choose another value)")
-        if not left_out and not problems:
-            keys = ", ".join(f"{section}.{name}" for name in fields)
-            problems.append(f"{keys} together (refused: {whole}; set one of them to null)")
-        return tuple(left_out), problems
+        if left_out or problems:
+            return tuple(left_out), problems
+        for name in reversed([name for name in fields if _NEUTRAL.get(name) == fields[name]]):
+            others = {other: value for other, value in fields.items() if other != name}
+            if not await self.refused(trust, **others):
+                return (name,), []
+        keys = ", ".join(f"{section}.{name}" for name in fields if name != tokens_field)
+        return (), [f"{keys} together (refused: {whole}; set one of them to null)"]

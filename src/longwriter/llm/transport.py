@@ -261,6 +261,8 @@ def _error(reply: httpx2.Response, endpoint: Endpoint, request: bytes) -> Fault 
     """Return what an HTTP status other than 200 means."""
     text = f"answered {reply.status_code}: {_message(reply, endpoint)}"
     _raise_if_account(reply, endpoint, request)
+    if reply.status_code in _REFUSED or error_bodies.refuses_request(reply.status_code, reply.content):
+        return NoAnswer(text, "request_refused")
     if reply.status_code in _MAY_PASS or reply.status_code >= 500:
         requested_s = wait_s(reply.headers, time.time())
         if requested_s is not None and requested_s > _LONGEST_WAIT_S:
@@ -269,10 +271,6 @@ def _error(reply: httpx2.Response, endpoint: Endpoint, request: bytes) -> Fault 
                 "All answers so far are stored, and the next run continues from here"
             )
         return Fault(text, requested_s)
-    if reply.status_code in _REFUSED or (
-        reply.status_code == 403 and error_bodies.refuses_content(reply.content)
-    ):
-        return NoAnswer(text, "request_refused")
     return ModelUnusable(f"{endpoint.where} {text}. Check llm.model, llm.base_url and the key")
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwriter.llm.error_bodies import concerns_account, message, refuses_content
+from longwriter.llm.error_bodies import concerns_account, message, refuses_request
 
 
 def openai(text, code=None, kind="invalid_request_error"):
@@ -100,9 +100,21 @@ def test_a_web_page_says_nothing_of_the_account_except_by_its_status():
     assert concerns_account(402, page)
 
 
-def test_moderation_refuses_one_request():
-    assert refuses_content(json.dumps(OTHER["OpenRouter: moderation"][1]).encode())
-    assert not refuses_content(json.dumps(ACCOUNT["OpenRouter: key limit"][1]).encode())
+@pytest.mark.parametrize(
+    ("status", "body", "refuses"),
+    [
+        (403, OTHER["OpenRouter: moderation"][1], True),
+        (403, ACCOUNT["OpenRouter: key limit"][1], False),
+        (404, openai("No endpoints found that can handle the requested parameters."), True),
+        (404, openai("No endpoints found for acme/none."), False),
+        (500, openai("ollama does not support parameters: {'seed': 1}, for model=llama3."), True),
+        (500, openai("litellm.UnsupportedParamsError: groq does not support parameters: ['seed']"), True),
+        (500, openai("The server had an error"), False),
+        (429, openai("Unsupported parameter"), False),
+    ],
+)
+def test_a_status_of_the_model_or_the_server_may_concern_one_request(status, body, refuses):
+    assert refuses_request(status, json.dumps(body).encode()) is refuses
 
 
 @pytest.mark.parametrize(
