@@ -16,8 +16,17 @@ step() {
 
 step ruff check .
 step ruff format --check .
-step mypy
-step lint-imports
 step shellcheck infra/*.sh
+step lint-imports
+types=.lw/logs/mypy.log # mypy runs beside the tests, which often wait
+mkdir -p .lw/logs
+mypy >"$types" 2>&1 &
+mypy=$!
+trap 'kill "$mypy" 2>/dev/null' EXIT
 echo "test: pytest $*"
-exec pytest -n 3 --dist loadfile --no-loadscope-reorder "$@" # tests/conftest.py has the order
+code=0
+pytest -n 3 --dist loadfile --no-loadscope-reorder "$@" || code=$? # tests/conftest.py has the order
+wait "$mypy" || code=$?
+echo "test: mypy: $(cat "$types")"
+echo "test: ended with exit code $code after $SECONDS s, set-up included"
+exit "$code"

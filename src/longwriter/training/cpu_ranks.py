@@ -1,0 +1,56 @@
+"""Starts the ranks of a training on a CPU: one process imports everything, then the ranks fork off it.
+
+The imports of a rank take 8 CPU seconds. torchrun imports PyTorch, and then each of its ranks imports all of
+it again. On GPUs torchrun remains, because a process must not fork after it has looked for GPUs.
+
+Run: `python -m longwriter.training.cpu_ranks JOB.json`
+"""
+
+from __future__ import annotations
+
+import runpy
+import signal
+import sys
+import uuid
+import warnings
+from pathlib import Path
+
+from longwriter.io import startup
+
+if __name__ == "__main__":
+    startup.begin_rank()  # before the imports below, which take seconds
+
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from longwriter.training.launch import Job
+from longwriter.training.ranks import rank
+
+
+def _rank(file: str) -> None:
+    """Run the module of a rank, as `python -m` would."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not the handler of the launcher
+    sys.argv = [rank.__name__, file]
+    warnings.simplefilter("ignore", RuntimeWarning)  # runpy's: the module was imported before
+    runpy.run_module(rank.__name__, run_name="__main__", alter_sys=True)
+
+
+def start(file: str) -> None:
+    """Run all ranks of a job to their end.
+
+    Args:
+        file: The job, as JSON.
+
+    Raises:
+        ChildFailedError: a rank raised or was killed; the message names the signal.
+    """
+    job = Job.model_validate_json(Path(file).read_text(encoding="utf-8"))
+    config = LaunchConfig(
+        min_nodes=1, max_nodes=1, nproc_per_node=job.ranks, start_method="fork", max_restarts=0,
+        rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id=uuid.uuid4().hex,
+    )  # fmt: skip
+    elastic_launch(config, _rank)(file)
+
+
+if __name__ == "__main__":
+    startup.end()
+    start(sys.argv[1])
