@@ -41,9 +41,9 @@ def _too_short(first: Row, _second: Row) -> None:
 @pytest.mark.parametrize(
     ("poison", "expectation", "bound"),
     [
-        (_loop, "no_loop", "<= 0.2 of 5-grams repeated"),
-        (_refusal, "no_refusal", "none"),
-        (_duplicate, "unique_answers", "no answer twice"),
+        (_loop, "no_loop", "<= 0.2 of the 5-grams are repeats"),
+        (_refusal, "no_refusal", "no answer that refuses"),
+        (_duplicate, "unique_answers", "each answer once"),
         (_too_short, "length_in_bounds", "50 to 1000 words"),
     ],
 )

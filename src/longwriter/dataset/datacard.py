@@ -1,4 +1,4 @@
-"""The data card: sources of the rows, what each filter refused, and what the data set holds.
+"""The data card: the sources of the rows, the number of rows that each filter refused, and the final data set.
 
 Pure.
 """
@@ -17,7 +17,7 @@ from longwriter.text.histogram import WORD_BINS, bin_name, histogram
 
 
 class Source(NamedTuple):
-    """Where rows come from, how many were read, and on what terms."""
+    """A source of rows: its name, the number of rows that were read, and its licence."""
 
     name: str
     rows: int
@@ -25,7 +25,7 @@ class Source(NamedTuple):
 
 
 class FilterCount(NamedTuple):
-    """How many rows came to one filter, and how many it refused."""
+    """The number of rows that a filter checked, and the number that it refused."""
 
     stage: str
     filter: str
@@ -34,15 +34,15 @@ class FilterCount(NamedTuple):
 
     @property
     def rows_out(self) -> int:
-        """Return how many rows passed."""
+        """Return the number of rows that passed."""
         return self.rows_in - self.refused
 
 
 def filter_counts(stages: Sequence[tuple[str, int, Mapping[str, int]]]) -> list[FilterCount]:
-    """Return the filters of all stages in the order they are applied, also those that refused nothing.
+    """Return the counts of all filters, in the order of the pipeline; filters that refused no row are included.
 
     Args:
-        stages: (stage, rows that came to it, {filter: rows it refused}), in the order of the pipeline.
+        stages: (stage, number of rows that it read, {filter: number of rows that it refused}) of each stage.
     """
     counts = []
     for stage, rows, refusals in stages:
@@ -53,7 +53,7 @@ def filter_counts(stages: Sequence[tuple[str, int, Mapping[str, int]]]) -> list[
 
 
 def refusals(metrics: Mapping[str, float]) -> dict[str, int]:
-    """Return {filter: rows it refused} of a stage's metrics.json, sorted by name; limits come last."""
+    """Return {filter: number of refused rows} from a stage's metrics.json, sorted by name, but limits last."""
     rejected = [key for key in metrics if key.startswith("rejected_")]
     keys = sorted(rejected, key=lambda key: ("limit" in key, key))
     return {key.removeprefix("rejected_"): int(metrics[key]) for key in keys}
@@ -67,13 +67,13 @@ def card(
     filters: Sequence[FilterCount],
     digests: Mapping[str, str],
 ) -> str:
-    """Return the data card as Markdown; the same rows give the same text.
+    """Return the data card as Markdown; equal rows give equal text.
 
     Args:
         train: Rows of the training split.
         test: Rows of the held-out split.
         sources: Sources of the rows.
-        filters: The funnel.
+        filters: The counts of all filters.
         digests: {path: DVC's digest} of the data set's files.
     """
     rows = [*train, *test]
@@ -113,7 +113,7 @@ def _counts(train: Sequence[Example], test: Sequence[Example], field: str) -> li
 
 
 def _lengths(long: Sequence[Example]) -> str:
-    """Return the histogram with a bar a bin; empty bins at both ends are left out."""
+    """Return the histogram with a bar for each bin, without the empty bins at both ends."""
     counts = histogram((row.words for row in long), WORD_BINS)
     filled = [i for i, count in enumerate(counts) if count]
     if not filled:

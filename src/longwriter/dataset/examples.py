@@ -193,11 +193,11 @@ def general_example(row: GeneralRow) -> Example:
 def mix_general(
     long: list[Example], general: list[Example], share: float
 ) -> tuple[list[Example], list[Rejection]]:
-    """Return (`long` plus general rows, the refused general rows).
+    """Return (`long` and the chosen general rows, the refused general rows).
 
-    General rows are at most `share` of the result; `share` is read as an exact decimal. They are taken in
-    the order of their hashes, so one more long row adds at most a few general rows and replaces none. A row
-    that the gate would stop at is refused, and the next one takes its place.
+    At most `share` of the result are general rows; `share` counts as an exact decimal. General rows are
+    taken in the order of their hashes. So one more long row adds a few general rows at most and replaces
+    none. A row that would stop the gate is refused, and the next row is taken instead.
     """
     part = Fraction(str(share))
     room = len(general) if part >= 1 else int(part * len(long) / (1 - part))

@@ -1,4 +1,4 @@
-"""The licence of a source of rows, as its own README or LICENSE file states it."""
+"""The licence of a source of rows, read from its README or LICENSE file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ NOT_STATED = "not stated: put a LICENSE or a README with a line `License: …` b
 
 
 def licence_of(source: Path) -> str:
-    """Return the licence of a folder of rows; for a file, that of its folder.
+    """Return the licence of a folder of rows, or of the folder of a file.
 
-    A line `License: …` in a README comes first, as on the hub; otherwise the first line of a LICENSE file.
+    If a README has a line `License: …`, as on the hub, that line is used, else the first line of a LICENSE
+    file.
     """
     folder = source if source.is_dir() else source.parent
     files = sorted(path for path in folder.glob("*") if path.is_file())

@@ -1,1 +1,1 @@
-"""The gates: one file a gate with its table and its suite, the run by Great Expectations, and the verdicts."""
+"""The gates: each has a file with its tables and expectations; `suite/` runs them and writes the verdicts."""

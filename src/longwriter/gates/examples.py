@@ -1,4 +1,4 @@
-"""The gate of the training examples, between the data set and the training.
+"""The gate of the training examples. It stops bad rows before the training.
 
 Pure.
 """
@@ -45,16 +45,16 @@ COLUMNS = (
     "origins",
     "on_benchmark",
 )
-_OPENING = 12  # words: answers that begin with the same ones look alike
+_OPENING = 12  # words; answers that begin with the same words are probably alike
 
 
 def gate(rows: list[Example], params: ValidateParams, benchmark: Sequence[str]) -> Gate:
     """Return the gate of examples.
 
     Args:
-        rows: Train and test together.
-        params: Bounds, and which expectations only warn.
-        benchmark: Prompts that must not be trained on.
+        rows: The rows of train and test.
+        params: The bounds, and the names of the expectations that only warn.
+        benchmark: Prompts of the benchmarks; no row may be trained on them.
     """
     examples = pd.DataFrame(example_table(rows, benchmark), columns=list(COLUMNS))
     long = examples[examples["kind"] != "general"].reset_index(drop=True)
@@ -63,10 +63,11 @@ def gate(rows: list[Example], params: ValidateParams, benchmark: Sequence[str]) 
 
 
 def example_table(rows: list[Example], benchmark: Sequence[str]) -> list[dict[str, Any]]:
-    """Return one line an example, with the keys of `COLUMNS`.
+    """Return a line for each example, with the keys of `COLUMNS`.
 
-    `identifier` tells whether a written row has what `dataset` strips; in an imported one it is a heading.
-    `origins` counts the LLM calls that wrote a row; of an imported row, its source.
+    `identifier` is True if a row that this pipeline wrote still has an identifier such as "Paragraph 1:".
+    In an imported row such words are a heading, so it is False. `origins` is the number of LLM calls that
+    wrote the row, or 1 for an imported row that names its source.
     """
     index = decontamination.index(benchmark)
     table = []
@@ -104,35 +105,37 @@ def example_table(rows: list[Example], benchmark: Sequence[str]) -> list[dict[st
 
 
 def suite(long_rows: int, params: ValidateParams) -> list[Expectation]:
-    """Return the expectations of examples; the table "long" holds all but the general chats."""
+    """Return the expectations of examples; the table "long" holds all rows except the general chats."""
     max_alike = long_rows - math.ceil(round(long_rows * params.min_distinct_share, 6))
     turns = r"^(system-)?user-assistant(-user-assistant)*$"
     return [
         at_least("long", "enough_rows", params.min_rows, "rows"),
-        unique("all", "unique_ids", "sample_id", "no id twice"),
-        unique("all", "unique_answers", "answer", "no answer twice"),
+        unique("all", "unique_ids", "sample_id", "each id once"),
+        unique("all", "unique_answers", "answer", "each answer once"),
         matches("all", "roles_in_turn", "roles", turns, "(system-)user-assistant(-…)"),
         among("all", "known_language", "language", ["en", "zh"]),
-        never("all", "no_refusal", "refusal", "none"),
+        never("all", "no_refusal", "refusal", "no answer that refuses"),
         never("all", "no_reasoning_text", "reasoning", "no thinking of a model in an answer"),
         never("all", "no_control_tokens", "control_token", "no control token or character in an answer"),
         never("long", "no_meta_talk", "meta_talk", "no paragraph that talks about the text or the task"),
-        never("all", "no_benchmark_prompt", "on_benchmark", "none"),
+        never("all", "no_benchmark_prompt", "on_benchmark", "no prompt of a benchmark"),
         between("long", "length_in_bounds", "words", params.min_words, params.max_words, "words"),
-        between("long", "no_loop", "repeated_share", None, params.max_repeated_share, "of 5-grams repeated"),
-        never("long", "no_identifier", "identifier", "no 'Paragraph 1' left"),
+        between(
+            "long", "no_loop", "repeated_share", None, params.max_repeated_share, "of the 5-grams are repeats"
+        ),
+        never("long", "no_identifier", "identifier", "no identifier such as 'Paragraph 1'"),
         between(
             "long",
             "asked_length_is_written",
             "length_error",
             None,
             params.max_length_error,
-            "relative error",
+            "relative error of the length",
         ),
         Expectation(
             "all",
             "recorded_length_is_true",
-            "words = count of the answer",
+            "the recorded words are those of the answer",
             "ExpectColumnPairValuesToBeEqual",
             {"column_A": "words", "column_B": "words_recorded"},
         ),
@@ -140,7 +143,7 @@ def suite(long_rows: int, params: ValidateParams) -> list[Expectation]:
         Expectation(
             "long",
             "distinct_openings",
-            f">= {params.min_distinct_share} distinct",
+            f">= {params.min_distinct_share} of the openings are distinct",
             "ExpectColumnSumToBeBetween",
             {"column": "opening_seen", "max_value": max_alike},
         ),

@@ -1,4 +1,4 @@
-"""The gate of the instructions, before a plan is paid for.
+"""The gate of the instructions. It stops bad rows before plans are paid for.
 
 Pure.
 """
@@ -44,17 +44,17 @@ COLUMNS = (
 
 
 def gate(rows: list[Instruction], params: InstructionsParams, benchmark: Sequence[str]) -> Gate:
-    """Return the gate of instructions; `benchmark` holds the prompts that none may repeat."""
+    """Return the gate of instructions; `benchmark` holds prompts that no instruction may repeat."""
     tables = {"instructions": pd.DataFrame(instruction_table(rows, benchmark), columns=list(COLUMNS))}
     return Gate(suite(len(rows), params), tables, "instruction_id", params.gate.warn)
 
 
 def instruction_table(rows: list[Instruction], benchmark: Sequence[str]) -> list[dict[str, Any]]:
-    """Return one line an instruction, with the keys of `COLUMNS`.
+    """Return a line for each instruction, with the keys of `COLUMNS`.
 
-    `other_script` is True where the prompt's main script (Han or not) is not that of its language, and
-    the language detector does not find that language either. `other_length` is True where the prompt
-    states another length than the recorded one.
+    `other_script` is True if the main script of the prompt (Han or not) does not fit its language, and the
+    language detector finds another language too. `other_length` is True if the prompt states a length that
+    is not the recorded one.
     """
     index = decontamination.index(benchmark)
     types = Counter(row.type for row in rows)
@@ -85,24 +85,29 @@ def suite(rows: int, params: InstructionsParams) -> list[Expectation]:
     gate = params.gate
     table = "instructions"
     most = max(1, math.floor(round(rows * gate.max_type_share, 6)))
-    same_but = "no prompt twice, but for case, space and punctuation"
+    same_but = "each prompt once (case, space and punctuation make no difference)"
     return [
         at_least(table, "enough_rows", gate.min_rows, "rows"),
-        unique(table, "unique_ids", "instruction_id", "no id twice"),
+        unique(table, "unique_ids", "instruction_id", "each id once"),
         unique(table, "unique_prompts", "words", same_but),
         among(table, "known_language", "language", list(params.languages)),
-        never(table, "language_is_true", "other_script", "written in its language"),
+        never(table, "language_is_true", "other_script", "the prompt is in its language"),
         between(
             table, "prompt_in_bounds", "prompt_words", gate.min_prompt_words, gate.max_prompt_words, "words"
         ),
-        between(table, "length_in_reach", "required_words", 1, params.max_required_words, "words asked for"),
-        never(table, "stated_length_is_true", "other_length", "the length that the prompt states"),
-        never(table, "no_benchmark_prompt", "on_benchmark", "none"),
+        between(table, "length_in_reach", "required_words", 1, params.max_required_words, "words requested"),
+        never(
+            table,
+            "stated_length_is_true",
+            "other_length",
+            "the recorded length is the one that the prompt states",
+        ),
+        never(table, "no_benchmark_prompt", "on_benchmark", "no prompt of a benchmark"),
         matches(table, "traceable", "origin", r"^.+:\d+$", "file:line"),
         Expectation(
             table,
             "types_balanced",
-            f"at most {most} of one type",
+            f"at most {most} rows of one type",
             "ExpectColumnMaxToBeBetween",
             {"column": "of_its_type", "max_value": most},
         ),

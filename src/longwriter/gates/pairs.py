@@ -1,4 +1,4 @@
-"""The gate of the preference pairs, before DPO trains on them.
+"""The gate of the preference pairs. It stops bad pairs before DPO trains on them.
 
 Pure.
 """
@@ -43,18 +43,18 @@ def gate(
     Args:
         train: Pairs of the training side.
         test: Pairs of the test side.
-        params: Bounds, and which expectations only warn.
-        max_repeated_share: Largest share of 5-grams of a chosen answer that stood earlier in it, in [0, 1].
+        params: The bounds, and the names of the expectations that only warn.
+        max_repeated_share: Largest share of the 5-grams of a chosen answer that are repeats, in [0, 1].
     """
     tables = {"pairs": pd.DataFrame(pair_table(train, test), columns=list(COLUMNS))}
     return Gate(suite(params, max_repeated_share), tables, "pair_id", params.warn)
 
 
 def pair_table(train: list[PreferencePair], test: list[PreferencePair]) -> list[dict[str, Any]]:
-    """Return one line a pair, train first, with the keys of `COLUMNS`.
+    """Return a line for each pair, with the keys of `COLUMNS`; the pairs of train come first.
 
-    `words_ratio` is a pair's words of chosen over the mean words of all rejected, so that the mean
-    of the column is the ratio of the means.
+    `words_ratio` is the number of words of chosen, divided by the mean number of words of all rejected
+    answers. The mean of the column is then the ratio of the two means.
     """
     both_sides = {row.instruction_id for row in train} & {row.instruction_id for row in test}
     rejected_words = [count_words(row.rejected[-1].content) for row in (*train, *test)]
@@ -94,24 +94,29 @@ def suite(params: PreferencesParams, max_repeated_share: float) -> list[Expectat
             {"column": "side", "value_set": ["test", "train"]},
         ),
         never(table, "sides_apart", "on_both_sides", "no instruction on both sides"),
-        unique(table, "unique_ids", "pair_id", "no id twice"),
+        unique(table, "unique_ids", "pair_id", "each id once"),
         among(table, "roles_in_turn", "roles", ["user/assistant/assistant"]),
-        never(table, "chosen_differs", "same", "chosen is not rejected"),
+        never(table, "chosen_differs", "same", "chosen and rejected differ"),
         between(table, "chosen_is_ahead", "gap", params.min_gap, None, "points"),
-        never(table, "no_refusal", "refusal", "none in chosen"),
+        never(table, "no_refusal", "refusal", "no chosen answer that refuses"),
         never(table, "no_reasoning_text", "reasoning", "no thinking of a model in chosen"),
         never(table, "no_control_tokens", "control_token", "no control token or character in either answer"),
         never(
             table, "no_meta_talk", "meta_talk", "no paragraph of chosen that talks about the text or the task"
         ),
         between(
-            table, "no_loop", "repeated_share", None, max_repeated_share, "of 5-grams of chosen repeated"
+            table,
+            "no_loop",
+            "repeated_share",
+            None,
+            max_repeated_share,
+            "of the 5-grams of chosen are repeats",
         ),
         between(table, "traceable", "calls", 1, None, "LLM calls"),
         Expectation(
             table,
             "lengths_alike",
-            f"{low:.3g} to {high:.3g} words of chosen for one of rejected",
+            f"{low:.3g} to {high:.3g} words of chosen for each word of rejected",
             "ExpectColumnMeanToBeBetween",
             {"column": "words_ratio", "min_value": low, "max_value": high},
         ),

@@ -1,4 +1,4 @@
-"""The gate of the plans, before their texts are paid for.
+"""The gate of the plans. It stops bad plans before their texts are paid for.
 
 Pure.
 """
@@ -17,7 +17,7 @@ from longwriter.text.counting import tokens
 
 PLAN_COLUMNS = ("instruction_id", "steps", "length_error", "kept_share", "calls")
 STEP_COLUMNS = ("instruction_id", "word_count", "empty", "seen", "refusal")
-_COUNTS = ("enough_rows", "enough_kept", "unique_ids")  # what holds for plans without steps too
+_COUNTS = ("enough_rows", "enough_kept", "unique_ids")  # these also apply to plans without steps
 
 
 def gate(rows: list[Plan], instructions: int, params: PlanParams, without_steps: bool = False) -> Gate:
@@ -25,9 +25,9 @@ def gate(rows: list[Plan], instructions: int, params: PlanParams, without_steps:
 
     Args:
         rows: The plans.
-        instructions: How many instructions they were made for.
-        params: Bounds, and which expectations only warn.
-        without_steps: Plans of texts that are written in one answer have no steps: they are only counted.
+        instructions: Number of instructions that plans were made for.
+        params: The bounds, and the names of the expectations that only warn.
+        without_steps: The texts are written in one answer, so the plans have no steps and are only counted.
     """
     plans, steps = plan_tables(rows, instructions)
     tables = {
@@ -39,9 +39,9 @@ def gate(rows: list[Plan], instructions: int, params: PlanParams, without_steps:
 
 
 def plan_tables(rows: list[Plan], instructions: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return one line a plan and one a step, with the keys of `PLAN_COLUMNS` and `STEP_COLUMNS`.
+    """Return a line for each plan and a line for each step, with the keys of `PLAN_COLUMNS` and `STEP_COLUMNS`.
 
-    `kept_share` is the same in each line: the plans as a share of the instructions.
+    `kept_share` is the number of plans divided by the number of instructions, the same in each line.
     """
     plans = []
     steps = []
@@ -83,11 +83,11 @@ def suite(params: PlanParams) -> list[Expectation]:
         Expectation(
             "plans",
             "enough_kept",
-            f">= {gate.min_kept_share} of the instructions planned",
+            f">= {gate.min_kept_share} of the instructions have a plan",
             "ExpectColumnMinToBeBetween",
             {"column": "kept_share", "min_value": gate.min_kept_share},
         ),
-        unique("plans", "unique_ids", "instruction_id", "one plan an instruction"),
+        unique("plans", "unique_ids", "instruction_id", "one plan for each instruction"),
         between("plans", "steps_in_bounds", "steps", params.min_steps, params.max_steps, "steps"),
         between(
             "steps",
@@ -95,13 +95,18 @@ def suite(params: PlanParams) -> list[Expectation]:
             "word_count",
             params.min_step_words,
             params.max_step_words,
-            "words a step",
+            "words in a step",
         ),
-        never("steps", "points_say_something", "empty", "a word in each main point"),
-        never("steps", "points_differ", "seen", "no main point twice in a plan"),
-        never("steps", "no_refusal", "refusal", "none"),
+        never("steps", "points_say_something", "empty", "each main point has a word"),
+        never("steps", "points_differ", "seen", "each main point once in a plan"),
+        never("steps", "no_refusal", "refusal", "no main point that refuses"),
         between(
-            "plans", "sum_is_near", "length_error", None, gate.max_length_error, "relative error of the sum"
+            "plans",
+            "sum_is_near",
+            "length_error",
+            None,
+            gate.max_length_error,
+            "relative error of the sum of the steps",
         ),
         between("plans", "traceable", "calls", 1, None, "LLM calls"),
     ]

@@ -1,1 +1,1 @@
-"""What all gates share: expectations as data, their run by Great Expectations, and the verdict."""
+"""What all gates use: expectations as data, the run by Great Expectations, and the verdict."""

@@ -1,7 +1,7 @@
-"""What a gate is made of: expectations over the columns of tables, as data that `gx` runs.
+"""The parts of a gate: tables, and expectations about their columns, as data. `gx` runs them.
 
-Each gate has a file of its own, which builds its tables from records and its expectations from
-params.yaml; the parameters also say which expectations only warn.
+Each gate has its own file. It builds the tables from records, and the expectations from params.yaml. The
+parameters also name the expectations that only warn.
 
 Pure.
 """
@@ -15,10 +15,10 @@ import pandas as pd
 
 
 class Expectation(NamedTuple):
-    """One expectation over one table of a gate.
+    """An expectation about one table of a gate.
 
-    `bound` says in words what is allowed. `kind` is a class of `great_expectations.expectations`, and
-    `arguments` are its keyword arguments.
+    `bound` says what is allowed, for messages. `kind` is the name of a class in
+    `great_expectations.expectations`; `arguments` are the keyword arguments of this class.
     """
 
     table: str
@@ -29,9 +29,10 @@ class Expectation(NamedTuple):
 
 
 class Gate(NamedTuple):
-    """Expectations, and the tables that they are about.
+    """The expectations of a gate, and its tables.
 
-    `key` is the column that names a row in a finding. The expectations named in `warn` do not stop.
+    `key` is the column with the id of a row, which findings name. Expectations in `warn` do not stop the
+    pipeline.
     """
 
     expectations: list[Expectation]
@@ -41,31 +42,31 @@ class Gate(NamedTuple):
 
 
 def at_least(table: str, name: str, rows: int, what: str) -> Expectation:
-    """Expect a minimum number of rows."""
+    """Expect at least `rows` rows."""
     return Expectation(
         table, name, f">= {rows} {what}", "ExpectTableRowCountToBeBetween", {"min_value": rows}
     )
 
 
 def unique(table: str, name: str, column: str, bound: str) -> Expectation:
-    """Expect each value of a column once."""
+    """Expect that each value of a column occurs once."""
     return Expectation(table, name, bound, "ExpectColumnValuesToBeUnique", {"column": column})
 
 
 def among(table: str, name: str, column: str, values: list[str]) -> Expectation:
-    """Expect only certain values in a column."""
+    """Expect that a column has only these values."""
     arguments = {"column": column, "value_set": values}
     return Expectation(table, name, " or ".join(values), "ExpectColumnValuesToBeInSet", arguments)
 
 
 def never(table: str, name: str, column: str, bound: str) -> Expectation:
-    """Expect False in each row of a column."""
+    """Expect that each value of a column is False."""
     arguments = {"column": column, "value_set": [False]}
     return Expectation(table, name, bound, "ExpectColumnValuesToBeInSet", arguments)
 
 
 def matches(table: str, name: str, column: str, regex: str, bound: str) -> Expectation:
-    """Expect each value of a column to match a regular expression."""
+    """Expect that each value of a column matches a regular expression."""
     arguments = {"column": column, "regex": regex}
     return Expectation(table, name, bound, "ExpectColumnValuesToMatchRegex", arguments)
 
@@ -73,7 +74,7 @@ def matches(table: str, name: str, column: str, regex: str, bound: str) -> Expec
 def between(
     table: str, name: str, column: str, low: float | None, high: float | None, what: str
 ) -> Expectation:
-    """Expect each value of a column within two bounds; None = no bound on that side."""
+    """Expect that each value of a column lies between two bounds; None = no bound on that side."""
     bound = f">= {low}" if high is None else f"<= {high}" if low is None else f"{low} to {high}"
     arguments = {"column": column, "min_value": low, "max_value": high}
     return Expectation(table, name, f"{bound} {what}", "ExpectColumnValuesToBeBetween", arguments)

@@ -1,7 +1,7 @@
 """Runs a gate with Great Expectations, and writes its Data Docs.
 
-The only file that imports great_expectations. The findings are a pure function of the gate; Data
-Docs, which hold times, go to a folder of their own below `.lw/data_docs`.
+No other file imports great_expectations. The findings depend only on the gate. Data Docs hold times too,
+so they are written to another folder, below `.lw/data_docs`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ def run(gate: Gate, docs: Path | None) -> list[Finding]:
 
     Args:
         gate: Expectations and their tables.
-        docs: Folder of the Data Docs site, made anew; an index in its parent links to it. None = no site.
+        docs: Folder of the Data Docs site; it is written anew, and the index in its parent folder links to
+            it. None = no site.
 
     Returns:
-        One finding an expectation, in the gate's order.
+        A finding for each expectation, in the order of the gate.
 
     Raises:
         RuntimeError: an expectation could not be evaluated.
@@ -70,7 +71,7 @@ def _escaped(value: Any) -> Any:
 
 
 def _write_index(sites: Path) -> None:
-    """Write a page that links to every Data Docs site of a folder."""
+    """Write a page with a link to each Data Docs site in a folder."""
     names = sorted(path.parent.name for path in sites.glob("*/index.html"))
     links = "".join(f'<li><a href="{name}/index.html">{name}</a></li>\n' for name in names)
     page = f"<!doctype html>\n<title>Data Docs</title>\n<h1>Data Docs</h1>\n<ul>\n{links}</ul>\n"
@@ -78,7 +79,7 @@ def _write_index(sites: Path) -> None:
 
 
 def _run(context: Any, gate: Gate) -> dict[str, Any]:
-    """Return the result of each expectation by its name: one suite and one checkpoint a table."""
+    """Return the result of each expectation by its name; each table has its own suite and checkpoint."""
     context.variables.progress_bars = {"globally": False}
     source = context.data_sources.add_pandas("rows")
     results: dict[str, Any] = {}
@@ -112,7 +113,7 @@ def _run(context: Any, gate: Gate) -> dict[str, Any]:
 
 
 def _finding(expectation: Expectation, result: Any, gate: Gate) -> Finding:
-    """Return what Great Expectations found, without its times."""
+    """Return the result of Great Expectations as a finding, without times."""
     if result.exception_info.get("raised_exception"):
         raise RuntimeError(f"expectation {expectation.name} could not be evaluated: {result.exception_info}")
     detail = result.to_json_dict()["result"]
@@ -127,10 +128,10 @@ def _finding(expectation: Expectation, result: Any, gate: Gate) -> Finding:
 
 
 def _observed(detail: dict[str, Any], table: pd.DataFrame) -> Any:
-    """Return the observed value; without one, how many rows are outside, and the first value of these."""
+    """Return the observed value; if there is none, the number of failing rows and the first of their values."""
     observed = detail.get("observed_value")
     if observed is not None:
         return observed
-    text = f"{detail.get('unexpected_count', 0)} of {len(table)} rows outside"
+    text = f"{detail.get('unexpected_count', 0)} of {len(table)} rows fail"
     values = [v for v in detail.get("partial_unexpected_list", []) if isinstance(v, (int, float, bool))]
     return f"{text}, e.g. {values[0]}" if values else text

@@ -1,4 +1,4 @@
-"""Verdicts of the gates: how a stage writes one or stops, and how the stages behind a gate check it."""
+"""The verdict of a gate: a stage writes it or stops, and later stages check it."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ class Finding(NamedTuple):
 def settle(
     stage: str, findings: list[Finding], digests: dict[str, str], rows: int, verdict_file: Path
 ) -> dict[str, float]:
-    """Write the verdict, or stop.
+    """Write the verdict, or raise an error that stops the stage.
 
     Args:
-        stage: The stage whose gate this is; its Data Docs are in DOCS / stage.
-        findings: One for each expectation of the gate.
-        digests: {path: DVC's digest} of the data that was judged.
-        rows: How many rows the data has.
-        verdict_file: Where later stages read the verdict.
+        stage: The stage of the gate; its Data Docs are in DOCS / stage.
+        findings: The findings, one for each expectation of the gate.
+        digests: {path: DVC's digest} of the data that the gate has checked.
+        rows: Number of rows of the data.
+        verdict_file: The file of the verdict, which later stages read.
 
     Returns:
-        How many expectations there are, and how many warnings.
+        The number of expectations, and the number of warnings.
 
     Raises:
-        GateStopped: a critical expectation did not pass.
+        GateStopped: a critical expectation failed.
     """
     failed = [finding for finding in findings if not finding.passed]
     critical = [finding for finding in failed if finding.critical]
@@ -67,15 +67,15 @@ def settle(
 
 
 def check_verdict(verdict_file: Path, data: Sequence[Path], stage: str) -> None:
-    """Check that a gate has passed exactly the rows that lie in `data` now.
+    """Check that the rows now in `data` are the rows that a gate has passed.
 
     Args:
-        verdict_file: The verdict, as `settle` writes it.
-        data: Files that the gate judged.
-        stage: The stage that writes the verdict, for the error.
+        verdict_file: The verdict that `settle` wrote.
+        data: The files that the gate checked.
+        stage: Name of the stage that writes the verdict, for the error.
 
     Raises:
-        GateStopped: the verdict is about other rows, or did not pass them.
+        GateStopped: the gate has checked other rows, or has stopped these.
     """
     verdict = files.read_json(verdict_file)
     digests = versioning.digests(data)
