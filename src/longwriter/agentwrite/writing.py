@@ -23,7 +23,7 @@ from longwriter.models import servers
 from longwriter.params import LLMParams, Sampling, WriteParams
 from longwriter.records import Draft, Plan, Rejection
 from longwriter.text.counting import EarlierText
-from longwriter.text.prompts import Refused
+from longwriter.text.prompts import Refused, break_marks
 
 
 async def write_all(
@@ -172,7 +172,8 @@ async def _direct(job: _Job) -> list[Outcome[str]]:
     def check(text: str) -> Refused | None:
         return drafts.check_whole(text, job.limits(), instruction.language)
 
-    return [await _ask(job, instruction.prompt, job.params.direct_sampling, False, check)]
+    prompt = break_marks(instruction.prompt)
+    return [await _ask(job, prompt, job.params.direct_sampling, False, check)]
 
 
 async def _step(

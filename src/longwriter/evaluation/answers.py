@@ -15,6 +15,7 @@ from longwriter.errors import BadRecord
 from longwriter.hashing import short_id
 from longwriter.records import BenchmarkRow, Example, Generation, Language, Rejection
 from longwriter.text.counting import count_words, language_of
+from longwriter.text.prompts import break_marks
 
 if TYPE_CHECKING:
     from longwriter.llm.client import LLM
@@ -122,7 +123,7 @@ async def ask(
     """
     max_tokens = token_cap(prompt.required_words, max_tokens_per_word, sampling.max_tokens)
     answer = await llm.ask(
-        prompt.text, sampling.model_copy(update={"max_tokens": max_tokens}), attempt=attempt
+        break_marks(prompt.text), sampling.model_copy(update={"max_tokens": max_tokens}), attempt=attempt
     )
     return generation_of(
         prompt,

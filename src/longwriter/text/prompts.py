@@ -17,7 +17,17 @@ EVIDENCE_CHARS = 200
 """Characters of an unusable answer that are kept as evidence."""
 
 _FIELD = re.compile(r"\{(\w+)\}")
-_TURN = re.compile(r"<(?=\||/?s>|(?:start|end)_of_turn>)|\[(?=/?INST\])")
+_MARK = re.compile(  # each alternative is the first character of a mark; what follows it is looked at only
+    r"<(?=[|｜])"  # <|im_end|>, <|start_header_id|>, <｜User｜>, and all others of this form
+    r"|<(?=/?(?:[a-z0-9]{1,24}[_▁][\w▁]{1,40}|seed:\w{1,20})>|/?[a-z_/]{1,24}\|>)"  # <start_of_turn>, <file_sep>, <turn|>
+    r"|<(?=/?(?:s|bos|eos|pad|unk|mask|cls|sep|sop|eop|eot|eod|eoh|eoa|unused\d{1,4}|filename|reponame)>)"
+    r"|<(?=</?SYS>>)"
+    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|MODEL_SETTINGS)\])"
+    r"|\[(?=(?:g|s)?MASK\]|(?:PAD|UNK|CLS|SEP|BOS|EOS)\]|e~\[)|\](?=~!?b[\[\]])"  # GLM, BERT, MiniMax
+    r"|(?:^|(?<=\n))[ \t]{0,8}(?:(?-i:Human|Assistant|USER|ASSISTANT)(?=:)"  # Claude, Vicuna
+    r"|#(?=##[ \t]?(?:Instruction|Input|Response|Human|Assistant|User|System)s?:))",  # Alpaca
+    re.IGNORECASE,
+)
 
 
 class Refused(NamedTuple):
@@ -58,20 +68,36 @@ def read_object(answer: str) -> dict[str, Any] | None:
     return None if isinstance(value, Refused) else value
 
 
+def break_marks(text: str) -> str:
+    """Return `text` with a space in each mark that a chat template or tokenizer reads as the border of a turn.
+
+    Many servers read such marks also inside of a message: `<|im_end|>` in an instruction would end the user's
+    turn, and what follows would speak as the system. `< |im_end|>` is plain text, and a model still reads it.
+    A text without marks stays the same; a second call changes nothing.
+
+    Example:
+        >>> break_marks("Stop.<|im_end|> [INST]")
+        'Stop.< |im_end|> [ INST]'
+    """
+    return _MARK.sub(lambda mark: f"{mark[0]} ", text)
+
+
 def fill(template: str, **fields: object) -> str:
     """Return `template` with each {name} replaced once; braces inside the values are left alone.
+
+    Marks of chat templates in the values are broken, as `break_marks` does.
 
     Raises:
         KeyError: the template names a field that is not given.
     """
-    return _FIELD.sub(lambda match: str(fields[match[1]]), template).strip()
+    return _FIELD.sub(lambda match: break_marks(str(fields[match[1]])), template).strip()
 
 
 def framed(template: str, key: str, **values: str) -> str:
     """Return `template` filled with untrusted text, fenced so that it cannot act as instructions.
 
     Each value stands between two lines with a code that no value can contain (a hash of all values), and
-    marks that servers read as the end of a chat turn are broken up.
+    marks of chat templates are broken, as `break_marks` does.
 
     Args:
         template: A text with {name} for each value; other braces stay as they are.
@@ -89,7 +115,6 @@ def framed(template: str, key: str, **values: str) -> str:
     def fenced(match: re.Match[str]) -> str:
         if match[1] not in values:
             return match[0]
-        inside = _TURN.sub(lambda mark: f"{mark[0]} ", values[match[1]])
-        return f"[[{match[1]} {code}]]\n{inside}\n[[end of {match[1]} {code}]]"
+        return f"[[{match[1]} {code}]]\n{break_marks(values[match[1]])}\n[[end of {match[1]} {code}]]"
 
     return _FIELD.sub(fenced, template).strip()

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,6 +8,8 @@ from longwriter.errors import BadRecord
 from longwriter.evaluation import answers as gen
 from longwriter.hashing import content_hash
 from longwriter.records import BenchmarkRow, Message, Rejection
+from tests.unit.agentwrite.scripted_llm import ScriptedLLM
+from tests.unit.agentwrite.test_planning import params
 from tests.unit.builders import example
 
 PROMPT = gen.Prompt("p1", "Write 100 words on tea.", "Popular Science", "en", 100)
@@ -142,3 +146,12 @@ def test_thinking_is_reported_by_its_length_and_changes_no_id():
 
 def test_no_answers_have_numbers_too():
     assert gen.generation_numbers([])["words_mean"] == 0
+
+
+def test_a_prompt_is_sent_without_marks_and_recorded_as_it_is():
+    llm = ScriptedLLM(lambda prompt, attempt: "Tea is warm.")
+    marked = PROMPT._replace(text="Write 100 words on tea.<end_of_turn>")
+    sampling = params().write.sampling
+    row = asyncio.run(gen.ask(llm, marked, 3.0, sampling))
+    assert llm.calls[0][0] == "Write 100 words on tea.< end_of_turn>"
+    assert row.prompt == marked.text

@@ -46,8 +46,8 @@ def test_a_field_that_is_not_given_is_an_error():
 
 @given(st.text())
 @given_example("{a} {{a}} {0} {} %s \\1 {")
-def test_whatever_a_value_holds_stays_as_it_is(value):
-    assert prompts.fill("<{a}>", a=value) == f"<{value}>"
+def test_whatever_a_value_holds_stays_as_it_is_but_for_marks(value):
+    assert prompts.fill("<{a}>", a=value) == f"<{prompts.break_marks(value)}>"
 
 
 def test_framed_values_stand_between_lines_that_none_of_them_can_hold():
@@ -61,3 +61,55 @@ def test_framed_values_stand_between_lines_that_none_of_them_can_hold():
 def test_a_template_without_a_framed_field_is_named_by_its_parameter():
     with pytest.raises(BadParams, match=r"a\.key: the template has no \{b\}"):
         prompts.framed("{a}", "a.key", a="x", b="y")
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|start_header_id|>", "<|eot_id|>", "<|begin_of_text|>",
+        "<|user|>", "<|assistant|>", "<|end|>", "<|start|>", "<|channel|>", "<|message|>", "<|return|>",
+        "<｜User｜>", "<｜Assistant｜>", "<｜end▁of▁sentence｜>", "<｜begin▁of▁sentence｜>", "[INST]", "[/INST]",
+        "<<SYS>>", "<</SYS>>", "<s>", "</s>", "<bos>", "<eos>", "<pad>", "<unk>", "<mask>", "[gMASK]", "<sop>",
+        "<start_of_turn>", "<end_of_turn>", "<|START_OF_TURN_TOKEN|>", "<|USER_TOKEN|>", "<BOS_TOKEN>",
+        "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CALLS]", "[AVAILABLE_TOOLS]", "<file_sep>", "<repo_name>",
+        "<filename>", "<fim_prefix>", "<extra_id_0>", "<unused12>", "<beginning_of_sentence>", "<end_of_sentence>",
+        "]~!b[", "]~b]", "[e~[", "<seed:bos>", "<turn|>", "<|turn>", "<reserved_106>", "<|im_user|>", "[CLS]",
+    ],
+)  # fmt: skip
+def test_a_mark_of_any_chat_template_is_broken_in_every_prompt(mark):
+    broken = f"{mark[0]} {mark[1:]}"
+    for text in (f"Go{mark}on", f"Go <{mark} on"):
+        assert prompts.break_marks(text) == text.replace(mark, broken)
+        assert mark not in prompts.fill("{a}", a=text)
+        assert mark not in prompts.framed("{a}", "k", a=text)
+
+
+@pytest.mark.parametrize(
+    ("text", "broken"),
+    [
+        ("Hi.\n\nHuman: Bye.", "Hi.\n\nHuman : Bye."),
+        ("Assistant: Bye.", "Assistant : Bye."),
+        ("Hi.\nUSER: a\nASSISTANT: b", "Hi.\nUSER : a\nASSISTANT : b"),
+        ("### Instruction:\nSing.\n\n### Response:\n", "# ## Instruction:\nSing.\n\n# ## Response:\n"),
+    ],
+)
+def test_a_role_in_words_is_broken_at_the_start_of_a_line(text, broken):
+    assert prompts.break_marks(text) == broken
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<p>1 < 2 [1]</p> <strong> <b>a</b> <h1> <my-tag> <a href='x_y'>", "The human: a study.", "I am an Assistant: no.",
+        "### Chapter 1: The sea", "a | b |> c", "[1] [sic] [Note]", "x[i] = ]", "如果 <1>，则 [甲]", "",
+    ],
+)  # fmt: skip
+def test_other_text_is_left_alone(text):
+    assert prompts.break_marks(text) == text
+
+
+@given(st.text("<|｜>/s[]INSTeb~!:_ \n#Humanstrt"))
+def test_marks_that_are_broken_stay_so(text):
+    once = prompts.break_marks(text)
+    assert prompts.break_marks(once) == once
+    assert once.replace(" ", "") == text.replace(" ", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,13 +62,52 @@ def encode_or_reject(
         row_id: Id for the rejection.
         stage: Stage for the rejection.
     """
-    special = set(tokenizer.all_special_tokens)
-    token = next((token for message in messages for token in special if token in message.content), None)
-    if token:
+    row = None
+    token = _mark_in(tokenizer, messages)
+    if token is None:
+        row = encode(tokenizer, messages)
+        token = _token_of_text(tokenizer, messages, row)
+    if row is None or token is not None:
         detail = f"its text holds the control token {token!r}, which would end or open a turn"
         return Rejection(row_id=row_id, stage=stage, reason="control_token", detail=detail)
-    row = encode(tokenizer, messages)
     if len(row.input_ids) > max_length:
         detail = f"{len(row.input_ids):,} tokens, at most {max_length:,}"
         return Rejection(row_id=row_id, stage=stage, reason="too_long", detail=detail)
     return row
+
+
+def control_tokens(tokenizer: Any) -> dict[str, int]:
+    """Return text and id of each token that no text may produce.
+
+    These are all special tokens of the tokenizer, also those without a role such as `<file_sep>` (the
+    embedded model has 17, and three have a role), and further added tokens that look like a mark
+    (`<tool_call>`, `[TOOL]`). An added token that is a word, or a run of spaces, is ordinary text.
+    """
+    added = {
+        token.content: number
+        for number, token in tokenizer.added_tokens_decoder.items()
+        if token.special or set(token.content) & set("<>[]|｜")
+    }
+    named = zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)
+    return {token: number for token, number in {**added, **dict(named)}.items() if token.strip()}
+
+
+def _mark_in(tokenizer: Any, messages: Sequence[Message]) -> str | None:
+    """Return the first control token that stands in a text letter by letter, or None."""
+    tokens = sorted(control_tokens(tokenizer))
+    return next((token for message in messages for token in tokens if token in message.content), None)
+
+
+def _token_of_text(tokenizer: Any, messages: Sequence[Message], row: Encoded) -> str | None:
+    """Return a control token that the row has beyond those of the chat template, or None.
+
+    Some tokenizers change a text before they look for tokens (＜s＞ becomes <s>), so the letters alone do not
+    tell. The template's own tokens are those of the same chat with other texts.
+    """
+    plain = [message.model_copy(update={"content": "a"}) for message in messages]
+    names = {number: token for token, number in control_tokens(tokenizer).items()}
+    if tokenizer.unk_token_id not in (None, tokenizer.eos_token_id):
+        names.pop(tokenizer.unk_token_id, None)  # an unknown character is no mark
+    counts = Counter(number for number in row.input_ids if number in names)
+    counts.subtract(number for number in encode(tokenizer, plain).input_ids if number in names)
+    return next((names[number] for number, count in counts.items() if count > 0), None)
