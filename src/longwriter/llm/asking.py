@@ -1,9 +1,9 @@
 """Asks a model the same question again until an answer is usable.
 
-Planner, writer and judges differ in their questions and in how they read answers; the loop is the same for
-all of them. Each attempt is a separate request: its number is part of the request's hash and of its seed.
-The numbers of the attempts decide which answers a stage gets, so this file is a DVC dependency of every
-stage that uses it; the other files of llm/ are not.
+Planner, writer and judges ask different questions and read answers in different ways, but all use this loop.
+Each attempt is a separate request: its number is part of the request's hash and of its seed. The numbers
+decide which answers a stage gets, so this file is a DVC dependency of each stage that asks a model. So is
+`answers.py`, which decides what an answer says. The other files of llm/ are not.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ T = TypeVar("T")
 
 
 class Unanswered(Refused):
-    """The endpoint gives no answer to a request at any attempt: it refuses it, or fails at it every time."""
+    """The endpoint does not answer a request: it refuses the request, or every try fails."""
 
 
 class Outcome(NamedTuple, Generic[T]):
     """Outcome of asking a model, possibly several times.
 
-    `result` is what the usable answer says, or why the last answer was not usable. `call_ids` names every
-    answered call, in order; `attempts` is the number of attempts used.
+    `result` is the content of the usable answer, or why the last answer was not usable. `call_ids` holds the
+    ids of all answered calls, in order; `attempts` is the number of attempts that were used.
     """
 
     result: T | Refused

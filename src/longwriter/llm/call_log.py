@@ -1,7 +1,7 @@
-"""Stores and logs every call: an answer is in the replay cache, then in the log, before it is used.
+"""Stores and logs every call. An answer is used only when it is in the replay cache and in the log.
 
-One thread does this, in batches: it takes all waiting calls and stores them in one transaction. A commit
-waits 1 to 20 ms for the disk, which is too long for each of a thousand calls a second.
+One thread stores all calls that wait, in one transaction. A commit takes 1 to 20 ms, which is too long for
+each of a thousand calls a second.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ class CallStore:
     async def keep(self, call: Call) -> Call:
         """Return the call once it is stored and logged.
 
-        If the request already has a stored answer, that earlier answer is kept and returned.
+        If another process has stored an answer to the request meanwhile, that answer is kept and returned.
 
         Raises:
-            sqlite3.Error, OSError: it could not be stored, such as on a full disk.
+            sqlite3.Error, OSError: the call could not be stored, for example because the disk is full.
         """
         stored_call: asyncio.Future[Call] = self._loop.create_future()
         self._waiting.put((call, stored_call))
@@ -92,7 +92,7 @@ class CallStore:
             self._loop.call_soon_threadsafe(_resolve, [future for _, future in waiting], result)
 
     def _store(self, calls: list[Call]) -> list[Call]:
-        """Return the calls as they are now in the cache (on disk) and in the log."""
+        """Store and log the calls; return them with the answers that are now in the cache."""
         rows = [None if call.replayed else self._row(call) for call in calls]
         earlier = self._cache.put_many([row for row in rows if row is not None])
         stored_calls = [
@@ -115,8 +115,8 @@ class CallStore:
 def _line(call: Call, endpoint: str) -> bytes:
     """Return a call as a line of the log.
 
-    `answer` holds the body of the reply, byte for byte. A body that does not fit in a line of JSON stands in
-    `body` instead, as a string, or in `body_base64` if it is not UTF-8; `answer` is null then.
+    `answer` is the body of the reply, byte for byte. If the body cannot be part of a line of JSON, `answer` is
+    null. The body is then a string in `body`, or in `body_base64` if it is not UTF-8.
     """
     said = call.completion
     row = {

@@ -1,4 +1,4 @@
-"""Counts calls, tokens and USD of one client, and stops it when its budget is spent. Does no I/O itself."""
+"""Counts the calls, tokens and USD of one client, and stops it when the budget is spent. Does no I/O itself."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from longwriter.llm.prices import PRICES, Price
 
 
 class Meter:
-    """Counts the answers that one client used: new ones and replayed ones."""
+    """Counts the answers that a client used, both new and replayed ones."""
 
     def __init__(self, model: str, price: Price | None, max_cost_usd: float | None) -> None:
         """Start at zero.
 
         Args:
             model: Name of the model, for messages.
-            price: Its price; None = not known.
+            price: The price of the model; None = unknown.
             max_cost_usd: The budget; None = unlimited.
 
         Raises:
@@ -42,7 +42,7 @@ class Meter:
         """Count an answer that is used.
 
         Raises:
-            ModelUnusable: there is a budget, and the answer has no token counts.
+            ModelUnusable: there is a budget, but the answer has no usable token counts.
         """
         usage = call.completion.usage
         if usage is None and self._max_cost_usd is not None and self._price != prices.FREE:
@@ -66,12 +66,12 @@ class Meter:
         """Do nothing while the budget is not spent.
 
         Raises:
-            BudgetReached: the answers used cost `max_cost_usd` or more.
+            BudgetReached: the used answers cost `max_cost_usd` or more.
         """
         if self._max_cost_usd is not None and self.cost_usd >= self._max_cost_usd:
             raise BudgetReached(
-                f"the answers used cost ${self.cost_usd:.2f}, llm.max_cost_usd is {self._max_cost_usd:g}. "
-                "All paid answers are stored: raise the limit and run again to continue from here"
+                f"the budget is spent: the used answers cost ${self.cost_usd:.2f}, and llm.max_cost_usd is "
+                f"{self._max_cost_usd:g}. All paid answers are stored: raise the limit and run again to continue"
             )
 
     def usage(self) -> dict[str, float]:

@@ -1,8 +1,8 @@
-"""The replay cache: answers by request hash, in an SQLite file that many processes share.
+"""The replay cache: an SQLite file with the answer to each request, which many processes share.
 
-A complete answer is stored durably before it is used, so that a killed or repeated stage pays for
-nothing twice. The file is not an output of DVC, because DVC deletes outputs before a stage runs.
-The cache also stores what `probing` found out about each endpoint and model.
+An answer is on disk before it is used, so a stage that is killed or run again pays no answer twice. The file
+is not an output of DVC, because DVC deletes outputs before a stage runs. The cache also stores what `probing`
+found out about each endpoint and model.
 
 The same request to two endpoints may get two answers, even if both call their models the same, so the key of
 a stored answer holds the endpoint (`key`). The request hash itself does not: it goes into rows and seeds, and
@@ -69,14 +69,14 @@ _START, _END = b'{"answer":', b',"latency_s":'  # around the body of a reply
 
 
 class Stored(NamedTuple):
-    """An answer that was stored, and how long the server took for it."""
+    """A stored answer, and the time that the server needed for it."""
 
     completion: Completion
     latency_s: float
 
 
 class Row(NamedTuple):
-    """An answer as it is stored; `body` is what `pack` returns, compressed with zstd."""
+    """A row of the cache; `body` is the result of `pack`, compressed with zstd."""
 
     request_hash: str
     body: bytes
@@ -97,7 +97,7 @@ class Size(NamedTuple):
 
 
 class Speed(NamedTuple):
-    """Means over the `n` stored answers of a model that have these numbers; all 0 if n is 0."""
+    """Means over the `n` stored answers of a model for which these numbers are known; all 0 if n is 0."""
 
     latency_s: float
     prompt_tokens: float
@@ -117,12 +117,12 @@ def key(request_hash: str, endpoint: str) -> str:
 
 
 def pack(body: bytes, latency_s: float) -> bytes:
-    """Return the body of a reply, unchanged, with its latency: the format of all versions of the cache."""
+    """Return the unchanged body of a reply with its latency, in the format of all versions of the cache."""
     return b"".join((_START, body, _END, orjson.dumps(latency_s), b"}"))
 
 
 def _unpack(packed: bytes, request_hash: str) -> Stored | None:
-    """Return a stored answer; None, and a line in the log, if it is damaged."""
+    """Return a stored answer; if it is damaged, log a warning and return None."""
     try:
         whole = zstandard.decompress(packed)
         body, mark, end = whole.rpartition(_END)
@@ -290,7 +290,7 @@ def prune(path: Path, *, before: datetime | None, model: str | None) -> tuple[in
         except sqlite3.OperationalError as error:
             if "locked" not in str(error):
                 raise
-            raise Unavailable(f"{path} is in use: prune it when no stage is running") from None
+            raise Unavailable(f"{path} is in use: run the command again when no stage is running") from None
     return answers, size
 
 
