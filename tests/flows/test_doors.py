@@ -6,6 +6,7 @@ server of `door.servers()` needs a line in `TARGETS`.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -13,6 +14,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx2
@@ -20,6 +22,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from longwriter.io import door
+from tests.flows import browser
 from tests.flows.conftest import SECRET, WebServers
 
 INTRUDER = "intruder"
@@ -175,3 +178,72 @@ def test_the_mlflow_client_and_the_own_pages_work_behind_the_door(web_servers: W
     assert answer.status_code == 200
     docs = httpx2.get(f"http://localhost:{web_servers.ports['docs']}/", headers={"Sec-Fetch-Site": "none"})
     assert SECRET in docs.text
+
+
+def _attack(web_servers: WebServers, host: str, profile: Path) -> tuple[Any, Any, dict[tuple[str, str], str]]:
+    """Attack all servers, and one without a door, from a page; return their states before and after."""
+    victim = browser.Victim()
+    with contextlib.ExitStack() as stack:
+        free = f"http://127.0.0.1:{stack.enter_context(browser.serving(victim))}"
+        aims = [browser.Aim(free, "/write", "/read", {"name": INTRUDER})]
+        clients = {}
+        for name, target in TARGETS.items():
+            own = f"http://127.0.0.1:{web_servers.ports[name]}"
+            clients[name] = stack.enter_context(httpx2.Client(base_url=own, transport=httpx2.HTTPTransport()))
+            for origin in (own, own.replace("127.0.0.1", "rebound.example")):
+                aims.append(browser.Aim(origin, target.path, target.reads[0], target.body))
+        before = {name: TARGETS[name].state(client, web_servers) for name, client in clients.items()}
+        answers = browser.attack(host, aims, profile)
+        after = {name: TARGETS[name].state(client, web_servers) for name, client in clients.items()}
+    ways = {way for _, way in answers}
+    assert {way for way, _ in victim.ways} == ways  # each request leaves the browser
+    assert {("PUT", "PUT"), ("PATCH", "PATCH"), ("DELETE", "DELETE"), ("beacon", "POST")} <= victim.ways
+    from_victim = {way for way in ways if answers.pop((free, way))}
+    assert {
+        "GET",
+        "POST json",
+        "POST text",
+        "PUT",
+        "img",
+        "script",
+        "stylesheet",
+        "EventSource",
+    } <= from_victim
+    return before, after, answers
+
+
+NEEDS_CHROMIUM = pytest.mark.skipif(
+    browser.CHROMIUM is None, reason="Chromium is missing: apt install chromium"
+)
+
+
+@NEEDS_CHROMIUM
+def test_a_page_of_another_site_in_chromium_changes_and_reads_nothing(
+    web_servers: WebServers, tmp_path: Path
+) -> None:
+    before, after, answers = _attack(web_servers, "shop.example", tmp_path)
+    assert after == before
+    assert {key: words for key, words in answers.items() if words} == {}
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "rebound.example"])
+def test_a_page_of_another_port_or_under_a_name_that_points_here_changes_and_reads_nothing(
+    web_servers: WebServers, host: str, tmp_path: Path
+) -> None:
+    before, after, answers = _attack(web_servers, host, tmp_path)
+    assert after == before
+    assert {key: words for key, words in answers.items() if words} == {}
+
+
+@pytest.mark.services
+def test_the_own_pages_work_in_chromium_and_not_under_a_foreign_name(
+    web_servers: WebServers, tmp_path: Path
+) -> None:
+    words = {"prefect": "Work Pools", "mlflow": "Experiments", "docs": SECRET}
+    for name, word in words.items():
+        for host in ("127.0.0.1", "localhost"):
+            assert word in browser.page_text(f"http://{host}:{web_servers.ports[name]}/", tmp_path)
+        page = browser.page_text(f"http://rebound.example:{web_servers.ports[name]}/", tmp_path)
+        assert "refused: Host must be" in page
+        assert word not in page
