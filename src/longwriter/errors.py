@@ -2,7 +2,7 @@
 
     LongWriterError                 1
     ├── UserError                   2   params, files or arguments: a person must change something
-    │   ├── BadParams                   params.yaml does not fit its model
+    │   ├── BadParams                   params.yaml, a profile, prices or rules hold what is not allowed
     │   ├── BadRecord                   a row of a file is not what the record says
     │   ├── BudgetReached               the LLM calls of a stage have cost the budget
     │   └── ModelUnusable               a model or an endpoint cannot do what the params ask
@@ -39,7 +39,7 @@ class UserError(LongWriterError):
 
 
 class BadParams(UserError):
-    """A value in params.yaml or a profile is unknown, of the wrong type or out of range."""
+    """Settings (params.yaml, a profile, prices, rules) cannot be read; a line for each value: file, line, key, found, allowed."""
 
 
 class BadRecord(UserError):

@@ -1,8 +1,10 @@
 """Typed mirror of params.yaml: every parameter with its unit and its bounds, and no default values.
 
-A stage reads its own section and the shared ones. `load` always checks the whole file, so that a typing
-error in `report` is found before `write` runs for an hour. The sections are in `data`, `agentwrite`,
-`training` and `benchmark`; those of the models that answer are in `models`.
+A stage reads its own section and the shared ones. `load` always checks the whole file and the files that it
+names, so that a typing error in `report` is found before `write` runs for an hour. The sections are in `data`,
+`agentwrite`, `training` and `benchmark`; those of the models that answer are in `models`. What a value may be
+is in `numbers`, `texts`, `extra_body` and `named_files`; `yaml_file` reads the text, `problems` names what is
+wrong.
 """
 
 from __future__ import annotations

@@ -32,8 +32,13 @@ class Section(BaseModel):
     @model_validator(mode="after")
     def _no_conflicts(self) -> Self:
         if conflicts := list(self.conflicts()):
-            raise PydanticCustomError("conflicts", "values do not fit together", {"conflicts": conflicts})
+            raise conflict_error(conflicts)
         return self
+
+
+def conflict_error(conflicts: list[Conflict]) -> PydanticCustomError:
+    """Return the error that carries conflicts; their keys are below the value that is checked."""
+    return PydanticCustomError("conflicts", "values do not fit together", {"conflicts": conflicts})
 
 
 def keys(section: type[BaseModel]) -> dict[str, Any]:

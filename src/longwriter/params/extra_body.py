@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from longwriter.params.common import Conflict
+from longwriter.params.common import Conflict, conflict_error
 from longwriter.params.texts import is_secret_name
 
 _SAMPLING = ("temperature", "max_tokens", "max_completion_tokens", "n_predict", "top_p", "stop", "seed")
@@ -30,12 +30,17 @@ RESERVED = {
 """Fields that the program sets, or that change what an answer is; each with what to do instead."""
 
 
-def conflicts(body: dict[str, Any]) -> Iterator[Conflict]:
-    """Yield each field of `extra_body` that a request cannot take, with what to do instead."""
-    for name in body:
-        if instead := RESERVED.get(name.lower()):
-            yield Conflict(("extra_body", name), f"fields that the program does not set itself ({instead})")
-    yield from _unsendable(body, ("extra_body",))
+def sendable(body: dict[str, Any]) -> dict[str, Any]:
+    """Return `extra_body`; an error that names all fields that a request cannot take, and what to do instead."""
+    conflicts = [
+        Conflict((name,), f"fields that the program does not set itself ({RESERVED[name.lower()]})")
+        for name in body
+        if name.lower() in RESERVED
+    ]
+    conflicts += _unsendable(body, ())
+    if conflicts:
+        raise conflict_error(conflicts)
+    return body
 
 
 def _unsendable(value: Any, key: tuple[str | int, ...]) -> Iterator[Conflict]:

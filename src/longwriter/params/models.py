@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from longwriter.params import extra_body
 from longwriter.params.common import Conflict, Section
+from longwriter.params.extra_body import sendable
 from longwriter.params.named_files import template
 from longwriter.params.numbers import (
     Attempts,
@@ -41,7 +41,7 @@ class LLMParams(Section):
     one uses that one's answers, such as after a server moved; null = only its own."""
     api_key_env: EnvName
     """Name of the environment variable that holds the API key, in capitals, not the key itself; '' = no key."""
-    extra_body: dict[str, Any]
+    extra_body: Annotated[dict[str, Any], AfterValidator(sendable)]
     """Fields that are added unchanged to every request; none that the program sets itself, and no secret."""
     context_tokens: Tokens
     """Context of one request in tokens; a local server reserves it."""
@@ -60,12 +60,11 @@ class LLMParams(Section):
     """Retries of one request after status 408, 409, 429 or 5xx, a lost connection or a broken answer."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield a URL of a local engine, and fields of `extra_body` that no request can take."""
+        """Yield a URL of a local engine."""
         if self.engine != "external" and self.base_url is not None:
             yield Conflict(
                 ("base_url",), f"null for the engine {self.engine}; a URL is for the engine external"
             )
-        yield from extra_body.conflicts(self.extra_body)
 
 
 class Sampling(Section):

@@ -16,6 +16,7 @@ from dvc.fs import localfs
 from dvc.repo import Repo
 from dvc_data.hashfile.build import build
 
+from longwriter import params as parameters
 from longwriter.errors import BadRecord, UserError
 from longwriter.hashing import content_hash
 
@@ -37,8 +38,12 @@ def _open_repo() -> Repo:
 
     Raises:
         UserError: there is none.
+        BadParams: params.yaml is not YAML, or readers of YAML take it for different values. DVC would not
+            say where, and its process would end at deep nesting.
     """
     try:
+        if parameters.FILE.exists():
+            parameters.read()
         return Repo(".")
     except NotDvcRepoError:
         raise UserError(

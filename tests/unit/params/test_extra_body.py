@@ -3,10 +3,13 @@
 import orjson
 import pytest
 
+from longwriter import params
+from longwriter.errors import BadParams
 from longwriter.llm import requests
 from longwriter.llm.probing import NONE
 from longwriter.params.extra_body import RESERVED
 from longwriter.params.models import Sampling
+from tests.unit.params.fields import text_with
 from tests.unit.params.test_texts import errors
 
 SAMPLING = Sampling(temperature=0.5, max_tokens=9, top_p=0.9, repetition_penalty=1.1, stop=["."], seed=1)
@@ -64,6 +67,17 @@ def test_a_secret_is_refused_by_the_name_of_its_field_and_not_shown(name):
         f"params.yaml: llm.extra_body.options.{name}: found (not shown); allowed: no secrets"
     )
     assert "nobody" not in line
+
+
+def test_a_body_is_looked_at_although_another_key_of_its_section_is_wrong(tmp_path):
+    text, places = text_with(**{"llm.extra_body": "{n: 2}", "llm.max_retries": "-1"})
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(BadParams) as error:
+        params.load(tmp_path / "params.yaml")
+    assert [line.partition(": found")[0].split("/")[-1] for line in str(error.value).split("\n")] == [
+        f"params.yaml:{places['llm.extra_body']}: llm.extra_body.n",
+        f"params.yaml:{places['llm.max_retries']}: llm.max_retries",
+    ]
 
 
 def test_all_troubles_of_a_body_are_named_at_once():

@@ -165,11 +165,20 @@ def test_a_dependency_on_a_stage_folder_is_named_by_the_outputs_in_it(repo):
     assert versioning.input_digests(["one.txt", "data/many"]) == versioning.digests(["one.txt", *rows])
 
 
-@pytest.mark.parametrize("params", ["generate: {}\n", "generate: [1,\nx: {"], ids=["no items", "no YAML"])
-def test_stages_that_params_cannot_fill_are_an_error_of_the_user(repo, params):
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ("generate: {}\n", r"dvc\.yaml: "),
+        ("generate: [1,\nx: {", r"params\.yaml:3: not valid YAML: "),
+        ("generate: {benchmarks: [010]}", r"params\.yaml:1: generate\.benchmarks\.0: found 010; allowed: "),
+        ("generate: " + "[" * 100_000, r"params\.yaml:1: found more than 20 levels of nesting"),
+    ],
+    ids=["no items", "no YAML", "two readings", "deep"],
+)
+def test_stages_that_params_cannot_fill_are_an_error_of_the_user(repo, params, message):
     (repo / "params.yaml").write_text(params)
     (repo / "dvc.yaml").write_text(MATRIX)
-    with pytest.raises(UserError, match=r"dvc\.yaml: "):
+    with pytest.raises(UserError, match=message):
         versioning.stage_names()
 
 
