@@ -22,7 +22,7 @@ def imported_sources() -> list[str]:
 
 
 def is_kept() -> bool:
-    """Tell whether HEAD, or the newest nightly branch, holds dvc.lock as it is now."""
+    """Tell whether dvc.lock, as it is now, is committed to HEAD or to the newest nightly branch."""
     newest = git.run(
         "for-each-ref", "--sort=-committerdate", "--count=1", "--format=%(refname)", "refs/heads/nightly"
     )

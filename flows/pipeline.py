@@ -66,7 +66,7 @@ def expand(names: Sequence[str]) -> list[str]:
 
 
 def _can_help(_task: Any, _run: Any, state: State[Any]) -> bool:
-    """Tell whether trying a failed stage again can help: only where something could not be reached."""
+    """Tell whether another try of a failed stage can help: only if something could not be reached."""
     error = state.result(raise_on_failure=False)
     if isinstance(error, repro.DvcFailed):
         return error.stage_code == _TEMPORARY
@@ -75,7 +75,7 @@ def _can_help(_task: Any, _run: Any, state: State[Any]) -> bool:
 
 @task(retries=2, retry_delay_seconds=[10, 60], retry_condition_fn=_can_help, cache_policy=NO_CACHE)
 def stage(name: str, parent: str, is_fresh: bool) -> State[Any]:
-    """Bring one DVC stage up to date; the state's name says whether it ran at all.
+    """Bring one DVC stage up to date; the state's name says whether it ran.
 
     Args:
         name: The stage, or an item of a matrix stage.

@@ -1,4 +1,4 @@
-"""The only file that runs the dvc command: as a child process that ends with this one.
+"""Runs the dvc command, as a child process that ends with this one; no other file runs it.
 
 Not named dvc.py: Prefect puts the folder of a flow first on the path, where it would hide dvc itself.
 """

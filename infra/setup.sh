@@ -72,7 +72,7 @@ lw_setup() (
     local pip_settings
     run_pip install -c infra/constraints.txt uv >>"$log" 2>&1 || {
       tail -n 15 "$log" >&2
-      lw_die "pip could not install uv (its last words are above, all of them in $log); mend that and run it again."
+      lw_die "pip could not install uv (the end of its output is above, all of it in $log): fix that and run it again."
     }
     pip_settings=$(run_pip config list)
     hand_on index-url UV_DEFAULT_INDEX ' '
@@ -91,7 +91,7 @@ lw_setup() (
     echo "setup: installing $what"
     if ! try_install "$@"; then
       tail -n 15 "$log" >&2
-      lw_die "could not install $what (uv's last words are above, all of them in $log); mend that and run it again, it goes on from here."
+      lw_die "could not install $what (the end of uv's output is above, all of it in $log): fix that and run it again; what is installed is kept."
     fi
     echo "setup: installed $what in $((SECONDS - start)) s"
   }

@@ -1,7 +1,7 @@
-"""From drafts to training examples: filters, relabelled lengths, general chats, split by hash, data card.
+"""Make training examples from drafts: filters, measured lengths, general chats, split by hash, data card.
 
 Reads   data/write/drafts.jsonl, wordings of length requests, general chats, other people's long texts,
-        and for the data card what earlier stages refused and the licences of the sources
+        and for the data card the rejections of earlier stages and the licences of the sources
 Writes  data/dataset/: train.jsonl, test.jsonl, rejected.jsonl, lengths.csv, words.csv, funnel.csv,
         datacard.md, metrics.json
 Run     dvc repro dataset
@@ -26,7 +26,7 @@ FOLDER = files.DATA / "dataset"
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Turn every draft and every imported row into a training row or a rejection."""
+    """Make a training row or a rejection from each draft and each imported row."""
     own = params.dataset
     drafts = files.read_jsonl(files.DATA / "write" / "drafts.jsonl", Draft)
     results = _results(params, drafts)
@@ -85,7 +85,7 @@ def _results(params: Params, drafts: list[Draft]) -> list[Example | Rejection]:
 
 
 def _wordings(own: DatasetParams, languages: list[Language]) -> dict[Language, list[str]] | None:
-    """Return the templates of length requests by language; None where the prompts stay as they are."""
+    """Return the templates of length requests by language; None if prompts are not changed."""
     if not own.relabel_length:
         return None
     return {

@@ -1,4 +1,4 @@
-"""Direct preference optimisation of the SFT model, with a next-token term on chosen.
+"""Direct preference optimisation of the SFT model, with a next-token loss on the chosen answers.
 
 Reads   data/sft/weights, data/preferences/train.jsonl, test.jsonl, verdict.json
 Writes  data/dpo/: weights/ (safetensors, tokenizer, generation config), curve.csv, rejected.jsonl,
@@ -29,7 +29,7 @@ _CURVE = "step,epoch,loss,grad_norm,learning_rate,reward_accuracy,reward_margin\
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Train on every pair of which both sides fit."""
+    """Train on every pair whose two answers fit into `dpo.max_length`."""
     verdicts.check_pairs()
     pairs = {
         split: files.read_jsonl(_PAIRS / f"{split}.jsonl", PreferencePair) for split in ("train", "test")
@@ -64,7 +64,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
 
 
 def _rejection(coder: Any, row: PreferencePair, params: Params) -> Rejection | None:
-    """Return the rejection of a pair with a side that is too long or holds a control token; None for others."""
+    """Return a rejection if an answer of the pair is too long or has a control token, else None."""
     for side in (row.chosen, row.rejected):
         coded = tokenizer.encode_or_reject(
             coder, [*row.prompt, *side], params.dpo.max_length, row.pair_id, "dpo"

@@ -1,4 +1,4 @@
-"""Ask one model every prompt of one benchmark; prompts, engine and decoding are the same for all models.
+"""Let one model answer every prompt of one benchmark; prompts, engine and decoding are the same for all models.
 
 Reads   generate.folder/BENCHMARK.jsonl, data/MODEL/weights, data/base_model/weights
 Writes  data/generate/MODEL-BENCHMARK/: generations.jsonl, calls.jsonl.zst, metrics.json

@@ -1,10 +1,10 @@
-"""Select the writing instructions from sources that can grow.
+"""Choose the writing instructions from the sources, which may get new rows later.
 
 Reads   instructions.source (and instructions.hub), the rules, every benchmark in generate.folder
 Writes  data/instructions/: instructions.jsonl, rejected.jsonl, funnel.json, funnel.png, verdict.json,
         calls.jsonl.zst, summary.json, metrics.json
 Source  LongWriter (arXiv:2408.07055), section 3.2: how LongWriter-6k was chosen from chats
-Run     dvc repro instructions; a stopped gate leaves with exit code 3
+Run     dvc repro instructions; exits with 3 if the gate stops
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FOLDER = files.DATA / "instructions"
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Screen every row of the sources and select; write the selected rows, and the others with the reason."""
+    """Screen and select rows; write the selected ones, and the others with their reasons."""
     return asyncio.run(_work(params, folder))
 
 
@@ -73,7 +73,7 @@ def _pass_gate(
     """Write the verdict, or stop; return the gate's numbers and its artifacts."""
     from longwriter.gates import instructions as instruction_gate
     from longwriter.gates.suite import (
-        gx,  # imported here, so that the processes that screen rows do without it
+        gx,  # imported here, because the processes that screen rows do not need it
     )
 
     docs = verdicts.DOCS / "instructions"
@@ -96,8 +96,8 @@ async def _select(
 ) -> _Selection:
     """Decide on each candidate.
 
-    The judge is asked only about prompts that would be selected. A prompt that it refuses makes room for
-    another one, so the selection is repeated until it holds no prompt that the judge has not seen.
+    The judge sees only prompts that would be selected. When it refuses one, another prompt takes its place,
+    so the selection is repeated until the judge has seen every prompt in it.
     """
     decisions = candidates.decide(pool, params)
     codes = decisions.codes

@@ -1,14 +1,14 @@
 """AgentWrite, first half: make a plan of paragraphs for each instruction.
 
-A plan is asked for again until one passes every check, at most `plan.max_attempts` times. If texts are
-written in one answer (`write.mode: direct`), no model is asked and every plan has no steps.
+The model is asked for a plan until one passes every check, at most `plan.max_attempts` times. If texts are
+written in one answer (`write.mode: direct`), no model is called, and the plans have no steps.
 
 Reads   data/instructions/instructions.jsonl, the prompt templates, the model of `plan.llm` or `llm`,
         and the model of `judge.llm` if `plan.coverage_judge` is on
 Writes  data/plan/: plans.jsonl, rejected.jsonl, calls.jsonl.zst, verdict.json, summary.json,
         metrics.json
 Source  LongWriter (arXiv:2408.07055), section 3.1
-Run     dvc repro plan; a stopped gate leaves with exit code 3
+Run     dvc repro plan; exits with 3 if the gate stops
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FOLDER = files.DATA / "plan"
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Plan every instruction, or write why it is rejected; then pass the gate, or stop."""
+    """Write a plan or a rejection for each instruction; then pass the gate, or stop."""
     rows = files.indexed(files.DATA / "instructions" / "instructions.jsonl", Instruction)
     calls = folder / "calls.jsonl.zst"
     reasked = Counter[str]()
@@ -52,7 +52,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
 def _plan_without_steps(
     rows: files.Indexed[Instruction], results: files.Spool[Plan | Rejection], calls: Path
 ) -> None:
-    """Give each instruction a plan without steps; the call log is empty."""
+    """Write a plan without steps for each instruction, and an empty call log."""
     with files.zstd_lines(calls):
         for position, row in enumerate(rows):
             results.put(position, Plan(instruction=row, steps=[], call_ids=[]))
@@ -78,7 +78,7 @@ def _write_rows(results: files.Spool[Plan | Rejection], folder: Path) -> tuple[i
 def _pass_gate(params: Params, asked: int, folder: Path) -> tuple[dict[str, float], list[Path]]:
     """Write the verdict, or stop; return the gate's numbers, and its files to show."""
     from longwriter.gates import plans as plan_gate
-    from longwriter.gates.suite import gx  # imported here, so that the client's process does without it
+    from longwriter.gates.suite import gx  # imported here, because planning does not need it
 
     docs = verdicts.DOCS / "plan"
     plans = files.read_jsonl(folder / "plans.jsonl", Plan)

@@ -1,10 +1,10 @@
-"""Score the samples, pair the best of each instruction with a random other, and gate the pairs.
+"""Score the samples, pair the best one of each instruction with a random other one, and check the pairs.
 
 Reads   data/sample/generations.jsonl, the judge's prompt template
 Writes  data/preferences/: train.jsonl, test.jsonl, rejected.jsonl, calls.jsonl.zst, verdict.json,
         metrics.json
 Source  LongWriter (arXiv:2408.07055), section 4.2
-Run     dvc repro preferences; a gate that stops exits with code 3
+Run     dvc repro preferences; exits with 3 if the gate stops
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FOLDER = files.DATA / "preferences"
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Make a pair of each instruction or reject it; write the verdict, or stop."""
+    """Make a pair or a rejection for each instruction; write the verdict, or stop."""
     section = params.preferences
     max_repeated_share = params.score.max_repeated_share
     samples = files.read_jsonl(files.DATA / "sample" / "generations.jsonl", Generation)
@@ -64,7 +64,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
 def _judged(
     params: Params, samples: list[Generation], calls: Path
 ) -> tuple[list[Judgement | Unscored] | list[None], dict[str, float]]:
-    """Return the quality of each sample; None for each if it has no weight, and then no judge is called."""
+    """Return the quality of each sample; None for each, without a call, if quality has no weight."""
     if params.preferences.quality_weight == 0:
         with files.zstd_lines(calls):
             return [None for _ in samples], {}

@@ -1,6 +1,6 @@
-"""Register the trained model as a version in MLflow's registry, found by an alias.
+"""Register the trained model as a version in MLflow's registry, and give the version an alias.
 
-Reads   data/<register.model>/weights, data/report/*/metrics.json, data/lineage (who trained, on what)
+Reads   data/<register.model>/weights, data/report/*/metrics.json, data/lineage (training run and training data)
 Writes  data/register/candidate.json; the version itself is in MLflow
 Run     dvc repro register
 """
@@ -16,7 +16,7 @@ from longwriter.tracking import logged_models, provenance
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Register the weights, unless they are registered already, and give them the alias."""
+    """Register the weights if they are not registered yet, and point the alias to them."""
     register = params.register_
     origin = provenance.of_model(register.model)
     candidate = {

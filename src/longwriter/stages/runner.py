@@ -4,7 +4,7 @@
 folder and the MLflow run of the stage; it fills the folder and returns a Summary. The folder becomes
 `data/<name>/`, and `data/lineage/<name>.json` names the run that produced it. An item of a matrix stage is
 `NAME@ITEM` in DVC; its output is in `data/<name>/<item>/`, its lineage in `data/lineage/<name>@<item>.json`.
-A stage that calls LLMs declares `data/<name>/summary.json` in dvc.yaml: what this execution took.
+A stage that calls LLMs declares `data/<name>/summary.json` in dvc.yaml: the calls, tokens, cost and seconds of this execution.
 A stage that fails publishes nothing. One that keeps no row, or less than its `min_kept_share`, fails too; its
 rejected rows are then in `.lw/stopped/<name>/`.
 """
@@ -140,7 +140,7 @@ def _needs_mlflow(state: str) -> Iterator[None]:
 
 @contextmanager
 def _ended(run_id: str) -> Iterator[None]:
-    """End the MLflow run with the status of the block; an unreachable MLflow hides no error of the block."""
+    """End the MLflow run with the status of the block; an error of the block is raised even if MLflow cannot be reached."""
     try:
         yield
         with _needs_mlflow(_NOT_LOGGED):

@@ -1,4 +1,4 @@
-"""Let the SFT model answer training instructions several times; preference pairs are made of the answers.
+"""Answer training instructions several times with the SFT model, to make preference pairs of the answers.
 
 Reads   data/dataset/train.jsonl, data/sft/weights, data/base_model/weights
 Writes  data/sample/: generations.jsonl, calls.jsonl.zst, metrics.json

@@ -22,7 +22,7 @@ from longwriter.stages import runner
 
 
 def work(model: str, benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Score every answer; if its quality cannot be judged, a reason stands in place of the number."""
+    """Score every answer; one whose quality cannot be judged gets a reason instead of a number."""
     item = f"{model}-{benchmark}"
     generations = files.read_jsonl(files.DATA / "generate" / item / "generations.jsonl", Generation)
     texts = [(generation.prompt, generation.text) for generation in generations]

@@ -21,7 +21,7 @@ _CURVE = "step,epoch,loss,grad_norm,learning_rate\n"
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Train on every pack; rows are packs."""
+    """Train on every pack; the rows of the summary are packs."""
     train, test = (str(_PACKS / f"{split}.parquet") for split in ("train", "test"))
     number = len(packs.read(Path(train), ["seq_lengths"]))
     if not number:

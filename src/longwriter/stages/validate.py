@@ -1,8 +1,8 @@
-"""The gate between data and training: a Great Expectations checkpoint that passes or stops.
+"""The gate between data and training: Great Expectations checks the data set, and a failed check stops.
 
-Reads   data/dataset/train.jsonl, test.jsonl; the benchmarks' prompts, which nobody may train on
+Reads   data/dataset/train.jsonl, test.jsonl; the benchmarks' prompts, which must not be in the training data
 Writes  data/validate/: verdict.json (what later stages depend on), metrics.json
-Run     dvc repro validate; a stopped gate leaves with exit code 3
+Run     dvc repro validate; exits with 3 if the gate stops
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from longwriter.tracking import versioning
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Judge the data set; write the verdict, or stop."""
+    """Check the data set; write the verdict, or stop."""
     data = [files.DATA / "dataset" / name for name in ("train.jsonl", "test.jsonl")]
     rows = [row for path in data for row in files.read_jsonl(path, Example)]
     docs = verdicts.DOCS / "validate"

@@ -1,6 +1,6 @@
 """AgentWrite, second half: write each plan paragraph by paragraph, or each text in one answer.
 
-`write.mode` says how, see `agentwrite/writing.py`. A paragraph is asked for again until an answer passes
+`write.mode` says how, see `agentwrite/writing.py`. The model is asked for a paragraph until one passes
 every check, at most `write.max_attempts` times.
 
 Reads   data/plan/plans.jsonl, the prompt template, the model of `write.llm` or `llm`
@@ -24,7 +24,7 @@ from longwriter.text.counting import count_words
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Write the text of every plan, or why it is rejected."""
+    """Write a text or a rejection for each plan."""
     plans = files.indexed(files.DATA / "plan" / "plans.jsonl", Plan, lambda plan: max(1, len(plan.steps)))
     writer = params.write.llm or params.llm
     calls = folder / "calls.jsonl.zst"
