@@ -141,6 +141,13 @@ def _loop(text: str) -> str:
         return " ".join([text.split(". ")[0].rstrip(".") + "."] * 8)
 
 
+def budget_exceeded() -> wire.Reply:
+    """Return the error of a LiteLLM proxy whose budget is spent."""
+    text = "Budget has been exceeded! Current cost: 10.02, Max budget: 10.0"
+    error = {"message": text, "type": "budget_exceeded", "param": None, "code": "400"}
+    return web.json_response({"error": error}, status=400)
+
+
 async def fail(fault: str, request: web.Request, answer: str, hang_s: float) -> wire.Reply:
     """Reply to a request, whose good answer is `answer`, with a transport fault or a lasting one."""
     name, _, status = fault.partition("_")

@@ -88,6 +88,7 @@ class _Handler:
         self.rates = faults.fault_rates(options.faults, options.fault)
         self.arrivals: Counter[str] = Counter()
         self.answers = itertools.count(1)
+        self.paid = itertools.count(1)
         self.log = os.open(options.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     async def __call__(self, request: web.Request) -> wire.Reply:
@@ -103,6 +104,9 @@ class _Handler:
             return rejection
         if kind != "probe":
             await asyncio.sleep(self.options.latency)
+            if self.options.budget and next(self.paid) > self.options.budget:
+                self._record(row, "budget_exceeded")
+                return faults.budget_exceeded()
         fault = self._fault(kind, digest, arrival)
         self._record(row, fault or "answer")
         text, finish = writer.answer(body)
@@ -164,6 +168,7 @@ def _options(*flags: str) -> argparse.Namespace:
     parser.add_argument("--probe-faults", action="store_true", help="probes have the faults too")
     parser.add_argument("--hang", type=float, default=60.0, help="seconds that a hanging request hangs")
     parser.add_argument("--refuse-every", type=int, default=0, help="each Nth answer is a refusal")
+    parser.add_argument("--budget", type=int, default=0, help="requests until the account is spent")
     parser.add_argument("--model", help="the only model name there is; others get 404")
     parser.add_argument("--key", help="the only accepted key; others get 401")
     parser.add_argument("--html", action="store_true", help="answer 200 with a page, as captive portals do")

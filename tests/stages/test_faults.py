@@ -225,6 +225,30 @@ def test_a_budget_stops_the_stage_and_a_higher_one_resumes_it(tmp_path: Path) ->
     assert job.rows("write/drafts.jsonl")
 
 
+@pytest.mark.parametrize("budget", ["5", "40"])  # within `plan`, within `write`
+def test_a_spent_account_ends_the_stage_and_rejects_nothing_and_a_filled_one_resumes_it(
+    tmp_path: Path, budget: str
+) -> None:
+    log = tmp_path / "requests.jsonl"
+    with chat_server(log, "--latency", "0.02", "--faults", "0.3", "--budget", budget) as server:
+        job = make(tmp_path, 24, **LLM, llm__base_url=server.url)
+        job.run(code=2)
+        did = [row["did"] for row in server.requests()]
+        stored = job.cached_answers()
+    assert 1 <= did.count("budget_exceeded") <= CONCURRENCY
+    assert "Budget has been exceeded!" in job.log()
+    assert "no row is rejected" in job.log()
+    assert "Traceback" not in job.log()
+    assert not (tmp_path / "data" / "write").exists()
+    port, sent = server.url.split(":")[2].split("/")[0], len(did)
+    with chat_server(log, "--faults", "0.3", "--port", port) as server:
+        job.run()
+        assert [row for row in server.requests()[sent:] if row["hash"][:16] in stored] == []
+    rejected = [row for stage in ("plan", "write") for row in job.rows(f"{stage}/rejected.jsonl")]
+    assert not [row for row in rejected if "udget" in row["detail"]]
+    assert job.rows("write/drafts.jsonl")
+
+
 def test_requests_a_minute_are_kept_by_two_processes_together(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     with chat_server(tmp_path / "requests.jsonl") as server:

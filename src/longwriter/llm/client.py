@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from longwriter.errors import ModelUnusable
 from longwriter.hashing import content_hash
@@ -237,6 +238,11 @@ async def connect(
             and no price.
         EndpointUnavailable: it answers no request.
     """
+    if "@" in urlsplit(endpoint.where).netloc:
+        raise ModelUnusable(
+            "llm.base_url holds a user or a password (not shown): remove it, and put the key into the environment "
+            "variable that llm.api_key_env names"
+        )
     name = f"{endpoint.where} {endpoint.model}"
     with closing(ReplayCache(cache_path)) as cache:
         async with (

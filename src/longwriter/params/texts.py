@@ -22,7 +22,7 @@ _MODEL_SOURCE = re.compile(
 _BASE_URL = re.compile(
     r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:/[^\s?#@\\]*)?"
 )
-_LOGIN = re.compile(r"//[^/@\s]*@")
+_LOGIN = re.compile(r"(?://[^/@\s]*|^[^/@\s:]+:[^/@\s]+)@")
 _QUERY_SECRET = re.compile(r"(?i)[?&;](?:[\w-]*(?:key|token|secret|password|passwd|signature)|sig)=")
 _SECRETS = tuple(
     re.compile(pattern)

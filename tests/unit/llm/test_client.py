@@ -65,6 +65,13 @@ def test_a_key_never_shows():
     assert "secret" not in repr(Endpoint("http://127.0.0.1/v1", "m", "secret"))
 
 
+def test_a_password_in_a_url_is_refused_and_not_shown(tmp_path):
+    endpoint = Endpoint("http://ann:s3cret@127.0.0.1:9/v1", "m", "none")
+    with pytest.raises(ModelUnusable, match="base_url holds a user or a password") as error:
+        asyncio.run(capabilities(endpoint, tmp_path / "r.sqlite"))
+    assert "s3cret" not in str(error.value)
+
+
 def test_an_answer_is_returned_as_the_server_gave_it(tmp_path):
     (answer,), _, _ = run(tmp_path, [lambda: ok("潮\n", "length")], ["tell me"])
     assert answer == Answer(answer.call_id, "潮\n", "length", Usage(100, 0, 10), replayed=False)
