@@ -299,7 +299,7 @@ def _parquet(where: str, file: IO[bytes]) -> Iterator[Chunk]:
         for batch in table.iter_batches(_CHUNK_ROWS, columns=columns):
             yield Chunk(where, first, batch, "Parquet")
             first += batch.num_rows
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadRecord(f"{where} is no whole Parquet file: {error}") from None
 
 

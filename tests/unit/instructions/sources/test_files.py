@@ -401,3 +401,11 @@ def test_the_shapes_of_arrow_are_read_as_those_of_json(tmp_path):
     assert read(tmp_path / "a.parquet") == [(":1", SourceRow("a", "Letter", 300, toxic=True))]
     parquet(tmp_path / "a.parquet", pa.table({"Prompt": pa.array([b"a"])}))
     assert read(tmp_path / "a.parquet") == [(":1", SourceRow("a"))]
+
+
+def test_a_parquet_file_with_damaged_names_of_columns_is_told(tmp_path):
+    WRITERS["a.parquet"](tmp_path / "a.parquet")
+    content = (tmp_path / "a.parquet").read_bytes()
+    (tmp_path / "a.parquet").write_bytes(content.replace(b"language", b"lang\xff\xfege"))
+    with pytest.raises(BadRecord, match=r"a\.parquet is no whole Parquet file"):
+        read(tmp_path / "a.parquet")
