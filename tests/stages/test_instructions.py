@@ -134,8 +134,8 @@ def test_too_many_malformed_rows_stop_the_stage_with_the_first(checkout: Workspa
 def test_a_hub_that_is_away_can_be_tried_again(checkout: Workspace) -> None:
     _set(checkout, hub="owner/name@main")
     done = checkout.stage("instructions", code=75)
-    assert "Unavailable: hub:owner/name@main cannot be reached" in done.stderr
-    assert "let instructions.source name its folder" in done.stderr
+    assert "Unavailable: instructions.hub owner/name@main: no answer from the hub" in done.stderr
+    assert "name its folder in instructions.source" in done.stderr
     _set(checkout, hub=None)
 
 

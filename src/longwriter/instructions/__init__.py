@@ -1,1 +1,1 @@
-"""Where writing instructions come from, and which of them are selected."""
+"""Reads writing instructions from sources and selects some of them."""

@@ -1,10 +1,12 @@
-"""Candidates of a source: chunks are screened in processes, the candidates are kept on disk.
+"""Candidates of a source: several processes screen the chunks, and the candidates are kept on disk.
 
-The stage `instructions` and `longwriter estimate` both select from here, and so they select alike.
+The stage `instructions` and the command `longwriter estimate` both use this module, so both select the
+same instructions.
 
-Each chunk is decoded and screened by one process a core; the results are taken in the order of the
-chunks, so that the outcome does not depend on the number of processes. A candidate takes 37 bytes of
-memory; its text and its signature are in files without names, which end with the process.
+There is one process for each core, and it decodes and screens one chunk at a time. The results are used in
+the order of the chunks, so the number of processes does not change them. A candidate takes 37 bytes of
+memory. Its text and its signature are in temporary files without names; the system deletes them when the
+process ends.
 """
 
 from __future__ import annotations
@@ -39,14 +41,15 @@ from longwriter.params import InstructionsParams, Params
 from longwriter.records import Instruction, Rejection
 from longwriter.text import decontamination
 
-_FEW = 4  # chunks that are screened in this process: to start another one takes as long
+_FEW = 4  # chunks; fewer are screened in this process, because starting the others takes longer
 
 
 class Decisions(NamedTuple):
-    """What is decided of the candidates before the judge and the quotas; each array has shape (n,).
+    """Decisions about the candidates before the judge and the quotas; each array has shape (n,).
 
-    `codes`: places in `selection.REASONS`. `nearest` and `similarity`: the candidate that each one nearly
-    repeats, or -1, and how similar it is. `unstated`: True where the prompt states no length.
+    `codes`: indexes into `selection.REASONS`. `nearest`: for each candidate, the index of the candidate that
+    it nearly repeats, or -1. `similarity`: how similar these two are. `unstated`: True where the prompt
+    states no length.
     """
 
     codes: Codes
@@ -56,7 +59,7 @@ class Decisions(NamedTuple):
 
 
 class _ScreenedChunk(NamedTuple):
-    """The result of one chunk; the first five fields are of its candidates."""
+    """Result of one chunk. The first five fields describe its candidates, the others its rejected rows."""
 
     instructions: list[bytes]
     ids: list[int]
@@ -69,10 +72,10 @@ class _ScreenedChunk(NamedTuple):
 
 
 class Candidates:
-    """The rows that passed the screening, in the order of the source; made by `screen_sources`."""
+    """Rows that passed the screening, in the order of the source; `screen_sources` makes it."""
 
     def __init__(self, texts: IO[bytes], signatures: IO[bytes]) -> None:
-        """Hold two empty files, for instructions and for signatures."""
+        """Use two empty files: one for the instructions, one for the signatures."""
         self.reasons: Counter[str] = Counter()
         self.first_malformed: str | None = None
         self.cells: dict[Cell, int] = {}
@@ -101,14 +104,14 @@ class Candidates:
         self.first_malformed = self.first_malformed or chunk.first_malformed
 
     def rows(self) -> int:
-        """Return how many rows were read: candidates and rejected rows."""
+        """Return the number of rows in the source: candidates and rejected rows."""
         return len(self) + self.reasons.total()
 
     def check_malformed(self, max_share: float, source: str) -> None:
-        """Accept a few malformed rows as rejections, and stop at more.
+        """Raise an error if the share of malformed rows is too large.
 
         Raises:
-            BadRecord: more than `max_share` of the rows are malformed; names the first.
+            BadRecord: more than `max_share` of the rows are malformed; the message shows the first one.
         """
         malformed = self.reasons["malformed"]
         files.check_malformed(malformed, self.rows(), max_share, source, self.first_malformed)
@@ -118,24 +121,29 @@ class Candidates:
         return np.array(self._ids, np.uint64)
 
     def cell_places(self) -> npt.NDArray[np.int64]:
-        """Return for each candidate the place of its (language, type, bucket) in `cells`."""
+        """Return the number of each candidate's cell (language, type, bucket) in `cells`, shape (n,)."""
         return np.array(self._cells, np.int64)
 
     def signatures(self) -> Signatures:
-        """Return the MinHash signatures, read from disk as they are used."""
+        """Return the MinHash signatures, shape (n, 128); the system reads them from disk when they are used."""
         self._signatures.flush()
         if not len(self):
             return np.empty((0, MINIMA), np.uint16)
         return np.memmap(self._signatures, np.uint16, "r", shape=(len(self), MINIMA))
 
     def __getitem__(self, place: int) -> Instruction:
-        """Return one candidate's instruction."""
+        """Return the instruction of one candidate."""
         self._texts.seek(self._offsets[place])
         return Instruction.model_validate_json(self._texts.readline())
 
 
 def screening_limits(params: InstructionsParams, benchmark: Sequence[str]) -> ScreeningLimits:
-    """Return the limits of the screening; no row may repeat a prompt of `benchmark`."""
+    """Return the limits of the screening.
+
+    Args:
+        params: The section `instructions`.
+        benchmark: Prompts that no instruction may repeat.
+    """
     return ScreeningLimits(
         languages=params.languages,
         max_chars=params.max_chars,
@@ -148,7 +156,7 @@ def screening_limits(params: InstructionsParams, benchmark: Sequence[str]) -> Sc
 
 
 def source_chunks(params: InstructionsParams) -> Iterator[sources.Chunk]:
-    """Return all rows of the sources, those of the hub last; log what was recognised in them."""
+    """Return all rows: first those of `source`, then those of `hub`. Log the schemas of the rows."""
     local = sources.chunks(params.source, params.pattern)
     return look.logged(chain(local, hub.chunks(params.hub)) if params.hub else local)
 
@@ -157,15 +165,15 @@ def source_chunks(params: InstructionsParams) -> Iterator[sources.Chunk]:
 def screen_sources(
     chunks: Iterator[sources.Chunk], limits: ScreeningLimits, rejected: IO[bytes]
 ) -> Iterator[Candidates]:
-    """Yield the candidates of a source; the rejected rows are written to `rejected`.
+    """Yield the candidates of a source, and write the rejected rows to `rejected`.
 
     Raises:
-        Unavailable: a process was killed, for example because memory ran out.
+        Unavailable: the system killed a process, for example because memory ran out.
     """
     scratch = files.LOCAL / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=scratch) as texts, tempfile.TemporaryFile(dir=scratch) as marks:
-        candidates = Candidates(texts, marks)
+    with tempfile.TemporaryFile(dir=scratch) as texts, tempfile.TemporaryFile(dir=scratch) as hashes:
+        candidates = Candidates(texts, hashes)
         for chunk in _screened_chunks(chunks, limits):
             candidates.add(chunk)
             rejected.write(chunk.rejected)
@@ -173,7 +181,7 @@ def screen_sources(
 
 
 def decide(candidates: Candidates, params: InstructionsParams) -> Decisions:
-    """Return the decisions that need neither the judge nor the quotas."""
+    """Return the decisions for which neither the judge nor the quotas are needed."""
     repeats = selection.reject_repeats(
         candidates.ids(), candidates.signatures(), candidates.benchmark_hits, params.near_duplicate
     )
@@ -185,7 +193,7 @@ def decide(candidates: Candidates, params: InstructionsParams) -> Decisions:
 
 
 def select(candidates: Candidates, codes: Codes, params: InstructionsParams) -> Places:
-    """Return the candidates that are selected among those with code 0, in the order of their ids."""
+    """Return the selected candidates, in the order of their ids; only candidates with code 0 can be selected."""
     return selection.select(
         candidates.ids(),
         candidates.cell_places(),
@@ -198,31 +206,35 @@ def select(candidates: Candidates, codes: Codes, params: InstructionsParams) -> 
 
 
 def select_instructions(params: Params) -> list[Instruction]:
-    """Return what the stage would select now if its judge, where it has one, accepted every prompt.
+    """Return the instructions that the stage would select now; the judge is not asked.
+
+    Where `unstated` is `judge`, a prompt that states no length counts as accepted.
 
     Raises:
         BadRecord: a source or the patterns cannot be read, or too many rows are malformed.
     """
-    own = params.instructions
-    limits = screening_limits(own, benchmarks.prompts(params.generate.folder))
+    section = params.instructions
+    limits = screening_limits(section, benchmarks.prompts(params.generate.folder))
     with (
         Path(os.devnull).open("wb") as rejected,
-        screen_sources(source_chunks(own), limits, rejected) as candidates,
+        screen_sources(source_chunks(section), limits, rejected) as candidates,
     ):
-        candidates.check_malformed(own.max_malformed_share, own.source)
-        places = select(candidates, decide(candidates, own).codes, own)
+        candidates.check_malformed(section.max_malformed_share, section.source)
+        places = select(candidates, decide(candidates, section).codes, section)
         return [candidates[int(place)] for place in places]
 
 
 def _screened_chunks(chunks: Iterator[sources.Chunk], limits: ScreeningLimits) -> Iterator[_ScreenedChunk]:
-    """Yield the results of the chunks, in their order; for a few chunks no processes are started."""
+    """Yield the results of the chunks, in their order; a few chunks are screened in this process."""
     first = list(islice(chunks, _FEW))
     if len(first) < _FEW:
         yield from (_screen_chunk(chunk, limits) for chunk in first)
         return
     cores = len(os.sched_getaffinity(0))
     pending: deque[Future[_ScreenedChunk]] = deque()
-    spawn: Any = multiprocessing.get_context("spawn")  # a forked child has the locks of threads it lacks
+    spawn: Any = multiprocessing.get_context(
+        "spawn"
+    )  # a fork copies locks that other threads hold, and waits for them
     try:
         with ProcessPoolExecutor(cores, spawn, _begin_process) as pool:
             for chunk in chain(first, chunks):
@@ -232,17 +244,20 @@ def _screened_chunks(chunks: Iterator[sources.Chunk], limits: ScreeningLimits) -
             while pending:
                 yield pending.popleft().result()
     except BrokenProcessPool:
-        raise Unavailable("a process that sifted rows was killed: is there memory enough?") from None
+        raise Unavailable(
+            f"instructions: the system killed one of the {cores} processes that screen rows, most likely because "
+            "memory ran out: run the stage again with more free memory, or on fewer cores (taskset)"
+        ) from None
 
 
 def _begin_process() -> None:
-    """Let a process of the pool end with its parent, which alone handles Ctrl-C."""
+    """Make a process of the pool end with its parent, and leave Ctrl-C to the parent."""
     process.die_with_parent(signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _screen_chunk(chunk: sources.Chunk, limits: ScreeningLimits) -> _ScreenedChunk:
-    """Screen the rows of a chunk, in whatever process this runs."""
+    """Screen the rows of a chunk; runs in a process of the pool or in this one."""
     candidates, rejected = screen(list(sources.rows(chunk)), limits)
     items = [candidate.instruction for candidate in candidates]
     malformed = next((row for row in rejected if row.reason == "malformed"), None)

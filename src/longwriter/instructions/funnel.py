@@ -1,4 +1,4 @@
-"""The funnel of a selection: how many rows come into each step, and how many go on.
+"""The funnel of the selection: how many rows enter each step, and how many leave it.
 
 Pure.
 """
@@ -21,11 +21,11 @@ STEPS: Mapping[str, tuple[str, ...]] = {
     "asks for a long text": ("not_stated", "not_long", "unjudged"),
     "chosen": ("over_limit",),
 }
-"""Steps in their order, each with the reasons of its rejections."""
+"""The steps in order; each with the reasons for which it rejects rows."""
 
 
 class Step(NamedTuple):
-    """One step: rows in = rows out + rejected rows, these by reason."""
+    """One step: rows_in = rows_out + the sum of `rejected`, which counts rows by reason."""
 
     name: str
     rows_in: int
@@ -34,16 +34,20 @@ class Step(NamedTuple):
 
 
 def funnel(rows: int, reasons: Mapping[str, int]) -> list[Step]:
-    """Return the steps that `rows` rows went through.
+    """Return the steps with their numbers of rows.
+
+    Args:
+        rows: Number of rows before the first step.
+        reasons: Number of rejected rows by reason.
 
     Raises:
-        ValueError: a reason belongs to no step.
+        ValueError: a reason belongs to no step of `STEPS`.
     """
     if unknown := set(reasons) - {reason for step in STEPS.values() for reason in step}:
-        raise ValueError(f"no step rejects for {', '.join(sorted(unknown))}")
+        raise ValueError(f"no step has the reason {', '.join(sorted(unknown))}: add it to funnel.STEPS")
     steps = []
-    for name, own in STEPS.items():
-        rejected = {reason: reasons[reason] for reason in own if reasons.get(reason)}
+    for name, step_reasons in STEPS.items():
+        rejected = {reason: reasons[reason] for reason in step_reasons if reasons.get(reason)}
         left = rows - sum(rejected.values())
         steps.append(Step(name, rows, left, rejected))
         rows = left

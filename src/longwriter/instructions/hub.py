@@ -1,7 +1,7 @@
-"""A data set of the Hugging Face hub, streamed at a pinned revision.
+"""A data set of the Hugging Face hub, read as a stream at a fixed revision.
 
-DVC cannot watch the hub, so the revision stands in the parameter: a new one makes the stage stale, and
-the same one is the same rows. A token for gated sets comes from the environment (HF_TOKEN).
+DVC cannot watch the hub. The parameter therefore names the revision: a new revision makes the stage stale,
+and one revision always has the same rows. The environment variable HF_TOKEN gives access to gated data sets.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ def chunks(name: str) -> Iterator[Chunk]:
     """Yield the rows of all splits of `OWNER/NAME@REVISION`.
 
     Raises:
-        BadRecord: there is no such set or revision, or it may not be read.
-        Unavailable: the hub cannot be reached.
+        BadRecord: the data set or the revision does not exist, or the token gives no access to it.
+        Unavailable: the hub does not answer.
     """
-    import datasets  # takes seconds, and most sources are files
+    import datasets  # takes seconds, and few sources are on the hub
 
     repository, _, revision = name.partition("@")
     try:
@@ -28,10 +28,17 @@ def chunks(name: str) -> Iterator[Chunk]:
             yield from of_dataset(f"hub:{name}/{split}", splits[split])
     except (datasets.exceptions.DatasetsError, ValueError) as error:
         raise BadRecord(
-            f"hub:{name}: {error}: check name and revision, and HF_TOKEN for gated sets"
+            f"instructions.hub {name} cannot be read: {_line(error)}: check the name and the revision; "
+            "a gated data set needs HF_TOKEN"
         ) from None
     except OSError as error:
         raise Unavailable(
-            f"hub:{name} cannot be reached ({error}). Where this machine has no way to huggingface.co, "
-            "download the set elsewhere, let instructions.source name its folder and set instructions.hub to null"
+            f"instructions.hub {name}: no answer from the hub ({_line(error)}): run the stage again; without "
+            "access to huggingface.co, download the data set on another machine, name its folder in "
+            "instructions.source and set instructions.hub to null"
         ) from None
+
+
+def _line(error: Exception) -> str:
+    """Return the message of an error as one line."""
+    return " ".join(str(error).split())[:400]

@@ -1,6 +1,6 @@
-"""The judge's question whether a prompt that states no length asks for a long text, and how it is read.
+"""Asks the judge whether a prompt that states no length needs a long text, and reads the judge's answer.
 
-Pure. LongWriter-6k was chosen by such a question (LongWriter, arXiv:2408.07055, section 3.2).
+Pure. The authors of LongWriter selected LongWriter-6k with such a question (arXiv:2408.07055, section 3.2).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from longwriter.text.prompts import framed, read_object
 
 
 def intent_prompt(template: str, instruction: str) -> str:
-    """Return the judge's prompt for one instruction, which is fenced as `framed` does.
+    """Return the prompt to the judge about one instruction; `framed` puts marks around the instruction.
 
     Raises:
         BadParams: the template has no {instruction}.

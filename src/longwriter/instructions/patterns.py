@@ -1,8 +1,8 @@
-r"""Named lists of patterns, for harm and for types: which of them matches a prompt, many prompts at a time.
+r"""Named lists of patterns, for harm and for types, and which list matches which prompt.
 
-Patterns are RE2's, run by Arrow: time grows only with the length of the text, so that neither a prompt
-nor a new pattern can hang a stage, as it could with a backtracking engine. `\b` knows ASCII only;
-Chinese patterns do without.
+Arrow runs the patterns with the engine RE2, on many prompts at once. The time of RE2 grows linearly with
+the text, so no prompt and no new pattern can make a stage hang. In RE2 `\b` works for ASCII letters only;
+patterns for Chinese text do not use it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from longwriter.errors import BadParams, BadRecord
 from longwriter.params import problems, yaml_file
 
 Patterns = Mapping[str, Sequence[str]]
-"""{name: patterns}, in the order in which they are tried."""
+"""{name: patterns}; the first name with a match counts."""
 
 
 def read_patterns(path: Path) -> Patterns:
     """Return the patterns of a YAML file: {name: [patterns]}.
 
     Raises:
-        BadParams: it is missing, is not valid YAML, or holds something else.
+        BadParams: the file is missing, is not valid YAML, or has another structure.
     """
     document = yaml_file.read(path)
     problems.raise_problems(document)
@@ -43,10 +43,10 @@ def read_patterns(path: Path) -> Patterns:
 
 
 def first_matches(prompts: Sequence[str], patterns: Patterns) -> list[str | None]:
-    """Return for each prompt the first name of which a pattern matches, or None; case does not count.
+    """Return for each prompt the first name with a pattern that matches it, or None; case is ignored.
 
     Raises:
-        BadRecord: names the list whose pattern RE2 cannot read.
+        BadRecord: RE2 cannot read a pattern; the message shows its name and the pattern.
     """
     matches: list[str | None] = [None] * len(prompts)
     texts = pa.array(prompts, pa.large_string())

@@ -1,7 +1,7 @@
-"""Checks of one row alone: words, language, harm, stated length, overlap with a benchmark.
+"""Checks that need only one row: words, language, harm, stated length, overlap with a benchmark.
 
-A row's result depends on nothing but the row and the limits, so the rows of a source can be screened in
-any number of processes. Steps that need all rows follow in `selection`.
+The result for a row depends only on the row and the limits, so any number of processes can share the rows
+of a source. The checks that need all rows are in `selection`.
 
 Pure.
 """
@@ -22,16 +22,17 @@ from longwriter.text.language import identify
 from longwriter.text.lengths.stated import stated_length
 
 OTHER = "Other"
-"""The type of a row that states none and matches no pattern for types."""
+"""Type of a row that states no type and matches no pattern of a type."""
 
 
 class ScreeningLimits(NamedTuple):
-    """What each row is checked against.
+    """Limits that each row has to keep.
 
-    `languages`: codes that are kept. `max_chars`: longest prompt. `max_required_words`: longest stated
-    length that the writer can reach. `harm`: patterns whose name is the reason (`toxic`, `scraping`), or
-    begins with it and a dot. `types`: patterns whose name is the type. `benchmarks`: prompts that no row
-    may repeat. `prompt_words`: fewest and most words of a prompt.
+    `languages`: codes of the languages that are kept. `max_chars`: longest prompt, in characters.
+    `max_required_words`: longest stated length, in words, that the writer can reach. `harm`: patterns of
+    harmful prompts; a name is a reason (`toxic`, `scraping`), or a reason, a dot and a detail. `types`:
+    patterns of the types; a name is a type. `benchmarks`: prompts that no row may repeat. `prompt_words`:
+    smallest and largest number of words in a prompt.
     """
 
     languages: Sequence[str]
@@ -44,7 +45,7 @@ class ScreeningLimits(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A row that passed; `benchmark_hit` is the benchmark prompt that it repeats, or None."""
+    """A row that passed the checks; `benchmark_hit` is the benchmark prompt that it repeats, or None."""
 
     instruction: Instruction
     benchmark_hit: str | None
@@ -53,11 +54,11 @@ class Candidate(NamedTuple):
 def screen(
     rows: Sequence[tuple[str, SourceRow | Unusable]], limits: ScreeningLimits
 ) -> tuple[list[Candidate], list[Rejection]]:
-    """Return (candidates in the order of the rows, rejections); every row is in one of them.
+    """Return (candidates in the order of the rows, rejections); each row is in exactly one of the two lists.
 
     Args:
-        rows: (`file:line`, row or why it gives no instruction).
-        limits: What they are checked against.
+        rows: Pairs of `file:line` and a row, or the reason why the row gives no instruction.
+        limits: The limits of the checks.
     """
     rejected: list[Rejection] = []
     passed: list[tuple[str, SourceRow, str]] = []
@@ -91,7 +92,7 @@ def screen(
 
 
 def _trouble(row: SourceRow, language: str, limits: ScreeningLimits) -> tuple[str, str] | None:
-    """Return (reason, detail) of the first check that a row fails, in the funnel's order, or None."""
+    """Return (reason, detail) of the first check that a row fails, or None; the order is that of the funnel."""
     words = len(tokens(row.prompt[: limits.max_chars]))
     if not words:
         return "no_words", repr(row.prompt[:80])
@@ -110,7 +111,7 @@ def _trouble(row: SourceRow, language: str, limits: ScreeningLimits) -> tuple[st
 
 
 def _instruction(origin: str, row: SourceRow, language: str, type_name: str | None) -> Instruction:
-    """Return the instruction of a row; a length or type that the source states is believed."""
+    """Return the instruction of a row; a length or type that the source states is used as it is."""
     return Instruction.model_validate(
         {
             "instruction_id": _instruction_id(row.prompt, language),

@@ -1,6 +1,6 @@
 """Selection steps that need all candidates at once: duplicates, benchmark overlap, quotas.
 
-A reason code is a place in `REASONS`, one byte a candidate; 0 = not rejected so far.
+A reason code is an index into `REASONS`, one byte for each candidate; 0 = not rejected so far.
 
 Pure.
 """
@@ -31,19 +31,19 @@ REASON_CODE = {reason: code for code, reason in enumerate(REASONS)}
 Ids = npt.NDArray[np.uint64]
 Codes = npt.NDArray[np.uint8]
 Cell = tuple[str, ...]
-"""What an instruction counts as, outermost first: its language, its type, its length's bucket."""
+"""Group of an instruction for the balance: (language, type, bucket of the length)."""
 
 UNSTATED = "unstated"
 _LEVELS = {"language": 0, "type": 1, "length": 2}
 _BOUNDS = (500, 2000, 4000)  # words; LongBench-Write's buckets
-_GOLDEN = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio: its multiples never come close
+_GOLDEN = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio: its multiples stay far from each other
 
 
 class Repeats(NamedTuple):
-    """Candidates that repeat another one or a benchmark; each array has shape (n,).
+    """Which candidates repeat another candidate or a benchmark; each array has shape (n,).
 
-    `codes`: reason codes. `nearest`: the candidate that each one nearly repeats, or -1.
-    `similarity`: estimated Jaccard similarity to it, 0 where there is none.
+    `codes`: reason codes. `nearest`: index of the candidate that is nearly repeated, or -1.
+    `similarity`: estimated Jaccard similarity of the two, or 0.
     """
 
     codes: Codes
@@ -54,15 +54,15 @@ class Repeats(NamedTuple):
 def reject_repeats(
     ids: Ids, signatures: Signatures, benchmark_hits: Iterable[int], min_similarity: float
 ) -> Repeats:
-    """Return the candidates that repeat another one or a benchmark.
+    """Return which candidates repeat another candidate or a benchmark.
 
-    Of exact duplicates the first in the source stays; of near-duplicates the one with the lowest id stays.
+    Of exact duplicates, the first in the source is kept; of near-duplicates, the one with the lowest id.
 
     Args:
-        ids: One a candidate; a hash of language and prompt.
-        signatures: As `duplicates.signatures` makes them, shape (n, 128).
-        benchmark_hits: The candidates that repeat a benchmark's prompt.
-        min_similarity: Similarity from which on a candidate nearly repeats another, in (0, 1].
+        ids: Hash of language and prompt of each candidate, shape (n,).
+        signatures: Results of `duplicates.signatures`, shape (n, 128).
+        benchmark_hits: Indexes of the candidates that repeat a prompt of a benchmark.
+        min_similarity: Smallest similarity of near-duplicates, in (0, 1].
     """
     codes = np.zeros(len(ids), np.uint8)
     codes[exact_duplicates(ids)] = REASON_CODE["duplicate"]
@@ -84,16 +84,16 @@ def select(
     limit: int,
     seed: int,
 ) -> Places:
-    """Return the candidates that are selected among those with code 0, in the order of their ids.
+    """Return the selected candidates, in the order of their ids; only those with code 0 can be selected.
 
     Args:
-        ids: One a candidate.
-        cells: For each candidate the place of its cell in `cell_names`.
-        cell_names: Cells: (language, type, bucket of the length).
+        ids: Hash of each candidate, shape (n,).
+        cells: Index of each candidate's cell in `cell_names`, shape (n,).
+        cell_names: The cells: (language, type, bucket of the length).
         codes: Reason code of each candidate so far.
-        balance: The levels that take turns, outermost first: `language`, `type`, `length`.
+        balance: The properties to balance, the most important first: `language`, `type`, `length`.
         limit: Largest number of candidates.
-        seed: Where on the ring of ids the selection begins.
+        seed: Changes which candidates of a cell are selected, see `select_evenly`.
     """
     group_names = [tuple(name[_LEVELS[level]] for level in balance) for name in cell_names]
     groups = {name: place for place, name in enumerate(dict.fromkeys(group_names))}
@@ -105,39 +105,40 @@ def select(
 def select_evenly(
     ids: Ids, cells: npt.NDArray[np.int64], cell_names: Sequence[Cell], limit: int, seed: int
 ) -> Places:
-    """Return the places of the selected rows, in the order of their ids.
+    """Return the indexes of the selected rows, in the order of their ids.
 
-    In each cell the rows stand in a ring by their ids, which are hashes. The seed says where on the
-    ring the selection begins, seed 0 at its start. A growing source changes little: one more row
-    replaces at most one selected row.
+    The ids are hashes. In each cell the rows form a ring in the order of their ids, and the selection takes
+    the first rows of the ring. The seed says where the ring starts; seed 0 starts at the lowest id. When the
+    source grows by one row, at most one selected row is replaced.
 
     Args:
-        ids: One a row, no two alike.
-        cells: For each row the place of its cell in `cell_names`.
+        ids: Hash of each row, all different, shape (n,).
+        cells: Index of each row's cell in `cell_names`, shape (n,).
         cell_names: The cells.
         limit: Largest number of rows.
         seed: Any whole number.
     """
-    turned = ids + np.uint64(seed * _GOLDEN % 2**64)
+    ring_places = ids + np.uint64(seed * _GOLDEN % 2**64)
     sizes = np.bincount(cells, minlength=len(cell_names)) if len(cells) else np.zeros(len(cell_names), int)
     counts = {name: int(size) for name, size in zip(cell_names, sizes, strict=True) if size}
     quota_of = quotas(counts, limit)
     selected = []
     for place, name in enumerate(cell_names):
         rows = np.flatnonzero(cells == place)
-        selected.append(rows[np.argsort(turned[rows], kind="stable")[: quota_of.get(name, 0)]])
+        selected.append(rows[np.argsort(ring_places[rows], kind="stable")[: quota_of.get(name, 0)]])
     places = np.concatenate(selected) if selected else np.empty(0, np.int64)
     return places[np.argsort(ids[places], kind="stable")]
 
 
 def quotas(counts: Mapping[Cell, int], limit: int) -> dict[Cell, int]:
-    """Return how many rows of each cell are selected: `limit` in all, where there are as many.
+    """Return how many rows of each cell are selected: `limit` in total, or all if there are fewer.
 
-    On each level of the cells the parts take turns, in the order of their names. A part that is empty
-    is passed over. So one more row changes the quota of at most one other cell, by one.
+    The first names of the cells (the languages, for example) take turns in alphabetical order until the limit
+    is reached; a name without rows left is skipped. Inside a name the second names take turns, and so on. So one more row
+    changes the quota of at most one other cell, by one.
 
     Args:
-        counts: Rows in each cell, all cells of the same depth.
+        counts: Number of rows in each cell; all cells have equally many names.
         limit: Largest number of rows.
     """
     if not counts or not next(iter(counts)):
@@ -155,20 +156,20 @@ def quotas(counts: Mapping[Cell, int], limit: int) -> dict[Cell, int]:
 
 
 def _take_turns(counts: Mapping[str, int], limit: int) -> dict[str, int]:
-    """Return how many each name gets when all take turns until `limit` are given or all are empty."""
-    given = dict.fromkeys(counts, 0)
-    while limit and (open_names := [name for name in counts if given[name] < counts[name]]):
-        rounds = min(limit // len(open_names), min(counts[name] - given[name] for name in open_names))
+    """Return how many rows each name gets when the names take turns until `limit` or the last row is reached."""
+    shares = dict.fromkeys(counts, 0)
+    while limit and (open_names := [name for name in counts if shares[name] < counts[name]]):
+        rounds = min(limit // len(open_names), min(counts[name] - shares[name] for name in open_names))
         for name in open_names if rounds else open_names[:limit]:
-            given[name] += max(1, rounds)
+            shares[name] += max(1, rounds)
             limit -= max(1, rounds)
-    return given
+    return shares
 
 
 def bucket(required_words: int | None) -> str:
     """Return the bucket of a stated length, such as "500-1999" (words)."""
     if required_words is None:
         return UNSTATED
-    reached = [bound for bound in _BOUNDS if bound <= required_words]
-    low = reached[-1] if reached else 0
-    return f"{low}-{_BOUNDS[len(reached)] - 1}" if len(reached) < len(_BOUNDS) else f"{low}+"
+    lower = [bound for bound in _BOUNDS if bound <= required_words]
+    low = lower[-1] if lower else 0
+    return f"{low}-{_BOUNDS[len(lower)] - 1}" if len(lower) < len(_BOUNDS) else f"{low}+"

@@ -20,7 +20,7 @@ def test_a_funnel_of_nothing_is_empty():
 
 
 def test_a_reason_that_no_step_has_is_refused():
-    with pytest.raises(ValueError, match="no step rejects for tired"):
+    with pytest.raises(ValueError, match="no step has the reason tired: add it to funnel"):
         funnel(5, {"tired": 1})
 
 

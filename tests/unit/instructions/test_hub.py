@@ -53,6 +53,6 @@ def test_a_set_is_read_at_its_revision_and_what_is_missing_or_gated_is_told(tmp_
     opened, *refused, allowed = [json.loads(line) for line in done.stdout.splitlines()]
     assert opened == [f"Write of bridge {n}, 900 words." for n in range(50)]
     for name, told in zip(names[1:], refused, strict=True):
-        assert str(told).startswith(f"BadRecord: hub:{name}: ")
+        assert str(told).startswith(f"BadRecord: instructions.hub {name} cannot be read: ")
         assert "HF_TOKEN" in str(told)
     assert allowed == [f"Write of bridge {n}, 900 words." for n in range(2)]

@@ -1,1 +1,1 @@
-"""Rows of any source: files, folders and buckets, the schemas of a row, and the prompts of benchmarks."""
+"""Reads the rows of sources: files, folders, buckets; and the prompts of benchmarks."""

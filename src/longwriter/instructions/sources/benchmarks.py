@@ -1,4 +1,4 @@
-"""The prompts of every benchmark: nobody may train on one, whether it is run tonight or not."""
+"""The prompts of all benchmarks: no model may be trained on them, also of a benchmark that does not run now."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _PATTERN = "**/*.jsonl"
 
 
 def prompts(folder: str) -> list[str]:
-    """Return the prompts of all JSON Lines below `folder`, in the order of the files' names.
+    """Return the prompts in all JSON Lines files below `folder`, in the order of the files' names.
 
     Raises:
-        BadRecord: there is none, or a row has no prompt.
+        BadRecord: there is no file, or a row has no prompt.
     """
-    found = []
+    texts = []
     for chunk in sources.chunks(folder, _PATTERN):
         for where, row in sources.rows(chunk):
             if isinstance(row, Unusable):
                 raise BadRecord(f"{where} is no row of a benchmark: {row.detail}")
-            found.append(row.prompt)
-    return found
+            texts.append(row.prompt)
+    return texts
