@@ -1,7 +1,7 @@
-"""Rows of a JSON file that is no JSON Lines: an array of rows, also under a key, or objects one after another.
+"""Rows of a JSON file that is not JSON Lines: an array of rows, an array under a key, or a series of objects.
 
-The file is read in blocks and cut where its rows begin and end. Rows are not decoded here, so memory holds
-one row and one block.
+The file is read in blocks and cut where a row begins or ends. Rows are not decoded here. Memory holds one
+row and one block.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ KEYS = ("data", "rows", "items", "examples", "instances", "records", "train", "v
 """Keys below which a file may hold its arrays of rows."""
 _KEYS = frozenset(key.encode() for key in KEYS)
 _TOKEN = re.compile(rb'("(?:[^"\\]++|\\.)*+)(")?|([\[\]{}])', re.DOTALL)
-"""A text (without group 2: its end is not in the block), or a bracket (group 3)."""
+"""A string (group 1; group 2 is missing if the block ends inside the string), or a bracket (group 3)."""
 _TEXT_BEGINS, _BRACKET = 1, 3  # what `lastindex` says of a match
 _SIGN = re.compile(rb"\S")
 _BETWEEN = b", \t\r\n\xef\xbb\xbf"  # what may stand between two rows; a byte order mark too
@@ -26,7 +26,7 @@ _BLOCK = 2**20
 
 
 def is_array(head: bytes) -> bool:
-    """Tell whether a file that begins with `head` is an array of objects; JSON Lines of rows never are."""
+    """Tell whether a file that begins with `head` is an array of objects; JSON Lines never begin like that."""
     return re.match(rb"(?:\xef\xbb\xbf)?\s*\[\s*\{", head) is not None
 
 
@@ -45,7 +45,7 @@ def is_lines(head: bytes) -> bool:
 def rows(where: str, file: IO[bytes], longest: int) -> Iterator[bytes]:
     """Yield the JSON text of each row, in order.
 
-    A value that is no object, where a row should be, is yielded too, so that it counts as malformed.
+    A value in the place of a row that is not an object is yielded too, and counts later as malformed.
 
     Args:
         where: Name of the file, for the messages.

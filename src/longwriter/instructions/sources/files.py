@@ -7,10 +7,10 @@
 | Parquet | `.parquet` |
 | folder of `datasets.save_to_disk` | a `state.json` or `dataset_dict.json` in it |
 
-JSON may be packed (`.gz` or `.zst` behind the name) and may be UTF-16, if its first bytes say so. Files of
+JSON may be compressed (`.gz` or `.zst` after the name). It may be UTF-16, which its first bytes show. Files of
 other formats (a README beside the data) and hidden files are left out, and the log says how many. A chunk
-holds rows as they were stored; `rows` decodes it, in whatever process that is done. Memory holds a few
-chunks, never a file.
+holds rows as they are stored; any process may decode it with `rows`. Memory holds a few chunks, never a
+whole file.
 """
 
 from __future__ import annotations
@@ -45,17 +45,18 @@ _UTF16 = {
 }  # fmt: skip
 """First two bytes of a file that is UTF-16: a byte order mark, or the bracket that begins JSON."""
 _SAVED = ("dataset_dict.json", "state.json")
-_SPACE = b" \t\r\n\v\f\xef\xbb\xbf"  # a byte order mark too: files with one may follow each other in one file
+_SPACE = b" \t\r\n\v\f\xef\xbb\xbf"  # with the bytes of a byte order mark, which may stand between files that were joined
 _HEAD = 2**16  # bytes that show what a file is
 _CHUNK_ROWS = 2000
 _CHUNK_BYTES = 8 * 2**20
-_LINE_BYTES = 16 * 2**20  # a longer line is malformed: nobody typed it
+_LINE_BYTES = 16 * 2**20  # a longer line is malformed: no person wrote it
 
 
 class Chunk(NamedTuple):
-    """Neighbouring rows of one file: its name, the number of the first, and JSON texts or an Arrow batch.
+    """Some neighbouring rows of one file.
 
-    A text of None was longer than 16 MiB and is left out. `format` is for the log.
+    `where`: name of the file. `first`: number of the first row. `content`: JSON texts, or an Arrow batch; a
+    text is None if it was longer than 16 MiB. `format`: name of the format, for the log.
     """
 
     where: str
@@ -69,10 +70,10 @@ def chunks(source: str, pattern: str) -> Iterator[Chunk]:
 
     Args:
         source: A file, a folder, or `s3://bucket/prefix`.
-        pattern: Glob below a folder or prefix; one file, or a saved data set, is read whatever it is.
+        pattern: Glob below a folder or prefix. It is ignored if the source is one file or a saved data set.
 
     Raises:
-        BadRecord: there is no readable file, or one breaks off.
+        BadRecord: there is no readable file, or a file is damaged.
     """
     if source.startswith("s3://"):
         yield from _objects(source, pattern)
@@ -119,9 +120,9 @@ def decoded(chunk: Chunk) -> Iterator[tuple[str, Any]]:
 def _of_json(text: bytes) -> Any:
     """Return the value of a JSON text, or Unusable.
 
-    What orjson refuses is tried once more with Python's reader, which takes NaN and Infinity, whole numbers
-    of any length, and half characters (lone surrogates); none of them matters in a column that is not read.
-    Of a key that is there twice the last one counts, as with every JSON reader.
+    A text that orjson refuses is read again with Python's json. It accepts NaN and Infinity, long whole
+    numbers and lone surrogates, which do no harm in a column that is not read.
+    If a key occurs twice in a row, the last value counts, as in other JSON readers.
     """
     try:
         return orjson.loads(text)
@@ -134,12 +135,12 @@ def _of_json(text: bytes) -> Any:
 
 
 def _whole_number(digits: str) -> int | float:
-    """Return a number; a float where it has more digits than any number that is read here."""
+    """Return a number; a long one as a float, because Python refuses whole numbers of thousands of digits."""
     return int(digits) if len(digits) < 20 else float(digits)
 
 
 def _visible(root: Path, pattern: str) -> tuple[list[Path], int]:
-    """Return what a pattern matches below a folder, sorted, and how many hidden files are left out."""
+    """Return (sorted matches of a pattern below a folder, number of hidden files that are left out)."""
     try:
         matches = sorted(root.glob(_any_case(pattern)))
     except (ValueError, NotImplementedError) as error:
@@ -149,13 +150,13 @@ def _visible(root: Path, pattern: str) -> tuple[list[Path], int]:
 
 
 def _is_hidden(parts: Sequence[str], pattern: str) -> bool:
-    """Tell whether a file or one of its folders is hidden; a pattern with such a name means hidden files."""
+    """Tell whether a file or one of its folders is hidden; never, if the pattern itself names a hidden file."""
     means_hidden = any(part.startswith(".") for part in pattern.split("/"))
     return not means_hidden and any(part.startswith(".") for part in parts)
 
 
 def _any_case(pattern: str) -> str:
-    """Return a glob that takes the format at its end in any case: `*.gz` becomes `*.[gG][zZ]`."""
+    """Return a glob that matches its suffix in upper and lower case: `*.gz` becomes `*.[gG][zZ]`."""
     letters = re.compile("[a-z]", re.IGNORECASE)
     return _PATTERN_END.sub(
         lambda end: letters.sub(lambda letter: f"[{letter[0].lower()}{letter[0].upper()}]", end[0]), pattern
@@ -163,12 +164,12 @@ def _any_case(pattern: str) -> str:
 
 
 def _names_json(pattern: str) -> bool:
-    """Tell whether a pattern asks for JSON files; else `.json` files are often settings beside the data."""
+    """Tell whether a pattern names `.json` files; if it does not, such files are often settings, not rows."""
     return ".json" in pattern.lower()
 
 
 def _readable(paths: list[str], hidden: int, matched: str) -> list[str]:
-    """Return the files of a known format; raise where there is none."""
+    """Return the files of a known format, and log how many others are left out; raise if there is none."""
     known = [path for path in paths if _FORMAT.search(path)]
     others = [path.rpartition("/")[2] for path in paths if not _FORMAT.search(path)]
     left_out = [f"{hidden:,} hidden"] if hidden else []
@@ -178,7 +179,8 @@ def _readable(paths: list[str], hidden: int, matched: str) -> list[str]:
     note = f"; left out: {', '.join(left_out)}" if left_out else ""
     if not known:
         raise BadRecord(
-            f"no file matches {matched}: .jsonl, .ndjson, .json (also .gz, .zst) and .parquet are read{note}"
+            f"no file matches {matched}: .jsonl, .ndjson, .json (also .gz, .zst) and .parquet are read{note}; "
+            "check that instructions.source exists and that instructions.pattern fits to its files"
         )
     log.info("%s: %s files%s", matched, f"{len(known):,}", note)
     return known
@@ -207,7 +209,7 @@ def _objects(source: str, pattern: str) -> Iterator[Chunk]:
 
 
 def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Tell what Path.glob would: `**` stands for any folders, none too."""
+    """Tell whether a pattern matches a path, as Path.glob does: `**` stands for zero or more folders."""
     if not parts or not pattern:
         return not parts and not pattern
     if pattern[0] == "**":
@@ -227,7 +229,7 @@ def _is_parquet(name: str) -> bool:
 
 
 def _file_chunks(where: str, file: IO[bytes], is_named: bool) -> Iterator[Chunk]:
-    """Yield the rows of a file; of a `.json` that nobody named, only if it is an array."""
+    """Yield the rows of a file; a `.json` file that neither source nor pattern names must be an array."""
     if _is_parquet(where):
         yield from _parquet(where, file)
         return
@@ -248,7 +250,7 @@ def _file_chunks(where: str, file: IO[bytes], is_named: bool) -> Iterator[Chunk]
 
 
 def _plain_text(name: str, file: IO[bytes]) -> io.BufferedReader:
-    """Return a file's text as UTF-8; Arrow's reader notices where a packed one breaks off."""
+    """Return a file's text as UTF-8; Arrow's reader raises an error if a compressed file is cut off."""
     packed = next((codec for end, codec in _PACKED.items() if name.lower().endswith(end)), None)
     plain: Any = pa.CompressedInputStream(pa.PythonFile(file, "r"), packed) if packed else file
     text = io.BufferedReader(plain, _HEAD)
@@ -263,7 +265,7 @@ def _in_chunks(where: str, texts: Iterator[bytes | None], name: str) -> Iterator
     """Yield the rows of a file in chunks.
 
     Raises:
-        BadRecord: a packed file breaks off.
+        BadRecord: the file is cut off or damaged.
     """
     first, size, chunk = 1, 0, []  # type: tuple[int, int, list[bytes | None]]
     try:
@@ -291,7 +293,7 @@ def _lines(file: io.BufferedReader) -> Iterator[bytes | None]:
 
 
 def _parquet(where: str, file: IO[bytes]) -> Iterator[Chunk]:
-    """Yield the rows of a Parquet file in chunks, the known columns alone."""
+    """Yield the rows of a Parquet file in chunks; only the known columns are read."""
     try:
         table = pq.ParquetFile(file)
         columns = tables.columns(table.schema_arrow)

@@ -1,4 +1,4 @@
-"""The first look at a source: what was recognised in its files, and three rows as examples, for the log."""
+"""Logs a first look at a source: format and schema of its files, with three rows as examples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCHEMAS = 10  # a source of many schemas does not fill the log
 
 
 def logged(chunks: Iterator[files.Chunk]) -> Iterator[files.Chunk]:
-    """Yield the chunks as they are; log format, columns and three rows of each file with another schema."""
+    """Yield the chunks unchanged; log format, columns and three rows of the first file of each schema."""
     last, schemas = "", set[tuple[str, ...]]()
     for chunk in chunks:
         if chunk.where != last and len(schemas) < _SCHEMAS:

@@ -1,4 +1,4 @@
-"""One row of a source as an instruction in the making, in each of the schemas in which people publish rows.
+"""Reads the instruction out of one row of a source, in each of the common schemas.
 
 Pure.
 
@@ -9,8 +9,8 @@ Pure.
 | Alpaca | `instruction` with `input` or `context` | both, with a blank line between them |
 | question | `question`, `query` or `input` | the question |
 
-The first of these columns that holds a text counts. What is wrong with a row is a value, never an
-exception: rows from outside hold anything.
+The first of these columns that holds a text counts. A row may hold anything, so `parse` never raises an
+error: it returns what is wrong with the row.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from longwriter.instructions.sources.turns import (
 )
 
 _CHATS = ("conversation", "messages", "conversations")
-_OTHER_CHATS = ("dialog", "dialogue", "chat", "turns")  # names that may also hold something else than a chat
+_OTHER_CHATS = ("dialog", "dialogue", "chat", "turns")  # read only if they hold a list of objects
 _QUESTIONS = ("instruction", "question", "query", "input")
 _ADDED = ("input", "context")  # to an instruction
 _FLAGS = ("toxic", "redacted")
@@ -41,18 +41,18 @@ STATED = ("type", "length", "language")
 """Columns that a plain row may have beside its prompt."""
 COLUMNS = frozenset(("prompt", *_CHATS, *_OTHER_CHATS, *_QUESTIONS, *_ADDED, *_FLAGS, *STATED))
 """Columns that are read; all others are left alone. The case of their names does not count."""
-_CHAT_OPENING = ('[{"', "[{ ", "[ {", "[\n")  # of a list of turns that is given as a text
+_CHAT_OPENING = ('[{"', "[{ ", "[ {", "[\n")  # first signs of a list of turns that is stored as a text
 _TRUE, _FALSE = (
     {"true", "yes", "y", "t", "1", "1.0"},
     {"false", "no", "n", "f", "0", "0.0", "", "none", "null", "nan"},
 )
 _MARKUP = re.compile(r"<\|[a-z_]+\|>|\[/?INST\]|(^|\n)(### ?)?(Human|User|Instruction): ?", re.IGNORECASE)
 _NAMES = {"english": "en", "chinese": "zh"}
-_LONGEST = 10**9  # words: what is more is no length
+_LONGEST = 10**9  # words; a larger number cannot be a length
 
 
 class SourceRow(NamedTuple):
-    """What a source says of a row; None = it does not say.
+    """What a source states about a row; None = it states nothing.
 
     `length` is the length the prompt states, in words (Chinese: characters); `language` a code such
     as `en`. `toxic` and `redacted` (names taken out) are the source's own flags.
@@ -67,10 +67,10 @@ class SourceRow(NamedTuple):
 
 
 def parse(value: Any) -> SourceRow | Unusable:
-    """Return a decoded row as a SourceRow, or why it gives no instruction.
+    """Return a decoded row as a SourceRow, or the reason why it gives no instruction.
 
-    The language of a conversation is left open: WildChat names that of the whole chat, as a machine
-    saw it, and not that of its first turn.
+    `language` of a chat is not read: in WildChat it is the detected language of the whole chat, not that of
+    the first turn.
     """
     try:
         return _read(value)[0]
@@ -137,7 +137,7 @@ def _is_chat(content: Any) -> bool:
 
 
 def _nothing(value: Mapping[str, Any]) -> Trouble:
-    """Return what is missing in a row in which no column holds an instruction."""
+    """Return the error of a row in which no column holds an instruction."""
     for column in ("prompt", *_CHATS, *_QUESTIONS):
         content = value.get(column)
         if content is not None and not isinstance(content, str | bytes):
@@ -148,7 +148,7 @@ def _nothing(value: Mapping[str, Any]) -> Trouble:
     if isinstance(text, str) and _MARKUP.search(text[:2000]):
         return Trouble(
             "malformed",
-            "text: holds a chat as one text with marks of roles; give its turns in a column messages",
+            "text: this is a whole chat with role marks in one text: put its turns into a column messages",
         )
     needed = ", ".join(("prompt", *_CHATS, *_QUESTIONS))
     names = ", ".join(repr(str(name)[:30]) for name in list(value)[:10]) or "none"
@@ -156,7 +156,7 @@ def _nothing(value: Mapping[str, Any]) -> Trouble:
 
 
 def _plain(value: Mapping[str, Any], prompt: Any) -> SourceRow:
-    """Return a row whose prompt is one text; what it states is believed."""
+    """Return a row whose prompt is a text, with the type, length and language that it states."""
     kind, length, language = value.get("type"), value.get("length"), value.get("language")
     if kind is not None and not (isinstance(kind, str) and kind.strip()):
         raise Trouble("malformed", "type: text or null is needed")
@@ -176,7 +176,7 @@ def _plain(value: Mapping[str, Any], prompt: Any) -> SourceRow:
 
 
 def _of_chat(value: Mapping[str, Any], user: UserTurn) -> SourceRow:
-    """Return a chat's row; a name that is missing in another turn does not count as redacted."""
+    """Return the row of a chat; where the turns have a flag `redacted`, only that of this turn counts."""
     toxic, redacted = _flag(value, "toxic"), _flag(value, "redacted")
     in_turn = _flag(user.turn, "redacted")
     return SourceRow(
@@ -187,7 +187,7 @@ def _of_chat(value: Mapping[str, Any], user: UserTurn) -> SourceRow:
 
 
 def _question(value: Mapping[str, Any], column: str) -> tuple[SourceRow, tuple[str, ...]]:
-    """Return a row of questions; an instruction gets what it is about behind it."""
+    """Return a row with a question; the input or context of an instruction is added after a blank line."""
     columns, text = [column], _text(value[column], column)
     for name in _ADDED if column == "instruction" else ():
         if isinstance(added := value.get(name), str | bytes) and added.strip():

@@ -1,4 +1,4 @@
-"""Rows of Arrow tables: which columns are read, and their values as Python knows them.
+"""Rows of Arrow tables: which columns are read, and their values as Python objects.
 
 Pure.
 """
@@ -22,15 +22,15 @@ _UNREADABLE = (
 def columns(schema: pa.Schema) -> list[str]:
     """Return the names of the columns that are read.
 
-    A column `type`, `length` or `language` that cannot hold one (a date, for example) belongs to something
-    else and is not read. `text` is read only where nothing else is, to say what is wrong with it.
+    A column `type`, `length` or `language` whose type does not fit (a date, for example) means something else
+    and is not read. The column `text` is read only if there is no other, for a better error message.
     """
     names = [field.name for field in schema if field.name.lower() in COLUMNS and _can_hold(field)]
     return names or [name for name in schema.names if name == "text"]
 
 
 def _can_hold(field: pa.Field) -> bool:
-    """Tell whether a column's type fits to its name."""
+    """Tell whether the type of a column fits its name."""
     name, kind = field.name.lower(), field.type
     if name not in STATED:
         return True
@@ -52,7 +52,9 @@ def values(batch: pa.RecordBatch) -> list[dict[str, Any] | str]:
     """Return the rows of a batch; for a row that cannot be read, what is wrong with it."""
     try:
         return _values(_without_times(batch))
-    except pa.ArrowException:  # from the cast: then the times stay, and only rows that hold odd ones are lost
+    except (
+        pa.ArrowException
+    ):  # the cast failed: only the rows with times that Python cannot read are malformed
         return _values(batch)
 
 
@@ -70,7 +72,7 @@ def _values(batch: pa.RecordBatch) -> list[dict[str, Any] | str]:
 
 
 def _without_times(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return a batch without the times inside of its chats: nobody needs them, and Python knows few of them."""
+    """Return a batch whose chats hold no times: they are not needed, and Python cannot read all of them."""
     kinds = {field.name: _without_time(field.type) for field in batch.schema}
     if all(kinds[field.name] in (None, field.type) for field in batch.schema):
         return batch

@@ -1,12 +1,12 @@
-"""The first turn of a user in a chat, in each shape in which chats are published.
+"""Finds the first user turn of a chat, in each of the shapes in which people publish chats.
 
 Pure.
 
 | what differs | shapes that are read |
 |---|---|
-| the chat | a list of turns, one turn, that list as a JSON text, lists beside each other ({role: […], content: […]}) |
-| the role | `role`, `from`, `speaker` or `author`; or the role is itself the key of the text ({human: …}) |
-| the text | `content`, `value`, `text`, `message` or `parts`: a text, or a list of parts |
+| the chat | a list of turns, one turn, a list as a JSON text, one list for each key ({role: […], content: […]}) |
+| the role | under `role`, `from`, `speaker` or `author`; or the role is the key of the text ({human: …}) |
+| the text | under `content`, `value`, `text`, `message` or `parts`; a text, or a list of parts |
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ OTHER_ROLES = frozenset({
     "claude", "助手",
 })  # fmt: skip
 """Roles that never state the instruction. A chat in which all roles are unknown is malformed."""
-_ROLE_MARKS = " \t\n:|<>[]#*"  # around a role in chats that were cut out of prompts, such as "Human:"
+_ROLE_MARKS = " \t\n:|<>[]#*"  # signs around a role, such as in "Human:", which are not part of it
 _TEXT_PARTS = frozenset({None, "text", "input_text"})
 _TOOL_PARTS = frozenset({"tool_use", "tool_call", "tool_result", "function_call", "function_call_output"})
 _ATTACHED = re.compile("image|audio|video|file|inline|document", re.IGNORECASE)
-_PLACEHOLDER = "<image>"  # where LLaVA's chats show a picture
+_PLACEHOLDER = "<image>"  # stands for a picture in the chats of LLaVA
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Unusable(NamedTuple):
     """Why a row of a source gives no instruction.
 
-    `reason`: `malformed` = the row is not what a reader of its schema expects; `no_instruction` = it can be
-    read, but no user says anything in it; `not_text` = the user sends images, sound or files.
+    `reason`: `malformed` = the row cannot be read; `no_instruction` = the row can be read, but holds no text of
+    a user; `not_text` = the user sends images, sound or files.
     """
 
     reason: Literal["malformed", "no_instruction", "not_text"]
@@ -66,8 +66,8 @@ def first_user_turn(chat: Any, column: str) -> UserTurn:
     """Return the first turn of a user that has a text.
 
     Args:
-        chat: What stands in the column of a row.
-        column: Its name, for the messages.
+        chat: Content of the column.
+        column: Name of the column, for the messages.
 
     Raises:
         Trouble: the chat has no such turn, or cannot be read.
@@ -99,7 +99,7 @@ def first_user_turn(chat: Any, column: str) -> UserTurn:
 
 
 def _no_user(column: str, others: set[str]) -> Trouble:
-    """Return why no turn was taken from a chat in which `others` are the roles that are not a user's."""
+    """Return the error of a chat without a user's text; `others` holds the roles of its other turns."""
     if others and others.isdisjoint(OTHER_ROLES):
         names = ", ".join(repr(name[:20]) for name in sorted(others)[:5])
         known = ", ".join(sorted(USER_ROLES))
