@@ -17,16 +17,17 @@ from longwriter.text.prompts import EVIDENCE_CHARS
 
 _NAME = (
     r"(?:[\w:-]{0,16}(?:think(?:ing)?|thoughts?)"
-    r"|(?:[\w-]{0,12}[:_-])?(?:reason(?:ing)?|reflection|scratch_?pad|inner_monologue|chain_of_thought|analysis))"
+    r"|(?:[\w-]{0,12}[:_-])?(?:reason(?:ing(?:_content)?)?|reflection|scratch_?pad|inner_monologue"
+    r"|chain_of_thought|analysis)|思考(?:过程)?|推理)"
 )
 _MARK = re.compile(
-    rf"(?:[<＜]|&lt;)\s{{0,2}}(?P<close>/)?\s{{0,2}}{_NAME}(?:\s[^<>\n]{{0,80}}?)?\s{{0,2}}(?P<empty>/)?(?:[>＞]|&gt;|\Z)"
-    r"|(?-i:\[(?P<mistral>/)?THINK\])|◁(?P<kimi>/)?think▷"
-    r"|<\|(?:begin_of_thought|start_thinking|think)\|>|<\|channel>\s?thought"
-    r"|(?P<other><\|(?:end_of_thought|end_thinking|/think)\|>|<channel\|>)",
+    rf"(?:[<＜]|&lt;)\s{{0,2}}(?P<close>[/\\])?\s{{0,2}}{_NAME}(?:\s[^<>\n]{{0,80}}?)?\s{{0,2}}(?P<empty>/)?(?:[>＞]|&gt;|\Z)"
+    r"|\[(?P<mistral>/)?THINK\]|◁(?P<kimi>/)?think▷"
+    r"|(?P<other><\|end_of_thought\|>|<\|end_thinking\|>|<channel\|>)"
+    rf"|<\|(?:begin_of_thought|start_thinking|(?P<pipe>/)?{_NAME})\|>|<\|channel>\s?thought",
     re.IGNORECASE,
 )
-_CLOSES = ("close", "mistral", "kimi", "other")
+_CLOSES = ("close", "mistral", "kimi", "other", "pipe")
 _OPENING_QUOTES, _CLOSING_QUOTES = "`'\"“‘「『", "`'\"”’」』"
 
 # OpenAI's harmony format: <|start|>assistant<|channel|>analysis<|message|>…<|end|>. Servers that skip
@@ -35,12 +36,18 @@ _HARMONY = re.compile(r"<\|(start|channel|message|end|return|call|constrain)\|>"
 _CHANNEL = re.compile(r"\s*(\w+)")
 _BARE_HARMONY = re.compile(r"\s*(?:analysis|commentary)(?=[A-Z\"“'*\d\u4e00-\u9fff])")
 _BARE_FINAL = "assistantfinal"
-# IBM Granite and ServiceNow Apriel announce thinking and answer in words.
+# IBM Granite, ServiceNow Apriel and prompts for ReAct announce thinking and answer in words.
 _ANNOUNCED = re.compile(
     r"\s*here(?:['’]s| is| are) my (?:thought process|reasoning steps)\s?:", re.IGNORECASE
 )
 _ANNOUNCED_ANSWER = re.compile(
     r"here(?:['’]s| is) my (?:response|answer)\s?:|\[BEGIN FINAL RESPONSE\]", re.IGNORECASE
+)
+_LABEL = re.compile(
+    r"\W{0,4}(?:thoughts?|thinking(?: process)?|reasoning|chain of thought)\*{0,2}\s?:\*{0,2}", re.IGNORECASE
+)
+_LABELLED_ANSWER = re.compile(
+    r"^\W{0,4}(?:final )?(?:answer|response|output)\*{0,2}\s?:\*{0,2}", re.IGNORECASE | re.MULTILINE
 )
 _WRAPPER = re.compile(r"\s*<(?:final_)?(?:answer|response|output|solution)>")
 _WRAPPER_END = re.compile(r"(?:</(?:final_)?(?:answer|response|output|solution)>|\[END FINAL RESPONSE\])\Z")
@@ -69,6 +76,9 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffd-\
 _ANSI = re.compile(r"\x1b\[[0-9;?]{0,20}[@-~]")
 _CONTROL_TABLE = {**dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)]), 0x09: "\t", 0x0A: "\n", 0x0D: "\r"}
 _CONTROL_TABLE |= {0x0B: "\n", 0x0C: "\n", 0x85: "\n"}  # these end lines
+
+
+_OPENS = re.compile(r"\W{0,40}(?:analysis|commentary|here|thought|thinking|reasoning|chain)", re.IGNORECASE)
 
 
 class Split(NamedTuple):
@@ -110,14 +120,23 @@ def split_thinking(text: str) -> Split:
         if answer_at is None:
             return Split("", text[match.end() :], False)
         return Split(text[answer_at.end() :], text[match.end() : answer_at.start()], True)
+    if labels := _labels(text):
+        thought, answer = labels
+        return Split(text[answer.end() :], text[thought.end() : answer.start()], True)
     return _split_tags(text)
+
+
+def _labels(text: str) -> tuple[re.Match[str], re.Match[str]] | None:
+    """Return the labels of thinking, which opens the text, and of the answer; None unless it has both."""
+    thought = _LABEL.match(text)
+    answer = _LABELLED_ANSWER.search(text, thought.end()) if thought else None
+    return (thought, answer) if thought and answer else None
 
 
 def has_marks(text: str) -> bool:
     """Tell quickly whether a text may hold thinking: False is certain, True is not."""
-    start = text[:40].lstrip().lower()
     # searches for one character are many times faster than those for more
-    return any(sign in text for sign in "<[&＜◁") or start.startswith(("analysis", "commentary", "here"))
+    return any(sign in text for sign in "<[&＜◁") or _OPENS.match(text) is not None
 
 
 def _split_tags(text: str) -> Split:
@@ -200,9 +219,8 @@ def reasoning_text(text: str) -> str | None:
     """Return the first mark of thinking in a text with what follows it, or None."""
     if not has_marks(text):
         return None
-    for pattern in (_BARE_HARMONY, _ANNOUNCED):
-        if pattern.match(text):
-            return text.strip()[:EVIDENCE_CHARS]
+    if _BARE_HARMONY.match(text) or _ANNOUNCED.match(text) or _labels(text):
+        return text.strip()[:EVIDENCE_CHARS]
     start = text.find("<|channel|>")
     if start < 0:
         start = next((mark.start for mark in _marks(text)), -1)
@@ -224,8 +242,10 @@ def control_token(text: str) -> str | None:
 def without_outer_tokens(text: str) -> str:
     """Return a text without the control tokens at its start and end, and without a role after the former.
 
-    A text without such tokens is returned unchanged.
+    A text without such tokens is returned unchanged, unless it begins with a line that is a bare role.
     """
+    if text.startswith("assistant\n"):
+        text = text.removeprefix("assistant\n").lstrip()
     if not any(sign in text for sign in _TOKEN_SIGNS):
         return text
     start = 0

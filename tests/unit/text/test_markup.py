@@ -28,6 +28,11 @@ def test_control_tokens_are_found_inside_a_text_and_removed_around_it(token):
     assert markup.without_outer_tokens(f"{token} The tide came in. {token}\n{token}") == "The tide came in."
 
 
+def test_a_bare_role_before_the_text_is_removed():
+    assert markup.without_outer_tokens("assistant\n\nThe tide came in.") == "The tide came in."
+    assert markup.without_outer_tokens("assistant professors\ncame") == "assistant professors\ncame"
+
+
 @pytest.mark.parametrize("text", PROSE)
 def test_brackets_of_prose_are_no_control_tokens_and_no_thinking(text):
     assert markup.control_token(text) is None
@@ -58,6 +63,14 @@ def test_control_and_damaged_characters_count_as_control_tokens(character):
         ("<think>a <think> b</think>c", ("c", "a <think> b", True)),
         ("<think>I end it with `</think>`.</think>b", ("b", "I end it with `</think>`.", True)),
         ("<think/>b", ("b", "", True)),
+        ("<think>a<\\think>b", ("b", "a", True)),
+        ("<reasoning_content>a</reasoning_content>b", ("b", "a", True)),
+        ("<|reasoning|>a<|/reasoning|>b", ("b", "a", True)),
+        ("[think]a[/think]b", ("b", "a", True)),
+        ("<思考>a</思考>b", ("b", "a", True)),
+        ("Thought: a\nFinal Answer: b", (" b", " a\n", True)),
+        ("**Reasoning:** a\n\n**Answer:** b", (" b", " a\n", True)),
+        ("Thought: a good word to begin with.", ("Thought: a good word to begin with.", "", True)),
         ("<think>a", ("", "a", False)),
         ("a</think", ("", "a", True)),
         ("b<think>a", ("b", "a", False)),
@@ -109,7 +122,7 @@ def test_what_is_split_cleanly_has_no_mark_left_outside_of_code_and_quotes(parts
 ADVERSARIES = [
     "<", "<think", "<think>", "</think>", "<think>a</think>", "`<think>`", "<|", "<|a", "</s> ", "</s>x", "[", "[INST]",
     "&lt;", "analysis", "assistantfinal", "Here is my thought process:", "<|channel|>", "<|channel|>final", " ", "\n\n",
-    "<answer>", "\x1b[", "\x00", "a", "潮", "```\n", "<think ", "]~b", "im_end",
+    "<answer>", "Thought:", "Answer\n", "*", "**Answer", "\x1b[", "\x00", "a", "潮", "```\n", "<think ", "]~b", "im_end",
 ]  # fmt: skip
 
 
