@@ -274,7 +274,13 @@ def _space_start(text: str, end: int) -> int:
 
 def _last_token(text: str, start: int, end: int) -> re.Match[str] | None:
     """Return the control token with which `text[:end]` ends, or None; it begins at `start` or later."""
-    matches = list(_TOKEN.finditer(text, start, end))
+    for sign in ("<", "[", "]~", "<<"):
+        begin = text.rfind(sign, start, end)
+        if begin >= 0 and (match := _TOKEN.fullmatch(text, begin, end)):
+            return match
+    if not text.endswith("|>", start, end):
+        return None
+    matches = list(_TOKEN.finditer(text, start, end))  # a token without its beginning
     return matches[-1] if matches and matches[-1].end() == end else None
 
 
