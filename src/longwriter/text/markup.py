@@ -121,8 +121,8 @@ def split_thinking(text: str) -> Split:
             return Split("", text[match.end() :], False)
         return Split(text[answer_at.end() :], text[match.end() : answer_at.start()], True)
     if labels := _labels(text):
-        thought, answer = labels
-        return Split(text[answer.end() :], text[thought.end() : answer.start()], True)
+        before, after = labels
+        return Split(text[after.end() :], text[before.end() : after.start()], True)
     return _split_tags(text)
 
 
