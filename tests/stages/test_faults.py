@@ -249,13 +249,16 @@ def test_a_spent_account_ends_the_stage_and_rejects_nothing_and_a_filled_one_res
     assert job.rows("write/drafts.jsonl")
 
 
+LIMIT = 200  # the first start of each process takes about 75 of them for probes
+
+
 def test_requests_a_minute_are_kept_by_two_processes_together(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     with chat_server(tmp_path / "requests.jsonl") as server:
         children = []
         for name in ("one", "two"):
             job = make(
-                tmp_path / name, 60, llm__base_url=server.url, llm__requests_per_minute=60,
+                tmp_path / name, 60, llm__base_url=server.url, llm__requests_per_minute=LIMIT,
                 plan__sampling__seed=len(children),
             )  # fmt: skip
             (job.path / ".lw").mkdir()
@@ -266,4 +269,4 @@ def test_requests_a_minute_are_kept_by_two_processes_together(tmp_path: Path) ->
         exit_codes = [(child.exitcode, child.kill(), child.join())[0] for child in children]
         arrivals = len(server.requests()) + len(server.requests("probe"))
     assert exit_codes == [None, None], "both had more to ask"
-    assert 30 <= arrivals <= 60
+    assert LIMIT / 2 <= arrivals <= LIMIT
