@@ -37,9 +37,9 @@ const aims = AIMS;
 const seen = [];
 const text = (aim) => JSON.stringify(aim.body);
 const at = (aim, path, way) => aim.origin + path + (path.includes('?') ? '&' : '?') + 'way=' + way;
-const fetched = (method, type, mode) => async (aim, way) => {
+const fetched = (method, type, mode, credentials = 'omit') => async (aim, way) => {
   const path = method === 'GET' ? aim.read : aim.write;
-  const options = {method, mode, credentials: 'include'};
+  const options = {method, mode, credentials};
   if (method !== 'GET') { options.body = text(aim); options.headers = {'Content-Type': type}; }
   const answer = await fetch(at(aim, path, way), options);
   return answer.type === 'opaque' ? '' : answer.status + ' ' + await answer.text();
@@ -70,10 +70,12 @@ const element = (tag, key) => (aim, way) => new Promise((done) => {
 });
 const ways = {
   'GET': fetched('GET', '', 'cors'),
+  'GET credentials': fetched('GET', '', 'cors', 'include'),
   'GET no-cors': fetched('GET', '', 'no-cors'),
   'POST json': fetched('POST', 'application/json', 'cors'),
+  'POST json credentials': fetched('POST', 'application/json', 'cors', 'include'),
   'POST text': fetched('POST', 'text/plain', 'cors'),
-  'POST text no-cors': fetched('POST', 'text/plain', 'no-cors'),
+  'POST text no-cors': fetched('POST', 'text/plain', 'no-cors', 'include'),
   'POST urlencoded no-cors': fetched('POST', 'application/x-www-form-urlencoded', 'no-cors'),
   'PUT': fetched('PUT', 'application/json', 'cors'),
   'PATCH': fetched('PATCH', 'application/json', 'cors'),
@@ -98,7 +100,7 @@ const ways = {
   }),
 };
 const tries = Object.entries(ways).flatMap(([way, send]) => aims.map(async (aim) => {
-  const late = new Promise((done) => setTimeout(() => done(''), 20000));
+  const late = new Promise((done) => setTimeout(() => done(''), 60000));
   const words = await Promise.race([send(aim, encodeURIComponent(way)).catch(() => ''), late]);
   seen.push({origin: aim.origin, way, words});
 }));

@@ -178,6 +178,7 @@ def test_the_mlflow_client_and_the_own_pages_work_behind_the_door(web_servers: W
     assert answer.status_code == 200
     docs = httpx2.get(f"http://localhost:{web_servers.ports['docs']}/", headers={"Sec-Fetch-Site": "none"})
     assert SECRET in docs.text
+    assert httpx2.get(f"http://localhost:{web_servers.ports['docs']}/none.html").status_code == 404
 
 
 def _attack(web_servers: WebServers, host: str, profile: Path) -> tuple[Any, Any, dict[tuple[str, str], str]]:
@@ -189,7 +190,9 @@ def _attack(web_servers: WebServers, host: str, profile: Path) -> tuple[Any, Any
         clients = {}
         for name, target in TARGETS.items():
             own = f"http://127.0.0.1:{web_servers.ports[name]}"
-            clients[name] = stack.enter_context(httpx2.Client(base_url=own, transport=httpx2.HTTPTransport()))
+            clients[name] = stack.enter_context(
+                httpx2.Client(base_url=own, transport=httpx2.HTTPTransport(), timeout=60)
+            )
             for origin in (own, own.replace("127.0.0.1", "rebound.example")):
                 aims.append(browser.Aim(origin, target.path, target.reads[0], target.body))
         before = {name: TARGETS[name].state(client, web_servers) for name, client in clients.items()}

@@ -95,11 +95,13 @@ def servers() -> dict[str, Server]:
 
 def data_docs() -> App:
     """Return a server of the Data Docs."""
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
     from starlette.staticfiles import StaticFiles
 
     folder = LOCAL / "data_docs"
     folder.mkdir(parents=True, exist_ok=True)
-    return StaticFiles(directory=folder, html=True)
+    return Starlette(routes=[Mount("/", StaticFiles(directory=folder, html=True))])
 
 
 class Door:
