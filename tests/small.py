@@ -42,6 +42,8 @@ SMALL: dict[str, Any] = {
     "plan.min_steps": 2,
     "plan.max_steps": 3,
     "plan.gate.min_rows": 5,
+    "write.mode": "serial",
+    "write.prompt": "src/longwriter/prompts/write.txt",
     "validate.min_rows": 5,
     "training.precision": "fp32",
     "training.save_steps": 2,

@@ -137,5 +137,11 @@ def complete(document: Document) -> Params:
     """
     params = problems.checked(Params, document)
     named_files.check(params, document)
+    if params.write.mode == "serial" and "text" not in named_files.fields(params.write.prompt):
+        document.add(
+            ("write", "mode"),
+            f"found serial, but {params.write.prompt} has no {{text}}, so each paragraph would be written without "
+            "the text before it; allowed: parallel, or a write.prompt with {text}",
+        )
     problems.raise_problems(document)
     return params

@@ -94,8 +94,9 @@ class WriteParams(Section):
     llm: LLMParams | None
     """Model that writes; null = the one of the section `llm`."""
     mode: Literal["serial", "parallel", "direct"]
-    """`serial` = each paragraph is written with the plan and the text so far (the paper), `parallel` = with
-    the plan only (+Parallel in the paper), `direct` = one call without a plan (the baseline)."""
+    """`serial` = each paragraph is written with the text so far (the paper), so the template needs {text};
+    `parallel` = all paragraphs at once, without it (+Parallel in the paper); `direct` = one call without a
+    plan (the baseline)."""
     prompt: Annotated[Template, template("main_point", others=_WRITE_FIELDS)]
     """Template; fields {instruction} {plan} {text} {step} {steps} {main_point} {word_count}. For the
     first paragraph, a block between blank lines whose only field is {text} is left out."""

@@ -87,6 +87,14 @@ HOSTFILE = Content(
 )
 
 
+def fields(path: str) -> set[str]:
+    """Return the fields of a template file; none if the file cannot be read, which `check` reports."""
+    try:
+        return set(_FIELD.findall(Path(path).read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError):
+        return set()
+
+
 def check(params: BaseModel, document: Document) -> None:
     """Note each file that is missing, or that is not what its key needs."""
     for key, path, content in _named(params, ()):

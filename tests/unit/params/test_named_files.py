@@ -80,6 +80,23 @@ def test_a_file_that_does_not_fit_is_named_with_key_and_line(load, key, name, co
     assert "\n" not in str(error.value)
 
 
+def test_mode_serial_needs_a_template_with_the_text_so_far(load):
+    for name, mode in (("blind", "serial"), ("blind", "parallel"), ("blind", "direct"), ("seeing", "serial")):
+        prompt = {"blind": "{instruction} {main_point}", "seeing": "{instruction} {text} {main_point}"}[name]
+        Path("p.txt").write_text(prompt, encoding="utf-8")
+        text, places = text_with(**{"write.mode": mode, "write.prompt": "p.txt"})
+        Path("params.yaml").write_text(text, encoding="utf-8")
+        if (name, mode) != ("blind", "serial"):
+            assert params.load().write.mode == mode
+            continue
+        with pytest.raises(BadParams) as error:
+            params.load()
+        assert str(error.value) == (
+            f"params.yaml:{places['write.mode']}: write.mode: found serial, but p.txt has no {{text}}, so each "
+            "paragraph would be written without the text before it; allowed: parallel, or a write.prompt with {text}"
+        )
+
+
 def test_a_folder_and_a_link_to_another_file_are_no_template(load):
     Path("folder.txt").mkdir()
     Path("link.txt").symlink_to("/etc/passwd")
