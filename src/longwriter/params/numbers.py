@@ -41,8 +41,8 @@ RowTokens = Annotated[int, Field(ge=8, le=10_000_000)]
 """Tokens of a training row; the markers of a chat alone are eight."""
 PlanSteps = Annotated[int, Field(ge=1, le=1000)]
 """Steps of a plan; the paper's code stops at 50."""
-Attempts = Annotated[int, Field(ge=1, le=100)]
-"""Attempts at one answer; each is paid, and what fails a hundred times is not chance."""
+Attempts = Annotated[int, Field(ge=1, le=1000)]
+"""Attempts at one answer; each is paid, and what fails a thousand times is not chance."""
 Retries = Annotated[int, Field(ge=0, le=100)]
 """Retries of one request; with growing pauses, a hundred take more than a day."""
 Concurrency = Annotated[int, Field(ge=1, le=10_000)]
