@@ -28,6 +28,7 @@ from filelock import FileLock
 
 from longwriter.errors import Unavailable
 from longwriter.hashing import content_hash
+from longwriter.io import databases
 from longwriter.llm import answers
 from longwriter.llm.answers import Completion, NoCompletion
 
@@ -134,6 +135,12 @@ def _unpack(packed: bytes, request_hash: str) -> Stored | None:
         return None
 
 
+def _repair(path: Path) -> None:
+    """Set a damaged cache aside, and use the answers that can be read; the caller holds the lock."""
+    if message := databases.repair(path):
+        log.warning("%s; answers that are missing are asked again", message)
+
+
 def _open(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=_WAIT_S, check_same_thread=False)
     db.execute("PRAGMA journal_mode=WAL")
@@ -164,6 +171,7 @@ class ReplayCache:
         """Open the cache at `path`; create it, under a lock, if it does not exist."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
+            _repair(path)
             self._writer = _open(path)
             _set_up(self._writer)
             self._reader = _open(path)
@@ -244,9 +252,14 @@ def _existing(path: Path) -> Iterator[sqlite3.Connection | None]:
     if not path.is_file():
         yield None
         return
-    with FileLock(path.with_suffix(".lock")), closing(_open(path)) as db:
-        _set_up(db)
-        yield db
+    with FileLock(path.with_suffix(".lock")):
+        _repair(path)
+        if not path.is_file():
+            yield None
+            return
+        with closing(_open(path)) as db:
+            _set_up(db)
+            yield db
 
 
 def sizes(path: Path) -> list[Size]:

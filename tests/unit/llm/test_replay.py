@@ -1,4 +1,5 @@
 import json
+import random
 import sqlite3
 import subprocess
 import sys
@@ -263,3 +264,39 @@ def test_an_answer_that_an_earlier_version_could_not_read_again_is_replayed(tmp_
         0.5,
     )
     assert replay.speeds(tmp_path / "r.sqlite", "m").n == 0
+
+
+def cut(content):
+    return content[: len(content) // 2]
+
+
+def overwritten(content):
+    middle = len(content) // 2 // 4096 * 4096
+    return content[:middle] + b"\xff" * 4096 + content[middle + 4096 :]
+
+
+@pytest.mark.parametrize(
+    ("damage", "least"), [(cut, 40), (overwritten, 200), (lambda _: b"no database" * 900, 0)]
+)
+def test_a_damaged_cache_is_set_aside_and_its_whole_answers_are_used(tmp_path, caplog, damage, least):
+    path = tmp_path / "r.sqlite"
+    with closing(ReplayCache(path)) as cache:
+        draw = random.Random(0)  # texts that hardly compress, so that the cache has many pages
+        texts = {f"{number:03}": "".join(draw.choices("abcdefgh ", k=1500)) for number in range(400)}
+        for key, text in texts.items():
+            put(cache, key, text)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = damage(path.read_bytes())
+    path.write_bytes(content)
+    with closing(ReplayCache(path)) as cache:
+        kept = {key: text_of(cache, key) for key in texts if text_of(cache, key) is not None}
+        assert len(kept) >= least
+        assert kept == {key: texts[key] for key in kept}
+        put(cache, "new", "answer")
+        assert text_of(cache, "new") == "answer"
+    [line] = [message for message in caplog.messages if "is damaged" in message]
+    [aside] = tmp_path.glob("r.sqlite.damaged-*Z")
+    assert aside.name in line
+    assert aside.read_bytes() == content
+    assert "asked again" in line
