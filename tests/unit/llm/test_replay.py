@@ -295,7 +295,7 @@ def test_a_damaged_cache_is_set_aside_and_its_whole_answers_are_used(tmp_path, c
         assert kept == {key: texts[key] for key in kept}
         put(cache, "new", "answer")
         assert text_of(cache, "new") == "answer"
-    [line] = [message for message in caplog.messages if "is damaged" in message]
+    [line] = [message for message in caplog.messages if "kept as" in message]
     [aside] = tmp_path.glob("r.sqlite.damaged-*Z")
     assert aside.name in line
     assert aside.read_bytes() == content
