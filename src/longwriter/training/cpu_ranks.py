@@ -1,7 +1,8 @@
 """Starts the ranks of a training on a CPU: one process imports everything, then the ranks fork off it.
 
 The imports of a rank take 8 CPU seconds. torchrun imports PyTorch, and then each of its ranks imports all of
-it again. On GPUs torchrun remains, because a process must not fork after it has looked for GPUs.
+it again. torchrun starts the ranks on GPUs, because a process must not fork after it has looked for GPUs, and
+on macOS, whose system libraries do not work after a fork.
 
 Run: `python -m longwriter.training.cpu_ranks JOB.json`
 """

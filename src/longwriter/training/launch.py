@@ -1,9 +1,9 @@
 """Starts the ranks of a training, reports their progress, and ends them with their stage.
 
-torchrun starts the ranks on the GPUs of one machine, `cpu_ranks.py` on a CPU, and DeepSpeed's launcher on
-the machines of a hostfile. Ranks use neither MLflow nor DVC: rank 0 appends each step to `curve.jsonl`, and
-this process reports new lines and complete checkpoints while it waits, so that training continues when MLflow
-cannot be reached.
+torchrun starts the ranks on the GPUs of one machine, `cpu_ranks.py` on a CPU under Linux, and DeepSpeed's
+launcher on the machines of a hostfile. Ranks use neither MLflow nor DVC: rank 0 appends each step to
+`curve.jsonl`, and this process reports new lines and complete checkpoints while it waits, so that training
+continues when MLflow cannot be reached.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def _command(job: Job, file: Path) -> list[str]:
     module = "longwriter.training.ranks.rank"
     if job.training.hostfile is not None:
         launcher = ["deepspeed.launcher.runner", "--hostfile", job.training.hostfile, "--module", module]
-    elif job.device == "cpu":
+    elif job.device == "cpu" and sys.platform == "linux":
         launcher = ["longwriter.training.cpu_ranks"]
     else:
         launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(job.ranks), "-m", module]
