@@ -25,10 +25,10 @@ import yaml
 from dvc.repo import Repo
 
 from longwriter import params as parameters
+from longwriter.calls.replay import ReplayCache
 from longwriter.errors import LongWriterError
 from longwriter.hashing import content_hash
 from longwriter.io import files, process
-from longwriter.llm.replay import ReplayCache
 from longwriter.records import Instruction
 from longwriter.stages import plan, write
 from longwriter.tracking.runs import StageRun

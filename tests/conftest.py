@@ -25,7 +25,6 @@ settings.load_profile("busy")
 _LONG = (
     "test_pipeline.py",
     "test_training.py",
-    "test_linear_time.py",
     "test_faults.py",
     "test_doors.py",
     "test_flows.py",

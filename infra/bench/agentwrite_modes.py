@@ -34,11 +34,11 @@ from dvc.repo import Repo
 from longwriter import params as parameters
 from longwriter.evaluation import scores as scoring
 from longwriter.instructions import screening
-from longwriter.instructions.sources import files as sources
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.params.agentwrite import PlanRule
 from longwriter.records import Draft, Instruction, Rejection
+from longwriter.sources import files as sources
 from longwriter.stages import plan, write
 from longwriter.text import decontamination
 from longwriter.text.counting import count_words, repeated_share, tokens

@@ -32,13 +32,13 @@ import zstandard
 from longwriter import params
 from longwriter.hashing import content_hash
 from longwriter.instructions import candidates, duplicates, patterns
-from longwriter.instructions.sources import benchmarks
-from longwriter.instructions.sources import files as sources
-from longwriter.instructions.sources.rows import SourceRow
+from longwriter.lengths import stated as lengths
+from longwriter.sources import benchmarks
+from longwriter.sources import files as sources
+from longwriter.sources.rows import SourceRow
 from longwriter.stages import instructions
 from longwriter.text import decontamination, language
 from longwriter.text.counting import normalise, tokens
-from longwriter.text.lengths import stated as lengths
 from longwriter.tracking.runs import StageRun
 
 _HOME = Path(".lw/bench")

@@ -35,11 +35,11 @@ from longwriter.dataset import examples, filters
 from longwriter.gates import examples as example_gate
 from longwriter.gates import instructions as instruction_gate
 from longwriter.instructions import patterns, screening
-from longwriter.instructions.sources.rows import SourceRow
+from longwriter.lengths import stated
 from longwriter.records import Draft, Example, Instruction, Message, Plan, PlanStep
+from longwriter.sources.rows import SourceRow
 from longwriter.text import decontamination, prompts
 from longwriter.text.counting import EarlierText
-from longwriter.text.lengths import stated
 
 SHORT, LONG = 25_000, 100_000
 MAX_GROWTH = 6.0
@@ -57,8 +57,8 @@ _TEXTS = {
     "sections", "text", "words",
 }  # fmt: skip
 
-WINDOWS = {"longwriter.text.lengths.rules": 200, "longwriter.text.lengths.stated._RANGE_END": 200,
-           "longwriter.text.lengths.stated._OPENS_RANGE": 200}  # fmt: skip
+WINDOWS = {"longwriter.lengths.rules": 200, "longwriter.lengths.stated._RANGE_END": 200,
+           "longwriter.lengths.stated._OPENS_RANGE": 200}  # fmt: skip
 """Patterns, by module or name, whose callers cut the text to so many characters."""
 
 _RULES = Path(longwriter.__file__).parent / "rules"

@@ -8,9 +8,9 @@ import pytest
 
 from longwriter.evaluation.answers import benchmark_prompts
 from longwriter.io import files
+from longwriter.lengths.stated import statement
 from longwriter.records import BenchmarkRow
 from longwriter.text.counting import repeated_share, tokens
-from longwriter.text.lengths.stated import statement
 from longwriter.text.wording import is_refusal
 
 SEEDS = Path("src/longwriter/seeds")

@@ -58,13 +58,13 @@ STARTED = {"sft": [RANK], "dpo": [RANK]}
 
 # Files that do not decide what a stage writes: clients, serving, tracking, launch. A folder stands for all in it.
 UNDECIDING = {
-    "llm", "io", "tracking", "params", "errors.py", "hashing.py", "records.py",
+    "llm", "calls", "io", "tracking", "params", "errors.py", "hashing.py", "records.py",
     "models/llamacpp_server.py", "models/servers.py", "stages/runner.py", "stages/summary.py",
     "text/inert.py",  # tracking shows texts with it; where it decides an output, dvc.yaml names it
     "training/checkpoints.py", "training/environment.py", "training/fitting.py", "training/launch.py",
 }  # fmt: skip
 DECIDING = {
-    "llm/answers.py",
+    "calls/answers.py",
     "llm/asking.py",
 }  # in a folder of the above: which answer a stage uses, and its text
 CONVERTS = ("sample", "generate")  # stages in which a trained model answers, so its converter decides

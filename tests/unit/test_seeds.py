@@ -12,12 +12,12 @@ from longwriter.agentwrite import drafts as drafting
 from longwriter.agentwrite.plans import coverage
 from longwriter.agentwrite.plans import plan as planning
 from longwriter.instructions import duplicates, patterns, screening, selection
-from longwriter.instructions.sources.rows import parse
 from longwriter.io import files
+from longwriter.lengths.stated import stated_length, statement
 from longwriter.records import GeneralRow, Plan, PlanStep
+from longwriter.sources.rows import parse
 from longwriter.text import decontamination, poison
 from longwriter.text.language import identify
-from longwriter.text.lengths.stated import stated_length, statement
 from longwriter.text.prompts import fill
 from tests.unit.builders import instruction
 

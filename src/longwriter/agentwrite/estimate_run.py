@@ -17,9 +17,9 @@ from tabulate import tabulate
 from longwriter.agentwrite import estimate
 from longwriter.agentwrite.estimate import Request, Text
 from longwriter.agentwrite.plans.plan import Bounds
+from longwriter.calls import prices, replay
 from longwriter.instructions import candidates
 from longwriter.io import files
-from longwriter.llm import prices, replay
 from longwriter.params import LLMParams, Params
 from longwriter.records import BenchmarkRow, Instruction, Plan
 from longwriter.text.counting import language_of

@@ -27,7 +27,7 @@ def show(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     checkout.require()
-    from longwriter.llm import replay
+    from longwriter.calls import replay
 
     sizes = replay.sizes(files.REPLAY)
     disk_mb = sum(file.stat().st_size for file in files.REPLAY.parent.glob(f"{files.REPLAY.name}*")) / 1e6
@@ -54,7 +54,7 @@ def prune(
 ) -> None:
     """Remove answers by age, by model, or by both."""
     checkout.require()
-    from longwriter.llm import replay
+    from longwriter.calls import replay
 
     if older_than is None and model is None:
         raise UserError(

@@ -12,10 +12,10 @@ from typing import Literal, NamedTuple
 from longwriter.dataset import filters
 from longwriter.dataset.filters import Limits
 from longwriter.hashing import hash_share, short_id
+from longwriter.lengths import stated as lengths
 from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Message, Rejection, roles
 from longwriter.text import counting as txt
 from longwriter.text import poison, wording
-from longwriter.text.lengths import stated as lengths
 from longwriter.text.prompts import fill
 
 

@@ -22,12 +22,12 @@ from longwriter.gates.suite.expectations import (
     never,
     unique,
 )
+from longwriter.lengths.stated import stated_length
 from longwriter.params.data import InstructionsParams
 from longwriter.records import Instruction
 from longwriter.text import decontamination
 from longwriter.text.counting import count_han, tokens
 from longwriter.text.language import identify
-from longwriter.text.lengths.stated import stated_length
 
 COLUMNS = (
     "instruction_id",

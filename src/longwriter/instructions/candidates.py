@@ -34,11 +34,11 @@ from longwriter.instructions.duplicates import MINIMA, Places, Signatures, signa
 from longwriter.instructions.patterns import read_patterns
 from longwriter.instructions.screening import ScreeningLimits, screen
 from longwriter.instructions.selection import Cell, Codes, bucket
-from longwriter.instructions.sources import benchmarks, look
-from longwriter.instructions.sources import files as sources
 from longwriter.io import files, process
 from longwriter.params import InstructionsParams, Params
 from longwriter.records import Instruction, Rejection
+from longwriter.sources import benchmarks, look
+from longwriter.sources import files as sources
 from longwriter.text import decontamination
 
 _FEW = 4  # chunks; fewer are screened in this process, because starting the others takes longer

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from longwriter.errors import BadRecord, Unavailable
-from longwriter.instructions.sources.files import Chunk, of_dataset
+from longwriter.sources.files import Chunk, of_dataset
 
 
 def chunks(name: str) -> Iterator[Chunk]:

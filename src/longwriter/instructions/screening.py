@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 from longwriter.hashing import short_id
 from longwriter.instructions.patterns import Patterns, first_matches
-from longwriter.instructions.sources.rows import SourceRow
-from longwriter.instructions.sources.turns import Unusable
+from longwriter.lengths.stated import stated_length
 from longwriter.records import Instruction, Rejection
+from longwriter.sources.rows import SourceRow
+from longwriter.sources.turns import Unusable
 from longwriter.text import decontamination
 from longwriter.text.counting import normalise, tokens
 from longwriter.text.language import identify
-from longwriter.text.lengths.stated import stated_length
 
 OTHER = "Other"
 """Type of a row that states no type and matches no pattern of a type."""

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from longwriter.calls.answers import Answer
 from longwriter.errors import NoAnswer
-from longwriter.llm.answers import Answer
 from longwriter.llm.client import LLM
 from longwriter.params import Sampling
 from longwriter.text.prompts import Refused

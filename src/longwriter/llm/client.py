@@ -17,17 +17,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from longwriter.calls import call_log, prices, replay
+from longwriter.calls.answers import Answer
+from longwriter.calls.call_log import Call, CallStore
+from longwriter.calls.meter import Meter
+from longwriter.calls.replay import ReplayCache
 from longwriter.errors import ModelUnusable
 from longwriter.hashing import content_hash
-from longwriter.llm import call_log, prices, probing, replay, requests
-from longwriter.llm.answers import Answer
-from longwriter.llm.call_log import Call, CallStore
+from longwriter.llm import probing, requests
 from longwriter.llm.in_flight import InFlight
 from longwriter.llm.limits import open_limits
-from longwriter.llm.meter import Meter
 from longwriter.llm.prober import Prober
 from longwriter.llm.probing import AnswerFormat
-from longwriter.llm.replay import ReplayCache
 from longwriter.llm.sending import Sender
 from longwriter.llm.transport import Endpoint, open_transport, origin
 from longwriter.params import LLMParams, Sampling

@@ -12,8 +12,8 @@ import logging
 import time
 from dataclasses import dataclass
 
-from longwriter.llm.call_log import Call, CallStore
-from longwriter.llm.meter import Meter
+from longwriter.calls.call_log import Call, CallStore
+from longwriter.calls.meter import Meter
 from longwriter.llm.requests import Request
 from longwriter.llm.sending import Sender
 

@@ -20,8 +20,8 @@ from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from typing import Any, Literal, NamedTuple, Protocol
 
+from longwriter.calls.replay import ReplayCache
 from longwriter.hashing import content_hash
-from longwriter.llm.replay import ReplayCache
 from longwriter.params import LLMParams, Sampling
 
 AnswerFormat = Literal["json_schema", "json_object", "lines"]

@@ -18,9 +18,9 @@ import time
 
 import tenacity
 
+from longwriter.calls.answers import Completion
 from longwriter.errors import EndpointUnavailable, LongWriterError, ModelUnusable, NoAnswer
 from longwriter.io import progress
-from longwriter.llm.answers import Completion
 from longwriter.llm.limits import RateLimits
 from longwriter.llm.requests import Request
 from longwriter.llm.transport import Fault, Transport

@@ -28,6 +28,8 @@ import openai
 import orjson
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
+from longwriter.calls import answers, error_bodies
+from longwriter.calls.answers import Completion, NoCompletion
 from longwriter.errors import (
     EndpointUnavailable,
     LongWriterError,
@@ -35,8 +37,6 @@ from longwriter.errors import (
     NoAnswer,
     without_password,
 )
-from longwriter.llm import answers, error_bodies
-from longwriter.llm.answers import Completion, NoCompletion
 from longwriter.params import LLMParams
 
 _REFUSED = (400, 413, 422)  # the server refuses only this request

@@ -20,13 +20,13 @@ import numpy as np
 
 from longwriter.gates.suite import verdicts
 from longwriter.instructions import candidates, funnel, funnel_plot, intent, selection
-from longwriter.instructions.sources import benchmarks
 from longwriter.io import files, progress
 from longwriter.llm.asking import ask_until_usable
 from longwriter.llm.client import LLM, Answer
 from longwriter.models import servers as serving
 from longwriter.params import InstructionsParams, JudgeParams, Params
 from longwriter.records import Instruction, Rejection
+from longwriter.sources import benchmarks
 from longwriter.stages import runner
 from longwriter.text.prompts import Refused
 from longwriter.tracking import versioning

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from longwriter.gates import examples
 from longwriter.gates.suite import gx, verdicts
-from longwriter.instructions.sources import benchmarks
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import Example
+from longwriter.sources import benchmarks
 from longwriter.stages import runner
 from longwriter.tracking import versioning
 

@@ -1,7 +1,7 @@
 """A model for tests of stages, without a server: a function of prompt and attempt gives its answers."""
 
+from longwriter.calls.answers import Answer, Usage
 from longwriter.hashing import content_hash
-from longwriter.llm.answers import Answer, Usage
 from longwriter.text.prompts import Refused
 
 

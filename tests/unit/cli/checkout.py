@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 import zstandard
 
+from longwriter.calls.replay import ReplayCache, Row
 from longwriter.io import files
-from longwriter.llm.replay import ReplayCache, Row
 
 PARAMS = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from longwriter.dataset import examples as dataset
 from longwriter.dataset import filters
 from longwriter.gates.examples import example_table
+from longwriter.lengths.stated import statement
 from longwriter.records import Example, Rejection
 from longwriter.text.counting import count_words
-from longwriter.text.lengths.stated import statement
 from tests.unit.builders import draft, example, prose
 
 ASK = ["Write {words} words."]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longwriter.dataset import examples as dataset
-from longwriter.text.lengths.stated import stated_length
+from longwriter.lengths.stated import stated_length
 from tests.unit.builders import prose
 from tests.unit.dataset.test_examples import ASK, made
 

@@ -7,7 +7,7 @@ import pytest
 from longwriter.errors import BadRecord
 from longwriter.instructions.candidates import screen_sources
 from longwriter.instructions.screening import ScreeningLimits
-from longwriter.instructions.sources import files as sources
+from longwriter.sources import files as sources
 from longwriter.text import decontamination
 
 LIMITS = ScreeningLimits(

@@ -3,8 +3,8 @@ import os
 import subprocess
 import sys
 
-from longwriter.instructions.sources import files as sources
-from longwriter.instructions.sources.rows import SourceRow
+from longwriter.sources import files as sources
+from longwriter.sources.rows import SourceRow
 from tests import hub_server
 
 
@@ -22,7 +22,7 @@ def test_a_streamed_split_gives_its_known_columns_in_chunks():
 _READ = """
 import json, os, sys
 from longwriter.instructions import hub
-from longwriter.instructions.sources import files as sources
+from longwriter.sources import files as sources
 from longwriter.errors import LongWriterError
 token, *names = sys.argv[1:]
 for name in names:

@@ -4,9 +4,9 @@ from hypothesis import strategies as st
 
 from longwriter.hashing import content_hash
 from longwriter.instructions.screening import OTHER, ScreeningLimits, screen
-from longwriter.instructions.sources.rows import SourceRow
-from longwriter.instructions.sources.turns import Unusable
 from longwriter.records import Instruction
+from longwriter.sources.rows import SourceRow
+from longwriter.sources.turns import Unusable
 from longwriter.text import decontamination
 
 LIMITS = ScreeningLimits(

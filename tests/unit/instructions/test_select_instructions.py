@@ -5,7 +5,7 @@ import pytest
 from longwriter import params
 from longwriter.errors import BadRecord
 from longwriter.instructions.candidates import select_instructions
-from longwriter.instructions.sources import benchmarks
+from longwriter.sources import benchmarks
 from tests.unit.builders import prose
 
 BENCHMARK = "Tell the tale of a lighthouse keeper in about 150 words."

@@ -11,10 +11,11 @@ from typing import Any
 
 from aiohttp import web
 
-from longwriter.llm import answers, probing
-from longwriter.llm.call_log import Call
+from longwriter.calls import answers
+from longwriter.calls.call_log import Call
+from longwriter.calls.replay import ReplayCache
+from longwriter.llm import probing
 from longwriter.llm.client import LLM, Answer, Endpoint, connect
-from longwriter.llm.replay import ReplayCache
 from longwriter.params import LLMParams, Sampling
 from tests.chat_server import wire
 from tests.chat_server.wire import Handler, Reply, error, reset

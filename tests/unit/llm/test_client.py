@@ -6,12 +6,12 @@ import sqlite3
 import pytest
 from aiohttp import web
 
+from longwriter.calls.answers import Answer, Usage
+from longwriter.calls.replay import ReplayCache
 from longwriter.errors import ModelUnusable
 from longwriter.io import files
-from longwriter.llm.answers import Answer, Usage
 from longwriter.llm.client import Endpoint, connect
 from longwriter.llm.probing import Capabilities
-from longwriter.llm.replay import ReplayCache
 from longwriter.llm.transport import origin
 from longwriter.params import Sampling
 from tests.chat_server.server import chat_server_thread

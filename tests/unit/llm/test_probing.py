@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
+from longwriter.calls.replay import ReplayCache
 from longwriter.llm import probing
-from longwriter.llm.replay import ReplayCache
 from longwriter.params import LLMParams, Sampling
 
 GREEDY = Sampling(temperature=0, max_tokens=9, top_p=None, repetition_penalty=None, stop=[], seed=0)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwriter.instructions.sources.rows import SourceRow, parse, schema
-from longwriter.instructions.sources.turns import Unusable
+from longwriter.sources.rows import SourceRow, parse, schema
+from longwriter.sources.turns import Unusable
 
 TALE = "Write a tale."
 

@@ -1,6 +1,6 @@
 import pytest
 
-from longwriter.text.lengths import numerals
+from longwriter.lengths import numerals
 
 
 @pytest.mark.parametrize(

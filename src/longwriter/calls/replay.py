@@ -26,11 +26,11 @@ import orjson
 import zstandard
 from filelock import FileLock
 
+from longwriter.calls import answers
+from longwriter.calls.answers import Completion, NoCompletion
 from longwriter.errors import Unavailable
 from longwriter.hashing import content_hash
 from longwriter.io import databases
-from longwriter.llm import answers
-from longwriter.llm.answers import Completion, NoCompletion
 
 log = logging.getLogger(__name__)
 

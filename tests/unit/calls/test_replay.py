@@ -11,15 +11,15 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 import zstandard
 
+from longwriter.calls import replay
+from longwriter.calls.replay import ReplayCache, Row, Speed
 from longwriter.errors import Unavailable
-from longwriter.llm import replay
-from longwriter.llm.replay import ReplayCache, Row, Speed
 
 WRITER = """
 import os, signal, sys
 from pathlib import Path
-from longwriter.llm.replay import ReplayCache
-from tests.unit.llm.test_replay import put
+from longwriter.calls.replay import ReplayCache
+from tests.unit.calls.test_replay import put
 cache = ReplayCache(Path(sys.argv[1]))
 for i in range(int(sys.argv[3])):
     put(cache, f"{sys.argv[2]}-{i}", sys.argv[2])

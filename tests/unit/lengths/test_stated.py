@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwriter.text.lengths import rules as length_rules
-from longwriter.text.lengths.stated import stated_length
+from longwriter.lengths import rules as length_rules
+from longwriter.lengths.stated import stated_length
 
 LABELLED = [
     json.loads(line)

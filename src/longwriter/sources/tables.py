@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from longwriter.instructions.sources.rows import COLUMNS, STATED
+from longwriter.sources.rows import COLUMNS, STATED
 
 _UNREADABLE = (
     pa.ArrowException,

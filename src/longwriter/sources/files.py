@@ -29,10 +29,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from longwriter.errors import BadRecord
-from longwriter.instructions.sources import arrays, tables
-from longwriter.instructions.sources import rows as source_rows
-from longwriter.instructions.sources.turns import Unusable
 from longwriter.io import s3
+from longwriter.sources import arrays, tables
+from longwriter.sources import rows as source_rows
+from longwriter.sources.turns import Unusable
 
 log = logging.getLogger(__name__)
 

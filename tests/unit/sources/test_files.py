@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longwriter.errors import BadRecord
-from longwriter.instructions.sources import arrays
-from longwriter.instructions.sources import files as sources
-from longwriter.instructions.sources.rows import SourceRow
-from longwriter.instructions.sources.turns import Unusable
+from longwriter.sources import arrays
+from longwriter.sources import files as sources
+from longwriter.sources.rows import SourceRow
+from longwriter.sources.turns import Unusable
 
 CHATS = [
     {

@@ -18,9 +18,9 @@ from typing import IO, Any, NamedTuple
 import orjson
 import zstandard
 
-from longwriter.llm import replay
-from longwriter.llm.answers import Answer, Completion
-from longwriter.llm.replay import ReplayCache, Row
+from longwriter.calls import replay
+from longwriter.calls.answers import Answer, Completion
+from longwriter.calls.replay import ReplayCache, Row
 from longwriter.text import inert
 
 _LARGEST_BATCH = 1024  # calls in one transaction

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from longwriter.errors import BadRecord
-from longwriter.instructions.sources import files as sources
-from longwriter.instructions.sources.turns import Unusable
+from longwriter.sources import files as sources
+from longwriter.sources.turns import Unusable
 
 _PATTERN = "**/*.jsonl"
 

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Iterator
 from itertools import islice
 
-from longwriter.instructions.sources import files, rows
-from longwriter.instructions.sources.turns import Unusable
+from longwriter.sources import files, rows
+from longwriter.sources.turns import Unusable
 
 log = logging.getLogger(__name__)
 

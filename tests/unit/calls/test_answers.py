@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwriter.llm import answers
-from longwriter.llm.answers import NoCompletion, Usage
+from longwriter.calls import answers
+from longwriter.calls.answers import NoCompletion, Usage
 from tests.unit.llm.endpoint import completion
 
 TIDE = "The tide came in at noon."

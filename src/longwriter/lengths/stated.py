@@ -14,7 +14,7 @@ import re
 from itertools import islice, pairwise
 from typing import NamedTuple
 
-from longwriter.text.lengths import numerals, rules
+from longwriter.lengths import numerals, rules
 from longwriter.text.quotations import Kind, Quotations
 
 _N = numerals.NUMBER

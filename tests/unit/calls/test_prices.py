@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from longwriter.calls import prices
+from longwriter.calls.prices import FREE, Price
 from longwriter.errors import BadParams
-from longwriter.llm import prices
-from longwriter.llm.prices import FREE, Price
 
 PRICE = Price(input=2.5, cached_input=1.25, output=10.0)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwriter.llm.error_bodies import concerns_account, message, refuses_request
+from longwriter.calls.error_bodies import concerns_account, message, refuses_request
 
 
 def openai(text, code=None, kind="invalid_request_error"):

@@ -1,8 +1,8 @@
 import pytest
 
+from longwriter.calls.meter import Meter
+from longwriter.calls.prices import FREE, Price
 from longwriter.errors import ModelUnusable
-from longwriter.llm.meter import Meter
-from longwriter.llm.prices import FREE, Price
 from tests.unit.llm.endpoint import call
 
 PRICE = Price(input=2.5, cached_input=1.25, output=10.0)

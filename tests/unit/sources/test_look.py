@@ -1,6 +1,6 @@
 import json
 
-from longwriter.instructions.sources import files, look
+from longwriter.sources import files, look
 
 
 def logged(tmp_path, caplog, **contents):

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from longwriter.instructions.sources.turns import (
+from longwriter.sources.turns import (
     ROLE_KEYS,
     Trouble,
     Unusable,

@@ -6,10 +6,10 @@ from contextlib import closing
 
 import pytest
 
+from longwriter.calls import answers
+from longwriter.calls import call_log as calls
+from longwriter.calls.replay import ReplayCache
 from longwriter.io import files
-from longwriter.llm import answers
-from longwriter.llm import call_log as calls
-from longwriter.llm.replay import ReplayCache
 from tests.unit.llm.endpoint import call, completion
 
 

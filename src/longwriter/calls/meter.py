@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from longwriter.calls import prices
+from longwriter.calls.call_log import Call
+from longwriter.calls.prices import PRICES, Price
 from longwriter.errors import BudgetReached, ModelUnusable
-from longwriter.llm import prices
-from longwriter.llm.call_log import Call
-from longwriter.llm.prices import PRICES, Price
 
 
 class Meter:
