@@ -57,7 +57,8 @@ _TEXTS = {
     "sections", "text", "words",
 }  # fmt: skip
 
-WINDOWS = {"longwriter.lengths.rules": 200, "longwriter.lengths.stated._RANGE_END": 200,
+WINDOWS = {"longwriter.text.refusals": 600, "longwriter.text.task_talk": 600,
+           "longwriter.lengths.rules": 200, "longwriter.lengths.stated._RANGE_END": 200,
            "longwriter.lengths.stated._OPENS_RANGE": 200}  # fmt: skip
 """Patterns, by module or name, whose callers cut the text to so many characters."""
 

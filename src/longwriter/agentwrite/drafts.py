@@ -101,7 +101,13 @@ def paragraphs_of(answer: str) -> list[str]:
 
 
 def check_paragraph(
-    paragraph: str, limits: Limits, language: Language, *, word_count: int | None, before: EarlierText
+    paragraph: str,
+    limits: Limits,
+    language: Language,
+    *,
+    word_count: int | None,
+    before: EarlierText,
+    instruction: str = "",
 ) -> Refused | None:
     """Return why a cleaned paragraph is not used, or None.
 
@@ -111,13 +117,14 @@ def check_paragraph(
         language: Language of the instruction.
         word_count: Words that its step asks for; None if there is no step.
         before: The text before it.
+        instruction: What was asked for: a letter of apology may apologise.
 
     Returns:
         Refused with one of the reasons of `poison.check_text`, or `cut_off` (stops in mid-sentence),
         `too_short_paragraph`, `wrong_length`, `wrong_language`, `loop` (repeats itself) or `repeats`
         (repeats the text before it).
     """
-    if refused := poison.check_text(paragraph):
+    if refused := poison.check_text(paragraph, instruction):
         return refused
     if word_count is not None and endings.is_cut(paragraph):
         return Refused("cut_off", f"stops in mid-sentence: {paragraph[-120:]}")
@@ -145,13 +152,15 @@ def check_repeats(paragraph: str, before: EarlierText, max_repeated_share: float
     return Refused("repeats", f"{share:.0%} of its 5-grams stood before: {paragraph[:120]}")
 
 
-def check_whole(text: str, limits: Limits, language: Language) -> Refused | None:
+def check_whole(text: str, limits: Limits, language: Language, instruction: str = "") -> Refused | None:
     """Return why a text that was written in one answer is not used, or None.
 
     Checks that need a plan (length of a step, text before it) are left out. Each paragraph is checked on its
     own for what is not prose, such as error messages.
     """
     for part in paragraphs_of(text):
-        if refused := poison.check_text(part):
+        if refused := poison.check_text(part, instruction):
             return refused
-    return check_paragraph(text, limits, language, word_count=None, before=EarlierText())
+    return check_paragraph(
+        text, limits, language, word_count=None, before=EarlierText(), instruction=instruction
+    )

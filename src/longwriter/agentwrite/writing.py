@@ -170,7 +170,7 @@ async def _direct(job: _Job) -> list[Outcome[str]]:
     instruction = job.plan.instruction
 
     def check(text: str) -> Refused | None:
-        return drafts.check_whole(text, job.limits(), instruction.language)
+        return drafts.check_whole(text, job.limits(), instruction.language, instruction.prompt)
 
     prompt = break_marks(instruction.prompt)
     return [await _ask(job, prompt, job.params.direct_sampling, False, check)]
@@ -197,7 +197,12 @@ async def _step(
 
     def check(text: str) -> Refused | None:
         return drafts.check_paragraph(
-            text, job.limits(), plan.instruction.language, word_count=step.word_count, before=earlier_text
+            text,
+            job.limits(),
+            plan.instruction.language,
+            word_count=step.word_count,
+            before=earlier_text,
+            instruction=plan.instruction.prompt,
         )
 
     prompt = drafts.write_prompt(job.template, plan, position, shown)

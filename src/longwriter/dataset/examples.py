@@ -17,6 +17,7 @@ from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Me
 from longwriter.text import counting as txt
 from longwriter.text import poison, wording
 from longwriter.text.prompts import fill
+from longwriter.text.refusals import is_refusal
 
 
 def relabel(prompt: str, words: int, wordings: list[str]) -> str:
@@ -131,7 +132,8 @@ def _row(
     answer = "\n\n".join(sections)
     words = txt.count_words(answer)
     steps = sections if source.is_in_steps else ()
-    text = filters.Text(sections, answer, words, source.language, source.required_words, steps)
+    prompt = source.before[-1].content
+    text = filters.Text(sections, answer, words, source.language, source.required_words, steps, prompt)
     for turn in source.before:
         if turn.role == "assistant" and (refused := poison.check_markup(turn.content)) is not None:
             return _refused(source.row_id, *refused, call_ids=source.call_ids)
@@ -220,7 +222,7 @@ def _general_trouble(messages: list[Message], answers: set[str]) -> tuple[str, s
     answer = messages[-1].content
     if not _in_turn(messages):
         return "general_roles", roles(messages)
-    if wording.is_refusal(answer):
+    if is_refusal(answer, messages[-2].content):
         return "general_refusal", answer[:80]
     for turn in messages:
         if turn.role == "assistant" and (refused := poison.check_markup(turn.content)) is not None:

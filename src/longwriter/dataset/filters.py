@@ -38,6 +38,7 @@ class Text(NamedTuple):
     """A text to filter; `required_words` is the length that its prompt stated before relabelling, or None.
 
     `written_steps` are the sections that one answer each was asked for; a published text has none.
+    `prompt` is what was asked for: a letter of apology may apologise.
     """
 
     sections: Sequence[str]
@@ -46,14 +47,15 @@ class Text(NamedTuple):
     language: Language
     required_words: int | None
     written_steps: Sequence[str] = ()
+    prompt: str = ""
 
 
 @lru_cache(maxsize=8)
-def _refused(sections: tuple[str, ...], answer: str) -> Refused | None:
+def _refused(sections: tuple[str, ...], answer: str, prompt: str) -> Refused | None:
     """Return why one of the sections, or the whole text, is not prose; cached, since six filters ask."""
-    refusals = (poison.check_text(part) for part in sections)
+    refusals = (poison.check_text(part, prompt) for part in sections)
     refused = next((refused for refused in refusals if refused), None)
-    talk = None if refused else poison.talking_paragraph(answer)
+    talk = None if refused else poison.talking_paragraph(answer, prompt)
     return Refused("meta_talk", talk) if talk else refused
 
 
@@ -61,7 +63,7 @@ def _poisoned(reason: str) -> Callable[[Text, Limits], str | None]:
     """Return the filter for one reason of `poison.check_text`."""
 
     def check(text: Text, limits: Limits) -> str | None:
-        refused = _refused(tuple(text.sections), text.answer)
+        refused = _refused(tuple(text.sections), text.answer, text.prompt)
         return refused.detail if refused and refused.reason == reason else None
 
     return check

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from longwriter.records import Generation, Judgement, Score, Unscored
 from longwriter.text.counting import repeated_share
-from longwriter.text.wording import is_refusal
+from longwriter.text.refusals import is_refusal
 
 
 def length_score(required: int, written: int) -> float:
@@ -54,7 +54,7 @@ def score_of(generation: Generation, quality: Judgement | Unscored, max_repeated
         length_score=length_score(generation.required_words, generation.words),
         ended=generation.finish_reason == "stop",
         loop=repeated > max_repeated_share,
-        refusal=is_refusal(generation.text),
+        refusal=is_refusal(generation.text, generation.prompt),
         repeated_share=repeated,
         quality=quality,
     )

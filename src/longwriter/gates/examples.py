@@ -25,6 +25,7 @@ from longwriter.params import ValidateParams
 from longwriter.records import Example, roles
 from longwriter.text import decontamination, markup, poison, wording
 from longwriter.text.counting import count_words, repeated_share, tokens
+from longwriter.text.refusals import is_refusal
 
 COLUMNS = (
     "sample_id",
@@ -88,10 +89,11 @@ def example_table(rows: list[Example], benchmark: Sequence[str]) -> list[dict[st
                 "words_recorded": row.words,
                 "length_error": error,
                 "repeated_share": round(repeated_share(answer), 6),
-                "refusal": wording.is_refusal(answer),
+                "refusal": is_refusal(answer, questions[-1]),
                 "reasoning": any(markup.reasoning_text(text) for text in answers),
                 "control_token": any(markup.control_token(text) for text in answers),
-                "meta_talk": row.kind != "general" and poison.talking_paragraph(answer) is not None,
+                "meta_talk": row.kind != "general"
+                and poison.talking_paragraph(answer, questions[-1]) is not None,
                 "identifier": row.kind == "agentwrite"
                 and wording.strip_identifiers(answer) != answer.strip(),
                 "answer": answer,

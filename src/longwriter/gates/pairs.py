@@ -12,8 +12,9 @@ import pandas as pd
 from longwriter.gates.suite.expectations import Expectation, Gate, among, at_least, between, never, unique
 from longwriter.params.training import PreferencesParams
 from longwriter.records import PreferencePair, roles
-from longwriter.text import markup, poison, wording
+from longwriter.text import markup, poison
 from longwriter.text.counting import count_words, repeated_share
+from longwriter.text.refusals import is_refusal
 
 COLUMNS = (
     "pair_id",
@@ -67,10 +68,10 @@ def pair_table(train: list[PreferencePair], test: list[PreferencePair]) -> list[
             "roles": "/".join(roles(part) for part in (row.prompt, row.chosen, row.rejected)),
             "same": row.chosen == row.rejected,
             "gap": row.chosen_score - row.rejected_score,
-            "refusal": wording.is_refusal(row.chosen[-1].content),
+            "refusal": is_refusal(row.chosen[-1].content, row.prompt[-1].content),
             "reasoning": markup.reasoning_text(row.chosen[-1].content) is not None,
             "control_token": any(markup.control_token(turn.content) for turn in (*row.chosen, *row.rejected)),
-            "meta_talk": poison.talking_paragraph(row.chosen[-1].content) is not None,
+            "meta_talk": poison.talking_paragraph(row.chosen[-1].content, row.prompt[-1].content) is not None,
             "repeated_share": round(repeated_share(row.chosen[-1].content), 6),
             "words_ratio": count_words(row.chosen[-1].content) / rejected_mean,
             "calls": len(row.call_ids),

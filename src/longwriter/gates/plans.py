@@ -12,8 +12,8 @@ import pandas as pd
 from longwriter.gates.suite.expectations import Expectation, Gate, at_least, between, never, unique
 from longwriter.params import PlanParams
 from longwriter.records import Plan
-from longwriter.text import wording
 from longwriter.text.counting import tokens
+from longwriter.text.refusals import is_refusal
 
 PLAN_COLUMNS = ("instruction_id", "steps", "length_error", "kept_share", "calls")
 STEP_COLUMNS = ("instruction_id", "word_count", "empty", "seen", "refusal")
@@ -68,7 +68,7 @@ def plan_tables(rows: list[Plan], instructions: int) -> tuple[list[dict[str, Any
                     "word_count": step.word_count,
                     "empty": not point,
                     "seen": point in seen,
-                    "refusal": wording.is_refusal(step.main_point),
+                    "refusal": is_refusal(step.main_point),
                 }
             )
             seen |= {point} - {""}

@@ -14,7 +14,9 @@ import re
 from longwriter.text import markup
 from longwriter.text.counting import BLANK_LINE
 from longwriter.text.prompts import EVIDENCE_CHARS, Refused
-from longwriter.text.wording import is_refusal, unspoken
+from longwriter.text.refusals import is_refusal
+from longwriter.text.task_talk import talking_sentence
+from longwriter.text.wording import unspoken
 
 _WINDOW = 600  # characters in which a text opens or closes
 _LONGEST_ERROR_LINE = 200  # characters
@@ -203,11 +205,12 @@ def error_text(text: str) -> str | None:
     return prose[match.start() :].strip()[:EVIDENCE_CHARS] if match else None
 
 
-def meta_talk(text: str) -> str | None:
+def meta_talk(text: str, instruction: str = "") -> str | None:
     """Return the part of a text that talks about the text or the task, or None.
 
     The opening ("Here is paragraph 3:", 以下是第三段) and the last line ("I hope this helps") are searched;
-    patterns that prose cannot hold ("[Continued in the next part]") count anywhere.
+    patterns that prose cannot hold ("[Continued in the next part]") count anywhere. `instruction` is what
+    was asked for, where that is known.
     """
     text = text.strip()
     if _speaks(_OPENING, text[:_WINDOW]):
@@ -216,7 +219,10 @@ def meta_talk(text: str) -> str | None:
         return text[match.start() :].strip()[:EVIDENCE_CHARS]
     end = text[text.rfind("\n") + 1 :][-_WINDOW:]
     closes = _has(end, _CLOSING_WORDS) and _speaks(_CLOSING, end)
-    return end[-EVIDENCE_CHARS:] if closes else None
+    if closes:
+        return end[-EVIDENCE_CHARS:]
+    sentence = talking_sentence(text, instruction)
+    return sentence[:EVIDENCE_CHARS] if sentence else None
 
 
 def plan_line(text: str) -> str | None:
@@ -250,17 +256,20 @@ REASONS = ("error_text", "reasoning_text", "control_token", "refusal", "plan_lin
 """The reasons of `check_text`, in its order."""
 
 
-def check_text(text: str) -> Refused | None:
-    """Return why a text is not prose, with one of the `REASONS`, or None."""
+def check_text(text: str, instruction: str = "") -> Refused | None:
+    """Return why a text is not prose, with one of the `REASONS`, or None.
+
+    `instruction` is what was asked for, where that is known: a letter of apology may apologise.
+    """
     if evidence := error_text(text):
         return Refused("error_text", evidence)
     if refused := check_markup(text):
         return refused
-    if is_refusal(text):
+    if is_refusal(text, instruction):
         return Refused("refusal", text[:EVIDENCE_CHARS])
     if evidence := plan_line(text):
         return Refused("plan_line", evidence)
-    if evidence := talking_paragraph(text):
+    if evidence := talking_paragraph(text, instruction):
         return Refused("meta_talk", evidence)
     return None
 
@@ -274,19 +283,19 @@ def check_markup(text: str) -> Refused | None:
     return None
 
 
-def talking_paragraph(text: str) -> str | None:
+def talking_paragraph(text: str, instruction: str = "") -> str | None:
     """Return the talk about the text or the task in a text or in one of its paragraphs, or None.
 
     A code block and the paragraph before it are read as one.
     """
-    if (evidence := meta_talk(text)) or "\n" not in text:
+    if (evidence := meta_talk(text, instruction)) or "\n" not in text:
         return evidence
     paragraph = ""
     for part in BLANK_LINE.split(text):
         paragraph = f"{paragraph}\n\n{part}" if paragraph else part
         if paragraph.count("```") % 2:
             continue
-        if evidence := meta_talk(paragraph):
+        if evidence := meta_talk(paragraph, instruction):
             return evidence
         paragraph = ""
     return None

@@ -1,4 +1,4 @@
-"""Wording that no training text may have: refusals, and identifiers such as "Paragraph 3:".
+"""Identifiers such as "Paragraph 3:", which no training text may have, and quoted text.
 
 Pure.
 """
@@ -39,25 +39,6 @@ _SPOKEN = Quotations(
     ]
 )
 _CHARACTER = re.compile(r"[\s\S]")
-_SPEECH_WINDOW = 2000  # characters: longer quoted text is not speech
-_REFUSAL = re.compile(
-    r"\b(?:as an ai(?: language)? (?:model|assistant)"
-    r"|i(?:(?:'|’)?m| am) (?:unable|sorry(?! to hear| for your loss| that you))"
-    r"|i (?:can(?:no|')t|cannot|can’t|won(?:'|’)t) (?:assist|help|provide|write|fulfil|comply|create|do that)"
-    r"|i apologi[sz]e)|(?:抱歉|对不起|很遗憾)[，,]?.{0,8}(?:无法|不能)|作为(?:一个)?(?:AI|人工智能)",
-    re.IGNORECASE,
-)
-_REFUSAL_WINDOW = 200  # characters: a refusal opens an answer; later "I'm sorry" is dialogue
-
-
-def is_refusal(text: str) -> bool:
-    """Tell whether `text` opens with a refusal or with talk of being an AI, in English or Chinese.
-
-    Quoted text is dialogue and does not count, unless the whole text is quoted.
-    """
-    if not _REFUSAL.search(text[:_REFUSAL_WINDOW]):
-        return False  # the usual case; finding the quoted text takes longer
-    return bool(_REFUSAL.search(unspoken(text[:_SPEECH_WINDOW])[:_REFUSAL_WINDOW]))
 
 
 def unspoken(text: str) -> str:

@@ -21,7 +21,8 @@ from longwriter.records import (
     Unscored,
 )
 from longwriter.text import counting as txt
-from longwriter.text import markup, poison, wording
+from longwriter.text import markup, poison
+from longwriter.text.refusals import is_refusal
 
 
 class Candidate(NamedTuple):
@@ -46,9 +47,9 @@ def trouble(sample: Generation, max_repeated_share: float) -> str | None:
         return "empty"
     if refused := poison.check_markup(sample.text):
         return refused.reason
-    if wording.is_refusal(sample.text):
+    if is_refusal(sample.text, sample.prompt):
         return "refusal"
-    if poison.talking_paragraph(sample.text):
+    if poison.talking_paragraph(sample.text, sample.prompt):
         return "meta_talk"
     if txt.repeated_share(sample.text) > max_repeated_share:
         return "loop"

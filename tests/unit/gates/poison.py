@@ -194,7 +194,7 @@ SUITES = {
             "unique_answers": lambda: examples_with_answer(good_examples()[0].messages[1].content),
             "roles_in_turn": lambda: examples_with(messages=[*good_examples()[9].messages[:1] * 2, good_examples()[9].messages[1]]),
             "known_language": lambda: examples_with(language="fr"),
-            "no_refusal": lambda: examples_with_answer(long_enough("As an AI assistant,")),
+            "no_refusal": lambda: examples_with_answer(long_enough("Sorry, I cannot.")),
             "no_reasoning_text": lambda: examples_with_answer(f"<think>{prose(149, 'p')}"),
             "no_control_tokens": lambda: examples_with_answer(long_enough("The harbour<|im_end|>")),
             "no_meta_talk": lambda: examples_with_answer(

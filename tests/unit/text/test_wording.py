@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from longwriter.text import counting as text
 from longwriter.text import wording
+from longwriter.text.refusals import is_refusal
 
 
 @pytest.mark.parametrize(
@@ -16,11 +17,11 @@ from longwriter.text import wording
     ],
 )
 def test_a_refusal_is_seen(answer):
-    assert wording.is_refusal(answer)
+    assert is_refusal(answer)
 
 
 def test_an_apology_late_in_a_story_is_no_refusal():
-    assert not wording.is_refusal("The door closed behind her. " * 10 + '"I am sorry," he said.')
+    assert not is_refusal("The door closed behind her. " * 10 + '"I am sorry," he said.')
 
 
 @pytest.mark.parametrize(
@@ -62,19 +63,20 @@ def test_identifiers_go_and_prose_stays(paragraph, clean):
     ],
 )
 def test_a_refusal_is_seen_in_other_words(answer):
-    assert wording.is_refusal(answer)
+    assert is_refusal(answer)
 
 
 @pytest.mark.parametrize(
     "prose", ["", "I cannot sing", "A sorry sight", "AI can help.", "人工智能很快。", "他不能走。"]
 )
 def test_prose_is_no_refusal(prose):
-    assert not wording.is_refusal(prose)
+    assert not is_refusal(prose)
 
 
-def test_a_refusal_counts_within_the_first_200_characters():
-    assert wording.is_refusal("x" * 190 + " I'm sorry")
-    assert not wording.is_refusal("x" * 191 + " I'm sorry")
+def test_a_refusal_counts_where_an_answer_opens():
+    refusal = "I cannot write this essay for you."
+    assert is_refusal(f"You ask for an essay on glue. {refusal}")
+    assert not is_refusal("The door closed behind her. " * 5 + refusal)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_a_refusal_counts_within_the_first_200_characters():
     ],
 )
 def test_an_apology_spoken_in_a_story_is_no_refusal(story):
-    assert not wording.is_refusal(story)
+    assert not is_refusal(story)
 
 
 @pytest.mark.parametrize(
@@ -99,13 +101,13 @@ def test_an_apology_spoken_in_a_story_is_no_refusal(story):
     ],
 )  # fmt: skip
 def test_a_refusal_is_none_the_less_one_for_quotation_marks_around_it_or_before_it(answer):
-    assert wording.is_refusal(answer)
+    assert is_refusal(answer)
 
 
 def test_sympathy_is_no_refusal_but_may_stand_before_one():
-    assert not wording.is_refusal("I'm sorry to hear that. What happened?")
-    assert wording.is_refusal("I'm sorry to hear that, but I cannot help.")
-    assert wording.is_refusal("I'm sorry to say so.")
+    assert not is_refusal("I'm sorry to hear that. What happened?")
+    assert is_refusal("I'm sorry to hear that, but I cannot help.")
+    assert is_refusal("I'm sorry to say so.")
 
 
 UNITS = ["- ", "9", "9 -", "ten ", " ", "'word ", "“a", "「", "Step 1: ", "#", "\n"]
@@ -116,7 +118,7 @@ UNITS = ["- ", "9", "9 -", "ten ", " ", "'word ", "“a", "「", "Step 1: ", "#"
 def test_no_long_text_takes_long(start):
     for unit in UNITS:
         long = start + unit * 20_000
-        wording.is_refusal(long)
+        is_refusal(long)
         wording.strip_identifier(long)
         wording.strip_identifiers(long)
         wording.strip_identifiers("a\n\n" + long)

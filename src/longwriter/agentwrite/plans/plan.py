@@ -16,8 +16,9 @@ from pydantic_core import from_json
 from longwriter.agentwrite.plans import coverage
 from longwriter.records import Instruction, PlanStep
 from longwriter.text import counting as txt
-from longwriter.text import poison, prompts, wording
+from longwriter.text import poison, prompts
 from longwriter.text.prompts import EVIDENCE_CHARS, Refused
+from longwriter.text.refusals import is_refusal
 
 AnswerFormat = Literal["json_schema", "json_object", "lines"]
 
@@ -135,11 +136,11 @@ def parse_plan(
     if isinstance(steps, Refused):
         if error := poison.error_text(answer):
             return Refused("error_text", error)
-        return Refused("refusal", answer[:EVIDENCE_CHARS]) if wording.is_refusal(answer) else steps
+        return Refused("refusal", answer[:EVIDENCE_CHARS]) if is_refusal(answer) else steps
     for step in steps:
         if refused := poison.check_point(step.main_point):
             return refused
-    if steps and wording.is_refusal(steps[0].main_point):
+    if steps and is_refusal(steps[0].main_point):
         return Refused("refusal", steps[0].main_point[:EVIDENCE_CHARS])
     return steps
 

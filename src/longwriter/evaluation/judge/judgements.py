@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from longwriter.records import Unscored
 from longwriter.text.prompts import EVIDENCE_CHARS, Refused, framed, parse_object
-from longwriter.text.wording import is_refusal
+from longwriter.text.refusals import is_refusal
 
 DIMENSIONS = ("Relevance", "Accuracy", "Coherence", "Clarity", "Breadth and Depth", "Reading Experience")
 _LOWEST = 1

@@ -1,0 +1,237 @@
+"""Finds talk about the task in a text: announcements, notes of a rewriter, offers, echoes of the plan.
+
+A text's first and last sentences are read one by one. A sentence talks about the task if it joins two
+things that a text does not join: who writes or asks (the assistant, "you asked") or the act of writing,
+and a name of the text's own part (this paragraph, the draft, 300 words). Sections and articles may
+announce themselves, paragraphs and drafts do not. Measured on `tests/golden/refusal_meta_*.jsonl` by
+`infra/bench/refusal_rules.py`.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import re
+
+from longwriter.text.sentences import HAN_MODEL, MODEL, TEXT, sentences, words
+
+_WINDOW = 600  # characters in which a text opens or closes
+_SENTENCES = 3  # at each end
+
+_G = r"[^.!?]{0,60}?"  # a gap inside a clause
+_PART = words(r"(?:paragraph|passage|draft|rewrite|revision|continuation|excerpt|snippet|sentence)s?")
+_VERSION = (
+    r"\b(?:re-?written|revised|edited|copy[ -]?edited|re-?worded|polished|improved|corrected|updated|shortened|expanded|"
+    r"shorter|longer|condensed|simplified|final|rephrased|refined|proofread|extended|enhanced|alternative|cleaned-up|modified|possible|sample)"
+    r" (?:and \w+ )?(?:version|paragraph|draft|text|section|passage|sentence|essay|story|introduction|conclusion|ending|opening|response|answer|letter|article|outline|example)\b"
+)
+_NTH = r"(?:next|following|previous|preceding|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|final|above|current|opening|closing|remaining|middle|other|earlier|\d+(?:st|nd|rd|th))"
+_WRITES = (
+    r"(?:writ\w+|rewrit\w+|draft\w*|continu\w+|expand\w*|revis\w+|shorten\w*|lengthen\w*|rephras\w+|adjust\w*|edit\w*|"
+    r"proceed|go on|add|make|turn|chang\w+|modif\w+|tweak\w*|creat\w+|generat\w+|provid\w+|adapt\w*|includ\w+|describ\w+|cover|"
+    r"begin|start|compos\w+|summari[sz]\w*|elaborat\w+|develop|trim|polish|refin\w+|convert|translat\w+|finish|produc\w+|extend|craft|keep|focus|move on|tackle|deal|"
+    r"split|reformat|suggest|offer|give|help|prepare|swap|soften|try|do|send|format|rework|customi[sz]e|personali[sz]e|tailor)"
+)
+_TALK_OF_TEXT = rf"(?:{TEXT}|\b(?:tone|style|wording|length|bullet points?|examples?|changes|revisions?|adjustments?|edits?|modifications?|tweaks?|further detail|more details?|longer|shorter|narrator|point of view|ending|opening|headings?|rest|format)\b)"
+_HERE = r"(?:here(?:'?s| is| are|,? again)|below(?: is| are|,? you(?:'ll| will| can)? (?:find|see))|the following is|you(?:'ll| will)? find below|please find|attached is|find below|presenting|see below|what follows is)"
+_YOU_ASKED = r"\b(?:(?:as |that |which )?you(?:'ve| have|'d| had)? (?:\w+ )?(?:ask|request|want|provid|gave|given|mention|specif|suppl|instruct|shar|outlin|describ|need|sent)\w*|(?:your|the user's) (?:\w+ )?(?:request|instructions?|prompt|guidelines|requirements?|specifications?|word (?:count|limit)|outline|notes|brief|input|feedback|criteria|needs|text|draft|preferences)|as (?:requested|instructed|asked|specified|per)|the user|requested)\b"
+_ACCEPT = r"(?:sure|certainly|of course|okay|ok|absolutely|alright|all right|great|got it|understood|no problem|awesome|definitely|gladly|happy to help|my pleasure|with pleasure|right|very well|noted|perfect|thanks?(?: you)?|good|fine|will do|yes)"
+_CHANGED = r"(?:rephras|reword|rewrote|rewritten|revised|shortened|edited|polished|rework|restructur|condensed|trimmed|paraphras|tightened|simplified|proofread|expanded|corrected|adjusted|improved|streamlin|fixed|moved|cut|merged|split|reorgani[sz]|fleshed|refined|broke|toned|replaced|softened)\w*"
+_WROTE = r"(?:changed|kept|added|removed|replaced|used|tried|aimed|wrote|written|drafted|included|left|made|avoided|followed|continued|focused|structured|limited|crafted|incorporated|prepared|created|assumed|chose|stayed|ended|started|did)"
+_ON_WRITING = re.compile(
+    words(
+        r"of (?:the|a|an|your|any|every|each) (?:\w+ )?(?:letter|contract|law|act|article|treaty|report|will|speech|book|agreement|constitution|"
+        r"declaration|novel|essay|cover letter|bill|charter|lease|statute|review)", r"cover letters?", r"students?", r"pupils?", r"readers?", r"writers",
+        r"novels?", r"editors?", r"hook", r"thesis statement",
+    )
+)  # fmt: skip
+
+_THIRD = re.compile(
+    words(
+        r"he",
+        r"she",
+        r"his",
+        r"her",
+        r"hers",
+        r"him",
+        r"they",
+        r"their",
+        r"was",
+        r"were",
+        r"had",
+        r"editor",
+        r"teacher",
+        r"professor",
+        r"cut",
+        r"read",
+    )
+)
+
+# English: (name, pattern). Each is looked for in one sentence, in lower case.
+_RULES = (
+    ("feedback", rf"\b(?:your (?:feedback|thoughts|comments)|review)\b{_G}\b(?:draft|text|piece|version|essay|story|paragraph)\b|\b(?:above|given|corrected|requested|provided) (?:text|essay|story|draft|version)\b(?! (?:message|editor))|\bcopy and paste\b|\byour (?:text|essay|story|draft|article|paragraph) is ready\b|\b(?:starting point|modified as you|see fit)\b{_G}\b(?:text|draft|modif)|\bwrit(?:e|ing) this (?:piece|section|text|essay|story|article|letter|speech) for you\b|\bgood luck with (?:the|your) (?:assignment|essay|paper)"),
+    ("feedback", r"^(?:is there )?anything else you(?:'d| would)? like me to|\bready for the next (?:part|section|paragraph|chapter)|\bif this isn't (?:quite )?what you|\bdo tell me if anything|\bjust ask\b.*\?*$|\bwant me to punch|\bsuit you better\?"),
+    ("in brackets", r"^[\[(<{]+[^\])>}]{0,120}\b(?:paragraphs?|section \d|part \d|words|continue\w*|remaining|insert|goes here|text here|omitted|same pattern|example here|placeholder)\b[^\])>}]{0,60}[\])>}.]*$|^(?:to be added|todo): |\bword count is reached|\b(?:have to|must|to) be filled in by you"),
+    ("later", r"\b(?:next|another|my next|further|separate|later) (?:message|answer|response|reply)\b|\b(?:answer|response) is getting (?:too )?long|\bin a further answer"),
+    ("plan", rf"\b(?:purpose|goal|aim|focus|point|topic) of (?:the|this) (?:section|paragraph|part|passage)\b|^(?:goal|length|key points(?: to include)?|focus|tone|style)\b.*\b(?:\d+ words|introduce the|of the (?:essay|section|story))|\bpoint \d+ of the outline|\b(?:writing|the) plan\b{_G}\b(?:the story|section|demands|turn to|essay|paragraph)|\bthis part of the (?:essay|story|article|text)\b|\bnext step is to write|^the (?:introduction|conclusion) (?:should|restates|must|needs|will)|^focus on the\b.*\b(?:do not|don't|yet)\b|\bpart of your (?:essay|article|story|text)\b|\bpoints? of your\b.*\btext\b|\bof the outline\b|\bthe outline (?:wants|asks|says|calls)|\bthe outline\b.*\bscene"),
+    ("label", rf"^(?:here you go|here it is|here we go|there you go)[:.!]?$|^(?:your |the |a )?(?:\w+ )?(?:paragraph|continuation|essay|draft|version|rewrite|text|introduction|conclusion):$|^(?:title suggestion|text):|\bthe story goes on below|\bbelow[,.]? (?:is|find|you)\b{_G}{TEXT}|\bi(?:'ve| have) (?:put together|turned|prepared)\b{_G}(?:{TEXT}){_G}(?:for you|below|:$)|\bwhat follows is my\b|\bthis is a sample\b"),
+    ("rewrote", rf"\b(?:sentences?|phrases?|tone|text|paragraphs?|changes|wording|structure|words) (?:\w+ )?(?:was|were|has been|have been) (?:made|rewritten|replaced|changed|shortened|revised|simplified|edited|adjusted|corrected)|\b(?:this|the) (?:\w+ )?(?:version|draft|text) (?:is|has|reads|sounds) (?:\w+ )?(?:shorter|clearer|more|better|simpler|as follows|longer)|\bcompared (?:with|to) the (?:first|original|previous|earlier) (?:draft|version|text)|\bthan the original\b|\b(?:i|we)(?:'ve| have)? (?:made|fixed|combined|left out|used|removed|merged|split)\b{_G}\b(?:sentences?|paragraphs?|grammar|adverbs?|spelling throughout|part about|mistakes in)|\b(?:same|following) (?:paragraph|sentence|text) in\b|\b(?:way to say this|way to put this) would\b"),
+    ("critique", rf"\bthe (?:text|story|passage|paragraph) tells us\b|\bthe message is that\b|^(?:in conclusion|overall),? (?:this paragraph|your|the (?:essay|text|paragraph))\b|\bso that the essay\b|\byou can (?:start|begin|end) (?:the|your) (?:essay|story|text|paragraph)|\bway to (?:begin|start|end|write) (?:this|the|your) (?:paragraph|essay|story|section)|\b(?:ideas|tips) for (?:your|writing your) {TEXT}|\busing all five senses|\bmain idea of the (?:passage|text|paragraph)|\bwhat do you think (?:about|of) this (?:story|text|essay)|\bsentence you (?:provided|wrote)|\byou are an? (?:\w+ )?(?:writer|copywriter|editor|assistant)(?: who|,)"),
+    ("word count", rf"\b(?:this is|that's|here are|i've kept|kept this|i have|we have|runs to|total is|which leaves|length:?)\b{_G}\b[\d,]+ (?:more )?words\b(?! (?:a|per|of)\b)|\b(?:keep to|within|stay under) the word limit"),
+    ("self", r"\b(?:as an? artificial intelligence|being an? (?:ai|language model)),? |\bi(?:'m| am)(?: only| just)? (?:an? (?:ai |language )?model|your ai)\b(?=[ ,.](?:co|but|and|,)|,|\.)|\bmy role here is to\b|\bas the assistant, i\b|^(?:human|ai): .*\b(?:story|write|continue)|\bmy (?:answer|response) (?:continues|is|follows|covers)"),
+    ("plans", r"\bit(?:'s| is) (?:now )?time for the (?:\w+ )?(?:section|paragraph|chapter)$|^(?:here )?we (?:start|begin) with the (?:introduction|first section)|\bwe should not repeat the (?:introduction|previous section)|\blet(?:'s| us) (?:go on|continue|finish|dive) (?:with|into|the)\b.*\b(?:story|part of|scene|section)\b|\bi have to decide whose point of view|\bthe previous section (?:ended|covered|described)|\bthe question asks for\b|\bour outline\b|\bsee your outline|\bthe user wants\b"),
+    ("accepts", rf"^(?:sure|certainly|of course|absolutely|okay|ok|got it|understood|no problem|happy to help|will do)(?: thing)?!|^{_ACCEPT}(?: thing)?[,.:;–— -]+(?:{_G})(?:{_HERE}|\bi(?:'ll| will| can|'d| would| have|'ve| am|'m)\b|\blet(?:'s| me)\b|\bthis is\b|\bhere goes\b){_G}(?:\b(?:writ\w+|rewrit\w+|draft\w*|continu\w+|describe|expand|provide|create|compose|help|revise)\b|{_TALK_OF_TEXT})"),
+    ("accepts", rf"^{_ACCEPT}(?: thing)?[,.:;–— -]+(?:{_HERE}|let(?:'s| me) (?:begin|start|continue|write|draft))"),
+    ("presents", rf"^(?:(?:so|now|and|then|okay|ok|well|in that case|{_ACCEPT})[,.:]? )?{_HERE} [^.!?]{{0,80}}{_PART}(?! (?:that|from|in) )"),
+    ("presents", rf"^(?:[\w' ]{{0,30}}[,.:] )?{_HERE} [^.!?:]{{0,80}}{TEXT}[^.!?]{{0,120}}:[ *_]*$"),
+    ("presents", rf"{_HERE}{_G}(?:{_VERSION}|{TEXT}{_G}{_YOU_ASKED}|\byour (?:\w+ ){{0,4}}{TEXT}|\bhow (?:you|i|we|one) (?:could|can|might|would) (?:\w+ )?(?:write|start|begin|continue|phrase|open)|{TEXT} (?:based on|that follows (?:the|your)|following your|for you\b))"),
+    ("presents", rf"\bthis is (?:a|an|the|your|my) {_G}(?:{_VERSION}|{TEXT}(?: \w+)? {_YOU_ASKED})|^this is (?:paragraph|section|part) \d"),
+    ("presents", rf"^(?:[\w ]{{0,20}}[,:] ?)?(?:paragraph|section|chapter) (?:\d+|one|two|three|four|five|six)\b{_G}(?:\bcontinu\w+|\bcovers?\b|\bwhere we left off|\bnow\b|\bcoming (?:right )?up|\bof \d|\bas (?:planned|requested))"),
+    ("of a paragraph", r"\bparagraphs?\b.*\b(?:i|i'll|we|you|your|let's|should|will|must|now|next|above|below|in which|about)\b|\b(?:i|i'll|we|you|your|let's|should|will|must|now|next|above|below|on to)\b.*\bparagraphs?\b"),
+    ("asks for text", rf"^(?:please |now |then |can you |could you |you should |your task is to |try to |remember to |make sure (?:to|you|that) |be sure to )*(?:write|describe|discuss|include|continue|explain|use|keep|add|avoid|ensure|aim for|begin|start|end|focus|develop|introduce|make)\b[^.!?]{{0,80}}(?:{_PART}|\b[\d,]+ words\b|\bconcluding sentence|\btopic sentence|\b(?:this|the|your|an?) (?:\w+ )?(?:essay|story|section|introduction|conclusion|chapter)\b)"),
+    ("aims", r"^aim for (?:about |around )?[\d,]+ words|\b(?:previous|earlier|preceding|other) (?:sections|parts|paragraphs|chapters)\b.*\b(?:i|i've|i'll|consistent)\b|\b(?:i|i've|i'll)\b.*\b(?:previous|earlier|preceding) (?:sections?|parts?|paragraphs?)\b|\bwhere the (?:previous|last) (?:part|section|paragraph)\b|^thanks for the (?:outline|brief|details|prompt|draft)|^below i (?:continue|write|have|present)|^(?:re-?written|edited|revised|shortened|rephrased|adapted) for (?:clarity|brevity|flow|length|style|readability)|\bthe instructions? (?:say|ask|mention|require|specif)\w*\b.*\b(?:i|i'll|i'm)\b"),
+    ("let me know", rf"\blet me know (?:if|whether|what|which|how)\b{_G}\byou(?:'d| would|'ll)? (?:prefer|like|want|need|think)\b{_G}\b(?:style|tone|formal|version|it|this|longer|shorter|approach|changed?|different)\b|^happy to (?:{_WRITES})\b|\bif not, i can\b"),
+    ("presents", rf"^(?:[\w']+[,.:!] )?{_HERE} (?:my|a|an|the|another|one) (?:\w+ )?(?:attempt|take|try|go|stab|suggestion|idea|sample|example|possible)\b{_G}(?:\b(?:part|section|scene|text)\b|{TEXT}|:$)"),
+    ("this paragraph", r"\b(?:this|our) (?:\w+ )?paragraph\b|\bin paragraph (?:\d+|one|two|three|four|five)\b|\bparagraph \d+ (?:will|should|now|covers|of \d)"),
+    ("section should", rf"\b(?:this|the {_NTH}|our|each) (?:\w+ )?{TEXT} (?:\w+ )?(?:should|needs? to|must|ought|could be|could use|could benefit|would benefit|has to)\b(?! (?:help|give you|be read|enable|not be confused))"),
+    ("section is", r"\bthis (?:\w+ )?(?:response|answer|section|essay|text|story|draft|version|passage|excerpt|piece|output|continuation|article)(?: \w+)? (?:continues|follows (?:the|your|on)|builds on|picks up|was written|is written|meets|has been (?:written|revised|edited|kept)|was (?:revised|edited|kept)|is (?:exactly|about|roughly|approximately|slightly|just|around) [\w ]*?(?:words?|shorter|longer)|adheres|fulfil|aims to (?:meet|follow)|concludes|stays within|captures|does a good|uses simple|keeps|is intended|can be (?:adapted|modified|used|adjusted))"),
+    ("nth paragraph", rf"\bthe {_NTH} (?:paragraph|passage|sentence)s?\b (?:\w+ )?(?:should|will|must|would|could|needs?|discuss\w*|describ\w+|cover\w*|introduc\w+|explor\w+|focus\w*|explain\w*|contain\w*|is about|deals?|continu\w+|provid\w+|present\w*|highlight\w*|show\w*|talk\w*|ends?|gives?|outlin\w+|summari[sz]\w+|already|mention\w*)"),
+    ("rewrote", rf"\b(?:i|we)(?:'ve| have|'d| had)?(?: (?:also|only|just|slightly|\w+ly|then|not))? {_CHANGED}{_G}(?:{_TALK_OF_TEXT}|\b(?:part|grammar|transitions?|flow)\b){_G}(?:\bto (?:avoid|make|be|improve|match|keep|fit|give|better|remove|reduce|sound|suit|create|enhance|ensure|meet|reflect|stay)\b|\bso (?:that|it|the)\b|\bfor (?:clarity|flow|brevity|concision|readability|you|better)\b|\b(?:more|clearer|smoother)\b|\byour?\b|\boriginal\b|\bas (?:requested|you)|\bparagraph)"),
+    ("rewrote", rf"\b(?:i|we)(?:'ve| have)?(?: (?:also|only|just|\w+ly))? (?:{_WROTE}|{_CHANGED}){_G}(?:\bparagraphs?\b|\binstructions?\b|\bprompt\b|\bword (?:count|limit)|\boriginal (?:text|tone|meaning|wording|version|draft|structure|message)|{_YOU_ASKED}|\bwording\b|\bsentence structure|\bthe tone\b|\bthis (?:section|essay|version|part|draft|response|text|story)\b|\b(?:next|second|first|third) (?:section|part)\b|\bin mind\b{_G}\bwords\b)"),
+    ("rewrote", r"\b(?:in|for) (?:my|this|the) (?:rewrite|revision|revised version|rewritten version|new version|edit)\b[^.!?]{0,10},? (?:i|we|the)\b"),
+    ("label", r"^(?:changes(?: made)?|(?:revised|edited|rewritten|improved|corrected|updated|final|polished|new|alternative|original|suggested)(?: and \w+)? (?:paragraph|version|text|draft|section|passage|sentence|essay|story|answer|response|introduction|ending|opening)|explanation of changes|edits(?: made)?|summary of (?:changes|edits)|notes? on (?:the )?(?:revision|changes|edits)|what (?:i|has) changed|draft(?: \d)?|response|output|continuation|prompt|instructions?|task|main (?:point|idea)|user(?: request| prompt)?)\s*:"),
+    ("label", rf"{_VERSION}{_G}(?:\bshould\b|\bmore\b|\bis (?:now|clearer)|\breads\b|\bkeeps\b|\bbelow\b|\babove\b|:$)|^(?:the )?(?:rewritten|revised|edited|reworded|polished|shortened) (?:paragraph|passage|sentence|draft|text|section)"),
+    ("roles", r"^(?:### ?)?(?:user|human|instruction|prompt|system)\s*:.*(?:\n|$)|^assistant: "),
+    ("word count", rf"\b(?:word count|words so far|total words|words total|word total|words in total|words remaining|words left|total length)\b[^.!?]{{0,20}}\d|\d[\d,]* ?(?:words? )(?:so far|in total|total\b|remaining|left to|required|requested|as (?:requested|asked|required|specified)|limit|long[.)!*]*$|written)|\b(?:word (?:count|limit)|words? (?:required|requested|target))\b{_G}(?:this|met|exceed|reach|stay|within|keep)"),
+    ("word count", rf"\b(?:this|the above|above|below|the) (?:\w+ )?(?:section|paragraph|text|essay|story|response|part|chapter|draft|piece|passage|version|article|answer|introduction)\b{_G}\b[\d,]+[ -]words?\b|^[^\w]*(?:approximately |about |approx\.? |around |total:? |length:? |words?:? |count:? |exactly |roughly |~ ?)*[\d,]+ words?\W*$"),
+    ("word count", rf"\b(?:around|about|roughly|exactly|another|within|under|over|approximately|to|a)[ -](?:around |about )?[\d,]+[ -]words?\b{_G}(?:\bsection|\bintroduction\b|\bas (?:you|requested)|\bfor your\b|\bremain|\bparagraph)"),
+    ("hopes", rf"(?:^|\b(?:i|we) )(?:hope|trust|believe|think) (?:that )?(?:this|the|these|it|my|you)\b{_G}(?:\b(?:paragraph|draft|version|text|essay|story|section|article|piece|response|answer|rewrite|revision|passage|outline|introduction|conclusion|continuation|poem|report|speech|guide|example)\b{_G}(?:help|meet|captur|fit|work|satisf|suit|match|is what|serv|useful|fulfil|align|convey|to your|resonat|reflect|does|give|provid|find|like|enjoy|the spirit)|(?:meets?|matches|satisf\w+|suits|fits|aligns? with|fulfils?) (?:your|the) (?:needs|require\w+|expect\w+|request|instruct\w+|criteria|guidelines|brief)|is what you|to your liking|what you (?:wanted|had in mind|were|are|need))|^hope (?:this|it|that) works for your|(?:^|\bi )hope (?:this|that|it) (?:helps|is helpful|was helpful|is useful|works)(?: you| for you| out)?\W*$"),
+    ("let me know", rf"\b(?:let me know|tell me|just (?:say|ask|tell)|inform me|say the word|i can always|i'?m happy to|i'?d be (?:happy|glad) to|i(?:'ll| will) (?:gladly|happily|be happy to|be glad to)|i am (?:happy|glad) to|don't hesitate to (?:ask|let)|feel free to)\b{_G}\b(?:{_WRITES}|ask|use|want|like|need|request|know|modify|any)\b{_G}{_TALK_OF_TEXT}"),
+    ("feel free", rf"\bfeel free to (?:modify|adjust|edit|customi[sz]e|adapt|tweak|change|personali[sz]e|revise|expand|use)\b{_G}(?:\b(?:it|this|as (?:needed|you)|to (?:suit|fit|your|match)|the|your)\b)"),
+    ("asks", rf"\b(?:would you like|do you want|shall i|should i|want me to|may i|would you prefer|do you need|can i|could i|how about i|like me to|ready for)\b{_G}(?:\b(?:continu\w+|proceed|revis\w+|rewrit\w+|expand|shorten|lengthen|go on with|rephrase|adjust the)\b|\b{_WRITES}\b{_G}{_TALK_OF_TEXT}|\bthe next (?:section|part|paragraph|chapter)).*\?|\bcarry on with the (?:next|rest)"),
+    ("if you need", rf"\bif (?:you(?:'d| would| should)?|there(?:'s| is)|anything|it|that|this|something) (?:\w+ ){{0,2}}?(?:need|want|like|wish|prefer|have|require|think|feel|doesn't|isn't|suits?|works?|anything|is|are)\b{_G}(?:\bi (?:can|could|will|'ll|would|am|'m)\b|\bi'(?:ll|m|d)\b|\b(?:just )?(?:tell|let) me|\bjust (?:say|ask)|\bplease (?:let|tell|say|ask)|\bask\b){_G}(?:{_TALK_OF_TEXT}|\b(?:rewrite|revise|continue|rephrase|expand|shorten)\b|$)(?<=\w)"),
+    ("if you need", rf"\bif you{_G}(?:\b(?:adjustments?|revisions?|modifications?|changes|edits|tweaks)\b|\bnext (?:section|part|paragraph|chapter)\b|\b(?:longer|shorter|different|another) (?:version|draft|paragraph|ending|tone)\b|\bme to (?:continue|revise|rewrite|expand|shorten|rephrase)\b)"),
+    ("offers", rf"\bi(?: can|'ll| will| could|'d be \w+ to| would be \w+ to|'m (?:happy|glad|ready|here) to)(?: also| now| gladly| then| only| next| happily| be happy to)* {_WRITES}\b{_G}{_TALK_OF_TEXT}{_G}(?:\bif\b|\b(?:up)?on request\b|\bfor you\b|\bversion\b|\bnext\b|\byou\b|\bthis (?:section|part|paragraph|essay|story|text)|\b(?:first|second|third|final|last) (?:section|part|paragraph)|\bwords?\b|\bbullet)"),
+    ("offers", rf"\b(?:can|could|may|will|here to|happy to|glad to|love to|try to) help (?:you )?(?:with|to|write|draft|continue)\b{_G}(?:\bwrit\w+|{TEXT})"),
+    ("concludes", r"\b(?:that|this) (?:concludes|completes|is the end of|ends|wraps up) (?:the|this|our|my|your) (?:\w+ ){0,2}(?:paragraph|section|part|chapter|essay|story|draft|response|article|text|piece|outline)|\bend of (?:the )?(?:paragraph|section|part|response|draft|excerpt|text)\b[ \d)\]]*\W*$"),
+    ("plans", rf"\b(?:let me|let's|let us|i(?:'ll| will|'m going to| am going to| need to| should| must| have to|'d like to| want to| shall)|we (?:need|have|should|must|are going|will|can|now|are|are asked|were asked)(?: to)?|now i|time to|i am|i'm)(?: now| then| only| just| first| next| start by| begin by| try to)* {_WRITES}\b{_G}(?:\b(?:paragraphs?|passage|draft)\b|\b(?:this|the {_NTH}|another|only the \w+|a new|next) (?:section|part|essay|story|text|chapter|introduction|conclusion|article|response|piece|step|scene)\b|\bthe (?:introduction|conclusion|essay|article)\b|\bword (?:count|limit)|\b\d+ words)"),
+    ("plans", rf"\b(?:let me|i need to|i should|i must|i have to|we need to|we should|let's) (?:think|figure|decide|plan|consider|see|brainstorm|check|recall)\b{_G}(?:\b(?:section|paragraph|essay|instruction|prompt|outline|word count|user|draft)\b|\b(?:text|story|article|part) should\b|\bwhat to write\b|\bhow to (?:write|continue|start|phrase))"),
+    ("self", rf"\bi(?:'m| am) an? helpful assistant|\bas (?:an?|your) (?:{MODEL}|(?:\w+ )?(?:writing|ai|virtual|language) (?:assistant|model|tool))(?:,| i\b| my\b)|\bi(?:'m| am)(?: just| only| merely| simply)? (?:an?|your) (?:\w+ ){{0,2}}(?:language model|ai (?:assistant|model|language|chatbot|writer)|chatbot|(?:writing|virtual|digital) assistant)\b|\bi(?:'m| am) an? ai(?: (?:and|so|here)|[,.])"),
+    ("placeholder", rf"\bcontinu(?:e|ed|es|ing)\b{_G}\b(?:in|from|on) (?:the |my |our )?(?:next|previous|another|following|earlier|last) (?:response|message|part|reply|paragraph|section|answer|turn|output)|\b(?:length|token|character|space|output|size|word) (?:limits?|limitations?|constraints?|restrictions?)\b|\b(?:story|text|essay|section|chapter|narrative|list|pattern|article) (?:continues|goes on|proceeds) (?:in (?:this|the same)|like this|for another|from here|with)\b|\b(?:truncated|omitted|shortened) (?:here )?(?:for|due to|because)\b|\b(?:next|following|another|separate) (?:response|message|reply)\b|\bwhere (?:we|i|you) left off"),
+    ("placeholder", rf"^[\[(]+ ?(?:\w+ )?(?:note\b(?!s? (?:of|that|on))|insert|continue|continuation|rest of|remaining|end of (?:paragraph|section|part)|word count|section|paragraph|omitted|truncated|placeholder|add|your|the (?:story|text|essay|section|paragraph|rest|remaining)|this (?:section|paragraph|part|text)|more|fill|include|here (?:you|goes|comes)|draft|write){_G}(?:\b(?:{_WRITES}|here|words|paragraphs?|sections?|draft|text|own|omitted|follows?|detail\w*)\b)"),
+    ("placeholder", r"^(?:please )?note(?: to (?:the )?(?:user|reader|writer|editor|self))?: (?:[^.!?]{0,80})\b(?:this (?:section|paragraph|text|draft|essay|story|response|version|is a (?:draft|sample|template|fictional))|the (?:section|paragraph|text|essay|story) (?:above|below)|words|placeholder|fictional|template|draft|replace|brackets)\b"),
+    ("critique", rf"\b(?:this|it|that|your \w+|the \w+) (?:is|was|looks like|seems(?: like)?|makes) (?:already )?(?:an?|off to a) (?:\w+ )?(?:good|great|solid|nice|strong|fine|decent|excellent|promising|wonderful|well-written)(?: \w+)? (?:start|beginning|draft|attempt|paragraph|introduction|essay|story|opening|piece|example|first draft|conclusion|foundation|job|text|point)\b(?!{_G}\bof the (?:novel|film|book|play|season|day|year))|\bwell[- ](?:written|structured|crafted) (?:paragraph|essay|text|story|draft|introduction|piece)"),
+    ("critique", rf"\b(?:this|it|your|the) (?:\w+ )?(?:paragraph|essay|text|story|draft|passage|section|introduction|writing|conclusion|piece|sentence|article)\b{_G}(?:\bcould be (?:improved|strengthened|expanded|clearer|more)|\bdoes a (?:good|great|nice)|\bcould (?:use|benefit)|\bwould benefit|\bneeds (?:more|some|a)\b|\bis (?:well[- ]|clear|good|great|a bit|too|engaging))|\bto (?:make|improve|strengthen|enhance|polish) (?:this|the|your) {TEXT}|\bto (?:write|start|begin|continue|complete|expand|improve) this {TEXT}"),
+    ("critique", rf"\b(?:i(?:'d| would)? (?:recommend|suggest|advise|propose|encourage)|you (?:could|might|may|can|should)(?: also| want to| consider)*|consider|try|it would (?:help|be better))\b{_G}\b(?:add|includ|us|start|open|giv|expand|provid|break|vary|rephras|revis|remov|begin|replac|mak|follow)(?:e|ing|s|ding|d)?\b{_G}\b(?:thesis|more (?:details?|examples?|specific|description)|sentences?|transitions?|paragraphs?|strong (?:image|opening|hook|conclusion)|following structure|tone|concrete (?:examples|details)|this (?:section|text|essay|draft|story|paragraph)|dialogue|topic sentence|structure|your (?:essay|story|text|draft|writing|own (?:guide|essay|text|story)))\b"),
+    ("critique", rf"\bthe (?:writer|author|narrator|speaker|text|paragraph|passage) (?:\w+ly )?(?:uses|describes|creates|conveys|explains|mentions|shows|emphasi[sz]es|introduces|discusses|is (?:trying|describing|talking)|provides|gives|wants to say)\b{_G}(?:\b(?:paragraph|passage|text|essay|reader|sentence|story|words|language|imagery|topic)\b)|\bin (?:this|the above|the) (?:paragraph|passage|excerpt), |\b(?:the|this) (?:paragraph|passage|excerpt)(?: above)? (?:is about |describes|introduces|discusses|explains|conveys|explores|highlights|shows)"),
+    ("task", rf"\b(?:the|this|my|your) (?:task|assignment|prompt|instructions?|question|request|brief|outline|plan|guidelines?|writing steps?|user)(?: (?:here|now|for this \w+|above|given))? (?:is|are|was|says?|asks?|asked|mentions?|requires?|specif\w+|states?|calls?|wants?|tells?|told|needs?|gives?|gave|provided|includes?|allows?|lists?)\b{_G}(?:\bwrit\w+|\bparagraphs?\b|\bsections?\b|\bwords?\b|\bstory\b|\bessay\b|\bpart\b|\bchapter\b|\btext\b|\bme\b|\btone\b)(?!\b.{{0,20}}\bof the bridge)"),
+    ("task", rf"\b(?:according to|based on|following|as per|per|given|in line with|in accordance with|to follow|as (?:planned|outlined|requested|instructed|specified|required|stated|described|you asked|you requested|asked)(?: in| by)?)\b{_G}(?:\b(?:outline|plan|instructions?|prompt|guidelines|requirements|request|brief|writing steps|steps|information (?:that )?you|you|user)\b)?{_G}(?:\bthis (?:\w+ )?(?:section|part|paragraph|text|draft|version|essay)\b|\b(?:next|following|second|third|first|final) (?:part|section|paragraph|chapter|step)\b|\bparagraph\b|\bhere(?:'s| is)\b|\bi(?:'ve| have|'ll| will)? (?:written|write|kept|keep|drafted|continue|focus)|\bi wrote\b)"),
+    ("task", rf"{_YOU_ASKED}{_G}(?:\bparagraphs?\b|\bdraft\b|\bfollowing (?:section|text|version|story|essay)|\bis (?:a|the) (?:following|text)|\bwritten\b)|\b(?:paragraphs?|section|version|text|essay|draft|story|outline) (?:that )?you (?:asked|requested|wanted|gave|provided|shared|sent|pasted)|\b(?:from|with|to|in) your (?:request|prompt|instructions?)\b{_G}|\byour (?:prompt|next (?:question|prompt|request))\b|\bfollows? (?:the|your) (?:guidelines|instructions?|outline|requirements|prompt)\b"),
+    ("plan step", rf"^(?:step|paragraph|section|part) (?:\d+|one|two|three|four|five|six|seven|eight|nine|ten)\W+(?:write|describe|introduce|discuss|explain|summari[sz]e|conclude|develop|cover|outline|draft|start with|end with|expand|present)\b{_G}(?:\b(?:paragraph|conclusion|introduction|essay|arguments?|section|chapter|story|reader|thesis|main)\b|\d+ words)|\bmain (?:point|idea|topic|focus) (?:of|for|in) (?:this|the (?:\w+ )?)(?:paragraph|section|part|passage|essay|text|chapter)|\b(?:writing|paragraph) plan\b"),
+    ("ramble", rf"\bthe following (?:paragraph|sentence|text|passage|essay|draft|version|excerpt)s?\b(?! (?:from|was (?:found|published)))|\byour next (?:question|request|prompt)|\bour (?:discussion|conversation)\b{_G}\b(?:you|your|next)\b|\bhow (?:can|may|could) i (?:assist|help) you (?:with|today|further)?\b{_G}(?:\bwrit|\btext|\btoday|\bfurther|\bessay|\bparagraph)|\b(?:example|sample) of (?:a|how|the|an) (?:\w+ )?(?:sentence|paragraph|essay|passage|text|you|one|way)\b|\bthat you can use (?:to|as|for|in)\b{_G}{TEXT}|\bsample from your\b|\bhow you (?:could|can|might) (?:write|start|structure)\b"),
+)  # fmt: skip
+
+_CN = r"[一二三四五六七八九十百千两零\d]"
+_DUAN = rf"(?:这一?|本|下一?|上一?|前一?|该|第{_CN}+个?)(?:小)?(?:段(?:落|文字|话|内容)?|自然段|节|部分|章)"
+_HAN_WRITE = r"(?:撰写|续写|改写|重写|润色|修改|扩写|缩写|调整|补充|生成|创作|完善|删减|压缩|扩展|改成|改为|完成|写|编写|展开|精简|优化|加入|拟|起草|接着写|替换|调换|删去|控制|避免|保留)"
+_HAN_TEXT = r"(?:段落?|这[段节章篇部]|下[一]?[段节章部]|文[章案字稿本]|原文|全文|部分|正文|版本|内容|结尾|开头|要点|字数|语气|篇幅|一节|一章|大纲|提纲|初稿|草稿|范文|作文|故事|表达|介绍|例句|引言|结论|细节|风格|标题)"
+_HAN_RULES = (
+    ("closes", r"(?:可以|能)?(?:让我重写|再写一[个段篇]|接着写|换成第.人称)|还需要我[^。？]{0,4}(?:补充|修改|写|调整|添加)|(?:意见|建议)[^。]{0,6}(?:提出|告诉我)[^。]{0,8}(?:改|调)|祝[您你]写作|(?:要是|如果|若)嫌(?:长|短)|要[^。]{0,10}版本[^。]{0,4}告诉我|[您你]要的(?:这)?[^。]{0,6}(?:写完|写好|已)|请过目|感谢您的阅读和指正"),
+    ("labels", r"^(?:第[一二三四五六七八九十\d]+段|续写|正文|正文开始|改写|修改稿|修改说明|写作要点|以下为[^。]{0,6}稿|范文|开头)(?:可以这样写)?[:：]|(?:语句|句子|错别字|语序)[^。]{0,8}(?:理顺|改|调整|通顺)|(?:两段|段落)[^。]{0,6}合并|与?(?:原稿|原文|初稿)相比[^。]{0,10}(?:这一?版|更加?简洁|更加?|本文)"),
+    ("plan", r"(?:对应|根据|按照?)(?:大纲|计划|提纲)[^。]{0,10}(?:点|要|写|交代|部分)|按计划，?这里|(?:引言|结尾|开头|结论)(?:部分)?(?:应当?|要|需要)[^。]{0,12}(?:吸引|点明|升华|呼应|总结|概括|引出)|下一步要写|(?:环境|心理|人物|细节)描写，?控制|这(?:一部分|里|一节)(?:不应该?|不要|从|应)[^。]{0,12}(?:重复|写起|引言)|上一部分[^。]{0,10}(?:结束|所以)|题目要我们|(?:还剩|写到)[^。]{0,8}[一二三四五六七八九十百千\d]+字"),
+    ("critique", r"(?:文章|作文|语言|全文)(?:结构|语言)?(?:清晰|流畅|通顺|优美)|中心思想|修辞手法|写这类文章|详略得当|[您你]可以从[^。]{0,8}写起|(?:阅读|根据)(?:上文|以上内容)[^。]{0,6}(?:回答|续写|完成)|(?:祝|愿)[您你]?写作"),
+    ("self", r"(?:身为|作为)(?:一[个名款])?(?:ai|人工智能)(?:[，,]|，?我)|^[问用]户?[:：].*"),
+    ("placeholder", r"^[\[（(【][^\])）】]*(?:以此类推|从略|省略|插入|下条|例子|此处)|请在此处填写[^。]*(?:您|你)|下条继续|因长度"),
+    ("word count", r"(?:这一?段|全文|本文|篇幅|字数)[^。]{0,8}[一二三四五六七八九十百千\d]+字?(?:左右)?(?:$|。|，符合)"),
+    ("accepts", r"^(?:好的|好嘞|没问题|收到|明白(?:了|您的意思了)?|了解(?:了)?|可以的|当然可以)[，,!！:：。]|^当然[!！]|^(?:当然|行|可以|好)[，,!！][^。！？\n]{0,12}(?:以下|下面|我|这[是段就])[^。！？\n]{0,12}(?:写|续|段|文|帮您|帮你)|^(?:很高兴|乐意|很乐意)(?:为|帮)"),
+    ("presents", r"(?:以下|下面|这|上面|以上)(?:就|便)?(?:[是为]|将是)[^。！？\n]{0,24}?(?:段落?|章|节|部分|正文|版本?|开头|结尾|范文|例句|示例|草稿|初稿|续写|改写|润色|修改|大纲|提纲|全文|文章|文案|作文|内容|稿|故事)[^。！？\n]{0,16}?(?:[:：，,]|$|。)(?<!合同)"),
+    ("presents", r"^(?:以下|下面)(?:这[段篇])?(?:内容|文字|段落)|(?:根据|按照)[您你]的?(?:大纲|提纲|要点)|"
+     r"^(?:以下|下面)(?:[是为])?[^。！？\n]{0,10}(?:改写|润色|续写|修改|扩写|撰写|整理|重写|精简|优化|生成|写)[^。！？\n]{0,12}|请看(?:正文|下文|下面)|(?:改写|修改|润色|优化|续写|正文|重写|扩写|精简|示例|内容|全文|调整)(?:后的?(?:版本|段落|文本|文字|内容))?如下|^(?:改写|修改|润色|优化|精简|调整)(?:后|版|稿)[^。\n]{0,8}[:：]|这(?:就|便)?是(?:我)?[为替给帮][您你](?:写|撰|准|续|改)"),
+    ("this part", rf"本段|这一?段(?:话|文字|落)?(?:的)?(?:主要|将|要|应|需|写的|描写|介绍|任务|重点|目的|内容|共|约|大约|讲|表达|说明|我|承接|继续|是为|是(?:独立|按|根)|可以|以)|第{_CN}+(?:个?自然)?段(?:落)?(?:应|要|将|主要|需|写|讲|可以|的(?:重点|内容|要点|任务|主旨)|介绍|描述|从|继续)(?<!的)"),
+    ("this part", r"(?:下一?段|上一?段|前一?段|(?<!最)后一?段|前几段|前面(?:的|几)?(?:段落?|内容|部分|文字)|上文|前文|下文)[^。！？\n]{0,10}(?:写|看不到|已经|将|会|要|衔接|呼应|铺垫|延续|介绍|讲|重复|提到|继续|应|风格|语气)|(?:延续|承接|衔接|呼应|重复|接着?)(?:了)?(?:上一?段|前一?段|前文|上文|前面|已经写)|作铺垫|为下文"),
+    ("this part", r"这一?(?:节|部分|章|篇|段)(?:我|的(?:任务|要点|重点|内容是)|应该?|需要|要写|约|共|字数|控制|写(?:的|得)|已)"),
+    ("writes", rf"我(?:来|会|将|可以|也可以|还可以|需要|已经?|对|把|尽量|为[您你]|帮[您你]|接着|继续|现在|先|只|按|根据|随时|再|试着|直接|马上){{1,4}}[^。！？\n]{{0,12}}{_HAN_WRITE}(?!信|给)[^。！？\n]{{0,16}}(?:{_HAN_TEXT}|一下|$)|我(?:来|会|将|可以)?(?:为|帮|替|给)[您你][^。！？\n]{{0,8}}{_HAN_WRITE}(?!信)"),
+    ("writes", r"我(?:已|对|把|将|适当)?(?:调整|修改|润色|删减|精简|改写|优化|压缩|重写)了?[^。！？\n]{0,14}(?:句|段|文|语|表达|顺序|结构|用词|内容|开头|结尾)|[您你]看这样(?:写)?|需要的话[，,]?我(?:再|可以|来)|^请(?:你|您)?(?:写|描写|用|以|围绕|根据)[^。！？\n]{0,30}(?:字|段|描写|文章|作文|故事)|(?:不少于|不超过|控制在|大约)[一二三四五六七八九十百千\d]+字(?:以内|左右)?[。！]?$"),
+    ("writes", rf"(?:我们?|现在|接下来|首先|下面)(?:我们?|先|就)?(?:需要|要|应该|得|该|来|开始)(?:写|撰写|续写|改写|描写|完成)(?:的是)?[^。！？\n]{{0,30}}(?:{_HAN_TEXT}|一段|一篇|字)|^让我(?:们)?(?:来)?(?:想想|思考|考虑|看看|先|继续|开始)[^。！？\n]{{0,14}}(?:写|段|部分|内容|文章|大纲|这一?节)|要写好(?:这|一|本)"),
+    ("writes", r"我(?:把|将|对|已|在)[^。！？\n]{0,16}(?:润色|改写|修改|删|调整|压缩|精简|改成|改为|替换|补充|扩充|合并|重写|优化)"),
+    ("hopes", r"希望(?=[^。！？\n]*[您你])(?:这|以上|本|上述|该|能|这些|对[您你]|[您你])[^。！？\n]{0,18}(?:(?:帮助|有用|有所启发|参考)(?:$|[！!。])|(?:满足|符合)[您你]?的?(?:要求|需求|期望|预期)|满意|合[您你]|喜欢(?:这|$))|希望(?:这[段篇个]|以上|本|上述)(?:文字|内容|文章|段落?|回答|版本|稿|范文)"),
+    ("closes", r"(?:如果?|若|要是|假如|倘若|[您你])(?:[您你])?[^。！？\n]{0,16}(?:需要|想|希望|觉得|不满意|需|有其他|有任何|认为|还要|愿意)[^。！？\n]{0,20}(?:修改|调整|续写|继续写|扩写|更长|更短|润色|告知|改写|补充|精简|换[一个]?种|版本|(?:我|随时)[^。！？\n]{0,8}(?:写|改|调))"),
+    ("closes", r"随时(?:告诉我|提出|吩咐|告知|说)[^。！？\n]{0,10}|供[您你]参考|仅(?:为|供)(?:示例|参考|范例)|(?:自行|酌情|灵活)(?:修改|调整|替换|增删|删减|补充)|(?:是否|要不要|需不需要|需要|想要|希望|要)(?:我)(?:来|再|继续|接着|帮|为|把|就)?[^。！？\n]{0,12}(?:写|改|润色|续|扩|调整|生成)[^。！？\n]{0,10}(?:[吗？?呢]|$)|(?:回复|输入|发送|说)[“\"'「 ]{0,6}(?:继续)?[^。！？\n]{0,6}(?:继续|我会|我就|我将)|请?告诉我[^。\n]{0,16}(?:续写|修改|调整|扩展|继续写|继续撰写)"),
+    ("closes", r"(?:以上|这)(?:就|便)?是(?:我)?(?:为[您你]|根据|按|全部|本次|全文|本[段节章])|以上(?:内容|文字|段落|文章|版本)(?:[仅约共已为是]|符合|大约)|(?:本段|本节|本章|本部分|该段|全文)(?:到此)?(?:结束|完毕|完$)"),
+    ("word count", rf"字数[^。\n]{{0,6}}[:：约为是共]?\s*{_CN}{{2,}}|(?:共计?|总计|合计|总字数|以上|本文|全文|本段|本节|正文|这一?段|约|大约|目前)[^。！？\n]{{0,8}}{_CN}{{2,}}余?字(?:左右)?[^\u4e00-\u9fff]*$|字数(?:已?达|符合|控制|要求|限制|不足|超|统计)|{_CN}{{2,}}字(?:的)?(?:要求|限制|以内的?要求|左右的(?:要求|开头|段落?|文章|介绍|结尾))|^[（(【\[]*(?:共|约)?{_CN}{{2,}}字[)）\]】]*$"),
+    ("self", rf"\bi(?:'m| am) an? helpful assistant|作为(?:一[个名款种]|[您你]的|一位)?[^，。,]{{0,6}}{HAN_MODEL}(?:[，,]|我|没有|无法|不)|我(?:只|仅|仅仅|不过)?是(?:一[个名款种位]|[您你]的|个)?.{{0,6}}(?:ai|人工智能|语言模型|(?:写作|智能|文字|虚拟)助手)"),
+    ("self", r"我(?:看不到|没有看到|无法看到|不知道|没看到)(?:前|上|之前|原|全)[^。！？\n]{0,6}(?:段|文|内容|章|节)|^(?:用户|助手|提示词?|指令|人类)[:：]"),
+    ("placeholder", r"(?:篇幅|字数|长度|回复|输出|回答)(?:的)?(?:限制|所限|有限|原因)|(?:此处|这里|以下|中间)(?:省略|略去|略)|(?:下一?[条次个](?:回复|消息|回答|对话))|^[（(【\[][^）)】\]]{0,20}(?:待续|未完|接上[文段]|续上[文段]|下[一]?段|省略|后文|此处|插入|填写|补充|继续)|后文将|剩余部分|其余部分"),
+    ("placeholder", r"^[（(【\[]?(?:注|说明|备注|提示)[:：](?:本段|本文|本节|此|该|以上|这|请|文中|括号)[^。！？\n]{0,40}(?:字|段|替换|虚构|示例|修改|填|文|改|调整)"),
+    ("task", r"(?:按照?|根据|依照|遵照|依据|遵循|基于|结合)(?:[您你](?:的|所)?|大纲|提纲|写作|计划|指令|题目|要求|前文|上文|前面|用户)[^。！？\n]{0,14}(?:[，,]?(?:这|本|该|接下来|下一|以下|下面|我)?(?:一)?(?:撰写|续写|写|段|节要|部分)|以下|下面|我(?:为|将|来|会)?(?:您|你)?(?:撰|续|写|改))"),
+    ("task", r"(?<!老师)(?<!妈妈)(?:指令|题目|提示词?|写作要求|任务|大纲|提纲|要求|提示语|用户)(?:中|里|上|的)?(?:说明|要求|提到|规定|写明|写着|指出|是(?:写|让|要)|让我|希望我?|想要|需要|指定|没有(?:说|提)|给出|给的)[^。！？\n]{0,20}(?:写|段|字|文|内容|部分|节|篇)|(?:任务|目标)是[^。\n]{0,10}(?:写|段|总结全文|点明|描写|续)"),
+    ("critique", r"^(?:这|您的|你的|这段|整体|总体|该)[^。！？\n]{0,6}(?:是)?(?:一[个段篇])?[^。\n]{0,4}(?:不错|很好|很棒|非常好|优秀|精彩)的?(?:开头|开始|段落?|文章|故事|结尾|作文|例子|尝试|初稿|草稿)|[您你]的(?:文[章字案]|作文|段落|故事|开头|稿子|写作)[^。\n]{0,10}(?:是|很|也|非常|可以|需要|写得|已|结构)"),
+    ("critique", r"(?:可以|建议|应该?|不妨|最好)(?:在(?:结尾|开头|文中|文末|最后|中间)(?:处)?)?(?:再|多|适当|考虑|进一步|在|先)?(?:加入|增加|补充|添加|加一|写得|用一|用|使用|删)[^。！？\n]{0,12}(?:描写|细节|例子|过渡|段|对话|论据|修辞|一句话点题|比喻|例证|论点|开头|结尾|点题)|(?:表达|体现|抒发|反映)了?作者|(?:这篇文章|这段文字|该段|短文|全文)(?:通过|用了?|运用|描写了|主要(?:讲|写|介绍|描述|表达)|讲述了|采用)[^。\n]{2,}"),
+    ("example", r"(?:可以|可)(?:用在|作为|用作|放在|用于)[^。！？\n]{0,10}(?:段|文|开头|结尾|引言)|(?:例句|范文|模板|示例)[^。\n]{0,10}[:：]|以下是一[个段篇份][^。\n]{0,16}(?:例|示范|模板|参考)"),
+)  # fmt: skip
+
+_ENGLISH = tuple((name, re.compile(pattern)) for name, pattern in _RULES)
+_CHINESE = tuple((name, re.compile(pattern)) for name, pattern in _HAN_RULES)
+_HAN = re.compile(r"[\u4e00-\u9fff]")
+_HINT = re.compile(  # each sentence that an English rule matches holds one of these: much faster than the rules
+    rf"{TEXT}|{_PART}|\b(?:i|we|me|you|your|let|here|below|following|sure|certainly|of course|absolutely|okay|ok|got it|"
+    r"understood|no problem|will do|tasks?|plan|prompt|instructions?|assignment|outline|user|guidelines|changes|edits|count|length|"
+    r"limit\w*|continu\w+|next|(?:re)?written|revised|edited|requested|happy|hope|note|step|main|aim|todo|"
+    r"human|assistant|ai|model|details?|improved|concise|suggestion|setting|clearer|stronger|tone|goal|focus|key|task|feel|shall|want|well|consider|output|author|writer|narrator)\b|^[\[(<{]|:$"
+)
+_LETTER = re.compile(
+    r"\b(?:letter|e-?mail|message|note|reply|sms|text to)\b|信|邮件|微信|短信|消息|留言|回复|通知"
+)
+_POLITE = frozenset({"let me know", "if you need", "asks", "hopes", "closes", "offers", "feel free"})
+_THE_TEXT = re.compile(rf"{_TALK_OF_TEXT}|\b(?:rewrite|revise|rephrase)\b|{_HAN_TEXT}|要求")
+_WRITING_TASK = re.compile(
+    r"\bhow to write|\bwriting (?:guide|tips|advice|handbook|course)|\bcover letters?\b|\b(?:guide|advice|tips|lesson|article|essay) (?:on|about|to|for) (?:\w+ ){0,3}(?:writ|essay|paragraph|editing)|怎样写|如何写|写作(?:指南|技巧|课|教程|方法)|求职信|作文(?:课|指导)"
+)
+_REVIEW = re.compile(r"\b(?:review|criticism|analysis|analy[sz]e|critique)|书评|影评|读后感|评论|赏析|分析")
+_OF_WRITING = frozenset(
+    {
+        "asks for text",
+        "of a paragraph",
+        "nth paragraph",
+        "section should",
+        "this part",
+        "critique",
+        "plan step",
+    }
+)
+
+
+def talking_sentence(text: str, instruction: str = "") -> str | None:
+    """Return the first or last sentence of a text that talks about the task, or None; in lower case.
+
+    Args:
+        text: A text, or a passage of one, in English or Chinese.
+        instruction: What was asked for, where that is known: a letter offers changes of its own.
+    """
+    found = _found(text, instruction)
+    return found[1] if found else None
+
+
+def _found(text: str, instruction: str) -> tuple[str, str] | None:
+    ends = sentences(text[:_WINDOW])[:_SENTENCES] + sentences(text[-_WINDOW:])[-_SENTENCES:]
+    asked = instruction.lower()
+    letter, of_writing = bool(_LETTER.search(asked)), bool(_WRITING_TASK.search(asked))
+    for sentence in dict.fromkeys(ends):
+        rules = (
+            (*_CHINESE, *_ENGLISH) if _HAN.search(sentence) else _ENGLISH if _HINT.search(sentence) else ()
+        )
+        for name, pattern in rules:
+            if not pattern.search(sentence):
+                continue
+            if name in ("of a paragraph", "word count") and (
+                _THIRD.search(sentence) or _ON_WRITING.search(sentence)
+            ):
+                continue
+            if name == "critique" and _REVIEW.search(asked):
+                continue
+            if letter and name in _POLITE and not _THE_TEXT.search(sentence):
+                continue
+            if name in _OF_WRITING and (of_writing or (name != "critique" and _ON_WRITING.search(sentence))):
+                continue
+            return name, sentence
+    return None
