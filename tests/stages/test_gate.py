@@ -120,6 +120,7 @@ LOOSE = {
     "plan.sampling.repetition_penalty": None,
     "write.keep": "whole_answer",
     "write.min_paragraph_words": 1,
+    "write.max_length_ratio": None,
     "write.max_repeated_share": 1.0,
     "write.max_attempts": 5,
     "write.sampling.max_tokens": 400,

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from longwriter.calls import replay
 from tests.chat_server.server import ChatServer, chat_server
 from tests.workspace import Workspace, seed_of, wait_for
 
@@ -105,7 +106,11 @@ def test_a_killed_run_leaves_nobody_and_asks_nothing_twice(
     statuses = {run.info.status for run in workspace.runs()}
     assert "RUNNING" not in statuses
     logged = workspace.rows("data/write/calls.jsonl.zst")
-    seeds = {seed_of(row["request"]) for row in logged if row["call_id"] in stored}
+    seeds = {
+        seed_of(row["request"])
+        for row in logged
+        if replay.key(row["call_id"], row["endpoint"] or "") in stored
+    }
     assert seeds
     assert [row for row in slow.requests("write")[sent:] if row["seed"] in seeds] == []
     hashes = [row["hash"] for row in slow.requests("write")]

@@ -40,7 +40,7 @@ _SHOWN = 60  # characters of a value in a message
 _PLAIN: dict[str, bool | None] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _PLAIN |= {word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")}
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_FLOAT = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?|\.[0-9]+)")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9].*)?")
 _TRUTH = re.compile(r"(?i)yes|no|on|off")
 _AMBIGUOUS = (
@@ -49,6 +49,8 @@ _AMBIGUOUS = (
     (re.compile(r"[-+]?0[oObBxX][0-9a-fA-F_]+"), "a decimal number, or the text in quotes"),
     (re.compile(r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?"), "a number without _, or the text in quotes"),
     (re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"), "a decimal number, or the text in quotes"),
+    (re.compile(r"[-+]?\.[0-9]+[eE][-+]?[0-9]+"), "a number with a digit before the point"),
+    (re.compile(r"[-+.](?=[^_]*_)[-+.0-9_eE]*"), "a number without _, or the text in quotes"),
     (re.compile(r"(?i)[-+]?\.inf|\.nan"), "a finite number"),
     (re.compile(r"=|<<"), "the text in quotes"),
 )  # fmt: skip

@@ -18,7 +18,7 @@ FIELDS = {field.key: field for field in {(f.section, f.name): f for f in fields(
 """Each field of each section once, although several sections have a `sampling` or an `llm`."""
 
 ANYWHERE = [  # what no number, no text and no switch may be: (as written, what the message shows)
-    ("010", "010"), ("-07", "-07"), ("0o17", "0o17"), ("0x1F", "0x1F"), ("0b101", "0b101"), ("1_000", "1_000"),
+    ("010", "010"), ("-07", "-07"), ("0o17", "0o17"), ("0x1F", "0x1F"), ("0b101", "0b101"), ("1_000", "1_000"), ("-_", "-_"), ("._0", "._0"), ("+_1_", "+_1_"), (".2E4", ".2E4"),
     ("2:45", "2:45"), ("2:45:10", "2:45:10"), (".inf", ".inf"), ("-.INF", "-.INF"), (".NaN", ".NaN"), ("1e999", "1e999"),
     ("7" * 5000, "5,000 characters"), ("1234567890123456789", "1234567890123456789"),
     ("2026-03-04", "2026-03-04"), ("2026-03-04T05:06:07Z", "2026-03-04T05:06:07Z"),
