@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,9 @@ from longwriter.text.refusals import is_refusal
 
 GOLDEN = Path(__file__).parents[2] / "tests/golden"
 FILES = (GOLDEN / "refusal_meta_tuned.jsonl", GOLDEN / "refusal_meta_untouched.jsonl")
+
+
+Row = dict[str, Any]
 
 
 class Measure(NamedTuple):
@@ -42,8 +45,15 @@ class Measure(NamedTuple):
         return self.hits / (self.hits + self.misses) if self.hits + self.misses else 1.0
 
 
-def measure(rows: Sequence[dict[str, Any]]) -> Measure:
-    """Return the counts of the rule that the rows' question asks for."""
+def matches(row: Row) -> bool:
+    """Tell whether the rule of the row's question matches its text."""
+    if row["question"] == "refusal":
+        return is_refusal(row["text"], row["context"])
+    return meta_talk(row["text"], row["context"]) is not None
+
+
+def measure(rows: Sequence[Row], matches: Callable[[Row], bool] = matches) -> Measure:
+    """Return the counts of the rule, or of another test of a row, over the rows."""
     pairs = [(matches(row), row["label"]) for row in rows]
     return Measure(
         len(pairs),
@@ -53,19 +63,12 @@ def measure(rows: Sequence[dict[str, Any]]) -> Measure:
     )
 
 
-def matches(row: dict[str, Any]) -> bool:
-    """Tell whether the rule of the row's question matches its text."""
-    if row["question"] == "refusal":
-        return is_refusal(row["text"], row["context"])
-    return meta_talk(row["text"], row["context"]) is not None
-
-
-def read(file: Path) -> list[dict[str, Any]]:
+def read(file: Path) -> list[Row]:
     """Return the rows of a labelled file."""
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
-def table(files: Sequence[Path]) -> Iterator[list[object]]:
+def table(files: Sequence[Path], matches: Callable[[Row], bool] = matches) -> Iterator[list[object]]:
     """Yield a line for each file, question and language, and for both languages together."""
     for file in files:
         rows = read(file)
@@ -73,7 +76,7 @@ def table(files: Sequence[Path]) -> Iterator[list[object]]:
             for languages in (["en"], ["zh"], ["en", "zh"]):
                 part = [row for row in rows if row["question"] == question and row["language"] in languages]
                 if part:
-                    counts = measure(part)
+                    counts = measure(part, matches)
                     yield [
                         file.stem,
                         question,
@@ -92,7 +95,8 @@ def _share(value: float, hits: int, others: int) -> str:
     return f"{value:.3f} ({interval.low:.3f}-{interval.high:.3f})"
 
 
+HEADERS = ["file", "question", "language", "n", "precision", "recall"]
+
 if __name__ == "__main__":
     files = [Path(name) for name in sys.argv[1:]] or list(FILES)
-    headers = ["file", "question", "language", "n", "precision", "recall"]
-    sys.stdout.write(tabulate(list(table(files)), headers, tablefmt="github") + "\n")
+    sys.stdout.write(tabulate(list(table(files)), HEADERS, tablefmt="github") + "\n")

@@ -82,3 +82,20 @@ def test_no_text_of_one_half_is_a_near_copy_of_one_of_the_other():
         {run: row["id"] for row in rows_of(split) for run in word_runs(row["text"])} for split in SPLITS
     )
     assert {(tuned[run], untouched[run]) for run in tuned.keys() & untouched.keys()} == set()
+
+
+def test_the_examples_have_the_same_shape_and_share_no_text_with_the_halves():
+    examples = rows_of("examples")
+    golden = set().union(*(word_runs(row["text"]) for row in ROWS))
+    for row in examples:
+        assert list(row) == FIELDS
+        assert (row["question"] in {"refusal", "meta"}, type(row["label"]), row["split"]) == (
+            True,
+            bool,
+            "examples",
+        )
+        assert not word_runs(row["text"]) & golden, row["id"]
+    assert len({row["text"] for row in examples}) == len(examples)
+    counts = Counter((row["question"], row["language"], row["label"]) for row in examples)
+    assert len(counts) == 8
+    assert min(counts.values()) >= 450
