@@ -204,7 +204,7 @@ def _draw_buckets(panel: Axes, compared: Comparison) -> None:
     panel.set_ylim(-2, 105)
     panel.grid(visible=False, axis="x")
     panel.set_xlabel(_REQUIRED_LABEL)
-    panel.set_ylabel(f"length score $S_l$ ({_level(compared)})")
+    panel.set_ylabel(f"length score S_l ({_level(compared)})")
 
 
 def _draw_ended(panel: Axes, compared: Comparison) -> None:
