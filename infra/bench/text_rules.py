@@ -47,8 +47,8 @@ NOISE_S = 0.010
 """CPU seconds at `LONG` below which a growth says nothing."""
 
 _ROOMS = (
-    "agentwrite", "dataset", "errors", "evaluation", "gates", "instructions", "llm", "params", "text",
-    "training.tokens", "training.preferences",
+    "agentwrite", "calls", "dataset", "errors", "evaluation", "gates", "instructions", "lengths", "llm", "params",
+    "sources", "text", "training.tokens", "training.preferences",
 )  # fmt: skip
 _UNREAD = ("gates.suite", "evaluation.report")  # they read no text, and take seconds to import
 _PARTS = 60  # of a text, where a list of texts is read: a plan has no more steps
@@ -128,7 +128,7 @@ CALLS: dict[str, Callable[[str], object]] = {
     ),
     "text.prompts.framed": lambda text: prompts.framed("{text}{plan}", "key", text=text, plan=text),
     "text.prompts.fill": lambda text: prompts.fill("{text}{plan}", text=text, plan=text),
-    "text.lengths.stated.restated": lambda text: stated.restated(text, stated.statement(text), 300),
+    "lengths.stated.restated": lambda text: stated.restated(text, stated.statement(text), 300),
     "text.repetition.excess": lambda text: filters.repetition.excess(text, _MEASURES),
 }  # fmt: skip
 """Calls of functions for which `ARGUMENTS` is not enough, and further calls."""
