@@ -216,12 +216,17 @@ def _content(message: dict[str, Any]) -> tuple[str, str, str | None]:
     for part in parts:
         kind = _part_type(part)
         if kind == "text":
-            texts.append(part if isinstance(part, str) else _inner_text(part.get("text")))
+            texts.append(part if isinstance(part, str) else _part_text(part))
         elif kind == "thinking":
             thoughts.append(_inner_text(part))
         elif kind != "refusal":
             return "".join(texts), thinking, kind
     return "".join(texts), thinking or "\n".join(thoughts), None
+
+
+def _part_text(part: dict[str, Any]) -> str:
+    """Return the text of a part; it stands under `text` or, at some servers, under `content`."""
+    return _inner_text(part.get("text")) or _inner_text(part.get("content"))
 
 
 def _part_type(part: Any) -> str:

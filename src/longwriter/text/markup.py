@@ -44,11 +44,17 @@ _ANNOUNCED_ANSWER = re.compile(
     r"here(?:['’]s| is) my (?:response|answer)\s?:|\[BEGIN FINAL RESPONSE\]", re.IGNORECASE
 )
 _LABEL = re.compile(
-    r"\W{0,4}(?:thoughts?|thinking(?: process)?|reasoning|chain of thought)\*{0,2}\s?:\*{0,2}", re.IGNORECASE
+    r"\W{0,4}(?:thoughts?|thinking(?: process)?|reasoning|chain of thought)\*{0,2}\s?:\*{0,2}"
+    r"|#{1,4} ?\*{0,2}(?:thinking(?: process)?|reasoning|chain of thought)\*{0,2}[ \t]*\n",
+    re.IGNORECASE,
 )
 _LABELLED_ANSWER = re.compile(
-    r"^\W{0,4}(?:final )?(?:answer|response|output)\*{0,2}\s?:\*{0,2}", re.IGNORECASE | re.MULTILINE
+    r"^\W{0,4}(?:final )?(?:answer|response|output)\*{0,2}\s?:\*{0,2}"
+    r"|^#{1,4} ?\*{0,2}(?:final )?(?:answer|response|output)\*{0,2}$",
+    re.IGNORECASE | re.MULTILINE,
 )
+_DETAILS = re.compile(r"\s*<details type=[\"']?reasoning[^<>\n]{0,120}>")  # Open WebUI
+_DETAILS_END = "</details>"
 _WRAPPER = re.compile(r"\s*<(?:final_)?(?:answer|response|output|solution)>")
 _WRAPPER_END = re.compile(r"(?:</(?:final_)?(?:answer|response|output|solution)>|\[END FINAL RESPONSE\])\Z")
 
@@ -65,7 +71,7 @@ _TOKEN = re.compile(
     r"|\b(?:im_(?:start|end|sep)|endoftext|eot_id|end_of_text|(?:start|end)_header_id)\|>"
     rf"|<(?:{_WORD_TOKENS})>|</?s>|<</?SYS>>"
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|MODEL_SETTINGS)\]"
-    r"|\[(?:PAD|UNK|CLS|SEP|MASK|BOS|EOS|gMASK|sMASK)\]|\]~!?b[\[\]]|\[e~\["
+    r"|\[(?:PAD|UNK|CLS|SEP|MASK|BOS|EOS|gMASK|sMASK)\]|\]~!?b[\[\]]|\[e~\[|\[\|[a-z_]{2,24}\|\]"
 )
 _TOKEN_SIGNS = ("<", "[", "|", "]")  # each token has one of them
 _LONGEST_TOKEN = 70  # characters
@@ -120,6 +126,9 @@ def split_thinking(text: str) -> Split:
         if answer_at is None:
             return Split("", text[match.end() :], False)
         return Split(text[answer_at.end() :], text[match.end() : answer_at.start()], True)
+    if match := _DETAILS.match(text):
+        thinking, end, answer = text[match.end() :].partition(_DETAILS_END)
+        return Split(answer, thinking, bool(end))
     if labels := _labels(text):
         before, after = labels
         return Split(text[after.end() :], text[before.end() : after.start()], True)
@@ -219,7 +228,7 @@ def reasoning_text(text: str) -> str | None:
     """Return the first mark of thinking in a text with what follows it, or None."""
     if not has_marks(text):
         return None
-    if _BARE_HARMONY.match(text) or _ANNOUNCED.match(text) or _labels(text):
+    if _BARE_HARMONY.match(text) or _ANNOUNCED.match(text) or _DETAILS.match(text) or _labels(text):
         return text.strip()[:EVIDENCE_CHARS]
     start = text.find("<|channel|>")
     if start < 0:

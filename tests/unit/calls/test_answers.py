@@ -107,6 +107,7 @@ def test_thinking_before_json_leaves_the_json(thought):
         (["The tide ", "came in."], "The tide came in."),
         ([{"type": "output_text", "text": {"value": "The tide."}}], "The tide."),
         ({"type": "text", "text": "The tide."}, "The tide."),
+        ([{"type": "text", "content": "The tide."}], "The tide."),
         ({"steps": ["潮"]}, '{"steps": ["潮"]}'),
         ([], ""),
     ],

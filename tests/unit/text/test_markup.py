@@ -10,7 +10,7 @@ CONTROL_TOKENS = [
     "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end|>", "<|user|>", "<｜end▁of▁sentence｜>",
     "<｜Assistant｜>", "<s>", "</s>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<start_of_turn>", "<end_of_turn>",
     "<bos>", "<eos>", "<pad>", "<unk>", "<file_sep>", "<repo_name>", "<jupyter_code>", "<fim_prefix>", "<extra_id_7>",
-    "<unused99>", "<0x0A>", "[TOOL_CALLS]", "[SYSTEM_PROMPT]", "[gMASK]", "]~b]", "<|turn>", "<turn|>",
+    "<unused99>", "<0x0A>", "[TOOL_CALLS]", "[SYSTEM_PROMPT]", "[gMASK]", "]~b]", "<|turn>", "<turn|>", "[|endofturn|]",
 ]  # fmt: skip
 PROSE = [
     "A list [1] of <b>bold</b> words, 3 < 4 > 2, and a|b.",
@@ -70,6 +70,13 @@ def test_control_and_damaged_characters_count_as_control_tokens(character):
         ("<思考>a</思考>b", ("b", "a", True)),
         ("Thought: a\nFinal Answer: b", (" b", " a\n", True)),
         ("**Reasoning:** a\n\n**Answer:** b", (" b", " a\n", True)),
+        ("### Reasoning\na\n### Answer\nb", ("\nb", "a\n", True)),
+        ("## Thinking\na\n\n## Final answer\n\nb", ("\n\nb", "a\n\n", True)),
+        ("## Thinking\nIt is slow.\n\n## Answers\nb", ("## Thinking\nIt is slow.\n\n## Answers\nb", "", True)),
+        ('<details type="reasoning" done="true">\n<summary>Thought for 3 s</summary>\na\n</details>\nb',
+         ("\nb", "\n<summary>Thought for 3 s</summary>\na\n", True)),
+        ('<details type="reasoning">a', ("", "a", False)),
+        ("<details>a</details>b", ("<details>a</details>b", "", True)),
         ("Thought: a good word to begin with.", ("Thought: a good word to begin with.", "", True)),
         ("<think>a", ("", "a", False)),
         ("a</think", ("", "a", True)),
