@@ -35,7 +35,7 @@ from longwriter.dataset import examples, filters
 from longwriter.gates import examples as example_gate
 from longwriter.gates import instructions as instruction_gate
 from longwriter.instructions import patterns, screening
-from longwriter.lengths import stated
+from longwriter.lengths import numerals, stated
 from longwriter.records import Draft, Example, Instruction, Message, Plan, PlanStep
 from longwriter.sources.rows import SourceRow
 from longwriter.text import decontamination, prompts
@@ -128,6 +128,9 @@ CALLS: dict[str, Callable[[str], object]] = {
     ),
     "text.prompts.framed": lambda text: prompts.framed("{text}{plan}", "key", text=text, plan=text),
     "text.prompts.fill": lambda text: prompts.fill("{text}{plan}", text=text, plan=text),
+    "lengths.numerals.value": lambda text: [
+        numerals.value(match[0]) for match in re.finditer(numerals.NUMBER, text, re.IGNORECASE)
+    ],
     "lengths.stated.restated": lambda text: stated.restated(text, stated.statement(text), 300),
     "text.repetition.excess": lambda text: filters.repetition.excess(text, _MEASURES),
 }  # fmt: skip

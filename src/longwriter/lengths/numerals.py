@@ -7,7 +7,10 @@ no value.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
 
 _ONES = [
     "zero",
@@ -41,15 +44,39 @@ _HAN_DIGITS = {digit: number for number, digit in enumerate("零一二三四五�
 _HAN_UNITS = {"十": 10, "百": 100, "千": 1000}
 _SCALES = {"k": 1000, "w": 10_000, "thousand": 1000, "hundred": 100, "百": 100, "千": 1000, "万": 10_000}
 
-_WORD = rf"(?:{'|'.join(sorted(_WORDS.keys() - {'a'}, key=len, reverse=True))})"
+
+def _any_of(words: Iterable[str]) -> str:
+    """Return a pattern of one of some words, the longest first; sorted by first letters, so that it fails fast."""
+    longest_first = sorted(words, key=lambda word: (word[0], -len(word), word))
+    return "|".join(
+        f"{letter}(?:{'|'.join(word[1:] for word in group)})"
+        for letter, group in groupby(longest_first, itemgetter(0))
+    )
+
+
+_WORD = rf"(?:{_any_of(_WORDS.keys() - {'a'})})"
+_AND = r"[\s-]{1,3}(?:and[\s-])?"
+_TO_99 = rf"(?:(?:{_any_of(_TENS)})(?:[\s-]{{1,3}}(?:{_any_of(_ONES[1:10])}))?|(?:{_any_of(_ONES)}))\b"
+_HUNDRED = rf"hundred\b(?:{_AND}{_TO_99}(?!{_AND}(?:hundred|thousand)\b))?"
+_TO_999 = rf"(?:{_TO_99}(?:{_AND}{_HUNDRED})?|{_HUNDRED})"
+_THOUSAND = rf"thousand\b(?:{_AND}{_TO_999}(?!{_AND}thousand\b))?"
+_SPELLED = rf"(?:{_TO_999}(?:{_AND}{_THOUSAND})?|{_THOUSAND})"
 _DIGITS = r"(?<![\d$#a-zA-Z_])(?<!\d[.,])(?:\d{1,3}(?:[,，]\d{3}){1,2}(?!\d)|\d{1,7}(?:\.\d{1,2})?)(?!\d)"
 _SCALE = r"(?:\s?(?:thousand|hundred)\b|\s?[kw](?![a-z])|\s?[百千万](?:\d千)?)"
 NUMBER = (
     rf"(?:{_DIGITS}{_SCALE}?"
-    rf"|(?<!\w)(?:an?\s+(?=hundred|thousand))?{_WORD}\b(?:(?:[\s-]{{1,3}}(?:and\s)?|\sand\s){_WORD}\b){{0,7}}"
+    rf"|(?<!\w)(?>(?:an?\s+(?=hundred|thousand))?{_SPELLED})"
     r"|(?<![几数零〇一二两三四五六七八九十百千万第])[零〇一二两三四五六七八九十百千万]{1,12})"
 )
-"""Pattern of one number; for `re.IGNORECASE`."""
+"""Pattern of one number, for `re.IGNORECASE`; a spelled one is matched whole: never the "five" of "twenty-five"."""
+START = re.compile(
+    r"\d(?<![\d$#a-zA-Z_].)(?<!\d[.,].)"
+    r"|[零〇一二两三四五六七八九十百千万](?<![几数零〇一二两三四五六七八九十百千万第].)"
+    r"|[aA](?<=\b.)(?=[nN]?\s+[htHT])|[eEfFhHnNoOsStTzZſ](?<=\b.)(?=[eEhHiIlLnNoOuUwWıİ]\w)"
+)
+"""Where a match of `NUMBER` may begin; finds such a place much faster than `NUMBER`."""
+AFTER_WORD = re.compile(rf"(?<!\w){_WORD}\s{{1,3}}\Z", re.IGNORECASE)
+"""The end of a text with a spelled number; one that follows belongs to a list such as "one two three"."""
 
 _SCALED = re.compile(r"([\d,，.]+)\s?(thousand|hundred|[kw百千万])?(?:(\d)千)?")
 _EITHER = re.compile(

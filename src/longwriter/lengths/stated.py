@@ -11,6 +11,7 @@ Pure.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import islice, pairwise
 from typing import NamedTuple
 
@@ -42,8 +43,8 @@ _QUOTED = Quotations(
     [
         Kind("```", re.compile(r"(?P<end>```|\Z)")),
         Kind("`", re.compile(r"(?P<end>`)|\n")),
-        Kind("^>", re.compile(r"(?P<end>(?=\n)|\Z)")),
-        Kind("“", re.compile("(?P<end>”)|“")),
+        Kind("^>", re.compile(r"(?P<end>(?=\n(?!>))|\Z)")),  # neighbouring lines are one quotation
+        Kind("“(?!“)", re.compile("(?P<end>”)|“")),
         Kind("「", re.compile("(?P<end>」)")),
         Kind("『", re.compile("(?P<end>』)")),
         Kind("《", re.compile(r"(?P<end>》)|\n")),
@@ -117,7 +118,7 @@ def statement(prompt: str) -> Statement:
     if not any(unit in lower for unit in _UNITS):
         return Statement(None)
     text, shift = _without_quotes(prompt)
-    mentions = (*islice(_LABEL.finditer(text), _MANY + 1), *islice(_MENTION.finditer(text), _MANY + 1))
+    mentions = (*islice(_LABEL.finditer(text), _MANY + 1), *islice(_mentions(text), _MANY + 1))
     matches = {match.end("number"): match for match in mentions}
     if len(matches) > _MANY:
         return Statement(None, others=True)
@@ -166,6 +167,16 @@ def _without_quotes(prompt: str) -> tuple[str, int]:
     return _QUOTED.replaced(text, _VISIBLE, "¤"), shift
 
 
+def _mentions(text: str) -> Iterator[re.Match[str]]:
+    """Yield the matches of `_MENTION` in order, tried only where a number may begin."""
+    place = 0
+    while start := numerals.START.search(text, place):
+        match = _MENTION.match(text, start.start())
+        place = match.end() if match else start.end()
+        if match:
+            yield match
+
+
 def _request(text: str, match: re.Match[str]) -> _Request | None:
     """Return the length that a mention asks for; None where it is no length of the text to be written."""
     words = numerals.value(match["number"])
@@ -175,6 +186,12 @@ def _request(text: str, match: re.Match[str]) -> _Request | None:
     stop = _STOP.search(ahead)
     after = re.sub(r"\s+", " ", ahead[: stop.start()] if stop else ahead)
     if words is None or (match["number"] == "十" and not re.match(r"以?[内上下]|左右", after)):
+        return None
+    if (
+        match["low"] is None
+        and re.match("[a-z]", match["number"], re.IGNORECASE)
+        and numerals.AFTER_WORD.search(before)
+    ):
         return None
     is_total = bool(rules.TOTAL_BEFORE.search(before) or rules.TOTAL_AFTER.match(after))
     unhedged = _without_hedges(before)

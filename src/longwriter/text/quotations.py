@@ -38,13 +38,13 @@ class Quotations:
         """Yield start and end of each quotation of a text, in order; none of them overlap."""
         kinds = self._kinds
         opening_pattern = self._opening_of(kinds)
-        stops: dict[str, re.Match[str]] = {}
+        stops: dict[str, tuple[int, int, bool]] = {}
         place = 0
         while opening := opening_pattern.search(text, place):
             place = opening.end()
             kind = kinds[(opening.lastindex or 1) - 1]
-            stop = stops.get(kind.opening)
-            if stop is None or stop.start() < place:
+            stop_start, stop_end, closes = stops.get(kind.opening, (-1, -1, False))
+            if stop_start < place:
                 stop = kind.stop.search(text, place)
                 if stop is None:  # nothing closes this kind from here on
                     kinds = [other for other in kinds if other is not kind]
@@ -52,11 +52,10 @@ class Quotations:
                         return
                     opening_pattern = self._opening_of(kinds)
                     continue
-                stops[kind.opening] = stop
-            length = stop.start() - place
-            if stop["end"] is not None and kind.least <= length <= (kind.most or len(text)):
-                yield opening.start(), stop.end()
-                place = stop.end()
+                stop_start, stop_end, closes = stops[kind.opening] = *stop.span(), stop["end"] is not None
+            if closes and kind.least <= stop_start - place <= (kind.most or len(text)):
+                yield opening.start(), stop_end
+                place = stop_end
 
     def _opening_of(self, kinds: Sequence[Kind]) -> re.Pattern[str]:
         """Return the pattern that opens a quotation of one of `kinds`, with a group for each."""

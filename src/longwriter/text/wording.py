@@ -32,7 +32,7 @@ _AFTER_BLANK_LINE = re.compile(  # a heading "Step 1" inside a section is the te
 )
 _SPOKEN = Quotations(
     [
-        Kind('[“"]', re.compile('(?P<end>[”"])|“')),
+        Kind('[“"](?!“)', re.compile('(?P<end>[”"])|“')),
         Kind("「", re.compile("(?P<end>」)")),
         Kind("『", re.compile("(?P<end>』)")),
         Kind(r"(?<!\w)['‘](?=\w)", re.compile(r"(?P<end>[,.!?…]['’](?!\w))|\n")),  # it may hold apostrophes

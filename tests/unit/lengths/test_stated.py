@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longwriter.lengths import rules as length_rules
+from longwriter.lengths import stated
 from longwriter.lengths.stated import stated_length
 
 LABELLED = [
@@ -74,6 +75,50 @@ def test_of_several_numbers_the_one_for_the_whole_counts(prompt, length):
     assert stated_length(prompt) == length
 
 
+@pytest.mark.parametrize(
+    ("prompt", "length"),
+    [
+        ("Write twenty-five words.", 25),
+        ("Write one hundred and fifty words.", 150),
+        ("Write a two-hundred-and-fifty-word essay.", 250),
+        ("Write one thousand two hundred and fifty-five words.", 1255),
+        ("Write one hundred thousand words.", 100_000),
+        ("Write two to three hundred words.", 300),
+        ("Write five-six hundred words.", 600),
+        ("Write between one hundred and two hundred words.", 200),
+        ("Write between five hundred and one thousand words.", 1000),
+        ("Write between one hundred and one hundred fifty words.", 150),
+        ("Write one two three words.", None),
+    ],
+)
+def test_a_spelled_number_is_read_as_a_whole(prompt, length):
+    assert stated_length(prompt) == length
+
+
+_PIECES = st.sampled_from(
+    [
+        *"ao1 -,.第千百一几字s\n",
+        "hundred",
+        "thousand",
+        "twenty",
+        "five",
+        "an ",
+        "and ",
+        " to ",
+        " words",
+        "500",
+        "１",
+    ]
+)
+
+
+@given(st.lists(_PIECES, max_size=12).map("".join))
+def test_the_places_where_a_number_may_begin_miss_no_mention(prompt):
+    assert [match.span() for match in stated._mentions(prompt)] == [
+        match.span() for match in stated._MENTION.finditer(prompt)
+    ]
+
+
 @given(st.integers(1, 9_999_999))
 def test_any_number_of_words_is_read_as_it_is_written(number):
     assert stated_length(f"Write {number} words on tea.") == number
@@ -99,6 +144,7 @@ def test_any_text_states_a_length_of_at_least_one_or_none(prompt):
         "“ ",
         "word count ",
         "a hundred ",
+        "twenty-",
         "(",
         " ",
         "\n ",
