@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import shutil
 from pathlib import Path
 
@@ -13,8 +12,10 @@ from safetensors import safe_open
 from longwriter.io import packs
 from longwriter.params import DpoParams, SftParams, TrainingParams
 from longwriter.params.training import OptimizerParams
+from longwriter.records import Message
 from longwriter.training import launch
 from longwriter.training.launch import Job
+from longwriter.training.tokens import tokenizer
 from longwriter.training.tokens.packing import IGNORE_INDEX
 
 ROOT = Path(__file__).parents[1]
@@ -95,21 +96,30 @@ def job(folder: Path, model: Path, rows: list[dict], ranks: int, **sft) -> Job:
 def dpo_job(folder: Path, model: Path) -> Job:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "out").mkdir(exist_ok=True)
+    coder = tokenizer.Coder(tokenizer.load(model))
     for split, number in (("train", 40), ("test", 5)):
-        lines = []
+        rows = []
         for key in range(number):
             turn = {"role": "user", "content": f"Say {key} in {split}."}
             good, bad = (f"{key} is the number {'a b c ' * (key % 4)}", "z" * (5 + key % 7))
-            sides = {"chosen": good, "rejected": bad}
-            row = {name: [{"role": "assistant", "content": text}] for name, text in sides.items()}
-            lines.append(json.dumps({"prompt": [turn], **row}) + "\n")
-        (folder / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
+            chosen, rejected = (
+                coder.answer([Message(**turn), Message(role="assistant", content=text)], 512, "", "dpo")
+                for text in (good, bad)
+            )
+            rows.append(
+                {
+                    "prompt_ids": chosen.prompt_ids,
+                    "chosen_ids": chosen.completion_ids,
+                    "rejected_ids": rejected.completion_ids,
+                }
+            )
+        packs.write_pairs(folder / f"{split}.parquet", rows)
     base = job(folder / "base", model, [pack(0, 1)], 2)
     settings = DpoParams(beta=0.1, sft_weight=0.2, batch_pairs=2, max_length=512, optimizer=OPTIMIZER)
     return base.model_copy(
         update={
-            "kind": "dpo", "sft": None, "dpo": settings, "train": str(folder / "train.jsonl"),
-            "test": str(folder / "test.jsonl"), "out": str(folder / "out"), "checkpoints": str(folder / "state"),
+            "kind": "dpo", "sft": None, "dpo": settings, "train": str(folder / "train.parquet"),
+            "test": str(folder / "test.parquet"), "out": str(folder / "out"), "checkpoints": str(folder / "state"),
         }
     )  # fmt: skip
 

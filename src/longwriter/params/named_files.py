@@ -82,6 +82,7 @@ JSON_OBJECT = Content(
     "one JSON object, each key once, without NaN and Infinity",
     lambda text: read_json_object(text) is not None,
 )
+CHAT_TEMPLATE = Content("a Jinja template that reads `messages`", lambda text: "messages" in text)
 HOSTFILE = Content(
     "lines of the form HOST slots=GPUS, and nothing else", lambda text: slots(text) is not None
 )

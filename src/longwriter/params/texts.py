@@ -134,6 +134,14 @@ Template = Annotated[
     str, Kind("a .txt file in the checkout, such as src/longwriter/prompts/plan.txt", lambda text: _is_inside(text) and text.endswith(".txt"))
 ]  # fmt: skip
 """Path of a prompt template, relative to the checkout."""
+ChatTemplate = Annotated[
+    str, Kind("a .jinja file of src/longwriter/prompts/chat, such as src/longwriter/prompts/chat/llama3.jinja", lambda text: re.fullmatch(r"src/longwriter/prompts/chat/[\w.-]+\.jinja", text) is not None)
+]  # fmt: skip
+"""Path of a chat template, in a folder that the stage base_model depends on."""
+TokenText = Annotated[
+    str, Kind("one token of the model, without spaces, such as <|im_end|>", lambda text: re.fullmatch(r"\S{1,100}", text) is not None and text.isprintable())
+]  # fmt: skip
+"""Text of a token."""
 JsonFile = Annotated[
     str, Kind("a .json file in the checkout, such as infra/deepspeed/zero2.json", lambda text: _is_inside(text) and text.endswith(".json"))
 ]  # fmt: skip

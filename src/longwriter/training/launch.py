@@ -46,7 +46,7 @@ class Job(Section):
     """Folder of the model that is trained."""
     train: str
     test: str
-    """Parquet packs for SFT, JSON Lines of prompt, chosen, rejected for DPO."""
+    """Parquet files of packs for SFT, of pairs for DPO; see io/packs.py."""
     out: str
     """Folder for the finished model."""
     checkpoints: str

@@ -5,9 +5,11 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+from gguf import GGUFReader
 from safetensors.torch import load_file
 
 from longwriter.errors import ModelUnusable
@@ -84,6 +86,50 @@ def test_a_model_folder_is_copied_with_all_that_serving_needs(tiny_model, tmp_pa
         assert (tmp_path / name).read_bytes() == (tiny_model / name).read_bytes()
     assert "<|im_start|>" in (tmp_path / "chat_template.jinja").read_text()
     assert json.loads((tmp_path / "generation_config.json").read_text())["do_sample"] is True
+
+
+def test_the_end_of_an_answer_is_written_where_every_engine_looks_for_it(tiny_model, tmp_path):
+    source, made = tmp_path / "source", tmp_path / "made"
+    shutil.copytree(tiny_model, source)
+    made.mkdir()
+    settings = source / "tokenizer_config.json"
+    config = json.loads(settings.read_text())
+    settings.write_text(json.dumps({**config, "eos_token": "<|endoftext|>"}))
+    weights.resolve(f"path:{source}", None, "float32", made, tmp_path)
+    assert json.loads((made / "tokenizer_config.json").read_text())["eos_token"] == "<|im_end|>"
+    assert json.loads((made / "chat.json").read_text()) == {"end_of_turn": "<|im_end|>"}
+    assert json.loads((made / "generation_config.json").read_text())["eos_token_id"] == 2
+    gguf_converter.to_gguf(made / "model.gguf", made, tmp_path / "out.gguf", "F16")
+    assert gguf_end(tmp_path / "out.gguf") == 2
+
+
+@pytest.mark.parametrize(("token", "stops", "number"), [("<|endoftext|>", [0, 2], 0), ("<|im_end|>", 2, 2)])
+def test_the_parameter_ends_answers_and_the_models_own_stops_stay(tiny_model, tmp_path, token, stops, number):
+    weights.resolve(f"path:{tiny_model}", None, "float32", tmp_path, tmp_path, weights.Chat(None, token))
+    assert json.loads((tmp_path / "generation_config.json").read_text())["eos_token_id"] == stops
+    assert (tmp_path / "chat.json").is_file() == (number == 0)
+    gguf_converter.to_gguf(tmp_path / "model.gguf", tmp_path, tmp_path / "out.gguf", "F16")
+    assert gguf_end(tmp_path / "out.gguf") == number
+
+
+def gguf_end(file):
+    return int(GGUFReader(file).fields["tokenizer.ggml.eos_token_id"].contents())
+
+
+def test_a_base_model_without_template_gets_that_of_the_parameters(tiny_model, tmp_path):
+    source, made = tmp_path / "source", tmp_path / "made"
+    shutil.copytree(tiny_model, source)
+    made.mkdir()
+    (source / "chat_template.jinja").unlink()
+    chatml = Path("src/longwriter/prompts/chat/chatml.jinja").read_text()
+    with pytest.raises(ModelUnusable, match=r"a source with a GGUF brings its own chat template"):
+        weights.resolve(f"path:{source}", None, "float32", made, tmp_path, weights.Chat(chatml, None))
+    (source / "model.gguf").unlink()
+    (made / "model.gguf").unlink()
+    with pytest.raises(ModelUnusable, match=r"no chat template: set base_model\.chat_template"):
+        weights.resolve(f"path:{source}", None, "float32", made, tmp_path)
+    weights.resolve(f"path:{source}", None, "float32", made, tmp_path, weights.Chat(chatml, None))
+    assert (made / "chat_template.jinja").read_text() == chatml
 
 
 def test_pickled_weights_are_refused(tmp_path):

@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from torch.utils.data import DataLoader
 from transformers import set_seed
 from trl import DPOConfig, DPOTrainer, SFTConfig
 
+from longwriter.io.packs import PAIR_COLUMNS
+from longwriter.models.chat import CHANGES
 from longwriter.params.training import OptimizerParams
 from longwriter.training import checkpoints, launch
 from longwriter.training.launch import Job
@@ -77,10 +80,10 @@ def _arguments(job: Job, optimizer: OptimizerParams, batch: int) -> dict[str, An
     }
 
 
-def _packs(path: str, cache: Path) -> Dataset:
-    """Return packs, memory-mapped from a Parquet file; the cache folder is outside the DVC output."""
-    packs = load_dataset("parquet", data_files=path, split="train", cache_dir=str(cache))
-    return packs.select_columns(_PACK_COLUMNS)
+def _rows(path: str, cache: Path, columns: Sequence[str]) -> Dataset:
+    """Return packs or pairs, memory-mapped from a Parquet file; the cache folder is outside the DVC output."""
+    rows = load_dataset("parquet", data_files=path, split="train", cache_dir=str(cache))
+    return rows.select_columns(list(columns))
 
 
 def _padded(packs: Dataset, multiple: int, token: int) -> Dataset:
@@ -100,7 +103,7 @@ def sft_trainer(job: Job, cache: Path) -> PackTrainer:
     assert job.sft is not None
     coder = tokenizer.load(Path(job.model))
     world = dist.get_world_size()
-    train, test = _packs(job.train, cache), _packs(job.test, cache)
+    train, test = (_rows(path, cache, _PACK_COLUMNS) for path in (job.train, job.test))
     config = SFTConfig(
         **_arguments(job, job.sft.optimizer, job.sft.batch_packs),
         packing=False,
@@ -124,11 +127,17 @@ def sft_trainer(job: Job, cache: Path) -> PackTrainer:
     return trainer
 
 
+class PairTrainer(DPOTrainer):  # type: ignore[misc]
+    """DPO on pairs of token ids that the stage dpo made; TRL would render texts by the chat template again."""
+
+    def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
+        return dataset
+
+
 def dpo_trainer(job: Job, cache: Path) -> DPOTrainer:
     """Return the trainer of a DPO job; computes the reference's log-probabilities once, up front."""
     assert job.dpo is not None
-    splits = {"train": job.train, "test": job.test}
-    pairs = load_dataset("json", data_files=splits, cache_dir=str(cache))
+    train, test = (_rows(path, cache, PAIR_COLUMNS) for path in (job.train, job.test))
     terms = {"sigmoid": 1.0, "sft": job.dpo.sft_weight}
     config = DPOConfig(
         **_arguments(job, job.dpo.optimizer, job.dpo.batch_pairs),
@@ -138,11 +147,11 @@ def dpo_trainer(job: Job, cache: Path) -> DPOTrainer:
         precompute_ref_log_probs=True,
         max_length=None,  # the stage rejected longer pairs, so none is cut
     )
-    return DPOTrainer(
+    return PairTrainer(
         model=job.model,
         args=config,
-        train_dataset=pairs["train"],
-        eval_dataset=pairs["test"],
+        train_dataset=train,
+        eval_dataset=test,
         processing_class=tokenizer.load(Path(job.model)),
         callbacks=[Watch(Path(job.checkpoints), job.training.keep_checkpoints)],
     )
@@ -183,7 +192,9 @@ def _publish(trainer: Any, job: Job) -> None:
         if model.config.tie_word_embeddings:  # DeepSpeed's state has tied weights twice
             state = {name: rows for name, rows in state.items() if name not in model.all_tied_weights_keys}
         model.save_pretrained(out, state_dict=state)
-        shutil.copyfile(Path(job.model) / "generation_config.json", out / "generation_config.json")
+        for name in ("generation_config.json", CHANGES):
+            if (Path(job.model) / name).is_file():
+                shutil.copyfile(Path(job.model) / name, out / name)
         trainer.processing_class.save_pretrained(out)
     dist.barrier()
 

@@ -21,42 +21,74 @@ class Encoded(NamedTuple):
     labels: list[int]
 
 
+class Turn(NamedTuple):
+    """Token ids of one answer: the prompt that a model sees before it, and what it has to write."""
+
+    prompt_ids: list[int]
+    completion_ids: list[int]
+    """Ends with the token that ends an answer."""
+
+
+def turn(
+    messages: Sequence[dict[str, str]],
+    render: Callable[[Sequence[dict[str, str]], bool], str],
+    tokenise: Callable[[str], list[int]],
+    end: tuple[str, int],
+) -> Turn:
+    """Return the ids of the last message, an answer, and of the prompt in front of it.
+
+    The prompt has exactly the ids that an engine makes of the messages before the answer.
+
+    Args:
+        messages: `role` and `content` of each message; the last is the assistant's.
+        render: Applies the chat template: (messages, whether to open an answer at the end) to text.
+        tokenise: Text to ids, without added special tokens.
+        end: Text and id of the token that ends an answer.
+
+    Raises:
+        ValueError: the template opens an answer with a text that it leaves out once the answer is there.
+    """
+    prompt, whole = render(messages[:-1], True), render(messages, False)
+    if not whole.startswith(prompt):
+        raise ValueError(f"the chat template renders message {len(messages)} in another way than it opens it")
+    answer = whole[len(prompt) :].partition(end[0])[0]
+    prompt_ids, both = tokenise(prompt), tokenise(prompt + answer)
+    is_prefix = both[: len(prompt_ids)] == prompt_ids
+    completion_ids = both[len(prompt_ids) :] if is_prefix else tokenise(answer)
+    return Turn(prompt_ids, [*completion_ids, end[1]])
+
+
 def labelled(
     messages: Sequence[dict[str, str]],
     render: Callable[[Sequence[dict[str, str]], bool], str],
     tokenise: Callable[[str], list[int]],
-    eos: tuple[str, int],
-) -> Encoded:
-    """Return the ids of a chat; targets are the assistant's text and the token that ends its turn.
+    end: tuple[str, int],
+) -> list[Encoded]:
+    """Return the ids of a chat; targets are the assistant's texts, each with the token that ends it.
 
-    Prompt and answer are tokenised separately, as they are when the model answers.
+    One sequence holds the whole chat, if the template renders earlier messages as it did before. Otherwise a
+    new sequence starts at each message whose prompt differs (Qwen3 leaves the reasoning of earlier answers
+    out). In both cases each answer is a target once, behind the ids that an engine would put in front of it.
 
     Args:
-        messages: `role` and `content` of each turn; the last is the assistant's.
-        render: Applies the chat template: (messages, whether to open an answer at the end) to text.
-        tokenise: Text to ids, without added special tokens.
-        eos: Text and id of the token that ends an answer.
+        messages: `role` and `content` of each message; at least one is the assistant's.
+        render: See `turn`.
+        tokenise: See `turn`.
+        end: See `turn`.
 
     Raises:
-        ValueError: the template does not render a longer chat as the continuation of a shorter one.
+        ValueError: See `turn`.
     """
-    input_ids: list[int] = []
-    labels: list[int] = []
-    before = ""
-
-    def add(ids: list[int], target: bool) -> None:
-        input_ids.extend(ids)
-        labels.extend(ids if target else [IGNORE_INDEX] * len(ids))
-
-    for turn in (i for i, message in enumerate(messages) if message["role"] == "assistant"):
-        prompt, whole = render(messages[:turn], True), render(messages[: turn + 1], False)
-        if not (prompt.startswith(before) and whole.startswith(prompt)):
-            raise ValueError(f"the chat template renders turn {turn + 1} differently when more follows")
-        add(tokenise(prompt[len(before) :]), False)
-        answer, end, _ = whole[len(prompt) :].partition(eos[0])
-        add([*tokenise(answer), eos[1]], True)
-        before = prompt + answer + end  # the rest of the turn, often a line end, belongs to the next prompt
-    return Encoded(input_ids, labels)
+    sequences: list[Encoded] = []
+    for place in (i for i, message in enumerate(messages) if message["role"] == "assistant"):
+        prompt_ids, completion_ids = turn(messages[: place + 1], render, tokenise, end)
+        if not sequences or prompt_ids[: len(sequences[-1].input_ids)] != sequences[-1].input_ids:
+            sequences.append(Encoded([], []))
+        input_ids, labels = sequences[-1]
+        new = prompt_ids[len(input_ids) :]
+        input_ids += [*new, *completion_ids]
+        labels += [*[IGNORE_INDEX] * len(new), *completion_ids]
+    return sequences
 
 
 def best_fit_decreasing(lengths: Sequence[int], capacity: int) -> list[list[int]]:

@@ -1,15 +1,25 @@
-"""The tokenizer of a model folder: chats as token ids with labels, by the model's own chat template."""
+"""The tokenizer of a model folder: chats and answers as token ids, by the model's own chat template.
+
+The stages pack (SFT) and dpo take their ids from here, and an engine makes the same ids of a prompt, so a model
+is trained on what it sees when it answers. The stage base_model has set the tokenizer's end-of-text token to
+the token that ends an answer (`models/chat.py`).
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from jinja2 import TemplateError
 
 from longwriter.errors import ModelUnusable
 from longwriter.records import Message, Rejection
-from longwriter.training.tokens.packing import Encoded, labelled
+from longwriter.training.tokens.packing import Encoded, Turn, labelled, turn
+
+_Ids = TypeVar("_Ids", list[Encoded], Turn)
 
 
 def load(folder: Path) -> Any:
@@ -29,53 +39,6 @@ def load(folder: Path) -> Any:
     return tokenizer
 
 
-def encode(tokenizer: Any, messages: Sequence[Message]) -> Encoded:
-    """Return the token ids of a chat; see `packing.labelled`.
-
-    Raises:
-        ModelUnusable: training cannot use the chat template.
-    """
-
-    def render(turns: Sequence[dict[str, str]], with_opening: bool) -> str:
-        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=with_opening)
-        return str(text)
-
-    def tokenise(text: str) -> list[int]:
-        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    turns = [message.model_dump() for message in messages]
-    try:
-        return labelled(turns, render, tokenise, (tokenizer.eos_token, tokenizer.eos_token_id))
-    except ValueError as error:
-        raise ModelUnusable(f"{tokenizer.name_or_path}: {error}") from None
-
-
-def encode_or_reject(
-    tokenizer: Any, messages: Sequence[Message], max_length: int, row_id: str, stage: str
-) -> Encoded | Rejection:
-    """Return the token ids of a chat, or why the row is rejected.
-
-    Args:
-        tokenizer: Tokenizer from `load`.
-        messages: The chat.
-        max_length: Largest number of tokens; a longer row is rejected, not cut.
-        row_id: Id for the rejection.
-        stage: Stage for the rejection.
-    """
-    row = None
-    token = _mark_in(tokenizer, messages)
-    if token is None:
-        row = encode(tokenizer, messages)
-        token = _token_of_text(tokenizer, messages, row)
-    if row is None or token is not None:
-        detail = f"its text holds the control token {token!r}, which would end or open a turn"
-        return Rejection(row_id=row_id, stage=stage, reason="control_token", detail=detail)
-    if len(row.input_ids) > max_length:
-        detail = f"{len(row.input_ids):,} tokens, at most {max_length:,}"
-        return Rejection(row_id=row_id, stage=stage, reason="too_long", detail=detail)
-    return row
-
-
 def control_tokens(tokenizer: Any) -> dict[str, int]:
     """Return text and id of each token that no text may produce.
 
@@ -92,22 +55,102 @@ def control_tokens(tokenizer: Any) -> dict[str, int]:
     return {token: number for token, number in {**added, **dict(named)}.items() if token.strip()}
 
 
-def _mark_in(tokenizer: Any, messages: Sequence[Message]) -> str | None:
-    """Return the first control token that stands in a text letter by letter, or None."""
-    tokens = sorted(control_tokens(tokenizer))
-    return next((token for message in messages for token in tokens if token in message.content), None)
+class Coder:
+    """Turns chats into token ids with one tokenizer, and rejects rows that it cannot turn into ids."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        """Take a tokenizer from `load`."""
+        self._tokenizer = tokenizer
+        self._end = (str(tokenizer.eos_token), int(tokenizer.eos_token_id))
+        marks = control_tokens(tokenizer)
+        self._marks = sorted(marks)
+        self._names = {number: token for token, number in marks.items()}
+        if tokenizer.unk_token_id not in (None, tokenizer.eos_token_id):
+            self._names.pop(tokenizer.unk_token_id, None)  # an unknown character is no mark
+        self._plain_counts = cache(self._count_of_plain_chat)
+
+    def chat(
+        self, messages: Sequence[Message], max_length: int, row_id: str, stage: str
+    ) -> list[Encoded] | Rejection:
+        """Return the sequences of a chat for SFT (see `packing.labelled`), or why the row is rejected.
+
+        The reasons are `control_token` (a text holds one, or becomes one in the tokenizer), `template` (the
+        chat template refuses the chat) and `too_long`.
+
+        Args:
+            messages: The chat.
+            max_length: Largest number of tokens of one sequence; a longer row is rejected, not cut.
+            row_id: Id for the rejection.
+            stage: Stage for the rejection.
+        """
+        return self._coded(labelled, messages, max_length, row_id, stage)
+
+    def answer(
+        self, messages: Sequence[Message], max_length: int, row_id: str, stage: str
+    ) -> Turn | Rejection:
+        """Return the ids of the last message and of its prompt for DPO, or why it is rejected; see `chat`."""
+        return self._coded(turn, messages, max_length, row_id, stage)
+
+    def _coded(
+        self,
+        encode: Callable[..., _Ids],
+        messages: Sequence[Message],
+        max_length: int,
+        row_id: str,
+        stage: str,
+    ) -> _Ids | Rejection:
+        def rejection(reason: str, detail: str) -> Rejection:
+            return Rejection(row_id=row_id, stage=stage, reason=reason, detail=detail)
+
+        mark = next((m for message in messages for m in self._marks if m in message.content), None)
+        if mark is None:
+            try:
+                coded = self._encode(encode, [message.model_dump() for message in messages])
+            except (ValueError, TemplateError) as error:
+                return rejection("template", f"{type(error).__name__}: {error}")
+            if self._count(coded) != self._plain_counts(encode, tuple(m.role for m in messages)):
+                mark = self._mark_made_of(messages)
+        if mark is not None:
+            detail = f"its text holds the control token {mark!r}, which would end or open a turn"
+            return rejection("control_token", detail)
+        longest = max(map(len, _sequences(coded)), default=0)
+        if longest > max_length:
+            return rejection("too_long", f"{longest:,} tokens, at most {max_length:,}")
+        return coded
+
+    def _encode(self, encode: Callable[..., _Ids], turns: Sequence[dict[str, str]]) -> _Ids:
+        def render(messages: Sequence[dict[str, str]], with_opening: bool) -> str:
+            template = self._tokenizer.apply_chat_template
+            return str(template(list(messages), tokenize=False, add_generation_prompt=with_opening))
+
+        return encode(turns, render, self._ids, self._end)
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _count(self, coded: list[Encoded] | Turn) -> Counter[int]:
+        """Return how often each control token is among the ids."""
+        return Counter(number for ids in _sequences(coded) for number in ids if number in self._names)
+
+    def _count_of_plain_chat(self, encode: Callable[..., Any], roles: tuple[str, ...]) -> Counter[int] | None:
+        """Return how often the chat template itself writes each control token; None if it refuses the roles."""
+        try:
+            return self._count(self._encode(encode, [{"role": role, "content": "a"} for role in roles]))
+        except (ValueError, TemplateError):
+            return None
+
+    def _mark_made_of(self, messages: Sequence[Message]) -> str | None:
+        """Return the first control token that the tokenizer makes of a text, or None.
+
+        Some tokenizers change a text before they look for tokens (＜s＞ becomes <s>), so the letters alone do
+        not tell.
+        """
+        numbers = (number for message in messages for number in self._ids(message.content))
+        return next((self._names[number] for number in numbers if number in self._names), None)
 
 
-def _token_of_text(tokenizer: Any, messages: Sequence[Message], row: Encoded) -> str | None:
-    """Return a control token that the row has beyond those of the chat template, or None.
-
-    Some tokenizers change a text before they look for tokens (＜s＞ becomes <s>), so the letters alone do not
-    tell. The template's own tokens are those of the same chat with other texts.
-    """
-    plain = [message.model_copy(update={"content": "a"}) for message in messages]
-    names = {number: token for token, number in control_tokens(tokenizer).items()}
-    if tokenizer.unk_token_id not in (None, tokenizer.eos_token_id):
-        names.pop(tokenizer.unk_token_id, None)  # an unknown character is no mark
-    counts = Counter(number for number in row.input_ids if number in names)
-    counts.subtract(number for number in encode(tokenizer, plain).input_ids if number in names)
-    return next((names[number] for number, count in counts.items() if count > 0), None)
+def _sequences(coded: list[Encoded] | Turn) -> list[list[int]]:
+    """Return the whole sequences of what `labelled` or `turn` returned."""
+    if isinstance(coded, Turn):
+        return [[*coded.prompt_ids, *coded.completion_ids]]
+    return [row.input_ids for row in coded]

@@ -34,7 +34,8 @@ def chat(prompt, answer):
 
 
 def coded(coder, prompt, answer="The sea."):
-    return tokenizers.encode_or_reject(coder, chat(prompt, answer), 10_000, "r1", "pack")
+    rows = tokenizers.Coder(coder).chat(chat(prompt, answer), 10_000, "r1", "pack")
+    return rows if isinstance(rows, Rejection) else rows[0]
 
 
 @pytest.mark.parametrize("mark", ["<|open|>", "<|close|>", "<part>", "<tool_call>"])
@@ -66,7 +67,6 @@ def test_a_row_without_marks_has_the_ids_that_it_always_had():
     assert (
         coder.decode(row.input_ids) == "<|open|>user\nSay hi.<|close|>\n<|open|>assistant\nHi there.<|close|>"
     )
-    assert row == tokenizers.encode(coder, chat("Say hi.", "Hi there."))
 
 
 def test_control_tokens_are_the_special_ones_and_those_that_look_like_marks():

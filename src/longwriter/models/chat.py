@@ -1,0 +1,96 @@
+"""The chat template of a tokenizer, and the token that ends an answer.
+
+The stage base_model sets both once, in the tokenizer and in `generation_config.json`. Packs, preference pairs
+and engines read them there, so a model learns to write the token at which every engine stops.
+
+`vllm` and `transformers` stop at every id of `eos_token_id` in `generation_config.json`; `llama.cpp` at the
+`eos_token_id` of the GGUF, which `gguf_converter.py` takes from the tokenizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jinja2 import TemplateError
+
+from longwriter.errors import ModelUnusable
+
+CHANGES = "chat.json"
+"""File in a model's folder: what base_model changed in the chat template or the end of an answer."""
+_ANSWER = "2718281828"  # no template changes or contains these digits
+
+
+def configure(tokenizer: Any, template: str | None, end_of_turn: str | None) -> None:
+    """Set the chat template and the end-of-text token of a tokenizer.
+
+    Args:
+        tokenizer: Tokenizer of the model; it is changed.
+        template: Text of a chat template that replaces the tokenizer's own; None = its own.
+        end_of_turn: Token that ends an answer; None = the one that the chat template writes.
+
+    Raises:
+        ModelUnusable: there is no chat template, or no token that ends an answer.
+    """
+    if template is not None:
+        tokenizer.chat_template = template
+    if not tokenizer.chat_template:
+        raise ModelUnusable(
+            "base_model.source: its tokenizer has no chat template: set base_model.chat_template to a file of "
+            "src/longwriter/prompts/chat, or choose a chat model"
+        )
+    if end_of_turn is not None and end_of_turn not in tokenizer.get_vocab():
+        raise ModelUnusable(
+            f"base_model.end_of_turn: found {end_of_turn!r}, which is no token of the model; allowed: null, or "
+            f"one of {', '.join(sorted(_tokens(tokenizer))[:20])}"
+        )
+    token = end_of_turn or written_end(tokenizer) or tokenizer.eos_token
+    if token is None:
+        raise ModelUnusable(
+            "base_model.source: neither its chat template nor its tokenizer has a token that ends an answer: "
+            "set base_model.end_of_turn"
+        )
+    if token != tokenizer.eos_token:
+        tokenizer.eos_token = token
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = token
+
+
+def written_end(tokenizer: Any) -> str | None:
+    """Return the control token that the chat template writes behind an answer, or None.
+
+    GLM-4 writes nothing behind the last answer; there it is the token that opens the next turn (`<|user|>`),
+    at which its engines stop too.
+
+    Raises:
+        ModelUnusable: the template cannot render a question and an answer.
+    """
+    question, answer = {"role": "user", "content": "1"}, {"role": "assistant", "content": _ANSWER}
+    for messages in ([question, answer], [question, answer, question]):
+        try:
+            text = str(tokenizer.apply_chat_template(messages, tokenize=False))
+        except (TemplateError, ValueError, TypeError) as error:
+            raise ModelUnusable(
+                f"the chat template cannot render a question and an answer ({error}): set base_model.chat_template"
+            ) from None
+        if token := _first_token(text.partition(_ANSWER)[2], _tokens(tokenizer)):
+            return token
+    return None
+
+
+def stops(end: int, others: int | Sequence[int] | None) -> int | list[int]:
+    """Return the `eos_token_id` of a generation config: the end of an answer first, then the model's others."""
+    listed = [others] if isinstance(others, int) else list(others or ())
+    ids = [end, *(number for number in listed if number != end)]
+    return ids if len(ids) > 1 else end
+
+
+def _tokens(tokenizer: Any) -> set[str]:
+    added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    return {token for token in added | set(tokenizer.all_special_tokens) if token.strip()}
+
+
+def _first_token(text: str, tokens: set[str]) -> str | None:
+    """Return the longest token at the start of a text, behind white space, or None."""
+    start = text.lstrip()
+    return max((token for token in tokens if start.startswith(token)), key=len, default=None)
