@@ -89,6 +89,9 @@ async def plan_all(
         usage = _sum([client.usage() for client in clients])
     if judge is not None:
         _join([calls, judge_calls], calls)
+        refusals = [file for file in map(files.refusals_file, (calls, judge_calls)) if file.exists()]
+        if refusals:
+            _join(refusals, files.refusals_file(calls))
     return usage
 
 
@@ -203,7 +206,7 @@ def _sum(usages: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _join(parts: list[Path], target: Path) -> None:
-    """Make `target` the call log that holds the lines of all parts."""
+    """Make `target` the file that holds the lines of all parts."""
     whole = target.with_suffix(".joined")
     with files.zstd_lines(whole) as out:
         for part in parts:

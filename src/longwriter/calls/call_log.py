@@ -21,7 +21,9 @@ import zstandard
 from longwriter.calls import replay
 from longwriter.calls.answers import Answer, Completion
 from longwriter.calls.replay import ReplayCache, Row
+from longwriter.io import files
 from longwriter.text import inert
+from longwriter.text.prompts import Refused
 
 _LARGEST_BATCH = 1024  # calls in one transaction
 
@@ -57,6 +59,8 @@ class CallStore:
         self._loop = loop
         self._waiting: queue.SimpleQueue[tuple[Call, asyncio.Future[Call]] | None] = queue.SimpleQueue()
         self._compressor = zstandard.ZstdCompressor()
+        self.refusals: dict[str, Refused] = {}
+        """Why answers were not used, by their call; a later reason replaces an earlier one."""
         self._thread = threading.Thread(target=self._run, name="call-store", daemon=True)
         self._thread.start()
 
@@ -159,7 +163,7 @@ def _resolve(futures: list[asyncio.Future[Call]], result: list[Call] | Exception
 async def open_store(cache: ReplayCache, path: Path, endpoint: str = "") -> AsyncIterator[CallStore]:
     """Yield a store that writes to `cache`, and logs to `path` (zstd, one JSON line a call).
 
-    `endpoint` is that of `replay.key`.
+    `endpoint` is that of `replay.key`. `files.refusals_file(path)` gets the refusals, if there are any.
     """
     with zstandard.open(path, "wb") as lines:
         store = CallStore(cache, lines, asyncio.get_running_loop(), endpoint)
@@ -167,3 +171,8 @@ async def open_store(cache: ReplayCache, path: Path, endpoint: str = "") -> Asyn
             yield store
         finally:
             store.close()
+    if store.refusals:
+        with zstandard.open(files.refusals_file(path), "wb") as lines:
+            for call_id, refused in store.refusals.items():
+                row = {"call_id": call_id, **refused._asdict()}
+                lines.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))

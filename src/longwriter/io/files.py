@@ -223,6 +223,11 @@ def read_zstd_lines(path: Path) -> Iterator[str]:
         yield from lines
 
 
+def refusals_file(calls: Path) -> Path:
+    """Return the file beside a call log that says why answers were not used: call_id, reason, detail."""
+    return calls.with_name(calls.name.replace("calls", "refusals"))
+
+
 def template(path: str) -> str:
     """Return a prompt template.
 

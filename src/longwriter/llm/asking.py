@@ -77,6 +77,7 @@ async def ask_until_usable(
         first = earlier.attempts
         if isinstance(earlier.result, Refused):
             refused = earlier.result
+            llm.refuse(call_ids[-1], refused)
     form = "lines" if schema is None else llm.answer_format(answer_format)
     for attempt in range(first, max_attempts):
         if attempt and reasked is not None:
@@ -96,4 +97,5 @@ async def ask_until_usable(
         if not isinstance(result, Refused) or isinstance(result, Unanswered):
             return Outcome(result, call_ids, attempt + 1)
         refused = result
+        llm.refuse(answer.call_id, refused)
     return Outcome(refused, call_ids, max_attempts)

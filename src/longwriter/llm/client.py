@@ -32,6 +32,7 @@ from longwriter.llm.probing import AnswerFormat
 from longwriter.llm.sending import Sender
 from longwriter.llm.transport import Endpoint, open_transport, origin
 from longwriter.params import LLMParams, Sampling
+from longwriter.text.prompts import Refused
 
 __all__ = ["LLM", "Answer", "Endpoint", "connect"]
 
@@ -116,6 +117,10 @@ class LLM:
                 self._endpoint.where, self._endpoint.model, call.completion.model,
             )  # fmt: skip
         return call_log.answer(call)
+
+    def refuse(self, call_id: str, refused: Refused) -> None:
+        """Note beside the call log why an answer is not used."""
+        self._store.refusals[call_id] = refused
 
     def usage(self) -> dict[str, float]:
         """Return counts of this client: calls sent, replayed and retried, tokens, and their cost.

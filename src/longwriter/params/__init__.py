@@ -2,7 +2,7 @@
 
 A stage reads its own section and the shared ones. `load` always checks the whole file and the files that it
 names, so that a typing error in `report` is found before `write` runs for an hour. The sections are in `data`,
-`agentwrite`, `training` and `benchmark`; those of the models that answer are in `models`. What a value may be
+`agentwrite`, `training`, `benchmark` and `tracing`; those of the models that answer are in `models`. What a value may be
 is in `numbers`, `texts`, `extra_body` and `named_files`; `yaml_file` reads the text, `problems` names what is
 wrong.
 """
@@ -27,6 +27,7 @@ from longwriter.params.benchmark import (
 from longwriter.params.common import Conflict, Section
 from longwriter.params.data import BaseModelParams, DatasetParams, InstructionsParams, ValidateParams
 from longwriter.params.models import JudgeParams, LLMParams, Sampling, ServingParams
+from longwriter.params.tracing import TracingParams
 from longwriter.params.training import (
     DpoParams,
     PackParams,
@@ -83,6 +84,7 @@ class Params(Section):
     score: ScoreParams
     report: ReportParams
     register_: Annotated[RegisterParams, Field(alias="register")]
+    tracing: TracingParams
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield the values that do not fit to those of other sections."""

@@ -27,9 +27,10 @@ import psutil
 from longwriter import params as parameters
 from longwriter.errors import GateStopped, LongWriterError, Unavailable, without_password
 from longwriter.io import access, disk, files, process, startup
+from longwriter.stages import tracing
 from longwriter.stages.summary import Summary as Summary
 from longwriter.text import inert
-from longwriter.tracking import git, versioning
+from longwriter.tracking import git, traces, versioning
 from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
 from longwriter.tracking.provenance import LINEAGE
@@ -93,6 +94,7 @@ def _execute(name: str, work: Work) -> None:
         parent = tracking.pipeline_run(_group(), tags)
         run_id = tracking.start_run(name, {**tags, "lw.stage": name, "lw.status": "executed"}, parent)
     log.info("%s: %s", name, tracking.run_url(run_id))
+    started_s = time.time()
     with _ended(run_id):
         with _needs_mlflow(_NOT_STARTED):
             tracking.log_params(run_id, stage.params)
@@ -107,7 +109,10 @@ def _execute(name: str, work: Work) -> None:
             tracking.log_datasets(run_id, outputs, "output")
             models.log_written(run_id, name, outputs, step=int(summary.numbers.get("steps", 0)))
             numbers = {**summary.metrics(), **summary.execution}
-            tracking.log_metrics(run_id, numbers, models.subject(name, inputs))
+            subject = models.subject(name, inputs)
+            tracking.log_metrics(run_id, numbers, subject)
+            writer = traces.Writer(models.answering_run(name, inputs) or run_id, subject.get("model_id"))
+            tracing.record(name, params, run_id, started_s, writer)
             for path in summary.artifacts:
                 tracking.log_artifact(run_id, path)
             _write_lineage(name, run_id, parent, tags, inputs, outputs)

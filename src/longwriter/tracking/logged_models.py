@@ -1,7 +1,7 @@
 """Logged models and the registry of MLflow: which weights a run wrote or read, and their metrics.
 
 The weights themselves are in DVC. A logged model has DVC's digest of its weights in the tag `dvc.md5`; later
-stages find it by this digest. Only this file and runs.py import mlflow.
+stages find it by this digest. Only this file, runs.py and traces.py import mlflow.
 """
 
 from __future__ import annotations
@@ -83,16 +83,29 @@ def subject(name: str, inputs: Mapping[str, str]) -> dict[str, str]:
         return {}
     weights = f"data/{model}/weights"
     digests = dict(inputs)
-    for path, digest in inputs.items():
-        writer = "@".join(PurePosixPath(path).parts[1:-1])
-        if weights not in digests and writer.endswith(f"@{item}"):
-            for run in tracking.runs_with_output(writer, digest)[:1]:
-                digests.update(tracking.datasets(run, "input"))
+    if weights not in digests and (run_id := answering_run(name, inputs)):
+        digests.update(tracking.datasets(tracking.run(run_id), "input"))
     logged = of_digest(digests[weights]) if weights in digests else None
     benchmarks = [md5 for path, md5 in digests.items() if PurePosixPath(path).name == f"{benchmark}.jsonl"]
     if logged is None or not benchmarks:
         return {}
     return {"model_id": logged.model_id, "dataset_name": benchmark, "dataset_digest": benchmarks[0]}
+
+
+def answering_run(name: str, inputs: Mapping[str, str]) -> str | None:
+    """Return the run that wrote the answers which an item of the stage score reads; None for other stages.
+
+    Args:
+        name: Name of the stage, such as `score@sft-small`.
+        inputs: {path: digest} of its inputs.
+    """
+    item = name.partition("@")[2]
+    for path, digest in inputs.items():
+        writer = "@".join(PurePosixPath(path).parts[1:-1])
+        if item and writer.endswith(f"@{item}") and writer != name:
+            for run in tracking.runs_with_output(writer, digest)[:1]:
+                return str(run.info.run_id)
+    return None
 
 
 def register(name: str, alias: str, run_id: str, tags: Mapping[str, str]) -> int:

@@ -1,6 +1,6 @@
 """MLflow runs: one for each execution of a stage, under one pipeline run; data sets have DVC's digests.
 
-Only this file and logged_models.py import mlflow. Without MLFLOW_TRACKING_URI everything is in
+Only this file, logged_models.py and traces.py import mlflow. Without MLFLOW_TRACKING_URI everything is in
 `.lw/mlflow.db` and `.lw/mlartifacts`. Tags name the process that owns a run, so that `close_dead_runs` can
 end runs whose process is gone.
 """
@@ -88,10 +88,19 @@ def run_url(run_id: str) -> str:
 
     The UI is at LW_MLFLOW_UI; if that is not set, at the tracking server, or at the address of infra/ui.sh.
     """
+    return f"{experiment_url()}/runs/{run_id}"
+
+
+def experiment_url() -> str:
+    """Return the URL of the experiment's page in the MLflow UI, see `run_url`."""
+    return f"{ui_url()}/#/experiments/{client()[1]}"
+
+
+def ui_url() -> str:
+    """Return the URL of the MLflow UI, see `run_url`."""
     uri = tracking_uri()
-    experiment_id = client()[1]
     ui = os.environ.get("LW_MLFLOW_UI") or (uri if uri.startswith("http") else "http://127.0.0.1:5000")
-    return f"{without_password(ui).rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
+    return without_password(ui).rstrip("/")
 
 
 def close_dead_runs() -> list[str]:

@@ -15,12 +15,16 @@ class ScriptedLLM:
 
     def __init__(self, says, form="json_schema"):
         self.says, self.form, self.calls = says, form, []
+        self.refusals = {}
 
     def answer_format(self, requested):
         return self.form if requested == "auto" else requested
 
     def note(self):
         return ""
+
+    def refuse(self, call_id, refused):
+        self.refusals[call_id] = refused
 
     async def ask(self, prompt, sampling, *, schema=None, json_object=False, attempt=0):
         self.calls.append((prompt, attempt, schema is not None, json_object))

@@ -184,8 +184,13 @@ def test_the_calls_of_planner_and_judge_are_in_one_log_and_every_row_is_kept_or_
     assert {row["request"]["model"] for row in log} == {"scripted", "judge"}
     assert {row["call_id"] for row in log} == {id_ for row in [*plans, *rejected] for id_ in row.call_ids}
     assert sorted(path.name for path in Path("out").iterdir()) == [
-        "calls.jsonl.zst", "plans.jsonl", "rejected.jsonl", "verdict.json",
+        "calls.jsonl.zst", "plans.jsonl", "refusals.jsonl.zst", "rejected.jsonl", "verdict.json",
     ]  # fmt: skip
+    refusals = [json.loads(line) for line in files.read_zstd_lines(Path("out/refusals.jsonl.zst"))]
+    assert {row["reason"] for row in refusals} == {"not_covered"}
+    assert {row["call_id"] for row in refusals} < {
+        row["call_id"] for row in log if row["request"]["model"] == "scripted"
+    }
     assert summary.execution["calls_sent"] == len(log)
     assert summary.numbers.get("reasked_not_covered", 0) == sum(
         json.loads(row["answer"]["choices"][0]["message"]["content"]).get("covered") is False for row in log

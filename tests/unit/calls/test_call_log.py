@@ -10,6 +10,7 @@ from longwriter.calls import answers
 from longwriter.calls import call_log as calls
 from longwriter.calls.replay import ReplayCache
 from longwriter.io import files
+from longwriter.text.prompts import Refused
 from tests.unit.llm.endpoint import call, completion
 
 
@@ -80,6 +81,19 @@ def test_what_was_handed_in_before_the_end_is_stored_although_nobody_waits(tmp_p
 
     asyncio.run(go())
     assert ReplayCache(tmp_path / "r.sqlite").get("a").completion.text == "yes"
+
+
+def test_why_answers_were_not_used_is_written_beside_the_log(tmp_path):
+    async def go(name, refusals):
+        with closing(ReplayCache(tmp_path / "r.sqlite")) as cache:
+            async with calls.open_store(cache, tmp_path / name) as store:
+                store.refusals.update(refusals)
+
+    asyncio.run(go("calls.jsonl.zst", {"a": Refused("loop", "60 % 潮")}))
+    asyncio.run(go("other_calls.jsonl.zst", {}))
+    (line,) = files.read_zstd_lines(tmp_path / "refusals.jsonl.zst")
+    assert json.loads(line) == {"call_id": "a", "reason": "loop", "detail": "60 % 潮"}
+    assert not (tmp_path / "other_refusals.jsonl.zst").exists()
 
 
 ODD = [

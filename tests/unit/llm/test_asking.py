@@ -42,6 +42,9 @@ def test_after_all_attempts_the_last_refusal_is_the_result_and_is_not_counted():
     outcome, llm, reasked = asked("a", "b", "c")
     assert outcome == Outcome(Refused("no_number", "c"), llm.call_ids, 3)
     assert reasked == {"no_number": 2}
+    assert llm.refusals == dict(
+        zip(llm.call_ids, [Refused("no_number", text) for text in "abc"], strict=True)
+    )
 
 
 @pytest.mark.parametrize(

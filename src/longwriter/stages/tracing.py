@@ -1,0 +1,165 @@
+"""The traces of the texts that a stage wrote: which rows, with which calls; tracking/traces.py writes them.
+
+The runner calls `record` when the work of a stage is done. A call log holds the calls in the order of their
+answers, so a text is traced as soon as the last of its calls is read, and memory holds few texts at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from longwriter.calls import prices
+from longwriter.hashing import hash_share
+from longwriter.io import files
+from longwriter.params import Params
+from longwriter.records import Draft, Generation, Instruction, Plan, Rejection, Score
+from longwriter.tracking import spans, traces
+from longwriter.tracking.spans import Calls, Line, TextTrace
+
+log = logging.getLogger("longwriter")
+
+
+class Traced(NamedTuple):
+    """A text to trace: its calls, and what makes the trace of them."""
+
+    call_ids: list[str]
+    trace: Callable[[Calls], TextTrace]
+
+
+def record(name: str, params: Params, run_id: str, started_s: float, writer: traces.Writer) -> None:
+    """Write the traces of a stage's texts, and log one line about them; nothing for other stages.
+
+    Args:
+        name: The stage, or an item of a matrix stage; its output is published.
+        params: All parameters; `tracing` says how many texts, and how long it may take.
+        run_id: The stage's MLflow run.
+        started_s: When the work started, in seconds since 1970.
+        writer: The run and the model that gave the answers, if those are not of this run.
+    """
+    stage, _, item = name.partition("@")
+    sources: dict[str, Callable[[], tuple[list[Traced], list[str]]]] = {
+        "plan": lambda: (_refused_plans(), ["plan"]),
+        "write": lambda: (_drafts(params), ["plan", "write"]),
+        "generate": lambda: (_answers(item, is_scored=False), [f"generate/{item}"]),
+        "score": lambda: (_answers(item, is_scored=True), [f"generate/{item}", f"score/{item}"]),
+    }
+    if stage not in sources:
+        return
+    texts, folders = sources[stage]()
+    logs = [files.DATA / folder / "calls.jsonl.zst" for folder in folders]
+    written = traces.write(
+        run_id, _join(texts, logs), started_s=started_s, max_seconds=params.tracing.max_seconds, writer=writer
+    )
+    if written.traces or written.left_out:
+        left_out = f", {written.left_out:,} left out (tracing.max_seconds)" if written.left_out else ""
+        log.info("%s: %d traces in MLflow in %.1f s%s", name, written.traces, written.seconds, left_out)
+
+
+def _refused_plans() -> list[Traced]:
+    prompts = _prompts()
+    texts = []
+    for row in files.read_jsonl(files.DATA / "plan" / "rejected.jsonl", Rejection):
+
+        def trace(calls: Calls, row: Rejection = row) -> TextTrace:
+            return spans.of_refused_plan(row, prompts[row.row_id], calls)
+
+        texts.append(Traced(row.call_ids, trace))
+    return texts
+
+
+def _prompts() -> dict[str, str]:
+    rows = files.read_jsonl(files.DATA / "instructions" / "instructions.jsonl", Instruction)
+    return {row.instruction_id: row.prompt for row in rows}
+
+
+def _drafts(params: Params) -> list[Traced]:
+    """Return the refused texts, then a share of the others; `tracing.seed` chooses."""
+    is_parallel = params.write.mode == "parallel"
+    folder = files.DATA / "write"
+    refused = files.read_jsonl(folder / "rejected.jsonl", Rejection)
+    ids = {row.row_id for row in refused}
+    plans = {
+        plan.instruction.instruction_id: plan
+        for plan in files.read_jsonl(files.DATA / "plan" / "plans.jsonl", Plan)
+        if plan.instruction.instruction_id in ids
+    }
+    texts = []
+    for row in refused:
+        plan = plans[row.row_id]
+
+        def refusal(calls: Calls, row: Rejection = row, plan: Plan = plan) -> TextTrace:
+            return spans.of_refused_draft(row, plan, calls, is_parallel=is_parallel)
+
+        texts.append(Traced([*plan.call_ids, *row.call_ids], refusal))
+    for draft in files.read_jsonl(folder / "drafts.jsonl", Draft):
+        key = draft.plan.instruction.instruction_id
+        if hash_share(params.tracing.seed, key) < params.tracing.share:
+
+            def text(calls: Calls, draft: Draft = draft) -> TextTrace:
+                return spans.of_draft(draft, calls, is_parallel=is_parallel)
+
+            texts.append(Traced([*draft.plan.call_ids, *draft.call_ids], text))
+    return texts
+
+
+def _answers(item: str, *, is_scored: bool) -> list[Traced]:
+    """Return a model's answers to a benchmark, with their scores if they have them."""
+    scores: dict[str, Score] = {}
+    if is_scored:
+        rows = files.read_jsonl(files.DATA / "score" / item / "scores.jsonl", Score)
+        scores = {row.generation_id: row for row in rows}
+    texts = []
+    for answer in files.read_jsonl(files.DATA / "generate" / item / "generations.jsonl", Generation):
+        score = scores.get(answer.generation_id)
+
+        def trace(calls: Calls, answer: Generation = answer, score: Score | None = score) -> TextTrace:
+            return spans.of_answer(answer, calls, item, score)
+
+        texts.append(Traced([*answer.call_ids, *(score.quality.call_ids if score else [])], trace))
+    return texts
+
+
+def _join(texts: Iterable[Traced], logs: list[Path]) -> Iterator[TextTrace]:
+    """Yield the trace of each text when the last of its calls is read; at the end those that lack some."""
+    refusals = {
+        row["call_id"]: (row["reason"], row["detail"])
+        for path in map(files.refusals_file, logs)
+        if path.is_file()
+        for row in map(json.loads, files.read_zstd_lines(path))
+    }
+    waiting = {number: text for number, text in enumerate(texts)}
+    readers: dict[str, list[int]] = defaultdict(list)
+    for number, text in waiting.items():
+        for call_id in dict.fromkeys(text.call_ids):
+            readers[call_id].append(number)
+    missing = {number: set(text.call_ids) for number, text in waiting.items()}
+    lines: dict[int, dict[str, Line]] = {number: {} for number in waiting}
+
+    def finish(number: int) -> TextTrace:
+        calls = Calls(lines.pop(number), refusals, _cost)
+        return waiting.pop(number).trace(calls)
+
+    for path in filter(Path.is_file, logs):
+        for line in map(json.loads, files.read_zstd_lines(path)):
+            for number in readers.pop(line["call_id"], ()):
+                lines[number][line["call_id"]] = line
+                missing[number].discard(line["call_id"])
+                if not missing[number]:
+                    yield finish(number)
+    for number in list(waiting):
+        yield finish(number)
+
+
+def _cost(line: Line) -> tuple[float, float] | None:
+    """Return what a request and its answer cost; None if the tokens or the price are unknown."""
+    usage = line["usage"]
+    price = prices.FREE if line.get("endpoint") is None else prices.price(line["model"])
+    if price is None or usage is None:
+        return None
+    counts = usage["prompt_tokens"], usage["cached_tokens"]
+    return prices.cost(price, *counts, 0), prices.cost(price, 0, 0, usage["completion_tokens"])
