@@ -9,7 +9,7 @@ from pydantic import Field
 
 from longwriter.params.common import Conflict, Section
 from longwriter.params.models import Sampling
-from longwriter.params.numbers import InnerShare, Resamples, Seed, Share, TokensPerWord
+from longwriter.params.numbers import Draws, InnerShare, Resamples, Seed, Share, TokensPerWord
 from longwriter.params.texts import DISTINCT, Alias, DirPath, Label, Name, RegistryName
 
 
@@ -63,6 +63,9 @@ class GenerateParams(Section):
     """Folder of the benchmarks, NAME.jsonl in LongBench-Write's format (prompt, type, length)."""
     benchmarks: Annotated[list[Name], Field(min_length=1), DISTINCT]
     """Names of the benchmarks that every model answers."""
+    samples: Draws
+    """Answers to each prompt. Several show how far the same weights repeat themselves; a prompt still counts
+    once."""
     max_tokens_per_word: TokensPerWord
     """Largest number of tokens of an answer for each word that the prompt asks for; a shorter answer ended by
     itself."""
@@ -83,9 +86,9 @@ class ReportParams(Section):
     confidence: InnerShare
     """Confidence level of every interval."""
     resamples: Resamples
-    """Bootstrap resamples, and permutations of the test."""
+    """Permutations of a test."""
     seed: Seed
-    """Seed of both."""
+    """Seed of the permutations."""
 
 
 class RegisterParams(Section):

@@ -80,8 +80,10 @@ LossWeight = Annotated[Number, Field(ge=0, le=100)]
 """Weight of a second loss beside the first, which has weight 1."""
 Samples = Annotated[int, Field(ge=2, le=1000)]
 """Answers to one instruction; a pair needs two of them."""
+Draws = Annotated[int, Field(ge=1, le=1000)]
+"""Answers to one prompt of a benchmark; the intervals hardly shrink after the first ten."""
 Resamples = Annotated[int, Field(ge=1, le=1_000_000)]
-"""Bootstrap resamples; a million give an interval four digits and take minutes."""
+"""Permutations of a test; a million give a p value four digits and take minutes."""
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """A seed; NumPy takes 32 bits without a sign."""
 

@@ -22,7 +22,7 @@ from longwriter.stages import runner
 
 
 def work(model: str, benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Answer each prompt of `benchmark` once with the weights in data/MODEL/weights."""
+    """Answer each prompt of `benchmark` `generate.samples` times with the weights in data/MODEL/weights."""
     return asyncio.run(_work(model, benchmark, params, folder))
 
 
@@ -30,18 +30,21 @@ async def _work(model: str, benchmark: str, params: Params, folder: Path) -> run
     generate = params.generate
     source = Path(generate.folder) / f"{benchmark}.jsonl"
     prompts = answers.benchmark_prompts(files.read_jsonl(source, BenchmarkRow), str(source))
+    draws = [(prompt, number) for prompt in prompts for number in range(generate.samples)]
     weights = files.DATA / model / "weights"
     base = files.DATA / "base_model" / "weights"
     calls = folder / "calls.jsonl.zst"
     async with servers.trained(weights, base, params.serving, generate.sampling, calls) as llm:
 
-        async def answer(prompt: answers.Prompt) -> Generation:
-            return await answers.ask(llm, prompt, generate.max_tokens_per_word, generate.sampling)
+        async def answer(draw: tuple[answers.Prompt, int]) -> Generation:
+            prompt, number = draw
+            cap = generate.max_tokens_per_word
+            return await answers.ask(llm, prompt, cap, generate.sampling, attempt=number)
 
-        rows = await progress.each(prompts, answer, f"generate {model}-{benchmark}", llm.note)
+        rows = await progress.each(draws, answer, f"generate {model}-{benchmark}", llm.note)
         usage = llm.usage()
     files.write_jsonl(folder / "generations.jsonl", rows)
-    return runner.Summary(len(prompts), len(rows), {}, answers.generation_numbers(rows), usage)
+    return runner.Summary(len(draws), len(rows), {}, answers.generation_numbers(rows), usage)
 
 
 if __name__ == "__main__":

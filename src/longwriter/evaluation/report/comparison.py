@@ -1,7 +1,7 @@
 """The comparison of models on one benchmark: every number with its n and its interval.
 
-Two models are compared on the prompts that both answered, paired by prompt. `compare` in params.yaml names
-the models and the pairs. Pure.
+Two models are compared on the prompts that both answered, paired by prompt; n is the number of prompts,
+also where a prompt has several answers. `compare` in params.yaml names the models and the pairs. Pure.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 from longwriter.evaluation.report import statistics
-from longwriter.evaluation.report.statistics import Difference, Estimate, Method
+from longwriter.evaluation.report.statistics import Difference, Estimate, Groups, Method
 from longwriter.records import Judgement, Score, Unscored
 
 _BOUNDS = (0, 500, 2000, 4000, 20_001)  # LongBench-Write's [0,500) [500,2k) [2k,4k) [4k,20k]
@@ -46,7 +46,9 @@ class Bucket(NamedTuple):
 class Standing(NamedTuple):
     """Results of one model on the benchmark; shares in [0, 1]; None where it has no answer or judgement.
 
-    `unscored`: answers without a judgement, counted by reason.
+    `unscored`: answers without a judgement, counted by reason. `draws`: mean length score of the first answer
+    to each prompt, of the second, and so on. `spread`: standard deviation of the length score between answers
+    of the same weights to the same prompt; None where each prompt has one.
     """
 
     length_score: Estimate | None
@@ -56,13 +58,16 @@ class Standing(NamedTuple):
     words_mean: float
     quality: Estimate | None
     unscored: dict[str, int]
+    draws: list[float]
+    spread: float | None
 
 
 class Comparison(NamedTuple):
     """All results on one benchmark; keys are names of models, in the order of tables and figures.
 
     `labels`: what the report calls each model, such as `SFT` or `the base model`. `differences`: by
-    (after, before). `ended_p`: p value of "both models of the first pair end by themselves equally often".
+    (after, before), in length score. `ended`: the difference of the first pair in how often answers end by
+    themselves. The p values of all of them are corrected together. `tests`: their number.
     """
 
     benchmark: str
@@ -71,7 +76,8 @@ class Comparison(NamedTuple):
     rows: dict[str, list[Score]]
     standings: dict[str, Standing]
     differences: dict[tuple[str, str], Difference | None]
-    ended_p: float | None
+    ended: Difference | None
+    tests: int
     buckets: list[Bucket]
 
     def heading(self, model: str) -> str:
@@ -103,28 +109,33 @@ def compare(
 
     Args:
         benchmark: Its name.
-        rows: {model: its scores}, at most one for each prompt.
-        method: How intervals are made.
+        rows: {model: its scores}, one or more for each prompt.
+        method: How intervals and tests are made.
         labels: {model: what the report calls it}, in the order of tables and figures.
         pairs: (after, before) models to compare; one pair or more. For the first pair, the shares of
             answers that end by themselves are compared too.
 
     Raises:
-        ValueError: a model has two scores of one prompt.
+        ValueError: a model has two scores of one answer.
     """
     ordered = {model: sorted(rows[model], key=lambda row: row.prompt_id) for model in labels}
+    for model, scores in ordered.items():
+        if len({row.generation_id for row in scores}) < len(scores):
+            raise ValueError(f"an answer of {model} is scored twice")
+    differences = {pair: _length_difference(ordered[pair[1]], ordered[pair[0]], method) for pair in pairs}
     after, before = (ordered[model] for model in pairs[0])
+    ended = statistics.paired_shares(*_shared(before, after, lambda row: row.ended), method)
+    *corrected, ended = _corrected([*differences.values(), ended])
     return Comparison(
         benchmark=benchmark,
         method=method,
         labels=dict(labels),
         rows=ordered,
-        standings={model: _standing(scores, method) for model, scores in ordered.items()},
-        differences={pair: _difference(ordered[pair[1]], ordered[pair[0]], method) for pair in pairs},
-        ended_p=statistics.fisher_p(
-            sum(row.ended for row in before), len(before), sum(row.ended for row in after), len(after)
-        ),
-        buckets=_buckets(ordered, method),
+        standings={model: _standing(scores, method.confidence) for model, scores in ordered.items()},
+        differences=dict(zip(differences, corrected, strict=True)),
+        ended=ended,
+        tests=sum(test is not None for test in (*corrected, ended)),
+        buckets=_buckets(ordered, method.confidence),
     )
 
 
@@ -144,7 +155,9 @@ def curve(text: str) -> Curve:
 
 def numbers(compared: Comparison) -> dict[str, float]:
     """Return every number of a comparison as {metric name: value}; one that cannot be computed has no key."""
-    values: dict[str, float | None] = {"n": max(len(rows) for rows in compared.rows.values())}
+    values: dict[str, float | None] = {
+        "n": max(len({row.prompt_id for row in rows}) for rows in compared.rows.values())
+    }
     for model, standing in compared.standings.items():
         values |= _flat(f"{model}_length_score", standing.length_score, "_mean")
         for name in ("ended", "loop", "refusal"):
@@ -155,8 +168,8 @@ def numbers(compared: Comparison) -> dict[str, float]:
     for (after, before), difference in compared.differences.items():
         name = f"{after}_minus_{before.removesuffix('_model')}_length_score"
         values |= _flat(name, difference)
-        values[f"{name}_p"] = difference.p if difference else None
-    values["ended_fisher_p"] = compared.ended_p
+        values |= _p_values(name, difference)
+    values |= _p_values("ended", compared.ended)
     return {key: float(value) for key, value in values.items() if value is not None}
 
 
@@ -166,40 +179,69 @@ def _flat(name: str, estimate: Estimate | Difference | None, suffix: str = "") -
     return {f"{name}{suffix}": estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
-def _standing(rows: Sequence[Score], method: Method) -> Standing:
-    judged = [row.quality.quality_score for row in rows if isinstance(row.quality, Judgement)]
+def _p_values(name: str, difference: Difference | None) -> dict[str, float | None]:
+    return {f"{name}_p": difference.p, f"{name}_p_holm": difference.p_holm} if difference else {}
+
+
+def _standing(rows: Sequence[Score], confidence: float) -> Standing:
+    judged = [row for row in rows if isinstance(row.quality, Judgement)]
+    lengths = _groups(rows, lambda row: row.length_score)
     unscored = Counter(row.quality.reason for row in rows if isinstance(row.quality, Unscored))
     ended, loop, refusal = (
-        statistics.share_interval(sum(hits), len(rows), method.confidence)
-        for hits in ([row.ended for row in rows], [row.loop for row in rows], [row.refusal for row in rows])
+        statistics.share_interval(list(_groups(rows, hit).values()), confidence)
+        for hit in (lambda row: row.ended, lambda row: row.loop, lambda row: row.refusal)
     )
+    draws = [
+        [group[draw] for group in lengths.values() if draw < len(group)]
+        for draw in range(max(map(len, lengths.values()), default=0))
+    ]
     return Standing(
-        length_score=statistics.mean_interval([row.length_score for row in rows], method),
+        length_score=statistics.mean_interval(list(lengths.values()), confidence),
         ended=ended,
         loop=loop,
         refusal=refusal,
         words_mean=round(sum(row.words for row in rows) / max(1, len(rows)), 3),
-        quality=statistics.mean_interval(judged, method),
+        quality=statistics.mean_interval(list(_groups(judged, _quality_score).values()), confidence),
         unscored=dict(sorted(unscored.items())),
+        draws=[round(sum(scores) / len(scores), 3) for scores in draws],
+        spread=statistics.spread(list(lengths.values())),
     )
 
 
-def _difference(before: Sequence[Score], after: Sequence[Score], method: Method) -> Difference | None:
+def _quality_score(row: Score) -> float:
+    return row.quality.quality_score if isinstance(row.quality, Judgement) else math.nan
+
+
+def _length_difference(before: Sequence[Score], after: Sequence[Score], method: Method) -> Difference | None:
     """Return after - before in length score over the prompts that both have."""
-    old = _length_score_by_prompt(before)
-    new = _length_score_by_prompt(after)
+    return statistics.paired_difference(*_shared(before, after, lambda row: row.length_score), method)
+
+
+def _groups(rows: Sequence[Score], value: Callable[[Score], float]) -> dict[str, list[float]]:
+    """Return {prompt id: the value of each of its rows}."""
+    groups: dict[str, list[float]] = {}
+    for row in rows:
+        groups.setdefault(row.prompt_id, []).append(float(value(row)))
+    return groups
+
+
+def _shared(
+    before: Sequence[Score], after: Sequence[Score], value: Callable[[Score], float]
+) -> tuple[Groups, Groups]:
+    """Return the values of both models by prompt, for the prompts that both have."""
+    old, new = _groups(before, value), _groups(after, value)
     shared = sorted(old.keys() & new.keys())
-    return statistics.paired_difference([old[key] for key in shared], [new[key] for key in shared], method)
+    return [old[key] for key in shared], [new[key] for key in shared]
 
 
-def _length_score_by_prompt(rows: Sequence[Score]) -> dict[str, float]:
-    scores = {row.prompt_id: row.length_score for row in rows}
-    if len(scores) < len(rows):
-        raise ValueError(f"{len(rows)} scores of {len(scores)} prompts: a prompt may be scored once a model")
-    return scores
+def _corrected(tests: Sequence[Difference | None]) -> list[Difference | None]:
+    """Return the tests with p values that are corrected for their number."""
+    made = [test for test in tests if test is not None]
+    corrected = iter(statistics.holm([test.p for test in made]))
+    return [test and test._replace(p_holm=next(corrected)) for test in tests]
 
 
-def _buckets(rows: Mapping[str, Sequence[Score]], method: Method) -> list[Bucket]:
+def _buckets(rows: Mapping[str, Sequence[Score]], confidence: float) -> list[Bucket]:
     """Return the buckets that hold a prompt, short lengths first."""
     lengths = [row.required_words for scores in rows.values() for row in scores]
     mostly_short = sum(words < _BOUNDS[1] for words in lengths) * 2 > len(lengths)
@@ -208,8 +250,9 @@ def _buckets(rows: Mapping[str, Sequence[Score]], method: Method) -> list[Bucket
     for low, high in pairwise(bounds):
         scores = {}
         for model, model_rows in rows.items():
-            inside = [row.length_score for row in model_rows if low <= row.required_words < high]
-            if estimate := statistics.mean_interval(inside, method):
+            inside = [row for row in model_rows if low <= row.required_words < high]
+            groups = _groups(inside, lambda row: row.length_score)
+            if estimate := statistics.mean_interval(list(groups.values()), confidence):
                 scores[model] = estimate
         if scores:
             buckets.append(Bucket(int(low), high, scores))

@@ -1,7 +1,8 @@
-"""A comparison as Markdown: tables with n and intervals, and one sentence for each difference.
+"""A comparison as Markdown: the verdict, then tables with n and intervals.
 
-A sentence says better or worse only if the interval of the difference excludes 0 and the permutation test
-agrees. With five prompts or fewer the test cannot reach p < 0.05, whatever the interval says. Pure.
+A sentence says better or worse only if the interval of the difference excludes 0 and the test, corrected for
+the number of tests in the report, agrees. With five prompts or fewer the test cannot reach p < 0.05, whatever
+the interval says. Pure.
 """
 
 from __future__ import annotations
@@ -21,17 +22,21 @@ def sentence(after: str, before: str, difference: Difference | None, confidence:
     if difference is None or difference.low is None or difference.high is None:
         n = 0 if difference is None else difference.n
         return f"{after} and {before} cannot be compared: they have {n} prompts in common, 2 are needed."
-    is_significant = difference.p <= 1 - confidence
-    if is_significant and difference.low > 0:
-        verdict = f"{after} is better than {before}"
-    elif is_significant and difference.high < 0:
-        verdict = f"{after} is worse than {before}"
-    else:
+    if not difference.is_shown(confidence):
         verdict = f"{after} is not shown to be better or worse than {before}"
+    else:
+        verdict = f"{after} is {'better' if difference.value > 0 else 'worse'} than {before}"
     return (
         f"{verdict}: difference {difference.value:+.1f}, {confidence * 100:.3g} % CI {difference.low:+.1f} to "
-        f"{difference.high:+.1f}, {_p(difference.p)}, n = {difference.n}."
+        f"{difference.high:+.1f}, {_p(difference.p_holm)}, n = {difference.n}{_smallest(difference)}."
     )
+
+
+def _smallest(difference: Difference) -> str:
+    """Return what this n could show, if there is anything that it could not."""
+    if not difference.smallest:
+        return ""
+    return f"; this n shows a difference of {difference.smallest:.1f} four times in five, smaller ones less often"
 
 
 def markdown(
@@ -48,36 +53,70 @@ def markdown(
     labels = {model: inert.markdown(label) for model, label in compared.labels.items()}
     compared = compared._replace(labels=labels)
     level = f"{compared.method.confidence * 100:.3g} %"
-    after, before = next(iter(compared.differences))
     judged = any(standing.quality for standing in compared.standings.values())
     parts = [
         f"# Benchmark `{compared.benchmark}`",
-        ", ".join(f"{compared.heading(model)} n = {len(rows)}" for model, rows in compared.rows.items())
-        + f". In brackets: {level} confidence intervals.",
+        "\n".join(
+            [
+                *(
+                    f"- {sentence(labels[after], labels[before], difference, compared.method.confidence)}"
+                    for (after, before), difference in compared.differences.items()
+                ),
+                f"- {_ending(compared)}",
+            ]
+        ),
+        "Better and worse are meant in the **length score S_l**: 100 for a text of the length asked for, 0 for "
+        "one four times as long or a third as long. "
+        + _counts(compared)
+        + f" In brackets: {level} confidence "
+        "intervals.",
         _models(compared),
         _TOO_WEAK if judged and not judge_is_evidence else "",
-        "## Length score, model against model",
-        "\n".join(
-            f"- {sentence(labels[after], labels[before], difference, compared.method.confidence)}"
-            for (after, before), difference in compared.differences.items()
-        ),
-        "## Ending",
-        _ending(compared),
+        _repeatability(compared),
         "## Length score by length asked for",
         _buckets(compared),
         _training(dpo),
         "## Figures",
         "\n\n".join(f"![{path}]({path})" for path in figures),
         "## How the numbers are made",
-        f"Length score S_l and words as LongBench-Write counts them. Means and differences: percentile "
-        f"bootstrap, {compared.method.resamples:,} resamples, seed {compared.method.seed}; differences are "
-        "paired by prompt, their p values come from a permutation test within pairs and are not corrected "
-        "for the number of comparisons. Shares: Wilson intervals. Ended: the model stopped by itself below "
-        "its cap (`generate.max_tokens_per_word` times the words asked for, and the hard cap): what did not end "
-        f"was cut there, and its S_l is that of the cut text; {compared.heading(before)} against "
-        f"{compared.heading(after)} by Fisher's exact test, which takes the answers as unpaired.",
+        _method(compared),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _counts(compared: Comparison) -> str:
+    """Return the number of prompts of each model, and of answers where a prompt has several."""
+    counts = []
+    for model, rows in compared.rows.items():
+        prompts = len({row.prompt_id for row in rows})
+        answers = f" ({len(rows)} answers)" if len(rows) > prompts else ""
+        counts.append(f"{compared.heading(model)} {prompts}{answers}")
+    return f"Prompts: {', '.join(counts)}."
+
+
+def _repeatability(compared: Comparison) -> str:
+    """Return how much the answers of one model to one prompt differ; empty if each prompt has one answer."""
+    lines = [
+        f"- {compared.title(model)}: S_l of answers to the same prompt differs by {standing.spread:.1f} (standard "
+        f"deviation); mean S_l of the first answers, of the second, and so on: "
+        f"{', '.join(f'{mean:.1f}' for mean in standing.draws)}."
+        for model, standing in compared.standings.items()
+        if standing.spread is not None
+    ]
+    return "\n\n".join(["## The same weights asked again", "\n".join(lines)]) if lines else ""
+
+
+def _method(compared: Comparison) -> str:
+    return (
+        "Words as LongBench-Write counts them. Each prompt counts once, whatever its number of answers. Means "
+        "and differences: Student's t over prompts; differences are paired by prompt, their p values come from a "
+        f"permutation test within prompts ({compared.method.resamples:,} permutations, seed "
+        f"{compared.method.seed}). Shares: Wilson intervals, compared by McNemar's exact test. p values are "
+        f"corrected for the {compared.tests} tests of this report (Holm). Intervals know the prompts only: the "
+        "same recipe trained again gives other weights, which may differ by more. Ended: the model stopped by "
+        "itself below its cap (`generate.max_tokens_per_word` times the words asked for, and the hard cap): what "
+        "did not end was cut there, and its S_l is that of the cut text."
+    )
 
 
 def _models(compared: Comparison) -> str:
@@ -85,7 +124,7 @@ def _models(compared: Comparison) -> str:
     lines = [
         [
             compared.title(model),
-            str(len(compared.rows[model])),
+            str(len({row.prompt_id for row in compared.rows[model]})),
             _score(standing.length_score),
             _share(standing.ended),
             _share(standing.loop),
@@ -112,16 +151,16 @@ def _ending(compared: Comparison) -> str:
     new = compared.standings[after].ended
     old = compared.standings[before].ended
     both = f"{compared.title(before)} and {compared.heading(after)}"
-    if old is None or new is None or compared.ended_p is None:
-        return f"{both} cannot be compared: one of them has no answers."
-    counts = f"{round(old.value * old.n)} of {old.n} against {round(new.value * new.n)} of {new.n}"
-    if compared.ended_p > 1 - compared.method.confidence:
+    if old is None or new is None or compared.ended is None:
+        return f"{both} cannot be compared in how they end: one of them has no answers."
+    shares = f"{old.value:.0%} against {new.value:.0%} of the answers"
+    if not compared.ended.is_shown(compared.method.confidence):
         verdict = f"{both} are not shown to differ in how often they end by themselves"
     else:
         more = "more" if new.value > old.value else "less"
         label = capitalised(compared.labels[after])
         verdict = f"{label} ends by itself {more} often than {compared.labels[before]}"
-    return f"{verdict}: {counts} answers, {_p(compared.ended_p)}."
+    return f"{verdict}: {shares}, {_p(compared.ended.p_holm)}."
 
 
 def _buckets(compared: Comparison) -> str:

@@ -44,7 +44,7 @@ def test_scores_become_flat_numbers():
         "base_model_loop_share", "base_model_refusal_share", "base_model_words_mean",
         "sft_length_score_mean", "sft_quality_score_mean", "sft_quality_n", "dpo_quality_n",
         "sft_minus_base_length_score", "dpo_minus_base_length_score", "dpo_minus_base_length_score_low",
-        "dpo_minus_base_length_score_high", "dpo_minus_base_length_score_p", "ended_fisher_p",
+        "dpo_minus_base_length_score_high", "dpo_minus_base_length_score_p", "ended_p",
     )} == {
         "n": 4.0, "base_model_length_score_mean": 50.0, "base_model_length_score_low": 50.0,
         "base_model_length_score_high": 50.0, "base_model_ended_share": 0.5,
@@ -53,7 +53,7 @@ def test_scores_become_flat_numbers():
         "sft_quality_score_mean": 12.5, "sft_quality_n": 2.0, "dpo_quality_n": 0.0,
         "sft_minus_base_length_score": 43.75, "dpo_minus_base_length_score": 50.0,
         "dpo_minus_base_length_score_low": 50.0, "dpo_minus_base_length_score_high": 50.0,
-        "dpo_minus_base_length_score_p": 0.125, "ended_fisher_p": 0.429,
+        "dpo_minus_base_length_score_p": 0.125, "ended_p": 0.5,
     }  # fmt: skip
     assert "base_model_quality_score_mean" not in found
 
@@ -77,9 +77,41 @@ def test_models_are_compared_on_the_prompts_that_both_have_whatever_the_order():
     assert compared(base[::-1], sft[::-1], sft) == compared(base, sft, sft)
 
 
-def test_a_prompt_that_is_scored_twice_is_an_error():
-    with pytest.raises(ValueError, match="2 scores of 1 prompts"):
+def test_an_answer_that_is_scored_twice_is_an_error():
+    with pytest.raises(ValueError, match="an answer of dpo is scored twice"):
         compared([score(0)], [score(0)], [score(0), score(0)])
+
+
+def test_several_answers_to_a_prompt_count_as_one_prompt_and_show_the_spread():
+    def draws(words):
+        return [
+            score(k, words=count, generation_id=f"g{k}-{draw}")
+            for k in range(6)
+            for draw, count in enumerate(words)
+        ]
+
+    found = compared(draws([50, 50]), draws([80, 100]), draws([100, 100]))
+    assert (found.differences["sft", "base_model"].value, found.differences["sft", "base_model"].n) == (
+        43.75,
+        6,
+    )
+    assert found.standings["sft"].draws == [87.5, 100.0]
+    assert found.standings["sft"].spread == pytest.approx(8.8388)
+    assert found.standings["sft"].length_score.n == 6
+    assert comparison.numbers(found)["n"] == 6
+
+
+def test_the_p_values_of_a_report_are_corrected_together():
+    base = [score(k, words=50, ended=k < 2) for k in range(8)]
+    found = compared(base, [score(k, words=90) for k in range(8)], [score(k, words=90) for k in range(8)])
+    assert found.tests == 4
+    assert [test.p for test in (*found.differences.values(), found.ended)] == [0.00781, 1.0, 0.00781, 0.0312]
+    assert [test.p_holm for test in (*found.differences.values(), found.ended)] == [
+        0.0312,
+        1.0,
+        0.0312,
+        0.0624,
+    ]
 
 
 def test_lengths_fall_into_the_buckets_of_longbench_write():

@@ -10,7 +10,7 @@ REPORT = Path("tests/golden/report.md")
 SHARES = [f"{kind}_share{end}" for kind in ("ended", "loop", "refusal") for end in ("", "_low", "_high")]
 SCORES = [f"length_score_{end}" for end in ("mean", "low", "high")]
 QUALITY = [f"quality_score_{end}" for end in ("mean", "low", "high")]
-DIFFERENCE = [f"length_score{end}" for end in ("", "_low", "_high", "_p")]
+DIFFERENCE = [f"length_score{end}" for end in ("", "_low", "_high", "_p", "_p_holm")]
 
 
 def required(key):
@@ -44,5 +44,6 @@ def test_the_numbers_of_three_models_keep_their_names_and_order():
         *(f"sft_minus_base_{name}" for name in DIFFERENCE),
         *(f"dpo_minus_sft_{name}" for name in DIFFERENCE),
         *(f"dpo_minus_base_{name}" for name in DIFFERENCE),
-        "ended_fisher_p",
+        "ended_p",
+        "ended_p_holm",
     ]
