@@ -7,7 +7,7 @@ measured without being listed here; a function with other arguments needs an ent
 A rule is linear if its time for 100,000 characters is about 4 times its time for 25,000. The time is CPU
 time, the best of three where the growth is above 6.
 
-Run: `python infra/bench/text_rules.py`; prints a line for each rule, with its slowest text.
+Run: `python -m infra.bench.text_rules`; prints a line for each rule, with its slowest text.
 `--least-ms 20` prints only the rules that take at least so long.
 """
 
@@ -22,13 +22,15 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import longwriter
+from infra.bench import hostile_texts
+from infra.bench.hostile_texts import repeated
 from longwriter.agentwrite import drafts
 from longwriter.agentwrite.plans import plan as plans
 from longwriter.dataset import examples, filters
@@ -43,12 +45,13 @@ from longwriter.text.counting import EarlierText
 
 SHORT, LONG = 25_000, 100_000
 MAX_GROWTH = 6.0
+_SLOWEST = 5  # texts at `SHORT` that are tried at `LONG`
 NOISE_S = 0.010
 """CPU seconds at `LONG` below which a growth says nothing."""
 
 _ROOMS = (
-    "agentwrite", "calls", "dataset", "errors", "evaluation", "gates", "instructions", "lengths", "llm", "params",
-    "sources", "text", "training.tokens", "training.preferences",
+    "agentwrite", "calls", "dataset", "errors", "evaluation", "gates", "instructions", "io", "lengths", "llm", "models",
+    "params", "sources", "text", "training.environment", "training.launch", "training.preferences", "training.tokens",
 )  # fmt: skip
 _UNREAD = ("gates.suite", "evaluation.report")  # they read no text, and take seconds to import
 _PARTS = 60  # of a text, where a list of texts is read: a plan has no more steps
@@ -58,9 +61,12 @@ _TEXTS = {
 }  # fmt: skip
 
 WINDOWS = {"longwriter.text.refusals": 600, "longwriter.text.task_talk": 600,
+           "longwriter.text.poison._OPENING": 600, "longwriter.text.poison._CLOSING": 600,
            "longwriter.lengths.rules": 200, "longwriter.lengths.stated._RANGE_END": 200,
            "longwriter.lengths.stated._OPENS_RANGE": 200}  # fmt: skip
 """Patterns, by module or name, whose callers cut the text to so many characters."""
+WHOLE = {"_AMBIGUOUS"}
+"""Tuples of patterns of which only `fullmatch` is called."""
 
 _RULES = Path(longwriter.__file__).parent / "rules"
 _BENCHMARK = decontamination.index(
@@ -119,7 +125,7 @@ CALLS: dict[str, Callable[[str], object]] = {
     "dataset.filters.trouble": lambda text: [
         check(filters.Text([text], text, 1, "en", None), _FILTER_LIMITS) for check in filters.FILTERS.values()
     ],
-    "gates.examples.example_table": lambda text: example_gate.example_table([_example(text)], []),
+    "gates.examples.example_table": lambda text: example_gate.example_table([_example(f"a{text}")], []),
     "gates.instructions.instruction_table": lambda text: instruction_gate.instruction_table(
         [_instruction(text)], ["Write a letter."]
     ),
@@ -165,22 +171,50 @@ def modules() -> Iterator[ModuleType]:
 
 
 def rules() -> list[Rule]:
-    """Return every pattern and every function that reads a text.
+    """Return every pattern and every function that reads a text."""
+    searches = [Rule(name, use(name, pattern), window) for name, (pattern, window) in patterns()]
+    return [*functions(), *searches]
 
-    Raises:
-        LookupError: a function takes an argument that has no entry in `ARGUMENTS`.
-    """
-    found: dict[str, Rule] = {name: Rule(name, call) for name, call in CALLS.items()}
-    patterns_seen = set[re.Pattern[str]]()
+
+def use(name: str, pattern: re.Pattern[str]) -> Callable[[str], object]:
+    """Return the use of a pattern: `match` where its module calls only that or `fullmatch`, else a search."""
+    module, _, variable = name.partition("[")[0].rpartition(".")
+    calls = re.compile(rf"\b{variable}\.(\w+)\(")
+    methods = set(calls.findall(_source(module))) or set(calls.findall(_source("")))
+    is_anchored = variable in WHOLE or (methods and methods <= {"match", "fullmatch"})
+    return pattern.match if is_anchored else partial(_search, pattern)
+
+
+@cache
+def _source(module: str) -> str:
+    """Return the code of a module, or of the whole package."""
+    root = Path(longwriter.__file__).parent
+    file = root.joinpath(*module.split(".")).with_suffix(".py")
+    paths = [file] if module and file.is_file() else root.rglob("*.py")
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths)
+
+
+def patterns() -> Iterator[tuple[str, tuple[re.Pattern[str], int | None]]]:
+    """Yield (name, (pattern, its window or None)) of every compiled pattern."""
+    seen = set[re.Pattern[str]]()
     for module in modules():
         for name, value in vars(module).items():
             full_name = f"{module.__name__}.{name}"
             window = WINDOWS.get(full_name, WINDOWS.get(module.__name__))
             for number, pattern in enumerate(_patterns(value)):
-                if pattern not in patterns_seen:
-                    patterns_seen.add(pattern)
-                    key = f"{full_name.removeprefix('longwriter.')}[{number}]"
-                    found[key] = Rule(key, partial(_search, pattern), window)
+                if pattern not in seen:
+                    seen.add(pattern)
+                    yield f"{full_name.removeprefix('longwriter.')}[{number}]", (pattern, window)
+
+
+def functions() -> list[Rule]:
+    """Return every function that reads a text.
+
+    Raises:
+        LookupError: a function takes an argument that has no entry in `ARGUMENTS`.
+    """
+    found: dict[str, Rule] = {name: Rule(name, call) for name, call in CALLS.items()}
+    for module in modules():
         if "Pure." in (module.__doc__ or ""):
             for name, function in inspect.getmembers(module, inspect.isfunction):
                 key = f"{module.__name__}.{name}".removeprefix("longwriter.")
@@ -226,7 +260,8 @@ def _rule(name: str, function: Callable[..., object]) -> Rule | None:
 
     def call(text: str) -> object:
         values = {
-            key: text if kind.startswith("str") else text.split("\n")[:_PARTS] for key, kind in kinds.items()
+            key: text if kind.startswith("str") else list(filter(None, text.split("\n")[:_PARTS]))
+            for key, kind in kinds.items()
         }
         return function(**others, **values)
 
@@ -252,34 +287,19 @@ def texts(chars: int, mixtures: int = 60, starts: tuple[str, ...] = _STARTS) -> 
     Repeated units, some of them behind a start and before an end; then random fragments of the patterns
     themselves and units, `mixtures` of a few and a quarter as many of 400, repeated too.
     """
-    hostile = {repr(unit): _repeated(unit, chars) for unit in UNITS}
+    hostile = {repr(unit): repeated(unit)(chars) for unit in UNITS}
     for start, end, unit in product(starts, _ENDS, (" ", "a ", "\n", "「", "1", "'")):
-        middle = _repeated(unit, chars - len(start) - len(end))
+        middle = repeated(unit)(chars - len(start) - len(end))
         hostile[f"{start!r} {unit!r} {end!r}"] = start + middle + end
     source = random.Random(7)
-    parts = [*sorted({part for pattern in _all_patterns() for part in _fragments(pattern)}), *UNITS]
+    own = {unit for _, (pattern, _) in patterns() for unit in hostile_texts.near_misses(pattern, count=2)}
+    parts = [*sorted(own), *UNITS]
     for number in range(mixtures):
         unit = "".join(source.choices(parts, k=1 + number % 6))
-        hostile[f"fragments {number} {unit[:40]!r}"] = _repeated(unit, chars)
+        hostile[f"fragments {number} {unit[:40]!r}"] = repeated(unit)(chars)
     for number in range(mixtures // 4):
-        hostile[f"mixture {number}"] = _repeated("".join(source.choices(parts, k=400)), chars)
+        hostile[f"mixture {number}"] = repeated("".join(source.choices(parts, k=400)))(chars)
     return hostile
-
-
-def _repeated(unit: str, chars: int) -> str:
-    return (unit * (chars // len(unit) + 1))[:chars]
-
-
-def _all_patterns() -> Iterator[str]:
-    for module in modules():
-        for value in vars(module).values():
-            yield from (pattern.pattern for pattern in _patterns(value))
-
-
-def _fragments(pattern: str) -> list[str]:
-    """Return the literal parts of a pattern."""
-    plain = re.sub(r"\\[sSwWdDbBAZ]|\(\?[:=!<P]*|\{\d*,?\d*\}|\[\^?[^\]]*\]", " ", pattern)
-    return [part for part in re.split(r"[\\()|?*+^$\[\]]+", plain) if part.strip()]
 
 
 def timing(rule: Rule, short: str, long: str, noise_s: float = NOISE_S, tries: int = 3) -> Timing:
@@ -320,12 +340,16 @@ def main() -> None:
 
 
 def _slowest(rule: Rule, short: dict[str, str], long: dict[str, str]) -> tuple[str, Timing]:
-    """Return the text that takes longest, and its time; a text that is slow at 25,000 is not made longer."""
+    """Return the text that takes longest, and its time: of the slowest ones at `SHORT` characters.
+
+    A text that is slow there is not made longer.
+    """
+    times = {name: _cpu_s(rule, text) for name, text in short.items()}
     worst = ("", Timing(0.0, 0.0))
-    for name, text in short.items():
-        short_s = _cpu_s(rule, text)
-        found = Timing(short_s, 16 * short_s) if short_s > 0.5 else timing(rule, text, long[name])
-        worst = max(worst, (name, found), key=lambda item: item[1].long_s)
+    for name in sorted(times, key=lambda name: -times[name])[:_SLOWEST]:
+        short_s = times[name]
+        result = Timing(short_s, 16 * short_s) if short_s > 0.5 else timing(rule, short[name], long[name])
+        worst = max(worst, (name, result), key=lambda item: item[1].long_s)
     return worst
 
 

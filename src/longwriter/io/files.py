@@ -206,7 +206,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadRecord(f"{path} is not valid JSON: {error}") from None
 
 
@@ -218,9 +218,16 @@ def zstd_lines(path: Path) -> Iterator[io.TextIOWrapper]:
 
 
 def read_zstd_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a zstd-compressed text file."""
-    with zstandard.open(path, "rt", encoding="utf-8") as lines:
-        yield from lines
+    """Yield the lines of a zstd-compressed text file.
+
+    Raises:
+        BadRecord: the file is damaged.
+    """
+    try:
+        with zstandard.open(path, "rt", encoding="utf-8") as lines:
+            yield from lines
+    except (zstandard.ZstdError, UnicodeDecodeError) as error:
+        raise BadRecord(f"{path} is damaged ({error}): run the stage that writes it again") from None
 
 
 def refusals_file(calls: Path) -> Path:

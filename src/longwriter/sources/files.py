@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 _PACKED = {".gz": "gzip", ".zst": "zstd"}
 _FORMAT = re.compile(r"\.(?:(?P<parquet>parquet)|(?P<json>jsonl|ndjson|json)(\.gz|\.zst)?)$", re.IGNORECASE)
-_PATTERN_END = re.compile(r"(\.(jsonl|ndjson|json|parquet|gz|zst))+(?=\*?$)", re.IGNORECASE)
+_PATTERN_END = re.compile(r"(?:\.(?:jsonl|ndjson|json|parquet|gz|zst))++(?P<end>\*?$)?", re.IGNORECASE)
 _UTF16 = {
     b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16",
     b"{\0": "utf-16-le", b"[\0": "utf-16-le", b"\0{": "utf-16-be", b"\0[": "utf-16-be",
@@ -157,10 +157,13 @@ def _is_hidden(parts: Sequence[str], pattern: str) -> bool:
 
 def _any_case(pattern: str) -> str:
     """Return a glob that matches its suffix in upper and lower case: `*.gz` becomes `*.[gG][zZ]`."""
-    letters = re.compile("[a-z]", re.IGNORECASE)
-    return _PATTERN_END.sub(
-        lambda end: letters.sub(lambda letter: f"[{letter[0].lower()}{letter[0].upper()}]", end[0]), pattern
-    )
+
+    def either(suffixes: re.Match[str]) -> str:
+        if suffixes["end"] is None:
+            return suffixes[0]
+        return re.sub("[a-zA-Z]", lambda letter: f"[{letter[0].lower()}{letter[0].upper()}]", suffixes[0])
+
+    return _PATTERN_END.sub(either, pattern)
 
 
 def _names_json(pattern: str) -> bool:

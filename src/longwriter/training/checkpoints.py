@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -20,6 +21,10 @@ log = logging.getLogger(__name__)
 CURVE, COMPLETE = "curve.jsonl", "complete"
 _SET_ASIDE = "damaged-"
 _CHUNK_BYTES = 1 << 20
+_BAD_ZIP = (  # what zipfile raises on damaged files; RuntimeError: a bit says that the file is encrypted
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError, LookupError,
+)  # fmt: skip
+_UNREADABLE = (ValueError, TypeError, OverflowError, RecursionError)  # what damaged JSON leads to
 
 
 def read_curve(path: Path) -> list[dict[str, float]]:
@@ -61,7 +66,7 @@ def damage(checkpoint: Path) -> str | None:
     try:
         parts = json.loads((checkpoint / COMPLETE).read_bytes() or b"{}")
         listed = {str(name): (int(size), crc) for name, (size, crc) in parts.items()}
-    except (ValueError, TypeError, AttributeError):
+    except (*_UNREADABLE, AttributeError):
         return f"{COMPLETE} is not readable"
     for name, (size, crc) in listed.items():
         file = checkpoint / name
@@ -90,8 +95,8 @@ def _bad_record(file: Path) -> str | None:
     try:
         with zipfile.ZipFile(file) as records:
             name = records.testzip()
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        return str(error)
+    except _BAD_ZIP as error:
+        return f"{type(error).__name__}: {error}"
     return f"{name} has another checksum" if name else None
 
 
@@ -128,7 +133,7 @@ def _whole_points(curve: Path) -> list[dict[str, Any]]:
         try:
             point = json.loads(line)
             points.append({**point, "step": int(point["step"])})
-        except (ValueError, TypeError, KeyError):
+        except (*_UNREADABLE, KeyError):
             bad += line.endswith(b"\n")  # the last line of a killed run may be half written
     if bad:
         log.warning("%s has %d damaged lines: their points are left out", curve, bad)

@@ -95,9 +95,10 @@ def test_json_is_read_back_and_not_a_number_is_refused(in_tmp):
     assert (in_tmp / "x.json").read_text(encoding="utf-8").startswith('{\n  "b": "潮"')
     with pytest.raises(ValueError, match="not JSON compliant"):
         files.write_json(in_tmp / "x.json", {"a": float("nan")})
-    (in_tmp / "x.json").write_bytes(b"\xff{")
-    with pytest.raises(BadRecord, match=r"x\.json is not valid JSON"):
-        files.read_json(in_tmp / "x.json")
+    for bad in (b"\xff{", b"[" * 5000):
+        (in_tmp / "x.json").write_bytes(bad)
+        with pytest.raises(BadRecord, match=r"x\.json is not valid JSON"):
+            files.read_json(in_tmp / "x.json")
 
 
 def test_a_template_is_text_and_must_hold_some(in_tmp):
@@ -139,6 +140,10 @@ def test_compressed_lines_are_compressed_and_hold_any_character(in_tmp):
         out.writelines(lines)
     assert list(files.read_zstd_lines(in_tmp / "x.zst")) == lines
     data = (in_tmp / "x.zst").read_bytes()
+    for bad in (data[1:], data[:8] + b"\xff\xff" + data[10:]):
+        (in_tmp / "x.zst").write_bytes(bad)
+        with pytest.raises(BadRecord, match=r"x\.zst is damaged .*: run the stage that writes it again"):
+            list(files.read_zstd_lines(in_tmp / "x.zst"))
     assert data[:4] == b"\x28\xb5\x2f\xfd"
     assert len(data) < 1000
 

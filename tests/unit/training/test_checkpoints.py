@@ -4,6 +4,8 @@ import json
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from longwriter.training import checkpoints
 
@@ -61,12 +63,30 @@ def test_training_goes_back_to_the_last_whole_checkpoint(tmp_path, caplog, part,
 
 def test_an_unreadable_marker_is_damage_and_an_empty_one_of_earlier_versions_is_not(tmp_path):
     path = checkpoint(tmp_path, 4)
-    for content, is_damaged in ((b"", False), (b"\xff\xfe{", True), (b"[1]", True), (b'{"a": 1}', True)):
+    for content, is_damaged in (
+        (b"", False),
+        (b"\xff\xfe{", True),
+        (b"[1]", True),
+        (b'{"a": 1}', True),
+        (b"[" * 5000, True),
+        (b'{"a": [Infinity, 1]}', True),
+    ):
         (path / checkpoints.COMPLETE).write_bytes(content)
         assert (checkpoints.damage(path) is not None) == is_damaged
     (path / checkpoints.COMPLETE).write_bytes(b"")
     overwrite(path / PARTS[0])
     assert PARTS[0] in checkpoints.damage(path)
+
+
+@given(st.integers(0, 1500), st.integers(0, 20), st.binary(max_size=12))
+def test_no_damage_of_an_unlisted_file_raises(tmp_path_factory, start, length, others):
+    path = tmp_path_factory.mktemp("zip") / "checkpoint-4"
+    path.mkdir()
+    (path / checkpoints.COMPLETE).touch()
+    torch.save({"w": torch.arange(3.0)}, path / "a.pt")
+    content = (path / "a.pt").read_bytes()
+    (path / "a.pt").write_bytes(content[:start] + others + content[start + length :])
+    assert checkpoints.damage(path) is None or "a.pt: " in checkpoints.damage(path)
 
 
 def test_a_checkpoint_without_marker_is_removed(tmp_path):
@@ -76,7 +96,18 @@ def test_a_checkpoint_without_marker_is_removed(tmp_path):
     assert [path.name for path in tmp_path.glob("*checkpoint*")] == ["checkpoint-4"]
 
 
-@pytest.mark.parametrize("bad", [b"\x00\x00\x00\n", b"\xff\xfe\n", b"{}\n", b"[]\n", b'{"step": null}\n'])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"\x00\x00\x00\n",
+        b"\xff\xfe\n",
+        b"{}\n",
+        b"[]\n",
+        b'{"step": null}\n',
+        b"[" * 5000 + b"\n",
+        b'{"step": Infinity}\n',
+    ],
+)
 def test_damaged_lines_of_a_curve_are_left_out(tmp_path, caplog, bad):
     checkpoint(tmp_path, 4)
     curve(tmp_path, 3)
