@@ -10,9 +10,12 @@ import sys
 import typer
 
 from longwriter.cli import cache, profile
+from longwriter.cli.chat import chat
 from longwriter.cli.estimate import estimate
 from longwriter.cli.export import export
+from longwriter.cli.fetch import fetch
 from longwriter.cli.lineage import lineage
+from longwriter.cli.serve import serve
 from longwriter.errors import LongWriterError, UserError
 from longwriter.io import disk
 from longwriter.text import inert
@@ -23,6 +26,9 @@ app.add_typer(cache.app, name="cache")
 app.command()(estimate)
 app.command()(lineage)
 app.command()(export)
+app.command()(chat)
+app.command()(serve)
+app.command()(fetch)
 
 
 def main() -> None:

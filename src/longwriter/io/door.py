@@ -20,10 +20,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
+from longwriter.errors import UserError
 from longwriter.io import access
 from longwriter.io.files import LOCAL
 
@@ -42,6 +44,7 @@ _HEADERS = (
     (b"cross-origin-opener-policy", b"same-origin"),
 )
 """Headers of every answer: no other page shows it in a frame, embeds it or holds its window."""
+_UVICORN: dict[str, Any] = {"log_level": "error", "proxy_headers": False, "timeout_graceful_shutdown": 3}
 
 
 class Server(NamedTuple):
@@ -90,6 +93,8 @@ def servers() -> dict[str, Server]:
             start_pages=("/", "/v2/"),  # `/` leads to `/v2/`
         ),
         "docs": Server("longwriter.io.door:data_docs", "/", is_factory=True),
+        # `longwriter serve` starts it with models; alone it shows its page and has none.
+        "chat": Server("longwriter.chat.web:app", "/health", is_factory=True),
     }
 
 
@@ -187,6 +192,31 @@ def command(name: str, port: int) -> list[str]:
     return [sys.executable, "-m", "longwriter.io.door", name, str(port)]
 
 
+def listen(port: int) -> socket.socket:
+    """Return a socket that is bound to a port of 127.0.0.1; 0 = any free port.
+
+    Raises:
+        UserError: another process holds the port, or it is none.
+    """
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(("127.0.0.1", port))
+    except (OSError, OverflowError) as error:
+        bound.close()
+        reason = getattr(error, "strerror", None) or "ports are 0 to 65535"
+        raise UserError(f"cannot serve on port {port} ({reason}): name a free one with --port") from None
+    return bound
+
+
+def serve(app: App, bound: socket.socket, start_pages: Sequence[str] = ("/",)) -> None:
+    """Serve an application behind its door on a socket of `listen`, until the process is stopped."""
+    import uvicorn
+
+    config = uvicorn.Config(Door(app, start_pages), **_UVICORN)
+    uvicorn.Server(config).run(sockets=[bound])
+
+
 def main(name: str, port: int) -> None:
     """Serve one of `servers()` behind its door until the process ends."""
     import uvicorn
@@ -202,9 +232,7 @@ def main(name: str, port: int) -> None:
         Door(app() if server.is_factory else app, server.start_pages),
         host="127.0.0.1",
         port=port,
-        log_level="error",
-        proxy_headers=False,
-        timeout_graceful_shutdown=3,
+        **_UVICORN,
     )
 
 

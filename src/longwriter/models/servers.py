@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 _START_S = 900  # a 135M model is ready in 2 s; a large one takes longer to read its weights
 _KEPT_CONVERSIONS = 4
+_VLLM_SHARE = 0.9  # of the GPU's memory, as vLLM takes by default
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -67,8 +68,24 @@ async def trained(
     Raises:
         ModelUnusable: the engine cannot serve these weights.
     """
-    folder = weights if params.engine == "vllm" else _as_gguf(weights, base, params.precision)
-    llm_params = LLMParams(
+    async with model(local(weights, base, params), sampling, calls) as llm:
+        yield llm
+
+
+def local(weights: Path, base: Path, params: ServingParams) -> LLMParams:
+    """Return the parameters with which `serve` serves a model folder of this pipeline.
+
+    Args:
+        weights: Folder with safetensors and tokenizer; for `llama.cpp` one with only `model.gguf` is served as it is.
+        base: The base model's folder, as in `trained`.
+        params: Engine and precision.
+
+    Raises:
+        ModelUnusable: the engine cannot serve these weights.
+    """
+    is_ready = params.engine == "vllm" or not any(weights.glob("*.safetensors"))
+    folder = weights if is_ready else _as_gguf(weights, base, params.precision)
+    return LLMParams(
         **params.model_dump(exclude={"precision"}),
         model=str(folder),
         base_url=None,
@@ -79,8 +96,6 @@ async def trained(
         tokens_per_minute=None,
         max_cost_usd=None,
     )
-    async with model(llm_params, sampling, calls) as llm:
-        yield llm
 
 
 def _as_gguf(weights: Path, base: Path, precision: str) -> Path:
@@ -119,12 +134,13 @@ def _digest(paths: Sequence[Path]) -> str:
 
 
 @contextmanager
-def serve(params: LLMParams, log_folder: Path) -> Iterator[Endpoint]:
+def serve(params: LLMParams, log_folder: Path, gpu_share: float = 1.0) -> Iterator[Endpoint]:
     """Yield an endpoint that answers requests; a local server runs until the block ends.
 
     Args:
         params: Engine, model and URL.
         log_folder: Folder for the output of a local server.
+        gpu_share: Share of the GPU's memory that `vllm` may take, of what it takes alone.
 
     Raises:
         ModelUnusable: the folder has no weights for the engine, the server does not start, or the key of
@@ -133,7 +149,7 @@ def serve(params: LLMParams, log_folder: Path) -> Iterator[Endpoint]:
     if params.engine == "external":
         yield Endpoint(params.base_url, params.model, _api_key(params))
         return
-    with _local(params, log_folder) as endpoint:
+    with _local(params, log_folder, gpu_share) as endpoint:
         yield endpoint
 
 
@@ -169,13 +185,13 @@ def _weights(params: LLMParams) -> tuple[Path, str]:
 
 
 @contextmanager
-def _local(params: LLMParams, log_folder: Path) -> Iterator[Endpoint]:
+def _local(params: LLMParams, log_folder: Path, gpu_share: float) -> Iterator[Endpoint]:
     file, name = _weights(params)
     log_folder.mkdir(parents=True, exist_ok=True)
     log_file = log_folder / f"{params.engine}.log"
     with tempfile.TemporaryDirectory(prefix="longwriter-") as folder:  # the path of a socket must be short
         socket = str(Path(folder) / "llm.sock")
-        server = _start(_command(params, file, name, socket), log_file)
+        server = _start(_command(params, file, name, socket, gpu_share), log_file)
         try:
             _wait_healthy(server, socket, f"the {params.engine} server of {file}", log_file)
             log.info("%s serves %s", params.engine, name)
@@ -203,7 +219,7 @@ def _start(command: list[str], log_file: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
 
 
-def _command(params: LLMParams, weights: Path, name: str, socket: str) -> list[str]:
+def _command(params: LLMParams, weights: Path, name: str, socket: str, gpu_share: float = 1.0) -> list[str]:
     """Return the command of a server that listens on a Unix socket."""
     slots = str(params.max_concurrency)
     context = str(params.context_tokens)
@@ -212,10 +228,11 @@ def _command(params: LLMParams, weights: Path, name: str, socket: str) -> list[s
         return [*server, slots, context, socket]
     if importlib.util.find_spec("vllm") is None:
         raise ModelUnusable("engine vllm is not installed: pip install 'longwriter[vllm]' on a GPU machine")
+    share = [] if gpu_share == 1.0 else ["--gpu-memory-utilization", f"{_VLLM_SHARE * gpu_share:.2f}"]
     return [
         sys.executable, "-m", "longwriter.io.process", sys.executable, "-m", "vllm.entrypoints.openai.api_server",
         "--model", str(weights), "--served-model-name", name, "--uds", socket,
-        "--max-num-seqs", slots, "--max-model-len", context,
+        "--max-num-seqs", slots, "--max-model-len", context, *share,
     ]  # fmt: skip
 
 

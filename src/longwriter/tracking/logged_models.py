@@ -136,6 +136,18 @@ def register(name: str, alias: str, run_id: str, tags: Mapping[str, str]) -> int
     return int(version.version)
 
 
+def aliases(name: str) -> dict[str, str]:
+    """Return {alias: DVC digest of the weights} of a registered model; empty if there is no such model."""
+    mlflow_client = tracking.client()[0]
+    models = mlflow_client.search_registered_models(f"name = '{name}'")
+    versions = {
+        alias: mlflow_client.get_model_version(name, version)
+        for model in models
+        for alias, version in sorted(model.aliases.items())
+    }
+    return {alias: item.tags["dvc.md5"] for alias, item in versions.items() if "dvc.md5" in item.tags}
+
+
 def _new_version(name: str, run_id: str, tags: Mapping[str, str]) -> ModelVersion:
     model = of_digest(tags["dvc.md5"]) or log_checkpoint(run_id, name, 0, tags)
     return tracking.client()[0].create_model_version(

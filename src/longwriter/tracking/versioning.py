@@ -6,6 +6,7 @@ MLflow, `dvc.lock` and the DVC cache use one name for the same bytes.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,9 @@ from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.fs import localfs
 from dvc.repo import Repo
 from dvc_data.hashfile.build import build
+from dvc_data.hashfile.hash_info import HashInfo
+from dvc_data.hashfile.tree import Tree
+from dvc_objects.errors import ObjectFormatError
 
 from longwriter import params as parameters
 from longwriter.errors import BadRecord, UserError
@@ -204,3 +208,38 @@ def bytes_of(md5: str, path: str) -> Path:
     raise BadRecord(
         f"{path} with md5 {md5} is not in the DVC cache: `dvc fetch` it with the dvc.lock of that time"
     )
+
+
+def copy_folder(digest: str, target: Path) -> None:
+    """Copy the files of a folder that DVC has stored to an empty folder.
+
+    Files that are not in DVC's cache are pulled from the default remote first.
+
+    Args:
+        digest: DVC's digest of the folder; it ends in `.dir`.
+        target: An empty folder.
+
+    Raises:
+        BadRecord: neither cache nor remote has a file of it.
+    """
+    with _open_repo() as repo:
+        cache = repo.cache.local
+        tree = HashInfo("md5", digest)
+        try:
+            if not Path(cache.oid_to_path(digest)).is_file():
+                repo.cloud.pull([tree])
+            files = [("/".join(key), hash_info.value) for key, _, hash_info in Tree.load(cache, tree)]
+            if not all(Path(cache.oid_to_path(md5)).is_file() for _, md5 in files):
+                repo.cloud.pull([tree])
+        except (DvcException, ObjectFormatError, OSError) as error:
+            reason = str(error).partition("\n")[0]
+            raise BadRecord(
+                f"weights with digest {digest} are not in DVC's cache or remote ({reason})"
+            ) from None
+        for name, md5 in files:
+            cached = Path(cache.oid_to_path(md5))
+            if not cached.is_file():
+                raise BadRecord(f"{name} of the weights with digest {digest} is not in DVC's cache or remote")
+            path = target / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(cached, path)

@@ -39,6 +39,9 @@ def test_an_estimate_outside_a_checkout_is_told_in_one_line(tmp_path, run, monke
         ["lineage"],
         ["lineage", "--benchmark", "small"],
         ["export", "OUT"],
+        ["chat"],
+        ["serve"],
+        ["fetch", "candidate", "OUT"],
     ],
     ids=" ".join,
 )

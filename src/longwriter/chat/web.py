@@ -1,0 +1,157 @@
+"""The web server of `longwriter serve`: an OpenAI-compatible API, and a page for two models side by side.
+
+It passes requests on to the models, which listen on Unix sockets that no browser reaches. `io/door.py` stands before
+it. A request names a model as the command line did (`sft`); fields that it leaves out are the benchmark's.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from longwriter.chat import measures, requests
+from longwriter.errors import UserError
+from longwriter.llm.client import Endpoint
+
+if TYPE_CHECKING:
+    from longwriter.params import Params
+
+log = logging.getLogger(__name__)
+
+_HERE = Path(__file__).parent
+_LARGEST_BODY = 8 * 2**20  # bytes; a text of 100,000 words has 0.6 MB
+_CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+
+
+class Refusal(Exception):
+    """A request that is not answered: the status and the reason, as an OpenAI-compatible error."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        """Keep the status and the reason."""
+        super().__init__(reason)
+        self.status = status
+
+
+def app(models: Mapping[str, Endpoint] | None = None, params: Params | None = None) -> Starlette:
+    """Return the application.
+
+    Args:
+        models: {name: endpoint}; each endpoint has a socket.
+        params: The section `generate` has the defaults of a request; None = only with no models.
+    """
+    endpoints = dict(models or {})
+
+    async def complete(request: Request) -> Response:
+        body = await _json(request)
+        endpoint = _endpoint(body, endpoints)
+        assert params is not None
+        try:
+            sent = requests.with_defaults(body, params) | {"model": endpoint.model}
+        except UserError as error:
+            raise Refusal(400, str(error)) from None
+        return await _pass_on(endpoint, sent)
+
+    async def listing(_: Request) -> Response:
+        rows = [{"id": name, "object": "model", "owned_by": item.model} for name, item in endpoints.items()]
+        return JSONResponse({"object": "list", "data": rows})
+
+    return Starlette(
+        routes=[
+            Route("/", _file("page.html")),
+            Route("/page.js", _file("page.js")),
+            Route("/page.css", _file("page.css")),
+            Route("/health", _health),
+            Route("/v1/models", listing),
+            Route(requests.ROUTE, complete, methods=["POST"]),
+            Route("/measure", _measure, methods=["POST"]),
+        ],
+        exception_handlers={Refusal: _refused},
+    )
+
+
+def _file(name: str) -> Any:
+    async def send(_: Request) -> Response:
+        headers = {"Content-Security-Policy": _CONTENT_POLICY, "Cache-Control": "no-store"}
+        return FileResponse(_HERE / name, headers=headers)
+
+    return send
+
+
+async def _health(_: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def _measure(request: Request) -> Response:
+    """Answer {"prompt", "text"} with the measures of the text."""
+    body = await _json(request)
+    prompt, text = body.get("prompt"), body.get("text")
+    if not isinstance(prompt, str) or not isinstance(text, str):
+        raise Refusal(400, "prompt and text: two texts are needed")
+    return JSONResponse(measures.measure(prompt, text)._asdict())
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    """Return the JSON object that a request holds."""
+    content = bytearray()
+    async for part in request.stream():
+        content += part
+        if len(content) > _LARGEST_BODY:
+            raise Refusal(413, f"the body is larger than {_LARGEST_BODY:,} bytes")
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        raise Refusal(400, "the body is no JSON") from None
+    if not isinstance(value, dict):
+        raise Refusal(400, "the body is no JSON object")
+    return value
+
+
+def _endpoint(body: Mapping[str, Any], endpoints: Mapping[str, Endpoint]) -> Endpoint:
+    name = body.get("model")
+    if not isinstance(name, str) or name not in endpoints:
+        raise Refusal(404, f"no such model; this server has {', '.join(endpoints) or 'none'}")
+    return endpoints[name]
+
+
+async def _pass_on(endpoint: Endpoint, body: dict[str, Any]) -> Response:
+    """Send a request to a model, and its reply as it comes; the model stops when the client goes away."""
+    client = httpx2.AsyncClient(
+        transport=httpx2.AsyncHTTPTransport(uds=endpoint.socket, verify=False), timeout=None
+    )
+    try:
+        reply = await client.send(
+            client.build_request("POST", f"http://localhost{requests.ROUTE}", json=body), stream=True
+        )
+    except httpx2.HTTPError as error:
+        await client.aclose()
+        log.error("%s does not answer: %s", endpoint.model, error)
+        raise Refusal(503, "the model does not answer: see .lw/logs/chat") from None
+
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            async for piece in reply.aiter_bytes():
+                yield piece
+        finally:
+            await reply.aclose()
+            await client.aclose()
+
+    kind = reply.headers.get("content-type", "application/json")
+    return StreamingResponse(pieces(), reply.status_code, media_type=kind)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    body = {"error": {"message": str(error), "type": "invalid_request_error", "code": error.status}}
+    return JSONResponse(body, error.status)

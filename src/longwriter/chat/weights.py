@@ -1,0 +1,94 @@
+"""Finds the weights of a model by the name that a person gives it.
+
+A name is one of a model of the pipeline (`sft`: data/sft/weights), an alias of MLflow's registry (`candidate`), or a
+folder. The registry knows DVC's digest of the weights, not the weights; a version whose weights are no longer in
+data/ is taken from DVC's cache or its remote.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from longwriter.errors import UserError
+from longwriter.io import files
+from longwriter.params import Params
+from longwriter.text import inert
+from longwriter.tracking import logged_models, versioning
+
+FETCHED = files.LOCAL / "fetched"
+
+
+def folder(name: str, params: Params) -> Path:
+    """Return the folder with the weights of a model.
+
+    Args:
+        name: A model of the pipeline, an alias in the registry, or a folder.
+        params: `register.name` is the registered model that has the aliases.
+
+    Raises:
+        UserError: nothing has this name; the message lists the names that there are.
+        BadRecord: the weights of a registered version are neither here nor in DVC's cache and remote.
+    """
+    if name in trained():
+        return files.DATA / name / "weights"
+    if "/" in name or Path(name).is_dir():
+        path = Path(name)
+        if any(path.glob("*.safetensors")) or (path / "model.gguf").is_file():
+            return path
+        raise UserError(f"{inert.line(name)} is no folder with *.safetensors or model.gguf")
+    registered = params.register_.name
+    aliases = logged_models.aliases(registered)
+    if name not in aliases:
+        raise UserError(
+            f"no model {inert.line(name)}: models with weights in data/ are {', '.join(trained()) or 'none'} "
+            f"(`dvc repro` makes them); aliases of {registered} in MLflow are {', '.join(aliases) or 'none'}; "
+            "or name a folder"
+        )
+    return of_digest(aliases[name])
+
+
+def of_digest(digest: str) -> Path:
+    """Return a folder with the weights that have this DVC digest; they are fetched if they are not in data/.
+
+    Raises:
+        BadRecord: they are nowhere.
+    """
+    for model in trained():
+        path = files.DATA / model / "weights"
+        if versioning.digest(path) == digest:
+            return path
+    target = FETCHED / digest.removesuffix(".dir")
+    if not target.is_dir():
+        copy(digest, target)
+    return target
+
+
+def copy(digest: str, target: Path) -> None:
+    """Copy the folder that has this DVC digest from DVC's cache, or from its remote, to a new folder.
+
+    Raises:
+        BadRecord: neither of them has it.
+        UserError: the target holds files.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{target} holds files already: name a new folder")
+    with files.published(target) as folder:
+        versioning.copy_folder(digest, folder)
+
+
+def trained() -> list[str]:
+    """Return the models that have weights in data/."""
+    return sorted(path.parent.name for path in files.DATA.glob("*/weights") if any(path.iterdir()))
+
+
+def default(params: Params) -> str:
+    """Return the model to use where none is named: the one to register, else one with weights.
+
+    Raises:
+        UserError: no model has weights.
+    """
+    names = trained()
+    if not names:
+        raise UserError("no model has weights in data/ yet: run `bash infra/demo.sh` or `dvc repro` first")
+    preferred = [params.register_.model, *reversed(params.compare.models)]
+    return next((name for name in preferred if name in names), names[0])

@@ -1,0 +1,72 @@
+"""`longwriter chat`: talks to a model of this checkout in the terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+
+from longwriter.cli import checkout
+from longwriter.text import inert
+
+
+def chat(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            help="base_model, sft, dpo …, an alias in MLflow's registry such as candidate, or a folder "
+            "(default: register.model)"
+        ),
+    ] = None,
+) -> None:
+    """Talk to a model: one line is one message, /new begins a new conversation, Ctrl-D ends.
+
+    After each answer stand its words, and the words that your message asked for.
+
+    Example: echo "Write a story about a harbour in 200 words." | longwriter chat sft
+    """
+    checkout.require()
+    from longwriter import params
+    from longwriter.chat import serving, weights
+    from longwriter.io import access, files, process
+
+    settings = params.load()
+    process.exit_on_sigterm()
+    with access.kept_private(files.LOCAL):
+        name = model or weights.default(settings)
+        typer.echo(f"{name}: starting …", err=True)
+        with serving.served([name], settings, slots=1) as endpoints:
+            endpoint = endpoints[name]
+            typer.echo(f"{name} is ready ({endpoint.model}); /new begins anew, Ctrl-D ends", err=True)
+            messages: list[dict[str, str]] = []
+            while (line := _line()) is not None:
+                if line == "/new":
+                    messages = []
+                elif line:
+                    messages += [{"role": "user", "content": line}]
+                    answer = _answer(endpoint, messages, settings)
+                    messages += [{"role": "assistant", "content": answer}]
+
+
+def _line() -> str | None:
+    """Return the next message; None at the end of the input."""
+    if sys.stdin.isatty():
+        typer.echo("\nyou> ", nl=False, err=True)
+    line = sys.stdin.readline()
+    return line.strip() if line else None
+
+
+def _answer(endpoint: Any, messages: list[dict[str, str]], settings: Any) -> str:
+    """Print an answer while it is written, and its measures; return it."""
+    from longwriter.chat import measures, requests
+
+    started, text, reason = time.monotonic(), "", ""
+    for piece, end in requests.stream(endpoint, messages, settings, settings.serving.timeout_s):
+        text += piece
+        reason = end or reason
+        typer.echo(inert.terminal(piece), nl=False)
+    numbers = measures.measure(messages[-1]["content"], text)
+    typer.echo(f"\n\n{measures.sentence(numbers, time.monotonic() - started, reason)}")
+    return text

@@ -1,0 +1,55 @@
+"""`longwriter serve`: models of this checkout behind an OpenAI-compatible API, and a page for two side by side."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Annotated
+
+import typer
+
+from longwriter.cli import checkout
+
+
+def serve(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="base_model, sft, dpo …, aliases in MLflow's registry such as candidate, or folders "
+            "(default: base_model and register.model)"
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port of 127.0.0.1; 0 = any free one", min=0, max=65535)] = 8600,
+    slots: Annotated[int, typer.Option(help="Requests that each model answers at once", min=1, max=256)] = 2,
+) -> None:
+    """Serve models on this machine until Ctrl-C: a page to compare two, and an OpenAI-compatible API.
+
+    Only this machine reaches it; requests of other web pages are refused. What a request leaves out, such as
+    temperature and max_tokens, is as in the benchmark (params.yaml: generate).
+
+    Example: longwriter serve base_model candidate, then open http://127.0.0.1:8600, or
+    curl http://127.0.0.1:8600/v1/chat/completions -H 'Content-Type: application/json' -d '{"model": "candidate",
+    "messages": [{"role": "user", "content": "Write about rain in 100 words."}]}'
+    """
+    checkout.require()
+    from longwriter import params
+    from longwriter.chat import serving, web, weights
+    from longwriter.io import access, door, files, process
+
+    settings = params.load()
+    process.exit_on_sigterm()
+    with access.kept_private(files.LOCAL), door.listen(port) as bound:
+        names = list(dict.fromkeys(models or _default(weights.trained(), weights.default(settings))))
+        typer.echo(f"serve: starting {', '.join(names)} …")
+        with serving.served(names, settings, slots) as endpoints:
+            own = f"http://127.0.0.1:{bound.getsockname()[1]}"
+            typer.echo(f"serve: page  {own}")
+            typer.echo(f"serve: API   {own}/v1 (OpenAI-compatible; models {', '.join(names)}; no key)")
+            typer.echo("serve: Ctrl-C stops it")
+            with contextlib.suppress(KeyboardInterrupt):
+                door.serve(web.app(endpoints, settings), bound)
+    typer.echo("serve: stopped")
+
+
+def _default(trained: list[str], preferred: str) -> list[str]:
+    """Return the base model, if its weights are here, and the model to register."""
+    return [name for name in ("base_model", preferred) if name in trained]

@@ -1,0 +1,103 @@
+"""The API and the page of `longwriter serve`, in front of a real model server."""
+
+import threading
+from contextlib import contextmanager
+
+import httpx2
+import openai
+import pytest
+import uvicorn
+
+from longwriter import params
+from longwriter.chat import web
+from longwriter.io import door
+from longwriter.llm.client import Endpoint
+from longwriter.models import servers
+
+PARAMS = params.load()
+
+
+@contextmanager
+def serving(models):
+    """Run the application behind its door, as `door.serve` does; yield its URL."""
+    with door.listen(0) as bound:
+        config = uvicorn.Config(door.Door(web.app(models, PARAMS), ("/",)), log_level="error")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(20)
+
+
+@pytest.fixture(scope="module")
+def url(tiny_model, tmp_path_factory):
+    """A server of one random model, `tiny`, and of one whose process is gone, `gone`."""
+    serving_params = PARAMS.serving.model_copy(update={"max_concurrency": 2, "context_tokens": 512})
+    copy = tmp_path_factory.mktemp("model")
+    (copy / "model.gguf").symlink_to(
+        tiny_model / "model.gguf"
+    )  # a folder with a GGUF alone is served as it is
+    local = servers.local(copy, copy, serving_params)
+    gone = Endpoint("http://localhost/v1", "gone@0", "none", True, str(copy / "no.sock"))
+    with (
+        servers.serve(local, tmp_path_factory.mktemp("logs")) as endpoint,
+        serving({"tiny": endpoint, "gone": gone}) as own,
+    ):
+        yield own
+
+
+def test_an_openai_client_gets_an_answer_whole_and_as_a_stream(url):
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key="none")
+    assert [model.id for model in client.models.list()] == ["tiny", "gone"]
+    prompt = [{"role": "user", "content": "Say a word."}]
+    whole = client.chat.completions.create(model="tiny", messages=prompt, max_tokens=5, seed=1)
+    assert whole.usage.completion_tokens <= 5
+    parts = list(
+        client.chat.completions.create(model="tiny", messages=prompt, max_tokens=5, seed=1, stream=True)
+    )
+    text = "".join(part.choices[0].delta.content or "" for part in parts if part.choices)
+    assert text == whole.choices[0].message.content != ""
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "message"),
+    [
+        ("/v1/chat/completions", b"{", 400, "the body is no JSON"),
+        ("/v1/chat/completions", b"[" * 100_000, 400, "the body is no JSON"),
+        ("/v1/chat/completions", b"[]", 400, "the body is no JSON object"),
+        ("/v1/chat/completions", b'{"model": "gpt-4o"}', 404, "no such model; this server has tiny, gone"),
+        ("/v1/chat/completions", b'{"model": ["tiny"]}', 404, "no such model; this server has tiny, gone"),
+        ("/v1/chat/completions", b'{"model": "tiny"}', 400, "messages: a list of"),
+        (
+            "/v1/chat/completions",
+            b'{"model": "gone", "messages": [{"role": "user", "content": "x"}]}',
+            503,
+            "the model does not answer",
+        ),
+        ("/measure", b'{"prompt": 1, "text": "x"}', 400, "prompt and text: two texts are needed"),
+        ("/measure", b'"' + b"x" * 9_000_000 + b'"', 413, "the body is larger than"),
+    ],
+)
+def test_a_bad_request_is_refused_in_words(url, path, body, status, message):
+    reply = httpx2.post(f"{url}{path}", content=body)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (status, status)
+    assert reply.json()["error"]["message"].startswith(message)
+
+
+def test_the_page_loads_nothing_from_elsewhere_and_may_run_only_its_own_script(url):
+    page = httpx2.get(f"{url}/", headers={"Sec-Fetch-Site": "none"})
+    assert "side by side" in page.text
+    assert "script-src 'self'" in page.headers["Content-Security-Policy"]
+    assert "://" not in page.text + httpx2.get(f"{url}/page.js").text + httpx2.get(f"{url}/page.css").text
+
+
+def test_a_text_is_measured_against_its_prompt(url):
+    body = {"prompt": "Write about rain in 4 words.", "text": "Rain falls on stones."}
+    assert httpx2.post(f"{url}/measure", json=body).json() == {
+        "words": 4,
+        "required_words": 4,
+        "length_score": 100.0,
+    }

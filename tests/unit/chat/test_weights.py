@@ -1,0 +1,88 @@
+"""Which folder of weights a name means."""
+
+import pytest
+from dvc.repo import Repo
+
+from longwriter import params
+from longwriter.chat import weights
+from longwriter.errors import BadRecord, UserError
+from longwriter.tracking import logged_models, runs, versioning
+
+PARAMS = params.load()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """The URL of an MLflow database; made once, because it takes seconds."""
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch, store):
+    """A DVC repository in which `sft` has weights."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    Repo.init(no_scm=True).close()
+    folder = tmp_path / "data" / "sft" / "weights"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_text("weights of SFT")
+    (folder / "config.json").write_text("{}")
+    return tmp_path
+
+
+def register(digest):
+    run = runs.start_run("register", {})
+    logged_models.register("longwriter", "candidate", run, {"dvc.md5": digest})
+
+
+def test_a_name_is_a_model_a_folder_or_an_alias(checkout):
+    sft = weights.files.DATA / "sft" / "weights"
+    register(versioning.digest(sft))
+    assert weights.folder("sft", PARAMS) == sft
+    assert weights.folder(str(sft), PARAMS) == sft
+    assert weights.folder("candidate", PARAMS) == sft
+    assert weights.default(PARAMS) == "sft"
+
+
+def test_a_registered_version_is_taken_from_the_cache_of_dvc_when_data_has_other_weights(checkout):
+    sft = checkout / "data" / "sft" / "weights"
+    with Repo(".") as repo:
+        repo.add(str(sft))
+    register(versioning.digest(sft))
+    sft.joinpath("model.safetensors").unlink()  # a link into the cache
+    sft.joinpath("model.safetensors").write_text("weights of a later SFT")
+    folder = weights.folder("candidate", PARAMS)
+    assert folder.is_relative_to(weights.FETCHED)
+    assert {file.name: file.read_text() for file in folder.iterdir()} == {
+        "model.safetensors": "weights of SFT",
+        "config.json": "{}",
+    }
+    with pytest.raises(UserError, match="holds files already"):
+        weights.copy(versioning.digest(sft), sft)
+
+
+def test_weights_that_are_nowhere_are_no_folder(checkout):
+    register("0" * 32 + ".dir")
+    with pytest.raises(BadRecord, match="not in DVC's cache or remote"):
+        weights.folder("candidate", PARAMS)
+    assert not weights.FETCHED.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("dpo", "no model dpo: models with weights in data/ are sft"),
+        ("champion", "aliases of longwriter in MLflow are .*; or name a folder"),
+        ("data/sft", "data/sft is no folder with"),
+        ("\x1b[31m/x", r"\\x1b\[31m/x is no folder"),
+    ],
+)
+def test_an_unknown_name_lists_the_right_ones(checkout, name, message):
+    with pytest.raises(UserError, match=message):
+        weights.folder(name, PARAMS)
+
+
+def test_without_weights_it_says_which_command_makes_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"run `bash infra/demo\.sh`"):
+        weights.default(PARAMS)

@@ -1,0 +1,97 @@
+"""`longwriter chat`, `serve` and `fetch` in a checkout with a random model."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.unit.cli.checkout import PARAMS, set_params
+
+COMMAND = [sys.executable, "-c", "from longwriter.cli.main import main; main()"]
+
+
+@pytest.fixture
+def with_model(checkout, tiny_model):
+    """A checkout whose base model is random; answers have at most 12 tokens."""
+    set_params(PARAMS, generate={"sampling": PARAMS["generate"]["sampling"] | {"max_tokens": 12}})
+    weights = Path("data/base_model/weights")
+    weights.parent.mkdir(parents=True)
+    weights.symlink_to(tiny_model)
+    return checkout
+
+
+def test_a_line_is_answered_with_its_words_and_the_words_asked_for(with_model):
+    done = subprocess.run(
+        [*COMMAND, "chat"],
+        input="Write 50 words.\n\n/new\nSay it.\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "base_model is ready" in done.stderr
+    measures = [line for line in done.stdout.splitlines() if line.startswith("[")]
+    assert len(measures) == 2
+    assert "of 50 asked for, length score" in measures[0]
+    assert "asked for" not in measures[1]
+
+
+def test_serve_answers_until_it_is_stopped(with_model):
+    with subprocess.Popen([*COMMAND, "serve", "--port", "0"], stdout=subprocess.PIPE, text=True) as child:
+        try:
+            lines = [child.stdout.readline() for _ in range(4)]
+            own = lines[1].split()[-1]
+            end = time.monotonic() + 60
+            while True:
+                try:
+                    reply = httpx2.get(f"{own}/v1/models").json()
+                    break
+                except httpx2.TransportError:
+                    assert time.monotonic() < end
+                    time.sleep(0.1)
+            assert [row["id"] for row in reply["data"]] == ["base_model"]
+        finally:
+            child.send_signal(signal.SIGINT)
+        assert (child.wait(60), child.stdout.read()) == (0, "serve: stopped\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["chat", "gpt-4o"], "no model gpt-4o: models with weights in data/ are base_model"),
+        (["serve", "--port", "0", "gpt-4o"], "no model gpt-4o"),
+    ],
+)
+def test_an_unknown_model_is_told_in_one_line(with_model, run, words, message):
+    code, _, err = run(*words)
+    assert code == 2
+    assert err.splitlines()[-1].startswith(f"UserError: {message}")
+
+
+def test_fetch_of_an_unknown_alias_writes_nothing(with_model):
+    done = subprocess.run(
+        [*COMMAND, "fetch", "candidate", "OUT"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "UserError: longwriter has no alias candidate in MLflow; it has none"
+    )
+    assert not Path("OUT").exists()
+
+
+def test_a_port_that_is_taken_is_named_before_a_model_is_started(with_model, run):
+    import socket
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        code, out, err = run("serve", "--port", str(port))
+    assert (code, out) == (2, "")
+    assert err == (
+        f"UserError: cannot serve on port {port} (Address already in use): name a free one with --port\n"
+    )
