@@ -293,7 +293,7 @@ def texts(chars: int, mixtures: int = 60, starts: tuple[str, ...] = _STARTS) -> 
         hostile[f"{start!r} {unit!r} {end!r}"] = start + middle + end
     source = random.Random(7)
     own = {unit for _, (pattern, _) in patterns() for unit in hostile_texts.near_misses(pattern, count=2)}
-    parts = [*sorted(own), *UNITS]
+    parts = [*(unit for unit in sorted(own) if unit.isprintable()), *UNITS]  # records take no lone surrogates
     for number in range(mixtures):
         unit = "".join(source.choices(parts, k=1 + number % 6))
         hostile[f"fragments {number} {unit[:40]!r}"] = repeated(unit)(chars)

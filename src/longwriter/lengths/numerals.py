@@ -65,7 +65,7 @@ _DIGITS = r"(?<![\d$#a-zA-Z_])(?<!\d[.,])(?:\d{1,3}(?:[,，]\d{3}){1,2}(?!\d)|\d
 _SCALE = r"(?:\s?(?:thousand|hundred)\b|\s?[kw](?![a-z])|\s?[百千万](?:\d千)?)"
 NUMBER = (
     rf"(?:{_DIGITS}{_SCALE}?"
-    rf"|(?<!\w)(?>(?:an?\s+(?=hundred|thousand))?{_SPELLED})"
+    rf"|(?<!\w)(?>(?:an?\s{{1,20}}(?=hundred|thousand))?{_SPELLED})"
     r"|(?<![几数零〇一二两三四五六七八九十百千万第])[零〇一二两三四五六七八九十百千万]{1,12})"
 )
 """Pattern of one number, for `re.IGNORECASE`; a spelled one is matched whole: never the "five" of "twenty-five"."""

@@ -64,6 +64,8 @@ _CLOSES_RANGE = re.compile(r"\s?之间")
 _ARTICLE = re.compile(r"an?\s+", re.IGNORECASE)
 _ASIDE = re.compile(rf"\s?\((?=[^()\n]*\))[^()\n]*?(?:{_N}|¤)[^()\n]*\)", re.IGNORECASE)
 _STOP = re.compile(r"[。！？；;!?\n]|\.(?=\s|$)")
+_UNIT_WORD = re.compile("|".join(_UNITS), re.IGNORECASE)
+_LONGEST_MENTION = 400  # characters of two numbers, the words between them and those in front of the unit
 _WINDOW = 200  # characters before and after a mention that the rules read
 _MANY = 50  # mentions: a prompt with more is a list of numbers, and none of them is its length
 
@@ -168,13 +170,16 @@ def _without_quotes(prompt: str) -> tuple[str, int]:
 
 
 def _mentions(text: str) -> Iterator[re.Match[str]]:
-    """Yield the matches of `_MENTION` in order, tried only where a number may begin."""
+    """Yield the matches of `_MENTION` in order, tried only where a number may begin and a unit follows."""
     place = 0
-    while start := numerals.START.search(text, place):
-        match = _MENTION.match(text, start.start())
-        place = match.end() if match else start.end()
-        if match:
-            yield match
+    while unit := _UNIT_WORD.search(text, place):
+        place = max(place, unit.start() - _LONGEST_MENTION)
+        while start := numerals.START.search(text, place, unit.start()):
+            match = _MENTION.match(text, start.start())
+            place = match.end() if match else start.end()
+            if match:
+                yield match
+        place = max(place, unit.end())
 
 
 def _request(text: str, match: re.Match[str]) -> _Request | None:
