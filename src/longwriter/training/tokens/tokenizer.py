@@ -75,7 +75,7 @@ class Coder:
         """Return the sequences of a chat for SFT (see `packing.labelled`), or why the row is rejected.
 
         The reasons are `control_token` (a text holds one, or becomes one in the tokenizer), `template` (the
-        chat template refuses the chat) and `too_long`.
+        chat template refuses the chat), `no_answer` and `too_long`.
 
         Args:
             messages: The chat.
@@ -114,6 +114,8 @@ class Coder:
             detail = f"its text holds the control token {mark!r}, which would end or open a turn"
             return rejection("control_token", detail)
         longest = max(map(len, _sequences(coded)), default=0)
+        if not longest:
+            return rejection("no_answer", "no message is the assistant's")
         if longest > max_length:
             return rejection("too_long", f"{longest:,} tokens, at most {max_length:,}")
         return coded
