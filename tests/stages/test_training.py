@@ -194,7 +194,10 @@ def test_a_training_that_dies_ends_on_the_undisturbed_curve(
     file.write_text(one.model_dump_json(), encoding="utf-8")
     for times, how in enumerate(ways, 1):
         assert disturb(one, file, 5 * times + 1, how) == WAYS[how]
-        assert checkpoints.finished(Path(one.checkpoints)), "nothing to go on from"
+        steps = checkpoints.finished(Path(one.checkpoints))
+        assert steps, "nothing to go on from"
+        if how == "terminate":
+            assert steps[-1] == curve(one)[-1]["step"], "SIGTERM lost a step"
     resumed = run(one)
     assert [point["step"] for point in resumed] == list(range(1, 21))
     for before, after in zip(undisturbed, resumed, strict=True):

@@ -18,13 +18,22 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-CURVE, COMPLETE = "curve.jsonl", "complete"
+CURVE, COMPLETE, HELD_OUT = "curve.jsonl", "complete", "held_out.json"
+STOP = "stop"
+"""File that asks the ranks to save a checkpoint and to leave."""
+RUNNING = "running"
+"""File that is there while the ranks make steps, so that they can be asked to stop."""
 _SET_ASIDE = "damaged-"
 _CHUNK_BYTES = 1 << 20
 _BAD_ZIP = (  # what zipfile raises on damaged files; RuntimeError: a bit says that the file is encrypted
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError, LookupError,
 )  # fmt: skip
 _UNREADABLE = (ValueError, TypeError, OverflowError, RecursionError)  # what damaged JSON leads to
+
+
+def size(folder: Path) -> int:
+    """Return the bytes of all files below a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def read_curve(path: Path) -> list[dict[str, float]]:

@@ -1,8 +1,9 @@
 """What the stages sft and dpo share: the job for the ranks, the live curve in MLflow, the finished model.
 
 Checkpoints are in `.lw/checkpoints/`, outside DVC's outputs, in a folder named after the stage's fingerprint:
-a killed stage resumes from the last complete one. Checkpoints are kept until the next run of SFT (or DPO)
-with another fingerprint starts, because DVC caches the model only after this process exits.
+a killed stage resumes from the last complete one. Checkpoints of a finished training are kept until the next
+run of SFT (or DPO) with another fingerprint starts, because DVC caches the model only after this process exits.
+Those of an unfinished training are never removed here.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from longwriter.errors import Unavailable, without_password
+from longwriter.errors import Unavailable, UserError, without_password
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
 from longwriter.tracking.runs import StageRun
-from longwriter.training import launch
+from longwriter.training import checkpoints, launch
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +58,7 @@ def fit(
     layout = launch.layout_of(params.training.deepspeed)
     state = launch.checkpoint_folder(kind, run.fingerprint, ranks, layout)
     state.mkdir(parents=True, exist_ok=True)
-    for other in state.parent.glob(f"{kind}-*"):
-        if other != state:
-            shutil.rmtree(other)
+    _look_after_others(kind, run.fingerprint, state)
     train, test = prepare(state)
     weights = folder / "weights"
     weights.mkdir()
@@ -83,8 +82,36 @@ def fit(
     live_log.flush()
     _write_curve(folder / "curve.csv", columns, curve)
     numbers = {"steps": curve[-1]["step"], "final_loss": curve[-1]["loss"]}
-    numbers |= files.read_json(state / "held_out.json")
+    numbers |= files.read_json(state / checkpoints.HELD_OUT)
     return numbers
+
+
+def _look_after_others(kind: str, fingerprint: str, state: Path) -> None:
+    """Remove the states of finished trainings; name those of unfinished ones, which are kept.
+
+    Raises:
+        UserError: the same training has begun with another number of ranks, or with another layout.
+    """
+    for other in sorted(state.parent.glob(f"{kind}-*")):
+        steps = checkpoints.finished(other)
+        if other == state:
+            continue
+        if not steps or (other / checkpoints.HELD_OUT).is_file():
+            shutil.rmtree(other)
+            if steps:
+                log.info("%s: removed the checkpoints of an earlier, finished training: %s", kind, other)
+            continue
+        job = launch.Job.model_validate_json((other / launch.JOB).read_text(encoding="utf-8"))
+        if other == launch.checkpoint_folder(kind, fingerprint, job.ranks, job.layout):
+            raise UserError(
+                f"{other} holds step {steps[-1]} of this training, made by {job.ranks} ranks with the layout "
+                f"{job.training.deepspeed}; other ranks or another layout cannot read it: set training.ranks and "
+                f"training.deepspeed to these to go on, or remove the folder to begin again (rm -r {other})"
+            )
+        log.warning(
+            "%s: %s holds step %d of an unfinished training with other data or parameters (%.1f GB): kept; "
+            "rm -r %s removes it", kind, other, steps[-1], checkpoints.size(other) / 1e9, other,
+        )  # fmt: skip
 
 
 class _LiveLog:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,7 +36,9 @@ _POLL_S = 0.5
 _GRACE_S = 15.0  # time for torchrun to end its ranks before they are killed
 # How torchrun and DeepSpeed's launcher report a killed rank; the exit code of the latter is 256 - signal.
 _BY_SIGNAL = re.compile(r"Signal \d+ \(SIG\w+\)|exits with return code = -\d+")
+_SAVE_S = 120.0  # time for the ranks to finish a step and to save it after SIGTERM
 FAILED = "failed.txt"
+JOB = "job.json"
 
 
 class Job(Section):
@@ -155,23 +158,27 @@ def run(
 
     Raises:
         TrainingFailed: a rank raised.
-        Unavailable: a rank was killed; the next try resumes from the last checkpoint.
+        Unavailable: a rank was killed or stopped; the next try resumes from the last checkpoint.
     """
     folder = Path(job.checkpoints)
     folder.mkdir(parents=True, exist_ok=True)
     failure, curve = folder / FAILED, folder / checkpoints.CURVE
-    failure.unlink(missing_ok=True)
+    for name in (FAILED, checkpoints.STOP, checkpoints.RUNNING, checkpoints.HELD_OUT):
+        (folder / name).unlink(missing_ok=True)
     checkpoints.go_back_to_last(folder)
-    (folder / "job.json").write_text(job.model_dump_json(indent=2), encoding="utf-8")
+    (folder / JOB).write_text(job.model_dump_json(indent=2), encoding="utf-8")
     log_file = files.LOCAL / "logs" / f"{job.kind}-ranks.log"
     log_file.parent.mkdir(parents=True, exist_ok=True)
     with log_file.open("wb") as output:
         ranks = subprocess.Popen(
-            _command(job, folder / "job.json"), stdout=output, stderr=subprocess.STDOUT,
+            _command(job, folder / JOB), stdout=output, stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL, env=environment.of_ranks(os.environ, job.device, job.ranks),
         )  # fmt: skip
         try:
             _follow(ranks, job, curve, on_points, on_checkpoint)
+        except BaseException:
+            _save_and_leave(ranks, folder)
+            raise
         finally:
             _end(ranks)
     if ranks.returncode:
@@ -184,7 +191,22 @@ def run(
             f"a rank of {job.kind} was killed (exit {ranks.returncode}): run again, "
             f"it goes on from the last checkpoint in {folder}; {log_file}: {tail}"
         )
+    if not (folder / checkpoints.HELD_OUT).is_file():
+        raise Unavailable(
+            f"the ranks of {job.kind} were asked to stop, and saved step {checkpoints.finished(folder)[-1]}: "
+            "run again, it goes on from there"
+        )
     return checkpoints.read_curve(curve)
+
+
+def _save_and_leave(ranks: subprocess.Popen[bytes], folder: Path) -> None:
+    """Let ranks that make steps save a checkpoint and end; a second SIGTERM, or SIGKILL, ends them at once."""
+    if ranks.poll() is not None or not (folder / checkpoints.RUNNING).is_file():
+        return
+    log.warning("stopping: the ranks save this step first (kill -9 %d stops them at once)", os.getpid())
+    (folder / checkpoints.STOP).touch()
+    with suppress(subprocess.TimeoutExpired):
+        ranks.wait(_SAVE_S)
 
 
 def _was_killed(code: int, log: str) -> bool:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 import torch.distributed as dist
 from transformers import AttentionInterface, AttentionMaskInterface, TrainerCallback
@@ -82,11 +85,43 @@ def _shifted(batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
-    """Writes the curve, marks complete checkpoints, and stops training when the loss is not finite."""
+    """Writes the curve, marks complete checkpoints, and stops training when asked, or when the loss is not finite."""
 
     def __init__(self, folder: Path, keep: int) -> None:
         """Write to `folder`, from rank 0, and keep the last `keep` checkpoints."""
         self._folder, self._keep = folder, keep
+        self._has_signal = False
+        self.is_stopped = False
+        """Whether the training was asked to stop before its end, and has saved its last step."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Be ready to stop: from now on SIGTERM, or the file STOP, saves a checkpoint at the end of a step."""
+        self._stage = _grandparent()
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        if state.is_world_process_zero:
+            (self._folder / checkpoints.RUNNING).touch()
+
+    def _on_sigterm(self, _number: int, _frame: object) -> None:
+        """Stop after this step; at once if the stage was killed, because its successor may write here soon."""
+        if _grandparent() == self._stage:
+            self._has_signal = True
+        else:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Save and stop if any rank was asked to; all ranks decide the same, at the same step."""
+        wants = self._has_signal or (self._folder / checkpoints.STOP).is_file()
+        votes = torch.tensor([int(wants)], device=args.device)
+        dist.all_reduce(votes)
+        if votes.item() and state.global_step < state.max_steps:
+            self.is_stopped = control.should_save = control.should_training_stop = True
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Let SIGTERM end the process at once again: what follows is short, or is done again from here."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if state.is_world_process_zero:
+            (self._folder / checkpoints.RUNNING).unlink(missing_ok=True)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
         """Append a step to the curve."""
@@ -113,6 +148,14 @@ class Watch(TrainerCallback):  # type: ignore[misc]
                 old / checkpoints.COMPLETE
             ).unlink()  # first, so that a partly removed checkpoint never counts as complete
             shutil.rmtree(old)
+
+
+def _grandparent() -> int | None:
+    """Return the process that started the launcher of this rank: the stage, unless that has ended."""
+    try:
+        return int(psutil.Process(os.getppid()).ppid())
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _point(logs: dict[str, float], step: int, max_steps: int) -> dict[str, float]:

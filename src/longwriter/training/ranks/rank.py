@@ -98,7 +98,7 @@ def _count_targets(packs: Dataset) -> int:
     return sum(label != IGNORE_INDEX for row in packs for label in row["labels"][1:])
 
 
-def sft_trainer(job: Job, cache: Path) -> PackTrainer:
+def sft_trainer(job: Job, cache: Path, watch: Watch) -> PackTrainer:
     """Return the trainer of an SFT job."""
     assert job.sft is not None
     coder = tokenizer.load(Path(job.model))
@@ -119,7 +119,7 @@ def sft_trainer(job: Job, cache: Path) -> PackTrainer:
         train_dataset=_padded(train, job.sft.batch_packs, coder.eos_token_id),
         eval_dataset=_padded(test, world, coder.eos_token_id) if len(test) else None,
         processing_class=coder,
-        callbacks=[Watch(Path(job.checkpoints), job.training.keep_checkpoints)],
+        callbacks=[watch],
     )
     trainer.weighting = job.sft.loss
     if len(test):
@@ -134,7 +134,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         return dataset
 
 
-def dpo_trainer(job: Job, cache: Path) -> DPOTrainer:
+def dpo_trainer(job: Job, cache: Path, watch: Watch) -> DPOTrainer:
     """Return the trainer of a DPO job; computes the reference's log-probabilities once, up front."""
     assert job.dpo is not None
     train, test = (_rows(path, cache, PAIR_COLUMNS) for path in (job.train, job.test))
@@ -153,7 +153,7 @@ def dpo_trainer(job: Job, cache: Path) -> DPOTrainer:
         train_dataset=train,
         eval_dataset=test,
         processing_class=tokenizer.load(Path(job.model)),
-        callbacks=[Watch(Path(job.checkpoints), job.training.keep_checkpoints)],
+        callbacks=[watch],
     )
 
 
@@ -209,12 +209,15 @@ def train(job: Job) -> None:
     set_seed(job.sft.optimizer.seed if job.sft else job.dpo.optimizer.seed if job.dpo else 0)
     checkpoint = _resume(folder)
     cache = folder / "datasets"
-    trainer = sft_trainer(job, cache) if job.kind == "sft" else dpo_trainer(job, cache)
+    watch = Watch(folder, job.training.keep_checkpoints)
+    trainer = (sft_trainer if job.kind == "sft" else dpo_trainer)(job, cache, watch)
     trainer.train(resume_from_checkpoint=checkpoint)
+    if watch.is_stopped:
+        return
     numbers = held_out(trainer, job)
     _publish(trainer, job)
     if dist.get_rank() == 0:
-        (folder / "held_out.json").write_text(json.dumps(numbers), encoding="utf-8")
+        (folder / checkpoints.HELD_OUT).write_text(json.dumps(numbers), encoding="utf-8")
 
 
 def _main(file: str) -> None:
