@@ -84,7 +84,10 @@ def job(folder: Path, model: Path, rows: list[dict], ranks: int, **sft) -> Job:
     (folder / "out").mkdir(exist_ok=True)
     packs.write(folder / "train.parquet", rows)
     packs.write(folder / "test.parquet", [pack(99, 2), pack(98, 4), pack(97, 1)])
-    settings = {"loss": "token_mean", "batch_packs": len(rows), "optimizer": OPTIMIZER, **sft}
+    settings = {
+        "loss": "token_mean", "batch_packs": len(rows), "eval_steps": None, "publish": "last", "patience": None,
+        "optimizer": OPTIMIZER, **sft,
+    }  # fmt: skip
     return Job(
         kind="sft", model=str(model), train=str(folder / "train.parquet"), test=str(folder / "test.parquet"),
         out=str(folder / "out"), checkpoints=str(folder / "state"), device="cpu", ranks=ranks,

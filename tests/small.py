@@ -48,6 +48,7 @@ SMALL: dict[str, Any] = {
     "training.precision": "fp32",
     "training.save_steps": 2,
     "pack.max_length": 4096,  # nearly one token a character
+    "sft.eval_steps": 2,
     "sft.optimizer.epochs": 1,
     "sft.optimizer.learning_rate": 1e-4,
     "serving.context_tokens": 4096,

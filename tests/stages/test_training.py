@@ -21,15 +21,34 @@ from longwriter.io import packs
 from longwriter.training import checkpoints, launch
 from longwriter.training.launch import Job
 from longwriter.training.tokens.packing import IGNORE_INDEX
-from tests.jobs import ROOT, job, jobs, load_model, nll, pack, reference, sequences_of, tensors, tied
+from tests.jobs import (
+    OPTIMIZER,
+    ROOT,
+    job,
+    jobs,
+    load_model,
+    nll,
+    pack,
+    reference,
+    sequences_of,
+    tensors,
+    tied,
+)
+
+SPEED = {"step_s", "tokens_per_s", "fill", "peak_gib"}  # differ from run to run
+
+
+def without_speed(points: list[dict[str, float]]) -> list[dict[str, float]]:
+    assert all(point.keys() >= SPEED for point in points)
+    return [{name: value for name, value in point.items() if name not in SPEED} for point in points]
 
 
 def run(one: Job) -> list[dict[str, float]]:
-    return launch.run(one, lambda _: None, lambda _: None)
+    return without_speed(launch.run(one, lambda _: None, lambda _: None))
 
 
 def curve(one: Job) -> list[dict[str, float]]:
-    return checkpoints.read_curve(Path(one.checkpoints) / checkpoints.CURVE)
+    return without_speed(checkpoints.read_curve(Path(one.checkpoints) / checkpoints.CURVE))
 
 
 def held_out(one: Job) -> dict[str, float]:
@@ -63,6 +82,11 @@ def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
             update=zero_3
         ),
     }
+    early = {"eval_steps": 1, "publish": "best", "patience": 2, "batch_packs": 2}
+    hot = OPTIMIZER.model_copy(update={"epochs": 30, "learning_rate": 0.03})
+    made["best"] = job(base / "best", tiny_model, [pack(1, 2), pack(2, 2)], 2, optimizer=hot, **early)
+    made["no test rows"] = job(base / "no_test", tiny_model, [pack(1, 2), pack(2, 2)], 2, **early)
+    packs.write(Path(made["no test rows"].test), [])
     for ranks, accumulation, loss in EXACT:
         rows, folder = rows_of(ranks, accumulation), base / f"{ranks}-{accumulation}-{loss}"
         made[ranks, accumulation, loss] = job(folder, tiny_model, rows, ranks, loss=loss)
@@ -217,6 +241,30 @@ def test_the_held_out_loss_is_the_mean_over_all_target_tokens(trained: dict[Any,
         rows = packs.read(Path(one.test), ["input_ids", "labels", "seq_lengths"])
         each = [nll(trained, ids, labels) for row in rows for ids, labels in sequences_of(row)]
     assert found == pytest.approx(float(torch.cat(each).mean()), rel=1e-5)
+
+
+def test_training_stops_when_the_held_out_loss_rises_and_publishes_the_best_step(
+    trained: dict[Any, Job],
+) -> None:
+    one = trained["best"]
+    losses = {int(point["step"]): point["test_loss"] for point in curve(one)}
+    best = min(losses, key=lambda step: losses[step])
+    assert sorted(losses) == list(range(1, best + 3))
+    assert best + 2 < 30
+    assert held_out(one)["published_step"] == best
+    assert held_out(one)["test_loss"] == pytest.approx(losses[best], rel=1e-5)
+    model = load_model(one.out)
+    with torch.no_grad():
+        rows = packs.read(Path(one.test), ["input_ids", "labels", "seq_lengths"])
+        each = [nll(model, ids, labels) for row in rows for ids, labels in sequences_of(row)]
+    assert losses[best] == pytest.approx(float(torch.cat(each).mean()), rel=1e-4)
+
+
+def test_without_held_out_rows_the_last_step_is_published(trained: dict[Any, Job]) -> None:
+    one = trained["no test rows"]
+    assert held_out(one) == {}
+    assert [point.get("test_loss") for point in curve(one)] == [None]
+    assert (Path(one.out) / "model.safetensors").is_file()
 
 
 def test_a_loss_that_is_no_number_stops_the_training_and_says_what_to_do(

@@ -42,6 +42,11 @@ def _write(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema, group:
             out.write_table(pa.Table.from_pylist(part, schema=schema))
 
 
+def count(path: Path) -> int:
+    """Return the number of packs or pairs in a file."""
+    return int(pq.ParquetFile(path).metadata.num_rows)
+
+
 def read(path: Path, columns: list[str]) -> list[dict[str, Any]]:
     """Return the named columns of all packs."""
     return list(pq.read_table(path, columns=columns).to_pylist())

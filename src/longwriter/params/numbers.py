@@ -64,6 +64,8 @@ Epochs = Annotated[Number, Field(gt=0, le=1000)]
 """Passes over the data; the paper's trainings have four."""
 OptimizerSteps = Annotated[int, Field(ge=1, le=10_000_000)]
 """Optimizer steps; trainings from scratch have some million."""
+Evaluations = Annotated[int, Field(ge=1, le=1000)]
+"""Number of measurements of the held-out loss."""
 Checkpoints = Annotated[int, Field(ge=1, le=1000)]
 """Number of checkpoints; each is three times the size of the model."""
 LearningRate = Annotated[Number, Field(gt=0, le=1)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from longwriter.params import named_files
-from longwriter.params.common import Section
+from longwriter.params.common import Conflict, Section
 from longwriter.params.models import Sampling
 from longwriter.params.numbers import (
     AdamBeta,
@@ -15,6 +16,7 @@ from longwriter.params.numbers import (
     Checkpoints,
     DpoBeta,
     Epochs,
+    Evaluations,
     GradNorm,
     LearningRate,
     LossWeight,
@@ -94,8 +96,21 @@ class SftParams(Section):
     """Weight of a target token, see training/ranks/losses.py; exact over ranks and gradient accumulation."""
     batch_packs: Batch
     """Packs of one optimizer step on all ranks together; a multiple of the number of ranks."""
+    eval_steps: OptimizerSteps | None
+    """Optimizer steps between two measurements of the held-out loss; null = only once, after the last step."""
+    publish: Literal["last", "best"]
+    """Which weights become the model: those after the last step, or those with the lowest held-out loss."""
+    patience: Evaluations | None
+    """Training stops after this many measurements in a row without a lower held-out loss; null = never."""
     optimizer: OptimizerParams
     """Settings of AdamW."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield what needs measurements, if there are none."""
+        if self.eval_steps is None and self.publish == "best":
+            yield Conflict(("publish",), "last while sft.eval_steps is null")
+        if self.eval_steps is None and self.patience is not None:
+            yield Conflict(("patience",), "null while sft.eval_steps is null")
 
 
 class SampleParams(Section):

@@ -56,13 +56,14 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
             packs.write_pairs(state / f"{split}.parquet", rows)
         return str(state / "train.parquet"), str(state / "test.parquet")
 
-    numbers = fitting.fit("dpo", str(_SFT), _CURVE, params, folder, run, prepare)
+    numbers, speed = fitting.fit("dpo", str(_SFT), _CURVE, params, folder, run, prepare)
     files.write_jsonl(folder / "rejected.jsonl", rejected)
     return runner.Summary(
         sum(map(len, pairs.values())),
         sum(map(len, kept.values())),
         reasons,
         {"train_pairs": len(kept["train"]), **numbers},
+        execution=speed,
         artifacts=[files.DATA / "dpo" / "curve.csv"],
     )
 

@@ -17,21 +17,22 @@ from longwriter.stages import runner
 from longwriter.training import fitting
 
 _PACKS = files.DATA / "pack"
-_CURVE = "step,epoch,loss,grad_norm,learning_rate\n"
+_CURVE = "step,epoch,loss,grad_norm,learning_rate,test_loss\n"
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     """Train on every pack; the rows of the summary are packs."""
     train, test = (str(_PACKS / f"{split}.parquet") for split in ("train", "test"))
-    number = len(packs.read(Path(train), ["seq_lengths"]))
+    number = packs.count(Path(train))
     if not number:
         raise UserError(f"{train} holds no pack: the data set has no row of at most pack.max_length tokens")
     model = str(files.DATA / "base_model" / "weights")
-    numbers = fitting.fit("sft", model, _CURVE, params, folder, run, lambda _: (train, test))
+    numbers, speed = fitting.fit("sft", model, _CURVE, params, folder, run, lambda _: (train, test))
     return runner.Summary(
         number,
         number,
         numbers={"batch_packs": params.sft.batch_packs, **numbers},
+        execution=speed,
         artifacts=[files.DATA / "sft" / "curve.csv"],
     )
 

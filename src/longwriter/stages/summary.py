@@ -90,7 +90,7 @@ class Summary:
         return [*calls, f"{_short(tokens)} tokens", price, *unknown]
 
     def _others(self) -> list[str]:
-        return [f"{name} {value:,.0f}" for name, value in self.execution.items() if name not in _OF_LLM]
+        return [f"{name} {_number(value)}" for name, value in self.execution.items() if name not in _OF_LLM]
 
 
 def _duration(seconds: float) -> str:
@@ -98,6 +98,11 @@ def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:,.1f} s"
     return f"{seconds / 60:,.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
+
+
+def _number(value: float) -> str:
+    """Return a number with three digits that tell, or all of a whole number."""
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.3g}"
 
 
 def _short(number: float) -> str:

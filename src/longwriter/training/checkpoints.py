@@ -36,12 +36,23 @@ def size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def read_curve(path: Path) -> list[dict[str, float]]:
-    """Return the points of a curve; a line that is still being written is not returned yet."""
+def read_lines(path: Path) -> list[dict[str, float]]:
+    """Return the lines of a curve; one that is still being written is not returned yet.
+
+    A step has a line, and one more if the held-out loss was measured after it.
+    """
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def read_curve(path: Path) -> list[dict[str, float]]:
+    """Return the points of a curve, one a step; see `read_lines`."""
+    points: dict[float, dict[str, float]] = {}
+    for line in read_lines(path):
+        points[line["step"]] = points.get(line["step"], {}) | line
+    return list(points.values())
 
 
 def finished(folder: Path) -> list[int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -35,8 +36,10 @@ def fit(
     folder: Path,
     run: StageRun,
     prepare: Prepare,
-) -> dict[str, float]:
-    """Train `model`; fill `folder` with weights/ and curve.csv; return numbers that are equal in each run.
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Train `model`; fill `folder` with weights/ and curve.csv.
+
+    Returns the numbers that are equal in each run, and those of this execution: speed and memory.
 
     Args:
         kind: Trainer, which is also the stage's name.
@@ -83,7 +86,24 @@ def fit(
     _write_curve(folder / "curve.csv", columns, curve)
     numbers = {"steps": curve[-1]["step"], "final_loss": curve[-1]["loss"]}
     numbers |= files.read_json(state / checkpoints.HELD_OUT)
-    return numbers
+    return numbers, _speed(curve)
+
+
+def _speed(curve: list[dict[str, float]]) -> dict[str, float]:
+    """Return seconds, tokens and memory of a usual step; empty if no step was made.
+
+    The first step of a run, which also prepares, counts only if there is no other one.
+    """
+    measured = [point for point in curve if "step_s" in point]
+    steps = measured[1:] or measured
+    if not steps:
+        return {}
+    medians = {name: statistics.median(point[name] for point in steps) for name in ("step_s", "tokens_per_s")}
+    return {
+        **medians,
+        "fill": sum(point["fill"] for point in steps) / len(steps),
+        "peak_gib_a_rank": max(point["peak_gib"] for point in measured),
+    }
 
 
 def _look_after_others(kind: str, fingerprint: str, state: Path) -> None:

@@ -237,24 +237,33 @@ def _follow(
     """Report what rank 0 writes, until the ranks have ended."""
     is_terminal = sys.stderr.isatty()
     interval_s = 0.5 if is_terminal else 10
-    last_step = 0
+    reported_lines = 0
     reported_checkpoints: set[int] = set()
     with tqdm(desc=job.kind, unit="step", mininterval=interval_s, dynamic_ncols=is_terminal) as bar:
         while True:
             has_ended = ranks.poll() is not None  # before the files are read, so that nothing is missed
-            points = [point for point in checkpoints.read_curve(curve) if point["step"] > last_step]
+            points = checkpoints.read_lines(curve)[reported_lines:]
             if points:
                 on_points(points)
-                last_step = int(points[-1]["step"])
+                reported_lines += len(points)
                 bar.total = int(points[-1]["max_steps"])
-                bar.set_postfix_str(f"loss {points[-1]['loss']:.3f}", refresh=False)
-                bar.update(last_step - bar.n)
+                bar.set_postfix(_shown(points), refresh=False)
+                bar.update(int(points[-1]["step"]) - bar.n)
             for step in sorted(set(checkpoints.finished(curve.parent)) - reported_checkpoints):
                 reported_checkpoints.add(step)
                 on_checkpoint(step)
             if has_ended:
                 return
             time.sleep(_POLL_S)
+
+
+def _shown(points: list[dict[str, float]]) -> dict[str, str]:
+    """Return what the bar shows of the newest points."""
+    last: dict[str, float] = {}
+    for point in points:
+        last |= point
+    names = {"loss": "loss", "test_loss": "held out", "tokens_per_s": "tokens/s"}
+    return {name: f"{last[key]:,.3f}" for key, name in names.items() if key in last}
 
 
 def _end(ranks: subprocess.Popen[bytes]) -> None:

@@ -131,6 +131,8 @@ def _training(compared: Comparison, curves: Mapping[str, Curve]) -> Figure:
         values = [value for _, value in known]
         colour = looks[stage].colour if stage in looks else _GREY
         panel.plot(steps, values, color=colour, marker="o" if len(known) < 40 else "", markersize=4)
+        if column == "loss":
+            _draw_held_out(panel, curves[stage], colour)
         title = compared.title(stage) if stage in looks else stage
         panel.set_title(f"{title}: {_CURVE_TITLES[column]}, {len(known)} logged steps")
         panel.set_xlabel("optimizer step")
@@ -138,6 +140,18 @@ def _training(compared: Comparison, curves: Mapping[str, Curve]) -> Figure:
             panel.axhline(0.5, color="#595959", linestyle="--", linewidth=1)
             panel.set_ylim(0, 1.02)
     return figure
+
+
+def _draw_held_out(panel: Axes, curve: Curve, colour: str) -> None:
+    """Draw the held-out loss, where it was measured, as hollow diamonds."""
+    measured = zip(curve["step"], curve.get("test_loss", []), strict=False)
+    known = [(step, value) for step, value in measured if math.isfinite(value)]
+    if known:
+        steps, values = zip(*known, strict=True)
+        panel.plot(
+            steps, values, color=colour, marker="D", fillstyle="none", linestyle="--", label="held-out loss"
+        )
+        panel.legend()
 
 
 def _overview(compared: Comparison) -> Figure:

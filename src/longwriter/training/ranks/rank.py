@@ -30,14 +30,16 @@ import torch.distributed as dist
 from datasets import Dataset, concatenate_datasets, load_dataset
 from torch.utils.data import DataLoader
 from transformers import set_seed
+from transformers.integrations.deepspeed import deepspeed_load_checkpoint
 from trl import DPOConfig, DPOTrainer, SFTConfig
 
-from longwriter.io.packs import PAIR_COLUMNS
+from longwriter.io.packs import PAIR_COLUMNS, count
 from longwriter.models.chat import CHANGES
 from longwriter.params.training import OptimizerParams
 from longwriter.training import checkpoints, launch
 from longwriter.training.launch import Job
-from longwriter.training.ranks.pack_trainer import SDPA_BY_SEQUENCE, PackTrainer, Watch
+from longwriter.training.ranks.pack_trainer import SDPA_BY_SEQUENCE, PackTrainer
+from longwriter.training.ranks.watch import Watch, best_step
 from longwriter.training.tokens import tokenizer
 from longwriter.training.tokens.packing import IGNORE_INDEX
 
@@ -82,6 +84,8 @@ def _arguments(job: Job, optimizer: OptimizerParams, batch: int) -> dict[str, An
 
 def _rows(path: str, cache: Path, columns: Sequence[str]) -> Dataset:
     """Return packs or pairs, memory-mapped from a Parquet file; the cache folder is outside the DVC output."""
+    if not count(Path(path)):  # datasets refuses a file without rows
+        return Dataset.from_dict({name: [] for name in columns})
     rows = load_dataset("parquet", data_files=path, split="train", cache_dir=str(cache))
     return rows.select_columns(list(columns))
 
@@ -104,8 +108,11 @@ def sft_trainer(job: Job, cache: Path, watch: Watch) -> PackTrainer:
     coder = tokenizer.load(Path(job.model))
     world = dist.get_world_size()
     train, test = (_rows(path, cache, _PACK_COLUMNS) for path in (job.train, job.test))
+    evaluates = bool(len(test)) and job.sft.eval_steps is not None
     config = SFTConfig(
         **_arguments(job, job.sft.optimizer, job.sft.batch_packs),
+        eval_strategy="steps" if evaluates else "no",
+        eval_steps=job.sft.eval_steps,
         packing=False,
         padding_free=True,
         max_length=None,
@@ -121,7 +128,8 @@ def sft_trainer(job: Job, cache: Path, watch: Watch) -> PackTrainer:
         processing_class=coder,
         callbacks=[watch],
     )
-    trainer.weighting = job.sft.loss
+    trainer.weighting, trainer.watch = job.sft.loss, watch
+    trainer.capacity = max(map(sum, train["seq_lengths"]))
     if len(test):
         trainer.test_targets_a_pack = _count_targets(test) / len(trainer.eval_dataset)
     return trainer
@@ -130,8 +138,15 @@ def sft_trainer(job: Job, cache: Path, watch: Watch) -> PackTrainer:
 class PairTrainer(DPOTrainer):  # type: ignore[misc]
     """DPO on pairs of token ids that the stage dpo made; TRL would render texts by the chat template again."""
 
+    watch: Watch
+
     def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset
+
+    def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **options: Any) -> Any:
+        """Count the tokens of a micro-step, and train on it."""
+        self.watch.add_tokens(int(inputs["attention_mask"].sum()), inputs["attention_mask"].numel())
+        return super().training_step(model, inputs, *rest, **options)
 
 
 def dpo_trainer(job: Job, cache: Path, watch: Watch) -> DPOTrainer:
@@ -147,7 +162,7 @@ def dpo_trainer(job: Job, cache: Path, watch: Watch) -> DPOTrainer:
         precompute_ref_log_probs=True,
         max_length=None,  # the stage rejected longer pairs, so none is cut
     )
-    return PairTrainer(
+    trainer = PairTrainer(
         model=job.model,
         args=config,
         train_dataset=train,
@@ -155,6 +170,8 @@ def dpo_trainer(job: Job, cache: Path, watch: Watch) -> DPOTrainer:
         processing_class=tokenizer.load(Path(job.model)),
         callbacks=[watch],
     )
+    trainer.watch = watch
+    return trainer
 
 
 def held_out(trainer: Any, job: Job) -> dict[str, float]:
@@ -209,12 +226,19 @@ def train(job: Job) -> None:
     set_seed(job.sft.optimizer.seed if job.sft else job.dpo.optimizer.seed if job.dpo else 0)
     checkpoint = _resume(folder)
     cache = folder / "datasets"
-    watch = Watch(folder, job.training.keep_checkpoints)
+    publishes_best = job.sft is not None and job.sft.publish == "best"
+    patience = job.sft.patience if job.sft else None
+    watch = Watch(folder, job.training.keep_checkpoints, keep_best=publishes_best, patience=patience)
     trainer = (sft_trainer if job.kind == "sft" else dpo_trainer)(job, cache, watch)
     trainer.train(resume_from_checkpoint=checkpoint)
     if watch.is_stopped:
         return
-    numbers = held_out(trainer, job)
+    numbers = {}
+    if publishes_best and (best := best_step(trainer.state)):
+        numbers["published_step"] = float(best)
+        if best != trainer.state.global_step:
+            deepspeed_load_checkpoint(trainer.model_wrapped, str(folder / f"checkpoint-{best}"))
+    numbers |= held_out(trainer, job)
     _publish(trainer, job)
     if dist.get_rank() == 0:
         (folder / checkpoints.HELD_OUT).write_text(json.dumps(numbers), encoding="utf-8")

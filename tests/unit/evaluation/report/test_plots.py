@@ -73,6 +73,17 @@ def test_other_numbers_give_another_figure(drawn, tmp_path, changed, name):
         assert (drawn[0] / figure).read_bytes() != (tmp_path / figure).read_bytes()
 
 
+def test_the_held_out_loss_is_drawn_beside_the_loss(drawn, tmp_path):
+    measured = CURVES["sft"] | {"test_loss": [float("nan"), 2.4]}
+    plots.draw(whole(), CURVES | {"sft": measured}, tmp_path)
+    changed = {name for name in NAMES if (drawn[0] / name).read_bytes() != (tmp_path / name).read_bytes()}
+    assert changed == {"training.png"}
+    plots.draw(
+        whole(), CURVES | {"sft": CURVES["sft"] | {"test_loss": [float("nan")] * 2}}, tmp_path / "none"
+    )
+    assert (tmp_path / "none" / "training.png").read_bytes() == (drawn[0] / "training.png").read_bytes()
+
+
 @pytest.mark.parametrize("n", [0, 1])
 def test_hardly_any_answers_and_an_empty_curve_are_drawn_too(tmp_path, n):
     few = [score(k, words=0) for k in range(n)]
