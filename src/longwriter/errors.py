@@ -1,4 +1,4 @@
-"""Every exception this project raises on purpose, and the exit code each one means.
+"""Every exception that this project raises on purpose, and its exit code.
 
     LongWriterError                 1
     ├── UserError                   2   params, files or arguments: a person must change something
@@ -14,7 +14,7 @@
         └── StageBusy                   another process holds the stage
     (Unavailable itself: a rank was killed, or MLflow cannot be reached.)
 
-The exit codes are read by the flows: only 75 (EX_TEMPFAIL of sysexits.h) is retried.
+The flows read the exit codes: they retry only 75 (EX_TEMPFAIL of sysexits.h).
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ class UserError(LongWriterError):
 
 
 class BadParams(UserError):
-    """Settings (params.yaml, a profile, prices, rules) cannot be read; a line for each value: file, line, key, found, allowed."""
+    """Settings (params.yaml, a profile, prices, rules) cannot be read, or have values that are not allowed.
+
+    The message has one line for each value: file, line, key, what was found, what is allowed.
+    """
 
 
 class BadRecord(UserError):
@@ -47,18 +50,21 @@ class BadRecord(UserError):
 
 
 class BudgetReached(UserError):
-    """The answers of a stage cost `max_cost_usd`; they are stored, so a higher limit resumes the stage."""
+    """The answers of a stage cost `max_cost_usd` or more.
+
+    They are stored, so the stage continues when the limit is raised.
+    """
 
 
 class ModelUnusable(UserError):
-    """A model folder, an endpoint or the account there cannot do what the parameters need."""
+    """A model folder, an endpoint or its account cannot do what the parameters need."""
 
 
 class NoAnswer(LongWriterError):
     """One request has no answer although its endpoint answers others; `reason` says why.
 
     `request_refused`: the server will not answer this request (400, 413, 422: too long, or against
-    a policy). `request_failed`: every retry failed. Stages turn it into a rejected or unscored row.
+    a policy). `request_failed`: every retry failed. Stages turn a `NoAnswer` into a rejected or unscored row.
     """
 
     def __init__(self, message: str, reason: Literal["request_refused", "request_failed"]) -> None:
@@ -69,18 +75,18 @@ class NoAnswer(LongWriterError):
 
 
 class GateStopped(LongWriterError):
-    """A gate did not let a data set pass, or a stage kept too few rows; `artifacts` show why."""
+    """A gate did not let a data set pass, or a stage kept too few rows; the files in `artifacts` show why."""
 
     exit_code = 3
 
     def __init__(self, message: str, artifacts: tuple[Path, ...] = ()) -> None:
-        """Keep the files to log in the stage's MLflow run."""
+        """Create the error; `artifacts` are files that the stage's MLflow run will show."""
         super().__init__(message)
         self.artifacts = artifacts
 
 
 class TrainingFailed(LongWriterError):
-    """A rank raised an error that another try would raise too; the message quotes it."""
+    """A rank raised an error that another try would raise too; the message quotes the error."""
 
 
 class Unavailable(LongWriterError):

@@ -22,7 +22,10 @@ class Record(BaseModel):
 
 
 class Instruction(Record):
-    """A writing instruction; `origin` is the `file:line` of its source."""
+    """A writing instruction.
+
+    `required_words` is the length that the prompt states, or None. `origin` is the `file:line` of its source.
+    """
 
     instruction_id: str
     prompt: str
@@ -48,7 +51,10 @@ class Plan(Record):
 
 
 class Draft(Record):
-    """A plan and its text: one paragraph for each step, in order; in mode `direct`, those of one answer."""
+    """A plan and its text: one paragraph for each step, in order.
+
+    In mode `direct` the plan has no steps, and the paragraphs are those of the one answer.
+    """
 
     plan: Plan
     paragraphs: list[str]
@@ -118,8 +124,8 @@ class Generation(Record):
     """One answer of a model to a prompt that asks for a length.
 
     `prompt_id` is the instruction's id, or a hash of the benchmark's prompt. `finish_reason` says why the
-    answer ended: `stop` means that the model ended it, below `max_tokens`. `thinking_words` is the length of
-    the thinking before the answer, which is not part of `text`.
+    answer ended: `stop` means that the model ended it before `max_tokens`. `words` is the length of `text`.
+    `thinking_words` is the length of the thinking before the answer; the thinking is not part of `text`.
     """
 
     generation_id: str
@@ -137,7 +143,7 @@ class Generation(Record):
 
 
 class Judgement(Record):
-    """A judge's view of one text: an integer from 1 to 5 for each dimension, and S_q in [0, 100]."""
+    """A judge's scores of one text: an integer from 1 to 5 for each dimension, and S_q in [0, 100]."""
 
     dimensions: dict[str, int]
     quality_score: float
@@ -155,7 +161,11 @@ class Unscored(Record):
 
 
 class Score(Record):
-    """The scores of one generation; S_l is `length_score`, S_q is in `quality`."""
+    """The scores of one generation; S_l is `length_score` in [0, 100], S_q is in `quality`.
+
+    `ended` is True if the model ended the answer by itself. `repeated_share` is the share of 5-grams that
+    repeat an earlier one, in [0, 1]; `loop` is True if it is above `score.max_repeated_share`.
+    """
 
     generation_id: str
     prompt_id: str
@@ -172,7 +182,7 @@ class Score(Record):
 
 
 class PreferencePair(Record):
-    """Two answers to one prompt in TRL's format, with their scores."""
+    """Two answers to one prompt in TRL's format, with their scores in [0, 100]."""
 
     pair_id: str
     instruction_id: str
@@ -187,7 +197,7 @@ class PreferencePair(Record):
 
 
 class Rejection(Record):
-    """A row that a stage refused, with the reason and enough evidence to check it."""
+    """A row that a stage refused: the name of the reason, and a detail from which a person can check it."""
 
     row_id: str
     stage: str

@@ -153,7 +153,7 @@ def test_a_stage_that_loses_mlflow_during_its_work_can_be_tried_again(tmp_path: 
     assert done.returncode == Unavailable.exit_code, done.stderr
     assert told(done).startswith("toy: Unavailable: cannot reach MLflow at sqlite:///")
     assert "readonly database): the work is done" in told(done)
-    assert told(done).endswith("the next try does it again from stored answers and checkpoints")
+    assert told(done).endswith("the next try repeats the work from stored answers and checkpoints")
     assert (tmp_path / "data/toy/rows.txt").exists()
     mend_mlflow(tmp_path)
     assert status(tmp_path) == ["RUNNING"]
@@ -215,7 +215,7 @@ def test_a_write_protected_folder_is_said_in_one_line(tmp_path: Path) -> None:
         assert done.returncode == UserError.exit_code, done.stderr
         assert re.fullmatch(
             r"toy: no access to \S+ \(Read-only file system\): give this user the right to read and write it "
-            r"and run again; stored answers are kept and not asked again",
+            r"and run again; the answers so far are stored and will not be requested again",
             told(done),
         )
         subprocess.run(["umount", str(disk / ".lw")], check=True)

@@ -15,11 +15,16 @@ _SPLITS = {"longwriter": "train", "longwriter_test": "test"}
 
 
 def write(out: Path, format: interchange.Format) -> None:
-    """Write the gated data set to `out`.
+    """Write the gated data set to `out`: train.jsonl, test.jsonl, dataset_info.json and datacard.md.
+
+    Args:
+        out: A new folder, or an empty one.
+        format: Format of the rows; see `formats`.
 
     Raises:
-        UserError: `out` holds files.
+        UserError: `out` is a file, or a folder that is not empty.
         GateStopped: the gate has not passed this data set.
+        BadRecord: a file of the data set is missing or has a bad line.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} holds files already: name a new folder")

@@ -1,8 +1,8 @@
 """Training rows in the formats that other trainers read.
 
-Pure. `messages` ({"messages": [{"role", "content"}]}) is read as it is by TRL, ms-swift, axolotl
-(`type: chat_template`) and LLaMA-Factory; `sharegpt` ({"conversations": [{"from", "value"}]}) by LLaMA-Factory
-and ms-swift, and by axolotl with `field_messages: conversations` and
+Pure. `messages` is {"messages": [{"role", "content"}]}. TRL, ms-swift, axolotl (`type: chat_template`) and
+LLaMA-Factory read it without further settings. `sharegpt` is {"conversations": [{"from", "value"}]}.
+LLaMA-Factory and ms-swift read it; axolotl needs `field_messages: conversations` and
 `message_property_mappings: {role: from, content: value}`.
 """
 
@@ -35,7 +35,11 @@ def as_messages(messages: list[Message]) -> dict[str, Any]:
 
 
 def as_sharegpt(messages: list[Message]) -> dict[str, Any]:
-    """Return a row of the ShareGPT format; a system prompt is a turn, as an empty column would become one."""
+    """Return a row of the ShareGPT format.
+
+    A system prompt is written as a turn. In a column of its own, rows without a system prompt would get an
+    empty one.
+    """
     turns = [{"from": _SPEAKERS[message.role], "value": message.content} for message in messages]
     return {"conversations": turns}
 
@@ -48,7 +52,12 @@ ROWS: dict[Format, Callable[[list[Message]], dict[str, Any]]] = {
 
 
 def dataset_info(files: Mapping[str, str], format: Format) -> dict[str, Any]:
-    """Return LLaMA-Factory's dataset_info.json for {name of a data set: its file}."""
+    """Return the content of LLaMA-Factory's dataset_info.json.
+
+    Args:
+        files: {name of a data set: its file}; the file is relative to the folder of dataset_info.json.
+        format: Format of the rows.
+    """
     return {
         name: {
             "file_name": file,

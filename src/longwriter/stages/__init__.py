@@ -1,4 +1,7 @@
-"""One thin module a DVC stage: it reads, calls the rooms below, and writes. params.yaml is its only input."""
+"""One thin module for each DVC stage: it reads rows, calls the rooms below, and writes rows.
+
+params.yaml is its only input besides data.
+"""
 
 from longwriter.io import startup
 

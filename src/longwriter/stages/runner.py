@@ -1,12 +1,13 @@
-"""What every stage process does around its work: lock, MLflow run, lineage, exit code.
+"""The part that all stage processes share: lock, MLflow run, lineage, exit code.
 
 `main(name, work)` is the last line of each module in `stages/`. `work` receives the parameters, an empty
 folder and the MLflow run of the stage; it fills the folder and returns a Summary. The folder becomes
 `data/<name>/`, and `data/lineage/<name>.json` names the run that produced it. An item of a matrix stage is
 `NAME@ITEM` in DVC; its output is in `data/<name>/<item>/`, its lineage in `data/lineage/<name>@<item>.json`.
-A stage that calls LLMs declares `data/<name>/summary.json` in dvc.yaml: the calls, tokens, cost and seconds of this execution.
-A stage that fails publishes nothing. One that keeps no row, or less than its `min_kept_share`, fails too; its
-rejected rows are then in `.lw/stopped/<name>/`.
+If dvc.yaml declares `data/<name>/summary.json`, as for stages that call LLMs, this file gets the calls, tokens,
+cost and seconds of this execution.
+A stage that fails publishes nothing. A stage that keeps no row, or fewer than its `min_kept_share`, also fails;
+its rejected rows are then in `.lw/stopped/<name>/`.
 """
 
 from __future__ import annotations
@@ -45,10 +46,10 @@ Work = Callable[[parameters.Params, Path, StageRun], Summary]
 
 
 class _Inert(logging.Formatter):
-    """Writes what a terminal obeys as text; messages quote prompts, answers and servers."""
+    """Writes control characters as visible text, because messages quote prompts, answers and servers."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, or lines."""
+        """Return the message with its control characters as text."""
         return inert.terminal(super().format(record))
 
 
@@ -73,7 +74,7 @@ def main(stage: str, work: Work, item: str | None = None) -> NoReturn:
     except Exception as error:
         if (trouble := disk.trouble(error)) is None:
             raise
-        log.error("%s: %s; stored answers are kept and not asked again", name, trouble)
+        log.error("%s: %s; the answers so far are stored and will not be requested again", name, trouble)
         sys.exit(2)
     sys.exit(0)
 
@@ -122,7 +123,7 @@ def _execute(name: str, work: Work) -> None:
 _NOT_STARTED = "nothing was done"
 _NOT_LOGGED = (
     "the work is done, but its MLflow run is not complete, so the stage fails and DVC keeps no output of it: "
-    "the next try does it again from stored answers and checkpoints"
+    "the next try repeats the work from stored answers and checkpoints"
 )
 
 
@@ -165,7 +166,7 @@ def _ended(run_id: str) -> Iterator[None]:
 
 
 def _publish(name: str, work: Callable[[Path], Summary], outs: list[str]) -> Summary:
-    """Run `work` on an empty folder that becomes data/<name> (data/<stage>/<item>) if it succeeds."""
+    """Run `work` on an empty folder; if the work succeeds, it becomes data/<name> (data/<stage>/<item>)."""
     target = files.DATA / name.replace("@", "/")
     started = time.monotonic()
     with files.published(target) as folder:
@@ -199,8 +200,8 @@ def _check_kept(name: str, summary: Summary, folder: Path) -> None:
         stopped = files.LOCAL / "stopped" / name / rejected.name
         stopped.parent.mkdir(parents=True, exist_ok=True)
         shown = (Path(shutil.copyfile(rejected, stopped)),)
-        shortage += f". All of them, with reasons: {stopped}"
-    advice = "mend what rejects them and run again; stored answers are not asked again"
+        shortage += f". All rejected rows, with their reasons: {stopped}"
+    advice = "remove the cause of the rejections and run again; stored answers are not requested again"
     raise GateStopped(f"{shortage}: {advice}", artifacts=shown)
 
 

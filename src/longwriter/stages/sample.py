@@ -1,4 +1,4 @@
-"""Answer training instructions several times with the SFT model, to make preference pairs of the answers.
+"""Answer training instructions several times with the SFT model; the answers will become preference pairs.
 
 Reads   data/dataset/train.jsonl, data/sft/weights, data/base_model/weights
 Writes  data/sample/: generations.jsonl, calls.jsonl.zst, metrics.json
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Answer each chosen instruction `sample.samples` times."""
+    """Answer each selected instruction `sample.samples` times."""
     return asyncio.run(_work(params, folder))
 
 
@@ -64,7 +64,7 @@ async def _work(params: Params, folder: Path) -> runner.Summary:
 
 
 async def sample_one(llm: LLM, params: Params, prompt: answers.Prompt, draw: int) -> Generation | Rejection:
-    """Return one answer to a prompt, or a rejection if the engine refuses it, such as one beyond its context.
+    """Return one answer to a prompt, or a rejection if the engine refuses the prompt, for example as too long.
 
     Raises:
         NoAnswer: the request failed every time; a later run may succeed.

@@ -1,4 +1,4 @@
-"""Score one model's answers to one benchmark: length, ending, loops, and quality where there is a judge.
+"""Score one model's answers to one benchmark: length, ending, loops, and quality if there is a judge.
 
 Reads   data/generate/MODEL-BENCHMARK/generations.jsonl, the judge's prompt template
 Writes  data/score/MODEL-BENCHMARK/: scores.jsonl, calls.jsonl.zst, metrics.json
@@ -22,7 +22,7 @@ from longwriter.stages import runner
 
 
 def work(model: str, benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Score every answer; one whose quality cannot be judged gets a reason instead of a number."""
+    """Score every answer; if its quality cannot be judged, it gets a reason instead of a number."""
     item = f"{model}-{benchmark}"
     generations = files.read_jsonl(files.DATA / "generate" / item / "generations.jsonl", Generation)
     texts = [(generation.prompt, generation.text) for generation in generations]

@@ -21,7 +21,7 @@ _CURVE = "step,epoch,loss,grad_norm,learning_rate,test_loss\n"
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Train on every pack; the rows of the summary are packs."""
+    """Train on every pack; the summary counts packs as rows."""
     train, test = (str(_PACKS / f"{split}.parquet") for split in ("train", "test"))
     number = packs.count(Path(train))
     if not number:

@@ -34,12 +34,12 @@ class Summary:
     seconds: float = 0.0
     """Duration of the work; the runner sets it."""
     offered: int | None = None
-    """Rows that the stage tried to keep, if it left out others on purpose; None = all of `rows_in`."""
+    """Number of rows that the stage tried to keep, if it left out others on purpose; None = `rows_in`."""
     min_kept_share: float = 0.0
     """Smallest share of the offered rows that must be kept. A stage that keeps no row fails in any case."""
 
     def shortage(self, stage: str) -> str | None:
-        """Return why too few rows are kept, or None if they are enough."""
+        """Return a message that too few rows are kept, or None if there are enough."""
         offered = self.rows_in if self.offered is None else self.offered
         if self.rows_kept and self.rows_kept >= self.min_kept_share * offered:
             return None

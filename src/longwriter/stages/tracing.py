@@ -1,4 +1,4 @@
-"""The traces of the texts that a stage wrote: which rows, with which calls; tracking/traces.py writes them.
+"""Selects the texts of a stage that get a trace, and finds the calls of each; tracking/traces.py writes them.
 
 The runner calls `record` when the work of a stage is done. A call log holds the calls in the order of their
 answers, so a text is traced as soon as the last of its calls is read, and memory holds few texts at a time.
@@ -25,21 +25,21 @@ log = logging.getLogger("longwriter")
 
 
 class Traced(NamedTuple):
-    """A text to trace: its calls, and what makes the trace of them."""
+    """A text to trace: the ids of its calls, and the function that makes the trace from the calls."""
 
     call_ids: list[str]
     trace: Callable[[Calls], TextTrace]
 
 
 def record(name: str, params: Params, run_id: str, started_s: float, writer: traces.Writer) -> None:
-    """Write the traces of a stage's texts, and log one line about them; nothing for other stages.
+    """Write the traces of a stage's texts, and log one line about them; a stage without texts gets no trace.
 
     Args:
-        name: The stage, or an item of a matrix stage; its output is published.
+        name: The stage, or an item of a matrix stage; its output is already published.
         params: All parameters; `tracing` says how many texts, and how long it may take.
         run_id: The stage's MLflow run.
         started_s: When the work started, in seconds since 1970.
-        writer: The run and the model that gave the answers, if those are not of this run.
+        writer: The run and the model that gave the answers.
     """
     stage, _, item = name.partition("@")
     sources: dict[str, Callable[[], tuple[list[Traced], list[str]]]] = {
@@ -125,7 +125,7 @@ def _answers(item: str, *, is_scored: bool) -> list[Traced]:
 
 
 def _join(texts: Iterable[Traced], logs: list[Path]) -> Iterator[TextTrace]:
-    """Yield the trace of each text when the last of its calls is read; at the end those that lack some."""
+    """Yield the trace of each text when its last call is read; texts with missing calls come at the end."""
     refusals = {
         row["call_id"]: (row["reason"], row["detail"])
         for path in map(files.refusals_file, logs)

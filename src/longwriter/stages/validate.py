@@ -1,4 +1,4 @@
-"""The gate between data and training: Great Expectations checks the data set, and a failed check stops.
+"""The gate between data and training: Great Expectations checks the data set; a failed check stops the run.
 
 Reads   data/dataset/train.jsonl, test.jsonl; the benchmarks' prompts, which must not be in the training data
 Writes  data/validate/: verdict.json (what later stages depend on), metrics.json
@@ -20,7 +20,7 @@ from longwriter.tracking import versioning
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Check the data set; write the verdict, or stop."""
+    """Check the data set; write the verdict, or stop the stage."""
     data = [files.DATA / "dataset" / name for name in ("train.jsonl", "test.jsonl")]
     rows = [row for path in data for row in files.read_jsonl(path, Example)]
     docs = verdicts.DOCS / "validate"
