@@ -4,10 +4,11 @@
 |---|---|
 | JSON Lines | `.jsonl` `.ndjson` |
 | one JSON array of rows, also under a key such as `data` | `.json`, or `.jsonl` that begins with `[{` |
+| CSV, TSV; the first line names the columns | `.csv` `.tsv` |
 | Parquet | `.parquet` |
 | folder of `datasets.save_to_disk` | a `state.json` or `dataset_dict.json` in it |
 
-JSON may be compressed (`.gz` or `.zst` after the name). It may be UTF-16, which its first bytes show. Files of
+JSON and CSV may be compressed (`.gz` or `.zst` after the name). They may be UTF-16, which its first bytes show. Files of
 other formats (a README beside the data) and hidden files are left out, and the log says how many. A chunk
 holds rows as they are stored; any process may decode it with `rows`. Memory holds a few chunks, never a
 whole file.
@@ -30,15 +31,19 @@ import pyarrow.parquet as pq
 
 from longwriter.errors import BadRecord
 from longwriter.io import s3
-from longwriter.sources import arrays, tables
+from longwriter.sources import arrays, csv_files, tables
 from longwriter.sources import rows as source_rows
 from longwriter.sources.turns import Unusable
 
 log = logging.getLogger(__name__)
 
 _PACKED = {".gz": "gzip", ".zst": "zstd"}
-_FORMAT = re.compile(r"\.(?:(?P<parquet>parquet)|(?P<json>jsonl|ndjson|json)(\.gz|\.zst)?)$", re.IGNORECASE)
-_PATTERN_END = re.compile(r"(?:\.(?:jsonl|ndjson|json|parquet|gz|zst))++(?P<end>\*?$)?", re.IGNORECASE)
+_FORMAT = re.compile(
+    r"\.(?:(?P<parquet>parquet)|(?P<text>jsonl|ndjson|json|csv|tsv)(\.gz|\.zst)?)$", re.IGNORECASE
+)
+_PATTERN_END = re.compile(
+    r"(?:\.(?:jsonl|ndjson|json|csv|tsv|parquet|gz|zst))++(?P<end>\*?$)?", re.IGNORECASE
+)
 _UTF16 = {
     b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16",
     b"{\0": "utf-16-le", b"[\0": "utf-16-le", b"\0{": "utf-16-be", b"\0[": "utf-16-be",
@@ -55,13 +60,13 @@ _LINE_BYTES = 16 * 2**20  # a longer line is malformed: no person wrote it
 class Chunk(NamedTuple):
     """Some neighbouring rows of one file.
 
-    `where`: name of the file. `first`: number of the first row. `content`: JSON texts, or an Arrow batch; a
-    text is None if it was longer than 16 MiB. `format`: name of the format, for the log.
+    `where`: name of the file. `first`: number of the first row. `content`: JSON texts, or an Arrow batch; what
+    cannot be a row is Unusable. `format`: name of the format, for the log.
     """
 
     where: str
     first: int
-    content: list[bytes | None] | pa.RecordBatch
+    content: list[bytes | Unusable] | pa.RecordBatch
     format: str
 
 
@@ -82,7 +87,7 @@ def chunks(source: str, pattern: str) -> Iterator[Chunk]:
     if _is_saved(root):
         yield from _saved(root)
         return
-    is_named = root.is_file() or _names_json(pattern)
+    is_named = root.is_file() or _names_text(pattern)
     matches, hidden = ([root], 0) if root.is_file() else _visible(root, pattern)
     saved = [path for path in matches if path.is_dir() and _is_saved(path)]
     paths = [str(path) for path in matches if path.is_file()]
@@ -110,9 +115,8 @@ def decoded(chunk: Chunk) -> Iterator[tuple[str, Any]]:
             yield f"{chunk.where}:{number}", Unusable("malformed", value) if isinstance(value, str) else value
         return
     for number, text in enumerate(chunk.content, chunk.first):
-        if text is None:
-            trouble = Unusable("malformed", f"a line of more than {_LINE_BYTES:,} bytes")
-            yield f"{chunk.where}:{number}", trouble
+        if isinstance(text, Unusable):
+            yield f"{chunk.where}:{number}", text
         elif text.strip(_SPACE):
             yield f"{chunk.where}:{number}", _of_json(text)
 
@@ -166,9 +170,9 @@ def _any_case(pattern: str) -> str:
     return _PATTERN_END.sub(either, pattern)
 
 
-def _names_json(pattern: str) -> bool:
-    """Tell whether a pattern names `.json` files; if it does not, such files are often settings, not rows."""
-    return ".json" in pattern.lower()
+def _names_text(pattern: str) -> bool:
+    """Tell whether a pattern names files of text; if it does not, such files are often settings, not rows."""
+    return any(suffix in pattern.lower() for suffix in (".json", ".csv", ".tsv"))
 
 
 def _readable(paths: list[str], hidden: int, matched: str) -> list[str]:
@@ -182,7 +186,7 @@ def _readable(paths: list[str], hidden: int, matched: str) -> list[str]:
     note = f"; left out: {', '.join(left_out)}" if left_out else ""
     if not known:
         raise BadRecord(
-            f"no file matches {matched}: .jsonl, .ndjson, .json (also .gz, .zst) and .parquet are read{note}; "
+            f"no file matches {matched}: .jsonl, .ndjson, .json, .csv, .tsv (also .gz, .zst) and .parquet are read{note}; "
             "check that instructions.source exists and that instructions.pattern fits to its files"
         )
     log.info("%s: %s files%s", matched, f"{len(known):,}", note)
@@ -204,7 +208,7 @@ def _objects(source: str, pattern: str) -> Iterator[Chunk]:
         key for key in matches if key == prefix or not _is_hidden(key.removeprefix(below).split("/"), pattern)
     ]
     hidden = len(matches) - len(visible)
-    is_named = visible == [prefix] or _names_json(pattern)
+    is_named = visible == [prefix] or _names_text(pattern)
     for key in _readable(visible, hidden, f"{pattern} below {source}"):
         url = f"s3://{bucket}/{key}"
         with s3.copied(url) if _is_parquet(key) else s3.stream(url) as file:
@@ -232,7 +236,11 @@ def _is_parquet(name: str) -> bool:
 
 
 def _file_chunks(where: str, file: IO[bytes], is_named: bool) -> Iterator[Chunk]:
-    """Yield the rows of a file; a `.json` file that neither source nor pattern names must be an array."""
+    """Yield the rows of a file.
+
+    A `.json` file that neither source nor pattern names must be an array, and a `.csv` file must have a column
+    that can hold an instruction; else it is left out.
+    """
     if _is_parquet(where):
         yield from _parquet(where, file)
         return
@@ -241,6 +249,9 @@ def _file_chunks(where: str, file: IO[bytes], is_named: bool) -> Iterator[Chunk]
         head = text.peek(_HEAD)[:_HEAD]
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise BadRecord(f"{where} breaks off after row 0: {error}") from None
+    if suffix := re.search(r"\.([ct]sv)(\.gz|\.zst)?$", where, re.IGNORECASE):
+        yield from _csv(where, text, suffix[1].upper(), is_named)
+        return
     is_json = re.search(r"\.json(\.gz|\.zst)?$", where, re.IGNORECASE) is not None
     if arrays.is_array(head) or (is_json and is_named and not arrays.is_lines(head)):
         yield from _in_chunks(where, arrays.rows(where, text, _LINE_BYTES), "JSON array")
@@ -264,17 +275,32 @@ def _plain_text(name: str, file: IO[bytes]) -> io.BufferedReader:
     return io.BufferedReader(recoded, _HEAD)
 
 
-def _in_chunks(where: str, texts: Iterator[bytes | None], name: str) -> Iterator[Chunk]:
+def _csv(where: str, file: io.BufferedReader, name: str, is_named: bool) -> Iterator[Chunk]:
+    """Yield the rows of a CSV or TSV file."""
+    try:
+        table = csv_files.Table(where, file, _LINE_BYTES)
+    except (OSError, pa.ArrowException) as error:
+        raise BadRecord(f"{where} breaks off after row 0: {error}") from None
+    problem = table.problem()
+    if problem is None:
+        yield from _in_chunks(where, table.rows(), name)
+    elif is_named:
+        raise BadRecord(f"{where}: {problem}")
+    else:
+        log.info("%s: left out: %s", where, problem)
+
+
+def _in_chunks(where: str, texts: Iterator[bytes | Unusable], name: str) -> Iterator[Chunk]:
     """Yield the rows of a file in chunks.
 
     Raises:
         BadRecord: the file is cut off or damaged.
     """
-    first, size, chunk = 1, 0, []  # type: tuple[int, int, list[bytes | None]]
+    first, size, chunk = 1, 0, []  # type: tuple[int, int, list[bytes | Unusable]]
     try:
         for text in texts:
             chunk.append(text)
-            size += len(text or b"")
+            size += len(text) if isinstance(text, bytes) else 0
             if len(chunk) >= _CHUNK_ROWS or size >= _CHUNK_BYTES:
                 yield Chunk(where, first, chunk, name)
                 first, size, chunk = first + len(chunk), 0, []
@@ -284,15 +310,15 @@ def _in_chunks(where: str, texts: Iterator[bytes | None], name: str) -> Iterator
         yield Chunk(where, first, chunk, name)
 
 
-def _lines(file: io.BufferedReader) -> Iterator[bytes | None]:
-    """Yield the lines of a file; None for one that is too long."""
+def _lines(file: io.BufferedReader) -> Iterator[bytes | Unusable]:
+    """Yield the lines of a file; Unusable for one that is too long."""
     while line := file.readline(_LINE_BYTES):
         if len(line) < _LINE_BYTES or line.endswith(b"\n"):
             yield line
             continue
         while (rest := file.readline(_LINE_BYTES)) and not rest.endswith(b"\n"):
             pass
-        yield None
+        yield Unusable("malformed", f"a line of more than {_LINE_BYTES:,} bytes")
 
 
 def _parquet(where: str, file: IO[bytes]) -> Iterator[Chunk]:

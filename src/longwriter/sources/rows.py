@@ -7,7 +7,8 @@ Pure.
 | plain | `prompt` (and `type`, `length`, `language`, where they are stated) | the prompt |
 | chat | `prompt` (TRL), `conversation` (WildChat), `messages`, `conversations` (ShareGPT), `dialog`, `dialogue`, `chat` or `turns` | the first turn of a user that has a text |
 | Alpaca | `instruction` with `input` or `context` | both, with a blank line between them |
-| question | `question`, `query` or `input` | the question |
+| question | `question`, `query`, `input` or `inputs` | the question |
+| texts | `data` (UltraChat), a list of texts | the first text |
 
 The first of these columns that holds a text counts. A row may hold anything, so `parse` never raises an
 error: it returns what is wrong with the row.
@@ -20,28 +21,30 @@ from collections.abc import Mapping
 from numbers import Number
 from typing import Any, NamedTuple
 
-import orjson
-
 from longwriter.sources.turns import (
     ROLE_KEYS,
     Trouble,
     Unusable,
     UserTurn,
+    decoded,
     first_user_turn,
     kind_of,
     text_of,
 )
 
-_CHATS = ("conversation", "messages", "conversations")
+_CHATS = ("conversation", "messages", "conversations", "chat_messages")
 _OTHER_CHATS = ("dialog", "dialogue", "chat", "turns")  # read only if they hold a list of objects
-_QUESTIONS = ("instruction", "question", "query", "input")
+_QUESTIONS = ("instruction", "question", "query", "input", "inputs")
+_TEXTS = "data"  # of UltraChat: the texts of user and assistant in turn
 _ADDED = ("input", "context")  # to an instruction
 _FLAGS = ("toxic", "redacted")
 STATED = ("type", "length", "language")
 """Columns that a plain row may have beside its prompt."""
-COLUMNS = frozenset(("prompt", *_CHATS, *_OTHER_CHATS, *_QUESTIONS, *_ADDED, *_FLAGS, *STATED))
+INSTRUCTIONS = frozenset(("prompt", *_CHATS, *_OTHER_CHATS, *_QUESTIONS, _TEXTS))
+"""Columns that can hold an instruction."""
+COLUMNS = INSTRUCTIONS | {*_ADDED, *_FLAGS, *STATED}
 """Columns that are read; all others are left alone. The case of their names does not count."""
-_CHAT_OPENING = ('[{"', "[{ ", "[ {", "[\n")  # first signs of a list of turns that is stored as a text
+_CHAT_OPENING = ('[{"', "[{'", "[{ ", "[ {", "[\n")  # first signs of a list of turns that is stored as a text
 _TRUE, _FALSE = (
     {"true", "yes", "y", "t", "1", "1.0"},
     {"false", "no", "n", "f", "0", "0.0", "", "none", "null", "nan"},
@@ -119,6 +122,9 @@ def _read(value: Any) -> tuple[SourceRow, tuple[str, ...]]:
     for column in _QUESTIONS:
         if isinstance(content := value.get(column), str | bytes) and content.strip():
             return _question(value, column)
+    texts = value.get(_TEXTS)
+    if isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts):
+        return SourceRow(_text(texts[0], _TEXTS), toxic=_flag(value, "toxic") is True), (_TEXTS,)
     lowered = {str(name).lower(): content for name, content in value.items()}
     if nothing is None and lowered.keys() != value.keys():
         return _read(lowered)
@@ -129,8 +135,8 @@ def _is_chat(content: Any) -> bool:
     """Tell whether the content of a column, which may also be a text, is a list of turns."""
     if isinstance(content, str) and content.startswith(_CHAT_OPENING):
         try:
-            content = orjson.loads(content)
-        except orjson.JSONDecodeError:
+            content = decoded(content)
+        except ValueError:
             return False
         return isinstance(content[0], dict) and not content[0].keys().isdisjoint(ROLE_KEYS)
     return isinstance(content, list) and bool(content) and isinstance(content[0], dict)
@@ -157,7 +163,7 @@ def _nothing(value: Mapping[str, Any]) -> Trouble:
 
 def _plain(value: Mapping[str, Any], prompt: Any) -> SourceRow:
     """Return a row whose prompt is a text, with the type, length and language that it states."""
-    kind, length, language = value.get("type"), value.get("length"), value.get("language")
+    kind, length, language = (_stated(value, name) for name in STATED)
     if kind is not None and not (isinstance(kind, str) and kind.strip()):
         raise Trouble("malformed", "type: text or null is needed")
     if length is not None and not (type(length) is int and 1 <= length <= _LONGEST):
@@ -173,6 +179,14 @@ def _plain(value: Mapping[str, Any], prompt: Any) -> SourceRow:
         toxic=_flag(value, "toxic") is True,
         redacted=_flag(value, "redacted") is True,
     )
+
+
+def _stated(value: Mapping[str, Any], name: str) -> Any:
+    """Return what a plain row states; tables give whole numbers as 300.0 and a missing value as NaN."""
+    stated = value.get(name)
+    if isinstance(stated, float) and (stated != stated or stated.is_integer()):
+        return None if stated != stated else int(stated)
+    return stated
 
 
 def _of_chat(value: Mapping[str, Any], user: UserTurn) -> SourceRow:

@@ -4,20 +4,21 @@ Pure.
 
 | what differs | shapes that are read |
 |---|---|
-| the chat | a list of turns, one turn, a list as a JSON text, one list for each key ({role: […], content: […]}) |
-| the role | under `role`, `from`, `speaker` or `author`; or the role is the key of the text ({human: …}) |
+| the chat | a list of turns, one turn, a list as a JSON text or as Python prints it, one list for each key ({role: […], content: […]}) |
+| the role | under `role`, `from`, `speaker`, `author` or `sender`; or the role is the key of the text ({human: …}), or a turn holds question and answer ({input: …, output: …}) |
 | the text | under `content`, `value`, `text`, `message` or `parts`; a text, or a list of parts |
 """
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import orjson
 
-ROLE_KEYS = ("role", "from", "speaker", "author")
+ROLE_KEYS = ("role", "from", "speaker", "author", "sender")
 TEXT_KEYS = ("content", "value", "text", "message", "parts")
 USER_ROLES = frozenset({"user", "human", "prompter", "用户"})
 OTHER_ROLES = frozenset({
@@ -26,6 +27,9 @@ OTHER_ROLES = frozenset({
     "claude", "助手",
 })  # fmt: skip
 """Roles that never state the instruction. A chat in which all roles are unknown is malformed."""
+_ASKED = ("input", "question", "instruction", "prompt", "query")
+_ANSWERED = frozenset({"output", "answer", "response", "completion"})
+_LONGEST_PYTHON = 10**6  # characters; Python's reader takes 100 times the memory of its text
 _ROLE_MARKS = " \t\n:|<>[]#*"  # signs around a role, such as in "Human:", which are not part of it
 _TEXT_PARTS = frozenset({None, "text", "input_text"})
 _TOOL_PARTS = frozenset({"tool_use", "tool_call", "tool_result", "function_call", "function_call_output"})
@@ -113,8 +117,8 @@ def _turns(chat: Any, column: str) -> list[Any]:
         chat = text_of(chat, column, [])
     if isinstance(chat, str):
         try:
-            chat = orjson.loads(chat) if not chat.isspace() and chat else []
-        except orjson.JSONDecodeError:
+            chat = decoded(chat) if not chat.isspace() and chat else []
+        except ValueError:
             raise Trouble(
                 "malformed", f"{column}: a list of turns is needed, found a text that is no JSON"
             ) from None
@@ -132,8 +136,29 @@ def _turns(chat: Any, column: str) -> list[Any]:
     return chat
 
 
+def decoded(text: str) -> Any:
+    """Return the value of a JSON text, or of one that Python prints, as pandas writes lists into CSV.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        if len(text) > _LONGEST_PYTHON or not text.lstrip().startswith(("[{'", "{'")):
+            raise
+    try:
+        return ast.literal_eval(text.strip())
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise ValueError(str(error)) from None
+
+
 def _is_pairs(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value)
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None
 
 
 def _keys(turn: Mapping[str, Any], column: str) -> tuple[str, str, str]:
@@ -144,12 +169,15 @@ def _keys(turn: Mapping[str, Any], column: str) -> tuple[str, str, str]:
             continue
         if not isinstance(role, str):
             raise Trouble("malformed", f"{column}.{role_key}: a role is a text, found {kind_of(role)}")
-        text_key = next((key for key in TEXT_KEYS if turn.get(key) is not None), "content")
+        filled = (key for test in (bool, _is_given) for key in TEXT_KEYS if test(turn.get(key)))
+        text_key = next(filled, "content")
         return role_key, text_key, role.strip(_ROLE_MARKS).lower()
     for key, text in turn.items():
         name = key.strip(_ROLE_MARKS).lower()
         if text is not None and name in USER_ROLES:
             return key, key, name
+    if asked := next((key for key in _ASKED if turn.get(key)), None) if _ANSWERED & turn.keys() else None:
+        return asked, asked, "user"
     named = next((key.lower() for key in turn if key.lower() in OTHER_ROLES), "")
     if named or not any(turn.values()):
         return "", "", named or "system"

@@ -106,7 +106,7 @@ HOSTILE = [
     (b'{"prompt": "\\ud83c"}', "surrogate"),
     (b'{"prompt": ' + b"9" * 5000 + b"}", "prompt: text is needed, found float"),
     (b'{"prompt": "a", "length": 1' + b"0" * 300 + b"}", "length"),
-    (b'{"prompt": "a", "length": NaN}', "length"),
+    (b'{"prompt": "a", "length": Infinity}', "length"),
     (b'{"prompt": NaN}', "prompt: text is needed, found float"),
     (b'{"prompt": "a", "score": NaN', "no JSON"),
     (b'{"prompt": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "no JSON"),

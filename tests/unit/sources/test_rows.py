@@ -40,6 +40,7 @@ def test_what_a_plain_row_states_is_kept():
     assert parse(row) == SourceRow("写", "News Report", 500, "zh")
     assert parse({"prompt": "a", "language": "EN"}).language == "en"
     assert parse({"prompt": "a", "type": None, "length": None, "language": None}) == SourceRow("a")
+    assert parse({"prompt": "a", "length": 300.0}) == SourceRow("a", None, 300)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +107,18 @@ def test_a_chat_is_read_in_every_shape_and_every_column(column, chat):
         {"prompt": " \n", "conversations": [{"from": "human", "value": SEA}]},
         {"prompt": None, "messages": [], "conversations": [USER]},
         {"messages": json.dumps([USER])},
+        {"messages": str([USER, {"role": "assistant", "content": None}])},
+        {"conversation": [{"input": SEA, "output": "The sea."}, {"input": "More.", "output": "No."}]},
+        {"conversations": [{"question": SEA, "answer": "The sea."}]},
+        {
+            "chat_messages": [
+                {"sender": "human", "text": SEA, "content": []},
+                {"sender": "assistant", "text": "x"},
+            ]
+        },
+        {"id": "0", "data": [SEA, "The sea.", "More."]},
+        {"inputs": SEA, "targets": "The sea."},
+        {"prompt": SEA, "length": float("nan"), "type": float("nan"), "language": float("nan")},
         {"messages": json.dumps([USER]).encode()},
         {"conversations": json.dumps([{"from": "human", "value": SEA}], indent=1)},
         {"prompt": json.dumps([USER])},
@@ -187,7 +200,7 @@ def test_what_a_user_shows_cannot_be_written_about(content, detail):
     [
         ([], "an object with named columns is needed, found a list: does the file hold one JSON array"),
         (None, "object"),
-        ({}, "no prompt: one of the columns prompt, conversation, messages, conversations, instruction"),
+        ({}, "no prompt: one of the columns prompt, conversation, messages, conversations, chat_messages"),
         ({"title": "a", "body": "b"}, "is needed, found 'title', 'body'"),
         ({"text": "<|im_start|>user\nHi<|im_end|>"}, "text: this is a whole chat with role marks in one text"),
         ({"text": "\n\nHuman: Hi\n\nAssistant: Hi"}, "text: this is a whole chat"),
@@ -204,7 +217,11 @@ def test_what_a_user_shows_cannot_be_written_about(content, detail):
         ({"prompt": "a", "length": 0}, "length"),
         ({"prompt": "a", "length": -5}, "length"),
         ({"prompt": "a", "length": "300"}, "length"),
-        ({"prompt": "a", "length": 300.0}, "length"),
+        ({"prompt": "a", "length": 300.5}, "length"),
+        ({"prompt": "a", "length": float("inf")}, "length"),
+        ({"messages": "[{'role': " * 30}, "messages: a list of turns is needed"),
+        ({"messages": "[" * 50_000}, "messages: a list of turns is needed"),
+        ({"messages": "[{'role': __import__('os')}]"}, "messages: a list of turns is needed"),
         ({"prompt": "a", "length": True}, "length"),
         ({"prompt": "a", "length": 10**30}, "length"),
         ({"prompt": "a", "language": ""}, "language"),
@@ -245,7 +262,7 @@ def test_a_row_that_cannot_be_read_is_malformed_and_the_column_is_named(value, t
         ({"turns": [{"Human": "a"}]}, "turns (a chat: Human)"),
         ({"instruction": "a", "input": "b"}, "instruction and input"),
         ({"a": 1}, "no instruction (no prompt: one of the columns prompt, conversation, messages, conversations, "
-                   "instruction, question, query, input is needed, found 'a')"),
+                   "chat_messages, instruction, question, query, input, inputs is needed, found 'a')"),
     ],
 )  # fmt: skip
 def test_a_schema_is_told_in_words(value, words):
