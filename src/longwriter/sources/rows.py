@@ -134,11 +134,9 @@ def _read(value: Any) -> tuple[SourceRow, tuple[str, ...]]:
 def _is_chat(content: Any) -> bool:
     """Tell whether the content of a column, which may also be a text, is a list of turns."""
     if isinstance(content, str) and content.startswith(_CHAT_OPENING):
-        try:
-            content = decoded(content)
-        except ValueError:
-            return False
-        return isinstance(content[0], dict) and not content[0].keys().isdisjoint(ROLE_KEYS)
+        content = decoded(content)
+        first = content[0] if isinstance(content, list) and content else None
+        return isinstance(first, dict) and not first.keys().isdisjoint(ROLE_KEYS)
     return isinstance(content, list) and bool(content) and isinstance(content[0], dict)
 
 

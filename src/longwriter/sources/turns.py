@@ -116,12 +116,9 @@ def _turns(chat: Any, column: str) -> list[Any]:
     if isinstance(chat, bytes):
         chat = text_of(chat, column, [])
     if isinstance(chat, str):
-        try:
-            chat = decoded(chat) if not chat.isspace() and chat else []
-        except ValueError:
-            raise Trouble(
-                "malformed", f"{column}: a list of turns is needed, found a text that is no JSON"
-            ) from None
+        chat = decoded(chat) if not chat.isspace() and chat else []
+        if isinstance(chat, str):
+            raise Trouble("malformed", f"{column}: a list of turns is needed, found a text that is no JSON")
     if isinstance(chat, dict):
         columns = {key: values for key, values in chat.items() if isinstance(values, list)}
         if not columns.keys() & {*ROLE_KEYS}:
@@ -139,18 +136,17 @@ def _turns(chat: Any, column: str) -> list[Any]:
 def decoded(text: str) -> Any:
     """Return the value of a JSON text, or of one that Python prints, as pandas writes lists into CSV.
 
-    Raises:
-        ValueError: it is neither.
+    A text that is neither is returned unchanged.
     """
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         if len(text) > _LONGEST_PYTHON or not text.lstrip().startswith(("[{'", "{'")):
-            raise
+            return text
     try:
         return ast.literal_eval(text.strip())
-    except (SyntaxError, RecursionError, MemoryError) as error:
-        raise ValueError(str(error)) from None
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return text
 
 
 def _is_pairs(value: Any) -> bool:
