@@ -1,7 +1,7 @@
-"""Who may read files: `.lw` only its user, published data everybody.
+"""Sets who may read files: only their user may read `.lw`, everybody may read published data.
 
-`.lw` holds prompts, answers, logs and databases of one user. Data in `data/` is read by other users, other
-trainers and DVC, although some libraries write it for one user only (safetensors: 0600).
+`.lw` holds prompts, answers, logs and databases of one user. Other users, other trainers and DVC read
+`data/`, but some libraries write files that only one user may read (safetensors: 0600).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def keep_private(folder: Path) -> None:
-    """Create `folder` if it is missing, and leave it and all that it holds to its user: 0700, files 0600.
+    """Create `folder` if it is missing, and let only its user use it and its content: 0700, files 0600.
 
     Files of other users and hard links (of the DVC cache) stay as they are.
     """
@@ -26,7 +26,7 @@ def keep_private(folder: Path) -> None:
 
 @contextlib.contextmanager
 def kept_private(folder: Path) -> Iterator[None]:
-    """Keep `folder` private at the begin and at the end of a block, which may write into it."""
+    """Make `folder` private before a block that writes into it, and again after the block."""
     keep_private(folder)
     try:
         yield
@@ -35,7 +35,7 @@ def kept_private(folder: Path) -> Iterator[None]:
 
 
 def publish(folder: Path) -> None:
-    """Let everybody read a folder and all that it holds: 0755, files 0644."""
+    """Let everybody read a folder and its content: folders 0755, files 0644."""
     for path, mode in _own_paths(folder):
         wanted = 0o755 if path.is_dir() else 0o644
         if mode != wanted:

@@ -1,7 +1,7 @@
-"""Repairs damaged SQLite files: sets the file aside, and copies the rows that can be read into a new one.
+"""Repairs damaged SQLite files: renames the file, and copies the rows that can be read into a new file.
 
 SQLite reports damage only when a query reads the damaged page, so a check reads the whole file. A damaged inner
-page of a table hides the rows below it: they stay in the file that is set aside.
+page of a table hides the rows below it: these rows are not copied, and stay in the renamed file.
 """
 
 from __future__ import annotations
@@ -30,13 +30,17 @@ def damage(file: Path) -> str | None:
             (message,) = db.execute("PRAGMA quick_check(1)").fetchone()
     except DatabaseError as error:
         if _is_busy(error):
-            return None  # another process writes it, so it is readable
+            return None  # another process is writing it, so it can be read
         return str(error)
     return None if message == "ok" else message.replace("\n", " ")
 
 
 def set_aside(file: Path) -> Path:
-    """Rename a database together with its journal; return the new path, which names the time in UTC."""
+    """Rename a database together with its journal; return the new path, which holds the time in UTC.
+
+    Raises:
+        LongWriterError: all names for this second are taken.
+    """
     base = f"{file.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     names = [base, *(f"{base}-{number}" for number in range(2, 100))]
     target = next((file.with_name(name) for name in names if not file.with_name(name).exists()), None)
@@ -49,12 +53,13 @@ def set_aside(file: Path) -> Path:
 
 
 def repair(file: Path) -> str | None:
-    """Replace a damaged database by one with the rows that can be read; return one line for the log.
+    """Replace a damaged database by a new one with the rows that can be read.
 
     The damaged file is kept under another name. The caller holds a lock that keeps other processes away.
 
     Returns:
-        What was wrong, the name of the damaged file, and how many rows were copied; None if nothing is wrong.
+        One line for the log: what was wrong, the new name of the damaged file, and how many rows were copied;
+        None if nothing is wrong.
     """
     if (wrong := damage(file)) is None:
         return None
@@ -82,7 +87,7 @@ def _copy(damaged: Path, new: Path) -> int:
     with closing(_connect(damaged)) as source, closing(sqlite3.connect(new)) as target:
         source.text_factory = lambda text: text.decode("utf-8", "replace")
         try:
-            source.execute("PRAGMA writable_schema = ON")  # else SQLite opens no file that was cut
+            source.execute("PRAGMA writable_schema = ON")  # without it, SQLite opens no file that was cut
             version = source.execute("PRAGMA user_version").fetchone()[0]
             schema = source.execute(
                 "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
@@ -91,7 +96,7 @@ def _copy(damaged: Path, new: Path) -> int:
             return 0
         for kind in ("table", "index", "view", "trigger"):
             for _, name, sql in (entry for entry in schema if entry[0] == kind):
-                with contextlib.suppress(DatabaseError):  # of a damaged schema
+                with contextlib.suppress(DatabaseError):  # the schema may be damaged too
                     target.execute(sql)
                     if kind == "table":
                         _copy_table(source, target, name)

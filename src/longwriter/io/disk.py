@@ -10,9 +10,9 @@ from longwriter.io.files import LOCAL
 
 
 def trouble(error: BaseException | None) -> str | None:
-    """Return what to tell the user if a full or write-protected disk caused an exception, else None.
+    """Return a message for the user if a full or write-protected disk caused an exception, else None.
 
-    Databases wrap that cause in errors of their own, so the causes of the exception are looked at too.
+    Databases raise their own errors on top of that cause, so this function also reads the causes of the error.
     """
     while error is not None:
         code, text = getattr(error, "errno", None), str(error)

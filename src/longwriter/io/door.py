@@ -1,16 +1,16 @@
-"""The door of every web server that this project starts: only programs and the server's own pages pass.
+"""The door before every web server of this project: it lets only programs and the server's own pages pass.
 
 A web page that somebody opens in a browser can send requests to every port of the machine: forms, scripts,
-images, WebSockets. Under a host name that it lets point to 127.0.0.1 (DNS rebinding) it can also read the
+images, WebSockets. If its host name resolves to 127.0.0.1 (DNS rebinding), the page can also read the
 answers. The door refuses such requests before the server sees them, so they change nothing and read nothing:
 
-- `Host` must name this machine, else it is a foreign name that points here.
+- `Host` must name this machine. Any other name is a foreign name that resolves to this machine.
 - `Origin`, which browsers send with every request that can change something, must be the server itself.
 - `Sec-Fetch-Site`, which browsers send with every request, must be `same-origin` or `none` (an address that
-  the person typed). A link on another page may open a start page, and nothing else.
+  the person typed). A link on another page may open only a start page.
 - Browsers without `Sec-Fetch-Site` send `Referer`, which must be the server itself.
 
-Programs (the clients of Prefect and MLflow, curl) send none of the last three.
+Programs (the clients of Prefect and MLflow, curl) send none of the last three headers.
 
 Run: `python -m longwriter.io.door NAME PORT`, with a NAME of `SERVERS`.
 """
@@ -43,7 +43,7 @@ _HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
-"""Headers of every answer: no other page shows it in a frame, embeds it or holds its window."""
+"""Headers of every answer: no page of another origin can show it in a frame, embed it or keep its window."""
 _UVICORN: dict[str, Any] = {"log_level": "error", "proxy_headers": False, "timeout_graceful_shutdown": 3}
 
 
@@ -51,8 +51,8 @@ class Server(NamedTuple):
     """A web server that `infra/ui.sh` or a flow starts.
 
     `app` is an ASGI application as uvicorn names it, `MODULE:NAME`; `health` is a path that answers when the
-    server is ready. `env` is added to the environment, where it has no such variable. `start_pages` are paths
-    of pages without data that links on other pages may open.
+    server is ready. Variables of `env` are set if the environment does not have them. `start_pages` are paths
+    of pages without data; links on other pages may open them.
     """
 
     app: str
@@ -99,7 +99,7 @@ def servers() -> dict[str, Server]:
 
 
 def data_docs() -> App:
-    """Return a server of the Data Docs."""
+    """Return an ASGI application that serves the Data Docs."""
     from starlette.applications import Starlette
     from starlette.routing import Mount
     from starlette.staticfiles import StaticFiles
@@ -110,7 +110,7 @@ def data_docs() -> App:
 
 
 class Door:
-    """An ASGI application with a door before it; see the top of this file."""
+    """An ASGI application that checks each request before it passes it on; see the top of this file."""
 
     def __init__(self, app: App, start_pages: Sequence[str] = ()) -> None:
         """Put a door before `app`; `start_pages` as in `Server`."""
@@ -118,7 +118,7 @@ class Door:
         self._start_pages = start_pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 403 (a WebSocket: close it)."""
+        """Pass the request on, or refuse it: answer 403, or close a WebSocket."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -161,7 +161,7 @@ def refusal(scope: Scope, start_pages: Sequence[str]) -> str | None:
 
 
 def _is_link(scope: Scope, headers: Mapping[str, list[str]]) -> bool:
-    """Tell whether a request opens a page in a window of its own, as a link does; a frame does not."""
+    """Tell whether a request opens a page in its own window, as a link does and a frame does not."""
     return (
         scope["type"] == "http"
         and scope["method"] == "GET"

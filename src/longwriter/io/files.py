@@ -28,7 +28,10 @@ S = TypeVar("S", bound=BaseModel)
 
 
 def scan_jsonl(path: Path, record: type[R]) -> Iterator[tuple[str, R | str]]:
-    """Yield (`file:line`, record) for each non-empty line; (`file:line`, reason) for a bad line."""
+    """Yield (`file:line`, record) for each good line, and (`file:line`, reason) for each bad line.
+
+    Empty lines are left out.
+    """
     return ((where, row) for where, _, row in _scan(path, record))
 
 
@@ -49,17 +52,17 @@ def _scan(path: Path, record: type[R]) -> Iterator[tuple[str, int, R | str]]:
 
 
 def check_malformed(malformed: int, rows: int, max_share: float, source: str, first: str | None) -> None:
-    """Raise an error if too many rows are malformed; the caller rejects a few of them one by one.
+    """Raise an error if too many rows are malformed; if there are few, the caller rejects each of them.
 
     Args:
         malformed: Number of malformed rows.
         rows: Number of all rows.
         max_share: Largest share of malformed rows, in [0, 1].
-        source: Where the rows are from, for the error.
+        source: Where the rows come from, for the error.
         first: The first malformed row and what is wrong with it, for the error; None = there is none.
 
     Raises:
-        BadRecord: more than `max_share` of the rows are malformed; names the first one.
+        BadRecord: more than `max_share` of the rows are malformed; the message shows `first`.
     """
     if malformed > max_share * rows:
         raise BadRecord(
@@ -82,7 +85,7 @@ def read_jsonl(path: Path, record: type[R]) -> list[R]:
     """Return the rows of `path`.
 
     Raises:
-        BadRecord: the file is missing or has a bad line; names the first one and its error.
+        BadRecord: the file is missing or has a bad line; the message shows the first bad line and its error.
     """
     return [row for _, row in _rows(path, record)]
 
@@ -124,7 +127,7 @@ def indexed(path: Path, record: type[R], weight: Callable[[R], int] = lambda _: 
         weight: Amount of work in a row, at least 0, in the caller's unit; see `Indexed.weights`.
 
     Raises:
-        BadRecord: the file is missing or has a bad line; names the first one and its error.
+        BadRecord: the file is missing or has a bad line; the message shows the first bad line and its error.
     """
     begins, weights = array("q"), array("q")
     for begin, row in _rows(path, record):
@@ -134,7 +137,7 @@ def indexed(path: Path, record: type[R], weight: Callable[[R], int] = lambda _: 
 
 
 class Spool(Generic[R]):
-    """Records on disk, written in any order and read in the order of their positions; see `spool`."""
+    """Records on disk. They are written in any order and read in the order of their positions; see `spool`."""
 
     def __init__(self, file: IO[bytes], types: tuple[type[R], ...]) -> None:
         """Take an empty file, and the types of the records."""
@@ -163,9 +166,9 @@ class Spool(Generic[R]):
 
 @contextmanager
 def spool(kept: type[R], refused: type[S]) -> Iterator[Spool[R | S]]:
-    """Yield a store on disk for records of two types that arrive in any order; removed after the block.
+    """Yield a store on disk for records of two types that arrive in any order; the block's end removes it.
 
-    Its file in `.lw/tmp` has no name, so that nothing remains even if the process is killed.
+    Its file in `.lw/tmp` has no name, so nothing remains even if the process is killed.
     """
     (LOCAL / "tmp").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=LOCAL / "tmp") as file:
@@ -203,6 +206,7 @@ def read_json(path: Path) -> Any:
 
     Raises:
         BadRecord: the file is not valid JSON.
+        FileNotFoundError: the file is missing.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -212,7 +216,7 @@ def read_json(path: Path) -> Any:
 
 @contextmanager
 def zstd_lines(path: Path) -> Iterator[io.TextIOWrapper]:
-    """Open `path` for text lines that are compressed with zstd as they are written."""
+    """Yield a text file at `path` that compresses each line with zstd while it is written."""
     with zstandard.open(path, "wt", encoding="utf-8") as out:
         yield out
 
@@ -231,7 +235,7 @@ def read_zstd_lines(path: Path) -> Iterator[str]:
 
 
 def refusals_file(calls: Path) -> Path:
-    """Return the file beside a call log that says why answers were not used: call_id, reason, detail."""
+    """Return the path beside a call log for the reasons why answers were not used: call_id, reason, detail."""
     return calls.with_name(calls.name.replace("calls", "refusals"))
 
 
@@ -250,10 +254,10 @@ def template(path: str) -> str:
 
 @contextmanager
 def published(target: Path) -> Iterator[Path]:
-    """Yield an empty folder on the same disk that becomes `target`, for all readers, if the block succeeds.
+    """Yield an empty folder; if the block succeeds, the folder becomes `target`, and all users may read it.
 
-    A reader sees the old folder, no folder, or the new one. A killed writer leaves at most a folder in
-    `.lw/tmp`, which the next writer removes.
+    A reader sees the old folder, no folder, or the new folder. A killed writer leaves at most a folder in
+    `.lw/tmp`; the next writer of the same target removes it.
     """
     scratch = LOCAL / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)

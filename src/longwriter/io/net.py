@@ -13,10 +13,10 @@ def free_port() -> int:
 
 
 def is_healthy(url: str, unix_socket: str | None = None) -> bool:
-    """Tell whether a server answers `GET url` with status 200; False also while it does not answer at all.
+    """Tell whether a server answers `GET url` with status 200; False too if it gives no answer.
 
     Args:
-        url: Path to ask for, and the server if it listens on a port.
+        url: URL to request; if the server listens on a Unix socket, only its path counts.
         unix_socket: Path of the Unix socket where the server listens; None = a port.
     """
     import httpx2  # here: flows start a server before they import anything slow

@@ -1,4 +1,4 @@
-"""Packs and pairs of token ids as Parquet files: ragged int32 columns that the ranks memory-map."""
+"""Packs and pairs of token ids as Parquet files: int32 lists of any length, which the ranks memory-map."""
 
 from __future__ import annotations
 
@@ -26,12 +26,15 @@ _PAIRS = pa.schema([(name, pa.list_(pa.int32())) for name in PAIR_COLUMNS])
 
 
 def write(path: Path, packs: Iterable[dict[str, Any]], group: int = 256) -> None:
-    """Write packs, with at most `group` of them in memory; without packs, the table is empty."""
+    """Write packs, each with the columns of `_SCHEMA`; hold at most `group` packs in memory.
+
+    Without packs, the file holds an empty table.
+    """
     _write(path, packs, _SCHEMA, group)
 
 
 def write_pairs(path: Path, pairs: Iterable[dict[str, Any]], group: int = 256) -> None:
-    """Write pairs with `PAIR_COLUMNS`, with at most `group` of them in memory."""
+    """Write pairs, each with the columns `PAIR_COLUMNS`; hold at most `group` pairs in memory."""
     _write(path, pairs, _PAIRS, group)
 
 

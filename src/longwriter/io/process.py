@@ -1,4 +1,4 @@
-"""Processes: one writer for each stage, and no process that survives the one that started it.
+"""Processes: only one process writes for a stage, and no process lives longer than its starter.
 
 DVC forwards no signal to its stage, and a second `dvc repro` can start while an orphaned stage still
 writes. So a stage holds a lock of its own, has the kernel send SIGTERM when its parent ends, and also
@@ -36,8 +36,8 @@ _GRACE_S = 8.0  # time for a stage to end its MLflow run after SIGTERM
 def die_with_parent(sign: signal.Signals = signal.SIGTERM) -> None:
     """Have the kernel send `sign` to this process when the thread that started it ends (Linux).
 
-    The setting survives exec. A parent that ended before this call is noticed too, if init or a process
-    of another session has adopted this one.
+    The setting survives exec. If the parent ended before this call, `sign` is sent too, provided that init or
+    a process of another session has adopted this process.
     """
     parent = os.getppid()
     if sys.platform == "linux":
@@ -47,7 +47,7 @@ def die_with_parent(sign: signal.Signals = signal.SIGTERM) -> None:
 
 
 def _is_adopted() -> bool:
-    """Tell whether this process was certainly started by another one than its current parent.
+    """Tell whether it is certain that this process was not started by its current parent.
 
     A child starts in the session of its parent, and leaves it only to lead a session of its own.
     """
@@ -58,16 +58,16 @@ def _is_adopted() -> bool:
 
 
 def _starters() -> list[psutil.Process]:
-    """Return the parent, and the nearest `dvc` above it."""
+    """Return the parent process, and the nearest `dvc` process above it."""
     parents = psutil.Process().parents()
     dvc = [parent for parent in parents if "dvc" in (Path(word).name for word in parent.cmdline()[:3])]
     return [starter for starter in (*parents[:1], *dvc[:1]) if starter.pid != 1]
 
 
 def die_with_starter() -> None:
-    """End this process by SIGTERM within a second after its parent or its dvc has ended.
+    """Send SIGTERM to this process within a second after its parent or its `dvc` process has ended.
 
-    If it has not ended `_GRACE_S` after the signal, it is killed.
+    If this process is still alive `_GRACE_S` seconds later, it is killed.
     """
     starters = _starters()
 
@@ -101,7 +101,7 @@ def exit_on_sigterm() -> None:
 
 @contextlib.contextmanager
 def only_one(name: str, folder: Path, wait_s: float = 20.0) -> Iterator[None]:
-    """Hold the lock `name`; a holder that is ending gets `wait_s` seconds to release it.
+    """Hold the lock `name`; if another process holds it, wait at most `wait_s` seconds.
 
     Raises:
         StageBusy: another live process still holds it.
@@ -129,7 +129,7 @@ def last_lines(log: Path, count: int = 3) -> str:
 
 
 def boot_id() -> str:
-    """Return an id of this boot of this machine."""
+    """Return an id that changes each time this machine boots."""
     file = Path("/proc/sys/kernel/random/boot_id")
     return file.read_text().strip() if file.exists() else f"{psutil.boot_time():.0f}"
 
@@ -145,12 +145,12 @@ def identity() -> dict[str, str]:
 
 
 def start_of(process: psutil.Process) -> str:
-    """Return when a process started, in a form that stays the same if the clock is moved.
+    """Return when a process started.
 
-    Linux counts the ticks since boot; elsewhere it is the time of the clock.
+    On Linux: ticks since boot, which stay the same if somebody sets the clock. Elsewhere: seconds since 1970.
 
     Raises:
-        psutil.NoSuchProcess: it has ended.
+        psutil.NoSuchProcess: the process has ended.
     """
     if sys.platform != "linux":
         return f"{process.create_time():.2f}"

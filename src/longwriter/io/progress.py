@@ -42,7 +42,7 @@ async def each(
     label: str,
     note: Callable[[], str] = lambda: "",
 ) -> list[U]:
-    """Return `worker`'s result for each row, in the rows' order; all run concurrently.
+    """Return the result of `worker` for each row, in the order of the rows; all rows run concurrently.
 
     Args:
         rows: The work.
@@ -77,10 +77,10 @@ async def each_to(
     weights: Sequence[int] | None = None,
     unit: str = "rows",
 ) -> None:
-    """Pass `worker`'s result for each row to `keep` as soon as it is ready; the heaviest rows start first.
+    """Pass the result of `worker` for each row to `keep` as soon as it is ready; the heaviest rows start first.
 
-    The light rows come last, so that no long one runs alone at the end. Memory does not grow with the
-    rows: `concurrency` workers take one row after the other, and results are not kept here.
+    The light rows come last, so that no heavy row runs alone at the end. Memory does not grow with the
+    number of rows: `concurrency` workers take one row after the other, and results are not kept here.
 
         plans = files.indexed(path, Plan, lambda plan: len(plan.steps))
         with files.spool(Draft, Rejection) as done:
@@ -91,8 +91,8 @@ async def each_to(
 
     Args:
         rows: The work; a row is read when a worker starts it.
-        worker: Called once for each row, with the row and `tick`; `tick(n)` moves the bar by n units while
-            it works on the row. When the row is done, the bar moves by the rest of its weight.
+        worker: Called once for each row, with the row and `tick`. While it works on the row, it can call
+            `tick(n)` to move the bar by n units. When the row is done, the bar moves by the rest of its weight.
         keep: Called with the position of the row in `rows` and with the result.
         label: Name of the bar.
         note: Text after the bar, such as the number of tokens so far.
@@ -131,7 +131,7 @@ async def each_to(
 
 
 class _Bar(tqdm):  # type: ignore[type-arg] # at run time the class takes no type argument
-    """A bar, redrawn on a terminal and printed every ten seconds in a log; calls `note` when drawn."""
+    """A bar that calls `note` each time it is drawn: twice a second on a terminal, every ten seconds in a log."""
 
     def __init__(self, total: int, label: str, unit: str, note: Callable[[], str]) -> None:
         """Draw it empty."""

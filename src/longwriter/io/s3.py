@@ -20,7 +20,7 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def keys(url: str) -> list[str]:
-    """Return the keys under `s3://bucket/prefix`, sorted; the object itself where the URL names one.
+    """Return the keys under `s3://bucket/prefix`, sorted; if the URL names an object, its key is included.
 
     Raises:
         BadRecord: the bucket does not exist or cannot be read with these credentials.
@@ -36,7 +36,7 @@ def keys(url: str) -> list[str]:
 
 @contextmanager
 def stream(url: str) -> Iterator[IO[bytes]]:
-    """Yield an object as a stream; errors while it is read are translated too, see `keys`."""
+    """Yield an object as a stream. Errors while it is read also become those of `keys`."""
     bucket, key = parts(url)
     with _translated_errors(url):
         body: Any = _client().get_object(Bucket=bucket, Key=key)["Body"]
@@ -48,7 +48,7 @@ def stream(url: str) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def copied(url: str) -> Iterator[IO[bytes]]:
-    """Yield an object as a temporary file, for formats that are read from their end."""
+    """Yield an object as a temporary file, for formats that are read from their end; raises as `keys` does."""
     bucket, key = parts(url)
     with tempfile.TemporaryFile() as file, _translated_errors(url):
         _client().download_fileobj(bucket, key, file)
@@ -61,15 +61,15 @@ def _client() -> Any:
 
 
 def parts(url: str) -> tuple[str, str]:
-    """Return (bucket, key or prefix) of `s3://bucket/key`; a key may hold any character, `?` and `#` too.
+    """Return (bucket, key or prefix) of `s3://bucket/key`; a key may hold any character, even `?` and `#`.
 
     Raises:
-        BadRecord: the URL names no bucket, or more than a bucket, such as a password.
+        BadRecord: the URL names no bucket, or its bucket holds other characters, such as a password.
     """
     bucket, _, key = url.removeprefix("s3://").partition("/")
     if not _BUCKET.fullmatch(bucket):
         raise BadRecord(
-            f"{without_password(url)}: a bucket's name is needed after s3://, as in s3://bucket/prefix; "
+            f"{without_password(url)}: the name of a bucket must follow s3://, as in s3://bucket/prefix; "
             "credentials come from the environment"
         )
     return bucket, key
