@@ -16,6 +16,7 @@ from longwriter.cli.export import export
 from longwriter.cli.fetch import fetch
 from longwriter.cli.lineage import lineage
 from longwriter.cli.serve import serve
+from longwriter.cli.write import write
 from longwriter.errors import LongWriterError, UserError
 from longwriter.io import disk
 from longwriter.text import inert
@@ -26,6 +27,7 @@ app.add_typer(cache.app, name="cache")
 app.command()(estimate)
 app.command()(lineage)
 app.command()(export)
+app.command()(write)
 app.command()(chat)
 app.command()(serve)
 app.command()(fetch)

@@ -39,6 +39,7 @@ def test_an_estimate_outside_a_checkout_is_told_in_one_line(tmp_path, run, monke
         ["lineage"],
         ["lineage", "--benchmark", "small"],
         ["export", "OUT"],
+        ["write", "Write about rain in 100 words."],
         ["chat"],
         ["serve"],
         ["fetch", "candidate", "OUT"],

@@ -1,0 +1,182 @@
+"""Writes one text for one prompt by plan and paragraphs, as the stages `plan` and `write` do for many.
+
+The limits of params.yaml are those of a data set; here the text may be longer: the number of steps, the tokens of the
+plan and the context of a local server grow with the words asked for, and more attempts are made, because a refused
+paragraph would lose the whole text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from longwriter.agentwrite import planning, writing
+from longwriter.errors import ModelUnusable, UserError
+from longwriter.hashing import short_id
+from longwriter.io import files
+from longwriter.lengths.stated import stated_length
+from longwriter.models import servers
+from longwriter.params import LLMParams, Params, Sampling
+from longwriter.records import Instruction, Plan, Rejection
+from longwriter.text.counting import language_of
+
+_ATTEMPTS = 10
+_TOKENS_PER_WORD = 2  # English 1.3, Chinese 1 to 2 a character; both are rounded up
+_PROMPT_TOKENS = 1000  # prompt, description of the format, and markup
+
+
+class Text(NamedTuple):
+    """The paragraphs of a text, and the calls, tokens and cost of plan and paragraphs."""
+
+    paragraphs: list[str]
+    usage: dict[str, float]
+
+
+class Progress(NamedTuple):
+    """Functions that are called while a text is written: with its plan, and with (paragraphs, all paragraphs)."""
+
+    plan: Callable[[Plan], None]
+    paragraphs: Callable[[int, int], None]
+
+
+def instruction(prompt: str, words: int | None) -> Instruction:
+    """Return the instruction of a prompt.
+
+    Args:
+        prompt: What to write.
+        words: Length asked for; None = the one that the prompt states.
+
+    Raises:
+        UserError: the prompt is empty, or no length is known.
+    """
+    if not prompt.strip():
+        raise UserError("the prompt is empty: say what to write")
+    stated = stated_length(prompt)
+    required = words or stated
+    language = language_of(prompt)
+    if required is None:
+        raise UserError("the prompt states no length: add one, such as 'in 3000 words', or --words 3000")
+    if stated != required:
+        prompt += f"\n\n写{required}字。" if language == "zh" else f"\n\nWrite about {required} words."
+    return Instruction(
+        instruction_id=short_id(prompt), prompt=prompt, type="", language=language,
+        required_words=required, origin="command line",
+    )  # fmt: skip
+
+
+def fitted(params: Params, required_words: int, seed: int) -> Params:
+    """Return the parameters with limits that a text of this length fits into.
+
+    Args:
+        params: The parameters; only `llm`, `plan` and `write` change.
+        required_words: Length of the text.
+        seed: Base seed of every request; another seed gives another text.
+    """
+    plan, write = params.plan, params.write
+    max_steps = max(plan.max_steps, math.ceil(1.2 * required_words / plan.max_step_words))
+    growth = max_steps / plan.max_steps
+    plan_tokens = math.ceil(plan.sampling.max_tokens * growth)
+    shown_words = required_words if write.mode == "serial" else 0
+    answer_tokens = write.sampling.max_tokens
+    if write.mode == "direct":
+        answer_tokens = max(write.direct_sampling.max_tokens, required_words * _TOKENS_PER_WORD)
+    tokens = _PROMPT_TOKENS + max(plan_tokens, shown_words * _TOKENS_PER_WORD + answer_tokens)
+
+    def drawn(sampling: Sampling, max_tokens: int) -> Sampling:
+        return sampling.model_copy(update={"max_tokens": max_tokens, "seed": seed})
+
+    def roomy(llm: LLMParams | None) -> LLMParams | None:
+        if llm is None or llm.engine == "external":
+            return llm
+        slots = min(llm.max_concurrency, 8)
+        context = max(llm.context_tokens, tokens)
+        return llm.model_copy(update={"context_tokens": context, "max_concurrency": slots})
+
+    plan = plan.model_copy(
+        update={
+            "max_steps": max_steps,
+            "max_attempts": max(plan.max_attempts, _ATTEMPTS),
+            "coverage_judge": False,
+            "sampling": drawn(plan.sampling, plan_tokens),
+            "llm": roomy(plan.llm),
+        }
+    )
+    write = write.model_copy(
+        update={
+            "max_attempts": max(write.max_attempts, _ATTEMPTS),
+            "sampling": drawn(write.sampling, write.sampling.max_tokens),
+            "direct_sampling": drawn(write.direct_sampling, answer_tokens),
+            "llm": roomy(write.llm),
+        }
+    )
+    return params.model_copy(update={"llm": roomy(params.llm), "plan": plan, "write": write})
+
+
+async def write_text(params: Params, row: Instruction, progress: Progress, calls: Path) -> Text:
+    """Return the text of an instruction.
+
+    Args:
+        params: Parameters that `fitted` returned.
+        row: The instruction.
+        progress: Called while the text is written.
+        calls: Folder for the two call logs.
+
+    Raises:
+        UserError: no usable plan, or no usable paragraph, after all attempts; says why the last was refused.
+        EndpointUnavailable, ModelUnusable, BudgetReached: as `LLM.ask` says.
+    """
+    plan, usage = Plan(instruction=row, steps=[], call_ids=[]), Counter[str]()
+    if params.write.mode != "direct":
+        planner = _present(params.plan.llm or params.llm)
+        async with servers.model(
+            planner, params.plan.sampling, calls / "plan_calls.jsonl.zst", "plan.sampling"
+        ) as llm:
+            templates = planning.read_templates(params.plan)
+            outcome = await planning.plan_one(llm, None, params.plan, templates, row, Counter())
+            usage.update(llm.usage())
+        if isinstance(outcome, Rejection):
+            raise UserError(_trouble("plan", outcome, "plan.max_attempts"))
+        plan = outcome
+        progress.plan(plan)
+    writer = _present(params.write.llm or params.llm)
+    is_direct = params.write.mode == "direct"
+    sampling = params.write.direct_sampling if is_direct else params.write.sampling
+    section = "write.direct_sampling" if is_direct else "write.sampling"
+    ready = 0
+
+    def tick(units: int) -> None:
+        nonlocal ready
+        ready += units
+        progress.paragraphs(ready, len(plan.steps))
+
+    async with servers.model(writer, sampling, calls / "write_calls.jsonl.zst", section) as llm:
+        template = files.template(params.write.prompt)
+        draft = await writing.write_one(llm, params.write, template, plan, Counter(), tick)
+        usage.update(llm.usage())
+    if isinstance(draft, Rejection):
+        raise UserError(_trouble("paragraph", draft, "write.max_attempts"))
+    return Text(draft.paragraphs, dict(usage))
+
+
+def _trouble(what: str, refused: Rejection, key: str) -> str:
+    return (
+        f"no usable {what}: the last was refused as {refused.reason} ({refused.detail[:200]}). "
+        f"Try another --seed, another model (plan.llm, write.llm or llm in params.yaml), or raise {key}"
+    )
+
+
+def _present(llm: LLMParams) -> LLMParams:
+    """Return the parameters of a model.
+
+    Raises:
+        ModelUnusable: it is a local one, and its folder is missing.
+    """
+    if llm.engine != "external" and not Path(llm.model).is_dir():
+        raise ModelUnusable(
+            f"llm.model: {llm.model} is missing: `dvc repro base_model` fetches the base model; or set llm.engine "
+            "to external, with llm.base_url and llm.model of your endpoint"
+        )
+    return llm

@@ -1,0 +1,72 @@
+"""One text for one prompt: its instruction, its limits, and the text against a chat server."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from longwriter import params
+from longwriter.agentwrite import one_text
+from longwriter.errors import ModelUnusable, UserError
+from longwriter.text.counting import count_words
+
+PARAMS = params.load()  # plan: 3 to 5 steps of 60 to 100 words
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words", "full_prompt", "required"),
+    [
+        ("Write about rain in 300 words.", None, "Write about rain in 300 words.", 300),
+        ("Write about rain in 300 words.", 300, "Write about rain in 300 words.", 300),
+        ("Write about rain.", 3000, "Write about rain.\n\nWrite about 3000 words.", 3000),
+        ("写一篇关于雨的文章。", 800, "写一篇关于雨的文章。\n\n写800字。", 800),
+    ],
+)
+def test_the_instruction_states_the_length_that_is_asked_for(prompt, words, full_prompt, required):
+    row = one_text.instruction(prompt, words)
+    assert (row.prompt, row.required_words) == (full_prompt, required)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"), [("Write about rain.", "states no length"), (" \n", "the prompt is empty")]
+)
+def test_a_prompt_without_words_or_length_is_refused(prompt, message):
+    with pytest.raises(UserError, match=message):
+        one_text.instruction(prompt, None)
+
+
+def test_a_longer_text_gets_more_steps_more_tokens_and_more_context():
+    fitted = one_text.fitted(PARAMS, 3000, seed=7)
+    assert (fitted.plan.max_steps, fitted.plan.sampling.max_tokens) == (36, 2592)
+    assert fitted.llm.context_tokens == 3592
+    assert {fitted.plan.sampling.seed, fitted.write.sampling.seed, fitted.write.direct_sampling.seed} == {7}
+    short = one_text.fitted(PARAMS, 200, seed=0)
+    assert (short.plan.max_steps, short.plan.sampling.max_tokens) == (5, 360)
+
+
+def test_a_text_is_planned_and_written_and_the_progress_is_told(chat_server, tmp_path, monkeypatch):
+    root = Path.cwd()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "src").symlink_to(root / "src")
+    write = {"mode": "serial", "prompt": "src/longwriter/prompts/write.txt"}
+    llm = {"engine": "external", "model": "scripted", "base_url": chat_server.url}
+    settings = PARAMS.model_copy(
+        update={"llm": PARAMS.llm.model_copy(update=llm), "write": PARAMS.write.model_copy(update=write)}
+    )
+    row = one_text.instruction("Write a story about a harbour at night.", 400)
+    plans, counts = [], []
+    shown = one_text.Progress(plans.append, lambda ready, steps: counts.append((ready, steps)))
+    text = asyncio.run(one_text.write_text(one_text.fitted(settings, 400, 0), row, shown, tmp_path))
+    steps = len(plans[0].steps)
+    assert (len(text.paragraphs), counts[-1]) == (steps, (steps, steps))
+    assert 200 <= count_words("\n".join(text.paragraphs)) <= 800
+    assert {"plan_calls.jsonl.zst", "write_calls.jsonl.zst"} <= {file.name for file in tmp_path.iterdir()}
+    assert text.usage["prompt_tokens"] > 0
+
+
+def test_a_missing_local_model_is_told_with_its_key(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    row = one_text.instruction("Write about rain.", 100)
+    shown = one_text.Progress(lambda _: None, lambda *_: None)
+    with pytest.raises(ModelUnusable, match=r"^llm\.model: data/base_model/weights is missing: `dvc repro"):
+        asyncio.run(one_text.write_text(PARAMS, row, shown, tmp_path))
