@@ -100,11 +100,29 @@ def stage(name: str, parent: str, is_fresh: bool) -> State[Any]:
     else:
         run_id = tracking.log_reused(name, lineage, how, parent, {**git.state_tags(), **ids})
     url = tracking.run_url(run_id)
-    create_link_artifact(link=url, key=_key(f"{name}-mlflow-run"), link_text=f"{name}: {how}")
+    rows = _row_counts(name)
+    create_link_artifact(
+        link=url,
+        key=_key(f"{name}-mlflow-run"),
+        link_text=f"{name}: {how}",
+        description=f"MLflow run of {name} ({how}): description, data sets, table of rows, traces. {_counts(rows)}",
+    )
     if how != "unchanged" and name.startswith("report@"):
         create_markdown_artifact(_report(name).read_text(encoding="utf-8"), key=_key(name))
-    result = {"stage": name, "how": how, "seconds": round(time.monotonic() - started, 1), "run": url}
+    seconds = round(time.monotonic() - started, 1)
+    result = {"stage": name, "how": how, "seconds": seconds, "run": url, **rows}
     return Completed(name=how.capitalize(), message=f"{name}: {how}", data=result)
+
+
+def _row_counts(name: str) -> dict[str, int]:
+    """Return how many rows a stage read, kept and rejected."""
+    numbers = json.loads(Path(f"data/{name.replace('@', '/')}/metrics.json").read_text(encoding="utf-8"))
+    rows_in, kept = int(numbers["rows_in"]), int(numbers["rows_kept"])
+    return {"rows_in": rows_in, "kept": kept, "rejected": rows_in - kept}
+
+
+def _counts(rows: dict[str, int]) -> str:
+    return f"{rows['rows_in']:,} rows in, {rows['kept']:,} kept, {rows['rejected']:,} rejected"
 
 
 def _key(name: str) -> str:
@@ -144,7 +162,11 @@ def _stages(names: Sequence[str], kind: str) -> list[dict[str, Any]]:
             get_run_logger().warning(
                 "cannot reach MLflow at %s (%s): the next run of a flow closes run %s", url, reason, parent
             )
-        create_markdown_artifact(budget(rows), key="time-budget", description="Seconds a stage")
+        create_markdown_artifact(
+            overview(rows),
+            key="time-budget",
+            description="What each stage did: seconds, rows, and its MLflow run",
+        )
     return rows
 
 
@@ -153,6 +175,24 @@ def budget(rows: list[dict[str, Any]]) -> str:
     lines = [(row["stage"], row["how"], row["seconds"]) for row in rows]
     total = ("all", "", sum(row["seconds"] for row in rows))
     head = ("stage", "what happened", "seconds")
+    return str(tabulate([*lines, total], head, tablefmt="pipe", floatfmt=".1f"))
+
+
+def overview(rows: list[dict[str, Any]]) -> str:
+    """Return the page of a flow run: what each stage did, its seconds and rows, with links to MLflow."""
+    head = ("stage", "what happened", "seconds", "rows in", "kept", "rejected")
+    lines = [
+        (
+            f"[{row['stage']}]({row['run']})",
+            row["how"],
+            row["seconds"],
+            row["rows_in"],
+            row["kept"],
+            row["rejected"],
+        )
+        for row in rows
+    ]
+    total = ("all", "", sum(row["seconds"] for row in rows), "", "", "")
     return str(tabulate([*lines, total], head, tablefmt="pipe", floatfmt=".1f"))
 
 

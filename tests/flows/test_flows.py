@@ -207,8 +207,11 @@ def test_reports_and_runs_are_artifacts(prefect: Prefect, first_night: dict[str,
         if run.data.tags.get("lw.stage") == "generate@base_model-tiny"
     ]
     assert f"/runs/{reused})" in prefect.artifact("generate-base-model-tiny-mlflow-run")
-    budget = re.sub(" +", " ", prefect.artifact("time-budget"))
-    assert all(f"| {name} | {'executed' if name in NEWS else 'unchanged'} |" in budget for name in STAGES)
+    page = re.sub(" +", " ", prefect.artifact("time-budget"))
+    did = dict(re.findall(r"\| \[(\S+)\]\(http\S+\) \| (\w+) \|", page))
+    assert did == {name: "executed" if name in NEWS else "unchanged" for name in STAGES}
+    numbers = workspace.json("data/dataset/metrics.json")
+    assert f"| {numbers['rows_in']:g} | {numbers['rows_kept']:g} |" in page
 
 
 @pytest.fixture(scope="module")

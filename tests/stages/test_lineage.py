@@ -43,7 +43,7 @@ def _lineage(workspace: Workspace, *words: str, code: int = 0) -> tuple[str, str
 
 def _walk(workspace: Workspace, *words: str) -> list[Step]:
     """Return the steps that `longwriter lineage` prints."""
-    return _steps(_lineage(workspace, "--full", *words)[0])
+    return _steps(_lineage(workspace, "--json", "--full", *words)[0])
 
 
 def _steps(text: str) -> list[Step]:
@@ -133,7 +133,7 @@ def test_the_base_models_number_ends_at_its_weights(finished: Workspace) -> None
 
 def test_a_row_leads_to_its_calls(finished: Workspace) -> None:
     rows = [row for row in finished.rows("data/dataset/test.jsonl") if row["call_ids"]]
-    steps = _steps(finished.run("longwriter", "lineage", "--full", rows[-1]["sample_id"]).stdout)
+    steps = _steps(finished.run("longwriter", "lineage", "--json", "--full", rows[-1]["sample_id"]).stdout)
     assert _only(steps, "row")["row"] == rows[-1]
     _leads_to_calls(finished, steps, "data/dataset/test.jsonl")
 
@@ -142,8 +142,11 @@ def test_a_row_leads_to_its_calls(finished: Workspace) -> None:
     ("words", "told"),
     [
         (["no-such-row"], "no row no-such-row in data/dataset/train.jsonl"),
-        (["--benchmark", "huge"], "no finished report@huge run"),
-        (["--benchmark", "tiny", "--model", "ppo"], "did not read data/score/ppo-tiny/scores.jsonl"),
+        (["--benchmark", "huge"], "generate.benchmarks of params.yaml has no huge; there are tiny"),
+        (
+            ["--benchmark", "tiny", "--model", "ppo"],
+            "compare.models of params.yaml has no ppo; there are base_model, sft, dpo",
+        ),
         (["no-such-answer", "--benchmark", "tiny"], "no row with generation_id no-such-answer"),
     ],
 )
@@ -151,6 +154,57 @@ def test_a_missing_link_is_named(finished: Workspace, words: list[str], told: st
     _, complaint = _lineage(finished, *words, code=2)
     assert told in complaint
     assert complaint.count("\n") == 1
+
+
+def test_the_tree_of_a_number_has_about_twenty_lines_from_the_number_to_the_calls(
+    finished: Workspace,
+) -> None:
+    text, _ = _lineage(finished, "--benchmark", "tiny", "--model", "dpo")
+    lines = text.splitlines()
+    words = [line.replace("└─", "").split()[0] for line in lines]
+    order = [
+        "number",
+        "report",
+        "score",
+        "answer",
+        "to",
+        "call",
+        "model",
+        "pair",
+        "model",
+        "pack",
+        "row",
+        "prompt",
+    ]
+    assert words[: len(order)] == order
+    assert words[-1] == "call"
+    assert 15 <= len(lines) <= 30
+    assert max(map(len, lines)) < 250
+
+
+def test_a_row_leads_forwards_to_every_data_set_model_and_number_that_holds_it(finished: Workspace) -> None:
+    row = next(row for row in finished.rows("data/dataset/train.jsonl") if row["kind"] == "agentwrite")
+    kept = next(
+        item
+        for item in finished.rows("data/instructions/instructions.jsonl")
+        if item["instruction_id"] == row["instruction_id"]
+    )
+    for key in (row["sample_id"], row["instruction_id"]):
+        holders = json.loads(_lineage(finished, "--json", "--row", key)[0])
+        assert set(holders["ids"]) >= {row["sample_id"], row["instruction_id"]}
+        assert holders["origins"] == [kept["origin"]]
+        assert {"data/plan/plans.jsonl", "data/dataset/train.jsonl", "data/pack/train.parquet"} <= set(
+            holders["data"]
+        )
+        assert {"data/sft/weights", "data/dpo/weights"} <= set(holders["models"])
+        assert holders["numbers"] == ["data/report/tiny/metrics.json"]
+        assert "base_model" not in holders["stale"]
+        assert {"instructions", "plan", "write", "sft", "report@tiny"} <= set(holders["stale"])
+    source = kept["origin"].rpartition(":")[0]
+    text, _ = _lineage(finished, "--source", source)
+    assert "data     data/dataset/train.jsonl: " in text
+    _, complaint = _lineage(finished, "--source", "no.jsonl", code=2)
+    assert source in complaint
 
 
 @pytest.fixture(scope="module")

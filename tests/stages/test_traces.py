@@ -85,3 +85,24 @@ def test_no_file_that_a_stage_reads_names_a_trace(finished: Workspace) -> None:
         text = Path(path).read_text(encoding="utf-8", errors="ignore")
         assert not [own_id for own_id in ids if own_id in text], path
     assert json.loads((finished.path / "data/lineage/write.json").read_text())["run_id"]
+
+
+def test_each_run_says_what_it_is_and_a_table_of_rows_leads_to_their_traces(
+    finished: Workspace, tmp_path: Path
+) -> None:
+    client, _ = finished.mlflow()
+    runs = {run.data.tags["lw.stage"]: run for run in finished.runs() if "lw.stage" in run.data.tags}
+    for name, run in runs.items():
+        assert run.data.tags["mlflow.note.content"].startswith(f"**{name}**: ")
+    assert f"/runs/{runs['plan'].info.run_id}" in runs["write"].data.tags["mlflow.note.content"]
+    file = client.download_artifacts(runs["dataset"].info.run_id, "rows.json", str(tmp_path))
+    content = json.loads(Path(file).read_text(encoding="utf-8"))
+    table = dict(zip(content["columns"], zip(*content["data"], strict=True), strict=True))
+    rows = finished.rows("data/dataset/train.jsonl") + finished.rows("data/dataset/test.jsonl")
+    assert set(table["row_id"]) >= {row["sample_id"] for row in rows}
+    written = [row for row in rows if row["kind"] == "agentwrite"]
+    links = dict(zip(table["row_id"], table["trace"], strict=True))
+    for row in written:
+        assert links[row["sample_id"]].endswith(spans.trace_id(row["instruction_id"], row["call_ids"]))
+    version = client.get_model_version_by_alias("longwriter", "candidate")
+    assert f"/runs/{runs['score@dpo-tiny'].info.run_id}/traces" in version.description

@@ -1,19 +1,25 @@
-"""`longwriter lineage`: from a row of the data set, or a benchmark number, back to its LLM calls."""
+"""`longwriter lineage`: from a row or a benchmark number back to its LLM calls, and from a row to what holds it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 import typer
 
 from longwriter.cli import checkout
+from longwriter.errors import UserError
 from longwriter.text import inert
 
 _WHOLE_CHARS = 2500
 """Longest step, as JSON, that is printed whole without --full."""
 _TEXT_CHARS = 300
 """Characters that are printed of each text in a longer step."""
+_LINE_CHARS = 90
+"""Characters of a text in the tree."""
+_CALLS_SHOWN = 6
+"""Calls of one answer or row in the tree."""
 
 
 def lineage(
@@ -26,7 +32,10 @@ def lineage(
     ] = None,
     benchmark: Annotated[str | None, typer.Option(help="Start at a model's number on this benchmark")] = None,
     model: Annotated[str, typer.Option(help="Name in compare.models; with --benchmark")] = "sft",
-    full: Annotated[bool, typer.Option(help="Print requests and answers whole")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each step as JSON")] = False,
+    full: Annotated[bool, typer.Option(help="With --json: requests and answers whole")] = False,
+    row: Annotated[str | None, typer.Option(help="Backwards: what holds the row with this id")] = None,
+    source: Annotated[str | None, typer.Option(help="Backwards: what holds the rows of this file")] = None,
 ) -> None:
     """Walk by MLflow from the data set, or from a benchmark number, to the LLM calls behind it.
 
@@ -34,16 +43,143 @@ def lineage(
 
     longwriter lineage --benchmark small --model dpo: the number in the report, one answer with its own
     call, the weights, the training runs, one pack, and a row of it down to the LLM calls that wrote it.
+
+    longwriter lineage --row ID, or --source FILE: every data set, model and number that holds the row, and
+    what goes stale when it is withdrawn.
     """
     checkout.require()
+    if row is not None or source is not None:
+        if row is not None and source is not None:
+            raise UserError("--row and --source exclude each other: name one of them")
+        _print_holders(row, source, as_json=as_json)
+        return
+    if benchmark is not None:
+        _check_names(benchmark, model)
     from longwriter.tracking import lineage as audit
 
     steps = audit.walk_benchmark(benchmark, model, row_id) if benchmark else audit.walk(row_id)
+    if not as_json:
+        for line in tree(steps):
+            typer.echo(inert.terminal(line))
+        return
     for step in steps:
         text = json.dumps(step, ensure_ascii=False, indent=2)
         is_whole = full or len(text) < _WHOLE_CHARS
         shown = text if is_whole else json.dumps(_shortened(step), ensure_ascii=False, indent=2)
         typer.echo(inert.terminal(shown))
+
+
+def _check_names(benchmark: str, model: str) -> None:
+    """Raise UserError, with the names that exist, if params.yaml has no such benchmark or model."""
+    from longwriter import params as parameters
+
+    params = parameters.load()
+    for name, known, key in (
+        (benchmark, list(params.generate.benchmarks), "generate.benchmarks"),
+        (model, list(params.compare.models), "compare.models"),
+    ):
+        if name not in known:
+            raise UserError(f"{key} of params.yaml has no {name}; there are {', '.join(known)}")
+
+
+def tree(steps: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield the steps of a walk as the lines of a tree, one or two for each step."""
+    calls = 0
+    for step in steps:
+        if "call" not in step and calls > _CALLS_SHOWN:
+            yield f"   └─ … {calls - _CALLS_SHOWN} more calls (--json shows all)"
+        calls = calls + 1 if "call" in step else 0
+        if calls <= _CALLS_SHOWN:
+            yield from _lines(step)
+    if calls > _CALLS_SHOWN:
+        yield f"   └─ … {calls - _CALLS_SHOWN} more calls (--json shows all)"
+
+
+def _lines(step: dict[str, Any]) -> Iterator[str]:
+    if "number" in step:
+        number = step["number"]
+        yield f"number  {number['model']} on {number['benchmark']}: S_l {number['S_l']:.1f} (n = {number['n']})"
+        yield f"   report {_run(step['report'])}"
+    elif "score" in step:
+        score = step["score"]
+        yield (
+            f"└─ score  S_l {score['length_score']:.1f}: {score['words']} words, {score['required_words']} asked for"
+            f"{_run(step['run'])}"
+        )
+    elif "answer" in step:
+        answer = step["answer"]
+        yield f"└─ answer {answer['generation_id']}: {_cut_line(answer['text'])}{_run(step['run'])}"
+        yield f"   to     {_cut_line(answer['prompt'])}"
+    elif "model" in step:
+        yield f"└─ model  {step['model']}, weights {step['weights']}{_run(step['run'])}"
+    elif "pair" in step:
+        pair = step["pair"]
+        yield (
+            f"└─ pair   {pair['pair_id']}: chosen {pair['chosen_score']:.1f}, rejected {pair['rejected_score']:.1f} "
+            f"({step['of']} pairs)"
+        )
+    elif "pack" in step:
+        yield f"└─ pack   {step['pack']} of {step['of']}, {len(step['sample_ids'])} rows{_run(step['run'])}"
+    elif "gate" in step:
+        yield f"gate    {', '.join(step['data'])}{_run(step['gate'])}"
+    else:
+        yield from _row_lines(step)
+
+
+def _row_lines(step: dict[str, Any]) -> Iterator[str]:
+    if "row" in step:
+        row = step["row"]
+        yield f"└─ row    {row['sample_id']} in {step['in']}: {row['words']} words"
+        yield f"   prompt {_cut_line(row['messages'][0]['content'])}"
+        yield f"   text   {_cut_line(row['messages'][-1]['content'])}"
+        if row["call_ids"] and row["instruction_id"]:
+            from longwriter.tracking import spans, traces
+
+            yield f"   trace  {traces.url(spans.trace_id(row['instruction_id'], row['call_ids']))}"
+    elif "runs" in step:
+        for stage, run in step["runs"].items():
+            yield f"└─ {stage:6} run{_run(run)}"
+    elif "call" in step:
+        call = step["call"]
+        said = ((call.get("answer") or {}).get("choices") or [{}])[0].get("message", {}).get("content") or ""
+        how = "stored answer" if call["replayed"] else f"{call['latency_s']:.1f} s"
+        yield f"   └─ call {step['stage']} {call['call_id'][:12]}, {call['model']}, {how}: {_cut_line(str(said), 50)}"
+
+
+def _run(run: dict[str, str]) -> str:
+    return f"  {run['url']}" + (f" ({run['status']})" if run["status"] not in ("", "executed") else "")
+
+
+def _cut_line(text: str, chars: int = _LINE_CHARS) -> str:
+    shown = inert.line(text)
+    return shown if len(shown) <= chars else f"{shown[:chars]} …"
+
+
+def _print_holders(row: str | None, source: str | None, *, as_json: bool) -> None:
+    from longwriter.tracking import holders
+
+    what = holders.of_row(row) if row is not None else holders.of_source(str(source))
+    if as_json:
+        typer.echo(inert.terminal(json.dumps(what._asdict(), ensure_ascii=False, indent=2)))
+        return
+    lines = [
+        f"ids      {_list(what.ids)}",
+        f"from     {_list(what.origins) or 'not named by the rows'}",
+        *(f"data     {path}: {count} rows" for path, count in what.data.items()),
+        *(f"model    {path}" for path in what.models),
+        *(f"number   {path}" for path in what.numbers),
+        f"stale    without the row: {', '.join(what.stale)}",
+        "withdraw remove the lines above from their source, then `dvc repro`; earlier versions stay in the DVC "
+        "cache (`dvc gc -w`), stored answers in .lw/replay.sqlite, traces in MLflow",
+    ]
+    for line in lines:
+        typer.echo(inert.terminal(line))
+
+
+def _list(names: list[str]) -> str:
+    """Return names in one line; beyond ten their number."""
+    rest = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + rest
 
 
 def _shortened(value: Any) -> Any:

@@ -90,6 +90,11 @@ def read_jsonl(path: Path, record: type[R]) -> list[R]:
     return [row for _, row in _rows(path, record)]
 
 
+def each_row(path: Path, record: type[R]) -> Iterator[R]:
+    """Yield the rows of `path`, one in memory at a time; errors as `read_jsonl`."""
+    return (row for _, row in _rows(path, record))
+
+
 class Indexed(Generic[R]):
     """The rows of a JSON Lines file, kept on disk: 16 bytes of memory for each row; see `indexed`."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.stages import runner
-from longwriter.tracking import logged_models, provenance
+from longwriter.tracking import logged_models, notes, provenance
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
@@ -36,7 +36,9 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     }
     for benchmark in params.generate.benchmarks:
         tags |= provenance.benchmark_numbers(register.model, benchmark, origin.weights_md5)
-    version = logged_models.register(register.name, register.alias, run.run_id, tags)
+    benchmarks = params.generate.benchmarks
+    description = notes.of_model(register.model, benchmarks, origin.weights_md5, origin.data_md5)
+    version = logged_models.register(register.name, register.alias, run.run_id, tags, description)
     return runner.Summary(1, 1, execution={"version": float(version)})
 
 

@@ -28,10 +28,10 @@ import psutil
 from longwriter import params as parameters
 from longwriter.errors import GateStopped, LongWriterError, Unavailable, without_password
 from longwriter.io import access, disk, files, process, startup
-from longwriter.stages import tracing
+from longwriter.stages import tables, tracing
 from longwriter.stages.summary import Summary as Summary
 from longwriter.text import inert
-from longwriter.tracking import git, traces, versioning
+from longwriter.tracking import git, notes, traces, versioning
 from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
 from longwriter.tracking.provenance import LINEAGE
@@ -101,6 +101,9 @@ def _execute(name: str, work: Work) -> None:
             tracking.log_params(run_id, stage.params)
             tracking.log_datasets(run_id, inputs, "input")
             models.log_read(run_id, inputs)
+            tracking.log_prompts(run_id, notes.prompts_of(inputs))
+            note = notes.of_run(name, stage.description, run_id, inputs, tags)
+            tracking.set_tags(run_id, {**notes.kind_tags(name), "mlflow.note.content": note})
         run = StageRun(run_id, tags["lw.fingerprint"])
         summary = _publish(name, lambda folder: work(params, folder, run), stage.outs)
         outputs = {
@@ -114,6 +117,7 @@ def _execute(name: str, work: Work) -> None:
             tracking.log_metrics(run_id, numbers, subject)
             writer = traces.Writer(models.answering_run(name, inputs) or run_id, subject.get("model_id"))
             tracing.record(name, params, run_id, started_s, writer)
+            tracking.log_table(run_id, tables.rows(name, params.tracing), "rows.json")
             for path in summary.artifacts:
                 tracking.log_artifact(run_id, path)
             _write_lineage(name, run_id, parent, tags, inputs, outputs)

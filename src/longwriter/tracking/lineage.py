@@ -20,6 +20,7 @@ from longwriter.tracking.runs import Run
 Step = dict[str, Any]
 _SPLITS = ("data/dataset/train.jsonl", "data/dataset/test.jsonl")
 _PACKS = "data/pack/train.parquet"
+_PAIRS = "data/preferences/train.jsonl"
 
 
 def walk(sample_id: str | None) -> Iterator[Step]:
@@ -89,6 +90,9 @@ def _weights_to_calls(reader: Run, path: str) -> Iterator[Step]:
         "run": _run_step(training),
     }
     inputs = tracking.datasets(training, "input")
+    if _PAIRS in inputs:
+        pairs = _rows(_PAIRS, inputs[_PAIRS])
+        yield {"pair": pairs[0], "of": len(pairs), "md5": inputs[_PAIRS]}
     parents = [name for name in inputs if Path(name).name == "weights"]
     if _PACKS in inputs:
         yield from _packs_to_calls(training)

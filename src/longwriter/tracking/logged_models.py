@@ -108,7 +108,7 @@ def answering_run(name: str, inputs: Mapping[str, str]) -> str | None:
     return None
 
 
-def register(name: str, alias: str, run_id: str, tags: Mapping[str, str]) -> int:
+def register(name: str, alias: str, run_id: str, tags: Mapping[str, str], description: str = "") -> int:
     """Give `alias` to the version whose weights have the digest in the tag `dvc.md5`.
 
     If there is such a version, it gets these tags; else a version is created from the logged model.
@@ -119,6 +119,7 @@ def register(name: str, alias: str, run_id: str, tags: Mapping[str, str]) -> int
         run_id: The run that registers; it counts as the training run if MLflow knows none, for example if
             the weights were pulled from another machine.
         tags: Tags of the version; `dvc.md5` must be among them.
+        description: Description of the version, as Markdown; empty = that of the version stays.
 
     Returns:
         The number of the version.
@@ -132,6 +133,8 @@ def register(name: str, alias: str, run_id: str, tags: Mapping[str, str]) -> int
         version = versions[0] if versions else _new_version(name, run_id, tags)
         for key, value in tags.items():
             mlflow_client.set_model_version_tag(name, version.version, key, value)
+        if description:
+            mlflow_client.update_model_version(name, version.version, description)
         mlflow_client.set_registered_model_alias(name, alias, version.version)
     return int(version.version)
 

@@ -38,6 +38,7 @@ UNREACHABLE = (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError)
 """Errors of a server or database that cannot be reached."""
 PARENT_ENV = "LW_PIPELINE_RUN"
 _METRICS_PER_REQUEST = 1000  # MLflow's limit
+_PROFILED_BYTES = 50_000_000  # a larger data set has no rows and words in its profile: reading takes seconds
 _VALUE_CHARS = 6000  # of a parameter, MLflow's limit
 
 
@@ -74,7 +75,8 @@ def _client(uri: str) -> tuple[MlflowClient, str]:
         if experiment is not None:
             return mlflow_client, experiment.experiment_id
         location = (LOCAL / "mlartifacts").resolve().as_uri() if is_local else None
-        return mlflow_client, mlflow_client.create_experiment(EXPERIMENT, artifact_location=location)
+        tags = {"mlflow.experimentKind": "genai_development"}  # the UI then shows traces, tokens and cost
+        return mlflow_client, mlflow_client.create_experiment(EXPERIMENT, location, tags)
 
 
 def _repair(database: Path) -> None:
@@ -203,7 +205,7 @@ def log_datasets(run_id: str, digests: dict[str, str], context: str) -> None:
     inputs = [
         mlflow.entities.DatasetInput(
             mlflow.entities.Dataset(
-                name=path, digest=digest, source_type="dvc", source=json.dumps({"path": path, "md5": digest})
+                path, digest, "dvc", json.dumps({"path": path, "md5": digest}), *_shape(Path(path))
             ),
             tags=[tag],
         )
@@ -212,6 +214,64 @@ def log_datasets(run_id: str, digests: dict[str, str], context: str) -> None:
     ]
     if inputs:
         client()[0].log_inputs(run_id, inputs)
+
+
+def _shape(path: Path) -> tuple[str | None, str | None]:
+    """Return schema and profile of a data set for the MLflow UI: columns; bytes, rows and words."""
+    if not path.is_file():
+        return None, None
+    profile: dict[str, int] = {"bytes": path.stat().st_size}
+    columns: dict[str, Any] = {}
+    if path.suffix == ".jsonl" and profile["bytes"] < _PROFILED_BYTES:
+        with path.open(encoding="utf-8") as lines:
+            rows = [row for row in map(_row, lines) if row is not None]
+        profile["rows"] = len(rows)
+        if words := sum(row["words"] for row in rows if isinstance(row.get("words"), int)):
+            profile["words"] = words
+        columns = rows[0] if rows else {}
+    types = {str: "string", int: "long", float: "double", bool: "boolean"}
+    spec = [
+        {"name": inert.line(name)[:200], "type": types.get(type(value), "string")}
+        for name, value in columns.items()
+    ]
+    return json.dumps({"mlflow_colspec": spec}) if spec else None, json.dumps(profile)
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    """Return the object in a line; None for any other line, for example of a source that nobody has checked."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def log_table(run_id: str, rows: list[dict[str, Any]], file: str) -> None:
+    """Log a table that the MLflow UI shows; all rows have the same keys."""
+    columns = {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
+    if columns:
+        client()[0].log_table(run_id, columns, file)
+
+
+def log_prompts(run_id: str, prompts: dict[str, tuple[str, str]]) -> None:
+    """Register prompt templates, each content once, and link their versions to a run.
+
+    Args:
+        run_id: The run.
+        prompts: {path: (name in the registry, DVC digest)}; the digest is an alias of the version.
+    """
+    mlflow_client, _ = client()
+    with FileLock(LOCAL / "registry.lock"):
+        for path, (name, digest) in prompts.items():
+            alias = f"md5-{digest}"
+            version = mlflow_client.load_prompt(f"prompts:/{name}@{alias}", allow_missing=True)
+            if version is None:
+                text = Path(path).read_text(encoding="utf-8")
+                version = mlflow_client.register_prompt(
+                    name, text, tags={"dvc.md5": digest, "dvc.path": path}
+                )
+                mlflow_client.set_prompt_alias(name, alias, version.version)
+            mlflow_client.link_prompt_version_to_run(run_id, version)
 
 
 def log_artifact(run_id: str, path: Path, folder: str | None = None) -> None:

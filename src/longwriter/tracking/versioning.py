@@ -35,6 +35,7 @@ class StageFiles(NamedTuple):
     deps: list[str]
     outs: list[str]
     params: dict[str, Any]
+    description: str = ""
 
 
 def _open_repo() -> Repo:
@@ -95,7 +96,7 @@ def stage_files(name: str) -> StageFiles:
                 params.update(dep.read_params())
             else:
                 deps.append(dep.def_path)
-        return StageFiles(stage.cmd, deps, [out.def_path for out in stage.outs], params)
+        return StageFiles(stage.cmd, deps, [out.def_path for out in stage.outs], params, stage.desc or "")
 
 
 def is_current(name: str, output: Path) -> bool:

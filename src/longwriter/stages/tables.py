@@ -1,0 +1,114 @@
+"""The table `rows.json` of a stage's MLflow run: its rows, kept and rejected, each with a link to its trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+from longwriter.io import files
+from longwriter.params.tracing import TracingParams
+from longwriter.records import Draft, Example, Generation, Instruction, Plan, Rejection, Score
+from longwriter.stages import tracing
+from longwriter.text import inert
+from longwriter.tracking import spans, traces
+
+_ROWS = 2000  # of each kind: the MLflow UI loads the whole table
+_PROMPT_CHARS = 200
+_FIRST_WORDS = 20
+
+
+def rows(name: str, sampling: TracingParams) -> list[dict[str, Any]]:
+    """Return the table of a stage that makes data, rejected rows first; empty for other stages."""
+    stage, _, item = name.partition("@")
+    sources: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
+        "instructions": _instructions,
+        "plan": _plans,
+        "write": lambda: _drafts(sampling),
+        "dataset": lambda: _examples(sampling),
+    }
+    if stage == "score":
+        return list(islice(_scores(item), _ROWS))
+    if stage not in sources:
+        return []
+    prompts = {} if stage == "instructions" else _prompts()
+    rejected = [
+        _row(
+            row.row_id,
+            prompts.get(row.row_id, ""),
+            "",
+            None,
+            None,
+            f"{row.reason}: {row.detail}",
+            spans.trace_id(row.row_id, row.call_ids) if stage in ("plan", "write") else None,
+        )
+        for row in islice(files.each_row(files.DATA / stage / "rejected.jsonl", Rejection), _ROWS)
+    ]
+    return [*rejected, *islice(sources[stage](), _ROWS)]
+
+
+def _row(
+    row_id: str,
+    prompt: str,
+    text: str,
+    words: int | None,
+    length_score: float | None,
+    reason: str,
+    trace_id: str | None,
+) -> dict[str, Any]:
+    return {
+        "row_id": row_id,
+        "result": inert.line(reason)[:_PROMPT_CHARS] or "kept",
+        "prompt": inert.line(prompt)[:_PROMPT_CHARS],
+        "first_words": inert.line(" ".join(text.split(maxsplit=_FIRST_WORDS)[:_FIRST_WORDS])),
+        "words": words,
+        "S_l": length_score,
+        "trace": traces.url(trace_id) if trace_id else None,
+    }
+
+
+def _prompts() -> dict[str, str]:
+    rows = files.each_row(files.DATA / "instructions" / "instructions.jsonl", Instruction)
+    return {row.instruction_id: row.prompt for row in rows}
+
+
+def _instructions() -> Iterator[dict[str, Any]]:
+    for row in files.each_row(files.DATA / "instructions" / "instructions.jsonl", Instruction):
+        yield _row(row.instruction_id, row.prompt, "", None, None, "", None)
+
+
+def _plans() -> Iterator[dict[str, Any]]:
+    for row in files.each_row(files.DATA / "plan" / "plans.jsonl", Plan):
+        steps = " / ".join(step.main_point for step in row.steps)
+        words = sum(step.word_count for step in row.steps)
+        yield _row(row.instruction.instruction_id, row.instruction.prompt, steps, words, None, "", None)
+
+
+def _drafts(sampling: TracingParams) -> Iterator[dict[str, Any]]:
+    for row in files.each_row(files.DATA / "write" / "drafts.jsonl", Draft):
+        own_id = row.plan.instruction.instruction_id
+        is_traced = tracing.is_traced(own_id, sampling)
+        trace_id = spans.trace_id(own_id, [*row.plan.call_ids, *row.call_ids]) if is_traced else None
+        text = " ".join(row.paragraphs)
+        yield _row(own_id, row.plan.instruction.prompt, text, len(text.split()), None, "", trace_id)
+
+
+def _examples(sampling: TracingParams) -> Iterator[dict[str, Any]]:
+    for split in ("train", "test"):
+        for row in files.each_row(files.DATA / "dataset" / f"{split}.jsonl", Example):
+            own_id = row.instruction_id if row.call_ids else None
+            is_traced = own_id is not None and tracing.is_traced(own_id, sampling)
+            trace_id = spans.trace_id(str(own_id), row.call_ids) if is_traced else None
+            prompt, answer = row.messages[0].content, row.messages[-1].content
+            yield _row(row.sample_id, prompt, answer, row.words, None, "", trace_id)
+
+
+def _scores(item: str) -> Iterator[dict[str, Any]]:
+    answers = files.each_row(files.DATA / "generate" / item / "generations.jsonl", Generation)
+    scores = files.each_row(files.DATA / "score" / item / "scores.jsonl", Score)
+    for answer, score in zip(answers, scores, strict=True):
+        own_id = answer.generation_id
+        reason = "loop" if score.loop else "" if score.ended else "cut off"
+        trace_id = spans.trace_id(own_id, [])
+        length = round(score.length_score, 2)
+        yield _row(own_id, answer.prompt, answer.text, answer.words, length, reason, trace_id)

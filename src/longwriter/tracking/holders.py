@@ -1,0 +1,126 @@
+"""What holds a row of this checkout: data sets, models, and numbers; the way of `lineage` backwards.
+
+Reads the files data/lineage/STAGE.json and the data that they name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from longwriter.errors import UserError
+from longwriter.io import files, packs
+from longwriter.tracking import versioning
+from longwriter.tracking.provenance import LINEAGE
+
+_IDS = ("instruction_id", "sample_id", "row_id", "pair_id", "prompt_id", "generation_id")
+
+
+class Holders(NamedTuple):
+    """What holds some rows.
+
+    `ids`: all ids under which stages know the rows. `data`: {path: number of its rows that hold them}.
+    `origins`: where the rows come from. `models`: the weights that were trained on them. `numbers`: the
+    metrics files that rest on them. `stale`: the stages to run when the rows are gone.
+    """
+
+    ids: list[str]
+    origins: list[str]
+    data: dict[str, int]
+    models: list[str]
+    numbers: list[str]
+    stale: list[str]
+
+
+def of_row(row_id: str) -> Holders:
+    """Return what holds the row with this id, which may be that of an instruction, a training row or an answer.
+
+    Raises:
+        UserError: no row of the checkout has the id.
+    """
+    return _of(lambda row: row_id in _ids(row), f"row {row_id}")
+
+
+def of_source(file: str) -> Holders:
+    """Return what holds the rows of a source file, as `origin` names it.
+
+    Raises:
+        UserError: no row of the checkout comes from it; the message lists the sources.
+    """
+    return _of(lambda row: str(_origin(row)).rpartition(":")[0] == file, f"source {file}", lists_sources=True)
+
+
+def _of(is_first: Callable[[dict[str, Any]], bool], what: str, *, lists_sources: bool = False) -> Holders:
+    lineages = _lineages()
+    paths = [path for lineage in lineages.values() for path in lineage["outputs"]]
+    ids: set[str] = set()
+    before: set[str] | None = None
+    while ids != before:  # a training row names its instruction, which earlier stages know
+        before = set(ids)
+        data: dict[str, int] = {}
+        origins: set[str] = set()
+        sources: set[str] = set()
+        for path in paths:
+            for row in _rows(path):
+                origin = str(_origin(row) or "")
+                sources.add(origin.rpartition(":")[0])
+                if is_first(row) or ids & (_ids(row) | set(row.get("sample_ids", ()))):
+                    ids |= _ids(row)
+                    data[path] = data.get(path, 0) + 1
+                    origins.add(origin)
+    if not data:
+        known = f"; there are {', '.join(sorted(filter(None, sources)))}" if lists_sources else ""
+        raise UserError(f"no data set of this checkout holds {what}{known}")
+    reached = _reached(lineages, set(data))
+    numbers = [
+        path
+        for path in reached
+        if PurePosixPath(path).name == "metrics.json" and path.startswith("data/report/")
+    ]
+    models = [path for path in reached if PurePosixPath(path).name == "weights"]
+    stale = [name for name, lineage in lineages.items() if {*reached, *data} & set(lineage["outputs"])]
+    return Holders(sorted(ids), sorted(filter(None, origins)), data, models, numbers, stale)
+
+
+def _lineages() -> dict[str, dict[str, Any]]:
+    """Return the lineage of each stage that ran here, in the order of the pipeline."""
+    names = [name for name in versioning.stage_names() if (LINEAGE / f"{name}.json").is_file()]
+    if not names:
+        raise UserError(f"{LINEAGE} is empty: run the pipeline first")
+    return {name: files.read_json(LINEAGE / f"{name}.json") for name in names}
+
+
+def _rows(path: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of an output; none if it is no table of rows, or is gone."""
+    file = Path(path)
+    if not file.is_file():
+        return
+    if file.suffix == ".jsonl":
+        with file.open(encoding="utf-8") as lines:
+            yield from (json.loads(line) for line in lines)
+    elif file.suffix == ".parquet":
+        yield from packs.read(file, ["sample_ids"])
+
+
+def _origin(row: dict[str, Any]) -> Any:
+    """Return where a row of any stage comes from, as FILE:LINE; None if it does not say so."""
+    inner = row.get("instruction") or row.get("plan", {}).get("instruction") or row
+    return inner.get("origin")
+
+
+def _ids(row: dict[str, Any]) -> set[str]:
+    """Return all ids of a row of any stage."""
+    inner = row.get("instruction") or row.get("plan", {}).get("instruction") or {}
+    values = [part.get(key) for part in (row, inner) for key in _IDS]
+    return {value for value in values if value}
+
+
+def _reached(lineages: dict[str, dict[str, Any]], held: set[str]) -> list[str]:
+    """Return the outputs of all stages that read, directly or not, one of the held data sets."""
+    reached: list[str] = []
+    for lineage in lineages.values():  # in the order of the pipeline
+        if {*held, *reached} & set(lineage["inputs"]):
+            reached += [path for path in lineage["outputs"] if path not in held]
+    return reached

@@ -1,0 +1,144 @@
+"""The description of a run in MLflow: what it is, and links to what it was made from.
+
+MLflow shows the tag `mlflow.note.content` as Markdown. Texts from outside are written so that it does not obey them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+from longwriter.errors import BadRecord
+from longwriter.io import files
+from longwriter.text import inert
+from longwriter.tracking import git
+from longwriter.tracking import runs as tracking
+
+_LINEAGE = files.DATA / "lineage"
+_PROMPTS = "prompts"
+_EVALUATES = ("score", "report")
+
+
+def of_run(name: str, what: str, run_id: str, inputs: Mapping[str, str], tags: Mapping[str, str]) -> str:
+    """Return the description of a stage's run, as Markdown.
+
+    Args:
+        name: The stage, or an item of a matrix stage.
+        what: What the stage does, one line.
+        run_id: Its run.
+        inputs: {path: digest} of its inputs.
+        tags: Tags of the run; those of git and Prefect are shown as links.
+    """
+    links = [f"git commit {_commit(tags['git.commit'])}"]
+    if flow_run := tags.get("prefect.flow_run_id"):
+        ui = os.environ.get("LW_PREFECT_UI", "http://127.0.0.1:4200").rstrip("/")
+        links.append(f"[Prefect run]({ui}/runs/flow-run/{flow_run})")
+    if (files.LOCAL / "data_docs" / name).is_dir():
+        docs = os.environ.get("LW_DOCS_UI", "http://127.0.0.1:8800").rstrip("/")
+        links.append(f"[Data Docs]({docs}/{name}/)")
+    links.append(f"[traces of this run]({tracking.run_url(run_id)}/traces)")
+    parts = [f"**{name}**: {inert.markdown(what)}", ", ".join(links)]
+    if rows := _sources(inputs):
+        parts.append("\n".join(["| input | written by | md5 |", "|---|---|---|", *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
+def of_model(model: str, benchmarks: Iterable[str], weights: str, data: str) -> str:
+    """Return the description of a registered model: its numbers with intervals, and links to what they rest on.
+
+    Args:
+        model: Name of the compared model.
+        benchmarks: The benchmarks.
+        weights: Digest of its weights.
+        data: Digest of its training rows.
+    """
+    training = _link("training run", model)
+    parts = [
+        f"Model **{model}**: {training}, {_link('training data', 'dataset')}, {_link('gate', 'validate')}.",
+        f"Weights `{weights}`, training rows `{data}` (DVC). A trace of an answer leads to prompt and answer; "
+        "the training data's run has a table of rows with a link to the trace of each text.",
+        "| benchmark | length score | ended by itself | report | answers as traces | scores, judge |",
+        "|---|---|---|---|---|---|",
+    ]
+    table = []
+    for benchmark in benchmarks:
+        numbers = files.read_json(files.DATA / "report" / benchmark / "metrics.json")
+        item = f"{model}-{benchmark}"
+        cells = [
+            inert.markdown(benchmark),
+            _interval(numbers, f"{model}_length_score", "{:.0f}", "_mean"),
+            _interval(numbers, f"{model}_ended_share", "{:.0%}", ""),
+            _link("report", f"report@{benchmark}"),
+            _link("answers", f"generate@{item}", "/traces"),
+            _link("scores", f"score@{item}", "/traces"),
+        ]
+        table.append(f"| {' | '.join(cells)} |")
+    return "\n\n".join(parts[:2]) + "\n\n" + "\n".join([*parts[2:], *table]) + "\n"
+
+
+def _interval(numbers: Mapping[str, float], name: str, form: str, suffix: str) -> str:
+    value, low, high = (
+        form.format(numbers[key]) for key in (f"{name}{suffix}", f"{name}_low", f"{name}_high")
+    )
+    return f"{value} ({low} to {high})"
+
+
+def _link(text: str, stage: str, tab: str = "") -> str:
+    """Return a link to the run that wrote a stage's output."""
+    run_id = files.read_json(_LINEAGE / f"{stage}.json")["run_id"]
+    return f"[{text}]({tracking.run_url(run_id)}{tab})"
+
+
+def _commit(commit: str) -> str:
+    """Return a commit as a link to its page, if the repository came from a web address."""
+    origin = git.run("remote", "get-url", "origin") if git.succeeds("remote", "get-url", "origin") else ""
+    if not origin.startswith("https://") or "@" in origin or " " in origin:
+        return f"`{commit}`"
+    return f"[{commit[:10]}]({origin.removesuffix('.git')}/commit/{commit})"
+
+
+def _sources(inputs: Mapping[str, str]) -> list[str]:
+    """Return a row of a table for each input that is data, with a link to the run that wrote it."""
+    rows = []
+    for path, digest in inputs.items():
+        if path.endswith(".py") or any(Path(path).glob("*.py")):
+            continue
+        run_id = writer_of(path, digest)
+        link = f"[{stage_of(path)}]({tracking.run_url(run_id)})" if run_id else "a file of the checkout"
+        rows.append(f"| {inert.markdown(path)} | {link} | `{digest}` |")
+    return rows
+
+
+def stage_of(path: str) -> str:
+    """Return the stage, or the item `NAME@ITEM`, that writes a file of data/."""
+    return "@".join(PurePosixPath(path).parts[1:-1])
+
+
+def writer_of(path: str, digest: str) -> str | None:
+    """Return the run that wrote a file of data/; None if no stage did, or its lineage names another digest."""
+    if not path.startswith("data/"):
+        return None
+    lineage_file = _LINEAGE / f"{stage_of(path)}.json"
+    try:
+        lineage = files.read_json(lineage_file) if lineage_file.is_file() else {"outputs": {}}
+    except BadRecord:
+        return None
+    return str(lineage["run_id"]) if lineage["outputs"].get(path) == digest else None
+
+
+def kind_tags(name: str) -> dict[str, str]:
+    """Return the tags by which the MLflow UI sorts a stage's run, such as evaluation."""
+    stage = name.partition("@")[0]
+    return {"mlflow.runType": "genai_evaluate"} if stage in _EVALUATES else {}
+
+
+def prompts_of(inputs: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Return the prompt templates among a stage's inputs: {path: (name in the registry, digest)}."""
+    templates: dict[str, tuple[str, str]] = {}
+    for path, digest in inputs.items():
+        file = PurePosixPath(path)
+        if file.suffix == ".txt" and _PROMPTS in file.parts[:-1]:
+            below = file.parts[file.parts.index(_PROMPTS) + 1 :]
+            templates[path] = ("-".join([tracking.EXPERIMENT, *below]).removesuffix(".txt"), digest)
+    return templates

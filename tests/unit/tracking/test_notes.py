@@ -1,0 +1,116 @@
+"""Descriptions of runs and models, prompts and tables in a real MLflow store."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from longwriter.io import files
+from longwriter.tracking import notes
+from longwriter.tracking import runs as tracking
+
+PLANS, MD5 = "data/plan/plans.jsonl", "a" * 32
+TAGS = {"git.commit": "c" * 40, "prefect.flow_run_id": "f1"}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A folder with an empty store and the lineage of `plan`; yields MLflow's client."""
+    folder = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        for name in ("LW_MLFLOW_UI", "LW_PREFECT_UI", "LW_DOCS_UI"):
+            patch.delenv(name, raising=False)
+        lineage = Path("data/lineage")
+        lineage.mkdir(parents=True)
+        for stage in (
+            "plan",
+            "dpo",
+            "dataset",
+            "validate",
+            "report@tiny",
+            "generate@dpo-tiny",
+            "score@dpo-tiny",
+        ):
+            content = {"run_id": f"run-{stage}", "outputs": {PLANS: MD5} if stage == "plan" else {}}
+            files.write_json(lineage / f"{stage}.json", content)
+        yield tracking.client()[0]
+
+
+def test_a_run_links_to_the_runs_that_wrote_its_inputs_to_prefect_and_to_its_traces(store):
+    inputs = {PLANS: MD5, "src/prompts/write.txt": "b" * 32, "src/code.py": "e" * 32}
+    note = notes.of_run("write", "write each plan", "r1", inputs, TAGS)
+    url = tracking.experiment_url()
+    assert note.startswith("**write**: write each plan\n")
+    assert f"| {PLANS} | [plan]({url}/runs/run-plan) | `{MD5}` |" in note
+    assert "| src/prompts/write.txt | a file of the checkout |" in note
+    assert "code.py" not in note
+    assert "[Prefect run](http://127.0.0.1:4200/runs/flow-run/f1)" in note
+    assert f"[traces of this run]({url}/runs/r1/traces)" in note
+
+
+def test_an_input_that_its_lineage_does_not_know_has_no_link(store):
+    assert notes.writer_of(PLANS, MD5) == "run-plan"
+    assert notes.writer_of(PLANS, "b" * 32) is None
+    assert notes.writer_of("data/nothing/rows.jsonl", MD5) is None
+    assert notes.writer_of("benchmarks/tiny.jsonl", MD5) is None
+
+
+def test_a_path_that_is_markdown_is_shown_and_not_obeyed(store):
+    note = notes.of_run("write", "x", "r1", {"a](http://evil.example) | ![x](y)": MD5}, TAGS)
+    assert "| `a](http://evil.example) ¦ ![x](y)` |" in note
+
+
+def test_a_model_shows_its_numbers_with_intervals_and_links_what_they_rest_on(store):
+    folder = Path("data/report/tiny")
+    folder.mkdir(parents=True)
+    numbers = {
+        "dpo_length_score_mean": 77.4, "dpo_length_score_low": 60.1, "dpo_length_score_high": 88.9,
+        "dpo_ended_share": 0.5, "dpo_ended_share_low": 0.25, "dpo_ended_share_high": 0.75,
+    }  # fmt: skip
+    files.write_json(folder / "metrics.json", numbers)
+    text = notes.of_model("dpo", ["tiny"], "w", "d")
+    assert "| tiny | 77 (60 to 89) | 50% (25% to 75%) |" in text
+    for stage in ("dpo", "dataset", "validate", "report@tiny", "generate@dpo-tiny", "score@dpo-tiny"):
+        assert f"/runs/run-{stage}" in text
+
+
+def test_a_prompt_is_registered_once_for_each_content_and_linked_to_its_run(store):
+    template = Path("src/prompts/format/lines.txt")
+    template.parent.mkdir(parents=True)
+    template.write_text("Write {text} 茶", encoding="utf-8")
+    name = "longwriter-format-lines"
+    assert notes.prompts_of({str(template): MD5, PLANS: MD5}) == {str(template): (name, MD5)}
+    runs = [tracking.start_run("write", {}) for _ in range(2)]
+    for run in runs:
+        tracking.log_prompts(run, {str(template): (name, MD5)})
+    template.write_text("Another", encoding="utf-8")
+    tracking.log_prompts(runs[1], {str(template): (name, "b" * 32)})
+    first, second = (store.load_prompt(f"prompts:/{name}/{version}") for version in (1, 2))
+    assert (first.template, second.template) == ("Write {text} 茶", "Another")
+    assert store.load_prompt(f"prompts:/{name}/3", allow_missing=True) is None
+    linked = json.loads(store.get_run(runs[0]).data.tags["mlflow.linkedPrompts"])
+    assert linked == [{"name": name, "version": "1"}]
+
+
+def test_a_data_set_has_its_columns_its_rows_and_its_words(store):
+    rows = Path("data/rows.jsonl")
+    rows.write_text('{"id": "a", "words": 3}\nno json\n[]\n{"id": "b", "words": 4}\n', encoding="utf-8")
+    run = tracking.start_run("dataset", {})
+    tracking.log_datasets(run, {str(rows): MD5, "data/gone.jsonl": "b" * 32}, "output")
+    known = {item.dataset.name: item.dataset for item in store.get_run(run).inputs.dataset_inputs}
+    profile = json.loads(known[str(rows)].profile)
+    assert (profile["rows"], profile["words"]) == (2, 7)
+    assert [column["name"] for column in json.loads(known[str(rows)].schema)["mlflow_colspec"]] == [
+        "id",
+        "words",
+    ]
+    assert known["data/gone.jsonl"].profile is None
+
+
+def test_evaluation_is_shown_as_evaluation(store):
+    assert notes.kind_tags("score@sft-tiny") == {"mlflow.runType": "genai_evaluate"}
+    assert notes.kind_tags("sft") == {}
+    experiment = store.get_experiment(tracking.client()[1])
+    assert experiment.tags["mlflow.experimentKind"] == "genai_development"
