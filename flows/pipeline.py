@@ -8,6 +8,7 @@ stage with all its items (`generate`), one item (`generate@sft-small`), or a gro
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import sys
@@ -33,11 +34,24 @@ from prefect.runtime import flow_run, task_run
 from prefect.states import Completed
 from tabulate import tabulate
 
-from flows import lockfile, repro
+from flows import lockfile, remaining, repro
 from longwriter.errors import UserError, without_password
 from longwriter.text import inert
 from longwriter.tracking import git, versioning
 from longwriter.tracking import runs as tracking
+
+
+class _WithoutTraceback(logging.Filter):
+    """Leaves out the traceback of a failed stage: its own sentence says what is wrong and what to do."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], repro.DvcFailed):
+            record.exc_info = None
+        return True
+
+
+for _logger in ("prefect.flow_runs", "prefect.task_runs"):
+    logging.getLogger(_logger).addFilter(_WithoutTraceback())
 
 _TEMPORARY = 75  # longwriter.errors.Unavailable: the one exit code that a retry can help
 
@@ -144,10 +158,16 @@ def _stages(names: Sequence[str], kind: str) -> list[dict[str, Any]]:
     status = "FAILED"
     try:
         stale = versioning.stale_stages()
-        for name in names:
+        earlier, spent = remaining.read(), dict[str, float]()
+        for position, name in enumerate(names):
+            seconds = remaining.seconds_left(names, position, spent, earlier)
+            get_run_logger().info("%s", remaining.sentence(names, position, seconds))
             is_fresh = name not in stale and all(row["how"] == "unchanged" for row in rows)
             state = stage.with_options(name=name, task_run_name=name)(name, parent, is_fresh)
             rows.append(state.result())
+            if rows[-1]["how"] == "executed":
+                spent[name] = rows[-1]["seconds"]
+                remaining.keep(spent)
         status = "FINISHED"
     finally:
         if status != "FINISHED" and isinstance(sys.exc_info()[1], (SystemExit, KeyboardInterrupt)):
@@ -251,8 +271,11 @@ def closing_block(rows: list[dict[str, Any]]) -> str:
     """Return what the command line prints at its end: the time budget, the reports, and where to look."""
     look = (
         "MLflow, Prefect and Data Docs: bash infra/ui.sh\n"
-        "data: data/<stage>/; after `source .venv/bin/activate`, `dvc metrics show`, and `longwriter lineage` "
-        "from a row, or a number, back to its LLM calls\n"
+        "data: data/<stage>/, models: data/<model>/weights\n"
+        "next, after `source .venv/bin/activate`:\n"
+        "  longwriter serve      the base model and the trained one side by side\n"
+        "  longwriter lineage    from a row, or a number, back to its LLM calls\n"
+        "  dvc metrics show      all numbers\n"
     )
     reports = [_report(name) for name in expand(["report"])]
     lines = "".join(f"report: {path}\n" for path in reports if path.is_file())

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,13 @@ from typing import NamedTuple
 from longwriter.text import inert
 
 LOGS = Path(".lw/logs")
+_HINT = re.compile(
+    r"Updating lock file |Generating lock file |To track the changes with git, run:|\s*git add dvc\.lock$"
+    r"|To enable auto staging, run:|\s*dvc config core\.autostage |Use `dvc push` to send "
+)
+_BAR = re.compile(r"(?P<label>[^|]{1,100}?):\s+(?P<share>\d{1,3})%\|")
+_BAR_S = 10.0
+_LINE_CHARS = 300
 _STAGE_EXIT = re.compile(r"exited with (\d+)")
 
 
@@ -32,10 +40,44 @@ class DvcFailed(Exception):
     """A dvc command failed; `stage_code` is the stage's exit code, see longwriter/errors.py."""
 
     def __init__(self, words: Sequence[str], done: Done) -> None:
-        """Name the command, and its last lines that look like a reason."""
+        """Quote the stage's own sentence; if it has none, name the command and its last lines that look like a reason."""
+        sentence = own_sentence(words[-1] if words else "", done.lines)
         reasons = [line for line in done.lines if "ERROR" in line or "Error" in line or "stop" in line]
-        super().__init__(f"dvc {' '.join(words)}: " + " | ".join((reasons or done.lines)[-3:]))
+        super().__init__(sentence or f"dvc {' '.join(words)}: " + " | ".join((reasons or done.lines)[-3:]))
         self.stage_code = done.stage_code
+
+
+def own_sentence(stage: str, lines: Sequence[str]) -> str:
+    """Return what a failed stage says of itself: `STAGE: ERROR: …`, up to the lines of dvc; "" if it says nothing."""
+    head = re.compile(rf"{re.escape(stage)}: [A-Z]\w+: ")
+    begins = [number for number, line in enumerate(lines) if head.match(line)]
+    if not begins:
+        return ""
+    said = list(lines[begins[-1] :])
+    end = next((number for number, line in enumerate(said) if line.startswith("ERROR: ")), len(said))
+    return "\n".join(said[:end])
+
+
+class _Shown:
+    """Decides which lines of a stage go to the log of the flow; the file in .lw/logs has all of them.
+
+    Left out are hints of dvc, and bars that were shown less than `_BAR_S` seconds ago. Long lines are cut.
+    """
+
+    def __init__(self) -> None:
+        """Begin without bars."""
+        self._bars: dict[str, float] = {}
+
+    def __call__(self, line: str) -> str | None:
+        """Return what to show of a line; None = nothing."""
+        if _HINT.match(line):
+            return None
+        if bar := _BAR.match(line):
+            now = time.monotonic()
+            if bar["share"] != "100" and now - self._bars.get(bar["label"], -_BAR_S) < _BAR_S:
+                return None
+            self._bars[bar["label"]] = now
+        return line if len(line) <= _LINE_CHARS else f"{line[:_LINE_CHARS]} …"
 
 
 def run(
@@ -48,8 +90,8 @@ def run(
 
     Args:
         words: Arguments of dvc.
-        log: Gets each line; progress bars are passed on as they are redrawn.
-        log_file: Name of the file in .lw/logs that keeps them too.
+        log: Gets the lines without dvc's hints; a bar at most every ten seconds.
+        log_file: Name of the file in .lw/logs that keeps all lines.
         env: Added to the environment.
 
     Raises:
@@ -59,6 +101,7 @@ def run(
     command = [sys.executable, "-m", "longwriter.io.process", sys.executable, "-m", "dvc", *words]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     lines: list[str] = []
+    shown = _Shown()
     with (
         (LOGS / log_file).open("w", encoding="utf-8") as file,
         subprocess.Popen(
@@ -72,7 +115,8 @@ def run(
                 if line := inert.terminal(line.rstrip()):
                     lines.append(line)
                     file.write(line + "\n")
-                    log.info("%s", line)
+                    if (text := shown(line)) is not None:
+                        log.info("%s", text)
             code = child.wait()
         except BaseException:
             child.terminate()

@@ -1,5 +1,22 @@
 #!/usr/bin/env bash
 # Sets everything up and runs the pipeline; arguments go to `python -m flows`.
+case "${1:-}" in
+  -h | --help)
+    cat <<'TEXT'
+usage: bash infra/demo.sh [NAME ...]
+
+Installs everything into .venv and runs the pipeline of params.yaml: half an hour on 2 cores, no GPU, no API key.
+A second run repeats only what changed. Exit codes: infra/README.md.
+
+NAME is a group (data, training, benchmark), a stage (sft), or an item of a matrix stage (generate@sft-small):
+  bash infra/demo.sh data          only makes the data set: about 6 minutes on 2 cores
+
+Afterwards: bash infra/ui.sh shows MLflow, Prefect and Data Docs; `longwriter serve` (after `source
+.venv/bin/activate`) lets you talk to the trained models.
+TEXT
+    exit 0
+    ;;
+esac
 # shellcheck source=infra/setup.sh
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh" base
 

@@ -18,7 +18,10 @@ def estimate(
     ] = 50.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
 ) -> None:
-    """Estimate calls, tokens, cost and hours of AgentWrite under params.yaml; makes no call."""
+    """Estimate calls, tokens, cost and hours of AgentWrite under params.yaml; makes no call.
+
+    Example: longwriter estimate --tokens-per-second 30
+    """
     checkout.require()
     from longwriter import params
     from longwriter.agentwrite import estimate_run

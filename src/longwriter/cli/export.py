@@ -23,8 +23,14 @@ def export(
     TRL (messages): load_dataset("OUT"). ms-swift: --dataset OUT/train.jsonl. axolotl: path OUT/train.jsonl,
     ds_type json, type chat_template; for sharegpt also field_messages conversations and
     message_property_mappings {role: from, content: value}.
+
+    Example: longwriter export --format sharegpt my-data
     """
     checkout.require()
     from longwriter.export.folder import write  # here: it imports dvc, which would slow down `--help`
 
-    write(out, format)
+    rows = write(out, format)
+    counts = ", ".join(f"{split}.jsonl {count:,} rows" for split, count in rows.items())
+    typer.echo(
+        f"exported the gated data set as {format} into {out}: {counts}; dataset_info.json, datacard.md"
+    )

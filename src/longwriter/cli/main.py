@@ -6,6 +6,7 @@ A subcommand imports what it needs when it runs, so that `longwriter --help` ans
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -22,6 +23,29 @@ from longwriter.io import disk
 from longwriter.text import inert
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+
+
+def _version(is_wanted: bool) -> None:
+    if is_wanted:
+        from importlib import metadata
+
+        typer.echo(f"longwriter {metadata.version('longwriter')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version")
+    ] = False,
+) -> None:
+    """Work with a checkout of LongWriter: its parameters, its data and its models.
+
+    Each command has its own --help with an example. The pipeline itself runs by `bash infra/demo.sh`,
+    `python -m flows` or `dvc repro`.
+    """
+
+
 app.add_typer(profile.app, name="profile")
 app.add_typer(cache.app, name="cache")
 app.command()(estimate)

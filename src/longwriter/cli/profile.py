@@ -44,7 +44,10 @@ def diff(name: str) -> None:
 
 @app.command()
 def apply(name: str) -> None:
-    """Write profile NAME into params.yaml; `git diff` shows the change, and DVC reads the new values."""
+    """Write profile NAME into params.yaml; `git diff` shows the change, and DVC reads the new values.
+
+    Example: longwriter profile apply paper
+    """
     text = applied(name)
     part = PARAMS.with_suffix(".yaml.part")
     part.write_text(text, encoding="utf-8")

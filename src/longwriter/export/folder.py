@@ -30,8 +30,10 @@ def write(out: Path, format: interchange.Format) -> None:
         raise UserError(f"{out} holds files already: name a new folder")
     verdicts.check_examples()
     out.mkdir(parents=True, exist_ok=True)
+    counts: dict[str, int] = {}
     for split in _SPLITS.values():
         rows = files.read_jsonl(files.DATA / "dataset" / f"{split}.jsonl", Example)
+        counts[split] = len(rows)
         with (out / f"{split}.jsonl").open("w", encoding="utf-8") as lines:
             for row in rows:
                 lines.write(json.dumps(interchange.ROWS[format](row.messages), ensure_ascii=False) + "\n")
@@ -39,3 +41,4 @@ def write(out: Path, format: interchange.Format) -> None:
     files.write_json(out / "dataset_info.json", info)
     card = (files.DATA / "dataset" / "datacard.md").read_text(encoding="utf-8")
     (out / "datacard.md").write_text(card, encoding="utf-8")
+    return counts

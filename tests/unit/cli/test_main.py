@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -54,3 +56,18 @@ def test_a_subcommand_outside_a_checkout_says_so_in_one_line_and_creates_nothing
     assert (code, out) == (2, "")
     assert err == "BadParams: params.yaml is missing: run from the top of the checkout\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version_is_that_of_the_package(run):
+    version = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
+    assert run("--version") == (0, f"longwriter {version}\n", "")
+
+
+@pytest.mark.parametrize(
+    "command", ["estimate", "export", "write", "chat", "serve", "fetch", "profile apply"]
+)
+def test_the_help_of_each_command_has_an_example(command, run):
+    code, out, _ = run(*command.split(), "--help")
+    assert code == 0
+    assert f"longwriter {command}" in " ".join(out.split())
+    assert "Example:" in out

@@ -1,0 +1,63 @@
+"""How long the rest of a flow takes, from the seconds that its stages took before.
+
+Where a stage has not run here yet, the seconds of the demo on two cores stand for it, scaled by how this machine did
+so far. `.lw/seconds.json` keeps the seconds of stages that ran.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+FILE = Path(".lw/seconds.json")
+_DEMO_S = {
+    "base_model": 44, "instructions": 12, "plan": 121, "write": 155, "dataset": 7, "validate": 8, "pack": 10,
+    "sft": 315, "sample": 416, "preferences": 8, "dpo": 86, "generate": 244, "score": 6, "report": 8, "register": 6,
+}  # fmt: skip
+
+
+def seconds_left(
+    names: Sequence[str], position: int, spent: Mapping[str, float], earlier: Mapping[str, float]
+) -> float:
+    """Return the seconds that the stages from `position` on need.
+
+    Args:
+        names: All stages of the flow, in order.
+        position: The stage that begins now, from 0.
+        spent: Seconds of the stages that were executed in this flow.
+        earlier: Seconds of stages that ran here before.
+    """
+    expected = sum(_expected(name, earlier) for name in spent)
+    pace = sum(spent.values()) / expected if expected else 1.0
+    return pace * sum(_expected(name, earlier) for name in names[position:])
+
+
+def _expected(name: str, earlier: Mapping[str, float]) -> float:
+    return float(earlier.get(name, _DEMO_S.get(name.partition("@")[0], 10)))
+
+
+def sentence(names: Sequence[str], position: int, seconds: float) -> str:
+    """Return the line that announces a stage, such as `stage 7 of 19 (sft), about 12 minutes left`."""
+    minutes = round(seconds / 60)
+    left = (
+        "about a minute" if minutes == 1 else f"about {minutes} minutes" if minutes else "less than a minute"
+    )
+    return f"stage {position + 1} of {len(names)} ({names[position]}), {left} left"
+
+
+def read() -> dict[str, float]:
+    """Return {stage: seconds} of stages that ran here before; empty if the file is missing or no such object."""
+    try:
+        values = json.loads(FILE.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    is_valid = isinstance(values, dict) and all(isinstance(value, int | float) for value in values.values())
+    return values if is_valid else {}
+
+
+def keep(spent: Mapping[str, float]) -> None:
+    """Add the seconds of stages to the file."""
+    part = FILE.with_suffix(".part")
+    part.write_text(json.dumps(read() | dict(spent), indent=2) + "\n", encoding="utf-8")
+    part.replace(FILE)

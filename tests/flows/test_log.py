@@ -1,0 +1,99 @@
+"""What the log of a flow shows: which stage of how many, no hints of dvc, and the sentence of a stage that failed."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import pytest
+
+from flows import remaining, repro
+
+NAMES = ["base_model", "plan", "sft"]
+
+
+def test_a_stage_is_announced_with_its_place_and_the_minutes_left() -> None:
+    assert remaining.sentence(NAMES, 2, 315.0) == "stage 3 of 3 (sft), about 5 minutes left"
+    assert remaining.sentence(NAMES, 0, 70.0) == "stage 1 of 3 (base_model), about a minute left"
+    assert remaining.sentence(NAMES, 1, 20.0) == "stage 2 of 3 (plan), less than a minute left"
+
+
+@pytest.mark.parametrize(
+    ("position", "spent", "earlier", "seconds"),
+    [
+        (2, {}, {}, 315.0),  # as in the demo
+        (2, {"base_model": 88.0}, {}, 630.0),  # this machine takes twice as long
+        (2, {}, {"sft": 7200.0}, 7200.0),  # as it took here before
+        (1, {"base_model": 10.0}, {"base_model": 10.0, "plan": 30.0, "sft": 60.0}, 90.0),
+    ],
+)
+def test_the_rest_takes_as_long_as_before(
+    position: int, spent: dict[str, float], earlier: dict[str, float], seconds: float
+) -> None:
+    assert remaining.seconds_left(NAMES, position, spent, earlier) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", '{"sft": "soon"}'])
+def test_a_file_of_seconds_that_cannot_be_read_counts_as_none(tmp_path, monkeypatch, content) -> None:
+    monkeypatch.chdir(tmp_path)
+    remaining.FILE.parent.mkdir()
+    if content is not None:
+        remaining.FILE.write_text(content)
+    assert remaining.read() == {}
+    remaining.keep({"sft": 3.0})
+    remaining.keep({"plan": 1.5})
+    assert remaining.read() == {"sft": 3.0, "plan": 1.5}
+
+
+def test_hints_of_dvc_are_left_out_and_long_lines_are_cut() -> None:
+    shown = repro._Shown()
+    hints = [
+        "Updating lock file 'dvc.lock'",
+        "To track the changes with git, run:",
+        "\tgit add dvc.lock",
+        "To enable auto staging, run:",
+        "\tdvc config core.autostage true",
+        "Use `dvc push` to send your updates to remote storage.",
+    ]
+    assert [shown(line) for line in hints] == [None] * 6
+    assert shown("plan: 40 in, 40 kept") == "plan: 40 in, 40 kept"
+    assert shown("x" * 8000) == "x" * 300 + " …"
+
+
+def test_a_bar_is_shown_at_its_begin_and_end_but_not_many_times_a_second() -> None:
+    shown = repro._Shown()
+    bars = [f"Loading weights: {share:>3}%|█  | {share}/100" for share in (0, 1, 50, 99, 100)]
+    assert [shown(bar) is not None for bar in bars] == [True, False, False, False, True]
+    assert shown("plan:   0%|          | 0/40") is not None
+
+
+FAILED = [
+    "Running stage 'plan':",
+    "plan: http://127.0.0.1:5000/#/experiments/1/runs/5f14",
+    "plan: BadParams: params.yaml:4: llm.model: found 7; allowed: a text",
+    "params.yaml:9: plan.min_steps: found -1; allowed: a whole number",
+    "ERROR: failed to reproduce 'plan': failed to run: python -m longwriter.stages.plan, exited with 2",
+]
+
+
+def test_a_failed_stage_is_quoted_in_its_own_words() -> None:
+    error = repro.DvcFailed(["repro", "--single-item", "plan"], repro.Done(255, 2, FAILED))
+    assert str(error) == "\n".join(FAILED[2:4])
+    other = repro.DvcFailed(["push"], repro.Done(1, None, ["ERROR: no remote is set"]))
+    assert str(other) == "dvc push: ERROR: no remote is set"
+
+
+def test_the_log_of_the_flow_has_no_traceback_of_a_failed_stage() -> None:
+    from flows import pipeline  # imports Prefect, which takes seconds
+
+    [without] = [f for f in logging.getLogger("prefect.flow_runs").filters if "Traceback" in type(f).__name__]
+    for error, is_kept in (
+        (repro.DvcFailed(["push"], repro.Done(1, None, ["no"])), False),
+        (OSError(), True),
+    ):
+        try:
+            raise error
+        except type(error):
+            record = logging.LogRecord("x", logging.ERROR, pipeline.__file__, 1, "m", (), sys.exc_info())
+        assert without.filter(record)
+        assert bool(record.exc_info) is is_kept
