@@ -78,10 +78,11 @@ def of_model(model: str, benchmarks: Iterable[str], weights: str, data: str) -> 
 
 
 def _interval(numbers: Mapping[str, float], name: str, form: str, suffix: str) -> str:
-    value, low, high = (
-        form.format(numbers[key]) for key in (f"{name}{suffix}", f"{name}_low", f"{name}_high")
-    )
-    return f"{value} ({low} to {high})"
+    value, low, high = (numbers.get(key) for key in (f"{name}{suffix}", f"{name}_low", f"{name}_high"))
+    if value is None:
+        return "unknown"
+    bounds = "" if low is None or high is None else f" ({form.format(low)} to {form.format(high)})"
+    return f"{form.format(value)}{bounds}"
 
 
 def _link(text: str, stage: str, tab: str = "") -> str:

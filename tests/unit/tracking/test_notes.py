@@ -64,7 +64,7 @@ def test_a_path_that_is_markdown_is_shown_and_not_obeyed(store):
 
 def test_a_model_shows_its_numbers_with_intervals_and_links_what_they_rest_on(store):
     folder = Path("data/report/tiny")
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     numbers = {
         "dpo_length_score_mean": 77.4, "dpo_length_score_low": 60.1, "dpo_length_score_high": 88.9,
         "dpo_ended_share": 0.5, "dpo_ended_share_low": 0.25, "dpo_ended_share_high": 0.75,
@@ -74,6 +74,13 @@ def test_a_model_shows_its_numbers_with_intervals_and_links_what_they_rest_on(st
     assert "| tiny | 77 (60 to 89) | 50% (25% to 75%) |" in text
     for stage in ("dpo", "dataset", "validate", "report@tiny", "generate@dpo-tiny", "score@dpo-tiny"):
         assert f"/runs/run-{stage}" in text
+
+
+def test_a_number_that_could_not_be_computed_is_unknown_and_one_without_interval_stands_alone(store):
+    folder = Path("data/report/tiny")
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_json(folder / "metrics.json", {"dpo_ended_share": 0.5})
+    assert "| tiny | unknown | 50% |" in notes.of_model("dpo", ["tiny"], "w", "d")
 
 
 def test_a_prompt_is_registered_once_for_each_content_and_linked_to_its_run(store):
