@@ -23,6 +23,7 @@ from dvc_objects.errors import ObjectFormatError
 from longwriter import params as parameters
 from longwriter.errors import BadRecord, UserError
 from longwriter.hashing import content_hash
+from longwriter.io import files
 
 _VARYING = ("/calls.jsonl.zst", "/summary.json")
 """Outputs that differ between runs of the same stage."""
@@ -180,7 +181,7 @@ def _digest(repo: Repo, path: str) -> str:
         return str(dep.get_hash().value)
     absolute = Path(path).absolute()
     if not absolute.exists():
-        raise BadRecord(f"{path} is missing: run the stage that writes it (`dvc repro`)")
+        raise BadRecord(files.missing(path))
     _, _, tree = build(repo.cache.local, str(absolute), localfs, "md5", ignore=repo.dvcignore, dry_run=True)
     return str(tree.hash_info.value)
 
@@ -229,15 +230,15 @@ def copy_folder(digest: str, target: Path) -> None:
         try:
             if not Path(cache.oid_to_path(digest)).is_file():
                 repo.cloud.pull([tree])
-            files = [("/".join(key), hash_info.value) for key, _, hash_info in Tree.load(cache, tree)]
-            if not all(Path(cache.oid_to_path(md5)).is_file() for _, md5 in files):
+            stored = [("/".join(key), hash_info.value) for key, _, hash_info in Tree.load(cache, tree)]
+            if not all(Path(cache.oid_to_path(md5)).is_file() for _, md5 in stored):
                 repo.cloud.pull([tree])
         except (DvcException, ObjectFormatError, OSError) as error:
             reason = str(error).partition("\n")[0]
             raise BadRecord(
                 f"weights with digest {digest} are not in DVC's cache or remote ({reason})"
             ) from None
-        for name, md5 in files:
+        for name, md5 in stored:
             cached = Path(cache.oid_to_path(md5))
             if not cached.is_file():
                 raise BadRecord(f"{name} of the weights with digest {digest} is not in DVC's cache or remote")

@@ -74,8 +74,8 @@ def test_compressed_lines_are_read_back(in_tmp):
     assert list(files.read_zstd_lines(in_tmp / "x.zst")) == ["字\n", "b\n"]
 
 
-def test_a_missing_file_names_what_to_run(in_tmp):
-    with pytest.raises(BadRecord, match=r"nope\.jsonl is missing.*dvc repro"):
+def test_a_missing_file_says_what_to_do(in_tmp):
+    with pytest.raises(BadRecord, match=r"nope\.jsonl is missing: create it"):
         files.read_jsonl(in_tmp / "nope.jsonl", BenchmarkRow)
 
 
@@ -171,7 +171,7 @@ def test_a_bad_row_is_named_when_a_file_is_indexed(in_tmp):
     (in_tmp / "rows.jsonl").write_text(GOOD + "\n{\n" + GOOD)
     with pytest.raises(BadRecord, match=r"rows\.jsonl:3 is not a valid BenchmarkRow: .*Invalid JSON"):
         files.indexed(in_tmp / "rows.jsonl", BenchmarkRow)
-    with pytest.raises(BadRecord, match=r"nope\.jsonl is missing.*dvc repro"):
+    with pytest.raises(BadRecord, match=r"nope\.jsonl is missing: create it"):
         files.indexed(in_tmp / "nope.jsonl", BenchmarkRow)
 
 
@@ -241,3 +241,15 @@ def test_rows_are_appended_to_two_files_at_once(in_tmp):
         first(rows[1])
     assert files.read_jsonl(in_tmp / "a.jsonl", Instruction) == rows
     assert files.read_jsonl(in_tmp / "b.jsonl", Instruction) == rows[1:]
+
+
+@pytest.mark.parametrize(
+    ("path", "advice"),
+    [
+        ("data/plan/plans.jsonl", "run the stage that writes it (`dvc repro plan`)"),
+        ("mine/rows.jsonl", "create it, or correct the key of params.yaml that names it"),
+        ("data", "create it, or correct the key of params.yaml that names it"),
+    ],
+)
+def test_only_of_what_a_stage_writes_is_said_to_run_the_stage(path, advice):
+    assert files.missing(path) == f"{path} is missing: {advice}"

@@ -14,6 +14,46 @@ DOCS = files.LOCAL / "data_docs"
 _WORST = 5  # failing rows that a message names
 
 
+_GATES = {
+    "instructions": "instructions.gate",
+    "plan": "plan.gate",
+    "validate": "validate",
+    "preferences": "preferences",
+}
+"""Section of params.yaml with the bounds of a gate, by stage; its list `warn` names expectations that only warn."""
+KEYS = {
+    "instructions": {
+        "enough_rows": ("instructions.gate.min_rows",),
+        "known_language": ("instructions.languages",),
+        "prompt_in_bounds": ("instructions.gate.min_prompt_words", "instructions.gate.max_prompt_words"),
+        "length_in_reach": ("instructions.max_required_words",),
+        "types_balanced": ("instructions.gate.max_type_share",),
+    },
+    "plan": {
+        "enough_rows": ("plan.gate.min_rows",),
+        "enough_kept": ("plan.gate.min_kept_share",),
+        "steps_in_bounds": ("plan.min_steps", "plan.max_steps"),
+        "step_words_in_bounds": ("plan.min_step_words", "plan.max_step_words"),
+        "sum_is_near": ("plan.gate.max_length_error",),
+    },
+    "validate": {
+        "enough_rows": ("validate.min_rows",),
+        "length_in_bounds": ("validate.min_words", "validate.max_words"),
+        "no_loop": ("validate.max_repeated_share",),
+        "asked_length_is_written": ("validate.max_length_error",),
+        "distinct_openings": ("validate.min_distinct_share",),
+    },
+    "preferences": {
+        "enough_pairs": ("preferences.min_pairs",),
+        "both_sides_have_pairs": ("preferences.test_share",),
+        "chosen_is_ahead": ("preferences.min_gap",),
+        "no_loop": ("score.max_repeated_share",),
+        "lengths_alike": ("preferences.max_words_ratio",),
+    },
+}
+"""Keys of params.yaml that hold the bounds of an expectation, by stage and expectation; others have no key."""
+
+
 class Finding(NamedTuple):
     """The result of one expectation; `rows` are the ids of all failing rows."""
 
@@ -61,9 +101,18 @@ def settle(
     raise GateStopped(
         f"{len(critical)} of {len(findings)} expectations stop the data set ({rows:,} rows): "
         + " | ".join(finding.sentence() for finding in critical)
-        + f". All failing rows: {stopped_file}; Data Docs: {DOCS / stage / 'index.html'}",
+        + f". All failing rows: {stopped_file}; Data Docs: {DOCS / stage / 'index.html'}. "
+        + _advice(stage, [finding.name for finding in critical]),
         artifacts=(stopped_file, DOCS / stage),
     )
+
+
+def _advice(stage: str, names: Sequence[str]) -> str:
+    """Return the keys of params.yaml that decide on these expectations, as a sentence."""
+    keys = [key for name in names for key in KEYS.get(stage, {}).get(name, ())]
+    bounds = f"their bounds are {', '.join(keys)}; " if keys else ""
+    section = _GATES.get(stage, stage)
+    return f"In params.yaml {bounds}{section}.warn lists expectations that only warn"
 
 
 def check_verdict(verdict_file: Path, data: Sequence[Path], stage: str) -> None:

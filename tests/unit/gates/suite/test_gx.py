@@ -1,10 +1,12 @@
+import itertools
 import json
 
 import pandas as pd
 import pytest
 
+from longwriter import params
 from longwriter.errors import GateStopped
-from longwriter.gates import examples, pairs
+from longwriter.gates import examples, instructions, pairs, plans
 from longwriter.gates.suite import gx, verdicts
 from longwriter.gates.suite.expectations import Gate, unique
 from longwriter.records import Message
@@ -151,9 +153,39 @@ def test_a_critical_finding_stops_and_publishes_no_verdict(tmp_path, monkeypatch
         verdicts.settle("preferences", findings, {}, 1200, tmp_path / "verdict.json")
     assert str(stop.value) == (
         "1 of 3 expectations stop the data set (1,200 rows): one: observed 3, bound <= 2; worst rows: row1. "
-        "All failing rows: .lw/stopped/preferences/verdict.json; Data Docs: .lw/data_docs/preferences/index.html"
+        "All failing rows: .lw/stopped/preferences/verdict.json; Data Docs: .lw/data_docs/preferences/index.html. "
+        "In params.yaml preferences.warn lists expectations that only warn"
     )
     kept, docs = stop.value.artifacts
     assert json.loads(kept.read_text(encoding="utf-8"))["passed"] is False
     assert docs == verdicts.DOCS / "preferences"
     assert not (tmp_path / "verdict.json").exists()
+
+
+def test_a_stop_names_the_keys_of_all_bounds_at_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    findings = [finding(name, passed=False) for name in ("enough_rows", "unique_ids", "prompt_in_bounds")]
+    with pytest.raises(GateStopped) as stop:
+        verdicts.settle("instructions", findings, {}, 7, tmp_path / "verdict.json")
+    assert str(stop.value).endswith(
+        "In params.yaml their bounds are instructions.gate.min_rows, instructions.gate.min_prompt_words, "
+        "instructions.gate.max_prompt_words; instructions.gate.warn lists expectations that only warn"
+    )
+
+
+PARAMS = params.load()
+SUITES = {
+    "instructions": instructions.suite(40, PARAMS.instructions),
+    "plan": plans.suite(PARAMS.plan),
+    "validate": examples.suite(40, PARAMS.validate_),
+    "preferences": pairs.suite(PARAMS.preferences, 0.2),
+}
+
+
+@pytest.mark.parametrize("stage", SUITES)
+def test_each_expectation_and_key_that_a_message_may_name_exists(stage):
+    assert set(verdicts.KEYS[stage]) <= {expectation.name for expectation in SUITES[stage]}
+    for key in [*itertools.chain(*verdicts.KEYS[stage].values()), f"{verdicts._GATES[stage]}.warn"]:
+        value = params.read()
+        for word in key.split("."):
+            value = value[word]
