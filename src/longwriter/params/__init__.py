@@ -1,10 +1,10 @@
 """Typed mirror of params.yaml: every parameter with its unit and its bounds, and no default values.
 
 A stage reads its own section and the shared ones. `load` always checks the whole file and the files that it
-names, so that a typing error in `report` is found before `write` runs for an hour. The sections are in `data`,
-`agentwrite`, `training`, `benchmark` and `tracing`; those of the models that answer are in `models`. What a value may be
-is in `numbers`, `texts`, `extra_body` and `named_files`; `yaml_file` reads the text, `problems` names what is
-wrong.
+names, so a typing mistake in `report` stops the run before `write` works for an hour. The sections are in `data`,
+`agentwrite`, `training`, `benchmark` and `tracing`; the sections of language models are in `models`. The bounds of
+the values are in `numbers`, `texts`, `extra_body` and `named_files`. `yaml_file` reads the file, and `problems`
+writes the messages.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Params(Section):
     tracing: TracingParams
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield the values that do not fit to those of other sections."""
+        """Yield the values that do not fit the values of other sections."""
         models = ", ".join(self.compare.models)
         if self.register_.model not in self.compare.models:
             yield Conflict(("register", "model"), f"a model of compare.models: {models}")
@@ -105,8 +105,8 @@ def check(values: Any, source: str) -> Params:
     """Return `values` as Params.
 
     Raises:
-        BadParams: a value is not allowed; names `source`, and for each bad key what was found and what is
-            allowed, one line each.
+        BadParams: a value is not allowed. The message has one line for each bad key: `source`, the key, what
+            was found, what is allowed.
     """
     return problems.checked(Params, Document(source, values))
 
@@ -115,7 +115,7 @@ def read(path: Path = FILE) -> Any:
     """Return the values of `path` as DVC reads them, not checked against Params.
 
     Raises:
-        BadParams: as `load`, for what is wrong with the YAML itself.
+        BadParams: the file is missing or is not valid YAML.
     """
     document = yaml_file.read(path)
     problems.raise_problems(document)
@@ -132,7 +132,7 @@ def load(path: Path = FILE) -> Params:
 
 
 def complete(document: Document) -> Params:
-    """Return a document as Params, with the files that it names checked too.
+    """Return a document as Params; also check the files that it names.
 
     Raises:
         BadParams: as `load`.

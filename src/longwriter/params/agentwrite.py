@@ -31,7 +31,7 @@ _WRITE_FIELDS = ("instruction", "plan", "text", "step", "steps", "word_count")
 
 
 class PlanGate(Section):
-    """Bounds of the gate after `plan`, which stops before any text is paid for."""
+    """Bounds of the gate after `plan`; it stops bad plans before any text is paid for."""
 
     min_rows: Rows
     """Smallest number of plans."""
@@ -54,7 +54,7 @@ class PlanParams(Section):
     template has no {format}, the description of the answer format is added at its end, except under a JSON
     schema."""
     answer_format: Literal["auto", "json_schema", "json_object", "lines"]
-    """`auto` = the first of JSON schema, JSON mode and line format that the server follows."""
+    """`auto` = JSON schema if the server follows it, else JSON mode, else the line format."""
     min_steps: PlanSteps
     """Plans with fewer steps are rejected."""
     max_steps: PlanSteps
@@ -74,9 +74,9 @@ class PlanParams(Section):
     coverage_judge: bool
     """Ask `judge.llm` whether the plan covers everything that the instruction asks for."""
     coverage_prompt: Annotated[Template, template("instruction", "plan")]
-    """Template of that question; fields {instruction} {plan}."""
+    """Template of the question that `coverage_judge` asks; fields {instruction} {plan}."""
     max_attempts: Attempts
-    """Attempts to get a valid plan before the instruction is rejected."""
+    """Largest number of attempts to get a valid plan; after the last one the instruction is rejected."""
     sampling: Sampling
     """Sampling of the plans."""
     gate: PlanGate
@@ -95,15 +95,15 @@ class WriteParams(Section):
     """Model that writes; null = the one of the section `llm`."""
     mode: Literal["serial", "parallel", "direct"]
     """`serial` = each paragraph is written with the text so far (the paper), so the template needs {text};
-    `parallel` = all paragraphs at once, without it (+Parallel in the paper); `direct` = one call without a
-    plan (the baseline)."""
+    `parallel` = all paragraphs at once, without the text so far (+Parallel in the paper); `direct` = one call
+    without a plan (the baseline)."""
     prompt: Annotated[Template, template("main_point", others=_WRITE_FIELDS)]
     """Template; fields {instruction} {plan} {text} {step} {steps} {main_point} {word_count}. For the
     first paragraph, a block between blank lines whose only field is {text} is left out."""
     keep: Literal["first_paragraph", "whole_answer"]
-    """Part of an answer that becomes the paragraph; small models continue with further paragraphs."""
+    """Part of an answer that becomes the paragraph; small models often write further paragraphs after it."""
     min_paragraph_words: Words
-    """Shortest paragraph in words; a shorter one is requested again."""
+    """Shortest paragraph in words; a shorter paragraph is requested again."""
     min_kept_share: Share
     """Smallest share of the plans that must become drafts; with less, the stage stops with exit code 3."""
     max_length_ratio: Ratio | None
@@ -113,7 +113,7 @@ class WriteParams(Section):
     """Largest share of a paragraph's 5-grams that repeat an earlier 5-gram of the paragraph or of the text
     before it. In mode `parallel` the text before it is compared once all paragraphs are written."""
     max_attempts: Attempts
-    """Attempts for one paragraph before the draft is rejected."""
+    """Largest number of attempts for one paragraph; after the last one the draft is rejected."""
     sampling: Sampling
     """Sampling of the paragraphs."""
     direct_sampling: Sampling

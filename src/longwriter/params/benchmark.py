@@ -67,8 +67,8 @@ class GenerateParams(Section):
     """Answers to each prompt. Several show how far the same weights repeat themselves; a prompt still counts
     once."""
     max_tokens_per_word: TokensPerWord
-    """Largest number of tokens of an answer for each word that the prompt asks for; a shorter answer ended by
-    itself."""
+    """Largest number of tokens of an answer for each word that the prompt asks for. An answer is cut there; a
+    shorter answer ended by itself."""
     sampling: Sampling
     """`max_tokens` limits every answer (temperature 0.5 and 32,768 tokens in the paper)."""
 

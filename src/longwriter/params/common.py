@@ -10,12 +10,12 @@ from pydantic_core import PydanticCustomError
 
 
 class Conflict(NamedTuple):
-    """A value that is allowed alone, but not beside the other values of its section."""
+    """A value that is allowed by itself, but not together with other values of its section."""
 
     key: tuple[str | int, ...]
     """The key below the section."""
     allowed: str
-    """What the key may be, beside the others."""
+    """What the key may be, together with the other values."""
     is_secret: bool = False
     """Whether the value must not be shown."""
 
@@ -26,7 +26,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield the values that do not fit to the others of this section."""
+        """Yield the values that do not fit the other values of this section."""
         yield from ()
 
     @model_validator(mode="after")
@@ -37,7 +37,7 @@ class Section(BaseModel):
 
 
 def conflict_error(conflicts: list[Conflict]) -> PydanticCustomError:
-    """Return the error that carries conflicts; their keys are below the value that is checked."""
+    """Return an error that holds the conflicts; their keys begin at the value that is checked."""
     return PydanticCustomError("conflicts", "values do not fit together", {"conflicts": conflicts})
 
 

@@ -49,8 +49,8 @@ class BaseModelParams(Section):
     chat_template: Annotated[ChatTemplate, named_files.CHAT_TEMPLATE] | None
     """Chat template for a base model without one, such as Llama-3.1-8B; null = the model's own."""
     end_of_turn: TokenText | None
-    """Token that ends an answer in training and at which every engine stops; null = the one that the chat
-    template writes behind an answer."""
+    """Token that ends an answer: training teaches it, and every engine stops at it; null = the token that the
+    chat template writes after an answer."""
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield the missing hash of a wheel."""
@@ -59,7 +59,7 @@ class BaseModelParams(Section):
 
 
 class InstructionsGate(Section):
-    """Bounds of the gate after `instructions`, which stops before any plan is paid for."""
+    """Bounds of the gate after `instructions`; it stops bad rows before any plan is paid for."""
 
     min_rows: Rows
     """Smallest number of instructions."""
@@ -104,18 +104,18 @@ class InstructionsParams(Section):
     unstated: Literal["keep", "drop", "judge"]
     """What to do with prompts that state no length; `judge` keeps those that need more than 2,000 words."""
     judge_prompt: Annotated[Template, template("instruction")]
-    """Template of that question to `judge.llm`; field {instruction}."""
+    """Template of the question to `judge.llm` if `unstated` is `judge`; field {instruction}."""
     balance: Annotated[list[Literal["language", "type", "length"]], DISTINCT]
-    """Properties over which the chosen instructions are balanced, the most important first; [] = none, the
-    choice is by hash alone."""
+    """Properties by which the selected instructions are balanced, the most important first; [] = no balance,
+    only hashes decide."""
     seed: Seed
-    """Changes which instructions are chosen; 0 = in the order of their ids. With any seed, few of the chosen
-    instructions change when the source grows."""
+    """Changes which instructions are selected; 0 = those with the lowest ids. With any seed, few of the
+    selected instructions change when the source grows."""
     limit: Rows
     """Largest number of instructions."""
     max_malformed_share: Share
-    """Largest share of malformed rows; each is rejected with its line, and above the share the stage
-    stops. A row that can be read but holds no instruction is rejected and does not count here."""
+    """Largest share of malformed rows. Each malformed row is rejected with its line; above this share the
+    stage stops. A row that can be read but holds no instruction is rejected and does not count here."""
     gate: InstructionsGate
     """Bounds of the gate after `instructions`."""
 
@@ -134,7 +134,7 @@ class DatasetParams(Section):
     max_section_overlap: Share
     """Largest share of a section's 3-grams that also occur in another section of the text."""
     max_other_script_share: Share
-    """Largest share of Latin words in a Chinese text, of Han characters in an English one."""
+    """Largest share of Latin words in a Chinese text, or of Han characters in an English text."""
     require_ending: bool
     """Reject texts whose last sentence is not complete."""
     require_stated_length: bool
@@ -145,7 +145,8 @@ class DatasetParams(Section):
     relabel_length: bool
     """Replace the length in the prompt by the measured length of the text."""
     length_prompts: Folder
-    """Folder with one file of wordings for each language, added where the prompt states no length."""
+    """Folder with one file for each language. It holds the sentences that ask for a length; one of them is
+    added to a prompt that states no length."""
     general_source: Source
     """Folder of JSON Lines files with general chats."""
     extra_source: Source

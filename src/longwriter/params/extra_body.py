@@ -27,11 +27,16 @@ RESERVED = {
     **dict.fromkeys(("extra_body", "extra_query"), "write its fields here, without this key"),
     **dict.fromkeys(("extra_headers", "headers"), "only the API key is sent in a header; set api_key_env"),
 }  # fmt: skip
-"""Fields that the program sets, or that change what an answer is; each with what to do instead."""
+"""Fields that the program sets, or that change the form of an answer; each with what to do instead."""
 
 
 def sendable(body: dict[str, Any]) -> dict[str, Any]:
-    """Return `extra_body`; an error that names all fields that a request cannot take, and what to do instead."""
+    """Return `extra_body` unchanged.
+
+    Raises:
+        PydanticCustomError: a field is in `RESERVED`, is a secret, or is not JSON; the error names all such
+            fields, and what to do instead.
+    """
     conflicts = [
         Conflict((name,), f"fields that the program does not set itself ({RESERVED[name.lower()]})")
         for name in body
@@ -44,7 +49,7 @@ def sendable(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unsendable(value: Any, key: tuple[str | int, ...]) -> Iterator[Conflict]:
-    """Yield the values that are secrets, or that JSON does not have."""
+    """Yield the values that are secrets, or that JSON cannot hold."""
     if isinstance(value, dict):
         for name, inner in value.items():
             if is_secret_name(name) and isinstance(inner, str):

@@ -30,19 +30,20 @@ class LLMParams(Section):
     """A model behind an OpenAI-compatible endpoint; the section `llm` is the one that plans and writes."""
 
     engine: Literal["llama.cpp", "vllm", "external"]
-    """`llama.cpp` serves the GGUF in the folder `model`, `vllm` the safetensors; `external` = a server at
-    `base_url`."""
+    """`llama.cpp` serves the GGUF in the folder `model`, `vllm` serves its safetensors; `external` = a server
+    at `base_url`."""
     model: Line
     """Folder of the model; for `external`, the name of the model."""
     base_url: BaseUrl | None
     """`https://host/v1` of an external endpoint; null = OpenAI. Must be null for local engines."""
     replay_as: BaseUrl | None = None
-    """Stored answers belong to an endpoint: scheme, host and port. With the URL of another endpoint here, this
-    one uses that one's answers, such as after a server moved; null = only its own."""
+    """URL of another endpoint (scheme, host, port) whose stored answers are used in place of this endpoint's
+    own, for example after a server moved; new answers are stored there too. null = the answers of its own."""
     api_key_env: EnvName
     """Name of the environment variable that holds the API key, in capitals, not the key itself; '' = no key."""
     extra_body: Annotated[dict[str, Any], AfterValidator(sendable)]
-    """Fields that are added unchanged to every request; none that the program sets itself, and no secret."""
+    """Fields that are added unchanged to every request; fields that the program sets itself, and secrets, are
+    not allowed."""
     context_tokens: Tokens
     """Context of one request in tokens; a local server reserves it."""
     max_concurrency: Concurrency
@@ -50,10 +51,10 @@ class LLMParams(Section):
     requests_per_minute: PerMinute | None
     """The provider's limit, shared by all processes of this checkout that use the endpoint; null = none."""
     tokens_per_minute: PerMinute | None
-    """The same for tokens of prompts and answers together."""
+    """The same limit for tokens, of prompts and answers together; null = none."""
     max_cost_usd: Dollars | None
-    """Budget of a stage in USD, counting cached answers; null = unlimited. At the limit the stage stops; paid
-    answers are kept, so that it resumes when the limit is raised."""
+    """Budget of a stage in USD; stored answers that are used again count too; null = unlimited. At the limit the
+    stage stops; paid answers are kept, so the stage continues when the limit is raised."""
     timeout_s: Seconds
     """Seconds after which a request counts as failed and is retried."""
     max_retries: Retries
@@ -68,15 +69,15 @@ class LLMParams(Section):
 
 
 class Sampling(Section):
-    """Sampling of an answer. A null field is not sent; the server must follow every other one."""
+    """Sampling of an answer. A null field is not sent; the server must follow every other field."""
 
     temperature: Temperature | None
-    """0 = the likeliest token each time; null = the model's own, for models that take no temperature (OpenAI's
+    """0 = always the most likely token; null = the model's own, for models that take no temperature (OpenAI's
     o-series)."""
     max_tokens: Tokens
     """Longest answer in tokens."""
     top_p: PositiveShare | None
-    """Tokens are drawn from the likeliest ones that have this probability together."""
+    """Tokens are drawn from the smallest set of most likely tokens whose probabilities sum to this value."""
     repetition_penalty: Penalty | None
     """Multiplicative penalty on tokens that occurred before; null if the provider has no such setting."""
     stop: Annotated[list[StopText], Field(max_length=32)]
@@ -86,10 +87,10 @@ class Sampling(Section):
 
 
 class ServingParams(Section):
-    """How the models of this pipeline are served for `sample` and `generate`: each in the same way."""
+    """How the models of this pipeline are served for `sample` and `generate`; it is the same for all models."""
 
     engine: Literal["llama.cpp", "vllm"]
-    """`llama.cpp` serves the weights converted to GGUF; `vllm`, which needs a GPU, the weights themselves."""
+    """`llama.cpp` serves the weights converted to GGUF; `vllm` serves the weights themselves and needs a GPU."""
     precision: Literal["Q8_0", "F16", "BF16"]
     """Number type of the matrices in the GGUF; `vllm` uses the type of the weights."""
     context_tokens: Tokens
@@ -112,6 +113,6 @@ class JudgeParams(Section):
     prompt: Annotated[Template, template("instruction", "text")]
     """Template; fields {instruction} {text}."""
     max_attempts: Attempts
-    """Attempts to get a readable judgement before the text counts as unscored."""
+    """Largest number of attempts to get a readable judgement; after the last one the text is `Unscored`."""
     sampling: Sampling
     """Sampling of the judgements."""

@@ -1,6 +1,6 @@
 """Checks of the files that params.yaml names: templates, the DeepSpeed configuration, the hostfile.
 
-They are read when the parameters are read, so that a wrong file stops the first stage and not the last.
+They are read together with the parameters, so a wrong file stops the first stage and not the last one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SLOTS = re.compile(r"\S+\s+slots=([1-9][0-9]{0,5})")
 
 @dataclass(frozen=True)
 class Content:
-    """Annotation of a field that names a file: what the file must hold, in words, and the test of its text."""
+    """Annotation of a field that names a file: what the file must hold, in words, and a test of its text."""
 
     allows: str
     fits: Callable[[str], bool]
@@ -51,7 +51,7 @@ def _braces(names: Iterable[str]) -> str:
 
 
 def slots(text: str) -> int | None:
-    """Return the ranks of a DeepSpeed hostfile, the sum of its `HOST slots=N`; None for any other text."""
+    """Return the number of ranks of a DeepSpeed hostfile (the sum of its `slots`); None for any other text."""
     hosts = [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
     matches = [_SLOTS.fullmatch(line) for line in hosts]
     total = sum(int(match[1]) for match in matches if match)
@@ -59,7 +59,7 @@ def slots(text: str) -> int | None:
 
 
 def read_json_object(text: str) -> dict[str, Any] | None:
-    """Return the JSON object that a text is; None for anything else, also if a key stands in it twice."""
+    """Return the JSON object in a text; None if the text is anything else, or if the object has a key twice."""
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
     except (ValueError, RecursionError):
@@ -89,7 +89,7 @@ HOSTFILE = Content(
 
 
 def fields(path: str) -> set[str]:
-    """Return the fields of a template file; none if the file cannot be read, which `check` reports."""
+    """Return the names of the fields in a template file; empty if it cannot be read (`check` reports that)."""
     try:
         return set(_FIELD.findall(Path(path).read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError):
@@ -97,7 +97,7 @@ def fields(path: str) -> set[str]:
 
 
 def check(params: BaseModel, document: Document) -> None:
-    """Note each file that is missing, or that is not what its key needs."""
+    """Add a problem to `document` for each file that is missing, or that is not what its key needs."""
     for key, path, content in _named(params, ()):
         if actual := _trouble(Path(path), content):
             document.add(key, f"found {path}, which {actual}; allowed: {content.allows}")

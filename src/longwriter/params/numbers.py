@@ -1,6 +1,6 @@
-"""Numbers of params.yaml by kind: each has a smallest and a largest value, and the reason of the largest.
+"""Numbers of params.yaml by kind: each has a smallest value, a largest value, and a reason for the largest.
 
-The largest values are far above what anybody uses. They stop a slip of the keyboard (`max_concurrency:
+The largest values are far above what anybody uses. They stop a typing mistake (`max_concurrency:
 1000000000`) when the file is read, and not after hours of work or when memory is full.
 """
 
@@ -32,9 +32,9 @@ Rows = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Words = Annotated[int, Field(ge=1, le=10_000_000)]
 """Number of words; the longest novels have two million."""
 Chars = Annotated[int, Field(ge=1, le=100_000_000)]
-"""Number of characters; ten for each of the most `Words`."""
+"""Number of characters; ten times the largest number of `Words`."""
 PointChars = Annotated[int, Field(ge=20, le=10_000)]
-"""Characters of a main point; ten thousand are a chapter."""
+"""Characters of a main point; ten thousand characters are a chapter."""
 Tokens = Annotated[int, Field(ge=1, le=10_000_000)]
 """Number of tokens; no published model has a context of more than ten million."""
 RowTokens = Annotated[int, Field(ge=8, le=10_000_000)]
@@ -42,7 +42,7 @@ RowTokens = Annotated[int, Field(ge=8, le=10_000_000)]
 PlanSteps = Annotated[int, Field(ge=1, le=1000)]
 """Steps of a plan; the paper's code stops at 50."""
 Attempts = Annotated[int, Field(ge=1, le=1000)]
-"""Attempts at one answer; each is paid, and what fails a thousand times is not chance."""
+"""Attempts at one answer; each costs money, and a thousand failures have another cause than chance."""
 Retries = Annotated[int, Field(ge=0, le=100)]
 """Retries of one request; with growing pauses, a hundred take more than a day."""
 Concurrency = Annotated[int, Field(ge=1, le=10_000)]
@@ -52,7 +52,7 @@ PerMinute = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Dollars = Annotated[Number, Field(gt=0, le=1_000_000)]
 """A budget in USD; a million pays for all of the paper's data about a thousand times."""
 TokenPrice = Annotated[Number, Field(ge=0, le=100_000)]
-"""USD per million tokens; the dearest model of a public list costs 600."""
+"""USD per million tokens; the most expensive model of a public list costs 600."""
 Seconds = Annotated[Number, Field(gt=0, le=86_400)]
 """A time limit in seconds; a day, longer than any answer takes."""
 

@@ -1,6 +1,6 @@
-"""From values to checked sections, or to one line for each value that is not allowed.
+"""Checks values against their sections, and writes one line for each value that is not allowed.
 
-A line names file, line, key, what was found and what is allowed. A text that may be a secret is not shown.
+The line names file, line, key, what was found and what is allowed. A text that may be a secret is not shown.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def checked(model: type[Model], document: Document) -> Model:
     """Return the values of a document as `model`.
 
     Raises:
-        BadParams: names every value that is not allowed, one line each.
+        BadParams: the message names every value that is not allowed, one line each.
     """
     result: Model | None = None
     for key, kind in _secrets(document.values, ()):
@@ -46,7 +46,7 @@ def checked(model: type[Model], document: Document) -> Model:
 
 
 def raise_problems(document: Document) -> None:
-    """Raise BadParams with all problems of a document, in the order of its lines; return if there is none."""
+    """Raise BadParams with all problems of a document, in the order of its lines; do nothing if it has none."""
     if document.problems:
         ordered = sorted(
             dict.fromkeys(document.problems), key=lambda problem: (problem.file, problem.line or 0)
@@ -70,7 +70,7 @@ def _secrets(value: Any, key: Key) -> Iterator[tuple[Key, str]]:
 
 
 def _add(document: Document, model: type[BaseModel], item: Any) -> None:
-    """Note an error of pydantic, unless its key has a problem already."""
+    """Add an error of pydantic to the problems, unless its key already has a problem."""
     is_key = item["loc"][-1:] == ("[key]",)
     key, annotation, metadata, section = _resolved(model, item["loc"][:-1] if is_key else item["loc"])
     if item["type"] == "conflicts":
@@ -96,7 +96,7 @@ def _add(document: Document, model: type[BaseModel], item: Any) -> None:
 
 
 def _add_once(document: Document, key: Key, text: str) -> None:
-    """Note a problem, unless one is noted for this key, above it or below it."""
+    """Add a problem, unless this key, a key above it or a key below it already has one."""
     key = tuple(_HIDDEN if isinstance(part, str) and secret(part) else part for part in key)
     is_noted = any(
         (problem.key and problem.key == key[: len(problem.key)]) or (key and key == problem.key[: len(key)])

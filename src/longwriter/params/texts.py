@@ -54,7 +54,7 @@ class Kind:
     fits: Callable[[Any], bool]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return pydantic's schema of the field, with the test behind it."""
+        """Return pydantic's schema of the field; the test runs after pydantic's own checks."""
         return core_schema.no_info_after_validator_function(self._checked, handler(source))
 
     def _checked(self, value: Any) -> Any:
@@ -64,7 +64,7 @@ class Kind:
 
 
 def secret(text: str) -> str | None:
-    """Return what secret a text seems to hold, or None; the answer never quotes the text."""
+    """Return which kind of secret a text seems to hold, or None; the result never quotes the text."""
     if _LOGIN.search(text):
         return "a URL with a user or a password"
     if _QUERY_SECRET.search(text):
@@ -75,7 +75,7 @@ def secret(text: str) -> str | None:
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether a key of a request holds a secret by its name, such as `api_key` or `Authorization`."""
+    """Tell whether the name of a request's field means a secret, such as `api_key` or `Authorization`."""
     return _SECRET_NAME.fullmatch(name) is not None
 
 
@@ -115,7 +115,7 @@ def _is_base_url(text: str) -> bool:
 
 
 def _is_env_name(text: str) -> bool:
-    """Tell whether a text is empty, or names a variable and is not a key that happens to be in capitals."""
+    """Tell whether a text is empty or the name of a variable; an API key in capitals is not such a name."""
     if not text:
         return True
     if not _ENV_NAME.fullmatch(text) or secret(text):
@@ -197,7 +197,7 @@ RegistryName = Annotated[
 ]  # fmt: skip
 """Name of a model in MLflow's registry."""
 Alias = Annotated[
-    str, Kind("a name of lower-case letters, digits, _ and -, neither `latest` nor v1, v2, which MLflow keeps", _is_alias)
+    str, Kind("a name of lower-case letters, digits, _ and -; not `latest`, v1 or v2, which MLflow reserves", _is_alias)
 ]  # fmt: skip
 """Alias of a version in MLflow's registry."""
 StopText = Annotated[
@@ -221,4 +221,4 @@ def _is_distinct(values: list[Any]) -> bool:
 
 
 DISTINCT = Kind("each item once", _is_distinct)
-"""Annotation of a list in which nothing stands twice."""
+"""Annotation of a list in which no item occurs twice."""

@@ -60,8 +60,8 @@ class TrainingParams(Section):
     precision: Literal["bf16", "fp32"]
     """Number type of the forward and backward pass; master weights and optimizer states are always fp32."""
     attention: Literal["sdpa", "eager", "flash_attention_2"]
-    """With each of them, the rows of a pack do not attend to each other; `sdpa` and `flash_attention_2` (GPU
-    only) need no mask for it."""
+    """Implementation of attention. With each of them, the rows of a pack do not attend to each other; `sdpa` and
+    `flash_attention_2` (GPU only) need no mask for that."""
     gradient_checkpointing: bool
     """Recompute activations in the backward pass: less memory, about a third more time."""
     save_steps: OptimizerSteps
@@ -80,11 +80,11 @@ class OptimizerParams(Section):
     warmup_share: Share
     """Share of all steps over which the learning rate rises."""
     weight_decay: WeightDecay
-    """Share of a weight that a step at learning rate 1 takes away."""
+    """Share by which a step at learning rate 1 makes each weight smaller."""
     betas: Annotated[list[AdamBeta], Field(min_length=2, max_length=2)]
-    """How much of the old averages of gradient and squared gradient AdamW keeps at each step."""
+    """Shares of two old averages (gradient, squared gradient) that AdamW keeps at each step."""
     max_grad_norm: GradNorm
-    """Norm to which a longer gradient is cut."""
+    """Largest norm of the gradient; a larger gradient is scaled down to it."""
     seed: Seed
     """Seed of the training."""
 
@@ -123,7 +123,7 @@ class SampleParams(Section):
     max_tokens_per_word: TokensPerWord
     """Longest answer in tokens, as a multiple of the required words."""
     min_kept_share: Share
-    """Smallest share of the chosen instructions that must be answered; with less, the stage stops with exit
+    """Smallest share of the selected instructions that must be answered; with less, the stage stops with exit
     code 3."""
     sampling: Sampling
     """`max_tokens` limits every answer."""
@@ -133,10 +133,10 @@ class PreferencesParams(Section):
     """From samples to pairs: the best sample is chosen, a random other one rejected."""
 
     quality_weight: Share
-    """Weight of the quality S_q in the score of a sample, the rest is S_l; 0 = no judge is used (0.5 in the
-    paper)."""
+    """Weight of the quality score S_q in the score of a sample; S_l has the rest of the weight. 0 = no judge is
+    used (0.5 in the paper)."""
     min_gap: Points
-    """Smallest difference of the scores of chosen and rejected, in points."""
+    """Smallest difference between the scores of chosen and rejected, in points from 0 to 100."""
     test_share: Share
     """Share of the instructions held out for testing, by hash."""
     min_pairs: Rows
@@ -150,15 +150,15 @@ class PreferencesParams(Section):
 
 
 class DpoParams(Section):
-    """Direct preference optimisation with a next-token term on chosen."""
+    """Direct preference optimisation with a next-token loss on the chosen answers."""
 
     beta: DpoBeta
     """Weight of the distance to the SFT model; smaller values let DPO move further away from it."""
     sft_weight: LossWeight
-    """Weight of the next-token loss on chosen."""
+    """Weight of the next-token loss on the chosen answers."""
     batch_pairs: Batch
     """Pairs of one optimizer step on all ranks together; a multiple of the number of ranks."""
     max_length: RowTokens
-    """Longest prompt and answer together, in tokens; a longer pair is rejected."""
+    """Largest number of tokens of a prompt and one answer together; a longer pair is rejected."""
     optimizer: OptimizerParams
     """Settings of AdamW."""

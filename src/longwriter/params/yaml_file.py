@@ -2,7 +2,7 @@
 
 DVC reads YAML 1.2; other programs read YAML 1.1, in which `010` is 8, `1:30` is 90 and `yes` is true. A
 value that the two versions, or a person, may read differently is a problem here, so that every reader of
-the file sees the same value. Problems are collected with their lines; only text that is no YAML stops at once.
+the file sees the same value. Problems are collected with their lines; only invalid YAML is an error at once.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Key = tuple[str | int, ...]
 _BYTES = 2**20  # params.yaml has 6 kB, the longest profile 5 kB
 _DEPTH = 20  # params.yaml has 4 levels
 _VALUES = 100_000  # values after aliases are filled in
-_DIGITS = 18  # such a whole number fits into 64 bits, as JSON and the tools behind need
+_DIGITS = 18  # a whole number of so many digits fits into 64 bits, the limit of JSON readers and other tools
 _SHOWN = 60  # characters of a value in a message
 
 _PLAIN: dict[str, bool | None] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
@@ -54,11 +54,11 @@ _AMBIGUOUS = (
     (re.compile(r"(?i)[-+]?\.inf|\.nan"), "a finite number"),
     (re.compile(r"=|<<"), "the text in quotes"),
 )  # fmt: skip
-"""Plain texts that readers of YAML take for different values, and how to write them."""
+"""Texts without quotes that YAML readers read as different values, and how to write each of them."""
 
 
 class _Composed(NamedTuple):
-    """A value, how many values it holds with aliases filled in, and how many levels."""
+    """A value, the number of values in it with aliases filled in, and the number of its levels."""
 
     value: Any
     size: int = 1
@@ -66,7 +66,7 @@ class _Composed(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What is wrong with the value of a key; `line` counts from 1, None = there is no line."""
+    """What is wrong with the value of a key; `line` counts from 1, None = the line is unknown."""
 
     file: str
     line: int | None
@@ -81,7 +81,7 @@ class Problem(NamedTuple):
 
 @dataclass
 class Document:
-    """The values of a file, the place (file, line) of each key, and the problems; a bad value stands as None."""
+    """The values of a file, the place (file, line) of each key, and the problems; a bad value is None."""
 
     file: str
     values: Any = None
@@ -94,7 +94,7 @@ class Document:
         return next((self.places[part] for part in parts if part in self.places), (self.file, None))
 
     def add(self, key: Key, text: str, line: int | None = None) -> None:
-        """Note a problem; a line of its own counts more than the line of the key."""
+        """Add a problem; its line is `line`, or that of the key if `line` is None."""
         file, of_key = self.place(key)
         self.problems.append(Problem(file, line or of_key, key, text))
 
@@ -184,7 +184,7 @@ def _reason(text: str, mark: Any, error: MarkedYAMLError) -> str:
 
 
 class _Composer:
-    """Builds the values of a document from the parser's events, one by one, so that no nesting overflows."""
+    """Builds the values of a document from the parser's events, one by one; deep nesting is a problem, no crash."""
 
     def __init__(self, document: Document, events: Iterator[Event], with_dates: bool) -> None:
         self.document = document
@@ -251,7 +251,7 @@ class _Composer:
             return _Composed(None)
         node = self.anchors[event.anchor]
         if node is None:
-            self._add(event, key, f"the alias *{event.anchor} inside its own value", "a value that ends")
+            self._add(event, key, f"the alias *{event.anchor} inside its own value", "an alias of another value")
             return _Composed(None)
         self._check_depth(event, len(key) + node.height)
         return node
@@ -287,7 +287,7 @@ class _Composer:
         return _collection((merged or {}) | own, nodes)
 
     def _key(self, event: Event, key: Key) -> str | None:
-        """Return the name of a key; None, with a problem, for a key that is not text."""
+        """Return the name of a key; if the key is not text, add a problem and return None."""
         if isinstance(event, ScalarEvent) and event.tag is None and not event.anchor:
             if event.style or not (allowed := _key_trouble(event.value)):
                 return str(event.value)
@@ -299,7 +299,7 @@ class _Composer:
         return None
 
     def _merge(self, start: Event, key: Key, value: Any) -> dict[str, Any]:
-        """Return the keys that `<<` brings in: of the mapping, or of the first in a list that has the key."""
+        """Return the keys that `<<` adds; if several mappings of a list have a key, the first one counts."""
         parts = value if isinstance(value, list) else [value]
         if not all(isinstance(part, dict) for part in parts):
             if not any(problem.key == key for problem in self.document.problems):
@@ -311,7 +311,7 @@ class _Composer:
         return merged
 
     def _scalar(self, event: ScalarEvent, key: Key) -> Any:
-        """Return the value of a scalar; None, with a problem, where readers of YAML differ."""
+        """Return the value of a scalar; if YAML readers differ about it, add a problem and return None."""
         text = str(event.value)
         if event.style or event.tag is not None:
             return text
@@ -333,7 +333,7 @@ def _collection(value: Any, nodes: list[_Composed]) -> _Composed:
 
 
 def _value_trouble(text: str) -> str | None:
-    """Return how a plain value must be written; None if every reader takes it for the same value."""
+    """Return how a value without quotes must be written; None if all YAML readers read the same value."""
     if _INTEGER.fullmatch(text):
         return None if len(text.lstrip("+-")) <= _DIGITS else f"a number of at most {_DIGITS} digits"
     if _FLOAT.fullmatch(text):
@@ -344,7 +344,7 @@ def _value_trouble(text: str) -> str | None:
 
 
 def _key_trouble(text: str) -> str | None:
-    """Return how a plain key must be written; None if every reader takes it for the same text."""
+    """Return how a key without quotes must be written; None if all YAML readers read the same text."""
     is_text = not (
         text in _PLAIN
         or _FLOAT.fullmatch(text)
