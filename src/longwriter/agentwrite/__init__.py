@@ -1,1 +1,1 @@
-"""AgentWrite: plan a long text paragraph by paragraph, write it step by step; estimate what that costs."""
+"""AgentWrite: plans a long text paragraph by paragraph, writes it step by step, and estimates the cost."""

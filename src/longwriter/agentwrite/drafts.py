@@ -1,6 +1,6 @@
 """Prompts for the paragraphs of a text, and the rules that an answer must pass to become a paragraph.
 
-Pure. Paragraphs are checked before they are kept; the paper's code does not do that, and stored error
+Pure. Paragraphs are checked before they are kept. The paper's code does not check them, and stored error
 messages as text. Every reason for a refusal has a name.
 Source: LongWriter (arXiv:2408.07055), section 3.2.
 """
@@ -23,9 +23,9 @@ _FIELDS = re.compile(r"\{(\w+)\}")
 class Limits(NamedTuple):
     """Limits of a paragraph.
 
-    `min_words`: fewest words. `max_length_ratio`: how many times longer or shorter than its step asks
-    for it may be; None = any length. `max_repeated_share`: largest share of its 5-grams that repeat
-    earlier ones.
+    `min_words`: smallest number of words. `max_length_ratio`: largest ratio between its words and the words
+    that its step asks for, in either direction; None = any length. `max_repeated_share`: largest share of its
+    5-grams that repeat earlier ones, in [0, 1].
     """
 
     min_words: int
@@ -117,7 +117,7 @@ def check_paragraph(
         language: Language of the instruction.
         word_count: Words that its step asks for; None if there is no step.
         before: The text before it.
-        instruction: What was asked for: a letter of apology may apologise.
+        instruction: The request; in a letter of apology, an apology is no refusal.
 
     Returns:
         Refused with one of the reasons of `poison.check_text`, or `cut_off` (stops in mid-sentence),
@@ -155,8 +155,8 @@ def check_repeats(paragraph: str, before: EarlierText, max_repeated_share: float
 def check_whole(text: str, limits: Limits, language: Language, instruction: str = "") -> Refused | None:
     """Return why a text that was written in one answer is not used, or None.
 
-    Checks that need a plan (length of a step, text before it) are left out. Each paragraph is checked on its
-    own for what is not prose, such as error messages.
+    Checks that need a plan (length of a step, text before it) are left out. Each paragraph is also checked by
+    itself for text that is not prose, such as error messages.
     """
     for part in paragraphs_of(text):
         if refused := poison.check_text(part, instruction):

@@ -1,8 +1,8 @@
 """Estimates requests, tokens and hours of AgentWrite from the lengths of its texts.
 
-Pure. A request is three numbers: tokens of its prompt, how many of them it shares with the start of the
-previous request (a provider's prompt cache can serve those), and tokens of its answer. A chain is a list of
-requests, each of which waits for the one before it. The factors below turn words into tokens; they hold only
+Pure. A request is three numbers: the tokens of its prompt, the tokens that its prompt shares with the start of
+the previous prompt (a provider's prompt cache can serve these), and the tokens of its answer. A chain is a list
+of requests; each of them waits for the previous one. The factors below convert words to tokens; they hold only
 on average.
 """
 
@@ -32,19 +32,19 @@ FORMAT_TOKENS = 60
 JUDGEMENT_TOKENS = 250
 """Six scores and an analysis of at most five sentences, as the judge's prompt asks."""
 COVERAGE_TOKENS = 40
-"""What a plan leaves out, as the coverage prompt asks."""
+"""An answer that names what a plan leaves out, as the coverage prompt asks."""
 REASK_RATE = 0.1
-"""Re-asks per request where no run has measured it; one run made 60 plans in 70 calls."""
+"""Repeated requests per request, if no run has measured it; one run made 60 plans in 70 calls."""
 CACHED_FROM = 1024
 """Shortest prefix, in tokens, that a prompt cache serves. Source: OpenAI's guide to prompt caching."""
 CACHED_STEP = 128
-"""A longer prefix is served in multiples of this number of tokens. Source: the same guide."""
+"""The cache serves a longer prefix in multiples of this number of tokens. Source: the same guide."""
 
 _FIELD = re.compile(r"\{(\w+)\}")
 _CODE_TOKENS = 1.0  # a number in a prompt: step, steps, word_count, and the bounds of a plan
 
 Parts = Sequence[tuple[str, float]]
-"""A prompt template in pieces, each ("", tokens of fixed text) or (name of a field, 0)."""
+"""A prompt template in pieces; each is ("", tokens of fixed text) or (name of a field, 0)."""
 
 
 class Text(NamedTuple):
@@ -80,9 +80,9 @@ class Endpoint(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """Calls, tokens and hours of a stage. `bound` names the limit that decides the hours.
+    """Calls, tokens and hours of a stage.
 
-    `longest_request` is in tokens.
+    `bound` names the limit that decides the hours. `longest_request` is in tokens, with its answer.
     """
 
     calls: float
@@ -109,8 +109,8 @@ def parts(template: str) -> Parts:
 def expected_words(bounds: Bounds, required_words: int | None) -> list[float]:
     """Return the words of each paragraph of the expected plan.
 
-    Its paragraphs have about the middle length that `bounds` allow. If the instruction states no length,
-    their number is the geometric mean of the fewest and the most that are allowed.
+    The length of a paragraph is about the middle of what `bounds` allow. If the instruction states no length,
+    the number of paragraphs is the geometric mean of the smallest and the largest number allowed.
     """
     middle = (bounds.min_words + bounds.max_words) / 2
     if required_words is None:
@@ -121,7 +121,7 @@ def expected_words(bounds: Bounds, required_words: int | None) -> list[float]:
 
 
 def expected_text(instruction: Instruction, bounds: Bounds, steps: Sequence[PlanStep] | None = None) -> Text:
-    """Return the lengths of the text that a plan leads to; without `steps`, of the expected plan."""
+    """Return the expected lengths of a text, in tokens; without `steps`, the expected plan is used."""
     factor = TOKENS_PER_HAN if instruction.language == "zh" else TOKENS_PER_WORD
     if not steps:
         words = expected_words(bounds, instruction.required_words)
@@ -137,7 +137,7 @@ def plan_request(template: Parts, text: Text, answer_format: float, max_tokens: 
 
     Args:
         template: The planner's prompt.
-        text: What is planned.
+        text: The text that is planned.
         answer_format: Tokens of the format's description, which follows a template without {format}.
         max_tokens: Longest answer.
     """
@@ -153,7 +153,7 @@ def write_chains(mode: str, template: Parts, text: Text, max_tokens: int) -> lis
     Args:
         mode: `serial` (each prompt holds the text so far), `parallel`, or `direct` (one request).
         template: The writer's prompt; unused by `direct`, whose prompt is the instruction.
-        text: What is written.
+        text: The text that is written.
         max_tokens: Longest answer.
     """
     if mode == "direct":
@@ -188,7 +188,8 @@ def _request(
     Args:
         template: Its prompt.
         fields: Tokens of each field that is not a number.
-        changed: Fields that differ from the previous request, each with the tokens of their common start.
+        changed: Fields that differ from the previous request; each with the number of tokens at its start that
+            are the same in both.
         completion: Tokens of the answer.
     """
     prompt, prefix = float(CHAT_TOKENS), None
@@ -202,13 +203,13 @@ def _request(
 def total(chains: Iterable[Sequence[Request]], endpoint: Endpoint, reask_rate: float) -> Estimate:
     """Return the calls, tokens and hours of all chains together.
 
-    Hours are the largest of four: all answers at the speed of `max_concurrency` requests, the longest chain,
-    and the two limits per minute.
+    The hours are the largest of four times: for all answers at the speed of `max_concurrency` requests, for the
+    longest chain, and for each of the two limits per minute.
 
     Args:
         chains: The requests; chains run concurrently.
         endpoint: The endpoint that answers.
-        reask_rate: Re-asks per request; a re-ask sends the same prompt.
+        reask_rate: Repeated requests per request; each sends the same prompt again.
     """
     calls = prompt = cached = completion = chain = longest = 0.0
     for requests in chains:

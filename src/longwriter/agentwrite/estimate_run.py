@@ -1,8 +1,8 @@
 """Estimates calls, tokens, cost and hours of plan, write and judge under the current parameters.
 
-Instructions, plans and rates of re-asking are read from outputs made with the current parameters, speeds from
-the replay cache, prices from infra/prices.yaml. What is not known is assumed; the report lists every
-assumption. The arithmetic is in `estimate`.
+Instructions, plans and the share of repeated requests are read from outputs that were made with the current
+parameters; speeds from the replay cache; prices from infra/prices.yaml. Unknown values are assumed, and the
+report lists every assumption. The arithmetic is in `estimate`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def estimate_run(params: Params, tokens_per_second: float) -> dict[str, Any]:
 
     Args:
         params: Parameters of the run.
-        tokens_per_second: Speed of one request to a model that the replay cache has no timings of.
+        tokens_per_second: Speed of one request to a model for which the replay cache has no timings.
 
     Raises:
         BadRecord: the instruction source, a plan or a template cannot be read.
@@ -68,7 +68,7 @@ def estimate_run(params: Params, tokens_per_second: float) -> dict[str, Any]:
 
 
 def _texts(params: Params, assumptions: list[str]) -> tuple[list[Text], list[Text]]:
-    """Return (texts to plan, texts to write); add where they come from to the assumptions."""
+    """Return (texts to plan, texts to write); add their source to the assumptions."""
     plan = params.plan
     bounds = Bounds(plan.min_steps, plan.max_steps, plan.min_step_words, plan.max_step_words)
     is_direct = params.write.mode == "direct"
@@ -144,7 +144,7 @@ def _judge_requests(params: Params, to_plan: Sequence[Text], to_write: Sequence[
 
 
 def _answer_tokens(row: BenchmarkRow) -> float:
-    """Return the tokens of an answer as long as a benchmark's row asks for."""
+    """Return the tokens of an answer that has the length that a benchmark's row asks for."""
     factor = estimate.TOKENS_PER_HAN if language_of(row.prompt) == "zh" else estimate.TOKENS_PER_WORD
     return row.length * factor
 
@@ -186,7 +186,7 @@ def _row(
     tokens_per_second: float,
     assumptions: list[str],
 ) -> dict[str, Any]:
-    """Return a stage's estimate; add unknown prices and limits that will be exceeded to the assumptions."""
+    """Return a stage's estimate; add to the assumptions prices that are missing and limits that it exceeds."""
     is_external = llm.engine == "external"
     endpoint = estimate.Endpoint(
         llm.max_concurrency,

@@ -67,8 +67,8 @@ async def plan_all(
         params: Section `plan`.
         judge_params: Section `judge`; its model judges the coverage if `params.coverage_judge` is on.
         rows: The instructions.
-        keep: Called with each instruction's position and its plan or rejection, as soon as it is known.
-        calls: Call log to write; it holds the judge's calls after the planner's.
+        keep: Called with the position of an instruction and its plan or rejection, as soon as that is known.
+        calls: Call log to write; the judge's calls come after the planner's.
         reasked: Counts, by reason, the answers after which the planner was asked again.
     """
     templates = read_templates(params)
@@ -156,7 +156,7 @@ async def plan_one(
 
 
 class _Opinion(NamedTuple):
-    """A readable answer of the judge: why the plan does not pass, or None."""
+    """A readable answer of the judge: why the plan does not pass, or None if it passes."""
 
     refused: Refused | None
 
@@ -191,7 +191,7 @@ async def _check_coverage(
 async def _coverage_judge(
     params: PlanParams, judge_params: JudgeParams, templates: Templates, calls: Path
 ) -> AsyncIterator[CoverageJudge | None]:
-    """Yield the judge, or None where coverage is not judged."""
+    """Yield the judge, or None if coverage is not judged."""
     if not params.coverage_judge or judge_params.llm is None:
         yield None
         return
@@ -200,13 +200,13 @@ async def _coverage_judge(
 
 
 def _sum(usages: list[dict[str, float]]) -> dict[str, float]:
-    """Return the sums of several clients' usage, without numbers that one of them lacks, such as a cost."""
+    """Return the sums of several clients' usage; a number that one of them lacks, such as a cost, is left out."""
     known = set(usages[0]).intersection(*usages)
     return {name: sum(usage[name] for usage in usages) for name in usages[0] if name in known}
 
 
 def _join(parts: list[Path], target: Path) -> None:
-    """Make `target` the file that holds the lines of all parts."""
+    """Write the lines of all parts to `target`, and remove the parts."""
     whole = target.with_suffix(".joined")
     with files.zstd_lines(whole) as out:
         for part in parts:

@@ -2,8 +2,7 @@
 
 Mode `serial` asks for one paragraph after the other; each prompt shows the text so far. `parallel` asks for
 all paragraphs of a plan at once, then asks again for those that repeat an earlier one. `direct` sends only
-the instruction, once. The prompts and
-the rules for paragraphs are in `drafts`, which makes no calls.
+the instruction, once. The prompts and the rules for paragraphs are in `drafts`, which makes no calls.
 Source: LongWriter (arXiv:2408.07055), section 3.2; +Parallel is its ablation.
 """
 
@@ -40,7 +39,7 @@ async def write_all(
         writer: The model that writes.
         params: Section `write`.
         plans: The plans, weighted by their number of steps.
-        keep: Called with each plan's position and its text or rejection, as soon as it is known.
+        keep: Called with the position of a plan and its text or rejection, as soon as that is known.
         calls: Call log to write.
         reasked: Counts, by reason, the answers after which the writer was asked again.
     """
@@ -94,7 +93,7 @@ async def write_one(
 
     Args:
         llm: The writer.
-        params: Section `write`; its `mode` says how.
+        params: Section `write`; its `mode` says how the text is written.
         template: The prompt of one paragraph; unused in mode `direct`.
         plan: The plan; mode `direct` uses only its instruction.
         reasked: Counts, by reason, the answers after which the writer was asked again.
@@ -123,7 +122,7 @@ async def write_one(
 
 
 async def _serial(job: _Job) -> list[Outcome[str]]:
-    """Return the paragraphs, written one after the other, up to the first that is refused."""
+    """Return the paragraphs; they are written one after the other, up to the first refused paragraph."""
     outcomes: list[Outcome[str]] = []
     paragraphs: list[str] = []
     earlier = EarlierText()
@@ -138,7 +137,7 @@ async def _serial(job: _Job) -> list[Outcome[str]]:
 
 
 async def _parallel(job: _Job) -> list[Outcome[str]]:
-    """Return the paragraphs; all are requested at once, then those that repeat an earlier one again.
+    """Return the paragraphs; all are requested at once, and those that repeat an earlier one are requested again.
 
     All steps end before any paragraph is checked, so that a rejection always names the same calls.
     """

@@ -1,1 +1,1 @@
-"""What endpoints answered: read from bytes, stored for replay, logged, counted and priced."""
+"""Reads the answers of endpoints from bytes, stores them for replay, logs them, counts them and prices them."""

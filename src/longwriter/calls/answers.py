@@ -1,8 +1,8 @@
 """Reads the reply of a chat completion: from its bytes to the text that a stage may use.
 
-The bytes are what is stored, in the replay cache and the call log. `read` derives everything else from
-them, each time that they are used, so a stored reply of any kind can be read again. It splits off the
-thinking of reasoning models, removes control tokens around the text and control characters in it, and gives
+The replay cache and the call log store these bytes. `read` derives everything else from the bytes each time
+that they are used, so better rules also apply to stored replies. It separates the thinking of reasoning
+models from the text, removes control tokens around the text and control characters in it, and gives
 `finish_reason` one name for each meaning.
 
 Pure.
@@ -19,7 +19,7 @@ import orjson
 from longwriter.text import markup
 from longwriter.text.prompts import EVIDENCE_CHARS, Refused
 
-_LARGEST_COUNT = 10**12  # tokens; beyond it the number is an error of the server
+_LARGEST_COUNT = 10**12  # tokens; a larger number is an error of the server
 
 _STOP = {
     "stop", "stopped", "stopsequence", "stoptoken", "eos", "eostoken", "end", "endturn", "endofturn",
@@ -58,11 +58,11 @@ _JSON_OBJECT = re.compile(r"\s*(?:```(?:json)?\s*)?\{")
 
 
 class NoCompletion(ValueError):
-    """A body is not a complete chat completion; the message says what it is."""
+    """The body of a reply is not a complete chat completion; the message says what it is."""
 
 
 class Usage(NamedTuple):
-    """Tokens of one call, as the server counts them; `prompt_tokens` include those that it had cached."""
+    """Tokens of one call, as the server counts them; `prompt_tokens` include the tokens from its cache."""
 
     prompt_tokens: int
     cached_tokens: int
@@ -75,9 +75,9 @@ class Completion(NamedTuple):
     body: bytes
     """The body of the reply, as it came."""
     is_json: bool
-    """Whether the body is JSON in the strict sense, which other programs can read."""
+    """Whether the body is strict JSON, which every program can read."""
     text: str
-    """The answer without thinking; if there is none, the refusal that the server sent in its place."""
+    """The answer without thinking; if the answer is empty, the refusal that the server sent in its place."""
     thinking: str
     finish_reason: str
     """`stop`, `length`, `content_filter`, another reason in lower case, or `unknown`."""
@@ -111,7 +111,7 @@ def read(body: bytes) -> Completion:
     that are not UTF-8) and `not_text` (a part of the answer is an image, a tool call or the like).
 
     Raises:
-        NoCompletion: the body is not JSON, or not a chat completion, or one that says that it failed.
+        NoCompletion: the body is not JSON, is not a chat completion, or says that the completion failed.
     """
     reply, is_json = _parse(body)
     message, choice = _message(reply)
@@ -143,10 +143,10 @@ def read(body: bytes) -> Completion:
 
 
 def _parse(body: bytes) -> tuple[dict[str, Any], bool]:
-    """Return a body's JSON object, and whether it is JSON in the strict sense.
+    """Return a body's JSON object, and whether the body is strict JSON.
 
-    What strict JSON lacks is accepted: lone surrogates, NaN, numbers of any size, control characters in
-    strings, a byte order mark. Bytes that are not UTF-8 become lone surrogates.
+    Also accepted, although strict JSON does not allow it: lone surrogates, NaN, numbers of any size, control
+    characters in strings, a byte order mark. Bytes that are not UTF-8 become lone surrogates.
     """
     is_strict = True
     try:
@@ -165,7 +165,7 @@ def _parse(body: bytes) -> tuple[dict[str, Any], bool]:
 
 
 def _integer(digits: str) -> float:
-    """Return a JSON integer; one of more than 30 digits, which Python may refuse to read, is infinite."""
+    """Return a JSON integer; with more than 30 digits, which Python may refuse to read, return infinity."""
     return int(digits) if len(digits) <= 30 else float("inf")
 
 
@@ -182,7 +182,7 @@ def _message(reply: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _finish_reason(choice: dict[str, Any]) -> str:
-    """Return why the answer ended; one name for each meaning, whatever the server calls it."""
+    """Return why the answer ended: one name for each meaning, although servers use different words."""
     if choice.get("finish_reason") in ("stop", "length"):
         return str(choice["finish_reason"])
     fields = ("finish_reason", "native_finish_reason", "stop_reason")
@@ -200,7 +200,7 @@ def _finish_reason(choice: dict[str, Any]) -> str:
 
 
 def _content(message: dict[str, Any]) -> tuple[str, str, str | None]:
-    """Return (text, thinking, type of a part that is neither, or None) of a message."""
+    """Return (text, thinking, type of a part that is neither text nor thinking, or None) of a message."""
     content = message.get("content")
     fields = [message[name] for name in _THINKING_FIELDS if name in message]
     thinking = next((text for value in fields if (text := _inner_text(value))), "")
@@ -225,7 +225,7 @@ def _content(message: dict[str, Any]) -> tuple[str, str, str | None]:
 
 
 def _part_text(part: dict[str, Any]) -> str:
-    """Return the text of a part; it stands under `text` or, at some servers, under `content`."""
+    """Return the text of a part; it is under `text` or, from some servers, under `content`."""
     return _inner_text(part.get("text")) or _inner_text(part.get("content"))
 
 
@@ -289,8 +289,8 @@ def _unusable_thinking(text: str, thinking: str, is_clean: bool, finish_reason: 
 def _usage(usage: Any) -> Usage | None:
     """Return the token counts, or None if they are missing or impossible.
 
-    OpenAI reports cached tokens in `prompt_tokens_details`, DeepSeek directly in `usage`; without a usable
-    count none is assumed.
+    OpenAI reports cached tokens in `prompt_tokens_details`, DeepSeek directly in `usage`. Without a usable
+    count of cached tokens, it is 0.
     """
     if not isinstance(usage, dict):
         return None

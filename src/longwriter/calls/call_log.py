@@ -29,7 +29,7 @@ _LARGEST_BATCH = 1024  # calls in one transaction
 
 
 class Call(NamedTuple):
-    """A request and its answer; `call_id` is the hash of `request`, which is the request's identity."""
+    """A request and its answer; `call_id` is the hash of `request`."""
 
     call_id: str
     request: dict[str, Any]
@@ -47,7 +47,7 @@ def answer(call: Call) -> Answer:
 
 
 class CallStore:
-    """The thread that stores and logs calls; made by `open_store`."""
+    """Stores and logs calls in a thread of its own; `open_store` makes it."""
 
     def __init__(
         self, cache: ReplayCache, lines: IO[bytes], loop: asyncio.AbstractEventLoop, endpoint: str
@@ -60,7 +60,7 @@ class CallStore:
         self._waiting: queue.SimpleQueue[tuple[Call, asyncio.Future[Call]] | None] = queue.SimpleQueue()
         self._compressor = zstandard.ZstdCompressor()
         self.refusals: dict[str, Refused] = {}
-        """Why answers were not used, by their call; a later reason replaces an earlier one."""
+        """{call_id: why its answer was not used}; a later reason replaces an earlier one."""
         self._thread = threading.Thread(target=self._run, name="call-store", daemon=True)
         self._thread.start()
 
@@ -77,7 +77,7 @@ class CallStore:
         return await stored_call
 
     def close(self) -> None:
-        """Store the calls that still wait, and end the thread."""
+        """Store the calls that still wait, then end the thread."""
         self._waiting.put(None)
         self._thread.join()
 
@@ -91,7 +91,7 @@ class CallStore:
             waiting = [item for item in batch if item is not None]
             try:
                 result: list[Call] | Exception = self._store([call for call, _ in waiting])
-            except Exception as error:  # of any kind: the waiting tasks raise it
+            except Exception as error:  # the waiting tasks raise it
                 result = error
             self._loop.call_soon_threadsafe(_resolve, [future for _, future in waiting], result)
 
@@ -151,7 +151,7 @@ def _line(call: Call, endpoint: str) -> bytes:
 
 def _resolve(futures: list[asyncio.Future[Call]], result: list[Call] | Exception) -> None:
     for number, future in enumerate(futures):
-        if future.done():  # its caller was cancelled; the answer is stored all the same
+        if future.done():  # its caller was cancelled; the answer is stored anyway
             continue
         if isinstance(result, Exception):
             future.set_exception(result)
@@ -161,9 +161,10 @@ def _resolve(futures: list[asyncio.Future[Call]], result: list[Call] | Exception
 
 @asynccontextmanager
 async def open_store(cache: ReplayCache, path: Path, endpoint: str = "") -> AsyncIterator[CallStore]:
-    """Yield a store that writes to `cache`, and logs to `path` (zstd, one JSON line a call).
+    """Yield a store that writes to `cache`, and logs to `path` (zstd, one line of JSON for each call).
 
-    `endpoint` is that of `replay.key`. `files.refusals_file(path)` gets the refusals, if there are any.
+    `endpoint` is the argument of `replay.key`. If there are refusals, they are written to
+    `files.refusals_file(path)`.
     """
     with zstandard.open(path, "wb") as lines:
         store = CallStore(cache, lines, asyncio.get_running_loop(), endpoint)

@@ -1,11 +1,11 @@
-"""Pure. Reads the error bodies of LLM APIs: what they say, and whether it concerns the account.
+"""Pure. Reads the error bodies of LLM APIs: the message, and whether the error concerns the account.
 
-An account without money or with a wrong key fails at every request, under any HTTP status: LiteLLM reports a
-spent budget as 400, Gemini a wrong key as 400, OpenAI a spent quota as 429, OpenRouter missing credit as 402
-or within a 200. If only the status counted, a whole night of rows would be rejected, one by one.
+If an account has no money or its key is wrong, every request fails, and the HTTP status differs: LiteLLM
+reports a spent budget as 400, Gemini a wrong key as 400, OpenAI a spent quota as 429, OpenRouter missing credit
+as 402 or within a 200. If only the status counted, every row of a night would be rejected, one by one.
 
-The same words occur in rate limits ("add a payment method to increase your limit"), which pass by themselves,
-so a message about a rate says nothing of the account.
+Messages about rate limits use the same words ("add a payment method to increase your limit"). Rate limits
+pass without help, so such a message is not taken as one about the account.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _LONGEST = 4000  # characters that are read
 
 
 def message(body: bytes) -> str:
-    """Return the error message in a reply's body if it has one, else the beginning of the body."""
+    """Return the error message in a reply's body; if there is none, the beginning of the body."""
     error = _error(body)
     if isinstance(error, dict):
         error = next((error[key] for key in ("message", "detail", "msg", "title") if error.get(key)), None)
@@ -70,12 +70,12 @@ def message(body: bytes) -> str:
 
 
 def concerns_account(status: int, body: bytes, prompt: str = "") -> bool:
-    """Return whether a reply without an answer says that the account cannot be used: key, money, quota.
+    """Tell whether a reply without an answer says that the account cannot be used: key, money or quota.
 
     Args:
         status: The reply's HTTP status.
         body: The reply's body.
-        prompt: The message that was sent. Some servers quote it, and it may be about budgets.
+        prompt: The prompt that was sent. Some servers quote it, and its text may be about budgets.
     """
     if body.lstrip()[:1] == b"<":  # a web page, such as a proxy's
         return status == 402
@@ -96,7 +96,7 @@ def concerns_account(status: int, body: bytes, prompt: str = "") -> bool:
 
 
 def refuses_request(status: int, body: bytes) -> bool:
-    """Return whether a reply concerns only this request, although its status says something else.
+    """Tell whether a reply concerns only this request, although its status says something else.
 
     OpenRouter reports moderation as 403 and a field that no provider takes as 404; LiteLLM reports a field
     that its provider does not take as 500.

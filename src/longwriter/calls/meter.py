@@ -63,7 +63,7 @@ class Meter:
             self.cost_usd += prices.cost(self._price, prompt, cached, completion)
 
     def raise_if_spent(self) -> None:
-        """Do nothing while the budget is not spent.
+        """Check the budget.
 
         Raises:
             BudgetReached: the used answers cost `max_cost_usd` or more.

@@ -45,7 +45,7 @@ def price(model: str, path: Path = PRICES) -> Price | None:
     """Return the price of a model by its name, or None if the table does not have it.
 
     Raises:
-        BadParams: the table is not YAML, or does not fit; one line for each wrong key.
+        BadParams: the table is not YAML or has wrong keys; the message has one line for each wrong key.
     """
     if not path.is_file():
         return None
@@ -58,8 +58,8 @@ def cost(price: Price, prompt_tokens: float, cached_tokens: float, completion_to
 
     Args:
         price: The model's price.
-        prompt_tokens: Tokens of the request, including those from the provider's cache.
-        cached_tokens: The part of them that came from the provider's cache.
+        prompt_tokens: Tokens of the prompt, including those from the provider's cache.
+        cached_tokens: Those tokens of the prompt that came from the provider's cache.
         completion_tokens: Tokens of the answer.
     """
     cached_price = price.input if price.cached_input is None else price.cached_input

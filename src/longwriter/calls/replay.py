@@ -4,10 +4,10 @@ An answer is on disk before it is used, so a stage that is killed or run again p
 is not an output of DVC, because DVC deletes outputs before a stage runs. The cache also stores what `probing`
 found out about each endpoint and model.
 
-The same request to two endpoints may get two answers, even if both call their models the same, so the key of
-a stored answer holds the endpoint (`key`). The request hash itself does not: it goes into rows and seeds, and
-they stay the same if a server moves. Answers stored before keys held the endpoint are found by the request
-hash; the first endpoint that asks for their model owns them.
+Two endpoints may answer the same request differently, even if both use the same name for their model. So the
+key of a stored answer (`key`) holds the endpoint. The request hash does not hold it, because the hash goes into
+rows and seeds, which must stay the same if a server moves. Older versions stored answers under the request
+hash alone; such answers belong to the first endpoint that asks for their model.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _COLUMNS_SINCE_1 = (
     "prompt_tokens INTEGER",
     "completion_tokens INTEGER",
 )
-_WAIT_S = 30.0  # for another process's transaction
+_WAIT_S = 30.0  # longest wait for the transaction of another process
 _INSERT = (
     "INSERT INTO answers (request_hash, body, model, latency_s, prompt_tokens, completion_tokens) "
     "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (request_hash) DO NOTHING"
@@ -88,7 +88,7 @@ class Row(NamedTuple):
 
 
 class Size(NamedTuple):
-    """The size of one model's answers; `bytes` are compressed, times are UTC as ISO 8601."""
+    """The size of one model's answers; `bytes` is their compressed size, times are UTC as ISO 8601."""
 
     model: str
     answers: int
@@ -118,7 +118,7 @@ def key(request_hash: str, endpoint: str) -> str:
 
 
 def pack(body: bytes, latency_s: float) -> bytes:
-    """Return the unchanged body of a reply with its latency, in the format of all versions of the cache."""
+    """Return the unchanged body of a reply with its latency, in the format that all versions of the cache read."""
     return b"".join((_START, body, _END, orjson.dumps(latency_s), b"}"))
 
 
@@ -131,14 +131,16 @@ def _unpack(packed: bytes, request_hash: str) -> Stored | None:
             raise NoCompletion("another format")
         return Stored(answers.read(body[len(_START) :]), float(orjson.loads(end[:-1])))
     except (zstandard.ZstdError, ValueError, TypeError) as error:
-        log.warning("the stored answer to request %s is damaged (%s): it is asked again", request_hash, error)
+        log.warning(
+            "the stored answer to request %s is damaged (%s): the request is sent again", request_hash, error
+        )
         return None
 
 
 def _repair(path: Path) -> None:
-    """Set a damaged cache aside, and use the answers that can be read; the caller holds the lock."""
+    """Rename a damaged cache, and use the answers that can be read; the caller holds the lock."""
     if message := databases.repair(path):
-        log.warning("%s; answers that are missing are asked again", message)
+        log.warning("%s; requests whose answers are lost are sent again", message)
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -207,9 +209,10 @@ class ReplayCache:
         return earlier
 
     def owner(self, model: str, endpoint: str) -> str:
-        """Return the endpoint that owns the answers of `model` which have no endpoint in their key.
+        """Return the endpoint that owns those answers of `model` whose key holds no endpoint.
 
-        If they have no owner yet, `endpoint` becomes it; nobody does (empty) in a cache without any answer.
+        If they have no owner yet, `endpoint` becomes their owner. If the cache has no answers at all, they get
+        the owner "", which is nobody.
         """
         with self._writing, self._writer as db:
             is_empty = db.execute("SELECT 1 FROM answers LIMIT 1").fetchone() is None
@@ -219,7 +222,7 @@ class ReplayCache:
         return owner
 
     def capabilities(self, engine_hash: str) -> dict[str, Any] | None:
-        """Return what an engine with these weights was last seen to honour, or None."""
+        """Return the stored capabilities of an engine with these weights; None if none are stored."""
         with self._reading:
             row = self._reader.execute(
                 "SELECT body FROM capabilities WHERE engine_hash = ?", (engine_hash,)
@@ -227,7 +230,7 @@ class ReplayCache:
         return None if row is None else json.loads(row[0])
 
     def put_capabilities(self, engine_hash: str, capabilities: dict[str, Any]) -> None:
-        """Store what an engine was seen to honour; it replaces what was stored before."""
+        """Store the capabilities of an engine; they replace those that were stored before."""
         with self._writing, self._writer as db:
             db.execute(
                 "INSERT OR REPLACE INTO capabilities (engine_hash, body) VALUES (?, ?)",
@@ -235,7 +238,7 @@ class ReplayCache:
             )
 
     def forget_capabilities(self, engine_hash: str) -> None:
-        """Remove what an engine was seen to honour, if it is stored."""
+        """Remove the stored capabilities of an engine, if there are any."""
         with self._writing, self._writer as db:
             db.execute("DELETE FROM capabilities WHERE engine_hash = ?", (engine_hash,))
 

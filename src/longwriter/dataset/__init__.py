@@ -1,1 +1,1 @@
-"""From drafts to training examples: filters, length labels, the data card, and formats of other trainers."""
+"""From drafts to training examples: filters, length labels, the data card, and licences."""

@@ -21,12 +21,13 @@ from longwriter.text.refusals import is_refusal
 
 
 def relabel(prompt: str, words: int, wordings: list[str]) -> str:
-    """Return the prompt with `words` as the length that it asks for, or unchanged if that is not possible.
+    """Return the prompt with `words` as the length that it asks for; unchanged if that is not possible.
 
-    If the prompt states a length for the whole text, `words` replaces it; a range is replaced as a whole.
-    If it states none, one of the `wordings` (templates with {words}) is appended, on a line of its own if
-    the prompt ends with a quotation; the prompt's hash chooses which. If it also states other lengths (of
-    parts, or in conflict), it stays unchanged, because a prompt must not ask for two lengths.
+    If the prompt states a length for the whole text, `words` replaces that length; a range is replaced as a
+    whole. If the prompt states no length, one of the `wordings` (templates with {words}) is appended; the
+    prompt's hash selects it. It stands in a paragraph of its own if the prompt ends with a quotation. If the
+    prompt also states other lengths (of parts, or in conflict), it stays unchanged, because a prompt must not
+    ask for two lengths.
     """
     stated = lengths.statement(prompt)
     if stated.others:
@@ -42,7 +43,7 @@ def relabel(prompt: str, words: int, wordings: list[str]) -> str:
 class _Source(NamedTuple):
     """A long text with its prompt, written here or imported; `row_id` names it in a rejection.
 
-    `is_in_steps` tells whether each section is the answer to a request of its own.
+    `is_in_steps` is True if each section is the answer to its own request.
     """
 
     row_id: str
@@ -63,8 +64,8 @@ def example_of(draft: Draft, limits: Limits, wordings: list[str] | None) -> Exam
     Args:
         draft: The draft; each paragraph is a section.
         limits: Bounds of the filters.
-        wordings: Templates of length requests. The prompt stays unchanged if this is None, or if the
-            prompt states a length that is not the known one ("400 words for each of five days").
+        wordings: Templates of length requests. The prompt stays unchanged if this is None, or if the length
+            in the prompt is not the recorded one ("400 words for each of five days").
     """
     instruction = draft.plan.instruction
     source = _Source(
@@ -93,7 +94,7 @@ def imported_example(
 
     Args:
         origin: `file:line` of its source.
-        row: The row, or what is wrong with its line.
+        row: The row, or a text that says what is wrong with its line.
         languages: Languages that are kept; the main script of a row's answer decides its language.
         limits: Bounds of the filters, the same as for drafts; paragraphs are the sections.
         wordings: Templates of length requests by language, or None, as for `example_of`.
@@ -125,7 +126,7 @@ def imported_example(
 def _row(
     source: _Source, instruction_id: str, limits: Limits, wordings: list[str] | None
 ) -> Example | Rejection:
-    """Return the training row of a text, its prompt asking for the length of the text; or its rejection."""
+    """Return the training row of a text, or its rejection; the prompt asks for the measured length."""
     sections = [txt.normalise(part) for part in source.sections]
     if source.kind == "agentwrite":
         sections = [wording.strip_identifiers(part) for part in sections]
@@ -195,11 +196,11 @@ def general_example(row: GeneralRow) -> Example:
 def mix_general(
     long: list[Example], general: list[Example], share: float
 ) -> tuple[list[Example], list[Rejection]]:
-    """Return (`long` and the chosen general rows, the refused general rows).
+    """Return (`long` followed by the selected general rows, rejections of refused general rows).
 
     At most `share` of the result are general rows; `share` counts as an exact decimal. General rows are
     taken in the order of their hashes. So one more long row adds a few general rows at most and replaces
-    none. A row that would stop the gate is refused, and the next row is taken instead.
+    none. A row that would fail the gate is refused, and the next row is taken instead.
     """
     part = Fraction(str(share))
     room = len(general) if part >= 1 else int(part * len(long) / (1 - part))

@@ -37,8 +37,8 @@ class Limits(NamedTuple):
 class Text(NamedTuple):
     """A text to filter; `required_words` is the length that its prompt stated before relabelling, or None.
 
-    `written_steps` are the sections that one answer each was asked for; a published text has none.
-    `prompt` is what was asked for: a letter of apology may apologise.
+    `written_steps` are the sections if each of them is the answer to its own request, else empty. `prompt` is
+    the request: in a letter of apology, an apology is no refusal.
     """
 
     sections: Sequence[str]
@@ -52,7 +52,7 @@ class Text(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _refused(sections: tuple[str, ...], answer: str, prompt: str) -> Refused | None:
-    """Return why one of the sections, or the whole text, is not prose; cached, since six filters ask."""
+    """Return why one of the sections, or the whole text, is not prose; cached, because six filters need it."""
     refusals = (poison.check_text(part, prompt) for part in sections)
     refused = next((refused for refused in refusals if refused), None)
     talk = None if refused else poison.talking_paragraph(answer, prompt)

@@ -1,1 +1,1 @@
-"""The length that a prompt asks the whole text to have: reading it, and the rules and numerals behind it."""
+"""Reads the length that a prompt asks the whole text to have; holds the rules and numerals for that."""

@@ -1,7 +1,7 @@
-"""Reading numbers as people write them in a request: "2,000", "1.5k", "two thousand", 一万五千, 七八百.
+"""Reads numbers as people write them in a request: "2,000", "1.5k", "two thousand", 一万五千, 七八百.
 
-Pure. `NUMBER` is the pattern of one, `value` reads what it matched. Vague ones ("a few thousand", 几千) have
-no value.
+Pure. `NUMBER` is the pattern of a number, and `value` reads a match of it. Vague numbers ("a few thousand",
+几千) have no value.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _SCALES = {"k": 1000, "w": 10_000, "thousand": 1000, "hundred": 100, "百": 100,
 
 
 def _any_of(words: Iterable[str]) -> str:
-    """Return a pattern of one of some words, the longest first; sorted by first letters, so that it fails fast."""
+    """Return a pattern that matches any of the words, the longest first; grouped by first letter, to fail fast."""
     longest_first = sorted(words, key=lambda word: (word[0], -len(word), word))
     return "|".join(
         f"{letter}(?:{'|'.join(word[1:] for word in group)})"
@@ -68,15 +68,17 @@ NUMBER = (
     rf"|(?<!\w)(?>(?:an?\s{{1,20}}(?=hundred|thousand))?{_SPELLED})"
     r"|(?<![几数零〇一二两三四五六七八九十百千万第])[零〇一二两三四五六七八九十百千万]{1,12})"
 )
-"""Pattern of one number, for `re.IGNORECASE`; a spelled one is matched whole: never the "five" of "twenty-five"."""
+"""Pattern of one number, for `re.IGNORECASE`; it matches a spelled number as a whole, so "five" never matches
+inside "twenty-five"."""
 START = re.compile(
     r"\d(?<![\d$#a-zA-Z_].)(?<!\d[.,].)"
     r"|[零〇一二两三四五六七八九十百千万](?<![几数零〇一二两三四五六七八九十百千万第].)"
     r"|[aA](?<=\b.)(?=[nN]?\s+[htHT])|[eEfFhHnNoOsStTzZſ](?<=\b.)(?=[eEhHiIlLnNoOuUwWıİ]\w)"
 )
-"""Where a match of `NUMBER` may begin; finds such a place much faster than `NUMBER`."""
+"""Pattern of the places where a match of `NUMBER` may begin; it finds them much faster than `NUMBER` does."""
 AFTER_WORD = re.compile(rf"(?<!\w){_WORD}\s{{1,3}}\Z", re.IGNORECASE)
-"""The end of a text with a spelled number; one that follows belongs to a list such as "one two three"."""
+"""Pattern of a spelled number at the end of a text. A number right after it belongs to a list such as "one two
+three"."""
 
 _SCALED = re.compile(r"([\d,，.]+)\s?(thousand|hundred|[kw百千万])?(?:(\d)千)?")
 _EITHER = re.compile(
@@ -85,9 +87,9 @@ _EITHER = re.compile(
 
 
 def value(text: str) -> int | None:
-    """Return the number that `text`, a match of `NUMBER`, stands for; None where it is none.
+    """Return the value of `text`, which is a match of `NUMBER`; None if it has no positive whole value.
 
-    Of two neighbours in one Chinese numeral (七八百) the larger one counts.
+    If a Chinese numeral names two neighbouring digits (七八百: 700 or 800), the larger one counts.
     """
     text = text.lower().strip()
     scaled = _SCALED.fullmatch(text)
@@ -99,7 +101,7 @@ def value(text: str) -> int | None:
 
 
 def _spelled(text: str) -> int | None:
-    """Return the value of an English numeral; "one two three" is none."""
+    """Return the value of an English numeral; None if it is not one number, such as "one two three"."""
     total = group = 0
     last = 10_000
     for word in re.findall(r"[a-z]+", text):
@@ -119,7 +121,7 @@ def _spelled(text: str) -> int | None:
 
 
 def _han(text: str) -> int | None:
-    """Return the value of a Chinese numeral; 千字 alone, and digits without a unit, are none."""
+    """Return the value of a Chinese numeral; None for a unit that no digit begins (千) and for digits alone."""
     if text[0] in "百千万零〇" or not set(text) & set("十百千万"):
         return None
     total = group = digit = 0

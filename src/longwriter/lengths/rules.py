@@ -1,6 +1,6 @@
 """Rules that tell when a number of words is not the length of the whole text.
 
-Each rule is one habit of language, with the shortest prompt that shows it; a test checks each rule
+Each rule describes one way of speaking, with the shortest prompt that shows it; a test checks each rule
 against its example.
 
 Pure.
@@ -15,10 +15,10 @@ from typing import NamedTuple
 class Rule(NamedTuple):
     """One reason to reject a number as the length of the whole text.
 
-    The rule applies where `before` and `after` match and `unless` does not; a pattern that is None is left
-    out. All three see only the sentence of the number. `before` must end where the number begins, hedges
-    ("about", 不少于) left out. `after` must begin where the unit ends. `unless` is searched for in front of
-    the number.
+    The rule applies if `before` and `after` match and `unless` does not; a pattern that is None is not
+    checked. All three see only the sentence of the number. `before` must end where the number begins; hedges
+    ("about", 不少于) between them do not count. `after` must begin where the unit ends. `unless` is searched
+    for in the text before the number.
     """
 
     reason: str
@@ -78,10 +78,10 @@ _STUDY = (
 _LIMIT = r"[\s-]*(?:limit|minimum|maximum|requirement|target|mark|cap)\b"
 
 PARTWISE = ("per part", "a part", "每个部分", "一个部分")
-"""Reasons to reject a number, ignored when the prompt calls the number the total."""
+"""Reasons to reject a number that do not count if the prompt calls the number the total."""
 
 ASKS_AFTER = _begins(_LIMIT)
-"""A number in front of "limit" or "minimum" is a wanted length, whatever stands before it."""
+"""A number before "limit" or "minimum" is a requested length; the words before the number do not matter."""
 
 RULES = (
     Rule(
@@ -334,7 +334,7 @@ HEDGE = _ends(
     r"差不多|约|接近|近|为"
     r"|(?:控制|限制|保持)?在|达到?|总共|一共|共|合计"
 )
-"""Words between the number and the text that the rules read. (不要超过 does not reject a length.)"""
+"""Words right before the number that the rules do not read. (So 不要 in 不要超过 does not reject a length.)"""
 MINIMUM = re.compile(
     r"at least|not? (?:fewer|less) than|(?<!no )(?<!not )more than|\bmin|over\b|"
     r"不少于|不低于|至少|最少|不得少于|不能少于|多于",

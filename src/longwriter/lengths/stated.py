@@ -1,9 +1,9 @@
 """Reads the length that a prompt asks the whole text to have, by rules for English and Chinese.
 
 Every number of words (Chinese: characters) is a mention. A mention asks for a length of the whole text,
-unless the words around it say otherwise (`rules`). Where two mentions ask for different lengths,
-the one that is called the total or the goal counts. Without such a one the prompt states no length,
-because a wrong length does more harm than a missing one.
+unless a rule in `rules` finds another meaning in the words around it. If two mentions ask for different
+lengths, the mention that the prompt calls the total or the goal counts. If there is no such mention, the
+prompt states no length, because a wrong length does more harm than a missing length.
 
 Pure.
 """
@@ -65,15 +65,15 @@ _ARTICLE = re.compile(r"an?\s+", re.IGNORECASE)
 _ASIDE = re.compile(rf"\s?\((?=[^()\n]*\))[^()\n]*?(?:{_N}|¤)[^()\n]*\)", re.IGNORECASE)
 _STOP = re.compile(r"[。！？；;!?\n]|\.(?=\s|$)")
 _UNIT_WORD = re.compile("|".join(_UNITS), re.IGNORECASE)
-_LONGEST_MENTION = 400  # characters of two numbers, the words between them and those in front of the unit
+_LONGEST_MENTION = 400  # characters of two numbers, the words between them and the words before the unit
 _WINDOW = 200  # characters before and after a mention that the rules read
-_MANY = 50  # mentions: a prompt with more is a list of numbers, and none of them is its length
+_MANY = 50  # mentions: a prompt with more of them is a list of numbers, and none of these is its length
 
 
 class Place(NamedTuple):
-    """Where a length stands: prompt[start:end], of a range both numbers, with the unit.
+    """Where a length stands: prompt[start:end] is the number with its unit; of a range, both numbers.
 
-    `unit` is the text to write behind a new number.
+    `unit` is the text to write after a new number.
     """
 
     start: int
@@ -82,10 +82,11 @@ class Place(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """What a prompt says of the length of the whole text.
+    """What a prompt says about the length of the whole text.
 
-    `words` is that length, None where no length is stated or none counts. `places` are where it stands,
-    in order. `others` is True where the prompt holds another length too, of a part or in conflict.
+    `words` is that length; None if no length is stated, or if lengths are in conflict. `places` are the places
+    where it stands, in order. `others` is True if the prompt also holds another length: of a part, or in
+    conflict.
     """
 
     words: int | None
@@ -105,11 +106,12 @@ class _Request(NamedTuple):
 def stated_length(prompt: str) -> int | None:
     """Return the length in words (Chinese: characters) that a prompt asks the whole text to have.
 
-    Of a range the second number counts, as in LongBench-Write ("300到400字" has length 400); of two bounds
-    the upper one. A length of a part does not count, nor does one in pages, minutes or paragraphs.
+    Of a range, the second number counts, as in LongBench-Write ("300到400字" has length 400). Of two bounds,
+    the upper bound counts. The length of a part does not count, and a length in pages, minutes or paragraphs
+    does not count.
 
     Returns:
-        The length; None where none is stated, or where several are and none is called the total.
+        The length; None if no length is stated, or if several are stated and none is called the total.
     """
     return statement(prompt).words
 
@@ -139,7 +141,10 @@ def statement(prompt: str) -> Statement:
 
 
 def restated(prompt: str, stated: Statement, words: int) -> str:
-    """Return the prompt with `words` at each place of its `statement`, in digits, in the same typography."""
+    """Return the prompt with `words` in digits at each place of its `statement`.
+
+    A thousands separator is used if the old number has one.
+    """
     for start, end, unit in reversed(stated.places):
         number = f"{words:,}" if "," in prompt[start:end] else str(words)
         prompt = f"{prompt[:start]}{number}{unit}{prompt[end:]}"
@@ -147,7 +152,7 @@ def restated(prompt: str, stated: Statement, words: int) -> str:
 
 
 def _are_only(places: list[Place], requests: list[_Request], text: str) -> bool:
-    """Tell whether the places hold every requested length, do not overlap, and end no longer range."""
+    """Tell whether the places hold all requested lengths, do not overlap, and are not the end of a longer range."""
     are_apart = all(place.end <= following.start for place, following in pairwise(places))
     are_all = all(
         any(place.start <= request.place.start < place.end for place in places) for request in requests
@@ -159,9 +164,9 @@ def _are_only(places: list[Place], requests: list[_Request], text: str) -> bool:
 
 
 def _without_quotes(prompt: str) -> tuple[str, int]:
-    """Return the prompt with quoted text blotted out, and the number of characters cut off its start.
+    """Return the prompt with quoted text replaced by `¤`, and the number of characters removed at its start.
 
-    Where the whole prompt is quoted, nothing is blotted out.
+    If the whole prompt is in quotation marks, nothing is replaced.
     """
     text, shift = prompt.strip(), len(prompt) - len(prompt.lstrip())
     if len(text) > 2 and text[0] + text[-1] in ('""', "“”") and not set(text[1:-1]) & set('"“”'):
@@ -170,7 +175,7 @@ def _without_quotes(prompt: str) -> tuple[str, int]:
 
 
 def _mentions(text: str) -> Iterator[re.Match[str]]:
-    """Yield the matches of `_MENTION` in order, tried only where a number may begin and a unit follows."""
+    """Yield the matches of `_MENTION` in order; it is tried only where a number may begin and a unit follows."""
     place = 0
     while unit := _UNIT_WORD.search(text, place):
         place = max(place, unit.start() - _LONGEST_MENTION)
@@ -183,7 +188,7 @@ def _mentions(text: str) -> Iterator[re.Match[str]]:
 
 
 def _request(text: str, match: re.Match[str]) -> _Request | None:
-    """Return the length that a mention asks for; None where it is no length of the text to be written."""
+    """Return the length that a mention asks for; None if it is not a length of the text to be written."""
     words = numerals.value(match["number"])
     start = match.start("number") if match["low"] is None else match.start("low")
     before = re.sub(r"\s+", " ", _STOP.split(text[max(0, start - _WINDOW) : start])[-1])
@@ -220,8 +225,8 @@ def _request(text: str, match: re.Match[str]) -> _Request | None:
 def _place(text: str, match: re.Match[str]) -> Place:
     """Return the place of a mention.
 
-    "between" and 之间 belong to a range, and "(two thousand)" to the number in front of it. The "a" of
-    "a thousand-word tale" belongs to the tale.
+    The place of a range includes "between" and 之间. The place of a number includes "(two thousand)" after it.
+    The "a" of "a thousand-word tale" belongs to the tale, so it is not part of the place.
     """
     start = match.start("number")
     end = match.end("unit")
@@ -238,7 +243,7 @@ def _place(text: str, match: re.Match[str]) -> Place:
 
 
 def _without_hedges(before: str) -> str:
-    """Return `before` without the "about", "at least" and 不少于 that it ends with."""
+    """Return `before` without hedges at its end, such as "about", "at least" and 不少于."""
     while hedge := rules.HEDGE.search(before):
         before = before[: hedge.start()]
     return before
@@ -253,7 +258,7 @@ def _applies(rule: rules.Rule, before: str, after: str) -> bool:
 
 
 def _is_year(match: re.Match[str], before: str, after: str) -> bool:
-    """Tell whether the number is a year, and "words" is the subject of the next clause."""
+    """Tell whether the number is a year, and "words" is the subject of the clause that follows."""
     if not rules.YEAR.fullmatch(match["number"]) or match["unit"] != " words":
         return False
     return bool(

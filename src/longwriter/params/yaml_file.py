@@ -251,7 +251,7 @@ class _Composer:
             return _Composed(None)
         node = self.anchors[event.anchor]
         if node is None:
-            self._add(event, key, f"the alias *{event.anchor} inside its own value", "an alias of another value")
+            self._add(event, key, f"the alias *{event.anchor} inside its own value", "another alias")
             return _Composed(None)
         self._check_depth(event, len(key) + node.height)
         return node

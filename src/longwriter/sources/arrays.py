@@ -1,7 +1,7 @@
 """Rows of a JSON file that is not JSON Lines: an array of rows, an array under a key, or a series of objects.
 
-The file is read in blocks and cut where a row begins or ends. Rows are not decoded here. Memory holds one
-row and one block.
+The file is read in blocks, which are cut where a row begins or ends. Rows are not decoded here. Memory holds
+one row and one block.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import orjson
 from longwriter.errors import BadRecord
 
 KEYS = ("data", "rows", "items", "examples", "instances", "records", "train", "validation", "test")
-"""Keys below which a file may hold its arrays of rows."""
+"""Keys under which a file may hold its arrays of rows."""
 _KEYS = frozenset(key.encode() for key in KEYS)
 _TOKEN = re.compile(rb'("(?:[^"\\]++|\\.)*+)(")?|([\[\]{}])', re.DOTALL)
 """A string (group 1; group 2 is missing if the block ends inside the string), or a bracket (group 3)."""
@@ -26,7 +26,7 @@ _BLOCK = 2**20
 
 
 def is_array(head: bytes) -> bool:
-    """Tell whether a file that begins with `head` is an array of objects; JSON Lines never begin like that."""
+    """Tell whether a file that begins with `head` is an array of objects; JSON Lines never begin with `[{`."""
     return re.match(rb"(?:\xef\xbb\xbf)?\s*\[\s*\{", head) is not None
 
 
@@ -45,12 +45,12 @@ def is_lines(head: bytes) -> bool:
 def rows(where: str, file: IO[bytes], longest: int) -> Iterator[bytes]:
     """Yield the JSON text of each row, in order.
 
-    A value in the place of a row that is not an object is yielded too, and counts later as malformed.
+    A value that is not an object is yielded too; the caller counts it as a malformed row.
 
     Args:
         where: Name of the file, for the messages.
         file: Its bytes, UTF-8.
-        longest: Most bytes of a row.
+        longest: Largest number of bytes of a row.
 
     Raises:
         BadRecord: the file breaks off, or a row is longer than `longest`.
@@ -79,16 +79,16 @@ class _Cutter:
 
     def __init__(self) -> None:
         self._data = b""
-        self._begin = 0  # of the row, or of what stands before it
-        self._at = 0  # everything before it is in `_path`
+        self._begin = 0  # where the row begins, or the text before it
+        self._at = 0  # the brackets before this place are already counted in `_path`
         self._path: list[bytes] = []
         self._around: list[bytes] = []
         self._key, self._key_end = b"", 0  # the last text on the first level of an object
-        self._is_wrapper = False  # the open object holds arrays of rows and is no row
-        self._is_cut = False  # the data end in a text, or behind a bracket that needs more data
+        self._is_wrapper = False  # the open object holds arrays of rows and is not a row itself
+        self._is_cut = False  # the data end inside a text, or after a bracket that needs more data
 
     def waiting(self) -> int:
-        """Return how many bytes wait for the end of their row."""
+        """Return the number of bytes of the row that has not ended yet."""
         return len(self._data) - self._begin
 
     def is_open(self) -> bool:
@@ -96,7 +96,7 @@ class _Cutter:
         return bool(self._path) or self._is_cut
 
     def rest(self) -> Iterator[bytes]:
-        """Yield what stands behind the last row, if anything does."""
+        """Yield the text after the last row, if there is any."""
         yield from self._between(len(self._data))
 
     def cut(self, block: bytes) -> Iterator[bytes]:
@@ -133,11 +133,11 @@ class _Cutter:
         )
 
     def _needs_more(self, token: re.Match[bytes]) -> bool:
-        """Tell whether the next block decides if an array under a key holds rows."""
+        """Tell whether the next block is needed to know if an array under a key holds rows."""
         return self._is_under_key(token) and not self._next_sign(token)
 
     def _next_sign(self, token: re.Match[bytes]) -> bytes:
-        """Return the first byte behind a token that is no space; b"" if the data end before it."""
+        """Return the first byte after a token that is not a space; b"" if the data end before it."""
         sign = _SIGN.search(self._data, token.end())
         return sign[0] if sign else b""
 
@@ -167,7 +167,7 @@ class _Cutter:
             self._begin = token.end()
 
     def _between(self, end: int) -> Iterator[bytes]:
-        """Yield what stands before a row or at the end of an array, if it is more than commas and spaces."""
+        """Yield the text before a row or at the end of an array, if it is more than commas and spaces."""
         if between := self._data[self._begin : end].strip(_BETWEEN):
             yield between
         self._begin = end

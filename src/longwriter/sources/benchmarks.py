@@ -1,4 +1,4 @@
-"""The prompts of all benchmarks: no model may be trained on them, also of a benchmark that does not run now."""
+"""The prompts of all benchmarks, also of those that do not run now. No model may be trained on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of a source, streamed in chunks: files of a folder, objects of a bucket, a set of the hub.
+"""Rows of a source, streamed in chunks: files of a folder, objects of a bucket, a data set of the hub.
 
 | format | recognised by, in any case |
 |---|---|
@@ -8,10 +8,10 @@
 | Parquet | `.parquet` |
 | folder of `datasets.save_to_disk` | a `state.json` or `dataset_dict.json` in it |
 
-JSON and CSV may be compressed (`.gz` or `.zst` after the name). They may be UTF-16, which its first bytes show. Files of
-other formats (a README beside the data) and hidden files are left out, and the log says how many. A chunk
-holds rows as they are stored; any process may decode it with `rows`. Memory holds a few chunks, never a
-whole file.
+JSON and CSV may be compressed (`.gz` or `.zst` after the name). They may be UTF-16; the first bytes show that.
+Files of other formats (a README beside the data) and hidden files are left out, and the log says how many. A
+chunk holds rows as they are stored; any process may decode it with `rows`. Memory holds a few chunks, never
+a whole file.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _UTF16 = {
     b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16",
     b"{\0": "utf-16-le", b"[\0": "utf-16-le", b"\0{": "utf-16-be", b"\0[": "utf-16-be",
 }  # fmt: skip
-"""First two bytes of a file that is UTF-16: a byte order mark, or the bracket that begins JSON."""
+"""First two bytes of a UTF-16 file: a byte order mark, or the bracket with which JSON begins."""
 _SAVED = ("dataset_dict.json", "state.json")
 _SPACE = b" \t\r\n\v\f\xef\xbb\xbf"  # with the bytes of a byte order mark, which may stand between files that were joined
 _HEAD = 2**16  # bytes that show what a file is
@@ -99,17 +99,17 @@ def chunks(source: str, pattern: str) -> Iterator[Chunk]:
 
 
 def rows(chunk: Chunk) -> Iterator[tuple[str, source_rows.SourceRow | Unusable]]:
-    """Yield (`file:number`, row or why it gives no instruction) for each row of a chunk.
+    """Yield (`file:number`, row) for each row of a chunk; Unusable in place of a row without an instruction.
 
-    Rows of JSON Lines have the numbers of their lines, and empty lines are no rows. The rows of arrays and
-    tables are counted from 1.
+    The number of a row of JSON Lines is its line, and empty lines are not rows. Rows of arrays and tables are
+    counted from 1.
     """
     for origin, value in decoded(chunk):
         yield origin, value if isinstance(value, Unusable) else source_rows.parse(value)
 
 
 def decoded(chunk: Chunk) -> Iterator[tuple[str, Any]]:
-    """Yield (`file:number`, value) for each row of a chunk; Unusable in place of a value that is none."""
+    """Yield (`file:number`, value) for each row of a chunk; Unusable in place of a value that cannot be read."""
     if isinstance(chunk.content, pa.RecordBatch):
         for number, value in enumerate(tables.values(chunk.content), chunk.first):
             yield f"{chunk.where}:{number}", Unusable("malformed", value) if isinstance(value, str) else value
@@ -124,8 +124,8 @@ def decoded(chunk: Chunk) -> Iterator[tuple[str, Any]]:
 def _of_json(text: bytes) -> Any:
     """Return the value of a JSON text, or Unusable.
 
-    A text that orjson refuses is read again with Python's json. It accepts NaN and Infinity, long whole
-    numbers and lone surrogates, which do no harm in a column that is not read.
+    A text that orjson refuses is read again with Python's json, which accepts NaN and Infinity, long whole
+    numbers and lone surrogates. They do no harm in a column that is not read.
     If a key occurs twice in a row, the last value counts, as in other JSON readers.
     """
     try:
@@ -139,7 +139,7 @@ def _of_json(text: bytes) -> Any:
 
 
 def _whole_number(digits: str) -> int | float:
-    """Return a number; a long one as a float, because Python refuses whole numbers of thousands of digits."""
+    """Return a number; a long number becomes a float, because Python refuses thousands of digits."""
     return int(digits) if len(digits) < 20 else float(digits)
 
 
@@ -160,7 +160,7 @@ def _is_hidden(parts: Sequence[str], pattern: str) -> bool:
 
 
 def _any_case(pattern: str) -> str:
-    """Return a glob that matches its suffix in upper and lower case: `*.gz` becomes `*.[gG][zZ]`."""
+    """Return a glob that matches the suffix of a file in any case: `*.gz` becomes `*.[gG][zZ]`."""
 
     def either(suffixes: re.Match[str]) -> str:
         if suffixes["end"] is None:
@@ -311,7 +311,7 @@ def _in_chunks(where: str, texts: Iterator[bytes | Unusable], name: str) -> Iter
 
 
 def _lines(file: io.BufferedReader) -> Iterator[bytes | Unusable]:
-    """Yield the lines of a file; Unusable for one that is too long."""
+    """Yield the lines of a file; Unusable in place of a line that is too long."""
     while line := file.readline(_LINE_BYTES):
         if len(line) < _LINE_BYTES or line.endswith(b"\n"):
             yield line
@@ -335,7 +335,7 @@ def _parquet(where: str, file: IO[bytes]) -> Iterator[Chunk]:
 
 
 def _saved(folder: Path) -> Iterator[Chunk]:
-    """Yield the rows of a data set that was saved by Hugging Face's `save_to_disk`, all its splits."""
+    """Yield the rows of all splits of a data set that Hugging Face's `save_to_disk` wrote."""
     import datasets
 
     dataset = datasets.load_from_disk(str(folder))
@@ -345,10 +345,10 @@ def _saved(folder: Path) -> Iterator[Chunk]:
 
 
 def of_dataset(where: str, split: Any) -> Iterator[Chunk]:
-    """Yield the rows of a data set of Hugging Face's library, in memory, on disk or streamed.
+    """Yield the rows of one split of a Hugging Face data set, which may be in memory, on disk or streamed.
 
     Raises:
-        BadRecord: it has none of the columns that are read.
+        BadRecord: the split has none of the columns that are read.
     """
     names = list(split.column_names or [])
     columns = tables.columns(split.features.arrow_schema) if split.features else []

@@ -1,4 +1,4 @@
-"""Logs a first look at a source: format and schema of its files, with three rows as examples."""
+"""Logs what a source holds: format and schema of its files, with three rows as examples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 _EXAMPLES = 3
 _EXAMPLE_CHARS = 80
-_SCHEMAS = 10  # a source of many schemas does not fill the log
+_SCHEMAS = 10  # so that a source with many schemas does not fill the log
 
 
 def logged(chunks: Iterator[files.Chunk]) -> Iterator[files.Chunk]:

@@ -43,7 +43,7 @@ STATED = ("type", "length", "language")
 INSTRUCTIONS = frozenset(("prompt", *_CHATS, *_OTHER_CHATS, *_QUESTIONS, _TEXTS))
 """Columns that can hold an instruction."""
 COLUMNS = INSTRUCTIONS | {*_ADDED, *_FLAGS, *STATED}
-"""Columns that are read; all others are left alone. The case of their names does not count."""
+"""Columns that are read; all others are ignored. The case of their names does not matter."""
 _CHAT_OPENING = ('[{"', "[{'", "[{ ", "[ {", "[\n")  # first signs of a list of turns that is stored as a text
 _TRUE, _FALSE = (
     {"true", "yes", "y", "t", "1", "1.0"},
@@ -57,8 +57,8 @@ _LONGEST = 10**9  # words; a larger number cannot be a length
 class SourceRow(NamedTuple):
     """What a source states about a row; None = it states nothing.
 
-    `length` is the length the prompt states, in words (Chinese: characters); `language` a code such
-    as `en`. `toxic` and `redacted` (names taken out) are the source's own flags.
+    `length` is the length that the prompt states, in words (Chinese: characters). `language` is a code such
+    as `en`. `toxic` and `redacted` (names were removed) are the source's own flags.
     """
 
     prompt: str
@@ -72,8 +72,8 @@ class SourceRow(NamedTuple):
 def parse(value: Any) -> SourceRow | Unusable:
     """Return a decoded row as a SourceRow, or the reason why it gives no instruction.
 
-    `language` of a chat is not read: in WildChat it is the detected language of the whole chat, not that of
-    the first turn.
+    The `language` of a chat is not read: in WildChat it is the language of the whole chat, and the first turn
+    may have another one.
     """
     try:
         return _read(value)[0]
@@ -82,7 +82,7 @@ def parse(value: Any) -> SourceRow | Unusable:
 
 
 def schema(value: Any) -> str:
-    """Return in words from which columns and keys `parse` reads a row."""
+    """Return a text that says from which columns and keys `parse` reads a row."""
     try:
         row, (column, *keys) = _read(value)
     except Trouble as trouble:
@@ -188,7 +188,7 @@ def _stated(value: Mapping[str, Any], name: str) -> Any:
 
 
 def _of_chat(value: Mapping[str, Any], user: UserTurn) -> SourceRow:
-    """Return the row of a chat; where the turns have a flag `redacted`, only that of this turn counts."""
+    """Return the row of a chat; if its turns have a flag `redacted`, only the flag of this turn counts."""
     toxic, redacted = _flag(value, "toxic"), _flag(value, "redacted")
     in_turn = _flag(user.turn, "redacted")
     return SourceRow(
@@ -213,7 +213,7 @@ def _text(content: Any, name: str) -> str:
     """Return a text that may be given as bytes of UTF-8.
 
     Raises:
-        Trouble: it is empty, or `text_of` cannot read it.
+        Trouble: the text is empty, or `text_of` cannot read it.
     """
     text = text_of(content, name, [])
     if not text or text.isspace():
@@ -225,7 +225,7 @@ def _flag(value: Mapping[str, Any], name: str) -> bool | None:
     """Return a flag that may also be given as a number or a text; None if it is not given.
 
     Raises:
-        Trouble: it is none of the usual words for true and false.
+        Trouble: the flag is not one of the usual words for true and false.
     """
     flag = value.get(name)
     if flag is None or flag is False or flag is True:

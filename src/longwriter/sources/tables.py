@@ -49,7 +49,7 @@ def _can_hold(field: pa.Field) -> bool:
 
 
 def values(batch: pa.RecordBatch) -> list[dict[str, Any] | str]:
-    """Return the rows of a batch; for a row that cannot be read, what is wrong with it."""
+    """Return the rows of a batch; in place of a row that cannot be read, a text says what is wrong with it."""
     try:
         return _values(_without_times(batch))
     except (
@@ -72,7 +72,7 @@ def _values(batch: pa.RecordBatch) -> list[dict[str, Any] | str]:
 
 
 def _without_times(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return a batch whose chats hold no times: they are not needed, and Python cannot read all of them."""
+    """Return the batch without the times in its chats: nobody needs them, and Python cannot read all of them."""
     kinds = {field.name: _without_time(field.type) for field in batch.schema}
     if all(kinds[field.name] in (None, field.type) for field in batch.schema):
         return batch

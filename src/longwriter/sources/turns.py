@@ -30,7 +30,7 @@ OTHER_ROLES = frozenset({
 _ASKED = ("input", "question", "instruction", "prompt", "query")
 _ANSWERED = frozenset({"output", "answer", "response", "completion"})
 _LONGEST_PYTHON = 10**6  # characters; Python's reader takes 100 times the memory of its text
-_ROLE_MARKS = " \t\n:|<>[]#*"  # signs around a role, such as in "Human:", which are not part of it
+_ROLE_MARKS = " \t\n:|<>[]#*"  # signs around a role that are not part of it, such as the colon of "Human:"
 _TEXT_PARTS = frozenset({None, "text", "input_text"})
 _TOOL_PARTS = frozenset({"tool_use", "tool_call", "tool_result", "function_call", "function_call_output"})
 _ATTACHED = re.compile("image|audio|video|file|inline|document", re.IGNORECASE)
@@ -50,10 +50,10 @@ class Unusable(NamedTuple):
 
 
 class Trouble(Exception):
-    """Carries the Unusable of a row up to `rows.parse`, which returns it."""
+    """Raised when a row gives no instruction; `rows.parse` catches it and returns its `unusable`."""
 
     def __init__(self, reason: Literal["malformed", "no_instruction", "not_text"], detail: str) -> None:
-        """Hold the reason and what is wrong."""
+        """Create the error with the fields of `Unusable`."""
         super().__init__(detail)
         self.unusable = Unusable(reason, detail)
 
@@ -181,12 +181,12 @@ def _keys(turn: Mapping[str, Any], column: str) -> tuple[str, str, str]:
 
 
 def text_of(content: Any, name: str, attachments: list[str]) -> str | None:
-    """Return a text, or the text parts of a list, joined by line ends; None if there is none.
+    """Return a text, or the text parts of a list, joined by line ends; None if `content` is None.
 
     Args:
         content: Text, bytes of UTF-8, a part, or a list of parts.
         name: Column and key, for the messages.
-        attachments: Gets the types of the parts that are no text.
+        attachments: The types of the parts that are not text are added to this list.
 
     Raises:
         Trouble: the content has another type, or holds NUL or half a character.
@@ -213,7 +213,7 @@ def text_of(content: Any, name: str, attachments: list[str]) -> str | None:
 
 
 def _part(part: Any, name: str, attachments: list[str]) -> str | None:
-    """Return the text of a part; None for another part, whose type is added to `attachments`."""
+    """Return the text of a part; if the part is not text, return None and add its type to `attachments`."""
     if part is None or isinstance(part, str):
         return text_of(part, name, attachments)
     if not isinstance(part, dict):

@@ -299,4 +299,4 @@ def test_a_damaged_cache_is_set_aside_and_its_whole_answers_are_used(tmp_path, c
     [aside] = tmp_path.glob("r.sqlite.damaged-*Z")
     assert aside.name in line
     assert aside.read_bytes() == content
-    assert "asked again" in line
+    assert "sent again" in line

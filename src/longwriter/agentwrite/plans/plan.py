@@ -1,7 +1,7 @@
 """Prompts for plans, and the rules that an answer must pass to become a plan (one step per paragraph).
 
-Pure. Plans are checked before they are kept; the paper's code does not do that, and endless plans were its
-largest loss. Every reason for a refusal has a name.
+Pure. Plans are checked before they are kept. The paper's code does not check them, and it lost more texts to
+endless plans than to anything else. Every reason for a refusal has a name.
 Source: LongWriter (arXiv:2408.07055), section 3.1.
 """
 
@@ -156,7 +156,7 @@ def _steps_of_json(answer: str, answer_format: AnswerFormat) -> list[PlanStep] |
 
 
 def _unfenced(answer: str) -> str:
-    """Return what a code fence around a whole answer holds; an answer without one as it is."""
+    """Return the text inside a code fence around the whole answer; without a fence, return the answer."""
     opening, _, rest = answer.strip().partition("\n")
     is_fenced = opening.rstrip().lower() in ("```", "```json") and rest.endswith("```")
     return rest.removesuffix("```") if is_fenced else answer
@@ -174,9 +174,9 @@ def _steps_of_lines(answer: str) -> list[PlanStep] | Refused:
 
 
 def _step_of_line(line: str, number: int) -> PlanStep | None:
-    """Return the step of the line of paragraph `number`, or None; head and tail are read on their own.
+    """Return the step in the line of paragraph `number`, or None.
 
-    One pattern for the whole line would try every division of a long run of spaces.
+    Head and tail of the line have a pattern each: one pattern for both is slow for long runs of spaces.
     """
     head, tail = _HEAD.match(line), _TAIL.search(line)
     if head is None or tail is None or int(head["number"]) != number:
@@ -233,7 +233,7 @@ def check_plan(
 
 
 def _check_steps(steps: list[PlanStep], bounds: Bounds) -> Refused | None:
-    """Return why the number of steps, or one of them, is not allowed, or None."""
+    """Return why the number of steps, or one of the steps, is not allowed; None if all are allowed."""
     if len(steps) > bounds.max_steps:
         return Refused("too_many_steps", f"{len(steps)} steps, at most {bounds.max_steps}")
     if len(steps) < bounds.min_steps:

@@ -55,7 +55,10 @@ KEYS = {
 
 
 class Finding(NamedTuple):
-    """The result of one expectation; `rows` are the ids of all failing rows."""
+    """The result of one expectation; `rows` are the ids of all failing rows.
+
+    `observed` is the value that was measured; `bound` says what is allowed, for messages.
+    """
 
     name: str
     critical: bool
