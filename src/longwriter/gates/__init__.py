@@ -1,1 +1,1 @@
-"""The gates: each has a file with its tables and expectations; `suite/` runs them and writes the verdicts."""
+"""The gates. Each gate has a file with its tables and expectations; `suite/` runs them and writes verdicts."""

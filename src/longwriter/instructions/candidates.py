@@ -225,7 +225,7 @@ def select_instructions(params: Params) -> list[Instruction]:
 
 
 def _screened_chunks(chunks: Iterator[sources.Chunk], limits: ScreeningLimits) -> Iterator[_ScreenedChunk]:
-    """Yield the results of the chunks, in their order; a few chunks are screened in this process."""
+    """Yield the results of the chunks, in their order; fewer than `_FEW` chunks are screened in this process."""
     first = list(islice(chunks, _FEW))
     if len(first) < _FEW:
         yield from (_screen_chunk(chunk, limits) for chunk in first)

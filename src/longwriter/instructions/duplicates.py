@@ -83,7 +83,10 @@ def near_duplicates(
 
 
 def _groups(keys: npt.NDArray[np.uint64]) -> tuple[Places, Places, Places]:
-    """Return (index, first index with the same key, index before it) of each key but the first of its kind."""
+    """Return three arrays for the keys that an earlier key equals; `keys` are sorted.
+
+    The arrays hold the index of the key, the first index with an equal key, and the index just before the key.
+    """
     places = np.arange(len(keys))
     starts = np.ones(len(keys), bool)
     starts[1:] = keys[1:] != keys[:-1]

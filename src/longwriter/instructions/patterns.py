@@ -43,7 +43,7 @@ def read_patterns(path: Path) -> Patterns:
 
 
 def first_matches(prompts: Sequence[str], patterns: Patterns) -> list[str | None]:
-    """Return for each prompt the first name with a pattern that matches it, or None; case is ignored.
+    """Return for each prompt the first name in `patterns` with a match, or None; case is ignored.
 
     Raises:
         BadRecord: RE2 cannot read a pattern; the message shows its name and the pattern.

@@ -134,8 +134,8 @@ def quotas(counts: Mapping[Cell, int], limit: int) -> dict[Cell, int]:
     """Return how many rows of each cell are selected: `limit` in total, or all if there are fewer.
 
     The first names of the cells (the languages, for example) take turns in alphabetical order until the limit
-    is reached; a name without rows left is skipped. Inside a name the second names take turns, and so on. So one more row
-    changes the quota of at most one other cell, by one.
+    is reached; a name that has no more rows is skipped. Among the cells of one first name, the second names take
+    turns in the same way, and so on. So one more row changes the quota of at most one other cell, by one.
 
     Args:
         counts: Number of rows in each cell; all cells have equally many names.

@@ -30,8 +30,8 @@ def run(gate: Gate, docs: Path | None) -> list[Finding]:
 
     Args:
         gate: Expectations and their tables.
-        docs: Folder of the Data Docs site; it is written anew, and the index in its parent folder links to
-            it. None = no site.
+        docs: Folder of the Data Docs site. An older site there is replaced, and the index in the parent folder
+            links to it. None = no site.
 
     Returns:
         A finding for each expectation, in the order of the gate.
@@ -40,7 +40,7 @@ def run(gate: Gate, docs: Path | None) -> list[Finding]:
         RuntimeError: an expectation could not be evaluated.
     """
     with tempfile.TemporaryDirectory() as project, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # GX on pandas 3: deprecations that only its authors can mend
+        warnings.simplefilter("ignore")  # GX on pandas 3: deprecations that only its authors can fix
         context = gx.get_context(mode="file", project_root_dir=project)
         results = _run(context, gate)
         if docs is not None:
@@ -53,7 +53,7 @@ def run(gate: Gate, docs: Path | None) -> list[Finding]:
 
 
 def _make_inert(results: Path) -> None:
-    """Escape the rows' texts in the stored results, from which GX makes the pages: it writes them as HTML."""
+    """Escape the texts in the stored results, because GX writes them into its pages as HTML."""
     for file in results.rglob("*.json"):
         stored = json.loads(file.read_text(encoding="utf-8"))
         for result in stored["results"]:
