@@ -118,7 +118,9 @@ def dpo_job(folder: Path, model: Path) -> Job:
             )
         packs.write_pairs(folder / f"{split}.parquet", rows)
     base = job(folder / "base", model, [pack(0, 1)], 2)
-    settings = DpoParams(beta=0.1, sft_weight=0.2, batch_pairs=2, max_length=512, optimizer=OPTIMIZER)
+    settings = DpoParams(
+        loss="sigmoid", beta=0.1, sft_weight=0.2, batch_pairs=2, max_length=512, optimizer=OPTIMIZER
+    )
     return base.model_copy(
         update={
             "kind": "dpo", "sft": None, "dpo": settings, "train": str(folder / "train.parquet"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from longwriter.training.tokens.packing import IGNORE_INDEX
 from tests.jobs import (
     OPTIMIZER,
     ROOT,
+    dpo_job,
     job,
     jobs,
     load_model,
@@ -87,6 +89,9 @@ def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     made["best"] = job(base / "best", tiny_model, [pack(1, 2), pack(2, 2)], 2, optimizer=hot, **early)
     made["no test rows"] = job(base / "no_test", tiny_model, [pack(1, 2), pack(2, 2)], 2, **early)
     packs.write(Path(made["no test rows"].test), [])
+    one_step = dpo_job(base / "norm", tiny_model)
+    norm = one_step.dpo.model_copy(update={"loss": "sigmoid_norm", "beta": 5.0, "batch_pairs": 40})
+    made["norm"] = one_step.model_copy(update={"dpo": norm})
     for ranks, accumulation, loss in EXACT:
         rows, folder = rows_of(ranks, accumulation), base / f"{ranks}-{accumulation}-{loss}"
         made[ranks, accumulation, loss] = job(folder, tiny_model, rows, ranks, loss=loss)
@@ -258,6 +263,24 @@ def test_training_stops_when_the_held_out_loss_rises_and_publishes_the_best_step
         rows = packs.read(Path(one.test), ["input_ids", "labels", "seq_lengths"])
         each = [nll(model, ids, labels) for row in rows for ids, labels in sequences_of(row)]
     assert losses[best] == pytest.approx(float(torch.cat(each).mean()), rel=1e-4)
+
+
+def test_the_length_normalised_loss_counts_the_mean_gain_of_a_token(trained: dict[Any, Job]) -> None:
+    one = trained["norm"]
+    [point] = curve(one)
+    assert point["loss"] > math.log(2)  # of equal models; the rest is the next-token term
+    after, before = load_model(one.out), load_model(one.model)
+    margins = []
+    for pair in packs.read(Path(one.test), list(packs.PAIR_COLUMNS)):
+        gains = []
+        for side in ("chosen_ids", "rejected_ids"):
+            ids = torch.tensor([*pair["prompt_ids"], *pair[side]])
+            labels = torch.tensor([IGNORE_INDEX] * len(pair["prompt_ids"]) + pair[side])
+            with torch.no_grad():
+                gains.append(float((nll(before, ids, labels) - nll(after, ids, labels)).mean()))
+        margins.append(5.0 * (gains[0] - gains[1]))
+    assert held_out(one)["test_reward_margin"] == pytest.approx(sum(margins) / 5, rel=1e-3, abs=1e-5)
+    assert held_out(one)["test_reward_accuracy"] == sum(margin > 0 for margin in margins) / 5
 
 
 def test_without_held_out_rows_the_last_step_is_published(trained: dict[Any, Job]) -> None:

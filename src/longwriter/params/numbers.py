@@ -77,7 +77,7 @@ GradNorm = Annotated[Number, Field(gt=0, le=1_000_000)]
 AdamBeta = Annotated[Number, Field(ge=0, lt=1)]
 """Share of the old average that AdamW keeps at each step."""
 DpoBeta = Annotated[Number, Field(gt=0, le=100)]
-"""Beta of DPO; published values are 0.01 to 0.5."""
+"""Beta of DPO; published values are 0.01 to 5."""
 LossWeight = Annotated[Number, Field(ge=0, le=100)]
 """Weight of a second loss beside the first, which has weight 1."""
 Samples = Annotated[int, Field(ge=2, le=1000)]

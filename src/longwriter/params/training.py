@@ -152,8 +152,12 @@ class PreferencesParams(Section):
 class DpoParams(Section):
     """Direct preference optimisation with a next-token loss on the chosen answers."""
 
+    loss: Literal["sigmoid", "sigmoid_norm"]
+    """Loss on the log-probabilities of whole answers, or on their mean over the tokens of an answer
+    (arXiv:2411.15124: `dpo_norm`), which does not grow with the length of the answers."""
     beta: DpoBeta
-    """Weight of the distance to the SFT model; smaller values let DPO move further away from it."""
+    """Weight of the distance to the SFT model; smaller values let DPO move further away from it. Published
+    values are 0.01 to 0.5 for `sigmoid` and 5 for `sigmoid_norm`."""
     sft_weight: LossWeight
     """Weight of the next-token loss on the chosen answers."""
     batch_pairs: Batch

@@ -177,9 +177,18 @@ def _buckets(compared: Comparison) -> str:
     return _table([head, *lines])
 
 
+_TELLING_PAIRS = 6  # with fewer, even if all are right, a sign test has p above 0.05 (2 / 2 ** 5)
+
+
 def _training(dpo: Mapping[str, float]) -> str:
     if "test_reward_accuracy" not in dpo:
         return ""
+    if dpo.get("test_pairs", _TELLING_PAIRS) < _TELLING_PAIRS:
+        trained = f"{dpo['train_pairs']:.0f} pairs" if "train_pairs" in dpo else "its pairs"
+        return (
+            f"## DPO\n\nDPO was trained on {trained} and measured on {dpo['test_pairs']:.0f}: too few to say "
+            "whether it learned anything."
+        )
     n = f" of {dpo['test_pairs']:.0f} held-out pairs" if "test_pairs" in dpo else " of the held-out pairs"
     return f"## DPO\n\nDPO puts chosen above rejected in {dpo['test_reward_accuracy']:.0%}{n}."
 

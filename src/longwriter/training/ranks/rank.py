@@ -153,7 +153,7 @@ def dpo_trainer(job: Job, cache: Path, watch: Watch) -> DPOTrainer:
     """Return the trainer of a DPO job; computes the reference's log-probabilities once, up front."""
     assert job.dpo is not None
     train, test = (_rows(path, cache, PAIR_COLUMNS) for path in (job.train, job.test))
-    terms = {"sigmoid": 1.0, "sft": job.dpo.sft_weight}
+    terms = {job.dpo.loss: 1.0, "sft": job.dpo.sft_weight}
     config = DPOConfig(
         **_arguments(job, job.dpo.optimizer, job.dpo.batch_pairs),
         beta=job.dpo.beta,
@@ -185,13 +185,21 @@ def held_out(trainer: Any, job: Job) -> dict[str, float]:
     margins: list[float] = []
     for batch in trainer.accelerator.prepare(loader):
         chosen, rejected = trainer.compute_ref_log_probs(trainer.model_wrapped, batch)
-        margin = chosen - batch["ref_chosen_logps"] - (rejected - batch["ref_rejected_logps"])
+        margin = _gain(chosen - batch["ref_chosen_logps"], batch, job.dpo.loss, 0)
+        margin -= _gain(rejected - batch["ref_rejected_logps"], batch, job.dpo.loss, 1)
         margins += trainer.accelerator.gather_for_metrics(margin).float().tolist()  # without repeated pairs
     return {
         "test_pairs": len(margins),
         "test_reward_accuracy": round(sum(margin > 0 for margin in margins) / len(margins), 6),
         "test_reward_margin": round(job.dpo.beta * sum(margins) / len(margins), 6),
     }
+
+
+def _gain(log_ratio: torch.Tensor, batch: dict[str, Any], loss: str, side: int) -> torch.Tensor:
+    """Return what an answer (side 0: chosen, 1: rejected) has gained over the reference, as the loss counts it."""
+    if loss == "sigmoid":
+        return log_ratio
+    return log_ratio / batch["completion_mask"].chunk(2)[side].sum(dim=1)
 
 
 def _resume(folder: Path) -> str | None:

@@ -110,6 +110,10 @@ def test_the_accuracy_on_held_out_pairs_is_told_with_its_n():
     rows = [score(k) for k in range(2)]
     text = written(rows, rows, rows, metrics={"test_reward_accuracy": 0.625, "test_pairs": 8.0})
     assert "DPO puts chosen above rejected in 62% of 8 held-out pairs." in text
+    few = {"test_reward_accuracy": 1.0, "test_pairs": 5.0, "train_pairs": 9}
+    text = written(rows, rows, rows, metrics=few)
+    assert "DPO was trained on 9 pairs and measured on 5: too few to say whether it learned anything." in text
+    assert "100%" not in text.partition("## DPO")[2].partition("##")[0]
     assert "in 62% of the held-out pairs." in written(
         rows, rows, rows, metrics={"test_reward_accuracy": 0.625}
     )
