@@ -1,8 +1,8 @@
-"""Writes one text for one prompt by plan and paragraphs, as the stages `plan` and `write` do for many.
+"""Writes one text for one prompt by plan and paragraphs, as the stages `plan` and `write` do for many prompts.
 
-The limits of params.yaml are those of a data set; here the text may be longer: the number of steps, the tokens of the
-plan and the context of a local server grow with the words asked for, and more attempts are made, because a refused
-paragraph would lose the whole text.
+The limits of params.yaml are made for a data set, and a text here may be longer. So the number of steps, the
+tokens of the plan and the context of a local server grow with the requested length. There are also more attempts,
+because one refused paragraph would lose the whole text.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Text(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Functions that are called while a text is written: with its plan, and with (paragraphs, all paragraphs)."""
+    """Functions that are called while a text is written: `plan` with the plan, `paragraphs` with (done, all)."""
 
     plan: Callable[[Plan], None]
     paragraphs: Callable[[int, int], None]
@@ -68,7 +68,7 @@ def instruction(prompt: str, words: int | None) -> Instruction:
 
 
 def fitted(params: Params, required_words: int, seed: int) -> Params:
-    """Return the parameters with limits that a text of this length fits into.
+    """Return the parameters with limits that are large enough for a text of this length.
 
     Args:
         params: The parameters; only `llm`, `plan` and `write` change.
@@ -125,7 +125,8 @@ async def write_text(params: Params, row: Instruction, progress: Progress, calls
         calls: Folder for the two call logs.
 
     Raises:
-        UserError: no usable plan, or no usable paragraph, after all attempts; says why the last was refused.
+        UserError: no usable plan, or no usable paragraph, after all attempts; the message says why the last
+            attempt was refused.
         EndpointUnavailable, ModelUnusable, BudgetReached: as `LLM.ask` says.
     """
     plan, usage = Plan(instruction=row, steps=[], call_ids=[]), Counter[str]()
@@ -172,7 +173,7 @@ def _present(llm: LLMParams) -> LLMParams:
     """Return the parameters of a model.
 
     Raises:
-        ModelUnusable: it is a local one, and its folder is missing.
+        ModelUnusable: the model is local, and its folder is missing.
     """
     if llm.engine != "external" and not Path(llm.model).is_dir():
         raise ModelUnusable(

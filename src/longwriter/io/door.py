@@ -93,7 +93,7 @@ def servers() -> dict[str, Server]:
             start_pages=("/", "/v2/"),  # `/` leads to `/v2/`
         ),
         "docs": Server("longwriter.io.door:data_docs", "/", is_factory=True),
-        # `longwriter serve` starts it with models; alone it shows its page and has none.
+        # `longwriter serve` starts it with models; without that command it shows its page, and has no models.
         "chat": Server("longwriter.chat.web:app", "/health", is_factory=True),
     }
 
@@ -196,7 +196,7 @@ def listen(port: int) -> socket.socket:
     """Return a socket that is bound to a port of 127.0.0.1; 0 = any free port.
 
     Raises:
-        UserError: another process holds the port, or it is none.
+        UserError: another process holds the port, or the number is not a port.
     """
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

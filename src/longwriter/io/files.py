@@ -99,7 +99,7 @@ def read_jsonl(path: Path, record: type[R]) -> list[R]:
 
 
 def each_row(path: Path, record: type[R]) -> Iterator[R]:
-    """Yield the rows of `path`, one in memory at a time; errors as `read_jsonl`."""
+    """Yield the rows of `path`, one in memory at a time; raises as `read_jsonl` does."""
     return (row for _, row in _rows(path, record))
 
 

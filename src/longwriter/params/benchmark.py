@@ -64,8 +64,8 @@ class GenerateParams(Section):
     benchmarks: Annotated[list[Name], Field(min_length=1), DISTINCT]
     """Names of the benchmarks that every model answers."""
     samples: Draws
-    """Answers to each prompt. Several show how far the same weights repeat themselves; a prompt still counts
-    once."""
+    """Number of answers to each prompt. Several answers show how much the results of the same weights vary; a
+    prompt still counts once."""
     max_tokens_per_word: TokensPerWord
     """Largest number of tokens of an answer for each word that the prompt asks for. An answer is cut there; a
     shorter answer ended by itself."""

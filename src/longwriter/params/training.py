@@ -106,7 +106,7 @@ class SftParams(Section):
     """Settings of AdamW."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what needs measurements, if there are none."""
+        """Yield the settings that need measurements of the held-out loss, although `eval_steps` is null."""
         if self.eval_steps is None and self.publish == "best":
             yield Conflict(("publish",), "last while sft.eval_steps is null")
         if self.eval_steps is None and self.patience is not None:

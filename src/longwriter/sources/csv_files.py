@@ -1,7 +1,7 @@
 """Rows of CSV and TSV files, as JSON texts: the first line names the columns.
 
-The delimiter of a `.csv` file is the one of `,` `;` and tab that splits its first line into known columns
-(Excel writes `;` in many countries). An empty cell states nothing.
+The delimiter of a `.csv` file is `,` `;` or tab: the one that splits the first line into the most known columns
+(Excel writes `;` in many countries). An empty cell counts as no value.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ class Table:
         Args:
             where: Name of the file; `.tsv` in it means that tabs divide the cells.
             file: Its bytes, UTF-8.
-            longest: Most characters of a row.
+            longest: Largest number of characters of a row.
 
         Raises:
-            BadRecord: the first line is no list of names, or names a known column twice.
+            BadRecord: the first line names a known column twice.
         """
         self._where = where
         self._longest = longest
         self._count = 0  # rows so far
-        self._waiting = 0  # characters since the last of them
+        self._waiting = 0  # characters since the last row
         self._text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
-        csv.field_size_limit(2 * longest)  # `_lines` stops before
+        csv.field_size_limit(2 * longest)  # never reached: `_lines` stops earlier
         first = self._text.readline(longest)
         separator = _SEPARATOR_LINE.fullmatch(first)
         if separator:
@@ -112,7 +112,7 @@ class Table:
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
-    """Return the cells of the first line; none if it is no CSV."""
+    """Return the cells of the first line; empty if the line is not CSV."""
     try:
         return next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error:
@@ -129,7 +129,7 @@ def _known(names: list[str]) -> list[str]:
 
 
 def _value(name: str, cell: str) -> str | int | None:
-    """Return what a cell states: a number for a length, and None for an empty cell."""
+    """Return the value of a cell: a number for a length, None for an empty cell, else its text."""
     if not cell.strip():
         return None
     number = _WHOLE_NUMBER.fullmatch(cell) if name == "length" else None

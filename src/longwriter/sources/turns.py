@@ -134,7 +134,7 @@ def _turns(chat: Any, column: str) -> list[Any]:
 
 
 def decoded(text: str) -> Any:
-    """Return the value of a JSON text, or of one that Python prints, as pandas writes lists into CSV.
+    """Return the value of a JSON text, or of a text that Python prints, as pandas writes lists into CSV.
 
     A text that is neither is returned unchanged.
     """
