@@ -15,6 +15,7 @@ from longwriter.cli.chat import chat
 from longwriter.cli.estimate import estimate
 from longwriter.cli.export import export
 from longwriter.cli.fetch import fetch
+from longwriter.cli.init import init
 from longwriter.cli.lineage import lineage
 from longwriter.cli.serve import serve
 from longwriter.cli.write import write
@@ -48,6 +49,7 @@ def _options(
 
 app.add_typer(profile.app, name="profile")
 app.add_typer(cache.app, name="cache")
+app.command()(init)
 app.command()(estimate)
 app.command()(lineage)
 app.command()(export)

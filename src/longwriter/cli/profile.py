@@ -48,10 +48,7 @@ def apply(name: str) -> None:
 
     Example: longwriter profile apply paper
     """
-    text = applied(name)
-    part = PARAMS.with_suffix(".yaml.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(PARAMS)
+    write(applied(name))
     typer.echo(f"{PARAMS} now follows profile {name}; `git diff {PARAMS}` shows what changed")
 
 
@@ -93,6 +90,44 @@ def _read(path: Path) -> Document:
 def _unshared(values: Any) -> Any:
     """Return a copy in which values that & and * share in the file are values of their own."""
     return json.loads(json.dumps(values))
+
+
+def write(text: str) -> None:
+    """Replace params.yaml by a text, whole or not at all."""
+    part = PARAMS.with_suffix(".yaml.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(PARAMS)
+
+
+def checked(changes: dict[str, Any]) -> params.Params:
+    """Return params.yaml with these values changed, checked; nothing is written.
+
+    Raises:
+        BadParams: a value is not allowed.
+    """
+    base = _read(PARAMS)
+    merged = Document(str(PARAMS), _unshared(base.values), base.places)
+    _merge(merged.values, changes)
+    return params.complete(merged)
+
+
+def changed(changes: dict[str, Any], source: str) -> str:
+    """Return the text of params.yaml with these values changed; comments and order stay.
+
+    Raises:
+        BadParams: a value is not allowed, or shares its place with another one by & and *.
+    """
+    values = checked(changes).model_dump(by_alias=True)
+    content = _yaml().load(PARAMS.read_text(encoding="utf-8"))
+    _merge(content, changes)
+    out = io.StringIO()
+    _yaml().dump(content, out)
+    if (
+        params.check(yaml_file.parse(out.getvalue(), str(PARAMS)).values, source).model_dump(by_alias=True)
+        != values
+    ):
+        raise BadParams(f"{PARAMS} shares values by & and *, which {source} changes: write each value out")
+    return out.getvalue()
 
 
 def applied(name: str) -> str:

@@ -42,6 +42,7 @@ def test_an_estimate_outside_a_checkout_is_told_in_one_line(tmp_path, run, monke
         ["lineage", "--benchmark", "small"],
         ["export", "OUT"],
         ["write", "Write about rain in 100 words."],
+        ["init", "mine.json"],
         ["chat"],
         ["serve"],
         ["fetch", "candidate", "OUT"],
@@ -64,7 +65,7 @@ def test_the_version_is_that_of_the_package(run):
 
 
 @pytest.mark.parametrize(
-    "command", ["estimate", "export", "write", "chat", "serve", "fetch", "profile apply"]
+    "command", ["init", "estimate", "export", "write", "chat", "serve", "fetch", "profile apply"]
 )
 def test_the_help_of_each_command_has_an_example(command, run):
     code, out, _ = run(*command.split(), "--help")

@@ -1,0 +1,99 @@
+"""`longwriter init`: your own instructions in params.yaml: a preview first, then the keys that a source needs."""
+
+from __future__ import annotations
+
+import math
+from difflib import unified_diff
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from longwriter.cli import checkout, profile
+from longwriter.cli.checkout import PARAMS
+from longwriter.errors import UserError
+from longwriter.text import inert
+
+if TYPE_CHECKING:
+    from longwriter.instructions.preview import Preview
+
+
+def init(
+    source: Annotated[
+        str, typer.Argument(help="File or folder with your instructions, or s3://bucket/prefix")
+    ],
+    pattern: Annotated[
+        str | None,
+        typer.Option(help="Glob below a folder, such as '**/*.parquet' (default: as in params.yaml)"),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most instructions to use (default: all)")] = None,
+    min_share: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="Each gate stops when less than this share of the chosen rows is left"
+        ),
+    ] = 0.5,
+    apply: Annotated[bool, typer.Option("--apply", help="Write the keys into params.yaml")] = False,
+) -> None:
+    """Preview your own instructions and set the keys of params.yaml that they need; makes no LLM call.
+
+    Reads JSON Lines, a JSON array, Parquet and more (infra/README.md, "Your data"). Shows which rows would be chosen
+    and why others are rejected, then the change of params.yaml. The minimum rows of all gates follow the source.
+
+    Example: longwriter init my-prompts.json, then the same with --apply
+    """
+    checkout.require()
+    from longwriter import params
+    from longwriter.instructions import preview as previews
+    from longwriter.io import access, files
+
+    settings = params.load()
+    own: dict[str, Any] = {"source": source, "limit": limit or _ALL}
+    if pattern is not None:
+        own["pattern"] = pattern
+    trial = profile.checked({"instructions": own})
+    with access.kept_private(files.LOCAL):
+        result = previews.preview(trial)
+    typer.echo(inert.terminal(_funnel(result)))
+    if not result.chosen:
+        raise UserError(
+            f"no row of {inert.line(source)} would be chosen: the funnel says why; the bounds are in the section "
+            "instructions of params.yaml (max_chars, max_required_words, languages, gate.min_prompt_words …)"
+        )
+    own["limit"] = limit or result.chosen
+    changes = _changes(own, result.chosen, min_share, settings.preferences.min_pairs)
+    text = profile.changed(changes, f"init {source}")
+    before = PARAMS.read_text(encoding="utf-8")
+    lines = unified_diff(before.splitlines(), text.splitlines(), str(PARAMS), "your data", n=0, lineterm="")
+    typer.echo(inert.terminal("\n".join(lines) or f"{PARAMS} has these values already"))
+    if apply:
+        profile.write(text)
+        typer.echo(
+            f"\n{PARAMS} is written. Next: `longwriter estimate` (calls, cost, hours), then `python -m flows`"
+        )
+    else:
+        typer.echo("\nNothing is written yet: run it again with --apply")
+
+
+_ALL = 1_000_000  # rows
+
+
+def _funnel(result: Preview) -> str:
+    """Return the steps that rejected rows, with their reasons, and what is left."""
+    lines = [f"{result.steps[0].rows_in:>10,}  rows"]
+    for step in result.steps:
+        if step.rejected:
+            reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in step.rejected.items())
+            lines.append(f"{step.rows_out:>10,}  {step.name} (rejected: {reasons})")
+    lines.append(f"{result.chosen:>10,}  chosen; {result.stated:,} of them state a length")
+    return "\n".join(lines)
+
+
+def _changes(own: dict[str, Any], chosen: int, min_share: float, min_pairs: int) -> dict[str, Any]:
+    """Return the keys to change, with the minimum rows of all gates scaled with the chosen rows."""
+    least = max(1, math.ceil(chosen * min_share))
+    return {
+        "instructions": own | {"gate": {"min_rows": least}},
+        "plan": {"gate": {"min_rows": least}},
+        "validate": {"min_rows": least},
+        "preferences": {"min_pairs": max(2, min(min_pairs, chosen // 4))},
+    }

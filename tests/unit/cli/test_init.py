@@ -1,0 +1,72 @@
+"""`longwriter init`: a preview of a source, and the keys that it needs."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.unit.cli.checkout import PARAMS
+
+SUBJECTS = ["rivers", "bridges", "lanterns", "orchards", "glaciers", "clocks", "markets", "violins"]
+
+
+def write_source():
+    """Write a JSON array of nine rows: eight that are chosen, and one that repeats the first."""
+    prompts = [f"Write an essay of {200 + 10 * n} words about {name}." for n, name in enumerate(SUBJECTS)]
+    Path("mine.json").write_text(json.dumps([{"prompt": prompt} for prompt in [*prompts, prompts[0]]]))
+
+
+def values():
+    return yaml.safe_load(Path("params.yaml").read_text())
+
+
+def test_a_source_is_previewed_and_nothing_is_written(checkout, run):
+    write_source()
+    before = Path("params.yaml").read_text()
+    code, out, err = run("init", "mine.json")
+    assert code == 0, err
+    lines = out.splitlines()
+    assert lines[:3] == [
+        "         9  rows",
+        "         8  no exact duplicate (rejected: duplicate 1)",
+        "         8  chosen; 8 of them state a length",
+    ]
+    assert lines[-1] == "Nothing is written yet: run it again with --apply"
+    assert Path("params.yaml").read_text() == before
+    assert not Path("data").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen", "least"), [((), 8, 4), (("--limit", "6", "--min-share", "0.9"), 6, 6)]
+)
+def test_the_minimum_rows_of_every_gate_follow_the_source(checkout, run, words, chosen, least):
+    write_source()
+    code, out, err = run("init", "mine.json", "--apply", *words)
+    assert code == 0, err
+    assert "longwriter estimate" in out
+    new = values()
+    assert (new["instructions"]["source"], new["instructions"]["limit"]) == ("mine.json", chosen)
+    gates = (new["instructions"]["gate"], new["plan"]["gate"], new["validate"])
+    assert [gate["min_rows"] for gate in gates] == [least] * 3
+    assert new["preferences"]["min_pairs"] == 2
+    assert new["write"] == PARAMS["write"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "gone.json"),
+        ('[{"prompt": "Hi."}]', "no row of gone.json would be chosen"),
+        ("[{", "gone.json"),
+    ],
+)
+def test_a_source_without_a_usable_row_changes_nothing(checkout, run, content, message):
+    if content is not None:
+        Path("gone.json").write_text(content)
+    before = Path("params.yaml").read_text()
+    code, _, err = run("init", "gone.json", "--apply")
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert Path("params.yaml").read_text() == before
