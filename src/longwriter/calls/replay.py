@@ -139,8 +139,18 @@ def _unpack(packed: bytes, request_hash: str) -> Stored | None:
 
 def _repair(path: Path) -> None:
     """Rename a damaged cache, and use the answers that can be read; the caller holds the lock."""
-    if message := databases.repair(path):
+    message = databases.repair(path)
+    if message is None and path.exists() and not _has_answers(path):
+        message = f"{path} holds other tables: kept as {databases.set_aside(path).name}"
+    if message:
         log.warning("%s; requests whose answers are lost are sent again", message)
+
+
+def _has_answers(path: Path) -> bool:
+    """Tell whether a database holds the columns of all versions of the cache, or no table of that name."""
+    with closing(sqlite3.connect(path, timeout=_WAIT_S)) as db:
+        columns = {row[1] for row in db.execute("PRAGMA table_info(answers)")}
+    return not columns or {"request_hash", "stored_at", "body"} <= columns
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -227,7 +237,11 @@ class ReplayCache:
             row = self._reader.execute(
                 "SELECT body FROM capabilities WHERE engine_hash = ?", (engine_hash,)
             ).fetchone()
-        return None if row is None else json.loads(row[0])
+        try:
+            stored = None if row is None else json.loads(row[0])
+        except ValueError:  # damaged: it is found out again
+            return None
+        return stored if isinstance(stored, dict) else None
 
     def put_capabilities(self, engine_hash: str, capabilities: dict[str, Any]) -> None:
         """Store the capabilities of an engine; they replace those that were stored before."""

@@ -64,6 +64,8 @@ def repair(file: Path) -> str | None:
     if (wrong := damage(file)) is None:
         return None
     aside = set_aside(file)
+    if not aside.is_file():
+        return f"{file} is no file: kept as {aside.name}"
     part = file.with_name(f"{file.name}.part")
     part.unlink(missing_ok=True)
     rows = _copy(aside, part)

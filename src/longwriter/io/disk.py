@@ -16,8 +16,9 @@ def trouble(error: BaseException | None) -> str | None:
     """
     while error is not None:
         code, text = getattr(error, "errno", None), str(error)
-        if code in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in text or "No space left" in text:
-            free_mb = shutil.disk_usage(LOCAL if LOCAL.exists() else ".").free / 1e6
+        free_mb = shutil.disk_usage(LOCAL if LOCAL.exists() else ".").free / 1e6
+        is_full = "disk is full" in text or ("disk I/O error" in text and free_mb < 1)  # SQLite says either
+        if code in (errno.ENOSPC, errno.EDQUOT) or is_full or "No space left" in text:
             return f"disk full ({free_mb:.1f} MB free below {LOCAL.resolve()}): make room and run again"
         is_database = "readonly database" in text and not os.access(LOCAL, os.W_OK)
         if code in (errno.EROFS, errno.EACCES, errno.EPERM) or is_database:
@@ -26,5 +27,7 @@ def trouble(error: BaseException | None) -> str | None:
             return (
                 f"no access to {path} ({reason}): give this user the right to read and write it and run again"
             )
+        if code in (errno.ENOTDIR, errno.EISDIR) and (path := getattr(error, "filename", None)):
+            return f"{path} is a file where a folder is needed, or the reverse: remove it and run again"
         error = error.__cause__ or error.__context__
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -283,4 +284,19 @@ def published(target: Path) -> Iterator[Path]:
     if target.exists():
         shutil.rmtree(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    folder.replace(target)
+    try:
+        folder.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_to_other_disk(folder, target)
+
+
+def _copy_to_other_disk(folder: Path, target: Path) -> None:
+    """Move a folder where `data/` lies on another disk than `.lw/`; the target appears when it is whole."""
+    part = target.with_name(f".{target.name}.part")
+    if part.exists():  # of a killed writer
+        shutil.rmtree(part)
+    shutil.copytree(folder, part)
+    part.replace(target)
+    shutil.rmtree(folder)

@@ -199,7 +199,7 @@ class LLM:
         """Return what `Prober.refused_settings` does, from an earlier stored result if nothing was refused."""
         key = content_hash([self.capabilities_key, sampling.model_dump(), capabilities._asdict()])
         stored = self._cache.capabilities(key)
-        if stored is not None:
+        if stored is not None and isinstance(stored.get("left_out"), list):
             return tuple(stored["left_out"]), []
         left_out, refused = await prober.refused_settings(
             capabilities, sampling, section, probing.REMOTE, unusable

@@ -146,12 +146,19 @@ async def honoured(
         trust: How many answers are needed.
     """
     stored = cache.capabilities(key)
-    if stored and not unusable(Capabilities(**stored), sampling):
-        return Capabilities(**stored)
+    if stored and (known := _capabilities(stored)) and not unusable(known, sampling):
+        return known
     capabilities = await probe(ask, trust)
     if capabilities.tokens_field is not None:
         cache.put_capabilities(key, {k: v for k, v in capabilities._asdict().items() if k != "left_out"})
     return capabilities
+
+
+def _capabilities(stored: dict[str, Any]) -> Capabilities | None:
+    """Return stored capabilities; None if they have other fields, as another version of this program stores."""
+    required = set(Capabilities._fields) - Capabilities._field_defaults.keys()
+    fits = required <= stored.keys() <= set(Capabilities._fields)
+    return Capabilities(**stored) if fits else None
 
 
 async def probe(ask: Ask, trust: Trust = LOCAL) -> Capabilities:

@@ -266,6 +266,27 @@ def test_an_answer_that_an_earlier_version_could_not_read_again_is_replayed(tmp_
     assert replay.speeds(tmp_path / "r.sqlite", "m").n == 0
 
 
+@pytest.mark.parametrize("tables", ["CREATE TABLE answers (x)", "CREATE TABLE answers (request_hash, note)"])
+def test_a_database_of_another_program_is_set_aside(tmp_path, caplog, tables):
+    path = tmp_path / "r.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(tables)
+    with closing(ReplayCache(path)) as cache:
+        put(cache, "a", "answer")
+        assert text_of(cache, "a") == "answer"
+    assert "holds other tables: kept as r.sqlite.damaged-" in caplog.text
+
+
+@pytest.mark.parametrize("body", ["{", "[1]", "null", "", "7"])
+def test_damaged_capabilities_count_as_unknown(tmp_path, body):
+    with closing(ReplayCache(tmp_path / "r.sqlite")) as cache:
+        cache.put_capabilities("k", {"a": 1})
+        with closing(sqlite3.connect(tmp_path / "r.sqlite")) as db:
+            db.execute("UPDATE capabilities SET body = ?", (body,))
+            db.commit()
+        assert cache.capabilities("k") is None
+
+
 def cut(content):
     return content[: len(content) // 2]
 

@@ -88,6 +88,12 @@ def test_a_file_that_is_no_database_is_set_aside(tmp_path, content):
     assert [path.read_bytes() for path in tmp_path.glob("x.db.damaged-*")] == [content]
 
 
+def test_a_folder_in_the_place_of_a_database_is_set_aside(tmp_path):
+    (tmp_path / "x.db").mkdir()
+    assert "is no file: kept as x.db.damaged-" in databases.repair(tmp_path / "x.db")
+    assert not (tmp_path / "x.db").exists()
+
+
 def test_a_second_damaged_file_of_the_same_second_keeps_its_own_name(tmp_path):
     for content in (b"one" * 999, b"two" * 999):
         (tmp_path / "x.db").write_bytes(content)

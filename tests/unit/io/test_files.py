@@ -1,7 +1,9 @@
 import os
 import subprocess
 import sys
+import tempfile
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -116,6 +118,23 @@ def test_an_interrupted_block_publishes_nothing(in_tmp, end):
         (folder / "a").write_text("new")
         raise end
     assert not (in_tmp / "data").exists()
+
+
+@pytest.mark.skipif(
+    not Path("/dev/shm").is_dir() or Path("/dev/shm").stat().st_dev == Path("/tmp").stat().st_dev,
+    reason="there is no second disk",
+)
+def test_a_folder_is_published_to_another_disk_whole(in_tmp):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as disk:
+        (in_tmp / "data").symlink_to(disk)
+        target = in_tmp / "data" / "plan"
+        (in_tmp / "data" / ".plan.part").mkdir()  # of a killed writer
+        for text in ("one", "two"):
+            with files.published(target) as folder:
+                (folder / "a").write_text(text)
+            assert (target / "a").read_text() == text
+        assert [path.name for path in Path(disk).iterdir()] == ["plan"]
+    assert list(Path(".lw/tmp").iterdir()) == []
 
 
 def test_a_published_folder_replaces_the_old_one_whole(in_tmp):

@@ -1,0 +1,45 @@
+import errno
+import os
+import sqlite3
+
+import pytest
+
+from longwriter.io import disk
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "disk full ("),
+        (sqlite3.OperationalError("database or disk is full"), "disk full ("),
+        (
+            OSError(errno.EROFS, "Read-only file system", ".lw/tmp"),
+            "no access to .lw/tmp (Read-only file system)",
+        ),
+        (
+            NotADirectoryError(errno.ENOTDIR, "Not a directory", ".lw/tmp"),
+            ".lw/tmp is a file where a folder is needed",
+        ),
+        (
+            IsADirectoryError(errno.EISDIR, "Is a directory", ".lw/replay.lock"),
+            ".lw/replay.lock is a file where",
+        ),
+    ],
+)
+def test_trouble_of_the_disk_is_one_line_also_below_other_errors(error, words):
+    outer = RuntimeError("a database failed")
+    outer.__cause__ = error
+    for raised in (error, outer):
+        assert words in disk.trouble(raised)
+        assert "\n" not in disk.trouble(raised)
+
+
+def test_an_error_that_is_none_of_the_disk_is_no_trouble(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert os.statvfs(".").f_bavail, "the disk has room"
+    for error in (
+        ValueError("a"),
+        sqlite3.OperationalError("disk I/O error"),
+        OSError(errno.EPIPE, "Broken pipe"),
+    ):
+        assert disk.trouble(error) is None
