@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from difflib import unified_diff
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from longwriter.cli import checkout, profile
-from longwriter.cli.checkout import PARAMS
 from longwriter.errors import UserError
 from longwriter.text import inert
 
@@ -61,17 +59,8 @@ def init(
         )
     own["limit"] = limit or result.chosen
     changes = _changes(own, result.chosen, min_share, settings.preferences.min_pairs)
-    text = profile.changed(changes, f"init {source}")
-    before = PARAMS.read_text(encoding="utf-8")
-    lines = unified_diff(before.splitlines(), text.splitlines(), str(PARAMS), "your data", n=0, lineterm="")
-    typer.echo(inert.terminal("\n".join(lines) or f"{PARAMS} has these values already"))
-    if apply:
-        profile.write(text)
-        typer.echo(
-            f"\n{PARAMS} is written. Next: `longwriter estimate` (calls, cost, hours), then `python -m flows`"
-        )
-    else:
-        typer.echo("\nNothing is written yet: run it again with --apply")
+    next_step = "`longwriter estimate` (calls, cost, hours), then `python -m flows`"
+    profile.offer(changes, "your data", apply, next_step)
 
 
 _ALL = 1_000_000  # rows

@@ -11,7 +11,9 @@ from typing import Annotated
 import typer
 
 from longwriter.cli import cache, profile
+from longwriter.cli.benchmark import benchmark
 from longwriter.cli.chat import chat
+from longwriter.cli.endpoint import endpoint
 from longwriter.cli.estimate import estimate
 from longwriter.cli.export import export
 from longwriter.cli.fetch import fetch
@@ -50,6 +52,8 @@ def _options(
 app.add_typer(profile.app, name="profile")
 app.add_typer(cache.app, name="cache")
 app.command()(init)
+app.command()(endpoint)
+app.command()(benchmark)
 app.command()(estimate)
 app.command()(lineage)
 app.command()(export)

@@ -21,6 +21,7 @@ from longwriter.cli.checkout import PARAMS
 from longwriter.errors import BadParams
 from longwriter.params import problems, yaml_file
 from longwriter.params.yaml_file import Document
+from longwriter.text import inert
 
 FOLDER = Path("infra/profiles")
 
@@ -97,6 +98,23 @@ def write(text: str) -> None:
     part = PARAMS.with_suffix(".yaml.part")
     part.write_text(text, encoding="utf-8")
     part.replace(PARAMS)
+
+
+def offer(changes: dict[str, Any], source: str, apply: bool, next_step: str) -> None:
+    """Print what values would change in params.yaml; write them if `apply` is on, and name the next step.
+
+    Raises:
+        BadParams: as `changed`.
+    """
+    text = changed(changes, source)
+    before = PARAMS.read_text(encoding="utf-8")
+    lines = unified_diff(before.splitlines(), text.splitlines(), str(PARAMS), source, n=0, lineterm="")
+    typer.echo(inert.terminal("\n".join(lines) or f"{PARAMS} has these values already"))
+    if apply:
+        write(text)
+        typer.echo(f"\n{PARAMS} is written. Next: {next_step}")
+    else:
+        typer.echo("\nNothing is written yet: run it again with --apply")
 
 
 def checked(changes: dict[str, Any]) -> params.Params:

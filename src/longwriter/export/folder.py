@@ -14,12 +14,15 @@ from longwriter.records import Example
 _SPLITS = {"longwriter": "train", "longwriter_test": "test"}
 
 
-def write(out: Path, format: interchange.Format) -> None:
+def write(out: Path, format: interchange.Format) -> dict[str, int]:
     """Write the gated data set to `out`: train.jsonl, test.jsonl, dataset_info.json and datacard.md.
 
     Args:
         out: A new folder, or an empty one.
         format: Format of the rows; see `formats`.
+
+    Returns:
+        {split: number of its rows}
 
     Raises:
         UserError: `out` is a file, or a folder that is not empty.

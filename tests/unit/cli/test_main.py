@@ -43,6 +43,8 @@ def test_an_estimate_outside_a_checkout_is_told_in_one_line(tmp_path, run, monke
         ["export", "OUT"],
         ["write", "Write about rain in 100 words."],
         ["init", "mine.json"],
+        ["endpoint", "gpt-4o"],
+        ["benchmark", "mine"],
         ["chat"],
         ["serve"],
         ["fetch", "candidate", "OUT"],
@@ -65,7 +67,19 @@ def test_the_version_is_that_of_the_package(run):
 
 
 @pytest.mark.parametrize(
-    "command", ["init", "estimate", "export", "write", "chat", "serve", "fetch", "profile apply"]
+    "command",
+    [
+        "init",
+        "endpoint",
+        "benchmark",
+        "estimate",
+        "export",
+        "write",
+        "chat",
+        "serve",
+        "fetch",
+        "profile apply",
+    ],
 )
 def test_the_help_of_each_command_has_an_example(command, run):
     code, out, _ = run(*command.split(), "--help")

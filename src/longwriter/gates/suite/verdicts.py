@@ -21,7 +21,7 @@ _GATES = {
     "preferences": "preferences",
 }
 """Section of params.yaml with the bounds of a gate, by stage; its list `warn` names expectations that only warn."""
-KEYS = {
+KEYS: dict[str, dict[str, tuple[str, ...]]] = {
     "instructions": {
         "enough_rows": ("instructions.gate.min_rows",),
         "known_language": ("instructions.languages",),
