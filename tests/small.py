@@ -67,4 +67,6 @@ SMALL: dict[str, Any] = {
     "generate.max_tokens_per_word": 8.0,
     "generate.sampling.max_tokens": 400,
     "report.resamples": 200,
+    **{f"register.margins.{score}_score": 100.0 for score in ("length", "quality")},
+    **{f"register.margins.{share}": 1.0 for share in ("ended", "loops", "refusals", "unscored")},
 }

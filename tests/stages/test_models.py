@@ -87,7 +87,7 @@ def test_the_alias_leads_to_the_weights_and_to_all_they_come_from(finished: Work
     model = _finished_models(finished)["dpo"]
     assert version.run_id == trained["run_id"]
     assert version.source == model.model_uri
-    assert version.tags == {
+    expected = {
         "dvc.md5": _weights(finished)["dpo"],
         "dvc.data_md5": data["md5"],
         "lw.stage": "dpo",
@@ -96,7 +96,18 @@ def test_the_alias_leads_to_the_weights_and_to_all_they_come_from(finished: Work
         "git.commit": finished.git("rev-parse", "HEAD~1"),
         "tiny.length_score_mean": str(report["dpo_length_score_mean"]),
         "tiny.ended_share": str(report["dpo_ended_share"]),
+        "lw.scores_run_id": finished.json("data/lineage/register.json")["run_id"],
+        "gate.candidate": "given",
+        "gate.candidate.compared_with": "SFT",
+        "gate.candidate.reasons": "none",
+        "gate.champion": "not given",
+        "gate.champion.compared_with": "the base model",
+        "gate.judge": "none",
     }
+    assert expected.items() <= version.tags.items()
+    assert "4 prompts in common with the base model, 60 are needed" in version.tags["gate.champion.reasons"]
+    assert "**candidate: given**, compared with SFT." in version.description
+    assert "champion" not in client.get_registered_model("longwriter").aliases
     assert finished.json("data/register/candidate.json") == {
         "name": "longwriter",
         "alias": "candidate",
@@ -118,6 +129,29 @@ def test_the_alias_follows_the_params_there_and_back(finished: Workspace, tmp_pa
         assert version.tags["dvc.md5"] == weights[model]
     assert workspace.json("data/register/candidate.json") == candidate
     assert len(client.search_model_versions("name = 'longwriter'")) == 2
+
+
+def test_a_model_that_is_not_shown_to_be_no_worse_leaves_the_alias_and_a_person_can_choose(
+    finished: Workspace, tmp_path: Path
+) -> None:
+    workspace = finished.copy(tmp_path / "checkout", with_mlflow=True)
+    client, _ = workspace.mlflow()
+    before = client.get_model_version_by_alias("longwriter", "candidate").version
+    workspace.set_params(
+        {"register.model": "sft", "register.margins.ended": 0.0, "register.margins.length_score": 0.0}
+    )
+    assert (
+        "is not candidate: not shown to be no worse than the base model in"
+        in workspace.stage("register").stderr
+    )
+    assert client.get_model_version_by_alias("longwriter", "candidate").version == before
+    newest = max(int(row.version) for row in client.search_model_versions("name = 'longwriter'"))
+    assert client.get_model_version("longwriter", str(newest)).tags["gate.candidate"] == "not given"
+    done = workspace.run("longwriter", "promote", str(newest), "--reason", "read by hand")
+    assert f"promoted: version {newest} of longwriter is champion" in done.stdout
+    assert client.get_model_version_by_alias("longwriter", "champion").version == newest
+    failed = workspace.run("longwriter", "rollback", "--reason", "too short", code=2)
+    assert "longwriter has no version with the alias former-champion" in failed.stderr
 
 
 def test_weights_that_are_not_their_runs_are_not_registered(workspace: Workspace) -> None:

@@ -19,6 +19,7 @@ from longwriter.cli.export import export
 from longwriter.cli.fetch import fetch
 from longwriter.cli.init import init
 from longwriter.cli.lineage import lineage
+from longwriter.cli.promote import promote, rollback
 from longwriter.cli.serve import serve
 from longwriter.cli.write import write
 from longwriter.errors import LongWriterError, UserError
@@ -61,6 +62,8 @@ app.command()(write)
 app.command()(chat)
 app.command()(serve)
 app.command()(fetch)
+app.command()(promote)
+app.command()(rollback)
 
 
 def main() -> None:

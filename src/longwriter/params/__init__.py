@@ -91,6 +91,10 @@ class Params(Section):
         models = ", ".join(self.compare.models)
         if self.register_.model not in self.compare.models:
             yield Conflict(("register", "model"), f"a model of compare.models: {models}")
+        elif all(after != self.register_.model for after, _ in self.compare.pairs):
+            yield Conflict(
+                ("register", "model"), "the first model of a pair in compare.pairs, for its parent"
+            )
         if self.judge.llm is None:
             needs = "while judge.llm is null; set judge.llm to have a judge"
             if self.instructions.unstated == "judge":

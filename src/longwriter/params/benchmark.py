@@ -9,7 +9,7 @@ from pydantic import Field
 
 from longwriter.params.common import Conflict, Section
 from longwriter.params.models import Sampling
-from longwriter.params.numbers import Draws, InnerShare, Resamples, Seed, Share, TokensPerWord
+from longwriter.params.numbers import Draws, InnerShare, Points, Resamples, Rows, Seed, Share, TokensPerWord
 from longwriter.params.texts import DISTINCT, Alias, DirPath, Label, Name, RegistryName
 
 
@@ -91,12 +91,52 @@ class ReportParams(Section):
     """Seed of the permutations."""
 
 
+class Margins(Section):
+    """The largest loss that still counts as not worse; the whole scale (100, or 1.0) switches a measure off.
+
+    The gate is passed when the lower bound of the gain is above minus the margin, so that few prompts need wide
+    margins: 24 prompts show no loss in length score below about 13 points, 120 none below 6.
+    """
+
+    length_score: Points
+    """Points of S_l."""
+    quality_score: Points
+    """Points of S_q; looked at where a judge that is evidence scored both models."""
+    ended: Share
+    """Share of answers that end by themselves."""
+    loops: Share
+    """Share of answers without loop."""
+    refusals: Share
+    """Share of answers that are no refusal."""
+    unscored: Share
+    """Share of answers that the judge could score."""
+
+
 class RegisterParams(Section):
-    """Which model is registered in MLflow's registry."""
+    """Which model is registered in MLflow's registry, and when an alias moves to it."""
 
     model: Name
-    """Name of the compared model that gets the alias; a stage of this pipeline trained it."""
+    """Name of the compared model that is registered; a stage of this pipeline trained it. Its parent is the
+    second model of the first pair in compare.pairs that begins with it."""
     name: RegistryName
     """Name in the registry."""
     alias: Alias
-    """Alias that users of the registry ask for; it moves to the newest version."""
+    """Alias of the newest version that passed all gates and is shown not to be worse than its parent."""
+    champion_alias: Alias
+    """Alias of the best version: shown to be better than the champion before it, or, where there is none,
+    than the first model of compare.models."""
+    former_alias: Alias
+    """Alias of the version that was champion before; `longwriter rollback` returns to it."""
+    min_n: Rows
+    """Smallest number of prompts, of all benchmarks together, on which a champion is chosen."""
+    max_unscored_share: Share
+    """Largest share of answers that a judge was asked about but that have no judgement."""
+    margins: Margins
+    """Largest losses that still count as not worse."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield an alias that stands for two things."""
+        aliases = [self.alias, self.champion_alias, self.former_alias]
+        for place, key in ((1, "champion_alias"), (2, "former_alias")):
+            if aliases[place] in aliases[:place]:
+                yield Conflict((key,), "an alias that no other setting of register has")

@@ -1,22 +1,35 @@
-"""Register the trained model as a version in MLflow's registry, and give the version an alias.
+"""Register the trained model in MLflow's registry, and move the aliases that the gate of promotion gives it.
 
-Reads   data/<register.model>/weights, data/report/*/metrics.json, data/lineage (training run and training data)
-Writes  data/register/candidate.json; the version itself is in MLflow
+Reads   data/<register.model>/weights, the verdicts of the gates, data/score/*/scores.jsonl,
+        data/report/*/metrics.json, data/lineage (training run and training data); from MLflow the champion
+Writes  data/register/candidate.json; the version, its aliases, tags and description are in MLflow
 Run     dvc repro register
 """
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from longwriter.evaluation import promotion
+from longwriter.evaluation.promotion import Decision, Margins, Rules
+from longwriter.hashing import short_id
 from longwriter.io import files
 from longwriter.params import Params
+from longwriter.records import Score
 from longwriter.stages import runner
 from longwriter.tracking import logged_models, notes, provenance
+from longwriter.tracking import runs as tracking
+
+log = logging.getLogger("longwriter")
+
+_GATED = ("instructions", "plan", "validate", "preferences")
+_SCORES = "scores"  # folder of the artifacts from which the next night's model is compared with this one
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Register the weights if they are not registered yet, and point the alias to them."""
+    """Register the weights if they are not registered yet, and move the aliases that they deserve."""
     register = params.register_
     origin = provenance.of_model(register.model)
     candidate = {
@@ -27,19 +40,108 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
         "data_md5": origin.data_md5,
     }
     files.write_json(folder / "candidate.json", candidate)
+    scores = _scores(params, register.model)
+    first, second = _decisions(params, scores)
+    decisions = {register.alias: first, register.champion_alias: second}
+    judges = promotion.judges(scores)
     tags = {
         "dvc.md5": origin.weights_md5,
         "dvc.data_md5": origin.data_md5,
         "lw.stage": register.model,
         "lw.run_id": origin.run_id,
+        "lw.scores_run_id": run.run_id,
+        "lw.decoding": _decoding(params),
         "git.commit": origin.git_commit,
+        **promotion.tags(decisions, judges),
     }
     for benchmark in params.generate.benchmarks:
         tags |= provenance.benchmark_numbers(register.model, benchmark, origin.weights_md5)
+        tracking.log_artifact(run.run_id, _file(register.model, benchmark), f"{_SCORES}/{benchmark}")
     benchmarks = params.generate.benchmarks
-    description = notes.of_model(register.model, benchmarks, origin.weights_md5, origin.data_md5)
-    version = logged_models.register(register.name, register.alias, run.run_id, tags, description)
+    links = notes.of_model(register.model, benchmarks, origin.weights_md5, origin.data_md5)
+    description = f"{promotion.markdown(decisions, judges)}\n\n{links}"
+    version = logged_models.register(register.name, run.run_id, tags, description)
+    _move_aliases(params, version, decisions)
     return runner.Summary(1, 1, execution={"version": float(version)})
+
+
+def _decisions(params: Params, scores: list[Score]) -> tuple[Decision, Decision]:
+    """Return whether the model may be candidate, and whether it may be champion."""
+    register, labels = params.register_, params.compare.models
+    rules = Rules(
+        confidence=params.report.confidence,
+        margins=Margins(**register.margins.model_dump()),
+        min_prompts=register.min_n,
+        max_unscored_share=register.max_unscored_share,
+        believes_judge=params.judge.is_evidence,
+    )
+    gates = {
+        stage: files.read_json(files.DATA / stage / "verdict.json")["passed"] is True for stage in _GATED
+    }
+    parent = next(before for after, before in params.compare.pairs if after == register.model)
+    first = promotion.candidate(scores, _scores(params, parent), labels[parent].label, gates, rules)
+    champion = logged_models.version_of(register.name, register.champion_alias)
+    if champion is None:
+        base = next(iter(labels))
+        return first, promotion.champion(scores, _scores(params, base), labels[base].label, first, rules)
+    name = f"the champion (version {champion.version})"
+    if champion.tags.get("lw.decoding") != _decoding(params):
+        reason = f"{name} answered with other decoding: its scores do not compare"
+        return first, Decision(False, name, [], [reason])
+    theirs = _stored_scores(params, champion.tags.get("lw.scores_run_id", ""))
+    return first, promotion.champion(scores, theirs, name, first, rules)
+
+
+def _move_aliases(params: Params, version: int, decisions: dict[str, Decision]) -> None:
+    """Move each alias that is given, and log what happens to it and why."""
+    register = params.register_
+    for alias, decision in decisions.items():
+        if not decision.is_given:
+            log.info("register: version %d is not %s: %s", version, alias, "; ".join(decision.reasons))
+        elif alias == register.champion_alias:
+            tags = {"lw.champion_by": "the gate", "lw.champion_reason": f"better than {decision.reference}"}
+            before = logged_models.crown(register.name, alias, register.former_alias, version, tags)
+            log.info("register: version %d is %s, before it was %s", version, alias, before or "none")
+        else:
+            logged_models.give_alias(register.name, alias, version)
+            log.info("register: version %d is %s", version, alias)
+
+
+def _scores(params: Params, model: str) -> list[Score]:
+    """Return a model's scores on all benchmarks."""
+    return [
+        row
+        for benchmark in params.generate.benchmarks
+        for row in files.read_jsonl(_file(model, benchmark), Score)
+    ]
+
+
+def _stored_scores(params: Params, run_id: str) -> list[Score]:
+    """Return the scores that an earlier run of this stage stored, on the benchmarks of today; empty without them."""
+    rows: list[Score] = []
+    with TemporaryDirectory() as folder:
+        for benchmark in params.generate.benchmarks if run_id else ():
+            path = f"{_SCORES}/{benchmark}/scores.jsonl"
+            if file := tracking.fetch_artifact(run_id, path, Path(folder)):
+                rows += files.read_jsonl(file, Score)
+    return rows
+
+
+def _file(model: str, benchmark: str) -> Path:
+    return files.DATA / "score" / f"{model}-{benchmark}" / "scores.jsonl"
+
+
+def _decoding(params: Params) -> str:
+    """Return a hash of what decides how models answer; scores of different ones do not compare."""
+    generate, serving = params.generate, params.serving
+    return short_id(
+        {
+            "sampling": generate.sampling.model_dump(),
+            "max_tokens_per_word": generate.max_tokens_per_word,
+            "engine": serving.engine,
+            "precision": serving.precision,
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -11,13 +11,17 @@ from pathlib import PurePosixPath
 
 from filelock import FileLock
 
+from longwriter.errors import UserError
 from longwriter.io.files import LOCAL
+from longwriter.text import inert
 from longwriter.tracking import runs as tracking  # first: it sets MLflow's switches
 
 # isort: split
 from mlflow import create_external_model
 from mlflow.entities import LoggedModel, LoggedModelInput, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
+
+_TAG_CHARS = 5000  # MLflow refuses longer tags of a version
 
 
 def log_checkpoint(run_id: str, name: str, step: int, tags: Mapping[str, str]) -> LoggedModel:
@@ -108,14 +112,13 @@ def answering_run(name: str, inputs: Mapping[str, str]) -> str | None:
     return None
 
 
-def register(name: str, alias: str, run_id: str, tags: Mapping[str, str], description: str = "") -> int:
-    """Give `alias` to the version whose weights have the digest in the tag `dvc.md5`.
+def register(name: str, run_id: str, tags: Mapping[str, str], description: str = "") -> int:
+    """Register the weights with the digest in the tag `dvc.md5`; no alias moves.
 
     If there is such a version, it gets these tags; else a version is created from the logged model.
 
     Args:
         name: Name in the registry.
-        alias: Alias by which users find the version.
         run_id: The run that registers; it counts as the training run if MLflow knows none, for example if
             the weights were pulled from another machine.
         tags: Tags of the version; `dvc.md5` must be among them.
@@ -126,6 +129,7 @@ def register(name: str, alias: str, run_id: str, tags: Mapping[str, str], descri
     """
     mlflow_client = tracking.client()[0]
     digest = tags["dvc.md5"]
+    tags = {key: inert.terminal(value[:_TAG_CHARS]) for key, value in tags.items()}
     with FileLock(LOCAL / "registry.lock"):
         if not mlflow_client.search_registered_models(f"name = '{name}'"):
             mlflow_client.create_registered_model(name)
@@ -135,7 +139,6 @@ def register(name: str, alias: str, run_id: str, tags: Mapping[str, str], descri
             mlflow_client.set_model_version_tag(name, version.version, key, value)
         if description:
             mlflow_client.update_model_version(name, version.version, description)
-        mlflow_client.set_registered_model_alias(name, alias, version.version)
     return int(version.version)
 
 
@@ -149,6 +152,65 @@ def aliases(name: str) -> dict[str, str]:
         for alias, version in sorted(model.aliases.items())
     }
     return {alias: item.tags["dvc.md5"] for alias, item in versions.items() if "dvc.md5" in item.tags}
+
+
+def version_of(name: str, alias: str) -> ModelVersion | None:
+    """Return the version that an alias points to; None if the alias or the model does not exist."""
+    mlflow_client = tracking.client()[0]
+    models = mlflow_client.search_registered_models(f"name = '{name}'")
+    number = models[0].aliases.get(alias) if models else None
+    return mlflow_client.get_model_version(name, str(number)) if number else None
+
+
+def give_alias(name: str, alias: str, version: int) -> None:
+    """Let an alias point to a version.
+
+    Raises:
+        UserError: there is no such version.
+    """
+    _require(name, version)
+    with FileLock(LOCAL / "registry.lock"):
+        tracking.client()[0].set_registered_model_alias(name, alias, str(version))
+
+
+def crown(name: str, alias: str, former_alias: str, version: int, tags: Mapping[str, str]) -> int | None:
+    """Make a version the champion, and keep the one before under its own alias.
+
+    Args:
+        name: Name in the registry.
+        alias: Alias of the champion.
+        former_alias: Alias of the champion before.
+        version: The new champion.
+        tags: Tags of the version that say who made it champion, and why.
+
+    Returns:
+        The number of the champion before; None if there was none. A champion that stays changes nothing.
+
+    Raises:
+        UserError: there is no such version.
+    """
+    before = version_of(name, alias)
+    if before is not None and int(before.version) == version:
+        return version
+    _require(name, version)
+    if before is not None:
+        give_alias(name, former_alias, int(before.version))
+    give_alias(name, alias, version)
+    for key, value in tags.items():
+        tracking.client()[0].set_model_version_tag(
+            name, str(version), key, inert.terminal(value[:_TAG_CHARS])
+        )
+    return int(before.version) if before else None
+
+
+def _require(name: str, version: int) -> None:
+    """Raise UserError unless the model has this version."""
+    known = sorted(int(row.version) for row in tracking.client()[0].search_model_versions(f"name = '{name}'"))
+    if version not in known:
+        raise UserError(
+            f"{name} has no version {version}: it has {', '.join(map(str, known)) or 'none'}; "
+            "`dvc repro register` makes one"
+        )
 
 
 def _new_version(name: str, run_id: str, tags: Mapping[str, str]) -> ModelVersion:

@@ -283,6 +283,15 @@ def log_artifact(run_id: str, path: Path, folder: str | None = None) -> None:
         mlflow_client.log_artifact(run_id, str(path), folder)
 
 
+def fetch_artifact(run_id: str, path: str, folder: Path) -> Path | None:
+    """Copy a file from a run's artifacts into `folder`; None if the run has no such file."""
+    mlflow_client, _ = client()
+    parent = path.rpartition("/")[0] or None
+    if all(item.path != path for item in mlflow_client.list_artifacts(run_id, parent)):
+        return None
+    return Path(mlflow_client.download_artifacts(run_id, path, str(folder)))
+
+
 def set_tags(run_id: str, tags: dict[str, str]) -> None:
     """Set tags of a run."""
     entities = [mlflow.entities.RunTag(key, inert.terminal(value)) for key, value in tags.items()]

@@ -32,7 +32,8 @@ def checkout(tmp_path, monkeypatch, store):
 
 def register(digest):
     run = runs.start_run("register", {})
-    logged_models.register("longwriter", "candidate", run, {"dvc.md5": digest})
+    version = logged_models.register("longwriter", run, {"dvc.md5": digest})
+    logged_models.give_alias("longwriter", "candidate", version)
 
 
 def test_a_name_is_a_model_a_folder_or_an_alias(checkout):

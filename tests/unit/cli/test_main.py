@@ -48,6 +48,8 @@ def test_an_estimate_outside_a_checkout_is_told_in_one_line(tmp_path, run, monke
         ["chat"],
         ["serve"],
         ["fetch", "candidate", "OUT"],
+        ["promote", "1", "--reason", "read"],
+        ["rollback", "--reason", "read"],
     ],
     ids=" ".join,
 )

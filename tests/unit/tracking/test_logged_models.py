@@ -2,6 +2,7 @@
 
 import pytest
 
+from longwriter.errors import UserError
 from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
 
@@ -89,25 +90,60 @@ def test_a_curve_keeps_its_steps_also_beyond_one_request(store):
     assert [(item.step, item.value) for item in history] == [(step, 1 / step) for step in range(1, 701)]
 
 
-def test_the_same_weights_are_registered_once_and_the_alias_moves(store, trained):
+def test_the_same_weights_are_registered_once_and_no_alias_moves(store, trained):
     asking = run("register")
     tags = {"dvc.md5": WEIGHTS, "small.length_score_mean": "12.5"}
-    first = models.register("writer", "candidate", asking, tags)
-    second = models.register("writer", "candidate", asking, {**tags, "dvc.md5": "8" * 32 + ".dir"})
+    first = models.register("writer", asking, tags, "**candidate: given**")
+    second = models.register("writer", asking, {**tags, "dvc.md5": "8" * 32 + ".dir"}, "")
     assert (first, second) == (1, 2)
-    assert store.get_model_version_by_alias("writer", "candidate").version == 2
-    assert models.register("writer", "candidate", asking, tags) == first
-    version = store.get_model_version_by_alias("writer", "candidate")
-    assert version.version == first
+    assert models.register("writer", asking, tags, "**candidate: not given**") == first
+    version = store.get_model_version("writer", str(first))
     assert version.run_id == trained
     assert version.tags == {**tags, "lw.model_id": models.of_digest(WEIGHTS).model_id}
+    assert version.description == "**candidate: not given**"
     assert len(store.search_model_versions("name = 'writer'")) == 2
+    assert models.version_of("writer", "candidate") is None
+
+
+def test_the_former_champion_keeps_an_alias_and_can_come_back(store, trained):
+    asking = run("register")
+    for digit in "12":
+        models.register("ranked", asking, {"dvc.md5": digit * 32 + ".dir"}, "")
+
+    def aliases():
+        champion, former = (models.version_of("ranked", alias) for alias in ("champion", "former"))
+        return champion and int(champion.version), former and int(former.version)
+
+    assert models.crown("ranked", "champion", "former", 1, {"why": "first"}) is None
+    assert aliases() == (1, None)
+    assert models.crown("ranked", "champion", "former", 2, {"why": "x" * 9000}) == 1
+    assert aliases() == (2, 1)
+    assert models.crown("ranked", "champion", "former", 1, {"why": "rollback"}) == 2
+    assert aliases() == (1, 2)
+    assert store.get_model_version("ranked", "1").tags["why"] == "rollback"
+    assert models.crown("ranked", "champion", "former", 1, {"why": "again"}) == 1
+    assert aliases() == (1, 2)
+    with pytest.raises(
+        UserError, match=r"ranked has no version 7: it has 1, 2; `dvc repro register` makes one"
+    ):
+        models.crown("ranked", "champion", "former", 7, {})
+    assert aliases() == (1, 2)
+
+
+def test_an_artifact_of_another_run_is_read_back_and_a_missing_one_is_none(store, tmp_path):
+    made = run("register")
+    (tmp_path / "scores.jsonl").write_text("{}\n")
+    tracking.log_artifact(made, tmp_path / "scores.jsonl", "scores/small")
+    found = tracking.fetch_artifact(made, "scores/small/scores.jsonl", tmp_path / "copy")
+    assert found is not None
+    assert found.read_text() == "{}\n"
+    assert tracking.fetch_artifact(made, "scores/other/scores.jsonl", tmp_path) is None
 
 
 def test_weights_trained_elsewhere_are_registered_from_the_run_that_registers(store, trained):
     asking = run("register")
     pulled = "9" * 32 + ".dir"
-    number = models.register("writer", "pulled", asking, {"dvc.md5": pulled})
+    number = models.register("writer", asking, {"dvc.md5": pulled}, "")
     assert store.get_model_version("writer", str(number)).run_id == asking
     assert models.of_digest(pulled).source_run_id == asking
 

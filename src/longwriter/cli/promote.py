@@ -1,0 +1,53 @@
+"""`longwriter promote` and `longwriter rollback`: a person moves the champion's alias, and says why."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from longwriter.cli import checkout
+from longwriter.errors import UserError
+
+Reason = Annotated[str, typer.Option(help="Why; it becomes a tag of the version")]
+
+
+def promote(
+    version: Annotated[int, typer.Argument(min=1, help="Number of the version in MLflow's registry")],
+    reason: Reason,
+) -> None:
+    """Make a version the champion, whatever the gate says; the champion before keeps an alias of its own."""
+    checkout.require()
+    _move(version, reason, "promoted")
+
+
+def rollback(reason: Reason) -> None:
+    """Make the former champion the champion again."""
+    checkout.require()
+    from longwriter import params as parameters
+    from longwriter.tracking import logged_models
+
+    register = parameters.load().register_
+    former = logged_models.version_of(register.name, register.former_alias)
+    if former is None:
+        raise UserError(
+            f"{register.name} has no version with the alias {register.former_alias}: "
+            "name one, `longwriter promote VERSION`"
+        )
+    _move(int(former.version), reason, "rolled back")
+
+
+def _move(version: int, reason: str, word: str) -> None:
+    from longwriter import params as parameters
+    from longwriter.tracking import logged_models
+
+    if not reason.strip():
+        raise UserError("--reason is empty: say why the champion changes")
+    register = parameters.load().register_
+    tags = {"lw.champion_by": "a person", "lw.champion_reason": reason.strip()}
+    before = logged_models.crown(register.name, register.champion_alias, register.former_alias, version, tags)
+    if before == version:
+        typer.echo(f"version {version} of {register.name} already is {register.champion_alias}")
+        return
+    was = f"; version {before} is {register.former_alias}" if before else ""
+    typer.echo(f"{word}: version {version} of {register.name} is {register.champion_alias}{was}")

@@ -1,0 +1,235 @@
+"""The gate of promotion: may a model version be called candidate, and may it be called champion? Pure.
+
+A version becomes *candidate* if all data gates passed and it is shown not to be worse than its parent: for
+each measure, the lower bound of the gain is above minus the margin. It becomes *champion* if it also is shown
+to be better (lower bound of the gain above 0) than the present champion, or than the base model where there is
+none, on enough prompts, and not worse than it elsewhere. What is not shown leaves the alias where it is.
+Gains are paired by prompt; a prompt counts once, however many answers it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from longwriter.evaluation.report import statistics
+from longwriter.evaluation.report.statistics import Estimate
+from longwriter.records import Judgement, Score, Unscored
+
+
+class Margins(NamedTuple):
+    """The largest loss that still counts as not worse: of scores in points, of shares in [0, 1]."""
+
+    length_score: float
+    quality_score: float
+    ended: float
+    loops: float
+    refusals: float
+    unscored: float
+
+
+class Rules(NamedTuple):
+    """The settings of the gate; `believes_judge`: False leaves quality out."""
+
+    confidence: float
+    margins: Margins
+    min_prompts: int
+    max_unscored_share: float
+    believes_judge: bool
+
+
+class Measure(NamedTuple):
+    """The gain of one measure over a reference (above 0 = better), and the margin for "not worse"."""
+
+    name: str
+    gain: Estimate | None
+    margin: float
+    is_share: bool
+
+    def is_not_worse(self) -> bool:
+        """Return whether the gain is shown to be above minus the margin."""
+        return self.low() >= -self.margin
+
+    def low(self) -> float:
+        """Return the lower bound of the gain; without an interval, the lowest gain there is."""
+        if self.gain is None or self.gain.low is None:
+            return -1.0 if self.is_share else -100.0
+        return self.gain.low
+
+    def text(self) -> str:
+        """Return the gain with its interval and margin."""
+        if self.gain is None or self.gain.low is None or self.gain.high is None:
+            return f"{self.name}: no interval with {self.gain.n if self.gain else 0} prompts"
+        value, low, high, margin = (
+            f"{number:+.0%}" if self.is_share else f"{number:+.1f}"
+            for number in (self.gain.value, self.gain.low, self.gain.high, -self.margin)
+        )
+        return f"{self.name}: gain {value} [{low}, {high}], n = {self.gain.n}, allowed {margin}"
+
+
+class Decision(NamedTuple):
+    """Whether an alias is given, compared with what, the measures, and the reasons why it is not given."""
+
+    is_given: bool
+    reference: str
+    measures: list[Measure]
+    reasons: list[str]
+
+
+def candidate(
+    scores: Sequence[Score], parent: Sequence[Score], name: str, gates: Mapping[str, bool], rules: Rules
+) -> Decision:
+    """Return whether a model may be called candidate.
+
+    Args:
+        scores: Its scores on all benchmarks.
+        parent: Those of the model that it was trained from.
+        name: What the parent is called.
+        gates: {stage: whether its data gate passed}.
+        rules: The settings.
+    """
+    reasons = [f"the gate of {stage} did not pass" for stage, passed in gates.items() if not passed]
+    reasons += _judging(scores, parent, name, rules)
+    measures = _measures(parent, scores, rules)
+    reasons += [f"not shown to be no worse than {name} in {measure.text()}" for measure in _losses(measures)]
+    return Decision(not reasons, name, measures, reasons)
+
+
+def champion(
+    scores: Sequence[Score], reference: Sequence[Score], name: str, first: Decision, rules: Rules
+) -> Decision:
+    """Return whether a model may be called champion.
+
+    Args:
+        scores: Its scores on all benchmarks.
+        reference: Those of the present champion, or of the base model where there is none.
+        name: What the reference is called.
+        first: The decision about the candidate.
+        rules: The settings.
+    """
+    reasons = [] if first.is_given else ["it is no candidate"]
+    reasons += _judging(scores, reference, name, rules)
+    prompts = len({row.prompt_id for row in scores} & {row.prompt_id for row in reference})
+    if prompts < rules.min_prompts:
+        reasons.append(f"{prompts} prompts in common with {name}, {rules.min_prompts} are needed")
+    gain = Measure("overall score", overall_gain(reference, scores, rules), 0.0, is_share=False)
+    if gain.low() <= 0:
+        reasons.append(f"not shown to be better than {name} in {gain.text()}")
+    measures = _measures(reference, scores, rules)
+    reasons += [f"not shown to be no worse than {name} in {measure.text()}" for measure in _losses(measures)]
+    return Decision(not reasons, name, [gain, *measures], reasons)
+
+
+def overall_gain(before: Sequence[Score], after: Sequence[Score], rules: Rules) -> Estimate | None:
+    """Return the gain in (S_l + S_q) / 2 on prompts that both have judged; without a judge, in S_l."""
+    if _is_judged(before, after, rules):
+        pairs = _paired(before, after, lambda row: (row.length_score + _quality(row)) / 2, _has_quality)
+    else:
+        pairs = _paired(before, after, lambda row: row.length_score)
+    return statistics.mean_change(*pairs, rules.confidence)
+
+
+def judges(scores: Sequence[Score]) -> list[str]:
+    """Return the judges that scored any of the answers."""
+    return sorted({row.quality.judge for row in scores if isinstance(row.quality, Judgement)})
+
+
+def unscored_share(scores: Sequence[Score]) -> float:
+    """Return the share of answers that a judge was asked about but that have no judgement."""
+    return sum(map(_is_lost, scores)) / max(1, len(scores))
+
+
+def _judging(scores: Sequence[Score], reference: Sequence[Score], name: str, rules: Rules) -> list[str]:
+    """Return the reasons why the judgements do not let the two be compared."""
+    reasons = []
+    if (share := unscored_share(scores)) > rules.max_unscored_share:
+        reasons.append(f"{share:.0%} of its answers are unscored, {rules.max_unscored_share:.0%} are allowed")
+    ours, theirs = judges(scores), judges(reference)
+    if rules.believes_judge and ours != theirs:
+        reasons.append(
+            f"judged by {', '.join(ours) or 'nobody'}, {name} by {', '.join(theirs) or 'nobody'}: "
+            "scores of different judges do not compare"
+        )
+    return reasons
+
+
+def _measures(before: Sequence[Score], after: Sequence[Score], rules: Rules) -> list[Measure]:
+    """Return the gain of each measure; one that is better when it is lower has its sign changed."""
+    margins, confidence = rules.margins, rules.confidence
+    length = statistics.mean_change(*_paired(before, after, lambda row: row.length_score), confidence)
+    measures = [Measure("length score", length, margins.length_score, is_share=False)]
+    if _is_judged(before, after, rules):
+        quality = statistics.mean_change(*_paired(before, after, _quality, _has_quality), confidence)
+        measures.append(Measure("quality score", quality, margins.quality_score, is_share=False))
+    shares: list[tuple[str, Callable[[Score], bool], float]] = [
+        ("answers that end by themselves", lambda row: row.ended, margins.ended),
+        ("answers without loop", lambda row: not row.loop, margins.loops),
+        ("answers that are no refusal", lambda row: not row.refusal, margins.refusals),
+    ]
+    if judges(before) or judges(after):
+        shares.append(("answers that the judge scored", lambda row: not _is_lost(row), margins.unscored))
+    for name, is_good, margin in shares:
+        change = statistics.share_change(*_paired(before, after, is_good), confidence)
+        measures.append(Measure(name, change, margin, is_share=True))
+    return measures
+
+
+def _losses(measures: Sequence[Measure]) -> list[Measure]:
+    return [measure for measure in measures if not measure.is_not_worse()]
+
+
+def _is_judged(before: Sequence[Score], after: Sequence[Score], rules: Rules) -> bool:
+    return rules.believes_judge and bool(judges(before)) and bool(judges(after))
+
+
+def _has_quality(row: Score) -> bool:
+    return isinstance(row.quality, Judgement)
+
+
+def _quality(row: Score) -> float:
+    return row.quality.quality_score if isinstance(row.quality, Judgement) else 0.0
+
+
+def _is_lost(row: Score) -> bool:
+    return isinstance(row.quality, Unscored) and row.quality.reason != "no_judge"
+
+
+def _paired(
+    before: Sequence[Score],
+    after: Sequence[Score],
+    value: Callable[[Score], float],
+    counts: Callable[[Score], bool] = lambda _: True,
+) -> tuple[list[list[float]], list[list[float]]]:
+    """Return the values of both models by prompt, for the prompts that both have with a row that counts."""
+    groups: list[dict[str, list[float]]] = [{}, {}]
+    for rows, group in zip((before, after), groups, strict=True):
+        for row in filter(counts, rows):
+            group.setdefault(row.prompt_id, []).append(float(value(row)))
+    shared = sorted(groups[0].keys() & groups[1].keys())
+    return [groups[0][key] for key in shared], [groups[1][key] for key in shared]
+
+
+def markdown(decisions: Mapping[str, Decision], judged_by: Sequence[str]) -> str:
+    """Return the decisions about each alias as Markdown, with every measure and the reasons."""
+    parts = []
+    for alias, decision in decisions.items():
+        verdict = "given" if decision.is_given else "not given"
+        lines = [f"**{alias}: {verdict}**, compared with {decision.reference}."]
+        lines += [f"- {reason}" for reason in decision.reasons]
+        lines += [
+            f"- {measure.text()}" for measure in decision.measures if measure.text() not in "".join(lines)
+        ]
+        parts.append("\n".join([lines[0], "", *lines[1:]]))
+    judge = f"Judge: {', '.join(judged_by)}." if judged_by else "No judge: quality is not part of this."
+    return "\n\n".join([*parts, judge])
+
+
+def tags(decisions: Mapping[str, Decision], judged_by: Sequence[str]) -> dict[str, str]:
+    """Return the decisions as tags of a model version."""
+    found = {"gate.judge": ", ".join(judged_by) or "none"}
+    for alias, decision in decisions.items():
+        found[f"gate.{alias}"] = "given" if decision.is_given else "not given"
+        found[f"gate.{alias}.compared_with"] = decision.reference
+        found[f"gate.{alias}.reasons"] = "; ".join(decision.reasons) or "none"
+        found[f"gate.{alias}.measures"] = "; ".join(measure.text() for measure in decision.measures)
+    return found
