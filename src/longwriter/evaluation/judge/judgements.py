@@ -7,16 +7,20 @@ Source: LongWriter (arXiv:2408.07055), section 2.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from longwriter.records import Unscored
-from longwriter.text.prompts import EVIDENCE_CHARS, Refused, framed, parse_object
+from longwriter.text.prompts import EVIDENCE_CHARS, framed
 from longwriter.text.refusals import is_refusal
 
 DIMENSIONS = ("Relevance", "Accuracy", "Coherence", "Clarity", "Breadth and Depth", "Reading Experience")
 _LOWEST = 1
 _HIGHEST = 5
+_THINKING = re.compile(r"\A\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_MOST_BRACES = 100  # places at which an object is looked for; each try may read the rest of the answer
 
 
 class Verdict(NamedTuple):
@@ -51,16 +55,18 @@ def judgement_schema() -> dict[str, Any]:
 def parse_judgement(answer: str) -> Verdict | Unscored:
     """Return the verdict in a judge's answer, or why it is unreadable; never raises.
 
-    The answer must be one JSON object, alone or in a code fence. Nothing is guessed, rounded or filled in.
+    The answer must hold one JSON object with the scores: alone, in a code fence of any kind, between prose, or
+    after thinking. Raw line ends in its texts and a capital in `Analysis` (as in LongBench-Write's own prompt)
+    do not matter. Nothing is guessed, rounded or filled in.
 
     Returns:
-        A Verdict; or Unscored with reason `refusal`, `no_json`, `ambiguous` (a key occurs twice),
+        A Verdict; or Unscored with reason `refusal`, `no_json`, `ambiguous` (a key or the scores occur twice),
         `missing_analysis`, `missing_dimension`, `not_an_integer` or `out_of_range`.
     """
-    values = parse_object(answer)
-    if isinstance(values, Refused):
-        return _unread(_reason(values.reason, answer), answer)
-    analysis = values.get("analysis")
+    values = _scores_in(answer)
+    if isinstance(values, str):
+        return _unread("refusal" if values == "no_json" and is_refusal(answer) else values, answer)
+    analysis = values.get("analysis", values.get("Analysis"))
     if not isinstance(analysis, str) or not analysis.strip():
         return _unread("missing_analysis", answer)
     for name in DIMENSIONS:
@@ -88,11 +94,34 @@ def quality_score(dimensions: Mapping[str, int]) -> float:
     return sum((score - 1) * 25 for score in dimensions.values()) / len(DIMENSIONS)
 
 
-def _reason(reason: str, answer: str) -> str:
-    """Return the reason of an answer that is no JSON object, given that of `parse_object`."""
-    if reason == "no_json" and is_refusal(answer):
-        return "refusal"
-    return "no_json" if reason == "no_object" else reason
+def _scores_in(answer: str) -> dict[str, Any] | str:
+    """Return the JSON object with scores in an answer, or the reason why there is not exactly one."""
+    text = _THINKING.sub("", answer.removeprefix("\ufeff"))
+    repeated: list[dict[str, Any]] = []
+
+    def to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if len({key.lower() for key in values}) < len(pairs):
+            repeated.append(values)
+        return values
+
+    decoder = json.JSONDecoder(object_pairs_hook=to_dict, strict=False)
+    objects: list[dict[str, Any]] = []
+    place = text.find("{")
+    for _ in range(_MOST_BRACES):
+        if place < 0:
+            break
+        try:
+            value, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            end = place + 1
+        else:
+            objects.append(value)
+        place = text.find("{", end)
+    scores = [value for value in objects if not value.keys().isdisjoint(DIMENSIONS)] or objects
+    if not scores:
+        return "no_json"
+    return "ambiguous" if len(scores) > 1 or any(scores[0] is twice for twice in repeated) else scores[0]
 
 
 def _unread(reason: str, detail: str) -> Unscored:

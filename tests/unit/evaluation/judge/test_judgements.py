@@ -32,6 +32,32 @@ def test_a_code_fence_around_a_judgement_does_not_matter(fence):
 
 
 @pytest.mark.parametrize(
+    "form",
+    [
+        "Here is my judgement:\n{}",
+        "{}\nI was strict.",
+        "Here it is:\n```json\n{}\n```\nI was strict {as told}.",
+        "```JSON\n{}\n```",
+        "~~~\n{}\n~~~",
+        "\ufeff{}",
+        '<think>Is it a 4? {"Clarity": 4}</think>\n{}',
+        "<thinking>\nHm.\n</thinking>{}",
+    ],
+)
+def test_what_judges_write_around_their_scores_does_not_matter(form):
+    verdict = judging.parse_judgement(form.replace("{}", answer(Clarity=2)))
+    assert isinstance(verdict, judging.Verdict), verdict
+    assert verdict.dimensions["Clarity"] == 2
+
+
+def test_raw_line_ends_in_a_text_and_the_papers_own_key_are_read():
+    raw = answer(analysis="One.|Two.").replace("|", "\n")
+    assert judging.parse_judgement(raw).analysis == "One.\nTwo."
+    upstream = json.dumps({"Analysis": "Plain.", **dict.fromkeys(judging.DIMENSIONS, 3)})
+    assert judging.parse_judgement(upstream).analysis == "Plain."
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("", "no_json"),
@@ -40,7 +66,12 @@ def test_a_code_fence_around_a_judgement_does_not_matter(fence):
         ("[3, 3, 3, 3, 3, 3]", "no_json"),
         ("null", "no_json"),
         (answer()[:-1], "no_json"),
-        (f"{answer(5)} {answer(1)}", "no_json"),
+        (f"{answer(5)} {answer(1)}", "ambiguous"),
+        (f"{answer(5)}\n{answer(5)}", "ambiguous"),
+        (answer()[:-1] + ', "analysis": "No."}', "ambiguous"),
+        (answer()[:-1] + ', "Analysis": "No."}', "ambiguous"),
+        (answer(Clarity=3.5), "not_an_integer"),
+        ("{" * 5000, "no_json"),
         (answer()[:-1] + ', "Clarity": 5}', "ambiguous"),
         (answer(analysis=" "), "missing_analysis"),
         (answer(analysis=7), "missing_analysis"),
