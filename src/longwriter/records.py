@@ -143,7 +143,10 @@ class Generation(Record):
 
 
 class Judgement(Record):
-    """A judge's scores of one text: an integer from 1 to 5 for each dimension, and S_q in [0, 100]."""
+    """A judge's scores of one text: an integer from 1 to 5 for each dimension, and S_q in [0, 100].
+
+    `judge` identifies the judge: model, endpoint, and a hash that also covers prompt, schema and sampling.
+    """
 
     dimensions: dict[str, int]
     quality_score: float

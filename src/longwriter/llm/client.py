@@ -61,6 +61,10 @@ class LLM:
         self._has_old_answers = cache.owner(endpoint.model, self._owner) == self._owner != ""
         self._served = {endpoint.model, None}
 
+    def identity(self) -> tuple[str, str]:
+        """Return (model, endpoint) as stored answers know them; the endpoint is empty for a local engine."""
+        return self._endpoint.model, self._owner
+
     async def ask(
         self,
         prompt: str,

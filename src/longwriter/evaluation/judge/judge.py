@@ -48,12 +48,14 @@ async def judge_texts(
         with files.zstd_lines(calls):
             return [_NO_JUDGE for _ in texts], {}
     template = files.template(params.prompt)
-    name = params.llm.model
     prompts = [
         judgements.judge_prompt(template, instruction, text) if text.strip() else None
         for instruction, text in texts
     ]
     async with servers.model(params.llm, params.sampling, calls, "judge.sampling") as llm:
+        model, endpoint = llm.identity()
+        fields = {"sampling": params.sampling.model_dump(), "extra_body": params.llm.extra_body}
+        name = judgements.judge_name(model, endpoint, template, fields)
 
         async def judge(prompt: str | None) -> Judgement | Unscored:
             return _EMPTY if prompt is None else await _judge(llm, params, name, prompt)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from longwriter.hashing import short_id
 from longwriter.records import Unscored
 from longwriter.text.prompts import EVIDENCE_CHARS, framed
 from longwriter.text.refusals import is_refusal
@@ -50,6 +51,22 @@ def judgement_schema() -> dict[str, Any]:
         "required": ["analysis", *DIMENSIONS],
         "additionalProperties": False,
     }
+
+
+def judge_name(model: str, endpoint: str, template: str, fields: Mapping[str, Any]) -> str:
+    """Return what identifies a judge: scores of judges with different names do not compare.
+
+    Args:
+        model: The model; for a local engine with the digest of its weights.
+        endpoint: Scheme, host and port; empty for a local engine.
+        template: Text of the prompt template.
+        fields: Whatever else decides its answers, such as the sampling.
+
+    Returns:
+        Model and endpoint, and a hash of these, prompt, schema and fields.
+    """
+    mark = short_id([model, endpoint, template, judgement_schema(), dict(fields)])
+    return f"{model} at {endpoint} #{mark}" if endpoint else f"{model} #{mark}"
 
 
 def parse_judgement(answer: str) -> Verdict | Unscored:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from longwriter.errors import BadRecord
 from longwriter.evaluation.report import statistics
 from longwriter.evaluation.report.statistics import Difference, Estimate, Groups, Method
 from longwriter.records import Judgement, Score, Unscored
@@ -67,10 +68,12 @@ class Comparison(NamedTuple):
 
     `labels`: what the report calls each model, such as `SFT` or `the base model`. `differences`: by
     (after, before), in length score. `ended`: the difference of the first pair in how often answers end by
-    themselves. The p values of all of them are corrected together. `tests`: their number.
+    themselves. The p values of all of them are corrected together. `tests`: their number. `judge`: the one judge
+    of all quality scores; None if there is none.
     """
 
     benchmark: str
+    judge: str | None
     method: Method
     labels: dict[str, str]
     rows: dict[str, list[Score]]
@@ -117,17 +120,20 @@ def compare(
 
     Raises:
         ValueError: a model has two scores of one answer.
+        BadRecord: different judges scored the answers, so that the quality scores do not compare.
     """
     ordered = {model: sorted(rows[model], key=lambda row: row.prompt_id) for model in labels}
     for model, scores in ordered.items():
         if len({row.generation_id for row in scores}) < len(scores):
             raise ValueError(f"an answer of {model} is scored twice")
+    judge = _only_judge(ordered)
     differences = {pair: _length_difference(ordered[pair[1]], ordered[pair[0]], method) for pair in pairs}
     after, before = (ordered[model] for model in pairs[0])
     ended = statistics.paired_shares(*_shared(before, after, lambda row: row.ended), method)
     *corrected, ended = _corrected([*differences.values(), ended])
     return Comparison(
         benchmark=benchmark,
+        judge=judge,
         method=method,
         labels=dict(labels),
         rows=ordered,
@@ -206,6 +212,17 @@ def _standing(rows: Sequence[Score], confidence: float) -> Standing:
         draws=[round(sum(scores) / len(scores), 3) for scores in draws],
         spread=statistics.spread(list(lengths.values())),
     )
+
+
+def _only_judge(rows: Mapping[str, Sequence[Score]]) -> str | None:
+    qualities = [row.quality for scores in rows.values() for row in scores]
+    judges = sorted({quality.judge for quality in qualities if isinstance(quality, Judgement)})
+    if len(judges) > 1:
+        raise BadRecord(
+            f"quality was scored by {len(judges)} judges, whose scores do not compare: {'; '.join(judges)}; "
+            "run `dvc repro -f -s score@MODEL-BENCHMARK` for each model"
+        )
+    return judges[0] if judges else None
 
 
 def _quality_score(row: Score) -> float:

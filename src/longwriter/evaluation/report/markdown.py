@@ -71,6 +71,7 @@ def markdown(
         + f" In brackets: {level} confidence "
         "intervals.",
         _models(compared),
+        f"Quality score S_q by the judge {inert.markdown(compared.judge)}." if compared.judge else "",
         _TOO_WEAK if judged and not judge_is_evidence else "",
         _repeatability(compared),
         "## Length score by length asked for",

@@ -50,7 +50,8 @@ def test_each_text_is_judged_by_a_call_of_its_own_and_an_empty_one_by_none(tmp_p
     assert isinstance(rain, Judgement)
     assert set(tea.dimensions) == set(DIMENSIONS)
     assert 0 <= tea.quality_score <= 100
-    assert tea.judge == "scripted"
+    assert tea.judge == rain.judge
+    assert tea.judge.startswith(f"scripted at {server.url.removesuffix('/v1')} #")
     assert empty == Unscored(reason="empty", detail="there is no text to judge")
     calls = [json.loads(line) for line in files.read_zstd_lines(tmp_path / "calls.jsonl.zst")]
     assert sorted(call["call_id"] for call in calls) == sorted(tea.call_ids + rain.call_ids)

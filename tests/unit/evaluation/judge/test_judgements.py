@@ -125,6 +125,18 @@ def test_no_answer_makes_the_parser_fail_and_every_result_can_be_written(text):
     assert result.model_dump_json().encode("utf-8")
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [("n", "https://a", "p", {"t": 0}), ("m", "https://b", "p", {"t": 0}), ("m", "https://a", "q", {"t": 0}),
+     ("m", "https://a", "p", {"t": 1}), ("m", "", "p", {"t": 0})],
+)  # fmt: skip
+def test_a_judge_with_another_model_endpoint_prompt_or_sampling_has_another_name(changed):
+    name = judging.judge_name("m", "https://a", "p", {"t": 0})
+    assert name.startswith("m at https://a #")
+    assert name == judging.judge_name("m", "https://a", "p", {"t": 0})
+    assert name != judging.judge_name(*changed)
+
+
 @given(st.fixed_dictionaries(dict.fromkeys(judging.DIMENSIONS, st.integers(1, 5))), st.text(min_size=1))
 def test_a_judgement_written_as_json_is_read_back(dimensions, analysis):
     verdict = judging.parse_judgement(json.dumps({"analysis": f"x{analysis}", **dimensions}))

@@ -3,6 +3,7 @@ import math
 
 import pytest
 
+from longwriter.errors import BadRecord
 from longwriter.evaluation.report import comparison
 from longwriter.evaluation.report.statistics import Estimate, Method
 from longwriter.evaluation.scores import length_score
@@ -80,6 +81,12 @@ def test_models_are_compared_on_the_prompts_that_both_have_whatever_the_order():
 def test_an_answer_that_is_scored_twice_is_an_error():
     with pytest.raises(ValueError, match="an answer of dpo is scored twice"):
         compared([score(0)], [score(0)], [score(0), score(0)])
+
+
+def test_scores_of_different_judges_are_not_compared():
+    other = judged(50.0).model_copy(update={"judge": "other"})
+    with pytest.raises(BadRecord, match="2 judges, whose scores do not compare: j; other; run `dvc repro -f"):
+        compared([score(0, quality=judged(50.0))], [score(0, quality=other)], [score(0)])
 
 
 def test_several_answers_to_a_prompt_count_as_one_prompt_and_show_the_spread():
