@@ -1,0 +1,106 @@
+"""A person at a web page: a headless Chromium that clicks on words, driven by its DevTools protocol."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import re
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+from tests.flows.browser import CHROMIUM
+
+_PATIENCE_S = 90.0
+_FIND = """(() => {
+  const word = new RegExp(WORD);
+  const items = [...document.querySelectorAll('a,button,span,div,p')].filter(
+    (item) => item.offsetParent && word.test((item.innerText || '').trim()));
+  const item = items[items.length - 1];
+  if (!item) return null;
+  const link = item.closest('a');
+  if (link) link.removeAttribute('target');  // stay in this tab
+  item.scrollIntoView({block: 'center'});
+  const box = item.getBoundingClientRect();
+  return [box.x + box.width / 2, box.y + box.height / 2];
+})()"""
+
+
+class Page:
+    """A tab of the browser."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._number = 0
+
+    def _call(self, method: str, **params: Any) -> dict[str, Any]:
+        self._number += 1
+        self._socket.send(json.dumps({"id": self._number, "method": method, "params": params}))
+        while True:
+            reply = json.loads(self._socket.recv(_PATIENCE_S))
+            if reply.get("id") == self._number:
+                return reply["result"]
+
+    def _value(self, script: str) -> Any:
+        return self._call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+
+    def open(self, url: str) -> None:
+        """Go to an address, as a person types it."""
+        self._call("Page.navigate", url=url)
+
+    def text(self) -> str:
+        """Return what the page shows."""
+        return str(self._value("document.body.innerText"))
+
+    def click(self, word: str) -> None:
+        """Click on the innermost, last element whose whole text fits the regular expression; wait for it first."""
+        end = time.monotonic() + _PATIENCE_S
+        place, before = None, None
+        while place is None or place != before:  # until the page has stopped moving
+            assert time.monotonic() < end, f"no {word!r} on the page:\n{self.text()[:3000]}"
+            time.sleep(0.7)
+            before, place = place, self._value(_FIND.replace("WORD", json.dumps(f"^{word}$")))
+        for kind in ("mousePressed", "mouseReleased"):
+            self._call(
+                "Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1
+            )
+        time.sleep(1)
+
+    def wait_for(self, text: str) -> None:
+        """Wait until the page shows a text."""
+        end = time.monotonic() + _PATIENCE_S
+        while text not in self.text():
+            assert time.monotonic() < end, f"no {text!r} on the page:\n{self.text()[:3000]}"
+            time.sleep(0.3)
+
+    def picture(self, file: Path) -> None:
+        """Write a PNG of the page."""
+        file.write_bytes(base64.b64decode(self._call("Page.captureScreenshot")["data"]))
+
+
+@contextlib.contextmanager
+def chromium(profile: Path, rule: str) -> Iterator[Page]:
+    """Yield a page of a new Chromium; `rule` is one of `--host-resolver-rules`."""
+    assert CHROMIUM, "Chromium is missing: apt install chromium"
+    words = [
+        CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+        "--remote-debugging-port=0", f"--user-data-dir={profile}", "--window-size=1500,1100", "--no-proxy-server",
+        f"--host-resolver-rules={rule}", "about:blank",
+    ]  # fmt: skip
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stderr is not None
+            host = next(found[1] for line in child.stderr if (found := re.search("ws://([^/]+)/", line)))
+            with urllib.request.urlopen(f"http://{host}/json", timeout=30) as answer:
+                tabs = json.load(answer)
+            url = next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page")
+            with connect(url, max_size=None) as socket:
+                yield Page(socket)
+        finally:
+            child.terminate()
