@@ -308,7 +308,7 @@ def parsers() -> dict[str, Parser]:
             (BadRecord,),
         ),
         "replay row": Parser(
-            lambda row: replay._unpack(row, "a"),
+            lambda row: replay.unpack(row, "a"),
             cut(zstandard.compress(packed), junk) | cut(packed, junk).map(zstandard.compress),
         ),
         "training curve": Parser(

@@ -61,6 +61,7 @@ _TEXTS = {
 }  # fmt: skip
 
 WINDOWS = {"longwriter.text.refusals": 600, "longwriter.text.task_talk": 600,
+           "longwriter.calls.error_bodies": 4000,
            "longwriter.text.poison._OPENING": 600, "longwriter.text.poison._CLOSING": 600,
            "longwriter.lengths.rules": 200, "longwriter.lengths.stated._RANGE_END": 200,
            "longwriter.lengths.stated._OPENS_RANGE": 200}  # fmt: skip

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from longwriter.agentwrite.plans import coverage
 from longwriter.agentwrite.plans import plan as plans
 from longwriter.io import files, progress
+from longwriter.llm import reading
 from longwriter.llm.asking import Unanswered, ask_until_usable
 from longwriter.llm.client import LLM, Answer
 from longwriter.models import servers
@@ -121,7 +122,7 @@ async def plan_one(
     answer_format = llm.answer_format(params.answer_format)
     call_ids: list[str] = []
 
-    async def read(answer: Answer) -> list[PlanStep] | Refused:
+    def checked(answer: Answer) -> list[PlanStep] | Refused:
         steps = plans.parse_plan(answer.text, answer_format, answer.finish_reason)
         if isinstance(steps, Refused):
             return steps
@@ -132,9 +133,13 @@ async def plan_one(
             max_length_error=params.max_length_error,
             min_coverage=params.min_coverage,
         )
-        if refused is None and judge is not None:
-            refused = await _check_coverage(judge, row, steps, call_ids)
         return refused or steps
+
+    async def read(answer: Answer) -> list[PlanStep] | Refused:
+        steps = await reading.apart(len(answer.text), lambda: checked(answer))
+        if isinstance(steps, Refused) or judge is None:
+            return steps
+        return await _check_coverage(judge, row, steps, call_ids) or steps
 
     outcome = await ask_until_usable(
         llm,

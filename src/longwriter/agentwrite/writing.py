@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from longwriter.agentwrite import drafts
 from longwriter.io import files, progress
+from longwriter.llm import reading
 from longwriter.llm.asking import Outcome, ask_until_usable
 from longwriter.llm.client import LLM, Answer
 from longwriter.models import servers
@@ -222,11 +223,14 @@ async def _ask(
 ) -> Outcome[str]:
     """Return the first answer that passes `check`, cleaned; else the last refusal."""
 
-    async def read(answer: Answer) -> str | Refused:
+    def checked(answer: Answer) -> str | Refused:
         text = drafts.read_answer(answer.text, answer.finish_reason, keep_first)
         if isinstance(text, Refused):
             return text
         return check(text) or text
+
+    async def read(answer: Answer) -> str | Refused:
+        return await reading.apart(len(answer.text), lambda: checked(answer))
 
     return await ask_until_usable(
         job.llm,

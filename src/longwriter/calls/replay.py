@@ -122,7 +122,7 @@ def pack(body: bytes, latency_s: float) -> bytes:
     return b"".join((_START, body, _END, orjson.dumps(latency_s), b"}"))
 
 
-def _unpack(packed: bytes, request_hash: str) -> Stored | None:
+def unpack(packed: bytes, request_hash: str) -> Stored | None:
     """Return a stored answer; if it is damaged, log a warning and return None."""
     try:
         whole = zstandard.decompress(packed)
@@ -135,6 +135,14 @@ def _unpack(packed: bytes, request_hash: str) -> Stored | None:
             "the stored answer to request %s is damaged (%s): the request is sent again", request_hash, error
         )
         return None
+
+
+def size(packed: bytes) -> int:
+    """Return the bytes of a stored answer when it is unpacked; 0 if it does not say."""
+    try:
+        return max(0, zstandard.frame_content_size(packed))
+    except (zstandard.ZstdError, TypeError):
+        return 0
 
 
 def _repair(path: Path) -> None:
@@ -192,9 +200,14 @@ class ReplayCache:
 
     def get(self, request_hash: str) -> Stored | None:
         """Return the stored answer; None if there is none, or if it is damaged."""
+        packed = self.packed(request_hash)
+        return None if packed is None else unpack(packed, request_hash)
+
+    def packed(self, request_hash: str) -> bytes | None:
+        """Return the stored answer as it is stored, for `unpack`; None if there is none."""
         with self._reading:
             row = self._reader.execute(_SELECT, (request_hash,)).fetchone()
-        return None if row is None else _unpack(row[0], request_hash)
+        return None if row is None else row[0]
 
     def put_many(self, rows: Sequence[Row]) -> dict[str, Stored]:
         """Store answers durably, in one transaction.
@@ -211,7 +224,7 @@ class ReplayCache:
             earlier: dict[str, Stored] = {}
             for row in known:
                 key = row.request_hash
-                stored = _unpack(db.execute(_SELECT, (key,)).fetchone()[0], key)
+                stored = unpack(db.execute(_SELECT, (key,)).fetchone()[0], key)
                 if stored is None:
                     db.execute(_REPLACE, row)
                 else:

@@ -21,10 +21,10 @@ from longwriter.calls import call_log, prices, replay
 from longwriter.calls.answers import Answer
 from longwriter.calls.call_log import Call, CallStore
 from longwriter.calls.meter import Meter
-from longwriter.calls.replay import ReplayCache
+from longwriter.calls.replay import ReplayCache, Stored
 from longwriter.errors import ModelUnusable
 from longwriter.hashing import content_hash
-from longwriter.llm import probing, requests
+from longwriter.llm import probing, reading, requests
 from longwriter.llm.in_flight import InFlight
 from longwriter.llm.limits import open_limits
 from longwriter.llm.prober import Prober
@@ -106,9 +106,9 @@ class LLM:
         )
         self._sender.raise_if_ended()
         self._meter.raise_if_spent()
-        stored = self._cache.get(replay.key(request.call_id, self._owner))
+        stored = await self._stored(replay.key(request.call_id, self._owner))
         if stored is None and self._has_old_answers:
-            stored = self._cache.get(request.call_id)
+            stored = await self._stored(request.call_id)
         if stored is None:
             call = await self._in_flight.run(request)
         else:
@@ -125,6 +125,13 @@ class LLM:
     def refuse(self, call_id: str, refused: Refused) -> None:
         """Note beside the call log why an answer is not used."""
         self._store.refusals[call_id] = refused
+
+    async def _stored(self, key: str) -> Stored | None:
+        """Return the answer that is stored under a key, or None."""
+        packed = self._cache.packed(key)
+        if packed is None:
+            return None
+        return await reading.apart(replay.size(packed), lambda: replay.unpack(packed, key))
 
     def usage(self) -> dict[str, float]:
         """Return counts of this client: calls sent, replayed and retried, tokens, and their cost.

@@ -37,6 +37,7 @@ from longwriter.errors import (
     NoAnswer,
     without_password,
 )
+from longwriter.llm import reading
 from longwriter.params import LLMParams
 
 _REFUSED = (400, 413, 422)  # the server refuses only this request
@@ -134,7 +135,7 @@ class Transport:
             raise Fault(f"cannot be reached ({error.__cause__ or error})") from None
         except (aiohttp.ClientError, httpx2.HTTPError) as error:
             raise Fault(f"sent a reply that is not HTTP ({error})") from None
-        return _completion(reply, self.endpoint, body)
+        return await reading.apart(len(reply.content), lambda: _completion(reply, self.endpoint, body))
 
     async def _reply(self, body: bytes) -> httpx2.Response:
         """Return the reply to `body`, after at most `_MOST_REDIRECTS` redirects on the same host and port."""

@@ -27,6 +27,7 @@ _MARK = re.compile(
     rf"|<\|(?:begin_of_thought|start_thinking|(?P<pipe>/)?{_NAME})\|>|<\|channel>\s?thought",
     re.IGNORECASE,
 )
+_SIGN = re.compile("[<＜&◁[]")  # each match of `_MARK` begins with one
 _CLOSES = ("close", "mistral", "kimi", "other", "pipe")
 _OPENING_QUOTES, _CLOSING_QUOTES = "`'\"“‘「『", "`'\"”’」』"
 
@@ -176,7 +177,12 @@ def _marks(text: str) -> Iterator[_Mark]:
     fences = 0  # marks of code blocks since thinking last ended
     counted = 0
     is_inside = False
-    for match in _MARK.finditer(text):
+    place = 0
+    while sign := _SIGN.search(text, place):  # many short searches let other threads run in between
+        match = _MARK.match(text, sign.start())
+        place = match.end() if match else sign.end()
+        if match is None:
+            continue
         start, end = match.span()
         before, after = text[max(0, start - 1) : start], text[end : end + 1]
         if before and after and before in _OPENING_QUOTES and after in _CLOSING_QUOTES:
