@@ -69,6 +69,7 @@ def test_an_unreadable_marker_is_damage_and_an_empty_one_of_earlier_versions_is_
         (b"[1]", True),
         (b'{"a": 1}', True),
         (b"[" * 5000, True),
+        (b'{"' + b"a" * 5000 + b'": [1, 2]}', True),
         (b'{"a": [Infinity, 1]}', True),
     ):
         (path / checkpoints.COMPLETE).write_bytes(content)
