@@ -41,7 +41,7 @@ from longwriter.records import Draft, Instruction, Rejection
 from longwriter.sources import files as sources
 from longwriter.stages import plan, write
 from longwriter.text import decontamination
-from longwriter.text.counting import count_words, repeated_share, tokens
+from longwriter.text.basics.counting import count_words, repeated_share, tokens
 from longwriter.tracking.runs import StageRun
 
 ROOT = Path(__file__).resolve().parents[2]

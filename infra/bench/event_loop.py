@@ -27,7 +27,7 @@ from longwriter.llm import probing, reading
 from longwriter.llm.asking import ask_until_usable
 from longwriter.llm.client import Endpoint, connect
 from longwriter.params import LLMParams, Sampling
-from longwriter.text.prompts import Refused
+from longwriter.text.basics.prompts import Refused
 
 _SENTENCE = "The old bridge over the river was “new” once, and 3,000 people crossed it.\n\n"
 KINDS = {

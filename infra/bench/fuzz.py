@@ -36,6 +36,7 @@ from longwriter.agentwrite import drafts
 from longwriter.agentwrite.plans import coverage, plan
 from longwriter.calls import answers, error_bodies, prices, replay
 from longwriter.calls.answers import NoCompletion
+from longwriter.dataset import repetition
 from longwriter.errors import BadParams, BadRecord
 from longwriter.evaluation.judge import judgements
 from longwriter.instructions import patterns
@@ -45,18 +46,9 @@ from longwriter.llm import transport
 from longwriter.params import extra_body, named_files, yaml_file
 from longwriter.sources import files as source_files
 from longwriter.sources import rows
-from longwriter.text import (
-    counting,
-    decontamination,
-    endings,
-    inert,
-    language,
-    markup,
-    poison,
-    prompts,
-    repetition,
-    wording,
-)  # fmt: skip
+from longwriter.text import decontamination, inert, language  # fmt: skip
+from longwriter.text.basics import counting, endings, markup, prompts, wording  # fmt: skip
+from longwriter.text.talk import poison  # fmt: skip
 from longwriter.training import checkpoints
 
 _BATCH = 200  # inputs between two looks at the clock

@@ -38,7 +38,7 @@ from longwriter.sources import files as sources
 from longwriter.sources.rows import SourceRow
 from longwriter.stages import instructions
 from longwriter.text import decontamination, language
-from longwriter.text.counting import normalise, tokens
+from longwriter.text.basics.counting import normalise, tokens
 from longwriter.tracking.runs import StageRun
 
 _HOME = Path(".lw/bench")

@@ -40,8 +40,9 @@ from longwriter.instructions import patterns, screening
 from longwriter.lengths import numerals, stated
 from longwriter.records import Draft, Example, Instruction, Message, Plan, PlanStep
 from longwriter.sources.rows import SourceRow
-from longwriter.text import decontamination, prompts
-from longwriter.text.counting import EarlierText
+from longwriter.text import decontamination
+from longwriter.text.basics import prompts
+from longwriter.text.basics.counting import EarlierText
 
 SHORT, LONG = 25_000, 100_000
 MAX_GROWTH = 6.0
@@ -60,9 +61,9 @@ _TEXTS = {
     "sections", "text", "words",
 }  # fmt: skip
 
-WINDOWS = {"longwriter.text.refusals": 600, "longwriter.text.task_talk": 600,
+WINDOWS = {"longwriter.text.talk.refusals": 600, "longwriter.text.talk.task_talk": 600,
            "longwriter.calls.error_bodies": 4000,
-           "longwriter.text.poison._OPENING": 600, "longwriter.text.poison._CLOSING": 600,
+           "longwriter.text.talk.poison._OPENING": 600, "longwriter.text.talk.poison._CLOSING": 600,
            "longwriter.lengths.rules": 200, "longwriter.lengths.stated._RANGE_END": 200,
            "longwriter.lengths.stated._OPENS_RANGE": 200}  # fmt: skip
 """Patterns, by module or name, whose callers cut the text to so many characters."""
@@ -133,13 +134,13 @@ CALLS: dict[str, Callable[[str], object]] = {
     "instructions.screening.screen": lambda text: screening.screen(
         [("a:1", SourceRow(text))], _SCREENING_LIMITS
     ),
-    "text.prompts.framed": lambda text: prompts.framed("{text}{plan}", "key", text=text, plan=text),
-    "text.prompts.fill": lambda text: prompts.fill("{text}{plan}", text=text, plan=text),
+    "text.basics.prompts.framed": lambda text: prompts.framed("{text}{plan}", "key", text=text, plan=text),
+    "text.basics.prompts.fill": lambda text: prompts.fill("{text}{plan}", text=text, plan=text),
     "lengths.numerals.value": lambda text: [
         numerals.value(match[0]) for match in re.finditer(numerals.NUMBER, text, re.IGNORECASE)
     ],
     "lengths.stated.restated": lambda text: stated.restated(text, stated.statement(text), 300),
-    "text.repetition.excess": lambda text: filters.repetition.excess(text, _MEASURES),
+    "dataset.repetition.excess": lambda text: filters.repetition.excess(text, _MEASURES),
 }  # fmt: skip
 """Calls of functions for which `ARGUMENTS` is not enough, and further calls."""
 

@@ -94,7 +94,7 @@ class Example(Record):
     """A training row: `messages` in TRL's format, and where the row comes from.
 
     `required_words` is the length that the prompt asks for after relabelling, or None; `words` is the
-    length of the answer. `text.counting.count_words` counts both. `origin` is the `file:line` of an
+    length of the answer. `text.basics.counting.count_words` counts both. `origin` is the `file:line` of an
     imported row, which no LLM call of this pipeline wrote.
     """
 

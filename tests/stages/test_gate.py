@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from longwriter.text.counting import count_words
+from longwriter.text.basics.counting import count_words
 from tests.workspace import Workspace
 
 Row = dict[str, Any]

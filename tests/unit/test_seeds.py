@@ -16,9 +16,10 @@ from longwriter.io import files
 from longwriter.lengths.stated import stated_length, statement
 from longwriter.records import GeneralRow, Plan, PlanStep
 from longwriter.sources.rows import parse
-from longwriter.text import decontamination, poison
+from longwriter.text import decontamination
+from longwriter.text.basics.prompts import fill
 from longwriter.text.language import identify
-from longwriter.text.prompts import fill
+from longwriter.text.talk import poison
 from tests.unit.builders import instruction
 
 

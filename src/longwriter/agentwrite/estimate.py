@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from longwriter.agentwrite.plans.plan import Bounds, step_bounds
 from longwriter.records import Instruction, PlanStep
-from longwriter.text.counting import count_han, count_words
+from longwriter.text.basics.counting import count_han, count_words
 
 TOKENS_PER_WORD = 1.33
 """English. Source: OpenAI's help page on tokens, "1 token is about 3/4 of a word"."""

@@ -22,7 +22,7 @@ from longwriter.instructions import candidates
 from longwriter.io import files
 from longwriter.params import LLMParams, Params
 from longwriter.records import BenchmarkRow, Instruction, Plan
-from longwriter.text.counting import language_of
+from longwriter.text.basics.counting import language_of
 from longwriter.tracking import versioning
 
 _INSTRUCTIONS = files.DATA / "instructions" / "instructions.jsonl"

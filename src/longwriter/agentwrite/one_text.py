@@ -21,7 +21,7 @@ from longwriter.lengths.stated import stated_length
 from longwriter.models import servers
 from longwriter.params import LLMParams, Params, Sampling
 from longwriter.records import Instruction, Plan, Rejection
-from longwriter.text.counting import language_of
+from longwriter.text.basics.counting import language_of
 
 _ATTEMPTS = 10
 _TOKENS_PER_WORD = 2  # English 1.3, Chinese 1 to 2 a character; both are rounded up

@@ -21,7 +21,7 @@ from longwriter.llm.client import LLM, Answer
 from longwriter.models import servers
 from longwriter.params import JudgeParams, LLMParams, PlanParams
 from longwriter.records import Instruction, Plan, PlanStep, Rejection
-from longwriter.text.prompts import Refused
+from longwriter.text.basics.prompts import Refused
 
 _FORMATS = Path(__file__).parents[1] / "prompts" / "format"
 

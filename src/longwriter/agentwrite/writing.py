@@ -22,8 +22,8 @@ from longwriter.llm.client import LLM, Answer
 from longwriter.models import servers
 from longwriter.params import LLMParams, Sampling, WriteParams
 from longwriter.records import Draft, Plan, Rejection
-from longwriter.text.counting import EarlierText
-from longwriter.text.prompts import Refused, break_marks
+from longwriter.text.basics.counting import EarlierText
+from longwriter.text.basics.prompts import Refused, break_marks
 
 
 async def write_all(

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, TypeGuard
 
 import orjson
 
-from longwriter.text import markup
-from longwriter.text.prompts import EVIDENCE_CHARS, Refused
+from longwriter.text.basics import markup
+from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
 
 _LARGEST_COUNT = 10**12  # tokens; a larger number is an error of the server
 

@@ -23,7 +23,7 @@ from longwriter.calls.answers import Answer, Completion
 from longwriter.calls.replay import ReplayCache, Row
 from longwriter.io import files
 from longwriter.text import inert
-from longwriter.text.prompts import Refused
+from longwriter.text.basics.prompts import Refused
 
 _LARGEST_BATCH = 1024  # calls in one transaction
 

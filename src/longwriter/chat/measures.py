@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from longwriter.evaluation import scores
 from longwriter.lengths.stated import stated_length
-from longwriter.text.counting import count_words
+from longwriter.text.basics.counting import count_words
 
 
 class Measures(NamedTuple):

@@ -36,7 +36,7 @@ def write(
     from longwriter import params
     from longwriter.agentwrite import one_text
     from longwriter.io import access, files, process
-    from longwriter.text.counting import count_words
+    from longwriter.text.basics.counting import count_words
 
     if out is not None and (out.exists() or not out.parent.is_dir()):
         raise UserError(f"--out {out} exists, or its folder does not: name a new file")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from longwriter.errors import BadRecord
 from longwriter.hashing import short_id
 from longwriter.records import BenchmarkRow, Example, Generation, Language, Rejection
-from longwriter.text.counting import count_words, language_of
-from longwriter.text.prompts import break_marks
+from longwriter.text.basics.counting import count_words, language_of
+from longwriter.text.basics.prompts import break_marks
 
 if TYPE_CHECKING:
     from longwriter.llm.client import LLM

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from longwriter.records import Generation, Judgement, Score, Unscored
-from longwriter.text.counting import repeated_share
-from longwriter.text.refusals import is_refusal
+from longwriter.text.basics.counting import repeated_share
+from longwriter.text.talk.refusals import is_refusal
 
 
 def length_score(required: int, written: int) -> float:
@@ -18,7 +18,7 @@ def length_score(required: int, written: int) -> float:
 
     Args:
         required: Length asked for, in words; at least 1.
-        written: Length of the text, in words as `text.counting.count_words` counts them.
+        written: Length of the text, in words as `text.basics.counting.count_words` counts them.
 
     Returns:
         Score in [0, 100]; an empty text scores 0.

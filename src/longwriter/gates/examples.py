@@ -23,9 +23,11 @@ from longwriter.gates.suite.expectations import (
 )
 from longwriter.params import ValidateParams
 from longwriter.records import Example, roles
-from longwriter.text import decontamination, markup, poison, wording
-from longwriter.text.counting import count_words, repeated_share, tokens
-from longwriter.text.refusals import is_refusal
+from longwriter.text import decontamination
+from longwriter.text.basics import markup, wording
+from longwriter.text.basics.counting import count_words, repeated_share, tokens
+from longwriter.text.talk import poison
+from longwriter.text.talk.refusals import is_refusal
 
 COLUMNS = (
     "sample_id",

@@ -26,7 +26,7 @@ from longwriter.lengths.stated import stated_length
 from longwriter.params.data import InstructionsParams
 from longwriter.records import Instruction
 from longwriter.text import decontamination
-from longwriter.text.counting import count_han, tokens
+from longwriter.text.basics.counting import count_han, tokens
 from longwriter.text.language import identify
 
 COLUMNS = (

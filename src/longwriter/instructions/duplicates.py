@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import rensa
 
-from longwriter.text.counting import tokens
+from longwriter.text.basics.counting import tokens
 
 MINIMA = 128
 _BAND = 4  # minima of 16 bits, which make one number of 64 bits

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from longwriter.text.prompts import framed, read_object
+from longwriter.text.basics.prompts import framed, read_object
 
 
 def intent_prompt(template: str, instruction: str) -> str:

@@ -18,7 +18,7 @@ from longwriter.records import Instruction, Rejection
 from longwriter.sources.rows import SourceRow
 from longwriter.sources.turns import Unusable
 from longwriter.text import decontamination
-from longwriter.text.counting import normalise, tokens
+from longwriter.text.basics.counting import normalise, tokens
 from longwriter.text.language import identify
 
 OTHER = "Other"

@@ -16,7 +16,7 @@ from itertools import islice, pairwise
 from typing import NamedTuple
 
 from longwriter.lengths import numerals, rules
-from longwriter.text.quotations import Kind, Quotations
+from longwriter.text.basics.quotations import Kind, Quotations
 
 _N = numerals.NUMBER
 _UNIT = (

@@ -16,7 +16,7 @@ from longwriter.calls.answers import Answer
 from longwriter.errors import NoAnswer
 from longwriter.llm.client import LLM
 from longwriter.params import Sampling
-from longwriter.text.prompts import Refused
+from longwriter.text.basics.prompts import Refused
 
 T = TypeVar("T")
 

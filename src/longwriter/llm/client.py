@@ -32,7 +32,7 @@ from longwriter.llm.probing import AnswerFormat
 from longwriter.llm.sending import Sender
 from longwriter.llm.transport import Endpoint, open_transport, origin
 from longwriter.params import LLMParams, Sampling
-from longwriter.text.prompts import Refused
+from longwriter.text.basics.prompts import Refused
 
 __all__ = ["LLM", "Answer", "Endpoint", "connect"]
 

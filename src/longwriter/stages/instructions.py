@@ -28,7 +28,7 @@ from longwriter.params import InstructionsParams, JudgeParams, Params
 from longwriter.records import Instruction, Rejection
 from longwriter.sources import benchmarks
 from longwriter.stages import runner
-from longwriter.text.prompts import Refused
+from longwriter.text.basics.prompts import Refused
 from longwriter.tracking import versioning
 
 FOLDER = files.DATA / "instructions"

@@ -20,7 +20,7 @@ from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import Draft, Plan, Rejection
 from longwriter.stages import runner
-from longwriter.text.counting import count_words
+from longwriter.text.basics.counting import count_words
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:

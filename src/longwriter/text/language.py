@@ -15,7 +15,7 @@ import re
 
 import pycld2
 
-from longwriter.text.counting import count_han, normalise
+from longwriter.text.basics.counting import count_han, normalise
 
 UNKNOWN = "unknown"
 _KANA_HANGUL = re.compile(r"[\u3040-\u30ff\uac00-\ud7af]")

@@ -139,7 +139,7 @@ def _opinions(score: Score) -> list[Opinion]:
         Opinion("length_score", round(score.length_score, 4), rationale=length),
         Opinion("ended", score.ended, rationale="whether the model ended the text by itself"),
         Opinion("loop", score.loop, rationale=repeated),
-        Opinion("refusal", score.refusal, rationale="by the rules of wording in text/refusals.py"),
+        Opinion("refusal", score.refusal, rationale="by the rules of wording in text/talk/refusals.py"),
     ]
     quality = score.quality
     if isinstance(quality, Unscored):

@@ -20,9 +20,10 @@ from longwriter.records import (
     Rejection,
     Unscored,
 )
-from longwriter.text import counting as txt
-from longwriter.text import markup, poison
-from longwriter.text.refusals import is_refusal
+from longwriter.text.basics import counting as txt
+from longwriter.text.basics import markup
+from longwriter.text.talk import poison
+from longwriter.text.talk.refusals import is_refusal
 
 
 class Candidate(NamedTuple):

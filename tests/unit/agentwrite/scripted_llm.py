@@ -2,7 +2,7 @@
 
 from longwriter.calls.answers import Answer, Usage
 from longwriter.hashing import content_hash
-from longwriter.text.prompts import Refused
+from longwriter.text.basics.prompts import Refused
 
 
 class ScriptedLLM:

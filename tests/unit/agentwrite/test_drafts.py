@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from longwriter.agentwrite import drafts as dr
 from longwriter.io import files
 from longwriter.records import Plan, PlanStep
-from longwriter.text.counting import EarlierText
-from longwriter.text.prompts import Refused
+from longwriter.text.basics.counting import EarlierText
+from longwriter.text.basics.prompts import Refused
 from tests.unit.builders import instruction, prose
 
 STEPS = [

@@ -8,7 +8,7 @@ import pytest
 from longwriter import params
 from longwriter.agentwrite import one_text
 from longwriter.errors import ModelUnusable, UserError
-from longwriter.text.counting import count_words
+from longwriter.text.basics.counting import count_words
 
 PARAMS = params.load()  # plan: 3 to 5 steps of 60 to 100 words
 

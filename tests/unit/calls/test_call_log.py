@@ -10,7 +10,7 @@ from longwriter.calls import answers
 from longwriter.calls import call_log as calls
 from longwriter.calls.replay import ReplayCache
 from longwriter.io import files
-from longwriter.text.prompts import Refused
+from longwriter.text.basics.prompts import Refused
 from tests.unit.llm.endpoint import call, completion
 
 

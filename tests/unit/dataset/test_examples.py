@@ -9,7 +9,7 @@ from longwriter.dataset import filters
 from longwriter.gates.examples import example_table
 from longwriter.lengths.stated import statement
 from longwriter.records import Example, Rejection
-from longwriter.text.counting import count_words
+from longwriter.text.basics.counting import count_words
 from tests.unit.builders import draft, example, prose
 
 ASK = ["Write {words} words."]

@@ -2,7 +2,7 @@ import pytest
 
 from longwriter import params
 from longwriter.dataset import filters
-from longwriter.text.counting import count_words
+from longwriter.text.basics.counting import count_words
 from tests.unit.builders import prose
 
 LIMITS = filters.Limits(

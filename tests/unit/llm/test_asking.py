@@ -6,7 +6,7 @@ import pytest
 from longwriter.errors import EndpointUnavailable, NoAnswer
 from longwriter.llm.asking import Outcome, Unanswered, ask_until_usable
 from longwriter.params import Sampling
-from longwriter.text.prompts import Refused
+from longwriter.text.basics.prompts import Refused
 from tests.unit.agentwrite.scripted_llm import ScriptedLLM
 
 SAMPLING = Sampling(temperature=0.5, max_tokens=8, top_p=None, repetition_penalty=None, stop=[], seed=0)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from longwriter.evaluation.scores import length_score
 from longwriter.records import Generation, Judgement, Message, PreferencePair, Rejection, Unscored
-from longwriter.text.counting import count_words
+from longwriter.text.basics.counting import count_words
 from longwriter.training import preferences
 from longwriter.training.preferences import Candidate
 from tests.unit.builders import prose

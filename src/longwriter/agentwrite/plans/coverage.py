@@ -15,8 +15,8 @@ from typing import Any
 import snowballstemmer
 import stopwordsiso
 
-from longwriter.text.counting import HAN, normalise, tokens
-from longwriter.text.prompts import EVIDENCE_CHARS, Refused, framed, read_object
+from longwriter.text.basics.counting import HAN, normalise, tokens
+from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused, framed, read_object
 
 _DUPLICATE_SHARE = 0.85  # points that share at least this much of their content words are duplicates
 _HAN_RUN = re.compile(f"[{HAN}]+")

@@ -15,10 +15,11 @@ from pydantic_core import from_json
 
 from longwriter.agentwrite.plans import coverage
 from longwriter.records import Instruction, PlanStep
-from longwriter.text import counting as txt
-from longwriter.text import poison, prompts
-from longwriter.text.prompts import EVIDENCE_CHARS, Refused
-from longwriter.text.refusals import is_refusal
+from longwriter.text.basics import counting as txt
+from longwriter.text.basics import prompts
+from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
+from longwriter.text.talk import poison
+from longwriter.text.talk.refusals import is_refusal
 
 AnswerFormat = Literal["json_schema", "json_object", "lines"]
 

@@ -16,7 +16,7 @@ from longwriter.llm.client import LLM, Answer
 from longwriter.models import servers
 from longwriter.params import JudgeParams
 from longwriter.records import Judgement, Unscored
-from longwriter.text.prompts import Refused
+from longwriter.text.basics.prompts import Refused
 
 _NO_JUDGE = Unscored(reason="no_judge", detail="judge.llm is null")
 _EMPTY = Unscored(reason="empty", detail="there is no text to judge")

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from longwriter.hashing import short_id
 from longwriter.records import Unscored
-from longwriter.text.prompts import EVIDENCE_CHARS, framed
-from longwriter.text.refusals import is_refusal
+from longwriter.text.basics.prompts import EVIDENCE_CHARS, framed
+from longwriter.text.talk.refusals import is_refusal
 
 DIMENSIONS = ("Relevance", "Accuracy", "Coherence", "Clarity", "Breadth and Depth", "Reading Experience")
 _LOWEST = 1

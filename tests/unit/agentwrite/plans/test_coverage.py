@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from longwriter.agentwrite.plans import coverage as cov
 from longwriter.errors import BadParams
-from longwriter.text.prompts import Refused
+from longwriter.text.basics.prompts import Refused
 
 
 @pytest.mark.parametrize(

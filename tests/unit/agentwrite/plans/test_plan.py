@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from longwriter.agentwrite.plans import plan as pl
 from longwriter.records import PlanStep
-from longwriter.text.prompts import Refused
+from longwriter.text.basics.prompts import Refused
 from tests.unit.builders import instruction
 
 BOUNDS = pl.Bounds(1, 3, 50, 100)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 
-from longwriter.text.sentences import HAN_MODEL, MODEL, TEXT, sentences, words
+from longwriter.text.talk.sentences import HAN_MODEL, MODEL, TEXT, sentences, words
 
 _WINDOW = 600  # characters in which a text opens or closes
 _SENTENCES = 3  # at each end

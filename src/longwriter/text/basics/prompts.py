@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from longwriter.errors import BadParams
 from longwriter.hashing import content_hash
-from longwriter.text.counting import normalise
+from longwriter.text.basics.counting import normalise
 
 EVIDENCE_CHARS = 200
 """Characters of an unusable answer that are kept as evidence."""

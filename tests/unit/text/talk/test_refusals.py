@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from longwriter.text.refusals import is_refusal
-from longwriter.text.task_talk import talking_sentence
+from longwriter.text.talk.refusals import is_refusal
+from longwriter.text.talk.task_talk import talking_sentence
 
 ROOT = Path(__file__).parents[3]
 BENCH = importlib.util.spec_from_file_location("refusal_rules", ROOT / "infra/bench/refusal_rules.py")

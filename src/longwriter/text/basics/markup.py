@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from longwriter.text.prompts import EVIDENCE_CHARS
+from longwriter.text.basics.prompts import EVIDENCE_CHARS
 
 _NAME = (
     r"(?:[\w:-]{0,16}(?:think(?:ing)?|thoughts?)"

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from longwriter.text.counting import BLANK_LINE, tokens
+from longwriter.text.basics.counting import BLANK_LINE, tokens
 
 _SECTION = 20  # tokens: a shorter section is a heading or a line of talk, and may occur again
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longwriter.errors import BadParams
-from longwriter.text import prompts
+from longwriter.text.basics import prompts
 
 
 @pytest.mark.parametrize(

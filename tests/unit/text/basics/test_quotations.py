@@ -4,7 +4,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwriter.text.quotations import Kind, Quotations
+from longwriter.text.basics.quotations import Kind, Quotations
 
 ROUND = Kind("「", re.compile("(?P<end>」)"))
 QUOTES = Quotations([Kind('[“"]', re.compile('(?P<end>[”"])|“')), ROUND])

@@ -1,6 +1,6 @@
 import pytest
 
-from longwriter.text import endings
+from longwriter.text.basics import endings
 
 
 @pytest.mark.parametrize(

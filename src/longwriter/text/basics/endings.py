@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from longwriter.text import counting as txt
+from longwriter.text.basics import counting as txt
 
 _ENDING = re.compile(r"[.!?…。！？][\"'”’»」』)\]）】*_~`\s]*$|(?:```|\||:\)|[\"”」』])\s*$")
 _SIGNATURE = (

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longwriter import params
-from longwriter.text import repetition
-from longwriter.text.counting import tokens
+from longwriter.dataset import repetition
+from longwriter.text.basics.counting import tokens
 from tests.unit.builders import prose
 
 GOPHER = params.load().dataset.repetition

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-from longwriter.text.sentences import HAN_MODEL, MODEL, TEXT, sentences, words
+from longwriter.text.talk.sentences import HAN_MODEL, MODEL, TEXT, sentences, words
 
 _WINDOW = 600  # characters: a refusal opens an answer
 _SENTENCES = 4  # of the opening

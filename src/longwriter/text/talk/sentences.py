@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from longwriter.text.wording import unspoken
+from longwriter.text.basics.wording import unspoken
 
 _SPEECH_WINDOW = 2000  # characters: longer quoted text is not speech
 _MARKS = " \t　*_#>—–-\"“”'"

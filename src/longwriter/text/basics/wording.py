@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from longwriter.text.counting import HAN
-from longwriter.text.quotations import Kind, Quotations
+from longwriter.text.basics.counting import HAN
+from longwriter.text.basics.quotations import Kind, Quotations
 
 _MARKS = r"[\s*_#>•(（\[【-]*+"
 

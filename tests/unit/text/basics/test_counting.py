@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwriter.text import counting as text
+from longwriter.text.basics import counting as text
 
 
 @pytest.mark.parametrize(

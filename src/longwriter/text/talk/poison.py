@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import re
 
-from longwriter.text import markup
-from longwriter.text.counting import BLANK_LINE
-from longwriter.text.prompts import EVIDENCE_CHARS, Refused
-from longwriter.text.refusals import is_refusal
-from longwriter.text.task_talk import talking_sentence
-from longwriter.text.wording import unspoken
+from longwriter.text.basics import markup
+from longwriter.text.basics.counting import BLANK_LINE
+from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
+from longwriter.text.basics.wording import unspoken
+from longwriter.text.talk.refusals import is_refusal
+from longwriter.text.talk.task_talk import talking_sentence
 
 _WINDOW = 600  # characters in which a text opens or closes
 _LONGEST_ERROR_LINE = 200  # characters
