@@ -179,7 +179,7 @@ def held_out(trainer: Any, job: Job) -> dict[str, float]:
     if trainer.eval_dataset is None:
         return {}
     if job.dpo is None:
-        return {"test_loss": round(float(trainer.evaluate()["eval_loss"]), 6)}
+        return {"test_loss": round(float(trainer.evaluate()["eval_loss"]), 8)}
     trainer.model_wrapped.eval()
     loader = DataLoader(trainer.eval_dataset, batch_size=1, collate_fn=trainer.data_collator)
     margins: list[float] = []

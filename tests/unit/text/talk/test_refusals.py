@@ -6,7 +6,7 @@ import pytest
 from longwriter.text.talk.refusals import is_refusal
 from longwriter.text.talk.task_talk import talking_sentence
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 BENCH = importlib.util.spec_from_file_location("refusal_rules", ROOT / "infra/bench/refusal_rules.py")
 bench = importlib.util.module_from_spec(BENCH)
 BENCH.loader.exec_module(bench)
