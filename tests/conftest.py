@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tests.workspace import Workspace
 
 # No deadline: a busy machine is no defect. The same examples in every run, so that a failure can be repeated;
-# `--hypothesis-profile=default` looks for new ones.
-settings.register_profile("busy", deadline=None, derandomize=True)
+# `--hypothesis-profile=default` looks for new and more of them.
+settings.register_profile("busy", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("busy")
 
 _LONG = (

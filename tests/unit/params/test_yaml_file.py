@@ -111,7 +111,7 @@ SCALARS = st.one_of(
     st.lists(SCALARS, min_size=1, max_size=4),
     st.sampled_from(["k{0}: {1}\n", "- {1}\n", "k{0}: '{1}'\n", "{1}: x{0}\n"]),
 )
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_what_is_accepted_has_the_values_that_dvc_reads(scalars, form):
     text = "".join(form.format(place, scalar) for place, scalar in enumerate(scalars))
     try:
@@ -124,7 +124,7 @@ def test_what_is_accepted_has_the_values_that_dvc_reads(scalars, form):
 
 
 @given(st.text(alphabet="ab01:-[]{}&*!,'\"#|>% \n\t", max_size=60))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_any_text_is_read_as_dvc_reads_it_or_refused(text):
     try:
         document = yaml_file.parse(text, "f")
