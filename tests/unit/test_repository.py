@@ -2,10 +2,12 @@
 
 import ast
 import functools
+import itertools
 import re
 import tomllib
 from pathlib import Path
 
+import networkx
 import pytest
 import yaml
 
@@ -242,3 +244,18 @@ def test_the_modules_that_call_themselves_pure_are_the_ones_that_import_linter_c
         )
     ]
     assert sorted(named) == sorted(checked)
+
+
+def test_the_graph_of_the_readme_is_that_of_dvc_yaml():
+    edges = {
+        (source, name)
+        for name, stage in STAGES.items()
+        for dep in stage.get("do", stage)["deps"]
+        if isinstance(dep, str)
+        and (source := dep.removeprefix("data/").split("/")[0]) in set(STAGES) - {name}
+    }
+    [graph] = re.findall(
+        r"```mermaid\ngraph LR\n(.*?)```", Path("README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    drawn = {edge for line in graph.splitlines() for edge in itertools.pairwise(line.strip().split(" --> "))}
+    assert drawn == set(networkx.transitive_reduction(networkx.DiGraph(edges)).edges)
