@@ -22,7 +22,7 @@ ROUTE = "/v1/chat/completions"
 
 
 def with_defaults(body: Mapping[str, Any], params: Params) -> dict[str, Any]:
-    """Return the body of a chat request with the benchmark's sampling where it names none.
+    """Return the body of a chat request with the benchmark's sampling where it names none, or null.
 
     Args:
         body: The request; `messages` is a list of {"role", "content"}.
@@ -37,14 +37,15 @@ def with_defaults(body: Mapping[str, Any], params: Params) -> dict[str, Any]:
         raise UserError('messages: a list of {"role": …, "content": …} is needed')
     sampling = params.generate.sampling
     defaults: dict[str, Any] = {"temperature": sampling.temperature, "top_p": sampling.top_p}
-    if not {"max_tokens", "max_completion_tokens"} & set(body):
+    given = {name: value for name, value in body.items() if value is not None}
+    if not {"max_tokens", "max_completion_tokens"} & set(given):
         prompt = messages[-1].get("content")
         required = stated_length(prompt) if isinstance(prompt, str) else None
         cap = sampling.max_tokens
         if required:
             cap = answers.token_cap(required, params.generate.max_tokens_per_word, cap)
         defaults["max_tokens"] = cap
-    return {name: value for name, value in defaults.items() if value is not None} | dict(body)
+    return {name: value for name, value in defaults.items() if value is not None} | given
 
 
 def stream(
@@ -53,7 +54,7 @@ def stream(
     """Yield (text, None) for each piece of an answer, and at its end ("", why it ended).
 
     Raises:
-        ModelUnusable: the server refuses the request.
+        ModelUnusable: the server refuses the request, or breaks off its answer with an error.
         EndpointUnavailable: the server has ended, or does not answer.
     """
     body = with_defaults({"messages": messages}, params) | {"model": endpoint.model, "stream": True}
@@ -77,7 +78,10 @@ def _pieces(lines: Iterator[str]) -> Iterator[tuple[str, str | None]]:
         data = line.removeprefix("data:").strip()
         if not line.startswith("data:") or data == "[DONE]":
             continue
-        choice = (json.loads(data).get("choices") or [{}])[0]
+        event = json.loads(data)
+        if "error" in event:
+            raise ModelUnusable(f"the model broke off its answer: {str(event['error'])[:300]}")
+        choice = (event.get("choices") or [{}])[0]
         if text := (choice.get("delta") or {}).get("content"):
             yield text, None
         reason = choice.get("finish_reason") or reason

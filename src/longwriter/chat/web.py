@@ -61,7 +61,13 @@ def app(models: Mapping[str, Endpoint] | None = None, params: Params | None = No
             sent = requests.with_defaults(body, params) | {"model": endpoint.model}
         except UserError as error:
             raise Refusal(400, str(error)) from None
-        return await _pass_on(endpoint, sent)
+        try:
+            content = json.dumps(sent, ensure_ascii=False, allow_nan=False).encode()
+        except (ValueError, RecursionError):  # NaN and lone surrogates, which Python's reader of JSON accepts
+            raise Refusal(
+                400, "the body is no JSON: it has NaN, an infinite number, or a broken text"
+            ) from None
+        return await _pass_on(endpoint, content)
 
     async def listing(_: Request) -> Response:
         rows = [{"id": name, "object": "model", "owned_by": item.model} for name, item in endpoints.items()]
@@ -125,15 +131,19 @@ def _endpoint(body: Mapping[str, Any], endpoints: Mapping[str, Endpoint]) -> End
     return endpoints[name]
 
 
-async def _pass_on(endpoint: Endpoint, body: dict[str, Any]) -> Response:
-    """Send a request to a model, and its reply as it comes; the model stops when the client goes away."""
+async def _pass_on(endpoint: Endpoint, content: bytes) -> Response:
+    """Send a request to a model, and its reply as it comes; a stream stops when the client goes away."""
     client = httpx2.AsyncClient(
         transport=httpx2.AsyncHTTPTransport(uds=endpoint.socket, verify=False), timeout=None
     )
     try:
-        reply = await client.send(
-            client.build_request("POST", f"http://localhost{requests.ROUTE}", json=body), stream=True
+        request = client.build_request(
+            "POST",
+            f"http://localhost{requests.ROUTE}",
+            content=content,
+            headers={"Content-Type": "application/json"},
         )
+        reply = await client.send(request, stream=True)
     except httpx2.HTTPError as error:
         await client.aclose()
         log.error("%s does not answer: %s", endpoint.model, error)

@@ -4,7 +4,7 @@ import pytest
 
 from longwriter import params
 from longwriter.chat.requests import _pieces, with_defaults
-from longwriter.errors import UserError
+from longwriter.errors import ModelUnusable, UserError
 
 PARAMS = params.load()  # generate: temperature 0.5, max_tokens 1800, 3.6 tokens a word
 
@@ -28,6 +28,12 @@ def test_what_a_request_leaves_out_is_as_in_the_benchmark(body, defaults):
     assert with_defaults(body, PARAMS) == body | defaults
 
 
+def test_a_field_that_is_null_counts_as_left_out():
+    body = messages("Write about rain in 100 words.")
+    nulls = {"temperature": None, "max_tokens": None, "stop": None}
+    assert with_defaults(body | nulls, PARAMS) == with_defaults(body, PARAMS)
+
+
 @pytest.mark.parametrize("body", [{}, {"messages": []}, {"messages": "hello"}, {"messages": ["hello"]}])
 def test_a_request_without_messages_is_refused(body):
     with pytest.raises(UserError, match="messages: a list of"):
@@ -47,3 +53,11 @@ def test_the_pieces_of_a_stream_are_its_texts_and_why_it_ended():
     ]
     assert list(_pieces(iter(lines))) == [("Rain ", None), ("falls.", None), ("", "stop")]
     assert list(_pieces(iter(lines[:4]))) == [("Rain ", None), ("", "no_end")]
+
+
+def test_an_error_within_a_stream_is_told():
+    lines = ['data: {"choices": [{"delta": {"content": "Rain"}}]}', 'data: {"error": {"message": "no room"}}']
+    pieces = _pieces(iter(lines))
+    assert next(pieces) == ("Rain", None)
+    with pytest.raises(ModelUnusable, match=r"broke off its answer: .*no room"):
+        next(pieces)

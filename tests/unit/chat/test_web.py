@@ -77,6 +77,18 @@ def test_an_openai_client_gets_an_answer_whole_and_as_a_stream(url):
             503,
             "the model does not answer",
         ),
+        (
+            "/v1/chat/completions",
+            b'{"model": "tiny", "messages": [{"role": "user", "content": "x"}], "temperature": NaN}',
+            400,
+            "the body is no JSON: it has NaN",
+        ),
+        (
+            "/v1/chat/completions",
+            b'{"model": "tiny", "messages": [{"role": "user", "content": "\\ud800"}]}',
+            400,
+            "the body is no JSON: it has NaN",
+        ),
         ("/measure", b'{"prompt": 1, "text": "x"}', 400, "prompt and text: two texts are needed"),
         ("/measure", b'"' + b"x" * 9_000_000 + b'"', 413, "the body is larger than"),
     ],
