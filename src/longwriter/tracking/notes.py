@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from longwriter.errors import BadRecord
+from longwriter.errors import BadRecord, without_password
 from longwriter.io import files
 from longwriter.text import inert
 from longwriter.tracking import git
@@ -32,16 +32,21 @@ def of_run(name: str, what: str, run_id: str, inputs: Mapping[str, str], tags: M
     """
     links = [f"git commit {_commit(tags['git.commit'])}"]
     if flow_run := tags.get("prefect.flow_run_id"):
-        ui = os.environ.get("LW_PREFECT_UI", "http://127.0.0.1:4200").rstrip("/")
+        ui = _page("LW_PREFECT_UI", "http://127.0.0.1:4200")
         links.append(f"[Prefect run]({ui}/runs/flow-run/{flow_run})")
     if (files.LOCAL / "data_docs" / name).is_dir():
-        docs = os.environ.get("LW_DOCS_UI", "http://127.0.0.1:8800").rstrip("/")
+        docs = _page("LW_DOCS_UI", "http://127.0.0.1:8800")
         links.append(f"[Data Docs]({docs}/{name}/)")
     links.append(f"[traces of this run]({tracking.run_url(run_id)}/traces)")
     parts = [f"**{name}**: {inert.markdown(what)}", ", ".join(links)]
     if rows := _sources(inputs):
         parts.append("\n".join(["| input | written by | md5 |", "|---|---|---|", *rows]))
     return "\n\n".join(parts) + "\n"
+
+
+def _page(variable: str, default: str) -> str:
+    """Return the address of a web server, without user and password: the description is for everybody."""
+    return without_password(os.environ.get(variable, default)).rstrip("/")
 
 
 def of_model(model: str, benchmarks: Iterable[str], weights: str, data: str) -> str:

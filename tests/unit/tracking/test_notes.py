@@ -50,6 +50,12 @@ def test_a_run_links_to_the_runs_that_wrote_its_inputs_to_prefect_and_to_its_tra
     assert f"[traces of this run]({url}/runs/r1/traces)" in note
 
 
+def test_a_password_in_the_address_of_a_page_is_left_out(store, monkeypatch):
+    monkeypatch.setenv("LW_PREFECT_UI", "https://ann:secret@prefect.example/")
+    note = notes.of_run("write", "write each plan", "r1", {}, TAGS)
+    assert "[Prefect run](https://prefect.example/runs/flow-run/f1)" in note
+
+
 def test_an_input_that_its_lineage_does_not_know_has_no_link(store):
     assert notes.writer_of(PLANS, MD5) == "run-plan"
     assert notes.writer_of(PLANS, "b" * 32) is None
