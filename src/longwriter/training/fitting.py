@@ -106,6 +106,14 @@ def _speed(curve: list[dict[str, float]]) -> dict[str, float]:
     }
 
 
+def _job(state: Path) -> launch.Job | None:
+    """Return the job of a training; None if it is missing, or was written by another version."""
+    try:
+        return launch.Job.model_validate_json((state / launch.JOB).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
 def _look_after_others(kind: str, fingerprint: str, state: Path) -> None:
     """Remove the states of finished trainings; name those of unfinished ones, which are kept.
 
@@ -121,8 +129,8 @@ def _look_after_others(kind: str, fingerprint: str, state: Path) -> None:
             if steps:
                 log.info("%s: removed the checkpoints of an earlier, finished training: %s", kind, other)
             continue
-        job = launch.Job.model_validate_json((other / launch.JOB).read_text(encoding="utf-8"))
-        if other == launch.checkpoint_folder(kind, fingerprint, job.ranks, job.layout):
+        job = _job(other)
+        if job is not None and other == launch.checkpoint_folder(kind, fingerprint, job.ranks, job.layout):
             raise UserError(
                 f"{other} holds step {steps[-1]} of this training, made by {job.ranks} ranks with the layout "
                 f"{job.training.deepspeed}; other ranks or another layout cannot read it: set training.ranks and "

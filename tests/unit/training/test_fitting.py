@@ -55,6 +55,17 @@ def test_an_unfinished_training_with_other_data_is_kept_and_named(caplog):
     assert f"{other} holds step 1800 of an unfinished training" in line
 
 
+@pytest.mark.parametrize("content", [None, '{"kind": "sft"}', "{"])
+def test_an_unfinished_training_of_another_version_is_kept_and_named(caplog, content):
+    other = state("before")
+    (other / launch.JOB).unlink()
+    if content is not None:
+        (other / launch.JOB).write_text(content)
+    look("now")
+    assert other.is_dir()
+    assert f"{other} holds step 1800 of an unfinished training" in caplog.text
+
+
 def test_a_finished_training_and_one_without_a_step_make_room(caplog):
     caplog.set_level(logging.INFO)
     finished, same = state("before", is_finished=True), state("now", ranks=2, is_finished=True)
