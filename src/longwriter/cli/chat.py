@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from longwriter.cli import checkout
+from longwriter.errors import UserError
 from longwriter.text import inert
 
 
@@ -51,10 +52,18 @@ def chat(
 
 
 def _line() -> str | None:
-    """Return the next message; None at the end of the input."""
+    """Return the next message; None at the end of the input.
+
+    Raises:
+        UserError: the input is not UTF-8.
+    """
     if sys.stdin.isatty():
         typer.echo("\nyou> ", nl=False, err=True)
-    line = sys.stdin.readline()
+    try:
+        line = sys.stdin.readline()
+        line.encode()  # some locales read bytes that are not UTF-8 as lone surrogates
+    except UnicodeError:
+        raise UserError("the message is not UTF-8: convert it first, for example with iconv") from None
     return line.strip() if line else None
 
 

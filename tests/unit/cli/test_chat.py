@@ -1,5 +1,6 @@
 """`longwriter chat`, `serve` and `fetch` in a checkout with a random model."""
 
+import io
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from longwriter.cli import chat
+from longwriter.errors import UserError
 from tests.unit.cli.checkout import PARAMS, set_params
 
 COMMAND = [sys.executable, "-c", "from longwriter.cli.main import main; main()"]
@@ -38,6 +41,13 @@ def test_a_line_is_answered_with_its_words_and_the_words_asked_for(with_model):
     assert len(measures) == 2
     assert "of 50 asked for, length score" in measures[0]
     assert "asked for" not in measures[1]
+
+
+def test_a_message_that_is_not_utf8_is_told_in_one_line(monkeypatch):
+    for errors in ("strict", "surrogateescape"):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\n"), "utf-8", errors))
+        with pytest.raises(UserError, match="the message is not UTF-8"):
+            chat._line()
 
 
 def test_serve_answers_until_it_is_stopped(with_model):
