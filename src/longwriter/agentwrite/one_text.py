@@ -23,7 +23,7 @@ from longwriter.params import LLMParams, Params, Sampling
 from longwriter.records import Instruction, Plan, Rejection
 from longwriter.text.basics.counting import language_of
 
-MAX_WORDS = 1_000_000
+_MAX_WORDS = 1_000_000
 _ATTEMPTS = 10
 _TOKENS_PER_WORD = 2  # English 1.3, Chinese 1 to 2 a character; both are rounded up
 _PROMPT_TOKENS = 1000  # prompt, description of the format, and markup
@@ -62,8 +62,8 @@ def instruction(prompt: str, words: int | None) -> Instruction:
     language = language_of(prompt)
     if required is None:
         raise UserError("the prompt states no length: add one, such as 'in 3000 words', or --words 3000")
-    if required > MAX_WORDS:
-        raise UserError(f"the prompt asks for {required:,} words; at most {MAX_WORDS:,} are allowed")
+    if required > _MAX_WORDS:
+        raise UserError(f"{required:,} words are asked for; at most {_MAX_WORDS:,} are allowed")
     if stated != required:
         prompt += f"\n\n写{required}字。" if language == "zh" else f"\n\nWrite about {required} words."
     return Instruction(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def write(
     prompt: Annotated[str, typer.Argument(help="What to write")],
     words: Annotated[
-        int | None, typer.Option(min=1, max=1_000_000, help="Length; default: the one that the prompt states")
+        int | None, typer.Option(min=1, help="Length; default: the one that the prompt states")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="New file for the text, instead of the screen")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Another seed gives another text")] = 0,

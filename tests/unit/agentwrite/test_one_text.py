@@ -33,7 +33,7 @@ def test_the_instruction_states_the_length_that_is_asked_for(prompt, words, full
         ("Write about rain.", "states no length"),
         (" \n", "the prompt is empty"),
         ("Write about \udcff in 300 words.", "the prompt is not UTF-8"),
-        ("Write about rain in 5000000 words.", "asks for 5,000,000 words; at most 1,000,000"),
+        ("Write about rain in 5000000 words.", "5,000,000 words are asked for; at most 1,000,000"),
     ],
 )
 def test_a_prompt_that_cannot_be_written_is_refused(prompt, message):
