@@ -150,6 +150,12 @@ def test_a_model_that_is_not_shown_to_be_no_worse_leaves_the_alias_and_a_person_
     done = workspace.run("longwriter", "promote", str(newest), "--reason", "read by hand")
     assert f"promoted: version {newest} of longwriter is champion" in done.stdout
     assert client.get_model_version_by_alias("longwriter", "champion").version == newest
+    done = workspace.run("longwriter", "fetch", str(newest), "OUT")
+    assert "fetched longwriter" in done.stdout
+    source = finished.path / "data/sft/weights"
+    assert {file.name: file.read_bytes() for file in (workspace.path / "OUT").iterdir()} == {
+        file.name: file.read_bytes() for file in source.iterdir()
+    }
     failed = workspace.run("longwriter", "rollback", "--reason", "too short", code=2)
     assert "longwriter has no version with the alias former-champion" in failed.stderr
 

@@ -13,7 +13,9 @@ from longwriter.text import inert
 
 
 def fetch(
-    alias: Annotated[str, typer.Argument(help="Alias in MLflow's registry, such as candidate")],
+    version: Annotated[
+        str, typer.Argument(help="Alias or number of a version in MLflow's registry: candidate, or 3")
+    ],
     out: Annotated[Path, typer.Argument(help="Folder to write; it must be new or empty")],
 ) -> None:
     """Write the weights of a registered version into the folder OUT, as Hugging Face reads them.
@@ -31,11 +33,12 @@ def fetch(
 
     name = params.load().register_.name
     with access.kept_private(files.LOCAL):
-        aliases = logged_models.aliases(name)
-        if alias not in aliases:
+        digests = logged_models.aliases(name) | logged_models.versions(name)
+        if version not in digests:
             raise UserError(
-                f"{name} has no alias {inert.line(alias)} in MLflow; it has {', '.join(aliases) or 'none'}"
+                f"{name} has no version or alias {inert.line(version)} in MLflow; "
+                f"it has {', '.join(digests) or 'none'}"
             )
-        weights.copy(aliases[alias], out)
+        weights.copy(digests[version], out)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
-    typer.echo(f"fetched {name}@{alias} (DVC {aliases[alias]}) into {out}: {size / 1e6:,.0f} MB")
+    typer.echo(f"fetched {name}, {version} (DVC {digests[version]}), into {out}: {size / 1e6:,.0f} MB")

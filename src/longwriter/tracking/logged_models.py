@@ -154,6 +154,12 @@ def aliases(name: str) -> dict[str, str]:
     return {alias: item.tags["dvc.md5"] for alias, item in versions.items() if "dvc.md5" in item.tags}
 
 
+def versions(name: str) -> dict[str, str]:
+    """Return {number: DVC digest of the weights} of a registered model's versions; empty if there is no such model."""
+    registered = tracking.client()[0].search_model_versions(f"name = '{name}'")
+    return {str(item.version): item.tags["dvc.md5"] for item in registered if "dvc.md5" in item.tags}
+
+
 def version_of(name: str, alias: str) -> ModelVersion | None:
     """Return the version that an alias points to; None if the alias or the model does not exist."""
     mlflow_client = tracking.client()[0]

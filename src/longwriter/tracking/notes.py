@@ -63,6 +63,10 @@ def of_model(model: str, benchmarks: Iterable[str], weights: str, data: str) -> 
         f"Model **{model}**: {training}, {_link('training data', 'dataset')}, {_link('gate', 'validate')}.",
         f"Weights `{weights}`, training rows `{data}` (DVC). A trace of an answer leads to prompt and answer; "
         "the training data's run has a table of rows with a link to the trace of each text.",
+        "To load it: `longwriter fetch VERSION OUT` with the number of this version, then "
+        '`transformers.AutoModelForCausalLM.from_pretrained("OUT")`; or `longwriter serve ./OUT`.',
+    ]
+    header = [
         "| benchmark | length score | ended by itself | report | answers as traces | scores, judge |",
         "|---|---|---|---|---|---|",
     ]
@@ -79,7 +83,7 @@ def of_model(model: str, benchmarks: Iterable[str], weights: str, data: str) -> 
             _link("scores", f"score@{item}", "/traces"),
         ]
         table.append(f"| {' | '.join(cells)} |")
-    return "\n\n".join(parts[:2]) + "\n\n" + "\n".join([*parts[2:], *table]) + "\n"
+    return "\n\n".join(parts) + "\n\n" + "\n".join([*header, *table]) + "\n"
 
 
 def _interval(numbers: Mapping[str, float], name: str, form: str, suffix: str) -> str:

@@ -88,7 +88,7 @@ def test_fetch_of_an_unknown_alias_writes_nothing(with_model):
     )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
-        "UserError: longwriter has no alias candidate in MLflow; it has none"
+        "UserError: longwriter has no version or alias candidate in MLflow; it has none"
     )
     assert not Path("OUT").exists()
 

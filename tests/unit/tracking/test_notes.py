@@ -77,6 +77,7 @@ def test_a_model_shows_its_numbers_with_intervals_and_links_what_they_rest_on(st
     }  # fmt: skip
     files.write_json(folder / "metrics.json", numbers)
     text = notes.of_model("dpo", ["tiny"], "w", "d")
+    assert "longwriter fetch VERSION OUT" in text
     assert "| tiny | 77 (60 to 89) | 50% (25% to 75%) |" in text
     for stage in ("dpo", "dataset", "validate", "report@tiny", "generate@dpo-tiny", "score@dpo-tiny"):
         assert f"/runs/run-{stage}" in text
