@@ -222,7 +222,7 @@ def copy_folder(digest: str, target: Path) -> None:
         target: An empty folder.
 
     Raises:
-        BadRecord: neither cache nor remote has a file of it.
+        BadRecord: neither cache nor remote has a file of it, or a name in it leads out of the folder.
     """
     with _open_repo() as repo:
         cache = repo.cache.local
@@ -243,5 +243,7 @@ def copy_folder(digest: str, target: Path) -> None:
             if not cached.is_file():
                 raise BadRecord(f"{name} of the weights with digest {digest} is not in DVC's cache or remote")
             path = target / name
+            if not path.resolve().is_relative_to(target.resolve()):
+                raise BadRecord(f"{name!r} in the weights with digest {digest} leads out of their folder")
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(cached, path)

@@ -1,5 +1,9 @@
 """Which folder of weights a name means."""
 
+import json
+from hashlib import md5
+from pathlib import Path
+
 import pytest
 from dvc.repo import Repo
 
@@ -87,3 +91,17 @@ def test_without_weights_it_says_which_command_makes_them(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"run `bash infra/demo\.sh`"):
         weights.default(PARAMS)
+
+
+def test_a_name_that_leads_out_of_the_folder_is_refused(checkout):
+    file = md5(b"x").hexdigest()
+    listing = json.dumps([{"md5": file, "relpath": "../../outside"}]).encode()
+    digest = f"{md5(listing).hexdigest()}.dir"
+    with Repo(".") as repo:
+        for name, content in ((file, b"x"), (digest, listing)):
+            path = Path(repo.cache.local.oid_to_path(name))
+            path.parent.mkdir(parents=True)
+            path.write_bytes(content)
+    with pytest.raises(BadRecord, match="leads out of their folder"):
+        weights.copy(digest, Path("OUT"))
+    assert not list(checkout.rglob("outside"))
