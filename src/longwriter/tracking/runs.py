@@ -223,7 +223,7 @@ def _shape(path: Path) -> tuple[str | None, str | None]:
     profile: dict[str, int] = {"bytes": path.stat().st_size}
     columns: dict[str, Any] = {}
     if path.suffix == ".jsonl" and profile["bytes"] < _PROFILED_BYTES:
-        with path.open(encoding="utf-8") as lines:
+        with path.open(encoding="utf-8", errors="replace") as lines:
             rows = [row for row in map(_row, lines) if row is not None]
         profile["rows"] = len(rows)
         if words := sum(row["words"] for row in rows if isinstance(row.get("words"), int)):
@@ -241,7 +241,7 @@ def _row(line: str) -> dict[str, Any] | None:
     """Return the object in a line; None for any other line, for example of a source that nobody has checked."""
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -128,3 +128,10 @@ def test_evaluation_is_shown_as_evaluation(store):
     assert notes.kind_tags("sft") == {}
     experiment = store.get_experiment(tracking.client()[1])
     assert experiment.tags["mlflow.experimentKind"] == "genai_development"
+
+
+def test_the_profile_of_a_source_counts_the_rows_that_can_be_read(tmp_path):
+    source = tmp_path / "source.jsonl"
+    source.write_bytes(b'{"prompt": "a"}\n{"prompt": "\xff"}\n' + b"[" * 100_000 + b"\n{\n")
+    _, profile = tracking._shape(source)
+    assert json.loads(profile) == {"bytes": source.stat().st_size, "rows": 2}
