@@ -150,6 +150,9 @@ def test_a_model_that_is_not_shown_to_be_no_worse_leaves_the_alias_and_a_person_
     done = workspace.run("longwriter", "promote", str(newest), "--reason", "read by hand")
     assert f"promoted: version {newest} of longwriter is champion" in done.stdout
     assert client.get_model_version_by_alias("longwriter", "champion").version == newest
+    workspace.stage("register")
+    again = client.get_model_version_by_alias("longwriter", "champion")
+    assert (again.version, again.tags["gate.champion"]) == (newest, "given"), "it was compared with itself"
     done = workspace.run("longwriter", "fetch", str(newest), "OUT")
     assert "fetched longwriter" in done.stdout
     source = finished.path / "data/sft/weights"

@@ -42,7 +42,9 @@ class Table:
         self._count = 0  # rows so far
         self._waiting = 0  # characters since the last row
         self._text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
-        csv.field_size_limit(2 * longest)  # never reached: `_lines` stops earlier
+        csv.field_size_limit(
+            max(csv.field_size_limit(), 2 * longest)
+        )  # of the process; `_lines` stops earlier
         first = self._text.readline(longest)
         separator = _SEPARATOR_LINE.fullmatch(first)
         if separator:

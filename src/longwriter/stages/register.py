@@ -41,7 +41,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     }
     files.write_json(folder / "candidate.json", candidate)
     scores = _scores(params, register.model)
-    first, second = _decisions(params, scores)
+    first, second = _decisions(params, scores, origin.weights_md5)
     decisions = {register.alias: first, register.champion_alias: second}
     judges = promotion.judges(scores)
     tags = {
@@ -65,7 +65,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     return runner.Summary(1, 1, execution={"version": float(version)})
 
 
-def _decisions(params: Params, scores: list[Score]) -> tuple[Decision, Decision]:
+def _decisions(params: Params, scores: list[Score], weights_md5: str) -> tuple[Decision, Decision]:
     """Return whether the model may be candidate, and whether it may be champion."""
     register, labels = params.register_, params.compare.models
     rules = Rules(
@@ -84,6 +84,8 @@ def _decisions(params: Params, scores: list[Score]) -> tuple[Decision, Decision]
     if champion is None:
         base = next(iter(labels))
         return first, promotion.champion(scores, _scores(params, base), labels[base].label, first, rules)
+    if champion.tags.get("dvc.md5") == weights_md5:  # registered again: it stays what it is
+        return first, Decision(True, "itself", [], [])
     name = f"the champion (version {champion.version})"
     if champion.tags.get("lw.decoding") != _decoding(params):
         reason = f"{name} answered with other decoding: its scores do not compare"

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longwriter.errors import BadRecord
+from longwriter.sources import csv_files
 from longwriter.sources import files as sources
 from longwriter.sources.rows import SourceRow
 from longwriter.sources.turns import Unusable
@@ -133,7 +134,6 @@ def test_a_table_beside_the_data_is_left_out_unless_it_is_named(tmp_path, caplog
 
 @given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)), max_size=5), st.sampled_from(",;\t"))
 def test_what_a_program_writes_comes_back(rows, delimiter):
-    from longwriter.sources import csv_files
 
     file = io.StringIO(newline="")
     csv.writer(file, delimiter=delimiter).writerows([("prompt", "id"), *rows])
@@ -147,10 +147,15 @@ def test_what_a_program_writes_comes_back(rows, delimiter):
 
 @given(st.binary(max_size=200))
 def test_whatever_a_file_holds_it_gives_rows_or_one_error(content):
-    from longwriter.sources import csv_files
 
     try:
         table = csv_files.Table("a.csv", io.BufferedReader(io.BytesIO(b"prompt,id\n" + content)), 100)
         assert all(isinstance(row, bytes | Unusable) for row in table.rows())
     except BadRecord:
         pass
+
+
+def test_reading_a_table_never_lowers_the_limit_of_other_readers():
+    before = csv.field_size_limit()
+    csv_files.Table("a.csv", io.BufferedReader(io.BytesIO(b"prompt,id\n")), before // 10)
+    assert csv.field_size_limit() == before
