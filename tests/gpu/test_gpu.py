@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from transformers import MistralConfig
 
 from longwriter.models import servers as serving
 from longwriter.params import Sampling, ServingParams
-from longwriter.training import launch
+from longwriter.training import checkpoints, launch
+from longwriter.training.ranks.attention import SDPA_BY_SEQUENCE, VARLEN, of_packs
 from tests.jobs import ROOT, TRAINING, job, pack, reference
 
 pytestmark = [
@@ -27,7 +30,7 @@ def in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("layout", ["zero2", "zero3", "zero3_offload"])
-@pytest.mark.parametrize("attention", ["sdpa", "flash_attention_2"])
+@pytest.mark.parametrize("attention", ["auto", "sdpa", "flash_attention_2"])
 def test_every_gpu_together_gives_the_loss_of_its_definition(
     tmp_path: Path, tiny_model: Path, layout: str, attention: str
 ) -> None:
@@ -41,14 +44,26 @@ def test_every_gpu_together_gives_the_loss_of_its_definition(
         "layout": launch.layout_of(str(ROOT / f"infra/deepspeed/{layout}.json")),
         "training": training,
     }
-    [point] = launch.run(
-        job(tmp_path / "job", tiny_model, rows, ranks).model_copy(update=update),
-        lambda _: None,
-        lambda _: None,
-    )
+    one = job(tmp_path / "job", tiny_model, rows, ranks).model_copy(update=update)
+    [point] = launch.run(one, lambda _: None, lambda _: None)
+    choice = json.loads((Path(one.checkpoints) / checkpoints.CHOICES).read_text())["attention"]
+    assert choice["name"] == {"auto": VARLEN, "sdpa": SDPA_BY_SEQUENCE}.get(attention, attention), choice
     value, norm = reference(tiny_model, rows, "token_mean")
     assert point["loss"] == pytest.approx(value, rel=2e-2)  # bf16
     assert point["grad_norm"] == pytest.approx(norm, rel=5e-2)
+
+
+@pytest.mark.parametrize("window", [None, 256])
+@pytest.mark.parametrize(("heads", "key_heads", "size"), [(32, 8, 128), (9, 3, 64), (8, 8, 256)])
+def test_varlen_agrees_with_sdpa_by_sequence(
+    heads: int, key_heads: int, size: int, window: int | None
+) -> None:
+    config = MistralConfig(
+        num_attention_heads=heads, num_key_value_heads=key_heads, head_dim=size, sliding_window=window
+    )
+    choice = of_packs("auto", config, torch.bfloat16, torch.device("cuda", 0))
+    assert choice.name == VARLEN, choice
+    assert 0 <= choice.error <= 1e-2
 
 
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vllm is not installed")

@@ -120,7 +120,7 @@ def in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_packed_and_separate_logits_and_losses_agree(tiny_model: Path, attention: str) -> None:
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling  # takes seconds
 
-    from longwriter.training.ranks.pack_trainer import SDPA_BY_SEQUENCE
+    from longwriter.training.ranks.attention import SDPA_BY_SEQUENCE
 
     name = SDPA_BY_SEQUENCE if attention == "sdpa by sequence" else attention
     model = load_model(tiny_model, attn_implementation=name)

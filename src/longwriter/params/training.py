@@ -59,9 +59,10 @@ class TrainingParams(Section):
     """File of the DeepSpeed configuration (ZeRO stage, offload); infra/deepspeed/ has several."""
     precision: Literal["bf16", "fp32"]
     """Number type of the forward and backward pass; master weights and optimizer states are always fp32."""
-    attention: Literal["sdpa", "eager", "flash_attention_2"]
-    """Implementation of attention. With each of them, the rows of a pack do not attend to each other; `sdpa` and
-    `flash_attention_2` (GPU only) need no mask for that."""
+    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"]
+    """Implementation of attention. With each of them, the rows of a pack do not attend to each other; only `eager`
+    needs a mask for that. `auto` = PyTorch's varlen kernel on a GPU where it agrees with `sdpa`, else `sdpa`; the
+    log says which, and why. `flash_attention_2` needs a GPU and the package flash-attn."""
     gradient_checkpointing: bool
     """Recompute activations in the backward pass: less memory, about a third more time."""
     save_steps: OptimizerSteps

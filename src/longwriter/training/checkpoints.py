@@ -20,6 +20,8 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 CURVE, COMPLETE, HELD_OUT = "curve.jsonl", "complete", "held_out.json"
+CHOICES = "choices.json"
+"""What the ranks chose by their device, such as the attention; each with its name and reason."""
 STOP = "stop"
 """File that asks the ranks to save a checkpoint and to leave."""
 RUNNING = "running"

@@ -13,7 +13,7 @@ import shutil
 import statistics
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from longwriter.errors import Unavailable, UserError, without_password
 from longwriter.io import files
@@ -82,11 +82,18 @@ def fit(
     log.info("%s: %d ranks on %s, %s", kind, ranks, device, params.training.deepspeed)
     live_log = _LiveLog(kind, run)
     curve = launch.run(job, live_log.add_points, live_log.add_checkpoint)
+    choices = files.read_json(state / checkpoints.CHOICES)
+    live_log.add_choices(choices)
     live_log.flush()
     _write_curve(folder / "curve.csv", columns, curve)
     numbers = {"steps": curve[-1]["step"], "final_loss": curve[-1]["loss"]}
     numbers |= files.read_json(state / checkpoints.HELD_OUT)
-    return numbers, _speed(curve)
+    return numbers, _speed(curve) | _errors(choices)
+
+
+def _errors(choices: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Return the errors that choices were made by; empty if nothing was probed, as on a CPU."""
+    return {f"{name}_error": choice["error"] for name, choice in choices.items() if choice.get("error")}
 
 
 def _speed(curve: list[dict[str, float]]) -> dict[str, float]:
@@ -169,6 +176,14 @@ class _LiveLog:
         tags = {"lw.stage": self._kind, "lw.fingerprint": self._run.fingerprint, "lw.checkpoint": "true"}
         name = f"{self._kind}-step-{step}"
         self._try(lambda: models.log_checkpoint(self._run.run_id, name, step, tags))
+
+    def add_choices(self, choices: dict[str, dict[str, Any]]) -> None:
+        """Log what the ranks chose, and why."""
+        tags = {}
+        for name, choice in choices.items():
+            log.info("%s: %s %s: %s", self._kind, name.replace("_", " "), choice["name"], choice["reason"])
+            tags[f"lw.{name}"] = f"{choice['name']}: {choice['reason']}"
+        self._try(lambda: tracking.set_tags(self._run.run_id, tags))
 
     def flush(self) -> None:
         """Log the points that are still pending.

@@ -29,7 +29,7 @@ import torch
 import torch.distributed as dist
 from datasets import Dataset, concatenate_datasets, load_dataset
 from torch.utils.data import DataLoader
-from transformers import set_seed
+from transformers import AutoConfig, set_seed
 from transformers.integrations.deepspeed import deepspeed_load_checkpoint
 from trl import DPOConfig, DPOTrainer, SFTConfig
 
@@ -38,7 +38,8 @@ from longwriter.models.chat import CHANGES
 from longwriter.params.training import OptimizerParams
 from longwriter.training import checkpoints, launch
 from longwriter.training.launch import Job
-from longwriter.training.ranks.pack_trainer import SDPA_BY_SEQUENCE, PackTrainer
+from longwriter.training.ranks import attention
+from longwriter.training.ranks.pack_trainer import PackTrainer
 from longwriter.training.ranks.watch import Watch, best_step
 from longwriter.training.tokens import tokenizer
 from longwriter.training.tokens.packing import IGNORE_INDEX
@@ -77,9 +78,22 @@ def _arguments(job: Job, optimizer: OptimizerParams, batch: int) -> dict[str, An
         "disable_tqdm": True,
         "model_init_kwargs": {
             "dtype": "bfloat16" if job.training.precision == "bf16" else "float32",
-            "attn_implementation": job.training.attention,
         },
     }
+
+
+def _choose(job: Job, config: Any) -> None:
+    """Choose the attention, and write down which one it is, and why."""
+    model, wanted = AutoConfig.from_pretrained(job.model), job.training.attention
+    if job.sft is not None:
+        dtype = torch.bfloat16 if job.training.precision == "bf16" else torch.float32
+        choice = attention.of_packs(wanted, model, dtype, config.device)
+    else:
+        choice = attention.of_pairs(wanted, model)
+    config.model_init_kwargs["attn_implementation"] = choice.name
+    if dist.get_rank() == 0:
+        choices = {"attention": choice.as_dict()}
+        (Path(job.checkpoints) / checkpoints.CHOICES).write_text(json.dumps(choices), encoding="utf-8")
 
 
 def _rows(path: str, cache: Path, columns: Sequence[str]) -> Dataset:
@@ -118,8 +132,7 @@ def sft_trainer(job: Job, cache: Path, watch: Watch) -> PackTrainer:
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
-    if job.training.attention == "sdpa":
-        config.model_init_kwargs["attn_implementation"] = SDPA_BY_SEQUENCE
+    _choose(job, config)
     trainer = PackTrainer(
         model=job.model,
         args=config,
@@ -162,6 +175,7 @@ def dpo_trainer(job: Job, cache: Path, watch: Watch) -> DPOTrainer:
         precompute_ref_log_probs=True,
         max_length=None,  # the stage rejected longer pairs, so none is cut
     )
+    _choose(job, config)
     trainer = PairTrainer(
         model=job.model,
         args=config,
