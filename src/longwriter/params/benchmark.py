@@ -130,7 +130,8 @@ class RegisterParams(Section):
     min_n: Rows
     """Smallest number of prompts, of all benchmarks together, on which a champion is chosen."""
     max_unscored_share: Share
-    """Largest share of answers that a judge was asked about but that have no judgement."""
+    """Largest share of answers without quality score where there is a judge; above it no alias moves, and the
+    report warns."""
     margins: Margins
     """Largest losses that still count as not worse."""
 

@@ -45,6 +45,7 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
     text = report.markdown(
         compared,
         judge_is_evidence=params.judge.is_evidence,
+        max_unscored_share=params.register_.max_unscored_share,
         dpo=files.read_json(files.DATA / "dpo" / "metrics.json"),
         figures=[path.relative_to(folder).as_posix() for path in figures],
     )

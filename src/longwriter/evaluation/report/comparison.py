@@ -7,47 +7,21 @@ also where a prompt has several answers. `compare` in params.yaml names the mode
 from __future__ import annotations
 
 import csv
-import math
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from longwriter.errors import BadRecord
-from longwriter.evaluation.report import statistics
-from longwriter.evaluation.report.statistics import Difference, Estimate, Groups, Method
-from longwriter.records import Judgement, Score, Unscored
-
-_BOUNDS = (0, 500, 2000, 4000, 20_001)  # LongBench-Write's [0,500) [500,2k) [2k,4k) [4k,20k]
-_SHORT_BOUNDS = (
-    0,
-    200,
-    300,
-    500,
-    2000,
-    4000,
-    20_001,
-)  # for benchmarks that mostly require less than 500 words
-
-
-class Bucket(NamedTuple):
-    """Length scores of each model over the prompts that require [low, high) words; `high` may be inf."""
-
-    low: int
-    high: float
-    scores: dict[str, Estimate]
-
-    def label(self) -> str:
-        """Return the range in words, such as `below 500`, `500-1,999` or `20,001 and more`."""
-        if self.low == 0:
-            return f"below {int(self.high):,}"
-        return f"{self.low:,} and more" if math.isinf(self.high) else f"{self.low:,}-{int(self.high) - 1:,}"
+from longwriter.evaluation.report import groups, quality, statistics
+from longwriter.evaluation.report.groups import Bucket, by_prompt, shared
+from longwriter.evaluation.report.quality import Quality
+from longwriter.evaluation.report.statistics import Difference, Estimate, Method
+from longwriter.records import Judgement, Score
 
 
 class Standing(NamedTuple):
-    """Results of one model on the benchmark; shares in [0, 1]; None where it has no answer or judgement.
+    """Results of one model on the benchmark; shares in [0, 1]; None where it has no answer.
 
-    `unscored`: answers without a judgement, counted by reason. `draws`: mean length score of the first answer
+    `draws`: mean length score of the first answer
     to each prompt, of the second, and so on. `spread`: standard deviation of the length score between answers
     of the same weights to the same prompt; None where each prompt has one.
     """
@@ -57,8 +31,6 @@ class Standing(NamedTuple):
     loop: Estimate | None
     refusal: Estimate | None
     words_mean: float
-    quality: Estimate | None
-    unscored: dict[str, int]
     draws: list[float]
     spread: float | None
 
@@ -69,7 +41,7 @@ class Comparison(NamedTuple):
     `labels`: what the report calls each model, such as `SFT` or `the base model`. `differences`: by
     (after, before), in length score. `ended`: the difference of the first pair in how often answers end by
     themselves. The p values of all of them are corrected together. `tests`: their number. `judge`: the one judge
-    of all quality scores; None if there is none.
+    of all quality scores; None if there is none. `quality`: None if no judge was asked.
     """
 
     benchmark: str
@@ -82,6 +54,7 @@ class Comparison(NamedTuple):
     ended: Difference | None
     tests: int
     buckets: list[Bucket]
+    quality: Quality | None
 
     def heading(self, model: str) -> str:
         """Return a model's label without its article, such as `base model`."""
@@ -129,8 +102,12 @@ def compare(
     judge = _only_judge(ordered)
     differences = {pair: _length_difference(ordered[pair[1]], ordered[pair[0]], method) for pair in pairs}
     after, before = (ordered[model] for model in pairs[0])
-    ended = statistics.paired_shares(*_shared(before, after, lambda row: row.ended), method)
-    *corrected, ended = _corrected([*differences.values(), ended])
+    ended = statistics.paired_shares(*shared(before, after, lambda row: row.ended), method)
+    judged = quality.of_models(ordered, method, pairs)
+    overall = judged.differences if judged else {}
+    *corrected, ended = _corrected([*differences.values(), *overall.values(), ended])
+    differences = dict(zip(differences, corrected, strict=False))
+    overall = dict(zip(overall, corrected[len(differences) :], strict=True))
     return Comparison(
         benchmark=benchmark,
         judge=judge,
@@ -138,10 +115,11 @@ def compare(
         labels=dict(labels),
         rows=ordered,
         standings={model: _standing(scores, method.confidence) for model, scores in ordered.items()},
-        differences=dict(zip(differences, corrected, strict=True)),
+        differences=differences,
         ended=ended,
         tests=sum(test is not None for test in (*corrected, ended)),
-        buckets=_buckets(ordered, method.confidence),
+        buckets=groups.buckets(ordered, lambda row: row.length_score, method.confidence),
+        quality=judged._replace(differences=overall) if judged else None,
     )
 
 
@@ -169,14 +147,29 @@ def numbers(compared: Comparison) -> dict[str, float]:
         for name in ("ended", "loop", "refusal"):
             values |= _flat(f"{model}_{name}_share", getattr(standing, name))
         values[f"{model}_words_mean"] = standing.words_mean
-        values |= _flat(f"{model}_quality_score", standing.quality, "_mean")
-        values[f"{model}_quality_n"] = standing.quality.n if standing.quality else 0
+        values |= _quality_numbers(model, compared.quality)
     for (after, before), difference in compared.differences.items():
         name = f"{after}_minus_{before.removesuffix('_model')}_length_score"
         values |= _flat(name, difference)
         values |= _p_values(name, difference)
+    for (after, before), difference in compared.quality.differences.items() if compared.quality else ():
+        name = f"{after}_minus_{before.removesuffix('_model')}_overall_score"
+        values |= _flat(name, difference)
+        values |= _p_values(name, difference)
     values |= _p_values("ended", compared.ended)
     return {key: float(value) for key, value in values.items() if value is not None}
+
+
+def _quality_numbers(model: str, judged: Quality | None) -> dict[str, float | None]:
+    """Return S_q, S_bar, the prompts that count for them, and the share of unscored answers of a model."""
+    if judged is None:
+        return {f"{model}_quality_n": 0}
+    return {
+        **_flat(f"{model}_quality_score", judged.quality[model], "_mean"),
+        **_flat(f"{model}_overall_score", judged.overall[model], "_mean"),
+        f"{model}_quality_n": judged.scored,
+        f"{model}_unscored_share": round(judged.unjudged[model].share(), 4),
+    }
 
 
 def _flat(name: str, estimate: Estimate | Difference | None, suffix: str = "") -> dict[str, float | None]:
@@ -190,11 +183,9 @@ def _p_values(name: str, difference: Difference | None) -> dict[str, float | Non
 
 
 def _standing(rows: Sequence[Score], confidence: float) -> Standing:
-    judged = [row for row in rows if isinstance(row.quality, Judgement)]
-    lengths = _groups(rows, lambda row: row.length_score)
-    unscored = Counter(row.quality.reason for row in rows if isinstance(row.quality, Unscored))
+    lengths = by_prompt(rows, lambda row: row.length_score)
     ended, loop, refusal = (
-        statistics.share_interval(list(_groups(rows, hit).values()), confidence)
+        statistics.share_interval(list(by_prompt(rows, hit).values()), confidence)
         for hit in (lambda row: row.ended, lambda row: row.loop, lambda row: row.refusal)
     )
     draws = [
@@ -207,8 +198,6 @@ def _standing(rows: Sequence[Score], confidence: float) -> Standing:
         loop=loop,
         refusal=refusal,
         words_mean=round(sum(row.words for row in rows) / max(1, len(rows)), 3),
-        quality=statistics.mean_interval(list(_groups(judged, _quality_score).values()), confidence),
-        unscored=dict(sorted(unscored.items())),
         draws=[round(sum(scores) / len(scores), 3) for scores in draws],
         spread=statistics.spread(list(lengths.values())),
     )
@@ -225,30 +214,9 @@ def _only_judge(rows: Mapping[str, Sequence[Score]]) -> str | None:
     return judges[0] if judges else None
 
 
-def _quality_score(row: Score) -> float:
-    return row.quality.quality_score if isinstance(row.quality, Judgement) else math.nan
-
-
 def _length_difference(before: Sequence[Score], after: Sequence[Score], method: Method) -> Difference | None:
     """Return after - before in length score over the prompts that both have."""
-    return statistics.paired_difference(*_shared(before, after, lambda row: row.length_score), method)
-
-
-def _groups(rows: Sequence[Score], value: Callable[[Score], float]) -> dict[str, list[float]]:
-    """Return {prompt id: the value of each of its rows}."""
-    groups: dict[str, list[float]] = {}
-    for row in rows:
-        groups.setdefault(row.prompt_id, []).append(float(value(row)))
-    return groups
-
-
-def _shared(
-    before: Sequence[Score], after: Sequence[Score], value: Callable[[Score], float]
-) -> tuple[Groups, Groups]:
-    """Return the values of both models by prompt, for the prompts that both have."""
-    old, new = _groups(before, value), _groups(after, value)
-    shared = sorted(old.keys() & new.keys())
-    return [old[key] for key in shared], [new[key] for key in shared]
+    return statistics.paired_difference(*shared(before, after, lambda row: row.length_score), method)
 
 
 def _corrected(tests: Sequence[Difference | None]) -> list[Difference | None]:
@@ -256,21 +224,3 @@ def _corrected(tests: Sequence[Difference | None]) -> list[Difference | None]:
     made = [test for test in tests if test is not None]
     corrected = iter(statistics.holm([test.p for test in made]))
     return [test and test._replace(p_holm=next(corrected)) for test in tests]
-
-
-def _buckets(rows: Mapping[str, Sequence[Score]], confidence: float) -> list[Bucket]:
-    """Return the buckets that hold a prompt, short lengths first."""
-    lengths = [row.required_words for scores in rows.values() for row in scores]
-    mostly_short = sum(words < _BOUNDS[1] for words in lengths) * 2 > len(lengths)
-    bounds = [*(_SHORT_BOUNDS if mostly_short else _BOUNDS), math.inf]
-    buckets = []
-    for low, high in pairwise(bounds):
-        scores = {}
-        for model, model_rows in rows.items():
-            inside = [row for row in model_rows if low <= row.required_words < high]
-            groups = _groups(inside, lambda row: row.length_score)
-            if estimate := statistics.mean_interval(list(groups.values()), confidence):
-                scores[model] = estimate
-        if scores:
-            buckets.append(Bucket(int(low), high, scores))
-    return buckets

@@ -9,51 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from longwriter.evaluation.report.comparison import Comparison, Standing, capitalised
-from longwriter.evaluation.report.statistics import Difference, Estimate
+from longwriter.evaluation.report import quality_section
+from longwriter.evaluation.report.comparison import Comparison, capitalised
+from longwriter.evaluation.report.phrases import p_value, score, sentence, share, table
 from longwriter.text import inert
-
-_TOO_WEAK = "**Not evidence: the judge is too weak to be believed** (`judge.is_evidence: false`)."
-
-
-def sentence(after: str, before: str, difference: Difference | None, confidence: float) -> str:
-    """Return a sentence: is the length score of model `after` better than that of `before`? Both are labels."""
-    after = capitalised(after)
-    if difference is None or difference.low is None or difference.high is None:
-        n = 0 if difference is None else difference.n
-        return f"{after} and {before} cannot be compared: they have {n} prompts in common, 2 are needed."
-    if not difference.is_shown(confidence):
-        verdict = f"{after} is not shown to be better or worse than {before}"
-    else:
-        verdict = f"{after} is {'better' if difference.value > 0 else 'worse'} than {before}"
-    return (
-        f"{verdict}: difference {difference.value:+.1f}, {confidence * 100:.3g} % CI {difference.low:+.1f} to "
-        f"{difference.high:+.1f}, {_p(difference.p_holm)}, n = {difference.n}{_smallest(difference)}."
-    )
-
-
-def _smallest(difference: Difference) -> str:
-    """Return what this n could show, if there is anything that it could not."""
-    if not difference.smallest:
-        return ""
-    return f"; this n shows a difference of {difference.smallest:.1f} four times in five, smaller ones less often"
 
 
 def markdown(
-    compared: Comparison, *, judge_is_evidence: bool, dpo: Mapping[str, float], figures: list[str]
+    compared: Comparison,
+    *,
+    judge_is_evidence: bool,
+    max_unscored_share: float,
+    dpo: Mapping[str, float],
+    figures: list[str],
 ) -> str:
     """Return the report as Markdown.
 
     Args:
         compared: The comparison.
         judge_is_evidence: False marks all quality scores as "not evidence".
+        max_unscored_share: Share of answers without quality score above which the report warns.
         dpo: Metrics of the DPO stage; `test_reward_accuracy` and `test_pairs` are shown if present.
         figures: Paths of the figures, relative to the report.
     """
     labels = {model: inert.markdown(label) for model, label in compared.labels.items()}
     compared = compared._replace(labels=labels)
     level = f"{compared.method.confidence * 100:.3g} %"
-    judged = any(standing.quality for standing in compared.standings.values())
     parts = [
         f"# Benchmark `{compared.benchmark}`",
         "\n".join(
@@ -65,14 +46,14 @@ def markdown(
                 f"- {_ending(compared)}",
             ]
         ),
+        quality_section.warning(compared, max_unscored_share),
         "Better and worse are meant in the **length score S_l**: 100 for a text of the length asked for, 0 for "
         "one four times as long or a third as long. "
         + _counts(compared)
         + f" In brackets: {level} confidence "
         "intervals.",
         _models(compared),
-        f"Quality score S_q by the judge {inert.markdown(compared.judge)}." if compared.judge else "",
-        _TOO_WEAK if judged and not judge_is_evidence else "",
+        quality_section.section(compared, judge_is_evidence),
         _repeatability(compared),
         "## Length score by length asked for",
         _buckets(compared),
@@ -121,29 +102,20 @@ def _method(compared: Comparison) -> str:
 
 
 def _models(compared: Comparison) -> str:
-    head = ["", "n", "S_l", "ended", "loops", "refusals", "mean words", "S_q"]
+    head = ["", "n", "S_l", "ended", "loops", "refusals", "mean words"]
     lines = [
         [
             compared.title(model),
             str(len({row.prompt_id for row in compared.rows[model]})),
-            _score(standing.length_score),
-            _share(standing.ended),
-            _share(standing.loop),
-            _share(standing.refusal),
+            score(standing.length_score),
+            share(standing.ended),
+            share(standing.loop),
+            share(standing.refusal),
             f"{standing.words_mean:,.0f}" if compared.rows[model] else "-",
-            _quality(standing),
         ]
         for model, standing in compared.standings.items()
     ]
-    return _table([head, *lines])
-
-
-def _quality(standing: Standing) -> str:
-    missing = ", ".join(f"{reason} {count}" for reason, count in standing.unscored.items())
-    if standing.quality is None:
-        return f"not scored ({missing or 'no answers'})"
-    left_out = f"; not scored: {missing}" if missing else ""
-    return f"{_score(standing.quality)}, n = {standing.quality.n}{left_out}"
+    return table([head, *lines])
 
 
 def _ending(compared: Comparison) -> str:
@@ -161,7 +133,7 @@ def _ending(compared: Comparison) -> str:
         more = "more" if new.value > old.value else "less"
         label = capitalised(compared.labels[after])
         verdict = f"{label} ends by itself {more} often than {compared.labels[before]}"
-    return f"{verdict}: {shares}, {_p(compared.ended.p_holm)}."
+    return f"{verdict}: {shares}, {p_value(compared.ended.p_holm)}."
 
 
 def _buckets(compared: Comparison) -> str:
@@ -170,12 +142,12 @@ def _buckets(compared: Comparison) -> str:
     lines = [
         [bucket.label()]
         + [
-            f"{_score(bucket.scores[model])}, n = {bucket.scores[model].n}" if model in bucket.scores else "-"
+            f"{score(bucket.scores[model])}, n = {bucket.scores[model].n}" if model in bucket.scores else "-"
             for model in models
         ]
         for bucket in compared.buckets
     ]
-    return _table([head, *lines])
+    return table([head, *lines])
 
 
 _TELLING_PAIRS = 6  # with fewer, even if all are right, a sign test has p above 0.05 (2 / 2 ** 5)
@@ -192,26 +164,3 @@ def _training(dpo: Mapping[str, float]) -> str:
         )
     n = f" of {dpo['test_pairs']:.0f} held-out pairs" if "test_pairs" in dpo else " of the held-out pairs"
     return f"## DPO\n\nDPO puts chosen above rejected in {dpo['test_reward_accuracy']:.0%}{n}."
-
-
-def _score(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return "-"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.1f}"
-    return f"{estimate.value:.1f} [{estimate.low:.1f}, {estimate.high:.1f}]"
-
-
-def _share(estimate: Estimate | None) -> str:
-    if estimate is None or estimate.low is None or estimate.high is None:
-        return "-"
-    return f"{estimate.value:.0%} [{estimate.low:.0%}, {estimate.high:.0%}]"
-
-
-def _p(value: float) -> str:
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
-
-
-def _table(lines: list[list[str]]) -> str:
-    rule = ["---"] + ["---:"] * (len(lines[0]) - 1)
-    return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], rule, *lines[1:]])
