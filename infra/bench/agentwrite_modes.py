@@ -38,9 +38,9 @@ from longwriter.io import files
 from longwriter.params import Params
 from longwriter.params.agentwrite import PlanRule
 from longwriter.records import Draft, Instruction, Rejection
+from longwriter.sources import decontamination
 from longwriter.sources import files as sources
 from longwriter.stages import plan, write
-from longwriter.text import decontamination
 from longwriter.text.basics.counting import count_words, repeated_share, tokens
 from longwriter.tracking.runs import StageRun
 

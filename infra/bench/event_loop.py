@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from longwriter.agentwrite import drafts
+from longwriter.agentwrite.paragraphs import drafts
 from longwriter.calls.answers import Answer
 from longwriter.calls.replay import ReplayCache
 from longwriter.llm import probing, reading

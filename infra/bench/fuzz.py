@@ -32,7 +32,7 @@ from pydantic import ValidationError
 
 from infra.bench import hostile_texts, text_rules
 from longwriter import params, records
-from longwriter.agentwrite import drafts
+from longwriter.agentwrite.paragraphs import drafts
 from longwriter.agentwrite.plans import coverage, plan
 from longwriter.calls import answers, error_bodies, prices, replay
 from longwriter.calls.answers import NoCompletion
@@ -44,9 +44,9 @@ from longwriter.io import files, s3
 from longwriter.lengths import stated
 from longwriter.llm import transport
 from longwriter.params import extra_body, named_files, yaml_file
+from longwriter.sources import decontamination, rows
 from longwriter.sources import files as source_files
-from longwriter.sources import rows
-from longwriter.text import decontamination, inert, language  # fmt: skip
+from longwriter.text import inert, language  # fmt: skip
 from longwriter.text.basics import counting, endings, markup, prompts, wording  # fmt: skip
 from longwriter.text.talk import poison  # fmt: skip
 from longwriter.training import checkpoints

@@ -33,11 +33,11 @@ from longwriter import params
 from longwriter.hashing import content_hash
 from longwriter.instructions import candidates, duplicates, patterns
 from longwriter.lengths import stated as lengths
-from longwriter.sources import benchmarks
+from longwriter.sources import benchmarks, decontamination
 from longwriter.sources import files as sources
 from longwriter.sources.rows import SourceRow
 from longwriter.stages import instructions
-from longwriter.text import decontamination, language
+from longwriter.text import language
 from longwriter.text.basics.counting import normalise, tokens
 from longwriter.tracking.runs import StageRun
 

@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import longwriter
 from infra.bench import hostile_texts
 from infra.bench.hostile_texts import repeated
-from longwriter.agentwrite import drafts
+from longwriter.agentwrite.paragraphs import drafts
 from longwriter.agentwrite.plans import plan as plans
 from longwriter.dataset import examples, filters
 from longwriter.gates import examples as example_gate
@@ -39,8 +39,8 @@ from longwriter.gates import instructions as instruction_gate
 from longwriter.instructions import patterns, screening
 from longwriter.lengths import numerals, stated
 from longwriter.records import Draft, Example, Instruction, Message, Plan, PlanStep
+from longwriter.sources import decontamination
 from longwriter.sources.rows import SourceRow
-from longwriter.text import decontamination
 from longwriter.text.basics import prompts
 from longwriter.text.basics.counting import EarlierText
 

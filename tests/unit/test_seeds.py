@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from longwriter import params
-from longwriter.agentwrite import drafts as drafting
+from longwriter.agentwrite.paragraphs import drafts as drafting
 from longwriter.agentwrite.plans import coverage
 from longwriter.agentwrite.plans import plan as planning
 from longwriter.instructions import duplicates, patterns, screening, selection
 from longwriter.io import files
 from longwriter.lengths.stated import stated_length, statement
 from longwriter.records import GeneralRow, Plan, PlanStep
+from longwriter.sources import decontamination
 from longwriter.sources.rows import parse
-from longwriter.text import decontamination
 from longwriter.text.basics.prompts import fill
 from longwriter.text.language import identify
 from longwriter.text.talk import poison

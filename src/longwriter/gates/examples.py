@@ -23,7 +23,7 @@ from longwriter.gates.suite.expectations import (
 )
 from longwriter.params import ValidateParams
 from longwriter.records import Example, roles
-from longwriter.text import decontamination
+from longwriter.sources import decontamination
 from longwriter.text.basics import markup, wording
 from longwriter.text.basics.counting import count_words, repeated_share, tokens
 from longwriter.text.talk import poison

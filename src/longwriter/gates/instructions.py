@@ -25,7 +25,7 @@ from longwriter.gates.suite.expectations import (
 from longwriter.lengths.stated import stated_length
 from longwriter.params.data import InstructionsParams
 from longwriter.records import Instruction
-from longwriter.text import decontamination
+from longwriter.sources import decontamination
 from longwriter.text.basics.counting import count_han, tokens
 from longwriter.text.language import identify
 

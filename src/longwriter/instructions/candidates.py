@@ -37,9 +37,8 @@ from longwriter.instructions.selection import Cell, Codes, bucket
 from longwriter.io import files, process
 from longwriter.params import InstructionsParams, Params
 from longwriter.records import Instruction, Rejection
-from longwriter.sources import benchmarks, look
+from longwriter.sources import benchmarks, decontamination, look
 from longwriter.sources import files as sources
-from longwriter.text import decontamination
 
 _FEW = 4  # chunks; fewer are screened in this process, because starting the others takes longer
 

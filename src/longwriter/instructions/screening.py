@@ -15,9 +15,9 @@ from longwriter.hashing import short_id
 from longwriter.instructions.patterns import Patterns, first_matches
 from longwriter.lengths.stated import stated_length
 from longwriter.records import Instruction, Rejection
+from longwriter.sources import decontamination
 from longwriter.sources.rows import SourceRow
 from longwriter.sources.turns import Unusable
-from longwriter.text import decontamination
 from longwriter.text.basics.counting import normalise, tokens
 from longwriter.text.language import identify
 

@@ -23,6 +23,8 @@ from longwriter.io import access
 DATA = Path("data")
 LOCAL = Path(".lw")
 REPLAY = LOCAL / "replay.sqlite"
+CHAT_CHANGES = "chat.json"
+"""File in a model's folder: what base_model changed in the chat template or the end of an answer."""
 
 R = TypeVar("R", bound=BaseModel)
 S = TypeVar("S", bound=BaseModel)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from longwriter.errors import ModelUnusable
-from longwriter.models.chat import CHANGES
+from longwriter.io.files import CHAT_CHANGES
 
 CONVERTER = 1
 """Version of the files that `to_gguf` writes. Raise it with every change of their content: then no file of an
@@ -23,7 +23,7 @@ def _permute(rows: np.ndarray, heads: int) -> np.ndarray:
 
 def _end_of_turn(weights: Path) -> int | None:
     """Return the id of the token that ends an answer, if it is another one than in the base model's source."""
-    changes = weights / CHANGES
+    changes = weights / CHAT_CHANGES
     if not changes.is_file() or "end_of_turn" not in json.loads(changes.read_text(encoding="utf-8")):
         return None
     stops = json.loads((weights / "generation_config.json").read_text(encoding="utf-8"))["eos_token_id"]

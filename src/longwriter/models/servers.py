@@ -27,7 +27,6 @@ from longwriter.errors import ModelUnusable
 from longwriter.hashing import short_id
 from longwriter.io import files, net, process
 from longwriter.llm.client import LLM, Endpoint, connect
-from longwriter.models.chat import CHANGES
 from longwriter.models.gguf_converter import CONVERTER, to_gguf
 from longwriter.params import LLMParams, Sampling, ServingParams
 
@@ -123,8 +122,8 @@ def _conversion(weights: Path, template: Path, precision: str) -> str:
     It becomes part of the model's name in requests, and so of the hash of each request.
     """
     inputs: list[object] = [_digest(sorted(weights.glob("*.safetensors"))), _digest([template]), CONVERTER]
-    if (weights / CHANGES).is_file():
-        inputs.append(_digest([weights / CHANGES]))
+    if (weights / files.CHAT_CHANGES).is_file():
+        inputs.append(_digest([weights / files.CHAT_CHANGES]))
     return f"{short_id(inputs)}-{precision}"
 
 
@@ -172,7 +171,7 @@ def _weights(params: LLMParams) -> tuple[Path, str]:
         tensors = sorted(folder.glob("*.safetensors"))
         if not tensors:
             raise ModelUnusable(f"llm.model: {folder} has no *.safetensors for engine vllm")
-        changes = [folder / CHANGES] if (folder / CHANGES).is_file() else []
+        changes = [folder / files.CHAT_CHANGES] if (folder / files.CHAT_CHANGES).is_file() else []
         return folder, f"{folder.name}@{_digest([*tensors, *changes])[:16]}"
     file = folder / "model.gguf"
     if not file.is_file():

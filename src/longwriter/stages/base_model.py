@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from longwriter.io import files
-from longwriter.models import weights
+from longwriter.models.base import weights
 from longwriter.params import Params
 from longwriter.stages import runner
 

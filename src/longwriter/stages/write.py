@@ -1,6 +1,6 @@
 """AgentWrite, second half: write each plan paragraph by paragraph, or each text in one answer.
 
-`write.mode` says how, see `agentwrite/writing.py`. The model is asked for a paragraph until one passes
+`write.mode` says how, see `agentwrite/paragraphs/writing.py`. The model is asked for a paragraph until one passes
 every check, at most `write.max_attempts` times.
 
 Reads   data/plan/plans.jsonl, the prompt template, the model of `write.llm` or `llm`
@@ -15,7 +15,7 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-from longwriter.agentwrite import writing
+from longwriter.agentwrite.paragraphs import writing
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import Draft, Plan, Rejection

@@ -7,8 +7,8 @@ import pytest
 from longwriter.errors import BadRecord
 from longwriter.instructions.candidates import screen_sources
 from longwriter.instructions.screening import ScreeningLimits
+from longwriter.sources import decontamination
 from longwriter.sources import files as sources
-from longwriter.text import decontamination
 
 LIMITS = ScreeningLimits(
     ["en"],

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from longwriter.hashing import content_hash
 from longwriter.instructions.screening import OTHER, ScreeningLimits, screen
 from longwriter.records import Instruction
+from longwriter.sources import decontamination
 from longwriter.sources.rows import SourceRow
 from longwriter.sources.turns import Unusable
-from longwriter.text import decontamination
 
 LIMITS = ScreeningLimits(
     languages=["en"], max_chars=200, max_required_words=1000,

@@ -33,8 +33,8 @@ from transformers import AutoConfig, set_seed
 from transformers.integrations.deepspeed import deepspeed_load_checkpoint
 from trl import DPOConfig, DPOTrainer, SFTConfig
 
+from longwriter.io.files import CHAT_CHANGES
 from longwriter.io.packs import PAIR_COLUMNS, count
-from longwriter.models.chat import CHANGES
 from longwriter.params.training import OptimizerParams
 from longwriter.training import checkpoints, launch
 from longwriter.training.launch import Job
@@ -231,7 +231,7 @@ def _publish(trainer: Any, job: Job) -> None:
         if model.config.tie_word_embeddings:  # DeepSpeed's state has tied weights twice
             state = {name: rows for name, rows in state.items() if name not in model.all_tied_weights_keys}
         model.save_pretrained(out, state_dict=state)
-        for name in ("generation_config.json", CHANGES):
+        for name in ("generation_config.json", CHAT_CHANGES):
             if (Path(job.model) / name).is_file():
                 shutil.copyfile(Path(job.model) / name, out / name)
         trainer.processing_class.save_pretrained(out)

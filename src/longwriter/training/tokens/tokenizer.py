@@ -2,7 +2,7 @@
 
 The stages pack (SFT) and dpo take their ids from here, and an engine makes the same ids of a prompt, so a model
 is trained on what it sees when it answers. The stage base_model has set the tokenizer's end-of-text token to
-the token that ends an answer (`models/chat.py`).
+the token that ends an answer (`models/base/chat.py`).
 """
 
 from __future__ import annotations

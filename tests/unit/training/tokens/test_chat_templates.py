@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trl
 
-from longwriter.models import chat
+from longwriter.models.base import chat
 from longwriter.records import Message, Rejection
 from longwriter.training.tokens.packing import IGNORE_INDEX
 from longwriter.training.tokens.tokenizer import Coder

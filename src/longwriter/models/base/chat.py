@@ -16,8 +16,6 @@ from jinja2 import TemplateError
 
 from longwriter.errors import ModelUnusable
 
-CHANGES = "chat.json"
-"""File in a model's folder: what base_model changed in the chat template or the end of an answer."""
 _ANSWER = "2718281828"  # no template changes or contains these digits
 
 

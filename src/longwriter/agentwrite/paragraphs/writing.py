@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from longwriter.agentwrite import drafts
+from longwriter.agentwrite.paragraphs import drafts
 from longwriter.io import files, progress
 from longwriter.llm import reading
 from longwriter.llm.asking import Outcome, ask_until_usable

@@ -13,7 +13,8 @@ from gguf import GGUFReader
 from safetensors.torch import load_file
 
 from longwriter.errors import ModelUnusable
-from longwriter.models import gguf_converter, weights
+from longwriter.models import gguf_converter
+from longwriter.models.base import weights
 from tests import hub_server
 
 
@@ -26,7 +27,7 @@ def test_a_bad_source_is_told(source, tmp_path):
 _RESOLVE = """
 import sys
 from pathlib import Path
-from longwriter.models import weights
+from longwriter.models.base import weights
 from longwriter.errors import LongWriterError
 for number, source in enumerate(sys.argv[2:]):
     folder = Path(sys.argv[1]) / f"model-{number}"

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from longwriter.errors import EndpointUnavailable, ModelUnusable
 from longwriter.io import files
-from longwriter.models import chat
+from longwriter.models.base import chat
 
 log = logging.getLogger(__name__)
 
@@ -195,7 +195,7 @@ def _save_chat(tokenizer: Any, generation: Any, folder: Path, spoken: Chat) -> N
     after = {"chat_template": tokenizer.chat_template, "end_of_turn": tokenizer.eos_token}
     if after != before:
         changes = {name: value for name, value in after.items() if value != before[name]}
-        files.write_json(folder / chat.CHANGES, changes)
+        files.write_json(folder / files.CHAT_CHANGES, changes)
         log.info("base_model: an answer ends with %s", tokenizer.eos_token)
     generation.eos_token_id = chat.stops(tokenizer.eos_token_id, generation.eos_token_id)
     generation.save_pretrained(folder)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwriter.agentwrite import drafts as dr
+from longwriter.agentwrite.paragraphs import drafts as dr
 from longwriter.io import files
 from longwriter.records import Plan, PlanStep
 from longwriter.text.basics.counting import EarlierText

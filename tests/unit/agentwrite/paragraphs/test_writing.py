@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from longwriter.agentwrite import writing
+from longwriter.agentwrite.paragraphs import writing
 from longwriter.errors import EndpointUnavailable, NoAnswer
 from longwriter.records import Draft, Plan, PlanStep, Rejection
 from tests.unit.agentwrite.scripted_llm import ScriptedLLM
