@@ -25,7 +25,7 @@ OPTIMIZER = OptimizerParams(
 )  # fmt: skip
 TRAINING = TrainingParams(
     ranks="auto", hostfile=None, deepspeed="infra/deepspeed/zero2.json", precision="fp32", attention="sdpa",
-    gradient_checkpointing=False, save_steps=1000, keep_checkpoints=1,
+    loss_head="auto", gradient_checkpointing=False, save_steps=1000, keep_checkpoints=1,
 )  # fmt: skip
 
 

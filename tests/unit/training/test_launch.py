@@ -10,7 +10,7 @@ from longwriter.training import launch
 
 TRAINING = TrainingParams(
     ranks="auto", hostfile=None, deepspeed="infra/deepspeed/zero2.json", precision="fp32", attention="sdpa",
-    gradient_checkpointing=False, save_steps=1000, keep_checkpoints=1,
+    loss_head="auto", gradient_checkpointing=False, save_steps=1000, keep_checkpoints=1,
 )  # fmt: skip
 TORCHRUN = "traceback : Signal 9 (SIGKILL) received by PID 77"
 DEEPSPEED = "node1: [ERROR] [launch.py:259:sigkill_handler] ['python', '-u'] exits with return code = {}"

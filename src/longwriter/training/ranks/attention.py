@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import inspect
 import logging
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from longwriter.training.ranks.choices import Choice
 
 log = logging.getLogger(__name__)
 
@@ -32,23 +33,8 @@ _PROBE_LENGTHS = (1, 2, 37, 128, 700, 1180)  # tokens of each sequence of the pr
 _PROBE_WINDOW = 64
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The attention of a training, and why it is used."""
-
-    name: str
-    """Name of the implementation, as transformers knows it."""
-    reason: str
-    error: float | None = None
-    """Largest relative difference between varlen and sdpa in the probe; None if there was no probe, or it failed."""
-
-    def as_dict(self) -> dict[str, str | float | None]:
-        """Return the choice as JSON has it."""
-        return asdict(self)
-
-
 def of_packs(attention: str, config: PreTrainedConfig, dtype: torch.dtype, device: torch.device) -> Choice:
-    """Return the attention for packs; every rank must call this, and all get the same answer.
+    """Return the attention for packs, by transformers' name; every rank must call this, and all get the same answer.
 
     Args:
         attention: `training.attention`.

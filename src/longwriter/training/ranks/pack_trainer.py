@@ -8,6 +8,7 @@ import torch
 from trl import SFTTrainer
 
 from longwriter.training.ranks import losses
+from longwriter.training.ranks.choices import Choice
 from longwriter.training.ranks.watch import Watch
 
 
@@ -17,6 +18,7 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
     loss_is_scaled_for_ga = True
     weighting: losses.Loss
     watch: Watch
+    choices: dict[str, Choice]
     capacity: int
     """Tokens of the longest pack."""
     test_targets_a_pack: float

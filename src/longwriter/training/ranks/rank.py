@@ -31,15 +31,17 @@ from datasets import Dataset, concatenate_datasets, load_dataset
 from torch.utils.data import DataLoader
 from transformers import AutoConfig, set_seed
 from transformers.integrations.deepspeed import deepspeed_load_checkpoint
-from trl import DPOConfig, DPOTrainer, SFTConfig
+from trl import DPOConfig, SFTConfig
 
 from longwriter.io.files import CHAT_CHANGES
 from longwriter.io.packs import PAIR_COLUMNS, count
 from longwriter.params.training import OptimizerParams
 from longwriter.training import checkpoints, launch
 from longwriter.training.launch import Job
-from longwriter.training.ranks import attention
+from longwriter.training.ranks import attention, choices, loss_head
+from longwriter.training.ranks.choices import Choice
 from longwriter.training.ranks.pack_trainer import PackTrainer
+from longwriter.training.ranks.pair_trainer import PairTrainer
 from longwriter.training.ranks.watch import Watch, best_step
 from longwriter.training.tokens import tokenizer
 from longwriter.training.tokens.packing import IGNORE_INDEX
@@ -82,8 +84,8 @@ def _arguments(job: Job, optimizer: OptimizerParams, batch: int) -> dict[str, An
     }
 
 
-def _choose(job: Job, config: Any) -> None:
-    """Choose the attention, and write down which one it is, and why."""
+def _choose_attention(job: Job, config: Any) -> Choice:
+    """Set the attention of a trainer's configuration."""
     model, wanted = AutoConfig.from_pretrained(job.model), job.training.attention
     if job.sft is not None:
         dtype = torch.bfloat16 if job.training.precision == "bf16" else torch.float32
@@ -91,9 +93,7 @@ def _choose(job: Job, config: Any) -> None:
     else:
         choice = attention.of_pairs(wanted, model)
     config.model_init_kwargs["attn_implementation"] = choice.name
-    if dist.get_rank() == 0:
-        choices = {"attention": choice.as_dict()}
-        (Path(job.checkpoints) / checkpoints.CHOICES).write_text(json.dumps(choices), encoding="utf-8")
+    return choice
 
 
 def _rows(path: str, cache: Path, columns: Sequence[str]) -> Dataset:
@@ -132,7 +132,7 @@ def sft_trainer(job: Job, cache: Path, watch: Watch) -> PackTrainer:
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
-    _choose(job, config)
+    choice = _choose_attention(job, config)
     trainer = PackTrainer(
         model=job.model,
         args=config,
@@ -143,26 +143,16 @@ def sft_trainer(job: Job, cache: Path, watch: Watch) -> PackTrainer:
     )
     trainer.weighting, trainer.watch = job.sft.loss, watch
     trainer.capacity = max(map(sum, train["seq_lengths"]))
+    trainer.choices = {
+        "attention": choice,
+        "loss_head": loss_head.add(job.training.loss_head, trainer.model, trainer.capacity, config.device),
+    }
     if len(test):
         trainer.test_targets_a_pack = _count_targets(test) / len(trainer.eval_dataset)
     return trainer
 
 
-class PairTrainer(DPOTrainer):  # type: ignore[misc]
-    """DPO on pairs of token ids that the stage dpo made; TRL would render texts by the chat template again."""
-
-    watch: Watch
-
-    def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
-        return dataset
-
-    def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **options: Any) -> Any:
-        """Count the tokens of a micro-step, and train on it."""
-        self.watch.add_tokens(int(inputs["attention_mask"].sum()), inputs["attention_mask"].numel())
-        return super().training_step(model, inputs, *rest, **options)
-
-
-def dpo_trainer(job: Job, cache: Path, watch: Watch) -> DPOTrainer:
+def dpo_trainer(job: Job, cache: Path, watch: Watch) -> PairTrainer:
     """Return the trainer of a DPO job; computes the reference's log-probabilities once, up front."""
     assert job.dpo is not None
     train, test = (_rows(path, cache, PAIR_COLUMNS) for path in (job.train, job.test))
@@ -175,7 +165,7 @@ def dpo_trainer(job: Job, cache: Path, watch: Watch) -> DPOTrainer:
         precompute_ref_log_probs=True,
         max_length=None,  # the stage rejected longer pairs, so none is cut
     )
-    _choose(job, config)
+    choice = _choose_attention(job, config)
     trainer = PairTrainer(
         model=job.model,
         args=config,
@@ -183,8 +173,11 @@ def dpo_trainer(job: Job, cache: Path, watch: Watch) -> DPOTrainer:
         eval_dataset=test,
         processing_class=tokenizer.load(Path(job.model)),
         callbacks=[watch],
+        watch=watch,
+        wanted_head=job.training.loss_head,
+        longest=job.dpo.max_length,
     )
-    trainer.watch = watch
+    trainer.choices["attention"] = choice
     return trainer
 
 
@@ -252,6 +245,8 @@ def train(job: Job) -> None:
     patience = job.sft.patience if job.sft else None
     watch = Watch(folder, job.training.keep_checkpoints, keep_best=publishes_best, patience=patience)
     trainer = (sft_trainer if job.kind == "sft" else dpo_trainer)(job, cache, watch)
+    if dist.get_rank() == 0:
+        choices.write(folder, trainer.choices)
     trainer.train(resume_from_checkpoint=checkpoint)
     if watch.is_stopped:
         return

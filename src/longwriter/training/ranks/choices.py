@@ -1,0 +1,25 @@
+"""What the ranks choose by their device, and why; the stage reads it for its log and for MLflow."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from longwriter.training import checkpoints
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several ways that give the same result, and why it is used."""
+
+    name: str
+    reason: str
+    error: float | None = None
+    """How far its results are from those of another way, as a share; None if that was not measured."""
+
+
+def write(folder: Path, choices: dict[str, Choice]) -> None:
+    """Write the choices of a training into its checkpoint folder."""
+    rows = {name: asdict(choice) for name, choice in choices.items()}
+    (folder / checkpoints.CHOICES).write_text(json.dumps(rows), encoding="utf-8")

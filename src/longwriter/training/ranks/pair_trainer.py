@@ -1,0 +1,49 @@
+"""TRL's DPO trainer for pairs of token ids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trl import DPOTrainer
+
+from longwriter.training.ranks import loss_head
+from longwriter.training.ranks.choices import Choice
+from longwriter.training.ranks.watch import Watch
+
+_OUTPUTS = ("log_probs", "entropy", "mean_logits", "is_top1")  # what TRL's loss reads
+
+
+class PairTrainer(DPOTrainer):  # type: ignore[misc]
+    """DPO on pairs of token ids that the stage dpo made; TRL would render texts by the chat template again."""
+
+    watch: Watch
+    choices: dict[str, Choice]
+
+    def __init__(self, *, watch: Watch, wanted_head: str, longest: int, **options: Any) -> None:
+        """Make the trainer, and compute the reference's log-probabilities.
+
+        Args:
+            watch: Receives the tokens of each micro-step.
+            wanted_head: `training.loss_head`.
+            longest: Tokens of the longest answer with its prompt.
+            **options: Arguments of DPOTrainer.
+        """
+        self.watch, self.choices = watch, {}
+        self._wanted_head, self._longest = wanted_head, longest
+        super().__init__(**options)
+
+    def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+        return dataset
+
+    def _precompute_ref_logps(self, dataset: Any, *rest: Any) -> Any:
+        """Give the model its loss head first, because the reference is computed with it."""
+        if not self.choices:
+            tokens = 2 * self._longest  # of the chosen and the rejected answer
+            head = loss_head.add(self._wanted_head, self.model, tokens, self.args.device, _OUTPUTS)
+            self.choices["loss_head"] = head
+        return super()._precompute_ref_logps(dataset, *rest)
+
+    def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **options: Any) -> Any:
+        """Count the tokens of a micro-step, and train on it."""
+        self.watch.add_tokens(int(inputs["attention_mask"].sum()), inputs["attention_mask"].numel())
+        return super().training_step(model, inputs, *rest, **options)
