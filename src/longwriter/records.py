@@ -145,14 +145,17 @@ class Generation(Record):
 class Judgement(Record):
     """A judge's scores of one text: an integer from 1 to 5 for each dimension, and S_q in [0, 100].
 
-    `judge` identifies the judge: model, endpoint, and a hash that also covers prompt, schema and sampling.
+    `judge` identifies the judge: model, endpoint, and a hash that also covers prompt, schema and sampling. The
+    judgement of a panel is the mean of its `members`, and that of a long text the mean over its `chunks`.
     """
 
-    dimensions: dict[str, int]
+    dimensions: dict[str, int | float]
     quality_score: float
     analysis: str
     judge: str
     call_ids: list[str]
+    members: list[Judgement] = []
+    chunks: int = 1
 
 
 class Unscored(Record):

@@ -183,7 +183,7 @@ PROMPTS = [
     ("write", "write.prompt"),
     ("dataset", "dataset.length_prompts"),
     ("preferences", "judge.prompt"),
-    ("score@sft-small", "judge.prompt"),
+    ("score@sft-small", "score.prompt"),
 ]
 SOURCES = [
     ("instructions", "instructions.source"),

@@ -102,7 +102,7 @@ def _texts(params: Params, assumptions: list[str]) -> tuple[list[Text], list[Tex
 def _stages(
     params: Params, to_plan: Sequence[Text], to_write: Sequence[Text]
 ) -> Iterable[tuple[str, LLMParams, Chains, int]]:
-    """Yield (stage, its model, its requests, their number) for plan, write, and judge if there is one."""
+    """Yield (stage, its model, its requests, their number) for plan, write, and each judge there is."""
     plan, write, judge = params.plan, params.write, params.judge.llm
     template = estimate.parts(files.template(plan.prompt))
     is_in_schema = plan.answer_format in ("auto", "json_schema") and "format" not in dict(template)
@@ -122,10 +122,13 @@ def _stages(
     if judge is not None:
         judge_chains = [[request] for request in _judge_requests(params, to_plan, to_write)]
         yield "judge", judge, judge_chains, len(judge_chains)
+    for place, judge in enumerate(params.score.judges, 1):
+        score_chains = [[request] for request in _score_requests(params)]
+        yield "score" if place == 1 else f"score {place}", judge, score_chains, len(score_chains)
 
 
 def _judge_requests(params: Params, to_plan: Sequence[Text], to_write: Sequence[Text]) -> Iterable[Request]:
-    """Yield the judge's requests: about plans, about samples for preferences, about benchmark answers."""
+    """Yield the requests to the judge of the training data: about plans, and about samples for preferences."""
     max_tokens = float(min(estimate.JUDGEMENT_TOKENS, params.judge.sampling.max_tokens))
     if params.plan.coverage_judge:
         template = estimate.parts(files.template(params.plan.coverage_prompt))
@@ -137,10 +140,17 @@ def _judge_requests(params: Params, to_plan: Sequence[Text], to_write: Sequence[
         for text in islice(to_write, params.sample.limit):
             fields = {"instruction": text.instruction, "text": sum(text.paragraphs)}
             yield from [estimate.question(template, fields, max_tokens)] * params.sample.samples
+
+
+def _score_requests(params: Params) -> Iterable[Request]:
+    """Yield the requests to a judge of the benchmark, about the answers of all models."""
+    max_tokens = float(min(estimate.JUDGEMENT_TOKENS, params.score.sampling.max_tokens))
+    template = estimate.parts(files.template(params.score.prompt))
+    answers = len(params.compare.models) * params.generate.samples
     for name in params.generate.benchmarks:
         for row in files.read_jsonl(Path(params.generate.folder) / f"{name}.jsonl", BenchmarkRow):
             fields = {"instruction": estimate.tokens(row.prompt), "text": _answer_tokens(row)}
-            yield from [estimate.question(template, fields, max_tokens)] * len(params.compare.models)
+            yield from [estimate.question(template, fields, max_tokens)] * answers
 
 
 def _answer_tokens(row: BenchmarkRow) -> float:

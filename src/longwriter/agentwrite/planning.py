@@ -89,10 +89,7 @@ async def plan_all(
         await progress.each_to(rows, plan, keep, "plan", note, concurrency=planner.max_concurrency)
         usage = _sum([client.usage() for client in clients])
     if judge is not None:
-        _join([calls, judge_calls], calls)
-        refusals = [file for file in map(files.refusals_file, (calls, judge_calls)) if file.exists()]
-        if refusals:
-            _join(refusals, files.refusals_file(calls))
+        files.join_call_logs([calls, judge_calls], calls)
     return usage
 
 
@@ -208,13 +205,3 @@ def _sum(usages: list[dict[str, float]]) -> dict[str, float]:
     """Return the sums of several clients' usage; a number that one of them lacks, such as a cost, is left out."""
     known = set(usages[0]).intersection(*usages)
     return {name: sum(usage[name] for usage in usages) for name in usages[0] if name in known}
-
-
-def _join(parts: list[Path], target: Path) -> None:
-    """Write the lines of all parts to `target`, and remove the parts."""
-    whole = target.with_suffix(".joined")
-    with files.zstd_lines(whole) as out:
-        for part in parts:
-            out.writelines(files.read_zstd_lines(part))
-            part.unlink()
-    whole.replace(target)

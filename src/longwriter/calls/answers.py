@@ -92,7 +92,10 @@ class Completion(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The answer to one request; `call_id` is the hash of the request, the rest is as in `Completion`."""
+    """The answer to one request; `call_id` is the hash of the request, the rest is as in `Completion`.
+
+    `served` is the model that answered, as the server calls it.
+    """
 
     call_id: str
     text: str
@@ -101,6 +104,7 @@ class Answer(NamedTuple):
     replayed: bool
     refused: Refused | None = None
     thinking: str = ""
+    served: str | None = None
 
 
 def read(body: bytes) -> Completion:

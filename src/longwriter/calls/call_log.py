@@ -42,8 +42,9 @@ def answer(call: Call) -> Answer:
     """Return the answer that the caller of `LLM.ask` gets."""
     said = call.completion
     return Answer(
-        call.call_id, said.text, said.finish_reason, said.usage, call.replayed, said.refused, said.thinking
-    )
+        call.call_id, said.text, said.finish_reason, said.usage, call.replayed, said.refused, said.thinking,
+        said.model,
+    )  # fmt: skip
 
 
 class CallStore:

@@ -255,6 +255,22 @@ def refusals_file(calls: Path) -> Path:
     return calls.with_name(calls.name.replace("calls", "refusals"))
 
 
+def join_call_logs(logs: Sequence[Path], target: Path) -> None:
+    """Move the lines of several call logs into one, and their refusals too; `target` may be one of the logs."""
+    _join(logs, target)
+    if refusals := [file for file in map(refusals_file, logs) if file.exists()]:
+        _join(refusals, refusals_file(target))
+
+
+def _join(parts: Sequence[Path], target: Path) -> None:
+    whole = target.with_suffix(".joined")
+    with zstd_lines(whole) as out:
+        for part in parts:
+            out.writelines(read_zstd_lines(part))
+            part.unlink()
+    whole.replace(target)
+
+
 def template(path: str) -> str:
     """Return a prompt template.
 

@@ -26,7 +26,7 @@ from longwriter.params.benchmark import (
 )
 from longwriter.params.common import Conflict, Section
 from longwriter.params.data import BaseModelParams, DatasetParams, InstructionsParams, ValidateParams
-from longwriter.params.models import JudgeParams, LLMParams, Sampling, ServingParams
+from longwriter.params.models import JudgeParams, JudgingParams, LLMParams, Sampling, ServingParams
 from longwriter.params.tracing import TracingParams
 from longwriter.params.training import (
     DpoParams,
@@ -45,6 +45,7 @@ __all__ = [
     "DpoParams",
     "InstructionsParams",
     "JudgeParams",
+    "JudgingParams",
     "LLMParams",
     "Params",
     "PlanParams",

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from longwriter.params.common import Conflict, Section
-from longwriter.params.models import Sampling
+from longwriter.params.models import JudgingParams, LLMParams, Sampling
 from longwriter.params.numbers import Draws, InnerShare, Points, Resamples, Rows, Seed, Share, TokensPerWord
 from longwriter.params.texts import DISTINCT, Alias, DirPath, Label, Name, RegistryName
 
@@ -73,11 +73,26 @@ class GenerateParams(Section):
     """`max_tokens` limits every answer (temperature 0.5 and 32,768 tokens in the paper)."""
 
 
-class ScoreParams(Section):
+class ScoreParams(JudgingParams):
     """How an answer is scored, apart from its length."""
 
     max_repeated_share: Share
     """Share of repeated 5-grams above which an answer counts as a loop."""
+    judges: Annotated[list[LLMParams], Field(max_length=9)]
+    """The judge of the benchmark, with the fields of `llm`; several = a panel, whose scores are averaged and whose
+    agreement is reported; none = no judge: every quality is then `Unscored` with reason `no_judge`. Take another
+    model than `judge.llm`: a model trained to please a judge gets good marks from it."""
+
+    def panel(self) -> list[LLMParams]:
+        """Return the judges."""
+        return self.judges
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield a judge that sits on the panel twice."""
+        seats = [(judge.engine, judge.model, judge.base_url) for judge in self.judges]
+        for place, seat in enumerate(seats):
+            if seat in seats[:place]:
+                yield Conflict(("judges", place, "model"), "another model than the judges before it")
 
 
 class ReportParams(Section):

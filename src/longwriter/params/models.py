@@ -103,16 +103,35 @@ class ServingParams(Section):
     """Retries of one request, as in `llm`."""
 
 
-class JudgeParams(Section):
-    """The model that judges quality (S_q); optional."""
+class JudgingParams(Section):
+    """How texts are judged for quality (S_q)."""
 
-    llm: LLMParams | None
-    """Null = no judge; every quality is then `Unscored` with reason `no_judge`."""
-    is_evidence: bool
-    """False = the judge is too weak to trust; reports mark its numbers as "not evidence"."""
     prompt: Annotated[Template, template("instruction", "text")]
     """Template; fields {instruction} {text}."""
     max_attempts: Attempts
     """Largest number of attempts to get a readable judgement; after the last one the text is `Unscored`."""
+    long_texts: Literal["refuse", "chunks"]
+    """What to do with a text that does not fit into `context_tokens`: `refuse` leaves it `Unscored` with the reason
+    `beyond_context`, `chunks` judges it in parts and takes the mean."""
     sampling: Sampling
     """Sampling of the judgements."""
+
+    def panel(self) -> list[LLMParams]:
+        """Return the judges; a text gets the mean of their scores."""
+        return []
+
+
+class JudgeParams(JudgingParams):
+    """The judge of the training data: of plans, of prompts without length, of samples for preference pairs.
+
+    The judge of the benchmark is in `score`, so that another one does not train the models again.
+    """
+
+    llm: LLMParams | None
+    """Null = no judge."""
+    is_evidence: bool
+    """False = the judge is too weak to trust; reports mark its numbers as "not evidence"."""
+
+    def panel(self) -> list[LLMParams]:
+        """Return the judge, or nothing."""
+        return [] if self.llm is None else [self.llm]

@@ -13,7 +13,7 @@ import asyncio
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from longwriter.evaluation.judge.judge import judge_texts
+from longwriter.evaluation.judge.judge import Question, judge_texts
 from longwriter.gates import pairs as pair_gate
 from longwriter.gates.suite import gx, verdicts
 from longwriter.io import files
@@ -68,8 +68,8 @@ def _judged(
     if params.preferences.quality_weight == 0:
         with files.zstd_lines(calls):
             return [None for _ in samples], {}
-    texts = [(sample.prompt, sample.text) for sample in samples]
-    return asyncio.run(judge_texts(params.judge, texts, calls, "preferences"))
+    texts = [Question(sample.prompt, sample.text) for sample in samples]
+    return asyncio.run(judge_texts(params.judge, texts, calls, "preferences", "judge"))
 
 
 if __name__ == "__main__":

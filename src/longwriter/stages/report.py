@@ -45,6 +45,7 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
     text = report.markdown(
         compared,
         judge_is_evidence=params.judge.is_evidence,
+        judged_pairs=_judged_pairs(params),
         max_unscored_share=params.register_.max_unscored_share,
         dpo=files.read_json(files.DATA / "dpo" / "metrics.json"),
         figures=[path.relative_to(folder).as_posix() for path in figures],
@@ -54,6 +55,17 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
     published = files.DATA / "report" / benchmark
     artifacts = [published / "report.md", published / "figures"]
     return runner.Summary(count, count, numbers=comparison.numbers(compared), artifacts=artifacts)
+
+
+def _judged_pairs(params: Params) -> bool:
+    """Return whether a judge of the benchmark also chose the preference pairs."""
+    if not params.preferences.quality_weight:
+        return False
+    judges, others = (
+        {(judge.engine, judge.model, judge.base_url) for judge in section.panel()}
+        for section in (params.judge, params.score)
+    )
+    return not judges.isdisjoint(others)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from longwriter.evaluation.judge.judge import judge_texts
+from longwriter.evaluation.judge.judge import Question, judge_texts
 from longwriter.evaluation.scores import score_numbers, score_of
 from longwriter.io import files
 from longwriter.params import Params
@@ -25,9 +25,9 @@ def work(model: str, benchmark: str, params: Params, folder: Path, run: runner.S
     """Score every answer; if its quality cannot be judged, it gets a reason instead of a number."""
     item = f"{model}-{benchmark}"
     generations = files.read_jsonl(files.DATA / "generate" / item / "generations.jsonl", Generation)
-    texts = [(generation.prompt, generation.text) for generation in generations]
+    texts = [Question(generation.prompt, generation.text) for generation in generations]
     calls = folder / "calls.jsonl.zst"
-    qualities, usage = asyncio.run(judge_texts(params.judge, texts, calls, f"score {item}"))
+    qualities, usage = asyncio.run(judge_texts(params.score, texts, calls, f"score {item}", "score"))
     scores = [
         score_of(generation, quality, params.score.max_repeated_share)
         for generation, quality in zip(generations, qualities, strict=True)

@@ -74,7 +74,7 @@ def test_a_password_in_a_url_is_refused_and_not_shown(tmp_path):
 
 def test_an_answer_is_returned_as_the_server_gave_it(tmp_path):
     (answer,), _, _ = run(tmp_path, [lambda: ok("潮\n", "length")], ["tell me"])
-    assert answer == Answer(answer.call_id, "潮\n", "length", Usage(100, 0, 10), replayed=False)
+    assert answer == Answer(answer.call_id, "潮\n", "length", Usage(100, 0, 10), replayed=False, served="m")
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,9 @@ def judgement_schema() -> dict[str, Any]:
     }
 
 
-def judge_name(model: str, endpoint: str, template: str, fields: Mapping[str, Any]) -> str:
+def judge_name(
+    model: str, endpoint: str, template: str, fields: Mapping[str, Any], served: str | None = None
+) -> str:
     """Return what identifies a judge: scores of judges with different names do not compare.
 
     Args:
@@ -61,11 +63,17 @@ def judge_name(model: str, endpoint: str, template: str, fields: Mapping[str, An
         endpoint: Scheme, host and port; empty for a local engine.
         template: Text of the prompt template.
         fields: Whatever else decides its answers, such as the sampling.
+        served: The model that answered, as the server calls it; None = unknown.
 
     Returns:
-        Model and endpoint, and a hash of these, prompt, schema and fields.
+        Model and endpoint, and a hash of these, prompt, schema and fields; also the served model if it is called
+        otherwise.
     """
-    mark = short_id([model, endpoint, template, judgement_schema(), dict(fields)])
+    identity = [model, endpoint, template, judgement_schema(), dict(fields)]
+    if served not in (None, model):
+        identity.append(served)
+        model = f"{model} (served as {served})"
+    mark = short_id(identity)
     return f"{model} at {endpoint} #{mark}" if endpoint else f"{model} #{mark}"
 
 
@@ -96,7 +104,7 @@ def parse_judgement(answer: str) -> Verdict | Unscored:
     return Verdict(_encodable(analysis.strip()), {name: values[name] for name in DIMENSIONS})
 
 
-def quality_score(dimensions: Mapping[str, int]) -> float:
+def quality_score(dimensions: Mapping[str, float]) -> float:
     """Return S_q in [0, 100]: the mean over the six dimensions of (score - 1) * 25.
 
     Source: LongWriter (arXiv:2408.07055), section 2; all 1 gives 0, all 3 gives 50, all 5 gives 100.

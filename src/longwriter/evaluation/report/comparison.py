@@ -209,7 +209,8 @@ def _only_judge(rows: Mapping[str, Sequence[Score]]) -> str | None:
     if len(judges) > 1:
         raise BadRecord(
             f"quality was scored by {len(judges)} judges, whose scores do not compare: {'; '.join(judges)}; "
-            "run `dvc repro -f -s score@MODEL-BENCHMARK` for each model"
+            "pin the judge's model, so that its endpoint cannot serve another one, and run "
+            "`dvc repro -f -s score@MODEL-BENCHMARK` for each model"
         )
     return judges[0] if judges else None
 

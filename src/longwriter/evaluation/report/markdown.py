@@ -19,6 +19,7 @@ def markdown(
     compared: Comparison,
     *,
     judge_is_evidence: bool,
+    judged_pairs: bool = False,
     max_unscored_share: float,
     dpo: Mapping[str, float],
     figures: list[str],
@@ -28,6 +29,7 @@ def markdown(
     Args:
         compared: The comparison.
         judge_is_evidence: False marks all quality scores as "not evidence".
+        judged_pairs: Whether a judge of the benchmark also chose the preference pairs.
         max_unscored_share: Share of answers without quality score above which the report warns.
         dpo: Metrics of the DPO stage; `test_reward_accuracy` and `test_pairs` are shown if present.
         figures: Paths of the figures, relative to the report.
@@ -53,7 +55,7 @@ def markdown(
         + f" In brackets: {level} confidence "
         "intervals.",
         _models(compared),
-        quality_section.section(compared, judge_is_evidence),
+        quality_section.section(compared, judge_is_evidence=judge_is_evidence, judged_pairs=judged_pairs),
         _repeatability(compared),
         "## Length score by length asked for",
         _buckets(compared),

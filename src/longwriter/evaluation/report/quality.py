@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from longwriter.evaluation.report import statistics
+from longwriter.evaluation.report import agreement, statistics
 from longwriter.evaluation.report.groups import Bucket, buckets, by_prompt, shared
 from longwriter.evaluation.report.statistics import Difference, Estimate, Method
 from longwriter.records import Judgement, Score, Unscored
@@ -39,7 +39,8 @@ class Quality(NamedTuple):
 
     `shared`: number of prompts that all models answered. `scored`: how many of them count, because all their
     answers are scored. `bounds` and `difference_bounds`: lowest and highest mean of S_bar over all shared
-    prompts, whatever quality the unscored answers have. `differences`: by (after, before), in S_bar.
+    prompts, whatever quality the unscored answers have. `agreement`: Krippendorff's alpha of a panel's S_q;
+    None if there is no panel. `differences`: by (after, before), in S_bar.
     """
 
     shared: int
@@ -50,6 +51,7 @@ class Quality(NamedTuple):
     bounds: dict[str, tuple[float, float] | None]
     dimensions: dict[str, dict[str, Estimate]]
     buckets: list[Bucket]
+    agreement: float | None
     differences: dict[Pair, Difference | None]
     difference_bounds: dict[Pair, tuple[float, float] | None]
 
@@ -73,6 +75,7 @@ def of_models(rows: Rows, method: Method, pairs: Sequence[Pair]) -> Quality | No
         bounds={model: _bounds(scores) for model, scores in everything.items()},
         dimensions=_dimensions(fair, confidence),
         buckets=buckets(fair, _overall, confidence),
+        agreement=_agreement(qualities),
         differences={
             (after, before): statistics.paired_difference(
                 *shared(fair[before], fair[after], _overall), method
@@ -129,6 +132,12 @@ def _difference_bounds(
     if after is None or before is None:
         return None
     return round(after[0] - before[1], 4), round(after[1] - before[0], 4)
+
+
+def _agreement(qualities: Sequence[Judgement | Unscored]) -> float | None:
+    """Return the agreement of a panel's members on S_q."""
+    panels = [quality.members for quality in qualities if isinstance(quality, Judgement) and quality.members]
+    return agreement.alpha([[member.quality_score for member in members] for members in panels])
 
 
 def _dimensions(fair: Rows, confidence: float) -> dict[str, dict[str, Estimate]]:

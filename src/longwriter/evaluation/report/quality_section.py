@@ -12,6 +12,11 @@ from longwriter.text import inert
 
 _TOO_WEAK = "**Not evidence: the judge is too weak to be believed** (`judge.is_evidence: false`)."
 
+_SAME_JUDGE = (
+    "**The judge of the preference pairs is a judge of this benchmark too**: a model that was trained to please it "
+    "gets good marks from it, whatever its texts are worth. Set another model in `score.judges`."
+)
+
 
 def warning(compared: Comparison, max_unscored_share: float) -> str:
     """Return a sentence for the top of the report if too many answers have no quality score, else nothing."""
@@ -32,8 +37,14 @@ def warning(compared: Comparison, max_unscored_share: float) -> str:
     )
 
 
-def section(compared: Comparison, judge_is_evidence: bool) -> str:
-    """Return the section on quality; one sentence if there is no judge."""
+def section(compared: Comparison, *, judge_is_evidence: bool, judged_pairs: bool) -> str:
+    """Return the section on quality; one sentence if there is no judge.
+
+    Args:
+        compared: The comparison.
+        judge_is_evidence: False marks all quality scores as "not evidence".
+        judged_pairs: Whether a judge of this benchmark also chose the preference pairs.
+    """
     quality = compared.quality
     if quality is None:
         return "Quality is not scored: there is no judge."
@@ -49,12 +60,23 @@ def section(compared: Comparison, judge_is_evidence: bool) -> str:
         "## Quality",
         "" if judge_is_evidence else _TOO_WEAK,
         text,
+        _panel(quality),
+        _SAME_JUDGE if judged_pairs else "",
         _models(compared, quality),
         _differences(compared, quality),
         _buckets(compared, quality),
         _dimensions(compared, quality),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _panel(quality: Quality) -> str:
+    if quality.agreement is None:
+        return ""
+    return (
+        f"S_q is the mean over a panel of judges, who agree by Krippendorff's alpha = {quality.agreement:.2f} (1 = "
+        "always, 0 = by chance; below 0.67 is usually not accepted)."
+    )
 
 
 def _missing(unjudged: Unjudged) -> str:
