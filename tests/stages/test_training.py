@@ -92,6 +92,11 @@ def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     one_step = dpo_job(base / "norm", tiny_model)
     norm = one_step.dpo.model_copy(update={"loss": "sigmoid_norm", "beta": 5.0, "batch_pairs": 40})
     made["norm"] = one_step.model_copy(update={"dpo": norm})
+    in_bf16 = TRAINING.model_copy(update={"precision": "bf16"})
+    strong = one_step.dpo.model_copy(update={"beta": 5.0, "batch_pairs": 40})
+    made["bf16 pairs"] = dpo_job(base / "bf16_pairs", tiny_model).model_copy(
+        update={"dpo": strong, "training": in_bf16}
+    )
     for ranks, accumulation, loss in EXACT:
         rows, folder = rows_of(ranks, accumulation), base / f"{ranks}-{accumulation}-{loss}"
         made[ranks, accumulation, loss] = job(folder, tiny_model, rows, ranks, loss=loss)
@@ -263,6 +268,11 @@ def test_training_stops_when_the_held_out_loss_rises_and_publishes_the_best_step
         rows = packs.read(Path(one.test), ["input_ids", "labels", "seq_lengths"])
         each = [nll(model, ids, labels) for row in rows for ids, labels in sequences_of(row)]
     assert losses[best] == pytest.approx(float(torch.cat(each).mean()), rel=1e-4)
+
+
+def test_in_bf16_a_model_has_no_margin_over_itself(trained: dict[Any, Job]) -> None:
+    [point] = checkpoints.read_curve(Path(trained["bf16 pairs"].checkpoints) / "curve.jsonl")
+    assert point["reward_margin"] == pytest.approx(0, abs=1e-3)  # before its first update it is its reference
 
 
 def test_the_length_normalised_loss_counts_the_mean_gain_of_a_token(trained: dict[Any, Job]) -> None:

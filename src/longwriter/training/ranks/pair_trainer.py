@@ -10,6 +10,7 @@ from longwriter.training.ranks import loss_head
 from longwriter.training.ranks.choices import Choice
 from longwriter.training.ranks.watch import Watch
 
+_REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")
 _OUTPUTS = ("log_probs", "entropy", "mean_logits", "is_top1")  # what TRL's loss reads
 
 
@@ -42,6 +43,14 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
             head = loss_head.add(self._wanted_head, self.model, tokens, self.args.device, _OUTPUTS)
             self.choices["loss_head"] = head
         return super()._precompute_ref_logps(dataset, *rest)
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Keep the reference's log-probabilities in fp32; transformers casts them to bf16 under DeepSpeed.
+
+        In bf16 a sum of 8,000 nats is off by up to 16, which is more than the whole margin of a pair.
+        """
+        exact = {name: inputs[name].to(self.args.device) for name in _REFERENCE if name in inputs}
+        return {**super()._prepare_inputs(inputs), **exact}
 
     def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **options: Any) -> Any:
         """Count the tokens of a micro-step, and train on it."""

@@ -261,13 +261,22 @@ def train(job: Job) -> None:
         (folder / checkpoints.HELD_OUT).write_text(json.dumps(numbers), encoding="utf-8")
 
 
+def connect(device: str) -> None:
+    """Connect the ranks, and turn off what would cost minutes.
+
+    DeepSpeed would compile a shared-memory all-reduce that gloo does not use. cuDNN's attention would make a plan
+    for each new length of a sequence: 5.6 s for a step of 32,768 tokens instead of 1.0 s, see infra/bench/README.md.
+    """
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    deepspeed.init_distributed(dist_backend="gloo" if device == "cpu" else "nccl")
+
+
 def _main(file: str) -> None:
     startup.end()
     job = Job.model_validate_json(Path(file).read_text(encoding="utf-8"))
-    # Without this, DeepSpeed spends a minute compiling a shared-memory all-reduce that gloo does not use.
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     try:
-        deepspeed.init_distributed(dist_backend="gloo" if job.device == "cpu" else "nccl")
+        connect(job.device)
         train(job)
     except Exception as error:
         # A rank that loses its connection because another rank was killed has not failed itself.
