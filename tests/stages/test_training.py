@@ -25,6 +25,7 @@ from longwriter.training.tokens.packing import IGNORE_INDEX
 from tests.jobs import (
     OPTIMIZER,
     ROOT,
+    TRAINING,
     dpo_job,
     job,
     jobs,
