@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 from longwriter.io import packs
 from longwriter.params import DpoParams, SftParams, TrainingParams
-from longwriter.params.training import OptimizerParams
+from longwriter.params.training import LoraParams, OptimizerParams
 from longwriter.records import Message
 from longwriter.training import launch
 from longwriter.training.launch import Job
@@ -127,6 +127,17 @@ def dpo_job(folder: Path, model: Path) -> Job:
             "test": str(folder / "test.parquet"), "out": str(folder / "out"), "checkpoints": str(folder / "state"),
         }
     )  # fmt: skip
+
+
+def with_lora(one: Job, layout: str = "zero2", **changes) -> Job:
+    """Return the job with a LoRA adapter of rank 4 instead of full training."""
+    settings = {
+        "rank": 4, "alpha": 8.0, "dropout": 0.0, "rank_stabilised": True, "targets": "all-linear",
+        "full_layers": [], "quantised": False, **changes,
+    }  # fmt: skip
+    section = getattr(one, one.kind).model_copy(update={"lora": LoraParams(**settings)})
+    layout_of = launch.layout_of(str(ROOT / f"infra/deepspeed/{layout}.json"))
+    return one.model_copy(update={one.kind: section, "layout": layout_of, "base": "dvc:0f.dir"})
 
 
 def jobs(kind: str, folder: Path, model: Path) -> Job:

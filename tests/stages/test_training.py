@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from tests.jobs import (
     sequences_of,
     tensors,
     tied,
+    with_lora,
 )
 
 SPEED = {"step_s", "tokens_per_s", "fill", "peak_gib"}  # differ from run to run
@@ -72,6 +74,9 @@ def rows_of(ranks: int, accumulation: int) -> list[dict]:
     return [pack(key, 1 + key % 5) for key in range(ranks * accumulation)]
 
 
+LORA_ROWS = [pack(key, 3) for key in range(4)]
+
+
 @pytest.fixture(scope="module")
 def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Job]:
     """Jobs that ran to their end undisturbed, by name; all of them started at once, as imports take longest."""
@@ -101,11 +106,21 @@ def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     for ranks, accumulation, loss in EXACT:
         rows, folder = rows_of(ranks, accumulation), base / f"{ranks}-{accumulation}-{loss}"
         made[ranks, accumulation, loss] = job(folder, tiny_model, rows, ranks, loss=loss)
+    twice = OPTIMIZER.model_copy(update={"epochs": 2})
+    for name, layout in (("lora", "zero2"), ("lora, stopped at each step", "zero3")):
+        sft = job(base / name, tiny_model, LORA_ROWS, 2, optimizer=twice)
+        made[name] = with_lora(sft, layout, dropout=0.1, full_layers=["lm_head"])
+    dpo = dpo_job(base / "lora_dpo", tiny_model)
+    once = dpo.model_copy(update={"dpo": dpo.dpo.model_copy(update={"batch_pairs": 40})})
+    made["lora dpo"] = with_lora(once)
     files = []
     for one in made.values():
         Path(one.checkpoints).mkdir()
         files.append(f"{one.checkpoints}/job.json")
         Path(files[-1]).write_text(one.model_dump_json(), encoding="utf-8")
+    stopped = made["lora, stopped at each step"].checkpoints
+    (Path(stopped) / checkpoints.STOP).touch()
+    files.append(f"{stopped}/job.json")
     environment = {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     environment |= {"TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     done = subprocess.run(
@@ -276,8 +291,11 @@ def test_in_bf16_a_model_has_no_margin_over_itself(trained: dict[Any, Job]) -> N
     assert point["reward_margin"] == pytest.approx(0, abs=1e-3)  # before its first update it is its reference
 
 
-def test_the_length_normalised_loss_counts_the_mean_gain_of_a_token(trained: dict[Any, Job]) -> None:
-    one = trained["norm"]
+@pytest.mark.parametrize(("name", "beta", "gain"), [("norm", 5.0, torch.mean), ("lora dpo", 0.1, torch.sum)])
+def test_a_reward_is_the_gain_of_an_answer_or_of_its_mean_token(
+    trained: dict[Any, Job], name: str, beta: float, gain: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    one = trained[name]
     [point] = curve(one)
     assert point["loss"] > math.log(2)  # of equal models; the rest is the next-token term
     after, before = load_model(one.out), load_model(one.model)
@@ -288,10 +306,48 @@ def test_the_length_normalised_loss_counts_the_mean_gain_of_a_token(trained: dic
             ids = torch.tensor([*pair["prompt_ids"], *pair[side]])
             labels = torch.tensor([IGNORE_INDEX] * len(pair["prompt_ids"]) + pair[side])
             with torch.no_grad():
-                gains.append(float((nll(before, ids, labels) - nll(after, ids, labels)).mean()))
-        margins.append(5.0 * (gains[0] - gains[1]))
+                gains.append(float(gain(nll(before, ids, labels) - nll(after, ids, labels))))
+        margins.append(beta * (gains[0] - gains[1]))
     assert held_out(one)["test_reward_margin"] == pytest.approx(sum(margins) / 5, rel=1e-3, abs=1e-5)
     assert held_out(one)["test_reward_accuracy"] == sum(margin > 0 for margin in margins) / 5
+
+
+def test_lora_begins_at_the_loss_of_the_whole_model(trained: dict[Any, Job], tiny_model: Path) -> None:
+    value, _ = reference(tiny_model, LORA_ROWS, "token_mean")
+    points = curve(trained["lora"])
+    assert points[0]["loss"] == pytest.approx(value, rel=1e-5)
+    assert points[-1]["loss"] < value
+
+
+def test_lora_publishes_the_base_model_with_the_adapter_added(
+    trained: dict[Any, Job], tiny_model: Path
+) -> None:
+    from peft import PeftModel  # takes seconds
+
+    one = trained["lora"]
+    adapter = Path(one.out) / "adapter"
+    ids = torch.arange(3, 203)[None]
+    with torch.no_grad():
+        merged = load_model(one.out)(ids).logits
+        base = load_model(tiny_model)(ids).logits
+        both = PeftModel.from_pretrained(load_model(tiny_model), adapter)(ids).logits
+    assert (merged - both).abs().max() < 1e-5
+    assert (merged - base).abs().max() > 1e-2
+    assert tensors(one.out) == tensors(one.model)
+    assert {path.name for path in adapter.iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
+    config = (adapter / "adapter_config.json").read_text(encoding="utf-8")
+    assert json.loads(config)["base_model_name_or_path"] == "dvc:0f.dir"
+    assert str(tiny_model) not in config
+
+
+def test_a_lora_training_by_zero_3_that_is_stopped_at_each_step_has_the_curve_of_zero_2(
+    trained: dict[Any, Job],
+) -> None:
+    calm, stopped = trained["lora"], trained["lora, stopped at each step"]
+    assert [point["step"] for point in curve(stopped)] == [1, 2]
+    for before, after in zip(curve(calm), curve(stopped), strict=True):
+        assert after == pytest.approx(before, rel=1e-5, abs=1e-7)
+    assert held_out(stopped) == pytest.approx(held_out(calm), rel=1e-5)
 
 
 def test_without_held_out_rows_the_last_step_is_published(trained: dict[Any, Job]) -> None:

@@ -18,6 +18,8 @@ InnerShare = Annotated[Number, Field(gt=0, lt=1)]
 """A part of a whole, neither nothing nor all of it."""
 PositiveShare = Annotated[Number, Field(gt=0, le=1)]
 """A part of a whole, not nothing."""
+PartShare = Annotated[Number, Field(ge=0, lt=1)]
+"""A part of a whole, not all of it."""
 Points = Annotated[Number, Field(ge=0, le=100)]
 """Points of a score; scores end at 100."""
 RelativeError = Annotated[Number, Field(ge=0, le=100)]
@@ -70,6 +72,10 @@ Checkpoints = Annotated[int, Field(ge=1, le=1000)]
 """Number of checkpoints; each is three times the size of the model."""
 LearningRate = Annotated[Number, Field(gt=0, le=1)]
 """Learning rate of AdamW, which moves each weight by about this much in a step."""
+LoraRank = Annotated[int, Field(ge=1, le=4096)]
+"""Rank of an adapter; 4,096 is the width of a whole layer of an 8B model."""
+LoraAlpha = Annotated[Number, Field(gt=0, le=10_000)]
+"""Strength of an adapter; published values are at most some hundred."""
 WeightDecay = Annotated[Number, Field(ge=0, le=10)]
 """Weight decay of AdamW; above 1 the weights shrink faster than they learn."""
 GradNorm = Annotated[Number, Field(gt=0, le=1_000_000)]

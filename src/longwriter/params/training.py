@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -19,8 +20,11 @@ from longwriter.params.numbers import (
     Evaluations,
     GradNorm,
     LearningRate,
+    LoraAlpha,
+    LoraRank,
     LossWeight,
     OptimizerSteps,
+    PartShare,
     Points,
     Ranks,
     Ratio,
@@ -32,7 +36,7 @@ from longwriter.params.numbers import (
     TokensPerWord,
     WeightDecay,
 )
-from longwriter.params.texts import DISTINCT, FilePath, JsonFile
+from longwriter.params.texts import DISTINCT, FilePath, JsonFile, Line
 
 PairRule = Literal[
     "enough_pairs", "both_sides_have_pairs", "sides_apart", "unique_ids", "roles_in_turn", "chosen_differs",
@@ -93,6 +97,41 @@ class OptimizerParams(Section):
     """Seed of the training."""
 
 
+class LoraParams(Section):
+    """Training of a low-rank adapter instead of all weights (LoRA, arXiv:2106.09685), by PEFT.
+
+    It needs a learning rate about ten times that of full training: 1e-4 instead of 1e-5 for a model of 9B.
+    The adapter is added to the model's weights when the model is published, and is published beside them.
+    """
+
+    rank: LoraRank
+    """Rank of the two matrices that a layer gets; 16 to 64 are usual."""
+    alpha: LoraAlpha
+    """Strength of the adapter. It is multiplied by alpha / sqrt(rank), or, if not `rank_stabilised`, by
+    alpha / rank."""
+    dropout: PartShare
+    """Share of an adapter's inputs that are left out at random in each training step."""
+    rank_stabilised: bool
+    """Scale by the square root of the rank (arXiv:2312.03732), so that a higher rank does not learn more slowly."""
+    targets: Literal["all-linear"] | Annotated[list[Line], Field(min_length=1), DISTINCT]
+    """Layers that get an adapter: every linear layer but the output layer, or layers by name, such as [q_proj,
+    v_proj]."""
+    full_layers: Annotated[list[Line], DISTINCT]
+    """Names of layers whose own weights are trained, such as [embed_tokens, lm_head]; they get no adapter."""
+    quantised: bool
+    """QLoRA (arXiv:2305.14314): the frozen weights are held in 4 bits during training. It needs an NVIDIA GPU and
+    the package bitsandbytes. The published model has all bits: the adapter is added to the original weights."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield layers that would be trained twice, and a quantised model without the package for it."""
+        both = set(self.full_layers) & set(self.targets)
+        if not isinstance(self.targets, str) and both:
+            yield Conflict(("full_layers",), f"layers that are not in targets: {', '.join(sorted(both))} are")
+        if self.quantised and importlib.util.find_spec("bitsandbytes") is None:
+            needs = "while the package bitsandbytes is not installed here (pip install bitsandbytes, with an NVIDIA GPU)"
+            yield Conflict(("quantised",), f"false {needs}")
+
+
 class SftParams(Section):
     """Supervised fine-tuning on packs."""
 
@@ -106,6 +145,8 @@ class SftParams(Section):
     """Which weights become the model: those after the last step, or those with the lowest held-out loss."""
     patience: Evaluations | None
     """Training stops after this many measurements in a row without a lower held-out loss; null = never."""
+    lora: LoraParams | None = None
+    """A low-rank adapter is trained; null = all weights are."""
     optimizer: OptimizerParams
     """Settings of AdamW."""
 
@@ -168,5 +209,7 @@ class DpoParams(Section):
     """Pairs of one optimizer step on all ranks together; a multiple of the number of ranks."""
     max_length: RowTokens
     """Largest number of tokens of a prompt and one answer together; a longer pair is rejected."""
+    lora: LoraParams | None = None
+    """A low-rank adapter to the SFT model is trained; null = all weights are."""
     optimizer: OptimizerParams
     """Settings of AdamW."""

@@ -20,6 +20,7 @@ from longwriter.io import files
 from longwriter.params import Params
 from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
+from longwriter.tracking import versioning
 from longwriter.tracking.runs import StageRun
 from longwriter.training import checkpoints, launch
 
@@ -58,6 +59,7 @@ def fit(
     batch = params.sft.batch_packs if kind == "sft" else params.dpo.batch_pairs
     key = "sft.batch_packs" if kind == "sft" else "dpo.batch_pairs"
     device, ranks = launch.device_and_ranks(params.training, batch, key)
+    launch.check_quantised(params.sft.lora if kind == "sft" else params.dpo.lora, kind, device)
     layout = launch.layout_of(params.training.deepspeed)
     state = launch.checkpoint_folder(kind, run.fingerprint, ranks, layout)
     state.mkdir(parents=True, exist_ok=True)
@@ -78,6 +80,7 @@ def fit(
         training=params.training,
         sft=params.sft if kind == "sft" else None,
         dpo=params.dpo if kind == "dpo" else None,
+        base=f"dvc:{versioning.digest(Path(model))}",
     )
     log.info("%s: %d ranks on %s, %s", kind, ranks, device, params.training.deepspeed)
     live_log = _LiveLog(kind, run)

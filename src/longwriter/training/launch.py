@@ -28,6 +28,7 @@ from longwriter.hashing import short_id
 from longwriter.io import files, process
 from longwriter.params import DpoParams, SftParams, TrainingParams, named_files
 from longwriter.params.common import Section
+from longwriter.params.training import LoraParams
 from longwriter.training import checkpoints, environment
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,14 @@ class Job(Section):
     training: TrainingParams
     sft: SftParams | None = None
     dpo: DpoParams | None = None
+    base: str = ""
+    """What an adapter calls the model that it belongs to: a digest, which holds on every machine."""
+
+    @property
+    def lora(self) -> LoraParams | None:
+        """The job's LoRA; None = all weights are trained."""
+        section = self.sft or self.dpo
+        return section.lora if section else None
 
 
 def layout_of(path: str) -> dict[str, Any]:
@@ -108,6 +117,14 @@ def device_and_ranks(params: TrainingParams, batch: int, key: str) -> tuple[Lite
             "or set training.ranks"
         )
     return ("cuda" if gpus else "cpu"), ranks
+
+
+def check_quantised(lora: LoraParams | None, key: str, device: Literal["cuda", "cpu"]) -> None:
+    """Raise UserError if weights in 4 bits are asked for on a CPU; `key` is the section of `lora`."""
+    if lora is not None and lora.quantised and device == "cpu":
+        raise UserError(
+            f"{key}.lora.quantised is true, which needs an NVIDIA GPU, and this machine has none: set it to false"
+        )
 
 
 def _check_attention(attention: str) -> None:

@@ -10,6 +10,10 @@ from longwriter.params.allowed import members
 from longwriter.params.common import keys
 
 BODY = {"min_p": 0.1}
+LORA = {
+    "rank": 16, "alpha": 32.0, "dropout": 0.05, "rank_stabilised": True, "targets": "all-linear",
+    "full_layers": [], "quantised": False,
+}  # fmt: skip
 
 
 class Field(NamedTuple):
@@ -22,10 +26,12 @@ class Field(NamedTuple):
 
 
 def committed() -> dict[str, Any]:
-    """Return the committed values, with a model of its own wherever `llm` may be null."""
+    """Return the committed values, with a section wherever `llm` or `lora` may be null."""
     values = params.read()
     for section in ("plan", "write", "judge"):
         values[section]["llm"] = {**values["llm"], "extra_body": dict(BODY)}
+    for section in ("sft", "dpo"):
+        values[section]["lora"] = dict(LORA)
     return values
 
 

@@ -95,6 +95,8 @@ def wrong(field):
             values += [("", "null"), ("3", "3"), ("[a]", "a list of 1")]
     if field.key == "training.ranks":  # a number or `auto`
         values = [*NOT_NUMBER[1:], ("0", "0")]
+    if field.name == "targets":  # `all-linear`, or a list of names
+        values = [*NOT_LIST, ("[q_proj, q_proj]", "a list of 2")]
     if field.name == "api_key_env":
         values = NOT_TEXT
     return [value for value in values if not (is_nullable and value[1] == "null")]

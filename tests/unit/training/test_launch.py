@@ -6,7 +6,9 @@ import pytest
 
 from longwriter.errors import UserError
 from longwriter.params import TrainingParams
+from longwriter.params.training import LoraParams
 from longwriter.training import launch
+from tests.unit.params.fields import LORA
 
 TRAINING = TrainingParams(
     ranks="auto", hostfile=None, deepspeed="infra/deepspeed/zero2.json", precision="fp32", attention="sdpa",
@@ -51,3 +53,11 @@ def test_flash_attention_with_its_package_is_used(monkeypatch):
     package.__spec__ = ModuleSpec("flash_attn", None)
     monkeypatch.setitem(sys.modules, "flash_attn", package)
     assert launch.device_and_ranks(FLASH, 4, "sft.batch_packs")[1] == 1
+
+
+def test_weights_in_four_bits_on_a_cpu_are_refused_before_any_rank_starts():
+    lora = LoraParams.model_construct(**{**LORA, "quantised": True})
+    with pytest.raises(UserError, match=r"^sft\.lora\.quantised is true, which needs an NVIDIA GPU"):
+        launch.check_quantised(lora, "sft", "cpu")
+    launch.check_quantised(lora, "sft", "cuda")
+    launch.check_quantised(None, "sft", "cpu")

@@ -38,7 +38,7 @@ from longwriter.io.packs import PAIR_COLUMNS, count
 from longwriter.params.training import OptimizerParams
 from longwriter.training import checkpoints, launch
 from longwriter.training.launch import Job
-from longwriter.training.ranks import attention, choices, loss_head
+from longwriter.training.ranks import adapters, attention, choices, loss_head
 from longwriter.training.ranks.choices import Choice
 from longwriter.training.ranks.pack_trainer import PackTrainer
 from longwriter.training.ranks.pair_trainer import PairTrainer
@@ -140,6 +140,7 @@ def sft_trainer(job: Job, cache: Path, watch: Watch) -> PackTrainer:
         eval_dataset=_padded(test, world, coder.eos_token_id) if len(test) else None,
         processing_class=coder,
         callbacks=[watch],
+        **adapters.options(job),
     )
     trainer.weighting, trainer.watch = job.sft.loss, watch
     trainer.capacity = max(map(sum, train["seq_lengths"]))
@@ -176,6 +177,7 @@ def dpo_trainer(job: Job, cache: Path, watch: Watch) -> PairTrainer:
         watch=watch,
         wanted_head=job.training.loss_head,
         longest=job.dpo.max_length,
+        **adapters.options(job),
     )
     trainer.choices["attention"] = choice
     return trainer
@@ -191,7 +193,7 @@ def held_out(trainer: Any, job: Job) -> dict[str, float]:
     loader = DataLoader(trainer.eval_dataset, batch_size=1, collate_fn=trainer.data_collator)
     margins: list[float] = []
     for batch in trainer.accelerator.prepare(loader):
-        chosen, rejected = trainer.compute_ref_log_probs(trainer.model_wrapped, batch)
+        chosen, rejected = _log_probs(trainer, batch)
         margin = _gain(chosen - batch["ref_chosen_logps"], batch, job.dpo.loss, 0)
         margin -= _gain(rejected - batch["ref_rejected_logps"], batch, job.dpo.loss, 1)
         margins += trainer.accelerator.gather_for_metrics(margin).float().tolist()  # without repeated pairs
@@ -200,6 +202,19 @@ def held_out(trainer: Any, job: Job) -> dict[str, float]:
         "test_reward_accuracy": round(sum(margin > 0 for margin in margins) / len(margins), 6),
         "test_reward_margin": round(job.dpo.beta * sum(margins) / len(margins), 6),
     }
+
+
+def _log_probs(trainer: Any, batch: dict[str, Any]) -> list[torch.Tensor]:
+    """Return the log-probabilities of the chosen and the rejected answers of some pairs under the trained model.
+
+    TRL's own method would turn a LoRA adapter off.
+    """
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, IGNORE_INDEX)
+    with torch.no_grad(), trainer.accelerator.autocast():
+        output = trainer.model_wrapped(**inputs, labels=labels, use_cache=False, fused_lm_head=True)
+    chosen, rejected = output.log_probs.sum(dim=1).chunk(2)
+    return [chosen, rejected]
 
 
 def _gain(log_ratio: torch.Tensor, batch: dict[str, Any], loss: str, side: int) -> torch.Tensor:
@@ -218,17 +233,28 @@ def _resume(folder: Path) -> str | None:
 def _publish(trainer: Any, job: Job) -> None:
     """Write the model as safetensors with tokenizer and generation config; no pickled file is written."""
     out = Path(job.out)
+    if job.lora is not None:
+        merged = adapters.publish(trainer, job)
+        if merged is not None:
+            merged.save_pretrained(out)
+    else:
+        _save_whole(trainer, out)
+    if dist.get_rank() == 0:
+        for name in ("generation_config.json", CHAT_CHANGES):
+            if (Path(job.model) / name).is_file():
+                shutil.copyfile(Path(job.model) / name, out / name)
+        trainer.processing_class.save_pretrained(out)
+    dist.barrier()
+
+
+def _save_whole(trainer: Any, out: Path) -> None:
+    """Write weights and config of a model that is trained whole."""
     state = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # complete on rank 0, also under ZeRO-3
     if dist.get_rank() == 0:
         model = trainer.accelerator.unwrap_model(trainer.model_wrapped)
         if model.config.tie_word_embeddings:  # DeepSpeed's state has tied weights twice
             state = {name: rows for name, rows in state.items() if name not in model.all_tied_weights_keys}
         model.save_pretrained(out, state_dict=state)
-        for name in ("generation_config.json", CHAT_CHANGES):
-            if (Path(job.model) / name).is_file():
-                shutil.copyfile(Path(job.model) / name, out / name)
-        trainer.processing_class.save_pretrained(out)
-    dist.barrier()
 
 
 def train(job: Job) -> None:
@@ -254,7 +280,8 @@ def train(job: Job) -> None:
     if publishes_best and (best := best_step(trainer.state)):
         numbers["published_step"] = float(best)
         if best != trainer.state.global_step:
-            deepspeed_load_checkpoint(trainer.model_wrapped, str(folder / f"checkpoint-{best}"))
+            step = str(folder / f"checkpoint-{best}")
+            deepspeed_load_checkpoint(trainer.model_wrapped, step, load_module_strict=job.lora is None)
     numbers |= held_out(trainer, job)
     _publish(trainer, job)
     if dist.get_rank() == 0:
