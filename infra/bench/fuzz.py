@@ -36,7 +36,6 @@ from longwriter.agentwrite.paragraphs import drafts
 from longwriter.agentwrite.plans import coverage, plan
 from longwriter.calls import answers, error_bodies, prices, replay
 from longwriter.calls.answers import NoCompletion
-from longwriter.dataset import repetition
 from longwriter.errors import BadParams, BadRecord
 from longwriter.evaluation.judge import judgements
 from longwriter.instructions import patterns
@@ -46,7 +45,7 @@ from longwriter.llm import transport
 from longwriter.params import extra_body, named_files, yaml_file
 from longwriter.sources import decontamination, rows
 from longwriter.sources import files as source_files
-from longwriter.text import inert, language  # fmt: skip
+from longwriter.text import inert, language, repetition  # fmt: skip
 from longwriter.text.basics import counting, endings, markup, prompts, wording  # fmt: skip
 from longwriter.text.talk import poison  # fmt: skip
 from longwriter.training import checkpoints

@@ -207,7 +207,7 @@ def _each(values: params.Params, rows: int, peak: Peak) -> None:
     with _step("parse", lambda: rows, peak):
         parsed = [row for chunk in chunks for _, row in sources.rows(chunk)]
     prompts = [normalise(row.prompt) for row in parsed if isinstance(row, SourceRow)]
-    limits = candidates.screening_limits(section, benchmarks.prompts(values.generate.folder))
+    limits = candidates.screening_limits(section, benchmarks.all_prompts(values))
 
     def by_thousands(work: Callable[[list[str]], object]) -> None:
         for at in range(0, len(prompts), 2000):

@@ -140,7 +140,7 @@ CALLS: dict[str, Callable[[str], object]] = {
         numerals.value(match[0]) for match in re.finditer(numerals.NUMBER, text, re.IGNORECASE)
     ],
     "lengths.stated.restated": lambda text: stated.restated(text, stated.statement(text), 300),
-    "dataset.repetition.excess": lambda text: filters.repetition.excess(text, _MEASURES),
+    "text.repetition.excess": lambda text: filters.repetition.excess(text, _MEASURES),
 }  # fmt: skip
 """Calls of functions for which `ARGUMENTS` is not enough, and further calls."""
 

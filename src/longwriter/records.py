@@ -187,6 +187,25 @@ class Score(Record):
     quality: Judgement | Unscored
 
 
+class TextMeasures(Record):
+    """Measures of one generation beside its scores; all are shares in [0, 1] except the quality of chunks.
+
+    `distinct`: distinct-n by n. `gopher`: the shares of text/repetition.py by name; `beyond_gopher` names those
+    above Gopher's thresholds. `redundancy`: the largest overlap of two sections. `chunk_repetition`: for each
+    tenth of the text, the share of 5-grams that occurred earlier. `chunk_quality`: S_q of each part that was
+    judged, None where there is no judgement.
+    """
+
+    generation_id: str
+    prompt_id: str
+    distinct: dict[str, float]
+    gopher: dict[str, float]
+    beyond_gopher: list[str]
+    redundancy: float
+    chunk_repetition: list[float]
+    chunk_quality: list[float | None] = []
+
+
 class PreferencePair(Record):
     """Two answers to one prompt in TRL's format, with their scores in [0, 100]."""
 

@@ -27,6 +27,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     folder = tmp_path_factory.mktemp("instructions") / "checkout"
     made = workspaces.make(folder, {"base_model.source": "path:nowhere", "instructions.gate.min_rows": 1})
     _write(made.path / "chats")
+    _set(made)
+    made.stage("benchmarks")
     return made
 
 

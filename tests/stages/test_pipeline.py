@@ -130,6 +130,20 @@ def _clone_has_metrics(workspace: Workspace, folder: Path, **env: str) -> None:
     ).read_bytes()
 
 
+def test_a_new_benchmark_makes_instructions_stale_only_if_one_of_its_prompts_is_there(
+    workspace: Workspace,
+) -> None:
+    row = {"prompt": "Describe in 90 words a bridge nobody crosses.", "type": "Essay", "length": 90}
+    workspace.write_rows("benchmarks/bridge.jsonl", [row])
+    printed = workspace.dvc("repro", "validate").stdout
+    assert [name for name in STAGES if f"Running stage '{name}'" in printed] == ["benchmarks", "dataset"]
+
+    repeated = workspace.rows("data/instructions/instructions.jsonl")[0]["prompt"]
+    workspace.write_rows("benchmarks/bridge.jsonl", [row, row | {"prompt": repeated.upper()}])
+    workspace.dvc("repro", "benchmarks")
+    assert "Running stage 'instructions'" in workspace.dvc("repro", "--dry", "instructions").stdout
+
+
 def test_a_fresh_clone_pulls_what_was_pushed_to_a_folder(workspace: Workspace, tmp_path: Path) -> None:
     workspace.dvc("remote", "add", "--local", "--force", "local", str(tmp_path / "remote"))
     workspace.dvc("push")

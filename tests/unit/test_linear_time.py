@@ -79,7 +79,7 @@ def texts_of(pattern):
 
 PATTERNS = dict(text_rules.patterns())
 SUMS = ("dataset.filters.trouble", "dataset.examples.example_of", "gates.examples.example_table", "agentwrite.paragraphs.drafts.check_whole",
-        "dataset.repetition.measures")  # fmt: skip
+        "text.repetition.measures")  # fmt: skip
 """Functions that only call several of the others."""
 FUNCTIONS = {rule.name: rule.call for rule in text_rules.functions() if rule.name not in SUMS}
 

@@ -139,7 +139,7 @@ def test_each_model_answers_and_is_scored_on_each_benchmark_and_each_benchmark_i
     for pair in pairs:
         model, benchmark = pair.split("-")
         generate = stage_files(f"generate@{pair}").deps
-        assert {f"data/{model}/weights", f"{parameter('generate.folder')}/{benchmark}.jsonl"} <= set(generate)
+        assert {f"data/{model}/weights", f"data/benchmarks/files/{benchmark}.jsonl"} <= set(generate)
         scores = f"data/score/{pair}/scores.jsonl"
         assert scores in stage_files(f"score@{pair}").outs
         assert {scores, *map(str, Path(scores).parents)} & set(stage_files(f"report@{benchmark}").deps)
@@ -188,7 +188,8 @@ PROMPTS = [
 SOURCES = [
     ("instructions", "instructions.source"),
     ("instructions", "instructions.rules"),
-    ("instructions", "generate.folder"),
+    ("benchmarks", "instructions.source"),
+    ("benchmarks", "generate.folder"),
     ("dataset", "dataset.general_source"),
 ]
 
@@ -210,7 +211,9 @@ def test_a_stage_reads_only_what_an_earlier_one_writes(name):
     earlier = [out for other in NAMES[: NAMES.index(name)] for out in stage_files(other).outs]
     for dep in stage_files(name).deps:
         if dep.startswith("data/"):
-            assert [out for out in earlier if out == dep or out.startswith(f"{dep}/")], dep
+            assert [
+                out for out in earlier if out == dep or out.startswith(f"{dep}/") or dep.startswith(f"{out}/")
+            ], dep
 
 
 def headers_in(path):

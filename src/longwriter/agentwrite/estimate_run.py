@@ -22,6 +22,7 @@ from longwriter.instructions import candidates
 from longwriter.io import files
 from longwriter.params import LLMParams, Params
 from longwriter.records import BenchmarkRow, Instruction, Plan
+from longwriter.sources import benchmarks
 from longwriter.text.basics.counting import language_of
 from longwriter.tracking import versioning
 
@@ -43,7 +44,8 @@ def estimate_run(params: Params, tokens_per_second: float) -> dict[str, Any]:
     Raises:
         BadRecord: the instruction source, a plan or a template cannot be read.
     """
-    assumptions: list[str] = []
+    params, away = benchmarks.reachable(params)
+    assumptions = [f"{name}: its file cannot be fetched now, so it is left out" for name in away]
     to_plan, to_write = _texts(params, assumptions)
     rows = []
     for stage, llm, chains, requests in _stages(params, to_plan, to_write):
@@ -146,9 +148,10 @@ def _score_requests(params: Params) -> Iterable[Request]:
     """Yield the requests to a judge of the benchmark, about the answers of all models."""
     max_tokens = float(min(estimate.JUDGEMENT_TOKENS, params.score.sampling.max_tokens))
     template = estimate.parts(files.template(params.score.prompt))
+    paths = benchmarks.paths(params)
     answers = len(params.compare.models) * params.generate.samples
     for name in params.generate.benchmarks:
-        for row in files.read_jsonl(Path(params.generate.folder) / f"{name}.jsonl", BenchmarkRow):
+        for row in files.read_jsonl(paths[name], BenchmarkRow):
             fields = {"instruction": estimate.tokens(row.prompt), "text": _answer_tokens(row)}
             yield from [estimate.question(template, fields, max_tokens)] * answers
 

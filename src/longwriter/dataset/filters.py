@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from longwriter.dataset import repetition
 from longwriter.evaluation.scores import length_score
 from longwriter.records import Language
+from longwriter.text import repetition
 from longwriter.text.basics import counting as txt
 from longwriter.text.basics import endings
 from longwriter.text.basics.prompts import Refused
@@ -21,7 +21,7 @@ from longwriter.text.talk import poison
 class Limits(NamedTuple):
     """Bounds of the filters; shares are in [0, 1].
 
-    `repetition` holds the limit of each measure of `dataset.repetition.measures`, by name.
+    `repetition` holds the limit of each measure of `text.repetition.measures`, by name.
     `min_length_score` is the lowest S_l, 0 to 100, of a text whose prompt states a length.
     """
 

@@ -213,7 +213,7 @@ def select_instructions(params: Params) -> list[Instruction]:
         BadRecord: a source or the patterns cannot be read, or too many rows are malformed.
     """
     section = params.instructions
-    limits = screening_limits(section, benchmarks.prompts(params.generate.folder))
+    limits = screening_limits(section, benchmarks.all_prompts(params))
     with (
         Path(os.devnull).open("wb") as rejected,
         screen_sources(source_chunks(section), limits, rejected) as candidates,

@@ -32,7 +32,8 @@ def preview(params: Params) -> Preview:
         BadRecord: the source or the patterns cannot be read, or too many rows are malformed.
     """
     own = params.instructions
-    limits = candidates.screening_limits(own, benchmarks.prompts(params.generate.folder))
+    params, _ = benchmarks.reachable(params)  # the stage fetches them, or fails
+    limits = candidates.screening_limits(own, benchmarks.all_prompts(params))
     with (
         Path(os.devnull).open("wb") as rejected,
         candidates.screen_sources(candidates.source_chunks(own), limits, rejected) as pool,

@@ -18,6 +18,7 @@ from pydantic import Field
 from longwriter.params import named_files, problems, yaml_file
 from longwriter.params.agentwrite import PlanParams, WriteParams
 from longwriter.params.benchmark import (
+    BenchmarksParams,
     CompareParams,
     GenerateParams,
     RegisterParams,
@@ -66,6 +67,7 @@ class Params(Section):
     """The whole of params.yaml."""
 
     base_model: BaseModelParams
+    benchmarks: BenchmarksParams
     instructions: InstructionsParams
     llm: LLMParams
     plan: PlanParams

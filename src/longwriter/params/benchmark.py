@@ -9,8 +9,18 @@ from pydantic import Field
 
 from longwriter.params.common import Conflict, Section
 from longwriter.params.models import JudgingParams, LLMParams, Sampling
-from longwriter.params.numbers import Draws, InnerShare, Points, Resamples, Rows, Seed, Share, TokensPerWord
-from longwriter.params.texts import DISTINCT, Alias, DirPath, Label, Name, RegistryName
+from longwriter.params.numbers import (
+    Chunks,
+    Draws,
+    InnerShare,
+    Points,
+    Resamples,
+    Rows,
+    Seed,
+    Share,
+    TokensPerWord,
+)
+from longwriter.params.texts import DISTINCT, Alias, DirPath, FileSource, Label, Name, RegistryName, Sha256
 
 
 class ComparedModel(Section):
@@ -56,11 +66,33 @@ class CompareParams(Section):
                 )
 
 
+class BenchmarkFile(Section):
+    """A file in LongBench-Write's format (prompt, type, length)."""
+
+    source: FileSource
+    """Where the file is. One of the web is fetched once and kept in .lw."""
+    sha256: Sha256 | None
+    """Hash of the file; another file is refused. Null = not checked, which only a path may be."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield a file of the web without a hash."""
+        if "://" in self.source and self.sha256 is None:
+            yield Conflict(("sha256",), "the sha256 of the file, since its source is a URL")
+
+
+class BenchmarksParams(Section):
+    """Benchmarks beside the files of `generate.folder`."""
+
+    files: dict[Name, BenchmarkFile]
+    """Files by name of the benchmark. `generate.benchmarks` says which of them the models answer."""
+
+
 class GenerateParams(Section):
     """Answers of each model to each benchmark, with the same decoding for all."""
 
     folder: DirPath
-    """Folder of the benchmarks, NAME.jsonl in LongBench-Write's format (prompt, type, length)."""
+    """Folder of benchmarks, NAME.jsonl in LongBench-Write's format (prompt, type, length). Others are in
+    `benchmarks.files`."""
     benchmarks: Annotated[list[Name], Field(min_length=1), DISTINCT]
     """Names of the benchmarks that every model answers."""
     samples: Draws
@@ -78,6 +110,9 @@ class ScoreParams(JudgingParams):
 
     max_repeated_share: Share
     """Share of repeated 5-grams above which an answer counts as a loop."""
+    judged_chunks: Chunks
+    """Number of parts of each answer that the judge scores one by one, to show how quality changes along the text.
+    Each part is one more request to the judge; 0 = only whole answers are judged."""
     judges: Annotated[list[LLMParams], Field(max_length=9)]
     """The judge of the benchmark, with the fields of `llm`; several = a panel, whose scores are averaged and whose
     agreement is reported; none = no judge: every quality is then `Unscored` with reason `no_judge`. Take another

@@ -130,7 +130,7 @@ class DatasetParams(Section):
     max_repeated_share: Share
     """Largest share of a text's 5-grams that repeat an earlier one."""
     repetition: dict[RepetitionMeasure, Share]
-    """Largest share for each of Gopher's measures of repetition; see dataset/repetition.py."""
+    """Largest share for each of Gopher's measures of repetition; see text/repetition.py."""
     max_section_overlap: Share
     """Largest share of a section's 3-grams that also occur in another section of the text."""
     max_other_script_share: Share

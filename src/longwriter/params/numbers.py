@@ -90,6 +90,8 @@ Samples = Annotated[int, Field(ge=2, le=1000)]
 """Answers to one instruction; a pair needs two of them."""
 Draws = Annotated[int, Field(ge=1, le=1000)]
 """Answers to one prompt of a benchmark; the intervals hardly shrink after the first ten."""
+Chunks = Annotated[int, Field(ge=0, le=100)]
+"""Parts of a text that are judged one by one; a hundred parts of 10,000 words are one paragraph each."""
 Resamples = Annotated[int, Field(ge=1, le=1_000_000)]
 """Permutations of a test; a million give a p value four digits and take minutes."""
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]

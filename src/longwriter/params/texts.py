@@ -170,6 +170,10 @@ ModelSource = Annotated[
     ),
 ]
 """Where the weights of a model come from."""
+FileSource = Annotated[
+    str, Kind("https://HOST/FILE or http://HOST/FILE, without user, query or #, or the path of a file", lambda text: _is_base_url(text) or ("://" not in text and _is_source(text)))
+]  # fmt: skip
+"""URL or path of one file."""
 BaseUrl = Annotated[str, Kind("http://HOST/v1 or https://HOST/v1, without user, query or #", _is_base_url)]
 """URL of an OpenAI-compatible endpoint."""
 EnvName = Annotated[

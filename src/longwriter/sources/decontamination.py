@@ -85,6 +85,16 @@ def hit(index: Index, prompt: str) -> str | None:
     return None
 
 
+def matches(prompts: Sequence[str], texts: Iterable[str]) -> list[str]:
+    """Return the benchmark prompts that `hit` returns for the texts, each once and in the given order.
+
+    An index of these alone gives each of the texts the same hit as an index of all.
+    """
+    whole = index(prompts)
+    found = {prompt for text in texts if (prompt := hit(whole, text)) is not None}
+    return [prompt for prompt in dict.fromkeys(prompts) if prompt in found]
+
+
 def _tokens(text: str) -> Tokens:
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)

@@ -1,9 +1,10 @@
 """Make training examples from drafts: filters, measured lengths, general chats, split by hash, data card.
 
 Reads   data/write/drafts.jsonl, wordings of length requests, general chats, other people's long texts,
-        and for the data card the rejections of earlier stages and the licences of the sources
-Writes  data/dataset/: train.jsonl, test.jsonl, rejected.jsonl, lengths.csv, words.csv, funnel.csv,
-        datacard.md, metrics.json
+        the prompts of the benchmarks, and for the data card the rejections of earlier stages and the licences
+        of the sources
+Writes  data/dataset/: train.jsonl, test.jsonl, rejected.jsonl, benchmark_prompts.json (those that are in these
+        rows: the gate stops them), lengths.csv, words.csv, funnel.csv, datacard.md, metrics.json
 Run     dvc repro dataset
 """
 
@@ -18,6 +19,7 @@ from longwriter.evaluation.scores import length_score
 from longwriter.io import files
 from longwriter.params import DatasetParams, Params
 from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Rejection
+from longwriter.sources import decontamination
 from longwriter.stages import runner
 from longwriter.text import histogram, inert
 from longwriter.tracking import versioning
@@ -45,6 +47,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     train = [row for row in rows if not dataset.is_test(row, own.test_share)]
     for name, records in (("train.jsonl", train), ("test.jsonl", test), ("rejected.jsonl", rejected)):
         files.write_jsonl(folder / name, records)
+    _write_benchmark_prompts(folder, rows)
     reasons = Counter(row.reason for row in rejected)
     counts = _filter_counts(len(results), reasons)
     selection = params.instructions
@@ -134,6 +137,13 @@ def _write_card(
     words = [row.words for row in (*train, *test) if row.kind != "general"]
     text = histogram.histogram_csv("words,rows\n", words, histogram.WORD_BINS)
     (folder / "words.csv").write_text(text, encoding="utf-8")
+
+
+def _write_benchmark_prompts(folder: Path, rows: list[Example]) -> None:
+    """Write the benchmark prompts that a row repeats; usually none."""
+    prompts = files.read_json(files.DATA / "benchmarks" / "prompts.json")
+    questions = (turn.content for row in rows for turn in row.messages if turn.role == "user")
+    files.write_json(folder / "benchmark_prompts.json", decontamination.matches(prompts, questions))
 
 
 def _write_lengths(folder: Path, drafts: list[Draft], long: list[Example]) -> dict[str, float]:

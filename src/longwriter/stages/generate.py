@@ -1,6 +1,6 @@
 """Let one model answer every prompt of one benchmark; prompts, engine and decoding are the same for all models.
 
-Reads   generate.folder/BENCHMARK.jsonl, data/MODEL/weights, data/base_model/weights
+Reads   data/benchmarks/files/BENCHMARK.jsonl, data/MODEL/weights, data/base_model/weights
 Writes  data/generate/MODEL-BENCHMARK/: generations.jsonl, calls.jsonl.zst, metrics.json
 Source  LongWriter (arXiv:2408.07055), section 2: LongBench-Write and LongWrite-Ruler
 Run     dvc repro generate@MODEL-BENCHMARK
@@ -28,7 +28,7 @@ def work(model: str, benchmark: str, params: Params, folder: Path, run: runner.S
 
 async def _work(model: str, benchmark: str, params: Params, folder: Path) -> runner.Summary:
     generate = params.generate
-    source = Path(generate.folder) / f"{benchmark}.jsonl"
+    source = files.DATA / "benchmarks" / "files" / f"{benchmark}.jsonl"
     prompts = answers.benchmark_prompts(files.read_jsonl(source, BenchmarkRow), str(source))
     draws = [(prompt, number) for prompt in prompts for number in range(generate.samples)]
     weights = files.DATA / model / "weights"

@@ -1,6 +1,6 @@
 """Select the writing instructions from the sources. The sources may get new rows later.
 
-Reads   instructions.source (and instructions.hub), the rules, every benchmark in generate.folder
+Reads   instructions.source (and instructions.hub), the rules, data/benchmarks/in_instructions.json
 Writes  data/instructions/: instructions.jsonl, rejected.jsonl, funnel.json, funnel.png, verdict.json,
         calls.jsonl.zst, summary.json, metrics.json
 Source  LongWriter (arXiv:2408.07055), section 3.2: how LongWriter-6k was selected from chats
@@ -26,7 +26,6 @@ from longwriter.llm.client import LLM, Answer
 from longwriter.models import servers as serving
 from longwriter.params import InstructionsParams, JudgeParams, Params
 from longwriter.records import Instruction, Rejection
-from longwriter.sources import benchmarks
 from longwriter.stages import runner
 from longwriter.text.basics.prompts import Refused
 from longwriter.tracking import versioning
@@ -41,7 +40,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
 
 async def _work(params: Params, folder: Path) -> runner.Summary:
     own = params.instructions
-    benchmark = benchmarks.prompts(params.generate.folder)
+    benchmark = files.read_json(files.DATA / "benchmarks" / "in_instructions.json")
     limits = candidates.screening_limits(own, benchmark)
     with (
         (folder / "rejected.jsonl").open("wb") as rejected,

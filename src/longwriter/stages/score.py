@@ -1,7 +1,7 @@
-"""Score one model's answers to one benchmark: length, ending, loops, and quality if there is a judge.
+"""Score and measure one model's answers to one benchmark: length, ending, loops, repetition, quality by a judge.
 
 Reads   data/generate/MODEL-BENCHMARK/generations.jsonl, the judge's prompt template
-Writes  data/score/MODEL-BENCHMARK/: scores.jsonl, calls.jsonl.zst, metrics.json
+Writes  data/score/MODEL-BENCHMARK/: scores.jsonl, measures.jsonl, calls.jsonl.zst, metrics.json
 Source  LongWriter (arXiv:2408.07055), section 2: S_l and S_q
 Run     dvc repro score@MODEL-BENCHMARK
 """
@@ -14,10 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from longwriter.evaluation.judge.judge import Question, judge_texts
+from longwriter.evaluation.measures import texts as texts_measures
 from longwriter.evaluation.scores import score_numbers, score_of
 from longwriter.io import files
 from longwriter.params import Params
-from longwriter.records import Generation
+from longwriter.records import Generation, Judgement
 from longwriter.stages import runner
 
 
@@ -26,12 +27,24 @@ def work(model: str, benchmark: str, params: Params, folder: Path, run: runner.S
     item = f"{model}-{benchmark}"
     generations = files.read_jsonl(files.DATA / "generate" / item / "generations.jsonl", Generation)
     texts = [Question(generation.prompt, generation.text) for generation in generations]
+    parts = [
+        (place, generation.prompt, chunk)
+        for place, generation in enumerate(generations)
+        for chunk in (texts_measures.chunks(generation.text, params.score.judged_chunks))
+        if params.score.judges
+    ]
     calls = folder / "calls.jsonl.zst"
-    qualities, usage = asyncio.run(judge_texts(params.score, texts, calls, f"score {item}", "score"))
+    asked = [*texts, *(Question(prompt, chunk) for _, prompt, chunk in parts)]
+    qualities, usage = asyncio.run(judge_texts(params.score, asked, calls, f"score {item}", "score"))
+    chunk_qualities: list[list[float | None]] = [[] for _ in texts]
+    for (place, *_), quality in zip(parts, qualities[len(texts) :], strict=True):
+        chunk_qualities[place].append(quality.quality_score if isinstance(quality, Judgement) else None)
     scores = [
         score_of(generation, quality, params.score.max_repeated_share)
-        for generation, quality in zip(generations, qualities, strict=True)
+        for generation, quality in zip(generations, qualities[: len(texts)], strict=True)
     ]
+    measures = map(texts_measures.measure, generations, chunk_qualities)
+    files.write_jsonl(folder / "measures.jsonl", measures)
     files.write_jsonl(folder / "scores.jsonl", scores)
     return runner.Summary(len(generations), len(scores), {}, score_numbers(scores), usage)
 

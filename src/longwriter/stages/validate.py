@@ -1,6 +1,6 @@
 """The gate between data and training: Great Expectations checks the data set; a failed check stops the run.
 
-Reads   data/dataset/train.jsonl, test.jsonl; the benchmarks' prompts, which must not be in the training data
+Reads   data/dataset/train.jsonl, test.jsonl, benchmark_prompts.json: benchmark prompts that are in these rows
 Writes  data/validate/: verdict.json (what later stages depend on), metrics.json
 Run     dvc repro validate; exits with 3 if the gate stops
 """
@@ -14,7 +14,6 @@ from longwriter.gates.suite import gx, verdicts
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import Example
-from longwriter.sources import benchmarks
 from longwriter.stages import runner
 from longwriter.tracking import versioning
 
@@ -24,7 +23,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     data = [files.DATA / "dataset" / name for name in ("train.jsonl", "test.jsonl")]
     rows = [row for path in data for row in files.read_jsonl(path, Example)]
     docs = verdicts.DOCS / "validate"
-    benchmark = benchmarks.prompts(params.generate.folder)
+    benchmark = files.read_json(files.DATA / "dataset" / "benchmark_prompts.json")
     findings = gx.run(examples.gate(rows, params.validate_, benchmark), docs)
     digests = {str(path): versioning.digest(path) for path in data}
     numbers = verdicts.settle("validate", findings, digests, len(rows), folder / "verdict.json")

@@ -91,7 +91,7 @@ def test_hours_follow_the_speed_that_the_cache_has_timed(checkout, run):
 
 
 def test_a_priced_model_costs_what_the_table_says_and_a_judge_is_counted(checkout, run):
-    set_params(PAPER, llm={"model": "gpt-4o"})
+    set_params(PAPER, llm={"model": "gpt-4o"}, generate={"benchmarks": ["small"]})
     stages, found = estimated(run)
     write = stages["write"]
     assert write["cost_usd"] == pytest.approx(
@@ -101,6 +101,14 @@ def test_a_priced_model_costs_what_the_table_says_and_a_judge_is_counted(checkou
     assert stages["judge"]["calls"] == round(3 * 4 * 1.1)  # 4 samples
     assert stages["score"]["calls"] == round(3 * benchmark * 1.1)  # 3 models
     assert found["total"]["cost_usd"] == pytest.approx(sum(row["cost_usd"] for row in stages.values()))
+
+
+def test_a_benchmark_that_cannot_be_fetched_is_left_out_and_named(checkout, run):
+    files = {"own": {"source": "http://127.0.0.1:9/own.jsonl", "sha256": "0" * 64}}
+    set_params(PAPER, llm={"model": "gpt-4o"}, generate={"benchmarks": ["own"]}, benchmarks={"files": files})
+    stages, found = estimated(run)
+    assert "own: its file cannot be fetched now, so it is left out" in found["assumptions"]
+    assert stages["judge"]["calls"] == round(3 * 4 * 1.1)
 
 
 def test_a_model_without_a_price_and_limits_that_are_passed_are_told(checkout, run):

@@ -3,9 +3,7 @@ import json
 import pytest
 
 from longwriter import params
-from longwriter.errors import BadRecord
 from longwriter.instructions.candidates import select_instructions
-from longwriter.sources import benchmarks
 from tests.unit.builders import prose
 
 BENCHMARK = "Tell the tale of a lighthouse keeper in about 150 words."
@@ -23,7 +21,7 @@ PROMPTS = [
 @pytest.fixture
 def made(tmp_path):
     """Return parameters whose sources and benchmarks are in a folder of their own, with changes."""
-    for name, prompts in (("source/a.jsonl", PROMPTS), ("benchmarks/deep/b.jsonl", [BENCHMARK])):
+    for name, prompts in (("source/a.jsonl", PROMPTS), ("benchmarks/b.jsonl", [BENCHMARK])):
         (tmp_path / name).parent.mkdir(parents=True)
         rows = [json.dumps({"prompt": prompt, "language": "en"}) for prompt in prompts]
         (tmp_path / name).write_text("\n".join(rows))
@@ -33,7 +31,9 @@ def made(tmp_path):
         return COMMITTED.model_copy(
             update={
                 "instructions": COMMITTED.instructions.model_copy(update=values),
-                "generate": COMMITTED.generate.model_copy(update={"folder": str(tmp_path / "benchmarks")}),
+                "generate": COMMITTED.generate.model_copy(
+                    update={"folder": str(tmp_path / "benchmarks"), "benchmarks": ["b"]}
+                ),
             }
         )
 
@@ -59,9 +59,3 @@ def test_prompts_without_a_length_are_chosen_where_a_judge_would_be_asked_and_no
 
 def test_no_more_than_the_limit_is_chosen(made):
     assert len(select_instructions(made(limit=1))) == 1
-
-
-def test_a_benchmark_without_a_prompt_is_named_by_its_line(tmp_path):
-    (tmp_path / "a.jsonl").write_text('{"prompt": "Write."}\n{"text": "Write."}\n')
-    with pytest.raises(BadRecord, match=r"a\.jsonl:2 is no row of a benchmark: no prompt"):
-        benchmarks.prompts(str(tmp_path))

@@ -14,6 +14,7 @@ LORA = {
     "rank": 16, "alpha": 32.0, "dropout": 0.05, "rank_stabilised": True, "targets": "all-linear",
     "full_layers": [], "quantised": False,
 }  # fmt: skip
+_ITEMS = {"compare.models": "sft", "benchmarks.files": "own"}
 
 
 class Field(NamedTuple):
@@ -26,24 +27,27 @@ class Field(NamedTuple):
 
 
 def committed() -> dict[str, Any]:
-    """Return the committed values, with a section wherever `llm` or `lora` may be null."""
+    """Return the committed values, with a section wherever `llm` or `lora` may be null, and a benchmark."""
     values = params.read()
     for section in ("plan", "write", "judge"):
         values[section]["llm"] = {**values["llm"], "extra_body": dict(BODY)}
     for section in ("sft", "dpo"):
         values[section]["lora"] = dict(LORA)
+    values["benchmarks"]["files"] = {"own": {"source": "own.jsonl", "sha256": "0" * 64}}
     return values
 
 
 def fields(section: type[BaseModel] = params.Params, prefix: str = "") -> list[Field]:
-    """Return every field of the sections below a section; of `compare.models` those of the model `sft`."""
+    """Return every field of the sections below a section; of a mapping of sections those of one item."""
     result = []
     for name, field in keys(section).items():
         key = f"{prefix}{name}"
         parts = members(field.annotation, tuple(field.metadata))
         result.append(Field(key, parts, section, name))
         for part, _ in parts:
-            inner, below = (get_args(part)[1], "sft.") if get_origin(part) is dict else (part, "")
+            inner, below = (
+                (get_args(part)[1], f"{_ITEMS.get(key, key)}.") if get_origin(part) is dict else (part, "")
+            )
             if isinstance(inner, type) and issubclass(inner, BaseModel):
                 result += fields(inner, f"{key}.{below}")
     return result

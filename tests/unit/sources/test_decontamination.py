@@ -159,3 +159,31 @@ def test_each_prompt_of_longbench_write_is_found_and_unrelated_ones_are_not():
     assert missed(prompts) == []
     index = decontamination.index(prompts)
     assert sum(decontamination.hit(index, prompt) is not None for prompt in unrelated(10_000)) <= 10
+
+
+PROMPTS = [
+    "Tell the tale of a lighthouse keeper in about 150 words.",
+    "Describe the harbour of a small town in winter in 300 words.",
+    "写一篇八百字的文章，谈谈你对家乡的河的记忆。",
+    "Describe the harbour of a small town in winter in 900 words.",
+]
+
+
+def test_matches_are_the_benchmark_prompts_that_stand_in_the_texts_in_their_order():
+    texts = [PROMPTS[2] + "谢谢！", "A poem, please.", PROMPTS[0].upper(), PROMPTS[0]]
+    assert decontamination.matches(PROMPTS, texts) == [PROMPTS[0], PROMPTS[2]]
+    assert decontamination.matches(PROMPTS, ["A poem, please."]) == []
+    assert decontamination.matches([], texts) == []
+
+
+WORDS = " ".join(PROMPTS[:2]).split()
+
+
+@given(st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=25).map(" ".join), max_size=4))
+def test_an_index_of_the_matches_alone_gives_every_text_the_same_hit(texts):
+    whole = decontamination.index(PROMPTS)
+    texts = [*texts, PROMPTS[3]]
+    few = decontamination.index(decontamination.matches(PROMPTS, texts))
+    assert [decontamination.hit(few, text) for text in texts] == [
+        decontamination.hit(whole, text) for text in texts
+    ]

@@ -11,7 +11,9 @@ from longwriter.io import files
 from longwriter.stages import report
 from longwriter.tracking import versioning
 from longwriter.tracking.runs import StageRun
+from tests.unit.builders import prose
 from tests.unit.evaluation.report.test_comparison import score
+from tests.unit.evaluation.report.test_measures_section import text_measures
 
 CHECKOUT = Path.cwd()
 FOURTH = "sft_again"
@@ -36,6 +38,8 @@ def reported(tmp_path_factory):
             scores = files.DATA / "score" / f"{model}-small" / "scores.jsonl"
             scores.parent.mkdir(parents=True)
             files.write_jsonl(scores, [score(k, words=words + k) for k in range(8)])
+            measures = [text_measures(prose(words + k, k), k) for k in range(8)]
+            files.write_jsonl(scores.with_name("measures.jsonl"), measures)
         for stage, header in (("sft", "step,loss"), ("dpo", "step,loss,reward_accuracy")):
             (files.DATA / stage).mkdir()
             (files.DATA / stage / "curve.csv").write_text(f"{header}\n", encoding="utf-8")
@@ -69,7 +73,7 @@ def test_a_fourth_model_has_numbers_of_its_own_and_those_of_the_others_stay(repo
 
 def test_every_figure_of_four_models_is_drawn(reported):
     names = {path.name for path in (reported[0] / "out/figures").iterdir()}
-    assert names == {"length.png", "buckets.png", "ended.png", "training.png", "overview.png"}
+    assert names == {"length.png", "buckets.png", "ended.png", "training.png", "along.png", "overview.png"}
 
 
 def test_the_matrix_of_dvc_has_the_fourth_model_and_its_report_depends_on_it(tmp_path, monkeypatch):

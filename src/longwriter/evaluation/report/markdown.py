@@ -8,8 +8,10 @@ the interval says. Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
-from longwriter.evaluation.report import quality_section
+from longwriter.evaluation.measures.summary import Measured
+from longwriter.evaluation.report import measures_section, quality_section
 from longwriter.evaluation.report.comparison import Comparison, capitalised
 from longwriter.evaluation.report.phrases import p_value, score, sentence, share, table
 from longwriter.text import inert
@@ -23,6 +25,7 @@ def markdown(
     max_unscored_share: float,
     dpo: Mapping[str, float],
     figures: list[str],
+    measured: Mapping[str, Measured] = MappingProxyType({}),
 ) -> str:
     """Return the report as Markdown.
 
@@ -33,6 +36,7 @@ def markdown(
         max_unscored_share: Share of answers without quality score above which the report warns.
         dpo: Metrics of the DPO stage; `test_reward_accuracy` and `test_pairs` are shown if present.
         figures: Paths of the figures, relative to the report.
+        measured: The measures of each model; empty = not shown.
     """
     labels = {model: inert.markdown(label) for model, label in compared.labels.items()}
     compared = compared._replace(labels=labels)
@@ -59,6 +63,7 @@ def markdown(
         _repeatability(compared),
         "## Length score by length asked for",
         _buckets(compared),
+        measures_section.sections(compared, measured) if measured else "",
         _training(dpo),
         "## Figures",
         "\n\n".join(f"![{path}]({path})" for path in figures),

@@ -1,6 +1,6 @@
 """Figures of a report as PNG files; equal numbers give equal bytes.
 
-This file and instructions/funnel_plot.py are the only ones that import matplotlib. Colours are Okabe and
+This file, measure_plots.py and instructions/funnel_plot.py are the only ones that import matplotlib. Colours are Okabe and
 Ito's, which colour-blind readers can tell apart; each model also has a marker. A matplotlibrc of the machine
 is ignored.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import matplotlib
@@ -44,12 +45,19 @@ _WRITTEN_LABEL = "words written"
 _CURVE_TITLES = {"loss": "loss", "reward_accuracy": "reward accuracy"}
 
 
-class _Look(NamedTuple):
+class Look(NamedTuple):
+    """Colour and marker of a model in every figure."""
+
     colour: str
     marker: str
 
 
-def draw(compared: Comparison, curves: Mapping[str, Curve], folder: Path) -> list[Path]:
+def draw(
+    compared: Comparison,
+    curves: Mapping[str, Curve],
+    folder: Path,
+    more: Mapping[str, Callable[[], Figure]] = MappingProxyType({}),
+) -> list[Path]:
     """Write every figure of a report.
 
     Args:
@@ -57,16 +65,18 @@ def draw(compared: Comparison, curves: Mapping[str, Curve], folder: Path) -> lis
         curves: Training curves by stage, each with the columns `step` and `loss`, those of DPO also with
             `reward_accuracy`.
         folder: Folder of the figures; it is created if it is missing.
+        more: {file name: what draws it} of other figures, put before overview.png.
 
     Returns:
-        The files: length.png, buckets.png, ended.png, training.png, overview.png.
+        The files: length.png, buckets.png, ended.png, training.png, overview.png and those of `more`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     figures: dict[str, Callable[[], Figure]] = {
         "length.png": lambda: _length(compared),
         "buckets.png": lambda: _buckets(compared),
         "ended.png": lambda: _ended(compared),
-        "training.png": lambda: _training(compared, curves),
+        **({"training.png": lambda: _training(compared, curves)} if curves else {}),
+        **more,
         "overview.png": lambda: _overview(compared),
     }
     with matplotlib.rc_context():
@@ -93,7 +103,7 @@ def _length(compared: Comparison) -> Figure:
         panel.set_ylabel(_WRITTEN_LABEL)
     for panel in panels[len(models) :]:
         panel.set_visible(False)
-    _legend(figure, compared, models=False, answers=True)
+    legend(figure, compared, models=False, answers=True)
     figure.suptitle(f"Length asked for and length written, benchmark {compared.benchmark}")
     return figure
 
@@ -103,7 +113,7 @@ def _buckets(compared: Comparison) -> Figure:
     panel = figure.subplots()
     _draw_buckets(panel, compared)
     panel.set_title(f"Length score by length asked for, benchmark {compared.benchmark}")
-    _legend(figure, compared, models=True, answers=False)
+    legend(figure, compared, models=True, answers=False)
     return figure
 
 
@@ -112,7 +122,7 @@ def _ended(compared: Comparison) -> Figure:
     panel = figure.subplots()
     _draw_ended(panel, compared)
     panel.set_title(f"How answers end, benchmark {compared.benchmark}, {_counts(compared)}")
-    _legend(figure, compared, models=True, answers=False)
+    legend(figure, compared, models=True, answers=False)
     return figure
 
 
@@ -121,7 +131,7 @@ def _training(compared: Comparison, curves: Mapping[str, Curve]) -> Figure:
     shown = [
         (stage, column) for stage, curve in curves.items() for column in _CURVE_TITLES if column in curve
     ]
-    looks = _looks(compared)
+    own = looks(compared)
     figure = Figure(figsize=(13 / 3 * len(shown), 4.5), layout="constrained")
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for panel, (stage, column) in zip(panels, shown, strict=True):
@@ -129,11 +139,11 @@ def _training(compared: Comparison, curves: Mapping[str, Curve]) -> Figure:
         known = [(step, value) for step, value in points if math.isfinite(value)]
         steps = [step for step, _ in known]
         values = [value for _, value in known]
-        colour = looks[stage].colour if stage in looks else _GREY
+        colour = own[stage].colour if stage in own else _GREY
         panel.plot(steps, values, color=colour, marker="o" if len(known) < 40 else "", markersize=4)
         if column == "loss":
             _draw_held_out(panel, curves[stage], colour)
-        title = compared.title(stage) if stage in looks else stage
+        title = compared.title(stage) if stage in own else stage
         panel.set_title(f"{title}: {_CURVE_TITLES[column]}, {len(known)} logged steps")
         panel.set_xlabel("optimizer step")
         if column == "reward_accuracy":
@@ -164,7 +174,7 @@ def _overview(compared: Comparison) -> Figure:
     _draw_ended(ended, compared)
     ended.set_title("How answers end")
     figure.suptitle(f"Benchmark {compared.benchmark}, {_counts(compared)}")
-    _legend(figure, compared, models=True, answers=True)
+    legend(figure, compared, models=True, answers=True)
     return figure
 
 
@@ -174,9 +184,9 @@ def _draw_length(panel: Axes, compared: Comparison, models: list[str]) -> None:
     required_max = max((row.required_words for row in rows), default=1)
     written_max = max([required_max, *(row.words for row in rows)])
     panel.plot([0, required_max], [0, required_max], color="black", linewidth=1, linestyle="--")
-    looks = _looks(compared)
+    own = looks(compared)
     for model, offset in zip(models, _offsets(len(models), 0.013), strict=True):
-        colour, marker = looks[model]
+        colour, marker = own[model]
         for ended in (True, False):
             scores = [row for row in compared.rows[model] if row.ended is ended]
             panel.scatter(
@@ -208,7 +218,7 @@ def _draw_buckets(panel: Axes, compared: Comparison) -> None:
     for model, offset in zip(models, _offsets(len(models), 0.22), strict=True):
         scores = [(place, group[model]) for place, (_, group) in enumerate(groups) if model in group]
         places = [place + offset for place, _ in scores]
-        _draw_estimates(panel, _looks(compared)[model], places, [score for _, score in scores], 1)
+        _draw_estimates(panel, looks(compared)[model], places, [score for _, score in scores], 1)
     labels = [
         f"{name}\nn = {max((score.n for score in group.values()), default=0)}" for name, group in groups
     ]
@@ -228,7 +238,7 @@ def _draw_ended(panel: Axes, compared: Comparison) -> None:
     for (model, standing), offset in zip(compared.standings.items(), offsets, strict=True):
         shares = [(place, share) for place, share in enumerate((standing.ended, standing.loop)) if share]
         places = [place + offset for place, _ in shares]
-        _draw_estimates(panel, _looks(compared)[model], places, [share for _, share in shares], 100)
+        _draw_estimates(panel, looks(compared)[model], places, [share for _, share in shares], 100)
         for place, (_, share) in zip(places, shares, strict=True):
             height = share.high if is_crowded and share.high is not None else share.value
             panel.annotate(
@@ -246,7 +256,7 @@ def _draw_ended(panel: Axes, compared: Comparison) -> None:
 
 
 def _draw_estimates(
-    panel: Axes, look: _Look, places: list[float], estimates: list[Estimate], scale: float
+    panel: Axes, look: Look, places: list[float], estimates: list[Estimate], scale: float
 ) -> None:
     """Draw one model's estimates as dots with their intervals."""
     values = [scale * estimate.value for estimate in estimates]
@@ -271,10 +281,10 @@ def _draw_estimates(
     )
 
 
-def _looks(compared: Comparison) -> dict[str, _Look]:
+def looks(compared: Comparison) -> dict[str, Look]:
     """Return each model's colour and marker, by its place in the comparison."""
     return {
-        model: _Look(_COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)])
+        model: Look(_COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)])
         for place, model in enumerate(compared.labels)
     }
 
@@ -286,10 +296,10 @@ def _offsets(count: int, step: float) -> list[float]:
     return [(place - (count - 1) / 2) * step for place in range(count)]
 
 
-def _legend(figure: Figure, compared: Comparison, *, models: bool, answers: bool) -> None:
+def legend(figure: Figure, compared: Comparison, *, models: bool, answers: bool) -> None:
     """Put one legend below all panels: the models, and what an answer's marker and the line mean."""
-    looks = _looks(compared).items() if models else ()
-    handles = [_handle(look.marker, look.colour, compared.title(model)) for model, look in looks]
+    own = looks(compared).items() if models else ()
+    handles = [_handle(look.marker, look.colour, compared.title(model)) for model, look in own]
     if answers:
         handles += [
             _handle("o", _GREY, "ended by itself"),

@@ -95,5 +95,5 @@ def test_nine_models_are_drawn_and_each_differs_in_colour_or_marker(tmp_path):
     labels = {f"m{i}": f"Model {i}" for i in range(9)}
     models = {model: [score(k, words=100 + i) for k in range(2)] for i, model in enumerate(labels)}
     many = comparison.compare("small", models, METHOD, labels=labels, pairs=[("m1", "m0")])
-    assert len(set(plots._looks(many).values())) == 9
+    assert len(set(plots.looks(many).values())) == 9
     assert [path.name for path in plots.draw(many, CURVES, tmp_path)] == NAMES

@@ -3,8 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longwriter import params
-from longwriter.dataset import repetition
+from longwriter.text import repetition
 from longwriter.text.basics.counting import tokens
+from longwriter.text.repetition import Grams
 from tests.unit.builders import prose
 
 GOPHER = params.load().dataset.repetition
@@ -36,7 +37,7 @@ def test_a_line_that_stood_before_is_a_duplicate(parts, share, chars):
     ],
 )
 def test_the_most_frequent_n_gram_covers_its_share_of_the_characters(text, n, share):
-    assert repetition.top_share(tokens(text), n) == pytest.approx(share)
+    assert repetition.top_share(Grams(tokens(text)), n) == pytest.approx(share)
 
 
 @pytest.mark.parametrize(
@@ -51,14 +52,27 @@ def test_the_most_frequent_n_gram_covers_its_share_of_the_characters(text, n, sh
     ],
 )
 def test_characters_in_n_grams_that_stood_before_count_once(text, n, share):
-    assert repetition.repeated_chars_share(tokens(text), n) == pytest.approx(share)
+    assert repetition.repeated_chars_share(Grams(tokens(text)), n) == pytest.approx(share)
 
 
 @given(st.lists(st.sampled_from(["a", "bb", "潮"]), max_size=40), st.integers(2, 10))
 def test_every_measure_is_a_share_and_longer_n_grams_repeat_no_more(words, n):
-    shares = [repetition.repeated_chars_share(words, size) for size in (n, n + 1)]
+    grams = Grams(words)
+    shares = [repetition.repeated_chars_share(grams, size) for size in (n, n + 1)]
     assert 0 <= shares[1] <= shares[0] <= 1
-    assert 0 <= repetition.top_share(words, n) <= 1
+    assert 0 <= repetition.top_share(grams, n) <= 1
+
+
+@given(st.lists(st.sampled_from(["a", "bb", "潮", "cab", "dd"]), max_size=60), st.integers(1, 6))
+def test_n_grams_have_equal_numbers_exactly_where_they_are_equal(words, n):
+    grams = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+    numbers = Grams(words).of(n).tolist()
+    assert [(a == b) for a in numbers for b in numbers] == [(a == b) for a in grams for b in grams]
+    assert Grams(words).is_repeated(n).tolist() == [gram in grams[:i] for i, gram in enumerate(grams)]
+
+
+def test_the_thresholds_of_the_paper_are_those_of_the_committed_parameters():
+    assert dict(repetition.GOPHER) == GOPHER
 
 
 def test_fresh_prose_is_within_the_published_thresholds_and_each_of_them_can_be_broken():

@@ -1,0 +1,47 @@
+"""Lengths of answers beside the length score: how much they vary over samples, and how near they are. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from longwriter.evaluation.report import statistics
+from longwriter.evaluation.report.statistics import Estimate
+from longwriter.records import Score
+
+
+def volatility(rows: Sequence[Score]) -> float | None:
+    """Return LVC, the length volatility: standard deviation over mean of the lengths of answers to one prompt.
+
+    It is the mean over the prompts that have several answers; None if there are none. A prompt whose answers
+    are all empty counts as 0.
+    """
+    groups = [lengths for lengths in _lengths(rows).values() if len(lengths) > 1]
+    if not groups:
+        return None
+    return round(
+        float(np.mean([float(np.std(words, ddof=1)) / max(1.0, float(np.mean(words))) for words in groups])),
+        4,
+    )
+
+
+def accuracy(rows: Sequence[Score], confidence: float) -> Estimate | None:
+    """Return MLA, the mean length accuracy in [0, 100]: 100 for a text of the length asked for.
+
+    An answer loses what its length is off, as a share of the length asked for, and at most all: 0 for an
+    empty one and for one of twice the length. The answers to a prompt count as their mean. None without answers.
+    """
+    groups: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        off = abs(row.words - row.required_words) / row.required_words
+        groups[row.prompt_id].append(100 * max(0.0, 1 - off))
+    return statistics.mean_interval(list(groups.values()), confidence)
+
+
+def _lengths(rows: Sequence[Score]) -> dict[str, list[int]]:
+    groups: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        groups[row.prompt_id].append(row.words)
+    return groups
