@@ -12,7 +12,7 @@ from longwriter.io import files
 
 log = logging.getLogger(__name__)
 
-FOLDER = files.LOCAL / "fetched"
+FOLDER = files.LOCAL / "web"
 MAX_BYTES = 100 * 2**20
 _TIMEOUT_S = 60
 _CONNECT_S = 10
