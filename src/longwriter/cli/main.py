@@ -19,6 +19,7 @@ from longwriter.cli.export import export
 from longwriter.cli.fetch import fetch
 from longwriter.cli.init import init
 from longwriter.cli.lineage import lineage
+from longwriter.cli.params import params
 from longwriter.cli.promote import promote, rollback
 from longwriter.cli.serve import serve
 from longwriter.cli.write import write
@@ -52,6 +53,7 @@ def _options(
 
 app.add_typer(profile.app, name="profile")
 app.add_typer(cache.app, name="cache")
+app.command()(params)
 app.command()(init)
 app.command()(endpoint)
 app.command()(benchmark)

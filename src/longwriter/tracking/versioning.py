@@ -6,11 +6,13 @@ MLflow, `dvc.lock` and the DVC cache use one name for the same bytes.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from dvc.dvcfile import load_file
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.fs import localfs
@@ -25,6 +27,7 @@ from longwriter.errors import BadRecord, UserError
 from longwriter.hashing import content_hash
 from longwriter.io import files
 
+_TEMPLATE = re.compile(r"\$\{(?!item\.)([a-z_.]+)\}")
 _VARYING = ("/calls.jsonl.zst", "/summary.json")
 """Outputs that differ between runs of the same stage."""
 
@@ -98,6 +101,14 @@ def stage_files(name: str) -> StageFiles:
             else:
                 deps.append(dep.def_path)
         return StageFiles(stage.cmd, deps, [out.def_path for out in stage.outs], params, stage.desc or "")
+
+
+def stage_params() -> dict[str, list[str]]:
+    """Return {stage of dvc.yaml: the keys and sections of params.yaml that it names, in `params` or as ${KEY}}."""
+    stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    return {
+        name: [*stage["params"], *_TEMPLATE.findall(yaml.safe_dump(stage))] for name, stage in stages.items()
+    }
 
 
 def is_current(name: str, output: Path) -> bool:
