@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from itertools import islice
 from typing import Any
 
 from longwriter.io import files
-from longwriter.params.tracing import TracingParams
 from longwriter.records import Draft, Example, Generation, Instruction, Plan, Rejection, Score
-from longwriter.stages import tracing
 from longwriter.text import inert
 from longwriter.tracking import spans, traces
+from longwriter.tracking.provenance import LINEAGE
 
 _ROWS = 2000  # of each kind: the MLflow UI loads the whole table
 _PROMPT_CHARS = 200
 _FIRST_WORDS = 20
 
 
-def rows(name: str, sampling: TracingParams) -> list[dict[str, Any]]:
-    """Return the table of a stage that makes data, rejected rows first; empty for other stages."""
+def rows(name: str, run_id: str) -> list[dict[str, Any]]:
+    """Return the table of a stage that makes data, rejected rows first; empty for other stages.
+
+    Args:
+        name: The stage, or an item of a matrix stage; its output is published, its traces are written.
+        run_id: The stage's MLflow run.
+    """
+    table = _rows(name)
+    ids = traces.ids_of(_traced_by(name, run_id)) if any(row["trace"] for row in table) else set()
+    return [{**row, "trace": _link(row["trace"], ids)} for row in table]
+
+
+def _traced_by(name: str, run_id: str) -> str:
+    """Return the run whose traces a stage's table links: its own, for `dataset` that of `write`."""
+    if name != "dataset":
+        return run_id
+    return str(files.read_json(LINEAGE / "write.json")["run_id"])
+
+
+def _link(trace_id: str | None, ids: Set[str]) -> str | None:
+    """Return the URL of a trace that MLflow has; `tracing` may have left it out."""
+    return traces.url(trace_id) if trace_id is not None and trace_id in ids else None
+
+
+def _rows(name: str) -> list[dict[str, Any]]:
     stage, _, item = name.partition("@")
     sources: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
         "instructions": _instructions,
         "plan": _plans,
-        "write": lambda: _drafts(sampling),
-        "dataset": lambda: _examples(sampling),
+        "write": _drafts,
+        "dataset": _examples,
     }
     if stage == "score":
         return list(islice(_scores(item), _ROWS))
@@ -63,7 +85,7 @@ def _row(
         "first_words": inert.line(" ".join(text.split(maxsplit=_FIRST_WORDS)[:_FIRST_WORDS])),
         "words": words,
         "S_l": length_score,
-        "trace": traces.url(trace_id) if trace_id else None,
+        "trace": trace_id,
     }
 
 
@@ -84,21 +106,19 @@ def _plans() -> Iterator[dict[str, Any]]:
         yield _row(row.instruction.instruction_id, row.instruction.prompt, steps, words, None, "", None)
 
 
-def _drafts(sampling: TracingParams) -> Iterator[dict[str, Any]]:
+def _drafts() -> Iterator[dict[str, Any]]:
     for row in files.each_row(files.DATA / "write" / "drafts.jsonl", Draft):
         own_id = row.plan.instruction.instruction_id
-        is_traced = tracing.is_traced(own_id, sampling)
-        trace_id = spans.trace_id(own_id, [*row.plan.call_ids, *row.call_ids]) if is_traced else None
+        trace_id = spans.trace_id(own_id, [*row.plan.call_ids, *row.call_ids])
         text = " ".join(row.paragraphs)
         yield _row(own_id, row.plan.instruction.prompt, text, len(text.split()), None, "", trace_id)
 
 
-def _examples(sampling: TracingParams) -> Iterator[dict[str, Any]]:
+def _examples() -> Iterator[dict[str, Any]]:
     for split in ("train", "test"):
         for row in files.each_row(files.DATA / "dataset" / f"{split}.jsonl", Example):
-            own_id = row.instruction_id if row.call_ids else None
-            is_traced = own_id is not None and tracing.is_traced(own_id, sampling)
-            trace_id = spans.trace_id(str(own_id), row.call_ids) if is_traced else None
+            is_written = row.instruction_id is not None and row.call_ids
+            trace_id = spans.trace_id(str(row.instruction_id), row.call_ids) if is_written else None
             prompt, answer = row.messages[0].content, row.messages[-1].content
             yield _row(row.sample_id, prompt, answer, row.words, None, "", trace_id)
 

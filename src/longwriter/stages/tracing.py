@@ -61,7 +61,7 @@ def record(name: str, params: Params, run_id: str, started_s: float, writer: tra
         log.info("%s: %d traces in MLflow in %.1f s%s", name, written.traces, written.seconds, left_out)
 
 
-def is_traced(row_id: str, sampling: TracingParams) -> bool:
+def _is_traced(row_id: str, sampling: TracingParams) -> bool:
     """Tell whether a text that was kept is in the share that gets a trace."""
     return hash_share(sampling.seed, row_id) < sampling.share
 
@@ -104,7 +104,7 @@ def _drafts(params: Params) -> list[Traced]:
         texts.append(Traced([*plan.call_ids, *row.call_ids], refusal))
     for draft in files.read_jsonl(folder / "drafts.jsonl", Draft):
         key = draft.plan.instruction.instruction_id
-        if is_traced(key, params.tracing):
+        if _is_traced(key, params.tracing):
 
             def text(calls: Calls, draft: Draft = draft) -> TextTrace:
                 return spans.of_draft(draft, calls, is_parallel=is_parallel)

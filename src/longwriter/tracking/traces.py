@@ -21,11 +21,13 @@ from longwriter.tracking.spans import TextTrace
 # isort: split
 from mlflow.entities import AssessmentSource, Feedback, Span, TraceInfo, TraceState
 from mlflow.entities.trace_location import TraceLocation
+from mlflow.exceptions import MlflowException
 from mlflow.tracing.client import TracingClient
 
 log = logging.getLogger(__name__)
 
 _BATCH = 50  # traces in one request; MLflow links at most 100 to a run at once
+_PAGE = 500  # traces in one answer; MLflow's largest
 _PREVIEW_CHARS = 1000  # MLflow's limit
 
 
@@ -127,6 +129,29 @@ def _feedback(trace_id: str, opinion: spans.Opinion) -> Feedback:
     )
     feedback.assessment_id = f"a-{content_hash([trace_id, opinion.name])[:32]}"
     return feedback
+
+
+def ids_of(run_id: str) -> set[str]:
+    """Return the ids of the traces that are linked to a run; empty if MLflow does not know the run."""
+    mlflow_client, experiment = tracking.client()
+    ids: set[str] = set()
+    token: str | None = None
+    while True:
+        try:
+            page = mlflow_client.search_traces(
+                locations=[experiment],
+                run_id=run_id,
+                max_results=_PAGE,
+                page_token=token,
+                include_spans=False,
+            )
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return set()
+        ids |= {trace.info.trace_id for trace in page}
+        if not (token := page.token):
+            return ids
 
 
 def url(trace_id: str) -> str:

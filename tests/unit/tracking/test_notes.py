@@ -13,29 +13,22 @@ PLANS, MD5 = "data/plan/plans.jsonl", "a" * 32
 TAGS = {"git.commit": "c" * 40, "prefect.flow_run_id": "f1"}
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """A folder with an empty store and the lineage of `plan`; yields MLflow's client."""
-    folder = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        for name in ("LW_MLFLOW_UI", "LW_PREFECT_UI", "LW_DOCS_UI"):
-            patch.delenv(name, raising=False)
-        lineage = Path("data/lineage")
-        lineage.mkdir(parents=True)
-        for stage in (
-            "plan",
-            "dpo",
-            "dataset",
-            "validate",
-            "report@tiny",
-            "generate@dpo-tiny",
-            "score@dpo-tiny",
-        ):
-            content = {"run_id": f"run-{stage}", "outputs": {PLANS: MD5} if stage == "plan" else {}}
-            files.write_json(lineage / f"{stage}.json", content)
-        yield tracking.client()[0]
+@pytest.fixture(scope="module", autouse=True)
+def lineage(store):
+    """The lineage of a few stages, in the folder of the store."""
+    lineage = Path("data/lineage")
+    lineage.mkdir(parents=True)
+    for stage in (
+        "plan",
+        "dpo",
+        "dataset",
+        "validate",
+        "report@tiny",
+        "generate@dpo-tiny",
+        "score@dpo-tiny",
+    ):
+        content = {"run_id": f"run-{stage}", "outputs": {PLANS: MD5} if stage == "plan" else {}}
+        files.write_json(lineage / f"{stage}.json", content)
 
 
 def test_a_run_links_to_the_runs_that_wrote_its_inputs_to_prefect_and_to_its_traces(store):

@@ -1,20 +1,8 @@
 """Traces in a real MLflow store: written in batches, found by their run, never twice."""
 
-import pytest
-
 from longwriter.tracking import runs as tracking
 from longwriter.tracking import spans, traces
 from longwriter.tracking.spans import Node, Opinion, TextTrace
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """An empty store; yields MLflow's client and the experiment."""
-    folder = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        yield tracking.client()
 
 
 def text(number, opinions=(), error=None):
@@ -35,8 +23,8 @@ def write(run_id, texts, writer=None, max_seconds=100):
 
 
 def search(store, run_id):
-    client, experiment = store
-    return client.search_traces(locations=[experiment], run_id=run_id, max_results=500)
+    experiment = tracking.client()[1]
+    return store.search_traces(locations=[experiment], run_id=run_id, max_results=500)
 
 
 def test_traces_are_found_by_their_run_with_prompt_answer_tokens_cost_and_time(store):
@@ -52,6 +40,15 @@ def test_traces_are_found_by_their_run_with_prompt_answer_tokens_cost_and_time(s
     assert (good.info.state, bad.info.state) == ("OK", "ERROR")
     assert good.info.request_preview == "Write.\\x1b[31m"
     assert bad.info.response_preview == "loop: again"
+
+
+def test_the_ids_of_a_run_are_those_of_the_traces_that_were_written(store):
+    run = tracking.start_run("write", {})
+    texts = [text(number) for number in range(100, 105)]
+    write(run, texts[:3])
+    write(run, texts[3:], max_seconds=-1)
+    assert traces.ids_of(run) == {item.trace_id for item in texts[:3]}
+    assert traces.ids_of("0" * 32) == set()
 
 
 def test_what_is_written_again_is_there_once_and_linked_to_both_runs(store):

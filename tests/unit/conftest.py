@@ -1,0 +1,17 @@
+"""Fixtures of the unit tests."""
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A working directory with an empty MLflow store; yields MLflow's client."""
+    from longwriter.tracking import runs  # slow: only for tests that need it
+
+    folder = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        for name in ("LW_MLFLOW_UI", "LW_PREFECT_UI", "LW_DOCS_UI"):
+            patch.delenv(name, raising=False)
+        yield runs.client()[0]
