@@ -6,6 +6,7 @@ stages find it by this digest. Only this file, runs.py and traces.py import mlfl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
@@ -22,6 +23,9 @@ from mlflow.entities import LoggedModel, LoggedModelInput, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 
 _TAG_CHARS = 5000  # MLflow refuses longer tags of a version
+_DESCRIPTION_CHARS = 5000  # the column of MLflow's database; PostgreSQL refuses more
+_CUT = "\n\n*Cut here: MLflow keeps 5,000 characters. The report of the run has the rest.*\n"
+_DIGEST = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
 
 
 def log_checkpoint(run_id: str, name: str, step: int, tags: Mapping[str, str]) -> LoggedModel:
@@ -129,7 +133,7 @@ def register(name: str, run_id: str, tags: Mapping[str, str], description: str =
     """
     mlflow_client = tracking.client()[0]
     digest = tags["dvc.md5"]
-    tags = {key: inert.terminal(value[:_TAG_CHARS]) for key, value in tags.items()}
+    tags = {key: _tag(value) for key, value in tags.items()}
     with FileLock(LOCAL / "registry.lock"):
         if not mlflow_client.search_registered_models(f"name = '{name}'"):
             mlflow_client.create_registered_model(name)
@@ -138,12 +142,27 @@ def register(name: str, run_id: str, tags: Mapping[str, str], description: str =
         for key, value in tags.items():
             mlflow_client.set_model_version_tag(name, version.version, key, value)
         if description:
-            mlflow_client.update_model_version(name, version.version, description)
+            mlflow_client.update_model_version(name, version.version, _fitting(description))
     return int(version.version)
 
 
+def _tag(value: str) -> str:
+    """Return a value as a tag of a version: without control characters, and no longer than MLflow takes."""
+    return inert.terminal(value)[:_TAG_CHARS]
+
+
+def _fitting(description: str) -> str:
+    """Return a description that fits MLflow's database; whole lines are cut off at the end, and a sentence says so."""
+    if len(description) <= _DESCRIPTION_CHARS:
+        return description
+    return description[: _DESCRIPTION_CHARS - len(_CUT)].rpartition("\n")[0] + _CUT
+
+
 def aliases(name: str) -> dict[str, str]:
-    """Return {alias: DVC digest of the weights} of a registered model; empty if there is no such model."""
+    """Return {alias: DVC digest of the weights} of a registered model; empty if there is no such model.
+
+    Versions that other programs registered without such a digest are left out.
+    """
     mlflow_client = tracking.client()[0]
     models = mlflow_client.search_registered_models(f"name = '{name}'")
     versions = {
@@ -151,13 +170,17 @@ def aliases(name: str) -> dict[str, str]:
         for model in models
         for alias, version in sorted(model.aliases.items())
     }
-    return {alias: item.tags["dvc.md5"] for alias, item in versions.items() if "dvc.md5" in item.tags}
+    return {alias: item.tags["dvc.md5"] for alias, item in versions.items() if _has_digest(item)}
 
 
 def versions(name: str) -> dict[str, str]:
-    """Return {number: DVC digest of the weights} of a registered model's versions; empty if there is no such model."""
+    """Return {number: DVC digest of the weights} of a registered model's versions, as `aliases` does."""
     registered = tracking.client()[0].search_model_versions(f"name = '{name}'")
-    return {str(item.version): item.tags["dvc.md5"] for item in registered if "dvc.md5" in item.tags}
+    return {str(item.version): item.tags["dvc.md5"] for item in registered if _has_digest(item)}
+
+
+def _has_digest(version: ModelVersion) -> bool:
+    return _DIGEST.fullmatch(version.tags.get("dvc.md5", "")) is not None
 
 
 def version_of(name: str, alias: str) -> ModelVersion | None:
@@ -176,7 +199,11 @@ def give_alias(name: str, alias: str, version: int) -> None:
     """
     _require(name, version)
     with FileLock(LOCAL / "registry.lock"):
-        tracking.client()[0].set_registered_model_alias(name, alias, str(version))
+        _set_alias(name, alias, version)
+
+
+def _set_alias(name: str, alias: str, version: int) -> None:
+    tracking.client()[0].set_registered_model_alias(name, alias, str(version))
 
 
 def crown(name: str, alias: str, former_alias: str, version: int, tags: Mapping[str, str]) -> int | None:
@@ -195,17 +222,16 @@ def crown(name: str, alias: str, former_alias: str, version: int, tags: Mapping[
     Raises:
         UserError: there is no such version.
     """
-    before = version_of(name, alias)
-    if before is not None and int(before.version) == version:
-        return version
-    _require(name, version)
-    if before is not None:
-        give_alias(name, former_alias, int(before.version))
-    give_alias(name, alias, version)
-    for key, value in tags.items():
-        tracking.client()[0].set_model_version_tag(
-            name, str(version), key, inert.terminal(value[:_TAG_CHARS])
-        )
+    with FileLock(LOCAL / "registry.lock"):  # one for all, so that no other process moves an alias in between
+        before = version_of(name, alias)
+        if before is not None and int(before.version) == version:
+            return version
+        _require(name, version)
+        if before is not None:
+            _set_alias(name, former_alias, int(before.version))
+        _set_alias(name, alias, version)
+        for key, value in tags.items():
+            tracking.client()[0].set_model_version_tag(name, str(version), key, _tag(value))
     return int(before.version) if before else None
 
 

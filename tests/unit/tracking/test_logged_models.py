@@ -1,5 +1,7 @@
 """Models in a real MLflow store: found by digest, tied to runs and numbers, handed on by alias."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from longwriter.errors import UserError
@@ -7,16 +9,6 @@ from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
 
 WEIGHTS, OTHER, DATA = "a" * 32 + ".dir", "b" * 32 + ".dir", "c" * 32
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """An empty store; yields MLflow's client."""
-    folder = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        yield tracking.client()[0]
 
 
 def run(stage, **tags):
@@ -128,6 +120,38 @@ def test_the_former_champion_keeps_an_alias_and_can_come_back(store, trained):
     ):
         models.crown("ranked", "champion", "former", 7, {})
     assert aliases() == (1, 2)
+
+
+def test_two_crownings_at_once_keep_the_champion_and_the_one_before(store):
+    asking = run("register")
+    for digit in "345":
+        models.register("raced", asking, {"dvc.md5": digit * 32 + ".dir"}, "")
+    with ThreadPoolExecutor(3) as pool:
+        before = list(
+            pool.map(lambda number: models.crown("raced", "champion", "former", number, {}), (1, 2, 3))
+        )
+    last = int(models.version_of("raced", "champion").version)
+    assert sorted([*filter(None, before), last]) == [1, 2, 3]  # each was champion once, and none was lost
+    assert models.version_of("raced", "former") is not None
+
+
+def test_a_long_description_and_long_tags_are_cut_to_what_mlflow_keeps(store):
+    lines = "\n".join(f"line {number}" for number in range(900))
+    number = models.register("wordy", run("register"), {"dvc.md5": "6" * 32, "why": "\x1b" * 3000}, lines)
+    version = store.get_model_version("wordy", str(number))
+    assert 4900 < len(version.description) <= 5000
+    assert version.description.startswith("line 0\nline 1\n")
+    assert version.description.endswith(
+        "\n\n*Cut here: MLflow keeps 5,000 characters. The report of the run has the rest.*\n"
+    )
+    assert len(version.tags["why"]) == 5000
+
+
+def test_a_version_whose_digest_is_no_digest_is_left_out(store):
+    number = models.register("odd", run("register"), {"dvc.md5": "../" * 10}, "")
+    models.give_alias("odd", "candidate", number)
+    assert models.aliases("odd") == {}
+    assert models.versions("odd") == {}
 
 
 def test_an_artifact_of_another_run_is_read_back_and_a_missing_one_is_none(store, tmp_path):
