@@ -6,6 +6,7 @@ it. A request names a model as the command line did (`sft`); fields that it leav
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 _HERE = Path(__file__).parent
 _LARGEST_BODY = 8 * 2**20  # bytes; a text of 100,000 words has 0.6 MB
+_CLIENT_LEFT = 499  # nobody reads it; the code that nginx logs
+_NO_ANSWER = "the model does not answer: see .lw/logs/chat"
 _CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
@@ -67,7 +70,7 @@ def app(models: Mapping[str, Endpoint] | None = None, params: Params | None = No
             raise Refusal(
                 400, "the body is no JSON: it has NaN, an infinite number, or a broken text"
             ) from None
-        return await _pass_on(endpoint, content)
+        return await _pass_on(request, endpoint, content)
 
     async def listing(_: Request) -> Response:
         rows = [{"id": name, "object": "model", "owned_by": item.model} for name, item in endpoints.items()]
@@ -131,37 +134,73 @@ def _endpoint(body: Mapping[str, Any], endpoints: Mapping[str, Endpoint]) -> End
     return endpoints[name]
 
 
-async def _pass_on(endpoint: Endpoint, content: bytes) -> Response:
-    """Send a request to a model, and its reply as it comes; a stream stops when the client goes away."""
+async def _pass_on(request: Request, endpoint: Endpoint, content: bytes) -> Response:
+    """Send a request to a model, and its reply as it comes; the model stops when the client goes away."""
     client = httpx2.AsyncClient(
         transport=httpx2.AsyncHTTPTransport(uds=endpoint.socket, verify=False), timeout=None
     )
+    answering = asyncio.create_task(_answer(client, content))
+    leaving = asyncio.create_task(_left(request))
     try:
-        request = client.build_request(
-            "POST",
-            f"http://localhost{requests.ROUTE}",
-            content=content,
-            headers={"Content-Type": "application/json"},
-        )
-        reply = await client.send(request, stream=True)
+        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        is_answered = answering.done()
+    finally:
+        leaving.cancel()
+        if not answering.done():
+            answering.cancel()
+            await asyncio.wait({answering})
+            await client.aclose()
+    if not is_answered:
+        return Response(status_code=_CLIENT_LEFT)
+    try:
+        reply = answering.result()
     except httpx2.HTTPError as error:
         await client.aclose()
         log.error("%s does not answer: %s", endpoint.model, error)
-        raise Refusal(503, "the model does not answer: see .lw/logs/chat") from None
+        raise Refusal(503, _NO_ANSWER) from None
+    kind = reply.headers.get("content-type", "application/json")
+    if reply.is_closed:
+        await client.aclose()
+        return Response(reply.content, reply.status_code, media_type=kind)
 
     async def pieces() -> AsyncIterator[bytes]:
         try:
             async for piece in reply.aiter_bytes():
                 yield piece
+        except httpx2.HTTPError as error:
+            log.error("%s ended in the middle of an answer: %s", endpoint.model, error)
+            yield f"data: {json.dumps(_error(503, _NO_ANSWER))}\n\n".encode()
         finally:
             await reply.aclose()
             await client.aclose()
 
-    kind = reply.headers.get("content-type", "application/json")
     return StreamingResponse(pieces(), reply.status_code, media_type=kind)
+
+
+async def _answer(client: httpx2.AsyncClient, content: bytes) -> httpx2.Response:
+    """Return the reply of a model: a stream that has begun, or everything else whole."""
+    headers = {"Content-Type": "application/json"}
+    request = client.build_request(
+        "POST", f"http://localhost{requests.ROUTE}", content=content, headers=headers
+    )
+    reply = await client.send(request, stream=True)
+    if not reply.headers.get("content-type", "").startswith("text/event-stream"):
+        await reply.aread()
+    return reply
+
+
+async def _left(request: Request) -> None:
+    """Return when the client of a request goes away."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
-    body = {"error": {"message": str(error), "type": "invalid_request_error", "code": error.status}}
-    return JSONResponse(body, error.status)
+    return JSONResponse(_error(error.status, str(error)), error.status)
+
+
+def _error(status: int, message: str) -> dict[str, Any]:
+    """Return an error as OpenAI's API words it."""
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return {"error": {"message": message, "type": kind, "code": status}}

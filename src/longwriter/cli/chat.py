@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from longwriter.cli import checkout
-from longwriter.errors import UserError
+from longwriter.errors import ModelUnusable, UserError
 from longwriter.text import inert
 
 
@@ -47,8 +47,28 @@ def chat(
                     messages = []
                 elif line:
                     messages += [{"role": "user", "content": line}]
-                    answer = _answer(endpoint, messages, settings)
-                    messages += [{"role": "assistant", "content": answer}]
+                    try:
+                        answer = _answer(endpoint, messages, settings)
+                    except ModelUnusable as error:
+                        messages.pop()
+                        _refuse(str(error), settings.serving.context_tokens)
+                    else:
+                        messages += [{"role": "assistant", "content": answer}]
+
+
+def _refuse(reason: str, context_tokens: int) -> None:
+    """Say why a message got no answer; a person may go on, a script ends.
+
+    Raises:
+        ModelUnusable: the messages do not come from a terminal.
+    """
+    sentence = (
+        f"{reason}. Message and answers together may have {context_tokens:,} tokens "
+        "(serving.context_tokens): shorten the message, or begin anew with /new"
+    )
+    if not sys.stdin.isatty():
+        raise ModelUnusable(sentence)
+    typer.echo(inert.terminal(sentence), err=True)
 
 
 def _line() -> str | None:

@@ -1,5 +1,8 @@
 """The API and the page of `longwriter serve`, in front of a real model server."""
 
+import json
+import queue
+import socket
 import threading
 from contextlib import contextmanager
 
@@ -97,6 +100,60 @@ def test_a_bad_request_is_refused_in_words(url, path, body, status, message):
     reply = httpx2.post(f"{url}{path}", content=body)
     assert (reply.status_code, reply.json()["error"]["code"]) == (status, status)
     assert reply.json()["error"]["message"].startswith(message)
+
+
+@contextmanager
+def model_that(behaves, folder):
+    """Serve, as the model `odd`, one connection by `behaves(connection, requests)`; yield the URL and the requests."""
+    requests = queue.Queue()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "odd.sock"))
+        listener.listen()
+        thread = threading.Thread(target=lambda: behaves(listener.accept()[0], requests))
+        thread.start()
+        endpoint = Endpoint("http://localhost/v1", "odd@0", "none", True, str(folder / "odd.sock"))
+        with serving({"odd": endpoint}) as own:
+            yield own, requests
+        thread.join(20)
+
+
+BODY = {"model": "odd", "messages": [{"role": "user", "content": "x"}]}
+
+
+def test_a_model_stops_when_the_client_of_a_whole_reply_goes_away(tmp_path):
+    def never_answers(connection, requests):
+        with connection:
+            while piece := connection.recv(65536):
+                requests.put(piece)
+        requests.put(b"closed")
+
+    with model_that(never_answers, tmp_path) as (own, requests):
+        with pytest.raises(httpx2.ReadTimeout):
+            httpx2.post(f"{own}/v1/chat/completions", json=BODY, timeout=1)
+        assert requests.get(timeout=20).startswith(b"POST")
+        while (piece := requests.get(timeout=20)) != b"closed":
+            assert b'"odd@0"' in piece
+
+
+def test_a_model_that_dies_in_the_middle_of_a_stream_ends_it_with_an_error(tmp_path, caplog):
+    def dies(connection, _):
+        with connection:
+            connection.recv(65536)
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+            connection.sendall(head + b"8\r\ndata: 1\n\r\n")
+
+    with model_that(dies, tmp_path) as (own, _):
+        reply = httpx2.post(f"{own}/v1/chat/completions", json={**BODY, "stream": True})
+    assert reply.text.startswith("data: 1\ndata: ")
+    assert json.loads(reply.text.splitlines()[1].removeprefix("data: ")) == {
+        "error": {
+            "message": "the model does not answer: see .lw/logs/chat",
+            "type": "server_error",
+            "code": 503,
+        }
+    }
+    assert [record.levelname for record in caplog.records if record.exc_info] == []
+    assert "odd@0 ended in the middle of an answer" in caplog.text
 
 
 def test_the_page_loads_nothing_from_elsewhere_and_may_run_only_its_own_script(url):

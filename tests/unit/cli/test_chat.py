@@ -43,6 +43,24 @@ def test_a_line_is_answered_with_its_words_and_the_words_asked_for(with_model):
     assert "asked for" not in measures[1]
 
 
+def test_a_message_beyond_the_context_ends_a_script_with_one_sentence(with_model):
+    set_params(PARAMS, serving={"context_tokens": 256})
+    text = "word " * 3000
+    done = subprocess.run([*COMMAND, "chat"], input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    [said] = [line for line in done.stderr.splitlines() if line.startswith("ModelUnusable: ")]
+    assert "the model refuses the request" in said
+    assert "(serving.context_tokens): shorten the message, or begin anew with /new" in said
+
+
+def test_a_person_goes_on_after_a_message_beyond_the_context(monkeypatch, capsys):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr("sys.stdin", terminal)
+    chat._refuse("too long", 2048)
+    assert capsys.readouterr().err.startswith("too long. Message and answers together may have 2,048 tokens")
+
+
 def test_a_message_that_is_not_utf8_is_told_in_one_line(monkeypatch):
     for errors in ("strict", "surrogateescape"):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\n"), "utf-8", errors))
