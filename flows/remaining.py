@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 FILE = Path(".lw/seconds.json")
+_LONGEST_S = 1e8  # three years
 _DEMO_S = {
     "base_model": 44, "benchmarks": 6, "instructions": 12, "plan": 121, "write": 155, "dataset": 7, "validate": 8, "pack": 10,
     "sft": 315, "sample": 416, "preferences": 8, "dpo": 86, "generate": 244, "score": 6, "report": 8, "register": 6,
@@ -47,13 +48,21 @@ def sentence(names: Sequence[str], position: int, seconds: float) -> str:
 
 
 def read() -> dict[str, float]:
-    """Return {stage: seconds} of stages that ran here before; empty if the file is missing or no such object."""
+    """Return {stage: seconds} of stages that ran here before, without values that are no seconds."""
     try:
         values = json.loads(FILE.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    is_valid = isinstance(values, dict) and all(isinstance(value, int | float) for value in values.values())
-    return values if is_valid else {}
+    return (
+        {name: float(value) for name, value in values.items() if _is_time(value)}
+        if isinstance(values, dict)
+        else {}
+    )
+
+
+def _is_time(value: object) -> bool:
+    """Tell whether a value is a number of seconds; Python's reader of JSON also accepts NaN, infinity, and 10**400."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _LONGEST_S
 
 
 def keep(spent: Mapping[str, float]) -> None:

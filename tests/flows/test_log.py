@@ -33,7 +33,9 @@ def test_the_rest_takes_as_long_as_before(
     assert remaining.seconds_left(NAMES, position, spent, earlier) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("content", [None, "", "[]", '{"sft": "soon"}'])
+@pytest.mark.parametrize(
+    "content", [None, "", "[]", '{"sft": "soon", "plan": NaN, "dpo": Infinity, "x": -1, "y": true}']
+)
 def test_a_file_of_seconds_that_cannot_be_read_counts_as_none(tmp_path, monkeypatch, content) -> None:
     monkeypatch.chdir(tmp_path)
     remaining.FILE.parent.mkdir()
