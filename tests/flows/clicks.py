@@ -79,9 +79,10 @@ class Page:
             assert time.monotonic() < end, f"no {text!r} on the page:\n{self.text()[:3000]}"
             time.sleep(0.3)
 
-    def picture(self, file: Path) -> None:
-        """Write a PNG of the page."""
-        file.write_bytes(base64.b64decode(self._call("Page.captureScreenshot")["data"]))
+    def picture(self, file: Path, width: int = 1500, height: int = 950) -> None:
+        """Write a PNG of the upper left part of the page, in pixels."""
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+        file.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", clip=clip)["data"]))
 
 
 @contextlib.contextmanager
