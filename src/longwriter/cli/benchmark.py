@@ -1,4 +1,4 @@
-"""`longwriter benchmark`: benchmarks of your own in params.yaml."""
+"""`longwriter benchmark`: any models on a benchmark, and benchmarks of your own in params.yaml."""
 
 from __future__ import annotations
 
@@ -7,24 +7,89 @@ from typing import Annotated
 
 import typer
 
-from longwriter.cli import checkout, profile
+from longwriter.cli import checkout, contest, profile
 from longwriter.errors import UserError
 from longwriter.text import inert
 
 
 def benchmark(
     folder: Annotated[
-        str, typer.Argument(help="Folder with NAME.jsonl; each row has prompt, type and length (in words)")
-    ],
-    apply: Annotated[bool, typer.Option("--apply", help="Write the keys into params.yaml")] = False,
+        str | None,
+        typer.Argument(
+            help="Folder with NAME.jsonl to use from now on; each row has prompt, type and length"
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Model that answers: its name at --base-url, or without one a model, an alias or a version "
+            "number of this checkout, or a folder; several are compared with the first"
+        ),
+    ] = None,
+    base_url: Annotated[
+        list[str] | None,
+        typer.Option(help="https://HOST/v1 of the endpoint: one for all models or one for each"),
+    ] = None,
+    api_key_env: Annotated[
+        str | None,
+        typer.Option(help="Environment variable with the key, '' = none (default: as in params.yaml)"),
+    ] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="Name of a benchmark of params.yaml, or a file NAME.jsonl")
+    ] = None,
+    samples: Annotated[int | None, typer.Option(min=1, max=1000, help="Answers to each prompt")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer in tokens")] = None,
+    pred: Annotated[
+        list[Path] | None, typer.Option(help="pred.jsonl with answers, scored again instead of a model")
+    ] = None,
+    judged: Annotated[
+        bool, typer.Option("--judged", help="Take the qualities from the judge.jsonl beside each --pred")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the answers and the report (default: .lw/benchmark/NAME)")
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write the keys that use FOLDER into params.yaml")
+    ] = False,
 ) -> None:
-    """Read the benchmarks of a folder, and set the keys of params.yaml that use them.
+    """Run a benchmark on any models, or set the benchmarks of a folder of your own in params.yaml.
 
-    A training row that repeats a prompt of theirs is rejected from then on.
+    With --model or --pred: the models answer, the answers are scored (by the judges of score.judges, if there are
+    any), and all are in one table. Writes LongWriter's pred.jsonl and judge.jsonl for each model, and report.md.
+    With FOLDER: shows the keys of params.yaml that use its benchmarks. A training row that repeats a prompt of theirs
+    is rejected from then on.
+
+    Example: longwriter benchmark --base-url http://localhost:8000/v1 --model qwen3 --benchmark small --api-key-env ""
+
+    Example: longwriter benchmark --model candidate --model champion
+
+    Example: longwriter benchmark --pred models/glm/pred.jsonl --judged
 
     Example: longwriter benchmark my-benchmarks --apply
     """
     checkout.require()
+    if model or pred or base_url or judged:
+        if folder is not None or apply:
+            raise UserError("FOLDER and --apply change params.yaml: leave them out, or leave out the models")
+        contest.run(
+            models=model or [],
+            urls=base_url or [],
+            api_key_env=api_key_env,
+            benchmark=benchmark,
+            samples=samples,
+            max_tokens=max_tokens,
+            preds=pred or [],
+            is_judged=judged,
+            out=out,
+        )
+    elif folder is None:
+        raise UserError("name models by --model or --pred, or a FOLDER with benchmarks: see --help")
+    else:
+        _use(folder, apply)
+
+
+def _use(folder: str, apply: bool) -> None:
+    """Read the benchmarks of a folder, and show or set the keys of params.yaml that use them."""
     from longwriter.evaluation import answers
     from longwriter.io import files
     from longwriter.records import BenchmarkRow

@@ -88,7 +88,7 @@ def compare(
         rows: {model: its scores}, one or more for each prompt.
         method: How intervals and tests are made.
         labels: {model: what the report calls it}, in the order of tables and figures.
-        pairs: (after, before) models to compare; one pair or more. For the first pair, the shares of
+        pairs: (after, before) models to compare; none = each model stands alone. For the first pair, the shares of
             answers that end by themselves are compared too.
 
     Raises:
@@ -101,8 +101,7 @@ def compare(
             raise ValueError(f"an answer of {model} is scored twice")
     judge = _only_judge(ordered)
     differences = {pair: _length_difference(ordered[pair[1]], ordered[pair[0]], method) for pair in pairs}
-    after, before = (ordered[model] for model in pairs[0])
-    ended = statistics.paired_shares(*shared(before, after, lambda row: row.ended), method)
+    ended = _ended_difference(ordered, pairs[0], method) if pairs else None
     judged = quality.of_models(ordered, method, pairs)
     overall = judged.differences if judged else {}
     *corrected, ended = _corrected([*differences.values(), *overall.values(), ended])
@@ -213,6 +212,14 @@ def _only_judge(rows: Mapping[str, Sequence[Score]]) -> str | None:
             "`dvc repro -f -s score@MODEL-BENCHMARK` for each model"
         )
     return judges[0] if judges else None
+
+
+def _ended_difference(
+    rows: Mapping[str, Sequence[Score]], pair: tuple[str, str], method: Method
+) -> Difference | None:
+    """Return after - before in how often answers end by themselves."""
+    after, before = (rows[model] for model in pair)
+    return statistics.paired_shares(*shared(before, after, lambda row: row.ended), method)
 
 
 def _length_difference(before: Sequence[Score], after: Sequence[Score], method: Method) -> Difference | None:

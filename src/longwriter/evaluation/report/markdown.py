@@ -49,7 +49,7 @@ def markdown(
                     f"- {sentence(labels[after], labels[before], difference, compared.method.confidence)}"
                     for (after, before), difference in compared.differences.items()
                 ),
-                f"- {_ending(compared)}",
+                *([f"- {_ending(compared)}"] if compared.differences else []),
             ]
         ),
         quality_section.warning(compared, max_unscored_share),

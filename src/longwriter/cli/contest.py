@@ -1,0 +1,161 @@
+"""The models that `longwriter benchmark --model …` compares, and what it prints."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import typer
+
+from longwriter.errors import UserError
+from longwriter.text import inert
+
+if TYPE_CHECKING:
+    from longwriter.evaluation.contest import Contender
+    from longwriter.params import LLMParams, Params
+
+_ANSWER_ROOM = (
+    8192  # tokens of prompt beside the longest answer; an endpoint of its own checks its context itself
+)
+
+
+def run(
+    *,
+    models: list[str],
+    urls: list[str],
+    api_key_env: str | None,
+    benchmark: str | None,
+    samples: int | None,
+    max_tokens: int | None,
+    preds: list[Path],
+    is_judged: bool,
+    out: Path | None,
+) -> None:
+    """Let models answer a benchmark, or read their answers; score them, write the report and print its table.
+
+    Raises:
+        UserError: a model, a benchmark or a file does not exist, or `urls` do not fit `models`.
+    """
+    from longwriter import params as parameters
+    from longwriter.evaluation import answers, contest
+    from longwriter.io import access, files, process
+    from longwriter.records import BenchmarkRow
+
+    if is_judged and not preds:
+        raise UserError("--judged reads the judge.jsonl beside a pred.jsonl: name one by --pred")
+    params = _changed(parameters.load(), samples, max_tokens)
+    name, path = _benchmark(benchmark, params)
+    contenders = _contenders(models, urls, api_key_env, preds, params)
+    prompts = answers.benchmark_prompts(files.read_jsonl(path, BenchmarkRow), str(path))
+    folder = out or files.LOCAL / "benchmark" / name
+    process.exit_on_sigterm()
+
+    def note(text: str) -> None:
+        typer.echo(inert.line(text), err=True)
+
+    with access.kept_private(files.LOCAL):
+        rows = asyncio.run(contest.run(contenders, prompts, params, folder, is_judged=is_judged, note=note))
+        contest.write_report(name, contenders, rows, params, folder)
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    typer.echo(inert.terminal(text.partition("\n## ")[0].rstrip()))
+    typer.echo(f"\n{folder / 'report.md'} has all tables; answers: {folder}/MODEL/{contest.PRED}", err=True)
+
+
+def _changed(params: Params, samples: int | None, max_tokens: int | None) -> Params:
+    sampling = params.generate.sampling
+    if max_tokens:
+        sampling = sampling.model_copy(update={"max_tokens": max_tokens})
+    changes = {"sampling": sampling, "samples": samples or params.generate.samples}
+    return params.model_copy(update={"generate": params.generate.model_copy(update=changes)})
+
+
+def _benchmark(name: str | None, params: Params) -> tuple[str, Path]:
+    """Return the name and the file of a benchmark: a name of params.yaml, or a path of JSON Lines."""
+    from longwriter.sources import benchmarks
+
+    if name is not None and Path(name).suffix == ".jsonl":
+        return Path(name).stem, Path(name)
+    paths = benchmarks.paths(params)
+    chosen = name or params.generate.benchmarks[0]
+    if chosen not in paths:
+        raise UserError(f"no benchmark {inert.line(chosen)}; there are {', '.join(paths)}, or name a *.jsonl")
+    return chosen, paths[chosen]
+
+
+def _contenders(
+    models: list[str], urls: list[str], api_key_env: str | None, preds: list[Path], params: Params
+) -> dict[str, Contender]:
+    """Return the models by the names of their folders, in the order of the command line."""
+    from longwriter.evaluation.contest import Contender
+
+    if urls and len(urls) not in (1, len(models)):
+        raise UserError(
+            f"{len(urls)} --base-url for {len(models)} --model: give one for all, or one for each"
+        )
+    if urls and not models:
+        raise UserError("--base-url needs --model, the name of the model there")
+    places = urls * len(models) if len(urls) == 1 else urls or [""] * len(models)
+    listed: list[tuple[str, LLMParams | Path]] = []
+    for model, url in zip(models, places, strict=True):
+        if url:
+            host = urlsplit(url).netloc
+            label = f"{model} at {host}" if models.count(model) > 1 else model
+            listed.append((label, _endpoint(model, url, api_key_env, params)))
+        else:
+            listed.append((model, _own(model, params)))
+    for pred in preds:
+        if not pred.is_file():
+            raise UserError(f"--pred {pred}: no such file")
+        listed.append((pred.parent.name or pred.stem, pred))
+    contenders: dict[str, Contender] = {}
+    for label, source in listed:
+        name = re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")[:60] or "model"
+        while name in contenders:
+            name += "_again"
+        contenders[name] = Contender(_label(label, contenders), source)
+    return contenders
+
+
+def _label(label: str, contenders: dict[str, Contender]) -> str:
+    """Return a label that no other model has."""
+    others = {contender.label for contender in contenders.values()}
+    number = 2
+    unique = label
+    while unique in others:
+        unique, number = f"{label} ({number})", number + 1
+    return unique
+
+
+def _endpoint(model: str, url: str, api_key_env: str | None, params: Params) -> LLMParams:
+    """Return an endpoint as params.yaml would name it, checked in the same way."""
+    from longwriter.cli import profile
+
+    llm = {
+        **params.llm.model_dump(),
+        "engine": "external",
+        "model": model,
+        "base_url": url,
+        "replay_as": None,
+        "extra_body": {},
+        "context_tokens": params.generate.sampling.max_tokens + _ANSWER_ROOM,
+        "max_concurrency": params.serving.max_concurrency,
+        "timeout_s": params.serving.timeout_s,
+    }
+    if api_key_env is not None:
+        llm["api_key_env"] = api_key_env
+    return profile.checked({"llm": llm}).llm
+
+
+def _own(model: str, params: Params) -> LLMParams:
+    """Return a model of this checkout: of the pipeline, of the registry by alias or number, or a folder."""
+    from longwriter.chat import weights
+    from longwriter.io import files
+    from longwriter.models import servers
+    from longwriter.tracking import logged_models
+
+    numbers = logged_models.versions(params.register_.name) if model.isdigit() else {}
+    folder = weights.of_digest(numbers[model]) if model in numbers else weights.folder(model, params)
+    return servers.local(folder, files.DATA / "base_model" / "weights", params.serving)
