@@ -12,7 +12,12 @@ from pathlib import Path
 
 _STAGES = Path(__file__).parents[1] / "src" / "longwriter" / "stages"
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload([f"longwriter.stages.{file.stem}" for file in _STAGES.glob("[!_]*.py")])
+_processes.set_forkserver_preload(
+    [
+        *(f"longwriter.stages.{file.stem}" for file in _STAGES.glob("[!_]*.py")),
+        "mlflow.store.tracking.sqlalchemy_store",  # imported late, by the first client
+    ]
+)
 
 
 def run(

@@ -106,9 +106,7 @@ def _execute(name: str, work: Work) -> None:
             tracking.set_tags(run_id, {**notes.kind_tags(name), "mlflow.note.content": note})
         run = StageRun(run_id, tags["lw.fingerprint"])
         summary = _publish(name, lambda folder: work(params, folder, run), stage.outs)
-        outputs = {
-            out: versioning.digest(Path(out)) for out in stage.outs if LINEAGE not in Path(out).parents
-        }
+        outputs = versioning.digests(out for out in stage.outs if LINEAGE not in Path(out).parents)
         with _needs_mlflow(_NOT_LOGGED):
             tracking.log_datasets(run_id, outputs, "output")
             models.log_written(run_id, name, outputs, step=int(summary.numbers.get("steps", 0)))
