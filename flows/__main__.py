@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from flows import server
-from longwriter.io import access, disk
+from longwriter.io import access, disk, startup
 from longwriter.io.files import LOCAL
 
 
@@ -21,10 +21,11 @@ def main(names: Sequence[str]) -> int:
         names: Stages, matrix stages, items or groups, see `flows.pipeline.expand`; none = everything.
     """
     own_server = None if server.is_configured() else server.start()
-    from flows import pipeline, repro
-    from longwriter.errors import LongWriterError
-    from longwriter.io import process
-    from longwriter.tracking import runs
+    with startup.imports():
+        from flows import pipeline, repro
+        from longwriter.errors import LongWriterError
+        from longwriter.io import process
+        from longwriter.tracking import runs
 
     try:
         stages = pipeline.expand(names)

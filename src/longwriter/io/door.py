@@ -26,7 +26,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from typing import Any, NamedTuple
 
 from longwriter.errors import UserError
-from longwriter.io import access
+from longwriter.io import access, startup
 from longwriter.io.files import LOCAL
 
 Scope = MutableMapping[str, Any]
@@ -227,9 +227,11 @@ def main(name: str, port: int) -> None:
         os.environ.setdefault(variable, value)
     os.umask(0o077)  # a server writes only into .lw
     access.keep_private(LOCAL)
-    app = import_from_string(server.app)
+    with startup.imports():
+        app = import_from_string(server.app)
+        app = app() if server.is_factory else app
     uvicorn.run(
-        Door(app() if server.is_factory else app, server.start_pages),
+        Door(app, server.start_pages),
         host="127.0.0.1",
         port=port,
         **_UVICORN,
