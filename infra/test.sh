@@ -14,18 +14,18 @@ step() {
   echo "test: $* passed in $((SECONDS - start)) s"
 }
 
-step ruff check .
-step ruff format --check .
-step shellcheck infra/*.sh
-step lint-imports
 types=.lw/logs/mypy.log # mypy runs beside the tests, which often wait
 mkdir -p .lw/logs
 mypy >"$types" 2>&1 &
 mypy=$!
 trap 'kill "$mypy" 2>/dev/null || true' EXIT # the last command of a trap would set the exit code
+step ruff check .
+step ruff format --check .
+step shellcheck infra/*.sh
+step lint-imports
 echo "test: pytest $*"
 code=0
-pytest -n 3 --dist loadfile --no-loadscope-reorder "$@" || code=$? # tests/conftest.py has the order
+pytest -n 4 --dist loadfile --no-loadscope-reorder "$@" || code=$? # tests/conftest.py has the order
 wait "$mypy" || code=$?
 echo "test: mypy: $(cat "$types")"
 echo "test: ended with exit code $code after $SECONDS s, set-up included"

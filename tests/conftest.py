@@ -22,30 +22,28 @@ if TYPE_CHECKING:
 settings.register_profile("busy", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("busy")
 
-_LONG = (
+_LONG = (  # the first makes `finished`; those that need it come after the long ones that do not
     "test_pipeline.py",
     "test_training.py",
     "test_faults.py",
     "test_doors.py",
     "test_flows.py",
     "test_kill.py",
+    "test_gate.py",
     "test_bad_input.py",
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the test files so that no process of `--dist loadfile` waits for another.
+    """Sort the test files so that no process of `--dist loadfile` waits for another at the end.
 
-    The first file makes `finished`, while the other processes run the files that do not need it; among
-    those, and among the rest, the long ones come first.
+    The long files come first, and the files of `unit/` last: they are short, and they keep the cores busy
+    while other processes wait for servers and stages.
     """
-    needs_finished = {item.path for item in items if "finished" in getattr(item, "fixturenames", ())}
 
-    def position(item: pytest.Item) -> tuple[bool, bool, int]:
+    def position(item: pytest.Item) -> int:
         name = item.path.name
-        is_first = name == _LONG[0]
-        rank = _LONG.index(name) if name in _LONG else len(_LONG)
-        return not is_first, item.path in needs_finished, rank
+        return _LONG.index(name) if name in _LONG else len(_LONG) + ("unit" in item.path.parts)
 
     items.sort(key=position)
 
