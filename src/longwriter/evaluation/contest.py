@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from longwriter.evaluation import answers, upstream_files
 from longwriter.evaluation.judge.judge import Question, judge_texts
 from longwriter.evaluation.measures import summary, texts
-from longwriter.evaluation.report import comparison, measure_plots, plots
+from longwriter.evaluation.report import comparison, measure_plots, page, plots
 from longwriter.evaluation.report import markdown as report
 from longwriter.evaluation.report.statistics import Method
 from longwriter.evaluation.scores import score_of
@@ -89,7 +89,7 @@ def write_report(
     params: Params,
     folder: Path,
 ) -> comparison.Comparison:
-    """Write report.md and its figures into `folder`, and return the comparison; each model is compared with the first."""
+    """Write report.md, its figures and report.html into `folder`, and return the comparison; each model is compared with the first."""
     method = Method(params.report.confidence, params.report.resamples, params.report.seed)
     first, *others = contenders
     compared = comparison.compare(
@@ -110,7 +110,38 @@ def write_report(
         measured=measured,
     )
     (folder / "report.md").write_text(text, encoding="utf-8")
+    answers = {name: _read(folder / name / PRED, contender) for name, contender in contenders.items()}
+    html = page.page(
+        benchmark,
+        text,
+        folder / "figures",
+        subject=compared.labels[page.subject(compared)],
+        examples=page.examples(compared, answers),
+        facts=_facts(contenders, compared, params),
+    )
+    (folder / "report.html").write_text(html, encoding="utf-8")
     return compared
+
+
+def _read(own: Path, contender: Contender) -> list[Generation]:
+    path = contender.source if isinstance(contender.source, Path) else own
+    return upstream_files.generations(files.read_jsonl(path, PredRow))
+
+
+def _facts(
+    contenders: Mapping[str, Contender], compared: comparison.Comparison, params: Params
+) -> list[page.Fact]:
+    """Return where the answers come from, the decoding of those that were asked for, and the judge."""
+    decoding = params.generate.model_dump(include={"samples", "max_tokens_per_word", "sampling"})
+    facts = [
+        page.Fact("decoding", json.dumps(decoding, ensure_ascii=False)),
+        page.Fact("judge", compared.judge or "none"),
+    ]
+    for contender in contenders.values():
+        source = contender.source
+        where = str(source) if isinstance(source, Path) else f"{source.model} {source.base_url or ''}".strip()
+        facts.append(page.Fact(contender.label, where))
+    return facts
 
 
 async def _answers(

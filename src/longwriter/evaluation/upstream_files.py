@@ -94,9 +94,9 @@ def qualities(
 def _quality(row: JudgeRow | None, source: str) -> Judgement | Unscored:
     if row is None:
         return Unscored(reason="not_judged", detail=f"{source} has no row with this answer")
-    dimensions = {}
+    dimensions: dict[str, int | float] = {}
     for name in DIMENSIONS:
-        value = row.scores.get(name)
+        value: Any = row.scores.get(name)
         is_mark = type(value) is int or (
             type(value) is float and row.judge is not None
         )  # the mean of a panel

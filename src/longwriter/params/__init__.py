@@ -44,6 +44,7 @@ FILE = Path("params.yaml")
 __all__ = [
     "DatasetParams",
     "DpoParams",
+    "GenerateParams",
     "InstructionsParams",
     "JudgeParams",
     "JudgingParams",

@@ -1,26 +1,32 @@
 """Compare the models of compare.models on one benchmark: a Markdown report, numbers and figures.
 
-Reads   data/score/MODEL-BENCHMARK/scores.jsonl and measures.jsonl, data/sft/curve.csv, data/dpo/curve.csv and metrics.json
+Reads   data/score/MODEL-BENCHMARK/scores.jsonl and measures.jsonl, data/generate (answers of the page),
+        data/sft/curve.csv, data/dpo/curve.csv and metrics.json
 Writes  data/report/BENCHMARK/: report.md, figures/, metrics.json
 Source  LongWriter (arXiv:2408.07055), section 2: S_l, S_q and the buckets of LongBench-Write
+        .lw/data_docs/report@BENCHMARK/index.html: the same as one page, with answers, runs and digests
 Run     dvc repro report@BENCHMARK
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from functools import partial
 from pathlib import Path
 
 from longwriter.evaluation.measures import summary
 from longwriter.evaluation.measures.summary import Measured
-from longwriter.evaluation.report import comparison, measure_plots, plots
+from longwriter.evaluation.report import comparison, measure_plots, page, plots
 from longwriter.evaluation.report import markdown as report
 from longwriter.evaluation.report.statistics import Method
+from longwriter.gates.suite import verdicts
 from longwriter.io import files
 from longwriter.params import Params
-from longwriter.records import Score, TextMeasures
+from longwriter.records import Generation, Score, TextMeasures
 from longwriter.stages import runner
+from longwriter.tracking import git
+from longwriter.tracking import runs as tracking
 
 _CURVES = ("sft", "dpo")  # stages whose training curve is shown
 
@@ -59,7 +65,8 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
     (folder / "report.md").write_text(text, encoding="utf-8")
     count = sum(len(scores) for scores in rows.values())
     published = files.DATA / "report" / benchmark
-    artifacts = [published / "report.md", published / "figures"]
+    docs = _write_page(benchmark, params, compared, folder, run)
+    artifacts = [published / "report.md", published / "figures", docs]
     numbers = comparison.numbers(compared)
     for model, item in measured.items():
         numbers |= summary.numbers(model, item)
@@ -70,6 +77,57 @@ def _measured(model: str, benchmark: str, scores: list[Score], method: Method) -
     """Return the measures of one model's answers."""
     path = files.DATA / "score" / f"{model}-{benchmark}" / "measures.jsonl"
     return summary.summary(scores, files.read_jsonl(path, TextMeasures), method)
+
+
+def _write_page(
+    benchmark: str, params: Params, compared: comparison.Comparison, folder: Path, run: runner.StageRun
+) -> Path:
+    """Write the report as an HTML page and return its folder; no stage reads it, because it names runs."""
+    answers = {}
+    for model in compared.labels:
+        path = files.DATA / "generate" / f"{model}-{benchmark}" / "generations.jsonl"
+        answers[model] = files.read_jsonl(path, Generation)
+    text = page.page(
+        benchmark,
+        (folder / "report.md").read_text(encoding="utf-8"),
+        folder / "figures",
+        subject=compared.labels[page.subject(compared)],
+        examples=page.examples(compared, answers),
+        facts=_facts(benchmark, params, compared, run),
+    )
+    docs = verdicts.DOCS / f"report@{benchmark}"
+    docs.mkdir(parents=True, exist_ok=True)
+    (docs / "index.html").write_text(text, encoding="utf-8")
+    return docs
+
+
+def _facts(
+    benchmark: str, params: Params, compared: comparison.Comparison, run: runner.StageRun
+) -> list[page.Fact]:
+    """Return the runs, digests and settings on which the numbers rest."""
+    state = git.state_tags()
+    dirty = " with changes that are not committed" if state["git.dirty"] == "true" else ""
+    decoding = params.generate.model_dump(include={"samples", "max_tokens_per_word", "sampling"})
+    facts = [
+        page.Fact("run of this report", run.run_id, tracking.run_url(run.run_id)),
+        page.Fact("git commit", state["git.commit"] + dirty),
+        page.Fact("decoding", json.dumps(decoding, ensure_ascii=False)),
+        page.Fact("engine", f"{params.serving.engine}, {params.serving.precision}"),
+        page.Fact("judge", compared.judge or "none"),
+    ]
+    for model in compared.labels:
+        for stage in ("generate", "score"):
+            name = f"{stage}@{model}-{benchmark}"
+            path = files.DATA / "lineage" / f"{name}.json"
+            lineage = files.read_json(path) if path.is_file() else {"run_id": None, "inputs": {}}
+            if run_id := lineage["run_id"]:
+                facts.append(page.Fact(f"run {name}", run_id, tracking.run_url(run_id)))
+            facts += [
+                page.Fact(f"DVC md5 of {item}", md5)
+                for item, md5 in lineage["inputs"].items()
+                if "data/" in item
+            ]
+    return [*{fact.name: fact for fact in facts}.values()]
 
 
 def _judged_pairs(params: Params) -> bool:

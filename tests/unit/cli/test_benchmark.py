@@ -54,7 +54,7 @@ def test_two_endpoints_stand_in_one_table_and_their_answers_are_scored_again_wit
         [line.split("|")[2:] for line in text.splitlines() if line.startswith("| ")] for text in (out, again)
     ]
     assert numbers[0] == numbers[1]
-    assert (Path("again") / "report.md").is_file()
+    assert "Answers side by side" in Path("again/report.html").read_text(encoding="utf-8")
 
 
 def test_the_files_of_upstream_are_read_with_its_judgements(own, run):

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from longwriter import params
+from longwriter.evaluation.answers import Prompt, generation_of
 from longwriter.io import files
 from longwriter.stages import report
 from longwriter.tracking import versioning
@@ -37,8 +38,19 @@ def reported(tmp_path_factory):
         for model, words in WORDS.items():
             scores = files.DATA / "score" / f"{model}-small" / "scores.jsonl"
             scores.parent.mkdir(parents=True)
-            files.write_jsonl(scores, [score(k, words=words + k) for k in range(8)])
+            answers = files.DATA / "generate" / f"{model}-small" / "generations.jsonl"
+            answers.parent.mkdir(parents=True)
+            prompts = [Prompt(f"p{k}", f"Prompt {k}.", "Essay", "en", 100) for k in range(8)]
+            texts = [
+                generation_of(prompt, f"<b>{model}</b>", finish_reason="stop", max_tokens=9, call_ids=[])
+                for prompt in prompts
+            ]
+            files.write_jsonl(answers, texts)
             measures = [text_measures(prose(words + k, k), k) for k in range(8)]
+            rows = [
+                score(k, words=words + k, generation_id=text.generation_id) for k, text in enumerate(texts)
+            ]
+            files.write_jsonl(scores, rows)
             files.write_jsonl(scores.with_name("measures.jsonl"), measures)
         for stage, header in (("sft", "step,loss"), ("dpo", "step,loss,reward_accuracy")):
             (files.DATA / stage).mkdir()
@@ -69,6 +81,15 @@ def test_a_fourth_model_has_numbers_of_its_own_and_those_of_the_others_stay(repo
     assert numbers["sft_again_minus_sft_length_score"] == 0.0
     assert {"sft_minus_base_length_score", "dpo_minus_sft_length_score", "ended_p"} <= numbers.keys()
     assert reported[1].rows_in == 32
+
+
+def test_the_page_shows_the_answers_and_where_the_numbers_come_from(reported):
+    text = (reported[0] / ".lw/data_docs/report@small/index.html").read_text(encoding="utf-8")
+    assert "&lt;b&gt;sft_again&lt;/b&gt;" in text
+    assert "<b>sft" not in text
+    assert text.count("data:image/png;base64,iVBOR") == 6
+    assert '/runs/run" rel="noreferrer">run</a>' in text
+    assert "max_tokens_per_word" in text
 
 
 def test_every_figure_of_four_models_is_drawn(reported):
