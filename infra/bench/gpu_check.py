@@ -29,6 +29,7 @@ import importlib.metadata
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -36,8 +37,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ from longwriter.training import checkpoints, launch
 from longwriter.training.launch import Job
 from longwriter.training.tokens.packing import IGNORE_INDEX
 from tests import tiny_model
-from tests.jobs import OPTIMIZER, ROOT, TRAINING, job
+from tests.jobs import OPTIMIZER, ROOT, TRAINING, job, with_lora
 
 PEAK_FLOPS = 989e12  # dense bf16 of H100 SXM and H200, from NVIDIA's data sheets
 PACKAGES = (
@@ -154,7 +155,7 @@ class Report:
 
 def versions(report: Report, device: str) -> None:
     """Report packages and GPU, and that a sum over the ranks works."""
-    found = {}
+    found: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)
@@ -269,7 +270,9 @@ def make_job(folder: Path, model: Path, size: Size, variant: Variant, device: st
         update |= {"kind": "dpo", "sft": None, "dpo": DpoParams(
             loss="sigmoid", beta=0.1, sft_weight=0.0, batch_pairs=1, max_length=4 * size.pair, optimizer=OPTIMIZER,
         )}  # fmt: skip
-    return made.model_copy(update=update)
+    made = made.model_copy(update=update)
+    rank = variant.lora_rank
+    return made if rank is None else with_lora(made, variant.layout, rank=rank, alpha=2.0 * rank)
 
 
 def train_alone(file: str) -> None:
@@ -301,16 +304,14 @@ def train_alone(file: str) -> None:
     torch.distributed.destroy_process_group()
 
 
-def measure(report: Report, folder: Path, size: Size, device: str, checks: list[str]) -> None:
-    """Measure the variants of SFT and DPO, each in a process of its own."""
+def measure(report: Report, folder: Path, size: Size, device: str, chosen: list[Variant]) -> None:
+    """Measure variants of SFT and DPO, each in a process of its own."""
     weights = write_model(folder / "model", size, device)
     if device == "cuda":
         torch.cuda.empty_cache()
     started: list[tuple[Variant, Job, subprocess.Popen[bytes]]] = []
     try:
-        for number, variant in enumerate(variants()):
-            if variant.check not in checks:
-                continue
+        for number, variant in enumerate(chosen):
             place = folder / f"variant-{number}"
             task = make_job(place, folder / "model", size, variant, device)
             (place / "job.json").write_text(task.model_dump_json(), encoding="utf-8")
@@ -414,19 +415,21 @@ def _ways(
     from longwriter.training.ranks.attention import by_sequence, by_varlen
 
     module = torch.nn.Module()
-    module.num_key_value_groups = size.heads // size.kv_heads  # type: ignore[assignment]
+    module.num_key_value_groups = size.heads // size.kv_heads
     starts = torch.tensor([0, *lengths], device=device).cumsum(0).to(torch.int32)
 
-    def varlen(*rows: torch.Tensor) -> torch.Tensor:
-        return by_varlen(*(row[0].transpose(0, 1) for row in rows), starts, max(lengths))[None]
+    def apart(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        return by_sequence(module, query, key, value, lengths)
 
-    ways: dict[str, Callable[..., torch.Tensor]] = {
-        "by_sequence": lambda *rows: by_sequence(module, *rows, lengths)
-    }
+    def varlen(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        rows = [row[0].transpose(0, 1) for row in (query, key, value)]
+        return by_varlen(rows[0], rows[1], rows[2], starts, max(lengths))[None]
+
+    ways: dict[str, Callable[..., torch.Tensor]] = {"by_sequence": apart}
     if device == "cuda":
         ways |= {"varlen": varlen}
         if len(lengths) == 50:  # plans for 300 lengths would take 20 s
-            ways |= {"by_sequence_cudnn": ways["by_sequence"]}
+            ways |= {"by_sequence_cudnn": apart}
     if has_mask:
         owner = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths)).to(device)
         mask = (owner[:, None] == owner[None]).tril()
@@ -487,7 +490,7 @@ def resume(report: Report, folder: Path, size: Size, device: str) -> None:
         for step, number in stops:
             _train_until(place, curve, step, number, report.left_s())
             resumed_at.append(checkpoints.finished(curve.parent)[-1])
-        _train_until(place, curve, None, None, report.left_s())
+        _train_until(place, curve, 0, None, report.left_s())
         curves[name] = checkpoints.read_curve(curve)
         report.add(
             "resume",
@@ -505,7 +508,7 @@ def resume(report: Report, folder: Path, size: Size, device: str) -> None:
         raise AssertionError("the resumed training has another curve")
 
 
-def _train_until(place: Path, curve: Path, step: int | None, number: int | None, limit_s: float) -> None:
+def _train_until(place: Path, curve: Path, step: int, number: int | None, limit_s: float) -> None:
     """Train in another process; send it the signal once the curve has reached the step."""
     with (place / "log.txt").open("ab") as log:
         process = subprocess.Popen(
@@ -533,25 +536,32 @@ def _train_until(place: Path, curve: Path, step: int | None, number: int | None,
 
 
 def definition(report: Report) -> None:
-    """Run tests/gpu, and report what passed, failed and was skipped."""
-    file = report.out / "tests_gpu.xml"
-    subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=", "tests/gpu", f"--junitxml={file}"],
-        cwd=ROOT, check=False, timeout=max(1.0, report.left_s()), stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    for case in ET.parse(file).getroot().iter("testcase"):
-        outcome = next(
-            (child.tag for child in case if child.tag in ("failure", "error", "skipped")), "passed"
-        )
-        said = next((str(child.get("message"))[-600:] for child in case), None)
-        report.has_failed |= outcome in ("failure", "error")
-        report.add(
-            "definition",
-            str(case.get("name")),
-            outcome=outcome,
-            said=said,
-            seconds=float(case.get("time", 0)),
-        )
+    """Run tests/gpu; report each test as it ends, and keep the whole output."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-v",
+        "--color=no",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "addopts=",
+        "tests/gpu/test_gpu.py",
+    ]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    alarm = threading.Timer(max(1.0, report.left_s()), process.kill)
+    alarm.start()
+    with (report.out / "tests_gpu.txt").open("w", encoding="utf-8") as out:
+        for line in process.stdout:
+            out.write(line)
+            outcome = re.search(r"::(\S+) (PASSED|FAILED|ERROR|SKIPPED)", line)
+            if outcome:
+                report.add("definition", outcome[1], outcome=outcome[2].lower())
+    alarm.cancel()
+    if process.wait():
+        raise AssertionError(f"pytest ended with {process.returncode}; see tests_gpu.txt")
 
 
 def _free_port() -> int:
@@ -567,6 +577,7 @@ def main() -> int:
     parser.add_argument("--tiny", action="store_true", help="small models, on a CPU if there is no GPU")
     parser.add_argument("--only", default=",".join(CHECKS), help="checks, with commas between them")
     parser.add_argument("--minutes", type=float, default=8.0, help="time for all of it")
+    parser.add_argument("--trainings", default="", help="measure only trainings with this in their name")
     parser.add_argument("--train-alone", help=argparse.SUPPRESS)
     parser.add_argument("--train-whole", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -588,14 +599,16 @@ def main() -> int:
         [str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")]
     )
     try:
-        _run(report, folder, device, checks, is_tiny=given.tiny)
+        _run(report, folder, device, checks, given.trainings, is_tiny=given.tiny)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     report.add("end", "all", failed=report.has_failed)
     return int(report.has_failed)
 
 
-def _run(report: Report, folder: Path, device: str, checks: list[str], *, is_tiny: bool) -> None:
+def _run(
+    report: Report, folder: Path, device: str, checks: list[str], trainings: str, *, is_tiny: bool
+) -> None:
     size = TINY if is_tiny else FULL
     if "versions" in checks:
         with report.guard("versions", "all"):
@@ -605,13 +618,16 @@ def _run(report: Report, folder: Path, device: str, checks: list[str], *, is_tin
             attention(report, size, device)
     if {"sft", "dpo"} & set(checks):
         with report.guard("sft", "all"):
-            measure(report, folder / "measure", size, device, checks)
+            chosen = [
+                one for one in variants() if one.check in checks and trainings in f"{one.check} {one.name}"
+            ]
+            measure(report, folder / "measure", size, device, chosen)
     right = {
         "resume": lambda: resume(report, folder / "resume", TINY_RESUME if is_tiny else SMALL, device),
         "definition": lambda: definition(report),
     }
     with ThreadPoolExecutor() as pool:  # these measure no speed, so they run side by side
-        for name in [name for name in right if name in checks]:
+        for name in right.keys() & set(checks):
             pool.submit(_guarded, report, name, right[name])
 
 

@@ -1,18 +1,16 @@
-"""What only a machine with NVIDIA GPUs can show: NCCL, offload, FlashAttention, vLLM. Skipped without one."""
+"""What only a machine with NVIDIA GPUs can show: NCCL, offload, FlashAttention. Skipped without one."""
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import MistralConfig
 
-from longwriter.models import servers as serving
-from longwriter.params import Sampling, ServingParams
 from longwriter.training import checkpoints, launch
 from longwriter.training.ranks.attention import SDPA_BY_SEQUENCE, VARLEN, of_packs
 from tests.jobs import ROOT, TRAINING, job, pack, reference
@@ -26,7 +24,7 @@ pytestmark = [
 @pytest.fixture(autouse=True)
 def in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}")
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
 
 
 @pytest.mark.parametrize("layout", ["zero2", "zero3", "zero3_offload"])
@@ -63,19 +61,5 @@ def test_varlen_agrees_with_sdpa_by_sequence(
     )
     choice = of_packs("auto", config, torch.bfloat16, torch.device("cuda", 0))
     assert choice.name == VARLEN, choice
+    assert choice.error is not None
     assert 0 <= choice.error <= 1e-2
-
-
-@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vllm is not installed")
-def test_vllm_serves_a_trained_folder_and_honours_its_sampling(tmp_path: Path, tiny_model: Path) -> None:
-    params = ServingParams(
-        engine="vllm", precision="BF16", context_tokens=1024, max_concurrency=4, timeout_s=120, max_retries=1
-    )
-    sampling = Sampling(temperature=0.5, max_tokens=16, top_p=None, repetition_penalty=None, stop=[], seed=0)
-
-    async def ask() -> str:
-        calls = tmp_path / "calls.jsonl.zst"
-        async with serving.trained(tiny_model, tiny_model, params, sampling, calls) as llm:
-            return (await llm.ask("Say something.", sampling)).text
-
-    assert asyncio.run(ask())
