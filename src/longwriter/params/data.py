@@ -10,7 +10,17 @@ from pydantic import Field
 from longwriter.params import named_files
 from longwriter.params.common import Conflict, Section, ordered
 from longwriter.params.named_files import template
-from longwriter.params.numbers import Chars, Points, PositiveShare, Rows, Seed, Share, Words
+from longwriter.params.numbers import (
+    Chars,
+    Points,
+    PositiveShare,
+    RopeFactor,
+    RopeTheta,
+    Rows,
+    Seed,
+    Share,
+    Words,
+)
 from longwriter.params.texts import (
     DISTINCT,
     ChatTemplate,
@@ -37,6 +47,22 @@ ExampleRule = Literal[
 ]  # fmt: skip
 
 
+class RopeScaling(Section):
+    """How the positions of a model with a short context are extended; training then teaches the new ones."""
+
+    rope_type: Literal["linear", "dynamic", "yarn", "theta"]
+    """`linear`, `dynamic` (NTK) and `yarn` as in transformers and vLLM; `theta` only changes the base."""
+    factor: RopeFactor
+    """New context as a multiple of the model's own."""
+    rope_theta: RopeTheta | None
+    """Base of the rotation; null = the model's own, which `theta` does not allow."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield the missing base of `theta`."""
+        if self.rope_type == "theta" and self.rope_theta is None:
+            yield Conflict(("rope_theta",), "a number while rope_type is theta, such as 5.0e6")
+
+
 class BaseModelParams(Section):
     """Source of the base model, which writes the data and is trained on it."""
 
@@ -51,6 +77,8 @@ class BaseModelParams(Section):
     end_of_turn: TokenText | None
     """Token that ends an answer: training teaches it, and every engine stops at it; null = the token that the
     chat template writes after an answer."""
+    rope_scaling: RopeScaling | None
+    """Extends the context, for a model whose own one is shorter than packs or answers; null = the model's own."""
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield the missing hash of a wheel."""

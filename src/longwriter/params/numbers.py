@@ -41,6 +41,10 @@ Tokens = Annotated[int, Field(ge=1, le=10_000_000)]
 """Number of tokens; no published model has a context of more than ten million."""
 RowTokens = Annotated[int, Field(ge=8, le=10_000_000)]
 """Tokens of a training row; the markers of a chat alone are eight."""
+RopeFactor = Annotated[Number, Field(gt=1, le=128)]
+"""A longer context as a multiple of the own one; the largest published one is 128 (1M of 8k tokens)."""
+RopeTheta = Annotated[Number, Field(ge=100, le=1e10)]
+"""Base of a rotary embedding; published ones are 10,000 to 100 million."""
 PlanSteps = Annotated[int, Field(ge=1, le=1000)]
 """Steps of a plan; the paper's code stops at 50."""
 Attempts = Annotated[int, Field(ge=1, le=1000)]

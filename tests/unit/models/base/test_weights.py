@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from longwriter.errors import ModelUnusable
 from longwriter.models import gguf_converter
-from longwriter.models.base import weights
+from longwriter.models.base import rope, weights
 from tests import hub_server
 
 
@@ -131,6 +131,26 @@ def test_a_base_model_without_template_gets_that_of_the_parameters(tiny_model, t
         weights.resolve(f"path:{source}", None, "float32", made, tmp_path)
     weights.resolve(f"path:{source}", None, "float32", made, tmp_path, weights.Chat(chatml, None))
     assert (made / "chat_template.jinja").read_text() == chatml
+
+
+def test_a_longer_context_is_written_into_the_config_and_into_the_name_of_the_served_model(
+    tiny_model, tmp_path
+):
+    source, made = tmp_path / "source", tmp_path / "made"
+    shutil.copytree(tiny_model, source)
+    made.mkdir()
+    yarn = rope.Scaling("yarn", 4.0)
+    with pytest.raises(ModelUnusable, match=r"rope_scaling: a source with a GGUF brings its own positions"):
+        weights.resolve(f"path:{source}", None, "float32", made, tmp_path, scaling=yarn)
+    (source / "model.gguf").unlink()
+    (made / "model.gguf").unlink()
+    weights.resolve(f"path:{source}", None, "float32", made, tmp_path, scaling=yarn)
+    config = json.loads((made / "config.json").read_text())
+    assert config["rope_parameters"] == {
+        "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 4096, "rope_theta": 10000.0
+    }  # fmt: skip
+    assert config["max_position_embeddings"] == 4 * 4096
+    assert json.loads((made / "chat.json").read_text()) == {"rope_parameters": config["rope_parameters"]}
 
 
 def test_pickled_weights_are_refused(tmp_path):
