@@ -43,6 +43,9 @@ def main(names: Sequence[str]) -> int:
     except repro.DvcFailed as error:
         sys.stderr.write(f"\n{error}\n")
         return error.stage_code or 1
+    except LongWriterError as error:
+        sys.stderr.write(f"\n{type(error).__name__}: {error}\n")
+        return error.exit_code
     sys.stdout.write(f"\n{pipeline.closing_block(rows)}")
     return 0
 

@@ -34,18 +34,19 @@ from prefect.runtime import flow_run, task_run
 from prefect.states import Completed
 from tabulate import tabulate
 
-from flows import lockfile, remaining, repro
-from longwriter.errors import UserError, without_password
+from flows import lockfile, preflight, remaining, repro
+from longwriter import params as parameters
+from longwriter.errors import LongWriterError, UserError, without_password
 from longwriter.text import inert
 from longwriter.tracking import git, versioning
 from longwriter.tracking import runs as tracking
 
 
 class _WithoutTraceback(logging.Filter):
-    """Leaves out the traceback of a failed stage: its own sentence says what is wrong and what to do."""
+    """Leaves out the traceback of an expected failure: its sentence says what is wrong and what to do."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], repro.DvcFailed):
+        if record.exc_info and isinstance(record.exc_info[1], (repro.DvcFailed, LongWriterError)):
             record.exc_info = None
         return True
 
@@ -159,7 +160,10 @@ def _stages(names: Sequence[str], kind: str) -> list[dict[str, Any]]:
     try:
         stale = versioning.stale_stages()
         earlier, spent = remaining.read(), dict[str, float]()
+        checks = preflight.positions(names, stale, parameters.load().base_model.source)
         for position, name in enumerate(names):
+            if position in checks and preflight.check(get_run_logger()):
+                checks = []
             seconds = remaining.seconds_left(names, position, spent, earlier)
             get_run_logger().info("%s", remaining.sentence(names, position, seconds))
             is_fresh = name not in stale and all(row["how"] == "unchanged" for row in rows)

@@ -12,6 +12,7 @@ import typer
 
 from longwriter.cli import cache, profile
 from longwriter.cli.benchmark import benchmark
+from longwriter.cli.capacity import capacity
 from longwriter.cli.chat import chat
 from longwriter.cli.endpoint import endpoint
 from longwriter.cli.estimate import estimate
@@ -58,6 +59,7 @@ app.command()(init)
 app.command()(endpoint)
 app.command()(benchmark)
 app.command()(estimate)
+app.command()(capacity)
 app.command()(lineage)
 app.command()(export)
 app.command()(write)
@@ -80,3 +82,7 @@ def main() -> None:
             raise
         sys.stderr.write(f"{trouble}\n")
         sys.exit(UserError.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -24,7 +24,7 @@ DATA = Path("data")
 LOCAL = Path(".lw")
 REPLAY = LOCAL / "replay.sqlite"
 CHAT_CHANGES = "chat.json"
-"""File in a model's folder: what base_model changed in the chat template or the end of an answer."""
+"""File in a model's folder: what base_model changed in the chat template, the end of an answer, or the positions."""
 
 R = TypeVar("R", bound=BaseModel)
 S = TypeVar("S", bound=BaseModel)

@@ -22,7 +22,8 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     source = params.base_model
     template = source.chat_template and Path(source.chat_template).read_text(encoding="utf-8")
     spoken = weights.Chat(template, source.end_of_turn)
-    scaling = source.rope_scaling and rope.Scaling(**source.rope_scaling.model_dump())
+    setting = source.rope_scaling
+    scaling = None if setting is None else rope.Scaling(**setting.model_dump())
     downloads = files.LOCAL / "downloads"
     weights.resolve(source.source, source.sha256, source.dtype, model, downloads, spoken, scaling)
     size = sum(file.stat().st_size for file in model.iterdir())

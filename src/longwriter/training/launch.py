@@ -108,7 +108,7 @@ def device_and_ranks(params: TrainingParams, batch: int, key: str) -> tuple[Lite
     gpus = torch.cuda.device_count()
     ranks = params.ranks if params.ranks != "auto" else (gpus or 2)
     if params.hostfile is not None:
-        ranks = _slots(Path(params.hostfile))
+        ranks = slots(Path(params.hostfile))
     elif gpus and ranks > gpus:
         raise UserError(f"training.ranks is {ranks}, this machine has {gpus} GPUs: lower it, or set auto")
     if batch % ranks:
@@ -136,7 +136,7 @@ def _check_attention(attention: str) -> None:
         )
 
 
-def _slots(hostfile: Path) -> int:
+def slots(hostfile: Path) -> int:
     """Return the ranks of a DeepSpeed hostfile: the sum of its `HOST slots=N`.
 
     Raises:

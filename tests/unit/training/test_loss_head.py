@@ -71,3 +71,9 @@ def test_auto_is_dense_on_a_cpu_while_its_logits_are_small(
     choice = loss_head.add("auto", load_model(tiny_model), tokens, torch.device(device))
     assert choice.name == name, choice
     assert choice.reason
+
+
+def test_capacity_expects_the_same_head(loss_head) -> None:
+    from longwriter.capacity import memory
+
+    assert memory.MAX_DENSE_BYTES == loss_head.MAX_DENSE_BYTES

@@ -1,0 +1,60 @@
+"""Asks `longwriter capacity`, before a flow pays for anything, whether the training will fit.
+
+It is a process of its own, because who looks at a GPU takes some of its memory until he ends.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Collection, Sequence
+
+from longwriter.capacity import table
+from longwriter.errors import LongWriterError, UserError
+from longwriter.text import inert
+
+_TRAINING = ("sft", "dpo")
+_COMMAND = ("-m", "longwriter.cli.main", "capacity", "--json")
+
+
+def positions(names: Sequence[str], stale: Collection[str], source: str) -> list[int]:
+    """Return the positions of the stages before which the check runs, until it knows the model.
+
+    Before the first stage, and again behind base_model, which fetches a model that is not known yet; without a
+    training, never. A GGUF or a folder is known only then; the hub shows a config without its weights.
+
+    Args:
+        names: Stages of the flow, in order.
+        stale: Stages that DVC would run.
+        source: base_model.source.
+    """
+    ends = [position for position, name in enumerate(names) if name in _TRAINING]
+    if not ends or not set(stale) & set(names[: ends[-1] + 1]):
+        return []
+    if names[0] != "base_model":
+        return [0]
+    return [0, 1] if "base_model" not in stale or source.startswith("hub:") else [1]
+
+
+def check(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> bool:
+    """Log the report; tell whether the model is known.
+
+    Raises:
+        UserError: something does not fit; the message names each thing.
+        LongWriterError: the check itself failed.
+    """
+    command = [sys.executable, "-m", "longwriter.io.process", sys.executable, *_COMMAND]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    try:
+        report = json.loads(done.stdout)
+    except ValueError:
+        reason = inert.terminal((done.stderr.strip().splitlines() or ["no output"])[-1])
+        failure = UserError if done.returncode == UserError.exit_code else LongWriterError
+        raise failure(f"longwriter capacity: {reason}") from None
+    for line in inert.terminal(table.text(report)).splitlines():
+        log.info("%s", line)
+    if report["errors"]:
+        raise UserError("the training does not fit: " + "; ".join(map(inert.terminal, report["errors"])))
+    return report["model"] is not None

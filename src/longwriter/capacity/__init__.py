@@ -1,0 +1,1 @@
+"""Whether a training fits a machine, computed before anything is paid for."""

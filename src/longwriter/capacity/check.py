@@ -1,0 +1,313 @@
+"""The report of `longwriter capacity`: what the parameters need, what the machine has, what does not fit."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from longwriter.capacity import config, findings, memory, speed
+from longwriter.capacity.machine import Machine
+from longwriter.capacity.memory import GIB, Part, Training
+from longwriter.capacity.shape import Shape
+from longwriter.io import files
+from longwriter.models import source
+from longwriter.models.base import rope
+from longwriter.params import Params
+from longwriter.params.training import LoraParams
+from longwriter.tracking import versioning
+from longwriter.training import checkpoints, launch
+
+_WEIGHTS = files.DATA / "base_model" / "weights"
+_LAYOUTS = ("zero2", "zero3", "zero3_offload")  # in the order in which they are slower
+
+
+class Model(NamedTuple):
+    """The base model as far as it is known."""
+
+    shape: Shape | None
+    licence: str | None
+    version: str
+    """Whether the source is pinned, in words."""
+    is_gguf: bool
+    is_here: bool
+    """Whether base_model has fetched it."""
+    reason: str
+    """Why the shape is not known."""
+
+
+def model_of(params: Params, config_file: Path | None = None) -> Model:
+    """Return what is known of the base model: from the output of base_model if it is current, else from its source.
+
+    Args:
+        params: All parameters.
+        config_file: A config.json to take instead, as it is, without base_model.rope_scaling.
+
+    Raises:
+        ModelUnusable: the config is not one of a causal language model, or the hub has no such repository.
+    """
+    if config_file is not None:
+        return Model(config.read(config_file), None, "not looked at", False, False, "")
+    name = params.base_model.source
+    if versioning.is_current("base_model", _WEIGHTS):
+        shape = config.read(_WEIGHTS / "config.json")
+        return Model(shape, None, _version(name, None), (_WEIGHTS / "model.gguf").is_file(), True, "")
+    known = source.look(name)
+    setting = params.base_model.rope_scaling
+    scaling = None if setting is None else rope.Scaling(**setting.model_dump())
+    own = config.read(known.config, scaling) if known.config else None
+    return Model(own, known.licence, _version(name, known.commit), False, False, known.reason)
+
+
+def _version(name: str, commit: str | None) -> str:
+    if not name.startswith("hub:"):
+        return "pinned by sha256" if name.startswith("pypi:") else "a folder"
+    if source.is_pinned(name):
+        return "pinned"
+    advice = f"@{commit}" if commit else "@COMMIT"
+    return f"not pinned: another version may come tomorrow; add {advice} to base_model.source"
+
+
+def trainings(params: Params, machine: Machine, shape: Shape, lora: int | None = None) -> dict[str, Training]:
+    """Return what the ranks of SFT and of DPO do on a machine."""
+    settings = params.training
+    if settings.hostfile is not None:
+        ranks = launch.slots(Path(settings.hostfile))
+    else:
+        ranks = settings.ranks if settings.ranks != "auto" else machine.gpus or 2
+    base = Training(
+        device="cuda" if machine.gpus else "cpu",
+        ranks=ranks,
+        layout=memory.layout(launch.layout_of(settings.deepspeed)),
+        value_bytes=2 if settings.precision == "bf16" else 4,
+        has_checkpointing=settings.gradient_checkpointing,
+        head="fused",
+        tokens=params.pack.max_length,
+    )
+    both = {
+        "sft": base._replace(**_adapter(params.sft.lora, lora, shape)),
+        "dpo": base._replace(tokens=2 * params.dpo.max_length, **_adapter(params.dpo.lora, lora, shape)),
+    }
+    wanted = settings.loss_head
+    return {
+        name: training._replace(head=memory.default_head(shape, training) if wanted == "auto" else wanted)
+        for name, training in both.items()
+    }
+
+
+def _adapter(settings: LoraParams | None, rank: int | None, shape: Shape) -> dict[str, Any]:
+    """Return the fields of a training for LoRA; layers that LoRA leaves out count too."""
+    if rank is not None:
+        return {"adapter": rank * shape.linear_ends}
+    if settings is None:
+        return {}
+    whole = len(settings.full_layers) * shape.vocabulary * shape.hidden  # the embedding or the head
+    return {"adapter": settings.rank * shape.linear_ends + whole, "is_quantised": settings.quantised}
+
+
+def report(params: Params, machine: Machine, model: Model, lora: int | None = None) -> dict[str, Any]:
+    """Return what the parameters need and what does not fit, as JSON has it; see `text`.
+
+    Args:
+        params: All parameters.
+        machine: Where the training runs.
+        model: The base model.
+        lora: Rank of LoRA on every linear layer; None = as the parameters say.
+    """
+    result: dict[str, Any] = {
+        "model": None, "version": model.version, "licence": model.licence, "machine": machine._asdict(),
+        "errors": [], "advice": [], "not_measured": [],
+    }  # fmt: skip
+    result["errors"] += _missing_packages(params, machine)
+    if model.shape is None:
+        result["not_measured"].append(
+            f"the model: {model.reason}; the check is repeated when base_model has run"
+        )
+        return result
+    shape = model.shape
+    result["model"] = shape._asdict()
+    stages = trainings(params, machine, shape, lora)
+    result["training"] = {name: _described(params, training) for name, training in stages.items()}
+    result["memory"] = {name: _rows(memory.parts(shape, training)) for name, training in stages.items()}
+    disk = memory.disk(shape, stages["sft"], params.training.keep_checkpoints, model.is_here)
+    result["disk"] = _rows(disk)
+    result["errors"] += [
+        *filter(None, [findings.context(shape, _context_needs(params), model.is_gguf)]),
+        *_overfull(params, machine, shape, stages),
+        *filter(None, [findings.full_disk(disk, machine.disk_bytes)]),
+    ]
+    result["advice"] = _advice(machine, shape, stages)
+    result["speed"] = _speed(params, machine, shape, stages)
+    result["serving"] = _serving(params, machine, shape)
+    if result["serving"].get("error"):
+        result["errors"].append(result["serving"]["error"])
+    result["measured"] = measured(stages["sft"], params) if machine.is_this and model.is_here else None
+    result["not_measured"] += _not_measured(machine, model)
+    return result
+
+
+def _rows(parts: list[Part]) -> dict[str, dict[str, int]]:
+    return {row.name: {"device": row.device, "host": row.host} for row in parts}
+
+
+def _described(params: Params, training: Training) -> dict[str, Any]:
+    values = training._asdict() | {"layout": training.layout._asdict(), "file": params.training.deepspeed}
+    return values | {"attention": params.training.attention}
+
+
+def _context_needs(params: Params) -> dict[str, int]:
+    """Return the tokens that positions must reach, by parameter."""
+    needs = {
+        "pack.max_length": params.pack.max_length,
+        "dpo.max_length": params.dpo.max_length,
+        "serving.context_tokens": params.serving.context_tokens,
+    }
+    llms = {"llm": params.llm, "plan.llm": params.plan.llm, "write.llm": params.write.llm}
+    for key, llm in llms.items():
+        if llm is not None and llm.engine != "external" and Path(llm.model) == _WEIGHTS:
+            needs[f"{key}.context_tokens"] = llm.context_tokens
+    return needs
+
+
+def _missing_packages(params: Params, machine: Machine) -> list[str]:
+    """Return what the parameters need that is not installed on this machine."""
+    errors = []
+    if params.training.attention == "flash_attention_2" and machine.has_package("flash_attn") is False:
+        errors.append(
+            "training.attention is flash_attention_2, and the package flash_attn is not installed here: "
+            "pip install flash-attn on the machine of the GPUs, or set training.attention: sdpa"
+        )
+    if params.serving.engine == "vllm" and machine.has_package("vllm") is False:
+        errors.append(
+            "serving.engine is vllm, which is not installed here: pip install -e '.[vllm]' -c "
+            "infra/constraints.txt on the machine of the GPUs"
+        )
+    return errors
+
+
+def _overfull(params: Params, machine: Machine, shape: Shape, stages: Mapping[str, Training]) -> list[str]:
+    """Return a sentence for each stage whose ranks do not fit, and for batches that ranks cannot share."""
+    errors = []
+    batches = {"sft.batch_packs": params.sft.batch_packs, "dpo.batch_pairs": params.dpo.batch_pairs}
+    for (key, batch), (name, training) in zip(batches.items(), stages.items(), strict=True):
+        if batch % training.ranks:
+            errors.append(
+                f"{key} is {batch}, which {training.ranks} ranks cannot share evenly: set a multiple of them"
+            )
+        if params.training.hostfile is None and machine.gpus and training.ranks > machine.gpus:
+            errors.append(f"training.ranks is {training.ranks}, and there are {machine.gpus} GPUs: set auto")
+        host = None if params.training.hostfile is not None else machine.host_bytes
+        trouble = findings.overfull(shape, training, machine.gpu_bytes, host)
+        if trouble:
+            others = _layouts(training, params.training.deepspeed)
+            errors.append(
+                f"{name}: {trouble}; {findings.cure(shape, training, others, machine.gpu_bytes, host)}"
+            )
+    return list(dict.fromkeys(errors))
+
+
+def _layouts(training: Training, own: str) -> dict[str, Training]:
+    """Return a training in its own layout and in those that ship, by file."""
+    names = dict.fromkeys([own, *(f"infra/deepspeed/{name}.json" for name in _LAYOUTS)])
+    return {
+        name: training._replace(layout=memory.layout(launch.layout_of(name)))
+        for name in names
+        if Path(name).is_file()
+    }
+
+
+def _advice(machine: Machine, shape: Shape, stages: Mapping[str, Training]) -> list[str]:
+    """Return a sentence if the ranks use the memory of the host although the GPUs have room."""
+    is_offload = stages["sft"].layout.host_optimizer or stages["sft"].layout.host_weights
+    if not machine.gpus or not is_offload:
+        return []
+    for name in _LAYOUTS[:2]:
+        file = f"infra/deepspeed/{name}.json"
+        layout = memory.layout(launch.layout_of(file))
+        others = [training._replace(layout=layout) for training in stages.values()]
+        if all(findings.overfull(shape, other, machine.gpu_bytes, None) is None for other in others):
+            return [f"SFT and DPO also fit with training.deepspeed: {file}, which is faster than offload"]
+    return []
+
+
+def _speed(
+    params: Params, machine: Machine, shape: Shape, stages: Mapping[str, Training]
+) -> dict[str, Any] | None:
+    """Return tokens per second, and hours where the packs are there; None without a known GPU."""
+    gpu = speed.peak(machine.gpu, machine.gpu_bytes) if machine.gpus else None
+    if gpu is None:
+        return None
+    rate = speed.tokens_per_s(shape, stages["sft"], gpu)
+    step = params.sft.batch_packs * params.pack.max_length / rate
+    result: dict[str, Any] = {"gpu": gpu._asdict(), "utilisation": speed.UTILISATION, "tokens_per_s": rate}
+    result |= {"step_s": step, "hours_a_thousand_packs": 1000 * step / params.sft.batch_packs / 3600}
+    packs = files.DATA / "pack" / "metrics.json"
+    if versioning.is_current("pack", files.DATA / "pack" / "train.parquet") and packs.is_file():
+        number = files.read_json(packs)["train_packs"]
+        result["packs"] = number
+        result["hours"] = number * params.sft.optimizer.epochs * result["hours_a_thousand_packs"] / 1000
+    return result
+
+
+def _serving(params: Params, machine: Machine, shape: Shape) -> dict[str, Any]:
+    """Return how vLLM can share the GPUs; `error` if its server of one GPU holds no request of full length."""
+    if params.serving.engine != "vllm":
+        return {"engine": params.serving.engine}
+    if machine.gpu_bytes is None:
+        return {"engine": "vllm", "error": "serving.engine is vllm, and there is no GPU"}
+    length = params.serving.context_tokens
+    number = findings.tensor_parallel(shape, machine.gpus, machine.gpu_bytes, length)
+    result: dict[str, Any] = {
+        "engine": "vllm",
+        "cache_bytes_a_token": findings.cache_bytes(shape),
+        "requests_a_gpu": findings.requests_at_once(shape, machine.gpu_bytes, length),
+        "tensor_parallel": number,
+        "data_parallel": machine.gpus // number if number else None,
+    }
+    if result["requests_a_gpu"] < 1:
+        result["error"] = (
+            f"serving.context_tokens is {length:,}, and a GPU of {machine.gpu_bytes / GIB:.1f} GiB holds no such "
+            "request beside the weights: lower it, or take larger GPUs"
+        )
+    return result
+
+
+def measured(training: Training, params: Params) -> dict[str, float] | None:
+    """Return speed and peak memory of the last finished SFT of this checkout that ran in this way; None without one."""
+    folders = sorted(
+        files.LOCAL.glob("checkpoints/sft-*"), key=lambda path: path.stat().st_mtime, reverse=True
+    )
+    for folder in folders:
+        try:
+            job = launch.Job.model_validate_json((folder / launch.JOB).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        curve = [point for point in checkpoints.read_curve(folder / checkpoints.CURVE) if "step_s" in point]
+        is_same = job.training.precision == params.training.precision and job.ranks == training.ranks
+        has_same_layout = memory.layout(job.layout) == training.layout
+        if not (is_same and has_same_layout and curve and (folder / checkpoints.HELD_OUT).is_file()):
+            continue
+        if job.training.gradient_checkpointing == training.has_checkpointing:
+            return {
+                "tokens_per_s": statistics.median(point["tokens_per_s"] for point in curve),
+                "step_s": statistics.median(point["step_s"] for point in curve),
+                "peak_bytes": max(point["peak_gib"] for point in curve) * GIB,
+            }
+    return None
+
+
+def _not_measured(machine: Machine, model: Model) -> list[str]:
+    """Return what of the report is arithmetic alone, or not known at all."""
+    rows = []
+    if machine.gpus:
+        rows.append("memory and speed on GPUs: arithmetic alone, never compared with a GPU")
+    else:
+        rows.append("speed on a CPU: nothing is assumed; the bar of the stage shows it")
+    if machine.host_bytes is None:
+        rows.append("memory and disk of that machine: not known")
+    if model.licence is None:
+        rows.append("licence of the model: not known here, read its model card")
+    if model.shape is not None and model.shape.context is None:
+        rows.append("context of the model: its config does not say")
+    return rows

@@ -1,0 +1,117 @@
+"""What does not fit: the context of a model, the memory of a machine, its disk.
+
+Pure. Each finding is one sentence: what is needed, what there is, what to change.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from longwriter.capacity.memory import GIB, Part, Training, parts
+from longwriter.capacity.shape import Shape
+
+_VLLM_SHARE, _VLLM_WORK = 0.9, int(1.5 * GIB)  # of a GPU, as vLLM takes by default; its own buffers
+
+
+def context(shape: Shape, needs: Mapping[str, int], is_gguf: bool) -> str | None:
+    """Return what is wrong if positions must reach further than the model's; else None.
+
+    Args:
+        shape: The model.
+        needs: Tokens by the parameter that asks for them.
+        is_gguf: Whether the model is a GGUF, whose positions cannot be extended.
+    """
+    if shape.context is None:
+        return None
+    beyond = {key: tokens for key, tokens in needs.items() if tokens > shape.context}
+    if not beyond:
+        return None
+    asked = " and ".join(f"{key} is {tokens:,}" for key, tokens in beyond.items())
+    factor = math.ceil(max(beyond.values()) / shape.context)
+    cure = (
+        ""
+        if is_gguf
+        else f", or set base_model.rope_scaling, such as {{rope_type: yarn, factor: {factor}.0}}"
+    )
+    return (
+        f"the positions of the model reach {shape.context:,} tokens, but {asked}: "
+        f"lower {'it' if len(beyond) == 1 else 'them'}, choose a base_model.source with a longer context{cure}"
+    )
+
+
+def overfull(shape: Shape, training: Training, gpu: int | None, host: int | None) -> str | None:
+    """Return what is wrong if a rank needs more memory than there is; else None.
+
+    Args:
+        shape: The model.
+        training: What the ranks do; all of them are on one machine.
+        gpu: Memory of a GPU; None = not known, or the ranks run on a CPU.
+        host: Memory of the machine; None = not known.
+    """
+    rows = parts(shape, training)
+    device, beside = sum(row.device for row in rows), sum(row.host for row in rows) * training.ranks
+    if training.device == "cpu":
+        beside += device * training.ranks
+    elif gpu is not None and device > gpu:
+        return f"a rank needs {device / GIB:.1f} GiB of GPU memory, a GPU has {gpu / GIB:.1f} GiB"
+    if host is not None and beside > host:
+        return f"{training.ranks} ranks need {beside / GIB:.1f} GiB of memory, the machine has {host / GIB:.1f} GiB"
+    return None
+
+
+def cure(
+    shape: Shape, training: Training, layouts: Mapping[str, Training], gpu: int | None, host: int | None
+) -> str:
+    """Return what to change so that a training fits: the first layout that does, with or without checkpointing.
+
+    Args:
+        shape: The model.
+        training: The training that does not fit.
+        layouts: Other trainings by the file of their layout, in the order in which they are slower.
+        gpu: Memory of a GPU, as for `overfull`.
+        host: Memory of the machine.
+    """
+    for name, other in layouts.items():
+        for has_checkpointing in (training.has_checkpointing, True):
+            tried = other._replace(has_checkpointing=has_checkpointing)
+            if overfull(shape, tried, gpu, host) is None:
+                changed = [f"training.deepspeed: {name}"] if other.layout != training.layout else []
+                if has_checkpointing != training.has_checkpointing:
+                    changed.append("training.gradient_checkpointing: true")
+                return f"it fits with {' and '.join(changed)}"
+    return "no layout of infra/deepspeed fits: take more or larger GPUs, shorter packs, or a smaller model"
+
+
+def full_disk(rows: Iterable[Part], free: int | None) -> str | None:
+    """Return what is wrong if a run writes more than there is room for; else None."""
+    needed = sum(row.device for row in rows)
+    if free is None or needed <= free:
+        return None
+    return (
+        f"models and checkpoints need {needed / GIB:.1f} GiB of disk, {free / GIB:.1f} GiB are free below this "
+        "folder: make room, or put .lw, data and .dvc/cache on another disk"
+    )
+
+
+def cache_bytes(shape: Shape) -> int:
+    """Return what one token takes in vLLM's cache: keys and values of all layers, in bf16."""
+    return 4 * shape.layers * shape.kv_heads * shape.head_size
+
+
+def requests_at_once(shape: Shape, gpu: int, context_tokens: int, tensor_parallel: int = 1) -> float:
+    """Return how many requests of full length the GPUs of one vLLM server hold; below 1, it does not start."""
+    room = tensor_parallel * (_VLLM_SHARE * gpu - _VLLM_WORK) - 2 * shape.parameters
+    return max(0.0, room / (cache_bytes(shape) * context_tokens))
+
+
+def tensor_parallel(shape: Shape, gpus: int, gpu: int, context_tokens: int) -> int | None:
+    """Return the fewest GPUs that serve one full request, of numbers that divide the heads; None = too few."""
+    for number in _powers_of_two(gpus):
+        if shape.heads % number == 0 and requests_at_once(shape, gpu, context_tokens, number) >= 1:
+            return number
+    return None
+
+
+def _powers_of_two(largest: int) -> Sequence[int]:
+    return [2**power for power in range(max(1, largest).bit_length())]

@@ -1,0 +1,56 @@
+"""Expected speed of a training on GPUs, from the peak of the GPU and an assumed share of it.
+
+Pure. The peaks are those of the makers' data sheets: bf16, dense, of matrix products.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from longwriter.capacity.memory import GIB, Training
+from longwriter.capacity.shape import Shape
+
+UTILISATION = 0.4
+"""Share of the peak, recomputed activations counted; published trainings of this size reach 0.35 to 0.5."""
+PEAKS = {
+    "B200": 2250e12, "H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12,
+    "A10": 125e12, "L4": 121e12, "RTX 4090": 165e12, "RTX 3090": 71e12,
+}  # fmt: skip
+_LIKELY = {24: "RTX 4090", 40: "A100", 48: "L40S", 80: "H100", 141: "H200", 180: "B200"}
+
+
+class Peak(NamedTuple):
+    """A GPU of the table."""
+
+    name: str
+    flops: float
+    is_assumed: bool
+    """Whether the name was not given, and follows from the memory alone."""
+
+
+def peak(name: str | None, memory: int | None) -> Peak | None:
+    """Return the GPU of this name or, without a name, of this memory; None = not in the table."""
+    if name is not None:
+        key = next((key for key in PEAKS if key.replace(" ", "") in name.replace(" ", "")), None)
+        return Peak(key, PEAKS[key], False) if key else None
+    likely = _LIKELY.get(round((memory or 0) / GIB))
+    return Peak(likely, PEAKS[likely], True) if likely else None
+
+
+def flops_a_token(shape: Shape, training: Training) -> float:
+    """Return the floating-point operations of a training step for each token.
+
+    Two for each weight forward, two for the gradient of its input, two for its own (not with LoRA), and the causal
+    attention over a pack that is one sequence. With checkpointing the forward pass runs twice.
+    """
+    used = shape.parameters - shape.lookup
+    queries = shape.layers * shape.heads * shape.head_size
+    forward = 2 * used + 2 * queries * training.tokens
+    attention_back = 4 * queries * training.tokens
+    back = (4 if training.adapter is None else 2) * used + attention_back
+    return float(forward + back + (forward if training.has_checkpointing else 0))
+
+
+def tokens_per_s(shape: Shape, training: Training, gpu: Peak) -> float:
+    """Return the expected tokens per second of all ranks."""
+    return training.ranks * UTILISATION * gpu.flops / flops_a_token(shape, training)

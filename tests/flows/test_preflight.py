@@ -1,0 +1,26 @@
+"""What a flow asks before it pays for anything."""
+
+from __future__ import annotations
+
+import pytest
+
+from flows import preflight
+
+NAMES = ["base_model", "instructions", "plan", "pack", "sft", "sample"]
+
+
+@pytest.mark.parametrize(
+    ("names", "stale", "source", "positions"),
+    [
+        (NAMES, {"plan"}, "hub:a/b", [0, 1]),
+        (NAMES, set(NAMES), "hub:a/b", [0, 1]),
+        (NAMES, set(NAMES), "path:folder", [1]),  # known when base_model has copied it
+        (NAMES, set(NAMES), "pypi:a==1/b.gguf", [1]),
+        (NAMES[1:], {"pack"}, "path:folder", [0]),
+        (NAMES[:4], set(NAMES), "hub:a/b", []),  # no training
+        (NAMES, {"sample"}, "hub:a/b", []),  # the training is done
+        (NAMES, set(), "hub:a/b", []),
+    ],
+)
+def test_the_check_runs_before_a_flow_that_will_train(names, stale, source, positions) -> None:
+    assert preflight.positions(names, stale, source) == positions

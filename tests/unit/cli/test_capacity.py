@@ -1,0 +1,98 @@
+"""`longwriter capacity`: the report, what it refuses, and what it asks the hub."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from dvc.repo import Repo
+
+from longwriter.cli import profile
+from tests.unit.capacity.test_config import MODELS
+from tests.unit.cli.checkout import PARAMS, set_params
+
+ROOT = Path.cwd()
+CONFIGS = ROOT / MODELS
+PAPER = yaml.safe_load(profile.applied("paper"))
+
+
+@pytest.fixture
+def pipeline(checkout):
+    """A checkout whose stages have not run."""
+    Repo.init(no_scm=True).close()
+    outs = {"base_model": "data/base_model/weights", "pack": "data/pack/train.parquet"}
+    stages = {name: {"cmd": "true", "outs": [out]} for name, out in outs.items()}
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    return checkout
+
+
+def reported(run, *words):
+    code, out, err = run("capacity", "--json", *words)
+    assert err == ""
+    return code, json.loads(out)
+
+
+def test_a_base_model_of_8k_is_refused_and_the_parameter_that_is_offered_cures_it(pipeline, run):
+    base = {**PAPER["base_model"], "source": f"path:{folder(pipeline, 'glm-4-9b')}", "rope_scaling": None}
+    set_params(PAPER, base_model=base)
+    code, report = reported(run, "--gpus", "8x80")
+    assert code == 2
+    [refusal] = report["errors"]
+    assert refusal.startswith("the positions of the model reach 8,192 tokens, but pack.max_length is 32,768")
+    assert report["licence"] == "other"
+    set_params(PAPER, base_model={**base, "rope_scaling": PAPER["base_model"]["rope_scaling"]})
+    code, report = reported(run, "--gpus", "8x80")
+    assert (code, report["errors"], report["model"]["context"]) == (0, [], 131072)
+
+
+def folder(place, name):
+    """A folder with the config of a model and its card, but no weights."""
+    made = place / "model"
+    made.mkdir()
+    shutil.copyfile(CONFIGS / f"{name}.json", made / "config.json")
+    (made / "README.md").write_text("---\nlicense: other\n---\n# A model\n")
+    return made
+
+
+def test_a_model_that_is_not_fetched_yet_is_said_to_be_unknown(pipeline, run):
+    set_params(PARAMS)
+    code, report = reported(run)
+    assert (code, report["model"]) == (0, None)
+    assert report["not_measured"] == [
+        "the model: the GGUF is not fetched yet; the check is repeated when base_model has run"
+    ]
+
+
+def test_what_does_not_fit_this_machine_has_exit_code_2_and_a_cure(pipeline, run):
+    set_params(
+        PAPER, base_model={**PAPER["base_model"], "source": f"path:{pipeline}/model", "rope_scaling": None}
+    )
+    (pipeline / "model").mkdir()
+    shutil.copyfile(CONFIGS / "qwen2.5-7b.json", pipeline / "model" / "config.json")
+    code, out, err = run("capacity", "--gpus", "8x8")
+    assert (code, err) == (2, "")
+    assert "does not fit: sft: a rank needs" in out
+    assert "no layout of infra/deepspeed fits" in out
+
+
+def test_the_table_shows_the_parts_of_a_rank_and_what_was_never_measured(pipeline, run):
+    words = ("--profile", "paper", "--gpus", "8x80", "--model", str(CONFIGS / "qwen2.5-7b.json"))
+    code, out, _ = run("capacity", *words)
+    assert code == 0
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert "model qwen2, 7,615,616,512 parameters, context 131,072 tokens" in lines
+    assert "optimizer (AdamW, fp32) 0.00 10.64 0.00 10.64" in lines
+    assert "checkpoints of SFT 99.30" in lines
+    assert any(
+        line.startswith("advice: SFT and DPO also fit with training.deepspeed: infra/deepspeed/zero2.json")
+        for line in lines
+    )
+    assert "not measured: memory and speed on GPUs: arithmetic alone, never compared with a GPU" in lines
+
+
+@pytest.mark.parametrize("words", ["80", "0x80", "8x", "8x80:", "x", "8x80x2", "1" * 99])
+def test_gpus_of_another_form_are_refused(pipeline, run, words):
+    code, out, err = run("capacity", "--gpus", words)
+    assert (code, out) == (2, "")
+    assert "allowed: NUMBERxGIB, such as 8x80, or with a name, 8x80:A100" in err
