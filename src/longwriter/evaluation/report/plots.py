@@ -8,7 +8,7 @@ is ignored.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -39,6 +39,8 @@ _GREY = "#8C8C8C"
 _DPI = 120
 _PANELS_IN_ROW = 4
 _HANDLES_IN_ROW = 8
+_ROOM = 0.07  # of the span of the values, left free at both ends of an axis
+_DECADE = 10  # lengths asked for that differ by this factor are drawn in logarithms
 _UNCROWDED = 3  # up to this many models have room for dots and labels; more are drawn closer together
 _REQUIRED_LABEL = "words asked for"
 _WRITTEN_LABEL = "words written"
@@ -146,9 +148,10 @@ def _training(compared: Comparison, curves: Mapping[str, Curve]) -> Figure:
         title = compared.title(stage) if stage in own else stage
         panel.set_title(f"{title}: {_CURVE_TITLES[column]}, {len(known)} logged steps")
         panel.set_xlabel("optimizer step")
+        panel.set_ylabel(_CURVE_TITLES[column])
         if column == "reward_accuracy":
             panel.axhline(0.5, color="#595959", linestyle="--", linewidth=1)
-            panel.set_ylim(0, 1.02)
+            panel.set_ylim(limits([0.5, *values], (0, 1.02)))
     return figure
 
 
@@ -181,17 +184,29 @@ def _overview(compared: Comparison) -> Figure:
 def _draw_length(panel: Axes, compared: Comparison, models: list[str]) -> None:
     """Draw written over required words; a hollow marker is an answer that was cut at its cap."""
     rows = [row for scores in compared.rows.values() for row in scores]
-    required_max = max((row.required_words for row in rows), default=1)
-    written_max = max([required_max, *(row.words for row in rows)])
-    panel.plot([0, required_max], [0, required_max], color="black", linewidth=1, linestyle="--")
+    required = [row.required_words for row in rows] or [0, 1]
+    written = [*required, *(row.words for row in rows)]
+    is_log = min(required) > 0 and max(required) >= _DECADE * min(required)
+    panel.plot(
+        [min(required), max(required)],
+        [min(required), max(required)],
+        color="black",
+        linewidth=1,
+        linestyle="--",
+    )
     own = looks(compared)
     for model, offset in zip(models, _offsets(len(models), 0.013), strict=True):
         colour, marker = own[model]
         for ended in (True, False):
             scores = [row for row in compared.rows[model] if row.ended is ended]
             panel.scatter(
-                [row.required_words + offset * required_max for row in scores],
-                [row.words for row in scores],
+                [
+                    row.required_words * (1 + 2 * offset)
+                    if is_log
+                    else row.required_words + offset * max(required)
+                    for row in scores
+                ],
+                [max(row.words, 1) if is_log else row.words for row in scores],
                 s=38,
                 marker=marker,
                 facecolors=colour if ended else "none",
@@ -200,8 +215,12 @@ def _draw_length(panel: Axes, compared: Comparison, models: list[str]) -> None:
                 alpha=0.75,
                 clip_on=False,
             )
-    panel.set_xlim(0, required_max * 1.07)
-    panel.set_ylim(0, written_max * 1.07)
+    if is_log:
+        panel.set_xscale("log")
+        panel.set_yscale("log")
+    else:
+        panel.set_xlim(limits(required, (0, math.inf)))
+        panel.set_ylim(limits(written, (0, math.inf)))
     panel.xaxis.set_major_formatter("{x:,.0f}")
     panel.yaxis.set_major_formatter("{x:,.0f}")
 
@@ -225,7 +244,7 @@ def _draw_buckets(panel: Axes, compared: Comparison) -> None:
     panel.axvline(0.5, color=_GREY, linewidth=1)
     panel.set_xticks(range(len(labels)), labels)
     panel.set_xlim(-0.5, len(labels) - 0.5)
-    panel.set_ylim(-2, 105)
+    panel.set_ylim(limits(_ends([score for _, group in groups for score in group.values()], 1), (-2, 105)))
     panel.grid(visible=False, axis="x")
     panel.set_xlabel(_REQUIRED_LABEL)
     panel.set_ylabel(f"length score S_l ({_level(compared)})")
@@ -248,11 +267,27 @@ def _draw_ended(panel: Axes, compared: Comparison) -> None:
                 textcoords="offset points",
                 fontsize=9 if is_crowded else 11,
             )
+    shares = [share for item in compared.standings.values() for share in (item.ended, item.loop) if share]
     panel.set_xticks([0, 1], ["ended by itself", "looped"])
     panel.set_xlim(-0.5, 1.5)
-    panel.set_ylim(-2, 105)
+    panel.set_ylim(limits(_ends(shares, 100), (-2, 105)))
     panel.grid(visible=False, axis="x")
     panel.set_ylabel(f"% of answers ({_level(compared)})")
+
+
+def limits(values: Sequence[float], bounds: tuple[float, float]) -> tuple[float, float]:
+    """Return the ends of an axis: those of the values and a little more, inside `bounds`; `bounds` without values."""
+    if not values:
+        return bounds
+    low, high = min(values), max(values)
+    room = _ROOM * (high - low) or 1.0
+    return max(bounds[0], low - room), min(bounds[1], high + room)
+
+
+def _ends(estimates: Sequence[Estimate], scale: float) -> list[float]:
+    """Return the values of estimates and the ends of their intervals."""
+    ends = [(estimate.value, estimate.low, estimate.high) for estimate in estimates]
+    return [scale * end for item in ends for end in item if end is not None]
 
 
 def _draw_estimates(

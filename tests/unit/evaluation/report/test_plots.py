@@ -1,3 +1,4 @@
+import math
 import struct
 
 import pytest
@@ -97,3 +98,27 @@ def test_nine_models_are_drawn_and_each_differs_in_colour_or_marker(tmp_path):
     many = comparison.compare("small", models, METHOD, labels=labels, pairs=[("m1", "m0")])
     assert len(set(plots.looks(many).values())) == 9
     assert [path.name for path in plots.draw(many, CURVES, tmp_path)] == NAMES
+
+
+@pytest.mark.parametrize(
+    ("values", "bounds", "ends"),
+    [
+        ([40, 60], (-2, 105), (38.6, 61.4)),
+        ([0, 100], (-2, 105), (-2, 105)),
+        ([50], (-2, 105), (49, 51)),
+        ([0, 10], (0, math.inf), (0, 10.7)),
+        ([], (-2, 105), (-2, 105)),
+    ],
+)
+def test_an_axis_ends_a_little_beyond_the_values_and_inside_its_bounds(values, bounds, ends):
+    assert plots.limits(values, bounds) == pytest.approx(ends)
+
+
+def test_lengths_over_decades_are_drawn_also_where_an_answer_is_empty(tmp_path):
+    spread = [score(k, words=0 if k == 1 else 90 * 10**k, required=100 * 10**k) for k in range(3)]
+    [length] = [
+        path
+        for path in plots.draw(compared(spread, spread, spread), CURVES, tmp_path)
+        if path.name == "length.png"
+    ]
+    assert size(length)[0] > 900
