@@ -29,6 +29,7 @@ def module(name):
     return SOURCE / "longwriter" / "stages" / f"{family(name)}.py"
 
 
+@functools.cache
 def imports(path):
     """Return the modules of `longwriter` that a file imports, as paths."""
     found = set()

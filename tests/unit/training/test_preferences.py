@@ -33,6 +33,12 @@ def paired(*samples, min_gap=5.0, seed=0, key="i1"):
     return preferences.pair_of(key, candidates(*samples), min_gap=min_gap, seed=seed)
 
 
+def pairs_of_instructions(number, *samples):
+    """Return the pairs of i0, i1, … that have the same samples, which are scored once."""
+    scored = candidates(*samples)
+    return [preferences.pair_of(f"i{n}", scored, min_gap=5.0, seed=0) for n in range(number)]
+
+
 @pytest.mark.parametrize(
     ("fields", "trouble"),
     [
@@ -148,7 +154,7 @@ def test_the_same_text_twice_is_no_pair_even_where_no_gap_is_asked():
 
 def test_every_other_that_is_far_enough_behind_gets_drawn_and_no_other():
     samples = [sample("a"), sample("b", words=99), *(sample(k, words=w) for k, w in (("c", 60), ("d", 50)))]
-    drawn = [paired(*samples, key=f"i{n}").rejected_score for n in range(200)]
+    drawn = [pair.rejected_score for pair in pairs_of_instructions(200, *samples)]
     assert {round(score, 3) for score in drawn} == {66.667, 50.0}
     assert 60 < sum(score == 50.0 for score in drawn) < 140
     assert len({paired(*samples, seed=seed).rejected_score for seed in range(20)}) == 2
@@ -197,10 +203,10 @@ def test_every_instruction_becomes_one_pair_or_one_rejection(groups):
 
 
 def test_a_pair_never_changes_sides_and_about_the_share_is_held_out():
-    pairs = [paired(sample("a"), sample("b", words=50), key=f"i{n}") for n in range(400)]
+    pairs = pairs_of_instructions(400, sample("a"), sample("b", words=50))
     held = [row for row in pairs if preferences.is_test(row, 0.25)]
     assert 70 < len(held) < 130
-    other = [paired(sample("x"), sample("y", words=30), key=f"i{n}") for n in range(400)]
+    other = pairs_of_instructions(400, sample("x"), sample("y", words=30))
     assert [preferences.is_test(row, 0.25) for row in other] == [
         preferences.is_test(row, 0.25) for row in pairs
     ]
