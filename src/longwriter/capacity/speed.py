@@ -11,7 +11,7 @@ from longwriter.capacity.memory import GIB, Training
 from longwriter.capacity.shape import Shape
 
 UTILISATION = 0.4
-"""Share of the peak, recomputed activations counted; published trainings of this size reach 0.35 to 0.5."""
+"""Share of the peak, recomputed activations counted; one H200 gave 0.41 (infra/bench/README.md)."""
 PEAKS = {
     "B200": 2250e12, "H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12,
     "A10": 125e12, "L4": 121e12, "RTX 4090": 165e12, "RTX 3090": 71e12,
