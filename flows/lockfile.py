@@ -1,4 +1,7 @@
-"""What the nightly flow does with git: find imported sources, and commit dvc.lock to a branch of its own."""
+"""What the nightly flow does with git: find imported sources, and commit dvc.lock to a branch of its own.
+
+With dvc.lock go the headline numbers and plots in data/, which git keeps (see .gitignore).
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,12 @@ def imported_sources() -> list[str]:
     return [path for path in git.run("ls-files", "*.dvc").splitlines() if Path(path).is_file()]
 
 
+def numbers() -> list[str]:
+    """Return the files in data/ that git does not ignore: headline numbers and plots."""
+    names = git.run("ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", "data")
+    return [path for path in names.splitlines() if Path(path).is_file()]
+
+
 def is_kept() -> bool:
     """Tell whether dvc.lock, as it is now, is committed to HEAD or to the newest nightly branch."""
     newest = git.run(
@@ -32,7 +41,7 @@ def is_kept() -> bool:
 
 
 def commit(branch: str, message: str) -> str | None:
-    """Commit dvc.lock as it is now to `branch`; work tree, index and HEAD stay as they are.
+    """Commit dvc.lock and the numbers in data/ to `branch`; work tree, index and HEAD stay as they are.
 
     Returns:
         The commit, or None if the branch (HEAD if there is no such branch) holds the same lock file already.
@@ -43,7 +52,7 @@ def commit(branch: str, message: str) -> str | None:
     with tempfile.TemporaryDirectory() as folder:
         env = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
         git.run("read-tree", tip, env=env)
-        git.run("add", "dvc.lock", *imported_sources(), env=env)
+        git.run("add", "dvc.lock", *imported_sources(), *numbers(), env=env)
         tree = git.run("write-tree", env=env)
     if tree == git.run("rev-parse", f"{tip}^{{tree}}"):
         return None

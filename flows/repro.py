@@ -19,7 +19,7 @@ from longwriter.text import inert
 
 LOGS = Path(".lw/logs")
 _HINT = re.compile(
-    r"Updating lock file |Generating lock file |To track the changes with git, run:|\s*git add dvc\.lock$"
+    r"Updating lock file |Generating lock file |To track the changes with git, run:|\s*git add .*\bdvc\.lock\b"
     r"|To enable auto staging, run:|\s*dvc config core\.autostage |Use `dvc push` to send "
 )
 _BAR = re.compile(r"(?P<label>[^|]{1,100}?):\s+(?P<share>\d{1,3})%\|")

@@ -94,7 +94,7 @@ def finished(shared: Path, tiny_model: Path, chat_server: ChatServer) -> Workspa
             params = {"base_model.source": f"path:{tiny_model}", "llm.base_url": chat_server.url}
             checkout = workspace.make(folder / "checkout", params)
             repro = checkout.dvc("repro", limit_s=1800)  # 160 s on an idle machine
-            checkout.git("add", "dvc.lock")
+            checkout.git("add", "dvc.lock", "data")
             checkout.git("commit", "--quiet", "--message=Run the pipeline")
             workspace.empty_mlflow(folder)
             record.write_text(json.dumps({"stdout": repro.stdout, "requests": str(chat_server.log)}))

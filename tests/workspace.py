@@ -214,7 +214,8 @@ def make(path: Path, params: dict[str, Any]) -> Workspace:
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     for name in files.stdout.splitlines():
-        if name != "dvc.lock" and (ROOT / name).is_file():
+        is_result = name == "dvc.lock" or name.startswith("data/")  # of a run in the developer's checkout
+        if not is_result and (ROOT / name).is_file():
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, path / name)
     workspace = Workspace(path)

@@ -32,6 +32,18 @@ def test_a_lock_file_is_kept_where_head_or_the_newest_nightly_branch_holds_it(re
     assert lockfile.is_kept()
 
 
+def test_the_numbers_that_git_keeps_go_to_the_branch_with_the_lock_file(repo):
+    (repo / ".gitignore").write_text("/data/*/*\n!/data/*/headline.json\n")
+    (repo / "data/sft").mkdir(parents=True)
+    for name in ("headline.json", "metrics.json"):
+        (repo / "data/sft" / name).write_text("{}")
+    created = lockfile.commit("nightly/2026-01-01", "first")
+    words = ["git", "diff", "--name-only", "HEAD", created]
+    assert (
+        subprocess.run(words, check=True, capture_output=True, text=True).stdout == "data/sft/headline.json\n"
+    )
+
+
 def test_a_lock_file_that_was_never_committed_is_not_kept(repo):
     subprocess.run(["git", "rm", "-q", "--cached", "dvc.lock"], check=True)
     subprocess.run(["git", "commit", "-qm", "y"], check=True)

@@ -53,11 +53,12 @@ def test_hints_of_dvc_are_left_out_and_long_lines_are_cut() -> None:
         "Updating lock file 'dvc.lock'",
         "To track the changes with git, run:",
         "\tgit add dvc.lock",
+        "\tgit add dvc.lock data/plan/headline.json",
         "To enable auto staging, run:",
         "\tdvc config core.autostage true",
         "Use `dvc push` to send your updates to remote storage.",
     ]
-    assert [shown(line) for line in hints] == [None] * 6
+    assert [shown(line) for line in hints] == [None] * 7
     assert shown("plan: 40 in, 40 kept") == "plan: 40 in, 40 kept"
     assert shown("x" * 8000) == "x" * 300 + " …"
 

@@ -41,8 +41,9 @@ def test_every_output_is_there_and_rows_are_conserved(finished: Workspace) -> No
 def test_metrics_and_plots_are_shown_by_dvc(finished: Workspace) -> None:
     shown = json.loads(finished.dvc("metrics", "show", "--json").stdout)
     files = shown[""]["data"]
-    numbers = files["data/dataset/metrics.json"]["data"]
-    assert set(files) == {f"{finished.folder(name)}/metrics.json" for name in STAGES}
+    numbers = finished.json("data/dataset/metrics.json")
+    assert set(files) == {f"{finished.folder(name)}/headline.json" for name in STAGES}
+    assert files["data/dataset/headline.json"]["data"]["kept"] == numbers["rows_kept"]
     assert numbers["train_rows"] + numbers["test_rows"] == numbers["rows_kept"] + numbers["general_rows"]
     page = finished.path / ".lw" / "plots"
     finished.dvc("plots", "show", "--out", str(page))

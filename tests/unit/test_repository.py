@@ -106,7 +106,8 @@ def test_one_name_stands_in_five_places(name):
     folder = f"data/{stage}/{item}/" if item else f"data/{stage}/"
     allowed = (folder, f"data/lineage/{name}.json")
     assert all(out.startswith(allowed) for out in files.outs)
-    assert {f"data/lineage/{name}.json", f"{folder}metrics.json"} <= set(files.outs)
+    always = {f"data/lineage/{name}.json", f"{folder}metrics.json", f"{folder}headline.json"}
+    assert always <= set(files.outs)
 
 
 @pytest.mark.parametrize("name", NAMES)

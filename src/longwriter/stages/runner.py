@@ -4,6 +4,7 @@
 folder and the MLflow run of the stage; it fills the folder and returns a Summary. The folder becomes
 `data/<name>/`, and `data/lineage/<name>.json` names the run that produced it. An item of a matrix stage is
 `NAME@ITEM` in DVC; its output is in `data/<name>/<item>/`, its lineage in `data/lineage/<name>@<item>.json`.
+If dvc.yaml declares `data/<name>/headline.json`, this file gets the numbers that `dvc metrics show` prints.
 If dvc.yaml declares `data/<name>/summary.json`, as for stages that call LLMs, this file gets the calls, tokens,
 cost and seconds of this execution.
 A stage that fails publishes nothing. A stage that keeps no row, or fewer than its `min_kept_share`, also fails;
@@ -40,6 +41,7 @@ from longwriter.tracking.runs import StageRun as StageRun
 log = logging.getLogger("longwriter")
 
 _SUMMARY = "summary.json"
+_HEADLINE = "headline.json"
 
 
 Work = Callable[[parameters.Params, Path, StageRun], Summary]
@@ -181,6 +183,8 @@ def _publish(name: str, work: Callable[[Path], Summary], outs: list[str]) -> Sum
         _check_kept(name, summary, folder)
         summary.seconds = time.monotonic() - started
         files.write_json(folder / "metrics.json", summary.metrics())
+        if str(target / _HEADLINE) in outs:
+            files.write_json(folder / _HEADLINE, summary.headline())
         if str(target / _SUMMARY) in outs:
             files.write_json(folder / _SUMMARY, summary.content())
             summary.artifacts.append(target / _SUMMARY)

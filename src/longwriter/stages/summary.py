@@ -1,7 +1,9 @@
-"""The result of a stage in three forms: metrics.json, summary.json, and the closing line of its log.
+"""The result of a stage in four forms: metrics.json, headline.json, summary.json, and the closing line of its log.
 
 `metrics.json` depends only on what the stage read, so that equal runs write equal files. What varies
 between executions (seconds, replayed calls, tokens, cost) is in `summary.json`; no stage depends on it.
+`headline.json` has the few numbers of `metrics.json` that all stages share, for `dvc metrics show`: it prints a
+column for each name in any stage's file.
 """
 
 from __future__ import annotations
@@ -11,6 +13,12 @@ from pathlib import Path
 
 Value = float | dict[str, int] | None
 
+_HEADLINE = {
+    "rows_in": ("in", 0), "rows_kept": ("kept", 0), "words_mean": ("words", 0), "length_score_mean": ("S_l", 1),
+    "quality_score_mean": ("S_q", 1), "ended_share": ("ended", 2), "loop_share": ("loops", 2),
+    "refusal_share": ("refused", 2), "test_loss": ("loss", 3),
+}  # fmt: skip
+"""Name in `metrics.json` → name in `headline.json`, and digits after the point."""
 _CALLS = {"calls_sent": "calls", "calls_replayed": "replayed", "calls_retried": "retried"}
 _TOKENS = ("prompt_tokens", "completion_tokens")
 _OF_LLM = {*_CALLS, *_TOKENS, "calls_uncounted", "cached_tokens", "cost_usd"}
@@ -27,7 +35,7 @@ class Summary:
     rows_kept: int
     rejected: dict[str, int] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
-    """Deterministic numbers; they become `metrics.json`."""
+    """Deterministic numbers; they become `metrics.json`, and a few of them `headline.json`."""
     execution: dict[str, float] = field(default_factory=dict)
     """Numbers of this execution only, such as `LLM.usage()`; they go to `summary.json` and MLflow."""
     artifacts: list[Path] = field(default_factory=list)
@@ -56,6 +64,15 @@ class Summary:
         """Return the content of `metrics.json`: the deterministic numbers, flat."""
         counts = {f"rejected_{reason}": float(n) for reason, n in sorted(self.rejected.items())}
         return {"rows_in": self.rows_in, "rows_kept": self.rows_kept, **counts, **self.numbers}
+
+    def headline(self) -> dict[str, float]:
+        """Return the content of `headline.json`: the numbers of `metrics.json` that are shown first, rounded."""
+        numbers = self.metrics()
+        return {
+            short: round(numbers[name], digits) if digits else round(numbers[name])
+            for name, (short, digits) in _HEADLINE.items()
+            if name in numbers
+        }
 
     def content(self) -> dict[str, Value]:
         """Return the content of `summary.json`; `cost_usd` is null if the price of a model is unknown."""

@@ -29,12 +29,12 @@ def succeeds(*words: str) -> bool:
 
 
 def state_tags() -> dict[str, str]:
-    """Return the tags `git.commit` and `git.dirty`; dvc.lock, which a run changes, does not count as dirty.
+    """Return the tags `git.commit` and `git.dirty`; dvc.lock and data/, which a run changes, do not count as dirty.
 
     Outside a repository the commit is `none`, and nothing is dirty.
     """
     commit = _run("rev-parse", "HEAD")
-    changes = _run("status", "--porcelain", "--", ".", ":(exclude)dvc.lock")
+    changes = _run("status", "--porcelain", "--", ".", ":(exclude)dvc.lock", ":(exclude)data")
     return {
         "git.commit": commit.stdout.strip() if commit.returncode == 0 else "none",
         "git.dirty": "true" if changes.returncode == 0 and changes.stdout.strip() else "false",

@@ -5,13 +5,15 @@ from longwriter.tracking import git
 COMMIT = ("-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "x")
 
 
-def test_the_lock_file_does_not_make_the_tree_dirty(tmp_path, monkeypatch):
+def test_what_a_run_changes_does_not_make_the_tree_dirty(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "one.txt").write_text("1")
     git.run("init", "-q")
     git.run("add", "-A")
     git.run(*COMMIT)
     (tmp_path / "dvc.lock").write_text("x")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/headline.json").write_text("{}")
     assert git.state_tags() == {"git.commit": git.run("rev-parse", "HEAD"), "git.dirty": "false"}
     (tmp_path / "one.txt").write_text("2")
     assert git.state_tags()["git.dirty"] == "true"
