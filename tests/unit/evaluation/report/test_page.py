@@ -1,5 +1,6 @@
 import base64
 import re
+import subprocess
 from html.parser import HTMLParser
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from longwriter.evaluation.answers import Prompt, generation_of
 from longwriter.evaluation.report import page
 from longwriter.evaluation.report.page import Answer, Example, Fact
+from tests.flows.browser import CHROMIUM
 from tests.unit.evaluation.report.test_comparison import compared, score
+from tests.unit.evaluation.report.test_plots import size
 
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(1)> {{ 7*7 }} &amp; \x1b[31m'
 PNG = b"\x89PNG\r\n\x1a\n-picture"
@@ -116,3 +119,20 @@ def test_few_prompts_are_not_shown_twice():
     found = compared(rows, own, rows)
     assert len(page.examples(found, {"sft": texts})) == 2
     assert re.fullmatch(r"sft", page.subject(found))
+
+
+@pytest.mark.services
+def test_a_browser_shows_the_page_and_runs_nothing_of_a_hostile_text(made, tmp_path):
+    assert CHROMIUM, "Chromium is missing: apt install chromium"
+    marked = HOSTILE.replace("alert(1)", "document.title='broken'")
+    path, picture = tmp_path / "report.html", tmp_path / "report.png"
+    path.write_text(made(text=marked), encoding="utf-8")
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1280,900"]
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    shot = [CHROMIUM, *flags, profile, f"--screenshot={picture}", path.as_uri()]
+    subprocess.run(shot, check=True, capture_output=True, timeout=300)
+    assert size(picture) == (1280, 900)
+    dump = [CHROMIUM, *flags, profile, "--dump-dom", path.as_uri()]
+    page_text = subprocess.run(dump, check=True, capture_output=True, text=True, timeout=300).stdout
+    assert "<title>Benchmark &lt;script&gt;" in page_text
+    assert "<title>broken" not in page_text
