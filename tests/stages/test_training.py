@@ -122,7 +122,11 @@ def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     (Path(stopped) / checkpoints.STOP).touch()
     files.append(f"{stopped}/job.json")
     environment = {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    environment |= {"TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+    environment |= {
+        "TORCHDYNAMO_DISABLE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
+    }
     done = subprocess.run(
         [sys.executable, "-m", "tests.train_jobs", *files], cwd=base, env={**os.environ, **environment},
         capture_output=True, text=True, timeout=1200, check=False,

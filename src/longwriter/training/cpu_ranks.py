@@ -21,6 +21,7 @@ from longwriter.io import startup
 if __name__ == "__main__":
     startup.begin_rank()  # before the imports below, which take seconds
 
+import deepspeed
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from longwriter.training.launch import Job
@@ -49,6 +50,8 @@ def start(file: str) -> None:
         min_nodes=1, max_nodes=1, nproc_per_node=job.ranks, start_method="fork", max_restarts=0,
         rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id=uuid.uuid4().hex,
     )  # fmt: skip
+    # DeepSpeed makes this table by runs of the C compiler: here they are made once, and not in each rank.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     elastic_launch(config, _rank)(file)
 
 

@@ -26,6 +26,7 @@ def test_ranks_find_what_they_need_and_no_secret(device):
     assert "HF_TOKEN" not in found
     assert (found["HF_HUB_OFFLINE"], found["TOKENIZERS_PARALLELISM"], found["PATH"]) == ("1", "false", "/bin")
     assert ("OMP_NUM_THREADS" in found) is (device == "cpu")
+    assert ("TORCHDYNAMO_DISABLE" in found) is (device == "cpu")
     assert found.get("CUDA_VISIBLE_DEVICES") == ("" if device == "cpu" else None)
 
 
