@@ -214,6 +214,22 @@ def test_reports_and_runs_are_artifacts(prefect: Prefect, first_night: dict[str,
     assert f"| {numbers['rows_in']:g} | {numbers['rows_kept']:g} |" in page
 
 
+def test_a_flow_whose_training_does_not_fit_ends_before_its_first_stage(
+    prefect: Prefect, first_night: dict[str, Any]
+) -> None:
+    workspace = prefect.workspace
+    before = (workspace.path / "params.yaml").read_text()
+    workspace.set_params({"write.sampling.seed": 1, "dpo.max_length": 5000})
+    done = workspace.run("python", "-m", "flows", "write", "sft", code=2, **prefect.env)
+    (workspace.path / "params.yaml").write_text(before)
+    assert (
+        "UserError: the training does not fit: the positions of the model reach 4,096 tokens, but dpo.max_length is "
+        "5,000: lower it, choose a base_model.source with a longer context"
+    ) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "stage 1 of" not in done.stderr
+
+
 @pytest.fixture(scope="module")
 def cron_night(prefect: Prefect, first_night: dict[str, Any]) -> dict[str, Any]:
     """The first run that a one-minute cron made; the schedule ends with the worker."""
@@ -247,17 +263,3 @@ def test_a_night_without_news_says_so(prefect: Prefect, cron_night: dict[str, An
     branches = prefect.workspace.git("for-each-ref", "--format=%(refname:short)", "refs/heads/nightly")
     assert len(branches.splitlines()) == 1
     assert prefect.workspace.git("rev-list", "--count", f"main..{branches}") == "1"
-
-
-def test_a_flow_whose_training_does_not_fit_ends_before_its_first_stage(
-    prefect: Prefect, cron_night: dict[str, Any]
-) -> None:
-    workspace = prefect.workspace
-    workspace.set_params({"write.sampling.seed": 1, "dpo.max_length": 5000})
-    done = workspace.run("python", "-m", "flows", "write", "sft", code=2, **prefect.env)
-    assert (
-        "UserError: the training does not fit: the positions of the model reach 4,096 tokens, but dpo.max_length is "
-        "5,000: lower it, choose a base_model.source with a longer context"
-    ) in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "stage 1 of" not in done.stderr
