@@ -166,6 +166,32 @@ class Unscored(Record):
     call_ids: list[str] = []
 
 
+class Vote(Record):
+    """A person's vote on two answers to a prompt."""
+
+    prompt: Text
+    first: Text
+    second: Text
+    vote: Literal["first", "second", "tie"]
+    rater: Text
+
+
+class JudgeFitness(Record):
+    """What a judge is worth: whether its scores are evidence, why not, and the measures as lines of Markdown."""
+
+    judge: str | None
+    is_evidence: bool
+    reasons: list[str]
+    lines: list[str]
+
+    def of(self, judges: list[str]) -> JudgeFitness:
+        """Return the fitness for scores by these judges: another judge than the one measured is no evidence."""
+        if not judges or judges == [self.judge]:
+            return self
+        reason = "the scores come from another judge than the one that was measured: run `dvc repro fitness`"
+        return self.model_copy(update={"is_evidence": False, "reasons": [reason], "lines": []})
+
+
 class Score(Record):
     """The scores of one generation; S_l is `length_score` in [0, 100], S_q is in `quality`.
 

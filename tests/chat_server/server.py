@@ -28,7 +28,7 @@ from typing import Any
 from aiohttp import web
 
 from longwriter.io.process import die_with_parent
-from tests.chat_server import faults, wire, writer
+from tests.chat_server import faults, judges, wire, writer
 
 ROOT = Path(__file__).parents[2]
 REFUSAL = "I'm sorry, but I cannot help with that request."
@@ -110,6 +110,10 @@ class _Handler:
         fault = self._fault(kind, digest, arrival)
         self._record(row, fault or "answer")
         text, finish = writer.answer(body)
+        if self.options.judge and (
+            judgement := judges.answer(self.options.judge, str(body["messages"][-1]["content"]))
+        ):
+            text, finish = judgement, "stop"
         if fault == "refuse_every":
             text, finish = REFUSAL, "stop"
         elif fault in faults.CONTENT:
@@ -171,6 +175,7 @@ def _options(*flags: str) -> argparse.Namespace:
     parser.add_argument("--budget", type=int, default=0, help="requests until the account is spent")
     parser.add_argument("--model", help="the only model name there is; others get 404")
     parser.add_argument("--key", help="the only accepted key; others get 401")
+    parser.add_argument("--judge", choices=judges.JUDGES, help="how to answer prompts of a judge")
     parser.add_argument("--html", action="store_true", help="answer 200 with a page, as captive portals do")
     parser.add_argument("--status", type=int, default=0, help="answer everything with this HTTP status")
     return parser.parse_args(flags)

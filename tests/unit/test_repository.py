@@ -186,6 +186,7 @@ PROMPTS = [
     ("dataset", "dataset.length_prompts"),
     ("preferences", "judge.prompt"),
     ("score@sft-small", "score.prompt"),
+    ("fitness", "score.prompt"),
 ]
 SOURCES = [
     ("instructions", "instructions.source"),
@@ -193,6 +194,7 @@ SOURCES = [
     ("benchmarks", "instructions.source"),
     ("benchmarks", "generate.folder"),
     ("dataset", "dataset.general_source"),
+    ("fitness", "fitness.votes"),
 ]
 
 

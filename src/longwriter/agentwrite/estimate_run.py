@@ -7,6 +7,7 @@ report lists every assumption. The arithmetic is in `estimate`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,7 @@ from longwriter.agentwrite import estimate
 from longwriter.agentwrite.estimate import Request, Text
 from longwriter.agentwrite.plans.plan import Bounds
 from longwriter.calls import prices, replay
+from longwriter.evaluation.fitness.attacks import ATTACKS
 from longwriter.instructions import candidates
 from longwriter.io import files
 from longwriter.params import LLMParams, Params
@@ -126,7 +128,10 @@ def _stages(
         yield "judge", judge, judge_chains, len(judge_chains)
     for place, judge in enumerate(params.score.judges, 1):
         score_chains = [[request] for request in _score_requests(params)]
-        yield "score" if place == 1 else f"score {place}", judge, score_chains, len(score_chains)
+        fitness_chains = [[request] for request in _fitness_requests(params, to_write)]
+        number = "" if place == 1 else f" {place}"
+        yield f"fitness{number}", judge, fitness_chains, len(fitness_chains)
+        yield f"score{number}", judge, score_chains, len(score_chains)
 
 
 def _judge_requests(params: Params, to_plan: Sequence[Text], to_write: Sequence[Text]) -> Iterable[Request]:
@@ -142,6 +147,16 @@ def _judge_requests(params: Params, to_plan: Sequence[Text], to_write: Sequence[
         for text in islice(to_write, params.sample.limit):
             fields = {"instruction": text.instruction, "text": sum(text.paragraphs)}
             yield from [estimate.question(template, fields, max_tokens)] * params.sample.samples
+
+
+def _fitness_requests(params: Params, to_write: Sequence[Text]) -> Iterable[Request]:
+    """Yield the requests that test a judge of the benchmark: texts, degraded copies and attacks."""
+    max_tokens = float(min(estimate.JUDGEMENT_TOKENS, params.score.sampling.max_tokens))
+    template = estimate.parts(files.template(params.score.prompt))
+    number = 2 * params.fitness.repeats + 4 + math.ceil(len(ATTACKS) / params.fitness.texts)
+    for text in islice(to_write, params.fitness.texts):
+        fields = {"instruction": text.instruction, "text": sum(text.paragraphs)}
+        yield from [estimate.question(template, fields, max_tokens)] * number
 
 
 def _score_requests(params: Params) -> Iterable[Request]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from longwriter.evaluation import answers, upstream_files
-from longwriter.evaluation.judge.judge import Question, judge_texts
+from longwriter.evaluation.judge.judge import judge_texts
+from longwriter.evaluation.judge.judgements import Question
 from longwriter.evaluation.measures import summary, texts
 from longwriter.evaluation.report import comparison, measure_plots, page, plots
 from longwriter.evaluation.report import markdown as report
@@ -18,7 +19,7 @@ from longwriter.evaluation.upstream_files import JudgeRow, PredRow
 from longwriter.io import files, progress
 from longwriter.models import servers
 from longwriter.params import GenerateParams, LLMParams, Params
-from longwriter.records import Generation, Judgement, Score, TextMeasures, Unscored
+from longwriter.records import Generation, JudgeFitness, Judgement, Score, TextMeasures, Unscored
 
 PRED, JUDGE = "pred.jsonl", "judge.jsonl"
 
@@ -103,7 +104,7 @@ def write_report(
     figures = plots.draw(compared, {}, folder / "figures", measure_plots.figures(compared, measured))
     text = report.markdown(
         compared,
-        judge_is_evidence=params.judge.is_evidence,
+        fitness=_fitness(compared.judge),
         max_unscored_share=params.register_.max_unscored_share,
         dpo={},
         figures=[path.relative_to(folder).as_posix() for path in figures],
@@ -142,6 +143,15 @@ def _facts(
         where = str(source) if isinstance(source, Path) else f"{source.model} {source.base_url or ''}".strip()
         facts.append(page.Fact(contender.label, where))
     return facts
+
+
+def _fitness(judge: str | None) -> JudgeFitness:
+    """Return what the stage fitness found about a judge, if it was this judge that it tested."""
+    path = files.DATA / "fitness" / "fitness.json"
+    if not path.exists():
+        reason = "the judge was not tested: run `dvc repro fitness`"
+        return JudgeFitness(judge=None, is_evidence=False, reasons=[reason], lines=[])
+    return JudgeFitness.model_validate(files.read_json(path)).of([judge] if judge else [])
 
 
 async def _answers(

@@ -20,6 +20,7 @@ from longwriter.params.agentwrite import PlanParams, WriteParams
 from longwriter.params.benchmark import (
     BenchmarksParams,
     CompareParams,
+    FitnessParams,
     GenerateParams,
     RegisterParams,
     ReportParams,
@@ -84,6 +85,7 @@ class Params(Section):
     preferences: PreferencesParams
     dpo: DpoParams
     compare: CompareParams
+    fitness: FitnessParams
     generate: GenerateParams
     score: ScoreParams
     report: ReportParams

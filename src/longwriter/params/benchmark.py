@@ -130,6 +130,28 @@ class ScoreParams(JudgingParams):
                 yield Conflict(("judges", place, "model"), "another model than the judges before it")
 
 
+class FitnessParams(Section):
+    """How the benchmark's judge is tested, and what it has to reach for its scores to be evidence.
+
+    Scores of a judge that does not reach these bounds are marked in reports, and move no alias.
+    """
+
+    texts: Draws
+    """Largest number of training texts that are degraded and attacked; each costs about 9 judgements."""
+    repeats: Annotated[int, Field(ge=2, le=100)]
+    """How often a text is judged to see whether the judge agrees with itself."""
+    votes: DirPath
+    """Folder of votes of people, `*.jsonl` with prompt, first, second, vote (first, second or tie) and rater; it
+    may have none."""
+    min_ranked_right: Share
+    """Lower bound of the share of degraded copies (sections shuffled, deleted or repeated, text truncated, a
+    requirement dropped) that have a lower score than their originals."""
+    max_attacked_gain: Points
+    """Upper bound of the points of S_q that a text gains by telling the judge what to say."""
+    min_repeat_agreement: Share
+    """Krippendorff's alpha of the scores of repeated judgements."""
+
+
 class ReportParams(Section):
     """Statistics of the comparison."""
 
@@ -151,7 +173,7 @@ class Margins(Section):
     length_score: Points
     """Points of S_l."""
     quality_score: Points
-    """Points of S_q; looked at where a judge that is evidence scored both models."""
+    """Points of S_q; looked at where a judge that is evidence (see `fitness`) scored both models."""
     ended: Share
     """Share of answers that end by themselves."""
     loops: Share

@@ -129,8 +129,6 @@ class JudgeParams(JudgingParams):
 
     llm: LLMParams | None
     """Null = no judge."""
-    is_evidence: bool
-    """False = the judge is too weak to trust; reports mark its numbers as "not evidence"."""
 
     def panel(self) -> list[LLMParams]:
         """Return the judge, or nothing."""

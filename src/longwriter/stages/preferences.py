@@ -13,7 +13,8 @@ import asyncio
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from longwriter.evaluation.judge.judge import Question, judge_texts
+from longwriter.evaluation.judge.judge import judge_texts
+from longwriter.evaluation.judge.judgements import Question
 from longwriter.gates import pairs as pair_gate
 from longwriter.gates.suite import gx, verdicts
 from longwriter.io import files

@@ -1,6 +1,7 @@
 """Register the trained model in MLflow's registry, and move the aliases that the gate of promotion gives it.
 
 Reads   data/<register.model>/weights, the verdicts of the gates, data/score/*/scores.jsonl,
+        data/fitness/fitness.json,
         data/report/*/metrics.json, data/lineage (training run and training data); from MLflow the champion
 Writes  data/register/candidate.json; the version, its aliases, tags and description are in MLflow
 Run     dvc repro register
@@ -17,7 +18,7 @@ from longwriter.evaluation.promotion import Decision, Margins, Rules
 from longwriter.hashing import short_id
 from longwriter.io import files
 from longwriter.params import Params
-from longwriter.records import Score
+from longwriter.records import JudgeFitness, Score
 from longwriter.stages import runner
 from longwriter.tracking import logged_models, notes, provenance
 from longwriter.tracking import runs as tracking
@@ -68,12 +69,13 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
 def _decisions(params: Params, scores: list[Score], weights_md5: str) -> tuple[Decision, Decision]:
     """Return whether the model may be candidate, and whether it may be champion."""
     register, labels = params.register_, params.compare.models
+    fitness = JudgeFitness.model_validate(files.read_json(files.DATA / "fitness" / "fitness.json"))
     rules = Rules(
         confidence=params.report.confidence,
         margins=Margins(**register.margins.model_dump()),
         min_prompts=register.min_n,
         max_unscored_share=register.max_unscored_share,
-        believes_judge=params.judge.is_evidence,
+        believes_judge=fitness.of(promotion.judges(scores)).is_evidence,
     )
     gates = {
         stage: files.read_json(files.DATA / stage / "verdict.json")["passed"] is True for stage in _GATED

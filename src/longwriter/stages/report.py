@@ -1,7 +1,7 @@
 """Compare the models of compare.models on one benchmark: a Markdown report, numbers and figures.
 
-Reads   data/score/MODEL-BENCHMARK/scores.jsonl and measures.jsonl, data/generate (answers of the page),
-        data/sft/curve.csv, data/dpo/curve.csv and metrics.json
+Reads   data/score/MODEL-BENCHMARK/scores.jsonl and measures.jsonl, data/fitness/fitness.json, data/generate
+        (answers of the page), data/sft/curve.csv, data/dpo/curve.csv and metrics.json
 Writes  data/report/BENCHMARK/: report.md, figures/, metrics.json
 Source  LongWriter (arXiv:2408.07055), section 2: S_l, S_q and the buckets of LongBench-Write
         .lw/data_docs/report@BENCHMARK/index.html: the same as one page, with answers, runs and digests
@@ -23,7 +23,7 @@ from longwriter.evaluation.report.statistics import Method
 from longwriter.gates.suite import verdicts
 from longwriter.io import files
 from longwriter.params import Params
-from longwriter.records import Generation, Score, TextMeasures
+from longwriter.records import Generation, JudgeFitness, Score, TextMeasures
 from longwriter.stages import runner
 from longwriter.tracking import git
 from longwriter.tracking import runs as tracking
@@ -53,9 +53,10 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
     measured = {model: _measured(model, benchmark, scores, method) for model, scores in rows.items()}
     more = measure_plots.figures(compared, measured)
     figures = plots.draw(compared, curves, folder / "figures", more)
+    fitness = JudgeFitness.model_validate(files.read_json(files.DATA / "fitness" / "fitness.json"))
     text = report.markdown(
         compared,
-        judge_is_evidence=params.judge.is_evidence,
+        fitness=fitness.of([compared.judge] if compared.judge else []),
         judged_pairs=_judged_pairs(params),
         max_unscored_share=params.register_.max_unscored_share,
         dpo=files.read_json(files.DATA / "dpo" / "metrics.json"),

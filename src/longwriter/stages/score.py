@@ -13,7 +13,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from longwriter.evaluation.judge.judge import Question, judge_texts
+from longwriter.evaluation.judge.judge import judge_texts
+from longwriter.evaluation.judge.judgements import Question
 from longwriter.evaluation.measures import texts as texts_measures
 from longwriter.evaluation.scores import score_numbers, score_of
 from longwriter.io import files

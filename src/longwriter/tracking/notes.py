@@ -17,7 +17,7 @@ from longwriter.tracking import runs as tracking
 
 _LINEAGE = files.DATA / "lineage"
 _PROMPTS = "prompts"
-_EVALUATES = ("score", "report")
+_EVALUATES = ("fitness", "score", "report")
 
 
 def of_run(name: str, what: str, run_id: str, inputs: Mapping[str, str], tags: Mapping[str, str]) -> str:

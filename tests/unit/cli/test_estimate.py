@@ -99,6 +99,7 @@ def test_a_priced_model_costs_what_the_table_says_and_a_judge_is_counted(checkou
     )
     benchmark = len(Path(PAPER["generate"]["folder"], "small.jsonl").read_text().splitlines())
     assert stages["judge"]["calls"] == round(3 * 4 * 1.1)  # 4 samples
+    assert stages["fitness"]["calls"] == round(3 * (4 + 4 + 2) * 1.1)  # 3 texts: repeats, copies, attacks
     assert stages["score"]["calls"] == round(3 * benchmark * 1.1)  # 3 models
     assert found["total"]["cost_usd"] == pytest.approx(sum(row["cost_usd"] for row in stages.values()))
 

@@ -13,7 +13,7 @@ from longwriter.stages import report
 from longwriter.tracking import versioning
 from longwriter.tracking.runs import StageRun
 from tests.unit.builders import prose
-from tests.unit.evaluation.report.test_comparison import score
+from tests.unit.evaluation.report.test_comparison import WEAK, score
 from tests.unit.evaluation.report.test_measures_section import text_measures
 
 CHECKOUT = Path.cwd()
@@ -56,6 +56,8 @@ def reported(tmp_path_factory):
             (files.DATA / stage).mkdir()
             (files.DATA / stage / "curve.csv").write_text(f"{header}\n", encoding="utf-8")
         (files.DATA / "dpo" / "metrics.json").write_text("{}", encoding="utf-8")
+        (files.DATA / "fitness").mkdir()
+        files.write_json(files.DATA / "fitness" / "fitness.json", WEAK.model_dump())
         out = Path("out")
         out.mkdir()
         summary = report.work("small", params.check(four_models(), "four"), out, StageRun("run", "mark"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longwriter.evaluation.judge import context, judgements, merging
-from longwriter.evaluation.judge.judgements import Verdict
+from longwriter.evaluation.judge.judgements import Question, Verdict
 from longwriter.io import files, progress
 from longwriter.llm.asking import ask_until_usable
 from longwriter.llm.client import LLM, Answer
@@ -21,14 +21,6 @@ from longwriter.text.basics.prompts import Refused
 
 _NO_JUDGE = Unscored(reason="no_judge", detail="there is no judge")
 _EMPTY = Unscored(reason="empty", detail="there is no text to judge")
-
-
-class Question(NamedTuple):
-    """A text to judge, and the instruction that it answers; another `repeat` gives another judgement."""
-
-    instruction: str
-    text: str
-    repeat: int = 0
 
 
 async def judge_texts(

@@ -31,6 +31,14 @@ class Verdict(NamedTuple):
     dimensions: dict[str, int]
 
 
+class Question(NamedTuple):
+    """A text to judge, and the instruction that it answers; another `repeat` gives another judgement."""
+
+    instruction: str
+    text: str
+    repeat: int = 0
+
+
 def judge_prompt(template: str, instruction: str, text: str) -> str:
     """Return the judge's prompt for one text.
 

@@ -14,13 +14,14 @@ from longwriter.evaluation.measures.summary import Measured
 from longwriter.evaluation.report import measures_section, quality_section
 from longwriter.evaluation.report.comparison import Comparison, capitalised
 from longwriter.evaluation.report.phrases import p_value, score, sentence, share, table
+from longwriter.records import JudgeFitness
 from longwriter.text import inert
 
 
 def markdown(
     compared: Comparison,
     *,
-    judge_is_evidence: bool,
+    fitness: JudgeFitness,
     judged_pairs: bool = False,
     max_unscored_share: float,
     dpo: Mapping[str, float],
@@ -31,7 +32,7 @@ def markdown(
 
     Args:
         compared: The comparison.
-        judge_is_evidence: False marks all quality scores as "not evidence".
+        fitness: What the judge is worth; quality scores of a judge that is no evidence are marked.
         judged_pairs: Whether a judge of the benchmark also chose the preference pairs.
         max_unscored_share: Share of answers without quality score above which the report warns.
         dpo: Metrics of the DPO stage; `test_reward_accuracy` and `test_pairs` are shown if present.
@@ -59,7 +60,7 @@ def markdown(
         + f" In brackets: {level} confidence "
         "intervals.",
         _models(compared),
-        quality_section.section(compared, judge_is_evidence=judge_is_evidence, judged_pairs=judged_pairs),
+        quality_section.section(compared, fitness=fitness, judged_pairs=judged_pairs),
         _repeatability(compared),
         "## Length score by length asked for",
         _buckets(compared),

@@ -8,9 +8,8 @@ from __future__ import annotations
 from longwriter.evaluation.report.comparison import Comparison
 from longwriter.evaluation.report.phrases import score, sentence, table
 from longwriter.evaluation.report.quality import Quality, Unjudged
+from longwriter.records import JudgeFitness
 from longwriter.text import inert
-
-_TOO_WEAK = "**Not evidence: the judge is too weak to be believed** (`judge.is_evidence: false`)."
 
 _SAME_JUDGE = (
     "**The judge of the preference pairs is a judge of this benchmark too**: a model that was trained to please it "
@@ -37,12 +36,12 @@ def warning(compared: Comparison, max_unscored_share: float) -> str:
     )
 
 
-def section(compared: Comparison, *, judge_is_evidence: bool, judged_pairs: bool) -> str:
+def section(compared: Comparison, *, fitness: JudgeFitness, judged_pairs: bool) -> str:
     """Return the section on quality; one sentence if there is no judge.
 
     Args:
         compared: The comparison.
-        judge_is_evidence: False marks all quality scores as "not evidence".
+        fitness: What the judge is worth; it is printed before its scores.
         judged_pairs: Whether a judge of this benchmark also chose the preference pairs.
     """
     quality = compared.quality
@@ -58,7 +57,7 @@ def section(compared: Comparison, *, judge_is_evidence: bool, judged_pairs: bool
     )
     parts = [
         "## Quality",
-        "" if judge_is_evidence else _TOO_WEAK,
+        _fitness(fitness),
         text,
         _panel(quality),
         _SAME_JUDGE if judged_pairs else "",
@@ -68,6 +67,15 @@ def section(compared: Comparison, *, judge_is_evidence: bool, judged_pairs: bool
         _dimensions(compared, quality),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _fitness(fitness: JudgeFitness) -> str:
+    """Return whether the judge is evidence, why not, and what was measured."""
+    if fitness.is_evidence:
+        head = "**The judge was tested and its scores are evidence.**"
+    else:
+        head = f"**Not evidence: {'; '.join(fitness.reasons)}.**"
+    return "\n".join([head, *(["", *(f"- {line}" for line in fitness.lines)] if fitness.lines else [])])
 
 
 def _panel(quality: Quality) -> str:

@@ -8,8 +8,8 @@ import pytest
 
 from longwriter import params as parameters
 from longwriter.errors import EndpointUnavailable
-from longwriter.evaluation.judge.judge import Question, judge_texts
-from longwriter.evaluation.judge.judgements import DIMENSIONS
+from longwriter.evaluation.judge.judge import judge_texts
+from longwriter.evaluation.judge.judgements import DIMENSIONS, Question
 from longwriter.io import files
 from longwriter.records import Judgement, Unscored
 from longwriter.tracking import versioning

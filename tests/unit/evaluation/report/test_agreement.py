@@ -2,7 +2,7 @@ import pytest
 
 from longwriter.evaluation.report import markdown as report
 from longwriter.evaluation.report.agreement import alpha
-from tests.unit.evaluation.report.test_comparison import compared, judged, score
+from tests.unit.evaluation.report.test_comparison import GOOD, compared, judged, score
 
 # Krippendorff, "Computing Krippendorff's alpha-reliability" (2011): four observers, twelve units
 OBSERVERS = [
@@ -35,7 +35,7 @@ def test_the_report_says_how_a_panel_agrees_and_whether_it_chose_the_pairs(judge
     rows = [score(k, quality=panelist(10.0 * k, 10.0 * k)) for k in range(4)]
     text = report.markdown(
         compared(rows, rows, rows),
-        judge_is_evidence=True, judged_pairs=judged_pairs, max_unscored_share=0.05, dpo={}, figures=[],
+        fitness=GOOD, judged_pairs=judged_pairs, max_unscored_share=0.05, dpo={}, figures=[],
     )  # fmt: skip
     assert "S_q is the mean over a panel of judges, who agree by Krippendorff's alpha = 1.00" in text
     assert ("**The judge of the preference pairs is a judge of this benchmark too**" in text) == judged_pairs

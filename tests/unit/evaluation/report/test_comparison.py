@@ -7,7 +7,7 @@ from longwriter.errors import BadRecord
 from longwriter.evaluation.report import comparison
 from longwriter.evaluation.report.statistics import Method
 from longwriter.evaluation.scores import length_score
-from longwriter.records import Judgement, Score, Unscored
+from longwriter.records import JudgeFitness, Judgement, Score, Unscored
 
 METHOD = Method(confidence=0.95, resamples=500, seed=0)
 NO_JUDGE = Unscored(reason="no_judge", detail="judge.llm is null")
@@ -26,6 +26,10 @@ def judged(value):
     return Judgement(dimensions={}, quality_score=value, analysis="", judge="j", call_ids=[])
 
 
+WEAK = JudgeFitness(
+    judge="j", is_evidence=False, reasons=["repeats agree by 0.10"], lines=["Tested on 4 texts."]
+)
+GOOD = JudgeFitness(judge="j", is_evidence=True, reasons=[], lines=["Tested on 4 texts."])
 LABELS = {"base_model": "the base model", "sft": "SFT", "dpo": "DPO"}
 PAIRS = [("sft", "base_model"), ("dpo", "sft"), ("dpo", "base_model")]
 
@@ -88,7 +92,9 @@ def test_an_answer_that_is_scored_twice_is_an_error():
 
 def test_scores_of_different_judges_are_not_compared():
     other = judged(50.0).model_copy(update={"judge": "other"})
-    with pytest.raises(BadRecord, match="2 judges, whose scores do not compare: j; other; run `dvc repro -f"):
+    with pytest.raises(
+        BadRecord, match="2 judges, whose scores do not compare: j; other; pin the judge's model"
+    ):
         compared([score(0, quality=judged(50.0))], [score(0, quality=other)], [score(0)])
 
 

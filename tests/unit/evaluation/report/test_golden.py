@@ -6,7 +6,7 @@ from longwriter.evaluation.judge.judgements import DIMENSIONS, quality_score
 from longwriter.evaluation.report import comparison
 from longwriter.evaluation.report import markdown as report
 from longwriter.records import Judgement, Unscored
-from tests.unit.evaluation.report.test_comparison import compared, score
+from tests.unit.evaluation.report.test_comparison import WEAK, compared, score
 
 REPORT = Path("tests/golden/report.md")
 SHARES = [f"{kind}_share{end}" for kind in ("ended", "loop", "refusal") for end in ("", "_low", "_high")]
@@ -51,9 +51,7 @@ def three_models():
 def test_the_report_of_three_models_is_the_golden_one():
     figures = ["figures/length.png", "figures/overview.png"]
     dpo = {"test_reward_accuracy": 0.625, "test_pairs": 8.0}
-    text = report.markdown(
-        three_models(), judge_is_evidence=False, max_unscored_share=0.05, dpo=dpo, figures=figures
-    )
+    text = report.markdown(three_models(), fitness=WEAK, max_unscored_share=0.05, dpo=dpo, figures=figures)
     assert text == REPORT.read_text(encoding="utf-8")
 
 

@@ -2,17 +2,17 @@ import pytest
 
 from longwriter.evaluation.report import markdown as report
 from longwriter.evaluation.report.statistics import Difference
-from tests.unit.evaluation.report.test_comparison import compared, judged, score
+from tests.unit.evaluation.report.test_comparison import GOOD, WEAK, compared, judged, score
 
 
 def difference(value, low, high, p, n):
     return Difference(value, low, high, p / 4, n, 0.0, p)
 
 
-def written(base, sft, dpo, judge_is_evidence=False, metrics=(), figures=()):
+def written(base, sft, dpo, fitness=WEAK, metrics=(), figures=()):
     return report.markdown(
         compared(base, sft, dpo),
-        judge_is_evidence=judge_is_evidence,
+        fitness=fitness,
         max_unscored_share=0.05,
         dpo=dict(metrics),
         figures=list(figures),
@@ -97,12 +97,20 @@ def test_how_often_models_end_is_said_plainly(base, sft, said):
     assert said in written(rows[0], rows[1], rows[1])
 
 
-@pytest.mark.parametrize("is_evidence", [True, False])
-def test_the_numbers_of_a_weak_judge_are_marked(is_evidence):
+@pytest.mark.parametrize(
+    ("fitness", "head"),
+    [
+        (WEAK, "**Not evidence: repeats agree by 0.10.**"),
+        (GOOD, "**The judge was tested and its scores are evidence.**"),
+    ],
+)
+def test_what_the_judge_is_worth_stands_before_its_scores(fitness, head):
     rows = [score(k, quality=judged(50.0)) for k in range(3)] + [score(3)]
-    text = written(rows, rows, rows, judge_is_evidence=is_evidence)
+    text = written(rows, rows, rows, fitness=fitness)
     assert "| SFT | 1 of 4 (25%): no_judge 1 | 50.0 [50.0, 50.0] |" in text
-    assert ("**Not evidence: the judge is too weak to be believed**" in text) != is_evidence
+    assert (
+        text.index("## Quality") < text.index(head) < text.index("Tested on 4 texts.") < text.index("S_q is")
+    )
 
 
 def test_the_accuracy_on_held_out_pairs_is_told_with_its_n():
@@ -148,6 +156,6 @@ def test_a_report_of_several_answers_a_prompt_says_how_far_the_same_weights_repe
 def test_a_label_is_only_a_label():
     given = compared([score("a", 80)], [score("a", 90)], [score("a", 95)])
     given = given._replace(labels=given.labels | {"sft": "[SFT](https://shop.example) | <b>"})
-    text = report.markdown(given, judge_is_evidence=False, max_unscored_share=0.05, dpo={}, figures=[])
+    text = report.markdown(given, fitness=WEAK, max_unscored_share=0.05, dpo={}, figures=[])
     assert "`[SFT](https://shop.example) ¦ <b>`" in text
     assert text.count("shop.example") == text.count("`[SFT](https://shop.example) ¦ <b>`")

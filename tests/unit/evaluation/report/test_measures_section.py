@@ -6,7 +6,7 @@ from longwriter.evaluation.report import comparison, measure_plots, measures_sec
 from longwriter.evaluation.report import markdown as report
 from tests.unit.builders import prose
 from tests.unit.evaluation.measures.test_ruler import rows
-from tests.unit.evaluation.report.test_comparison import METHOD, score
+from tests.unit.evaluation.report.test_comparison import METHOD, WEAK, score
 from tests.unit.evaluation.report.test_plots import size
 
 LABELS = {"sft": "SFT", "base": "the base | model"}
@@ -88,9 +88,7 @@ def test_texts_show_variety_repetition_and_the_quality_of_their_parts():
 
 def test_the_report_has_the_sections_and_the_figures_are_drawn(long, tmp_path):
     own = measured(long, sft=[text_measures(prose(400))], base=[text_measures(prose(300))])
-    text = report.markdown(
-        long, judge_is_evidence=False, max_unscored_share=0.05, dpo={}, figures=[], measured=own
-    )
+    text = report.markdown(long, fitness=WEAK, max_unscored_share=0.05, dpo={}, figures=[], measured=own)
     assert text.index("## Length written at each length asked for") < text.index("## Texts")
     for name, figure in measure_plots.figures(long, own).items():
         figure().savefig(tmp_path / name)

@@ -6,7 +6,7 @@ from longwriter.evaluation.report import markdown as report
 from longwriter.evaluation.report import quality
 from longwriter.evaluation.report.statistics import Method
 from longwriter.records import Judgement, Unscored
-from tests.unit.evaluation.report.test_comparison import compared, judged, score
+from tests.unit.evaluation.report.test_comparison import GOOD, WEAK, compared, judged, score
 
 METHOD = Method(confidence=0.95, resamples=500, seed=0)
 REFUSED = Unscored(reason="judge_refused", detail="beyond the context")
@@ -65,7 +65,7 @@ def test_without_a_judge_there_is_no_quality():
     rows = [score(k) for k in range(3)]
     assert of_two(rows, rows) is None
     text = report.markdown(
-        compared(rows, rows, rows), judge_is_evidence=False, max_unscored_share=0.05, dpo={}, figures=[]
+        compared(rows, rows, rows), fitness=WEAK, max_unscored_share=0.05, dpo={}, figures=[]
     )
     assert "Quality is not scored: there is no judge." in text
     assert "WARNING" not in text
@@ -75,7 +75,7 @@ def test_without_a_judge_there_is_no_quality():
 def test_the_report_warns_at_its_top_if_too_many_answers_have_no_score(limit, warns):
     rows = [score(k, quality=judged(50.0) if k else REFUSED) for k in range(4)]
     text = report.markdown(
-        compared(rows, rows, rows), judge_is_evidence=True, max_unscored_share=limit, dpo={}, figures=[]
+        compared(rows, rows, rows), fitness=GOOD, max_unscored_share=limit, dpo={}, figures=[]
     )
     top = text.partition("## Quality")[0]
     assert ("> **WARNING: too many answers have no quality score**" in top) == warns
@@ -91,7 +91,7 @@ def test_the_report_warns_at_its_top_if_too_many_answers_have_no_score(limit, wa
 def test_a_judge_that_scores_nothing_is_not_the_same_as_no_judge():
     rows = [score(k, quality=REFUSED) for k in range(3)]
     text = report.markdown(
-        compared(rows, rows, rows), judge_is_evidence=True, max_unscored_share=0.05, dpo={}, figures=[]
+        compared(rows, rows, rows), fitness=GOOD, max_unscored_share=0.05, dpo={}, figures=[]
     )
     assert "base model 3 of 3 (100%): judge_refused 3" in text
     assert "| SFT | 3 of 3 (100%): judge_refused 3 | - | - | 50.0 to 100.0 |" in text

@@ -1,0 +1,86 @@
+"""Copies of a good text that are worse for sure: a judge must rank them below the original. Pure.
+
+Negatives of this kind are used to train and to test reward models of writing, such as W2Bench's texts in which one
+requirement is dropped (arXiv:2604.27453).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from longwriter.hashing import short_id
+from longwriter.records import Example, Language
+
+KINDS = ("shuffled", "deleted", "repeated", "truncated", "requirement dropped")
+_LEAST_SECTIONS = 3
+_REQUIREMENTS: dict[Language, tuple[str, str]] = {
+    "en": ("The last line of the text must be: {line}", "Written for the readers of this page."),
+    "zh": ("全文最后一行必须是：{line}", "谨以此文献给各位读者。"),
+}
+
+
+class Original(NamedTuple):
+    """A good text with its instruction, which also asks for a certain last line, and its degraded copies."""
+
+    instruction: str
+    text: str
+    copies: dict[str, str]
+
+
+def originals(examples: Sequence[Example], limit: int) -> list[Original]:
+    """Return training texts as originals: at most `limit` of those with three sections or more, by their ids."""
+    chosen = []
+    for row in sorted(examples, key=lambda row: row.sample_id):
+        if row.kind == "general" or [message.role for message in row.messages] != ["user", "assistant"]:
+            continue
+        instruction, text = (message.content for message in row.messages)
+        if len(sections(text)) >= _LEAST_SECTIONS:
+            chosen.append(original(instruction, text, row.language))
+        if len(chosen) == limit:
+            break
+    return chosen
+
+
+def sections(text: str) -> list[str]:
+    """Return the paragraphs of a text; of a text without empty lines, its lines."""
+    for border in ("\n\n", "\n"):
+        parts = [part.strip() for part in text.split(border) if part.strip()]
+        if len(parts) >= _LEAST_SECTIONS:
+            return parts
+    return parts
+
+
+def original(instruction: str, text: str, language: Language) -> Original:
+    """Return a text with a last line that its instruction asks for, and its copies of all KINDS.
+
+    Args:
+        instruction: The instruction.
+        text: The text; three sections or more.
+        language: Language of both.
+    """
+    sentence, line = _REQUIREMENTS[language]
+    parts = sections(text)
+    third = max(1, len(parts) // 3)
+    start = (len(parts) - third) // 2
+    middle = parts[start : start + third]
+    whole = "\n\n".join(parts)
+    changed = {
+        "shuffled": _shuffled(parts),
+        "deleted": parts[:start] + parts[start + third :],
+        "repeated": parts[: start + third] + middle + middle + parts[start + third :],
+    }
+    copies = {kind: _with_line(some, line) for kind, some in changed.items()}
+    copies["truncated"] = whole[: len(whole) // 2].rstrip()
+    copies["requirement dropped"] = whole
+    return Original(f"{instruction}\n\n{sentence.format(line=line)}", _with_line(parts, line), copies)
+
+
+def _with_line(parts: Sequence[str], line: str) -> str:
+    return "\n\n".join([*parts, line])
+
+
+def _shuffled(parts: list[str]) -> list[str]:
+    """Return the sections in another order, the same one for the same text."""
+    mixed = [parts[place] for place in sorted(range(len(parts)), key=lambda place: short_id([place, *parts]))]
+    return mixed if mixed != parts else parts[::-1]

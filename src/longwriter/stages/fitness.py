@@ -1,0 +1,69 @@
+"""Measure what the benchmark's judge is worth, before anybody reads its scores.
+
+Reads   data/dataset/train.jsonl and test.jsonl (texts to degrade and to attack), the votes in fitness.votes,
+        the judge's prompt template
+Writes  data/fitness/: fitness.json (measures, and whether the judge is evidence), calls.jsonl.zst, metrics.json
+Run     dvc repro fitness
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from longwriter.evaluation.fitness import copies, fitness, votes
+from longwriter.evaluation.fitness.fitness import Limits
+from longwriter.evaluation.judge.judge import judge_texts
+from longwriter.evaluation.judge.judgements import Question
+from longwriter.io import files
+from longwriter.params import Params
+from longwriter.records import Example, JudgeFitness, Vote
+from longwriter.stages import runner
+
+_NO_JUDGE = JudgeFitness(judge=None, is_evidence=False, reasons=["there is no judge"], lines=[])
+
+
+def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
+    """Let the judge mark degraded, attacked and repeated texts, and texts that people voted on."""
+    calls = folder / "calls.jsonl.zst"
+    if not params.score.judges:
+        with files.zstd_lines(calls):
+            files.write_json(folder / "fitness.json", _NO_JUDGE.model_dump())
+        return runner.Summary(1, 1, {}, {"is_evidence": 0.0})
+    own = params.fitness
+    limits = Limits(
+        confidence=params.report.confidence,
+        min_ranked_right=own.min_ranked_right,
+        max_attacked_gain=own.max_attacked_gain,
+        min_repeat_agreement=own.min_repeat_agreement,
+    )
+    cases = fitness.cases(copies.originals(_examples(), own.texts), own.repeats)
+    people = _votes(Path(own.votes))
+    voted = votes.texts(people)
+    questions = [*(case.question for case in cases), *(Question(*text) for text in voted)]
+    marks, usage = asyncio.run(judge_texts(params.score, questions, calls, "fitness", "score"))
+    measures = fitness.measure(cases, marks[: len(cases)], limits)
+    agreement = None
+    if people:
+        by_text = dict(zip(voted, marks[len(cases) :], strict=True))
+        agreement = votes.agreement(people, by_text, limits.confidence)
+    verdict = fitness.verdict(measures, agreement, limits)
+    files.write_json(folder / "fitness.json", verdict.model_dump())
+    numbers = {"is_evidence": float(verdict.is_evidence), **fitness.numbers(measures, agreement)}
+    return runner.Summary(1, 1, {}, numbers, usage)
+
+
+def _examples() -> list[Example]:
+    return [
+        row
+        for name in ("train.jsonl", "test.jsonl")
+        for row in files.read_jsonl(files.DATA / "dataset" / name, Example)
+    ]
+
+
+def _votes(folder: Path) -> list[Vote]:
+    return [row for path in sorted(folder.glob("*.jsonl")) for row in files.read_jsonl(path, Vote)]
+
+
+if __name__ == "__main__":
+    runner.main("fitness", work)
