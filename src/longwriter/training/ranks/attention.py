@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -173,12 +174,13 @@ def probe(config: PreTrainedConfig, dtype: torch.dtype, device: torch.device) ->
         for number in (heads, key_heads, key_heads, heads)
     )
     module = torch.nn.Module()
-    module.num_key_value_groups = heads // key_heads  # type: ignore[assignment]
+    module.num_key_value_groups = heads // key_heads
     starts = torch.tensor([0, *_PROBE_LENGTHS], device=device).cumsum(0).to(torch.int32)
     pack = {"cu_seq_lens_q": starts, "max_length_q": max(_PROBE_LENGTHS), "sliding_window": window}
     results = []
+    ways: tuple[Callable[..., Any], ...] = (_attend_by_sequence, _attend_by_varlen)
     try:
-        for attend in (_attend_by_sequence, _attend_by_varlen):
+        for attend in ways:
             inputs = [rows.detach().requires_grad_() for rows in (query, key, value)]
             output, _ = attend(module, *inputs, None, sequence_lengths=list(_PROBE_LENGTHS), **pack)
             output.backward(slope.transpose(1, 2))
@@ -197,7 +199,7 @@ def _relative(value: Any, reference: Any) -> float:
 
 
 def _gpu(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return str(torch.cuda.get_device_name(device) if device.type == "cuda" else device.type)
 
 
 def _attend_by_sequence(
@@ -229,8 +231,8 @@ def _attend_by_varlen(
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend by `by_varlen`, as transformers calls an implementation."""
-    rows = (rows[0].transpose(0, 1) for rows in (query, key, value))
-    output = by_varlen(*rows, cu_seq_lens_q, max_length_q, scaling, sliding_window)
+    query, key, value = (rows[0].transpose(0, 1) for rows in (query, key, value))
+    output = by_varlen(query, key, value, cu_seq_lens_q, max_length_q, scaling, sliding_window)
     return output[None], None
 
 
