@@ -117,6 +117,26 @@ def test_the_alias_leads_to_the_weights_and_to_all_they_come_from(finished: Work
     }
 
 
+@pytest.mark.parametrize(
+    ("stage", "parent", "rows"),
+    [
+        ("sft", "data/base_model/weights", "data/pack/train.parquet"),
+        ("dpo", "data/sft/weights", "data/preferences/train.jsonl"),
+    ],
+)
+def test_a_card_names_what_a_model_was_made_from_and_nothing_that_varies(
+    finished: Workspace, stage: str, parent: str, rows: str
+) -> None:
+    card = (finished.path / f"data/{stage}/weights/README.md").read_text()
+    lineage = finished.json(f"data/lineage/{stage}.json")
+    assert f"| trained from | {parent}, DVC `{lineage['inputs'][parent]}` |" in card
+    assert f"| training rows | {rows}, DVC `{lineage['inputs'][rows]}` |" in card
+    assert "learning_rate: " in card
+    assert lineage["run_id"] not in card
+    assert str(finished.path) not in card
+    assert "a local folder, revision unknown" in card
+
+
 def test_the_alias_follows_the_params_there_and_back(finished: Workspace, tmp_path: Path) -> None:
     workspace = finished.copy(tmp_path / "checkout", with_mlflow=True)
     weights, candidate = _weights(finished), finished.json("data/register/candidate.json")
@@ -156,9 +176,21 @@ def test_a_model_that_is_not_shown_to_be_no_worse_leaves_the_alias_and_a_person_
     done = workspace.run("longwriter", "fetch", str(newest), "OUT")
     assert "fetched longwriter" in done.stdout
     source = finished.path / "data/sft/weights"
-    assert {file.name: file.read_bytes() for file in (workspace.path / "OUT").iterdir()} == {
-        file.name: file.read_bytes() for file in source.iterdir()
-    }
+    exported = {file.name: file.read_bytes() for file in (workspace.path / "OUT").iterdir()}
+    card = exported.pop("README.md").decode()
+    assert exported == {file.name: file.read_bytes() for file in source.iterdir() if file.name != "README.md"}
+    published = (source / "README.md").read_text()
+    assert card.startswith(published)
+    added = card.removeprefix(published)
+    lineage = finished.json("data/lineage/sft.json")
+    for part in (
+        f"version {newest}",
+        lineage["run_id"],
+        lineage["git_commit"],
+        "| tiny |",
+        "not shown to be",
+    ):
+        assert part in added, part
     failed = workspace.run("longwriter", "rollback", "--reason", "too short", code=2)
     assert "longwriter has no version with the alias former-champion" in failed.stderr
 

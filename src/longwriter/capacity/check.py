@@ -183,6 +183,10 @@ def _missing_packages(params: Params, machine: Machine) -> list[str]:
             "serving.engine is vllm, which is not installed here: pip install -e '.[vllm]' -c "
             "infra/constraints.txt on the machine of the GPUs"
         )
+    has_bitsandbytes = machine.has_package("bitsandbytes")
+    for key, lora in (("sft", params.sft.lora), ("dpo", params.dpo.lora)):
+        refusal = launch.refused_quantised(lora, key, has_gpu=machine.gpus > 0, has_package=has_bitsandbytes)
+        errors += [refusal] if refusal else []
     return errors
 
 

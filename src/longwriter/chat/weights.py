@@ -63,8 +63,13 @@ def of_digest(digest: str) -> Path:
     return target
 
 
-def copy(digest: str, target: Path) -> None:
+def copy(digest: str, target: Path, note: str = "") -> None:
     """Copy the folder that has this DVC digest from DVC's cache, or from its remote, to a new folder.
+
+    Args:
+        digest: DVC's digest of the folder.
+        target: The folder to write.
+        note: Markdown for the end of its README.md, the model's card.
 
     Raises:
         BadRecord: neither of them has it.
@@ -74,6 +79,9 @@ def copy(digest: str, target: Path) -> None:
         raise UserError(f"{target} holds files already: name a new folder")
     with files.published(target) as folder:
         versioning.copy_folder(digest, folder)
+        if note:
+            with (folder / "README.md").open("a", encoding="utf-8") as card:
+                card.write(f"\n{note}")
 
 
 def trained() -> list[str]:

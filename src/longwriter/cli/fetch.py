@@ -20,7 +20,8 @@ def fetch(
 ) -> None:
     """Write the weights of a registered version into the folder OUT, as Hugging Face reads them.
 
-    The weights are in DVC once; MLflow's registry knows their digest.
+    The weights are in DVC once; MLflow's registry knows their digest. README.md is the model's card, with what the
+    registry knows about this version: its origin, its numbers with intervals, and the decisions about it.
 
     Example: longwriter fetch candidate my-model, then in Python
     transformers.AutoModelForCausalLM.from_pretrained("my-model"), or: longwriter chat ./my-model
@@ -39,6 +40,7 @@ def fetch(
                 f"{name} has no version or alias {inert.line(version)} in MLflow; "
                 f"it has {', '.join(digests) or 'none'}"
             )
-        weights.copy(digests[version], out)
+        card = logged_models.card_of(name, version)
+        weights.copy(digests[version], out, card)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     typer.echo(f"fetched {name}, {version} (DVC {digests[version]}), into {out}: {size / 1e6:,.0f} MB")

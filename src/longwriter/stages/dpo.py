@@ -1,7 +1,7 @@
 """Direct preference optimisation of the SFT model, with a next-token loss on the chosen answers.
 
-Reads   data/sft/weights, data/preferences/train.jsonl, test.jsonl, verdict.json
-Writes  data/dpo/: weights/ (safetensors, tokenizer, generation config), curve.csv, rejected.jsonl,
+Reads   data/sft/weights, data/base_model/origin.json, data/preferences/train.jsonl, test.jsonl, verdict.json
+Writes  data/dpo/: weights/ (safetensors, tokenizer, generation config, card), curve.csv, rejected.jsonl,
         metrics.json
 Source  LongWriter (arXiv:2408.07055), section 4.2; the next-token term: ChatGLM-RLHF's recipe
 Run     dvc repro dpo; `.lw/logs/dpo-ranks.log` has the output of the ranks
@@ -57,6 +57,8 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
         return str(state / "train.parquet"), str(state / "test.parquet")
 
     numbers, speed = fitting.fit("dpo", str(_SFT), _CURVE, params, folder, run, prepare)
+    recipe = {"precision": params.training.precision, **params.dpo.model_dump(mode="json")}
+    fitting.write_card("dpo", str(_SFT), str(_PAIRS / "train.jsonl"), recipe, folder)
     files.write_jsonl(folder / "rejected.jsonl", rejected)
     return runner.Summary(
         sum(map(len, pairs.values())),

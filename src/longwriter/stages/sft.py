@@ -1,7 +1,7 @@
 """Supervised fine-tuning of the base model on the packs.
 
-Reads   data/base_model/weights, data/pack/train.parquet, test.parquet
-Writes  data/sft/: weights/ (safetensors, tokenizer, generation config), curve.csv, metrics.json
+Reads   data/base_model/weights, origin.json, data/pack/train.parquet, test.parquet
+Writes  data/sft/: weights/ (safetensors, tokenizer, generation config, card), curve.csv, metrics.json
 Source  LongWriter (arXiv:2408.07055), section 4
 Run     dvc repro sft; `.lw/logs/sft-ranks.log` has the output of the ranks
 """
@@ -28,6 +28,8 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
         raise UserError(f"{train} holds no pack: the data set has no row of at most pack.max_length tokens")
     model = str(files.DATA / "base_model" / "weights")
     numbers, speed = fitting.fit("sft", model, _CURVE, params, folder, run, lambda _: (train, test))
+    recipe = {"precision": params.training.precision, **params.sft.model_dump(mode="json")}
+    fitting.write_card("sft", model, train, recipe, folder)
     return runner.Summary(
         number,
         number,

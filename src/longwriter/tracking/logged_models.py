@@ -191,6 +191,32 @@ def version_of(name: str, alias: str) -> ModelVersion | None:
     return mlflow_client.get_model_version(name, str(number)) if number else None
 
 
+def card_of(name: str, version: str) -> str:
+    """Return what the registry knows about a version, as Markdown: its origin, decisions, and numbers with intervals.
+
+    Args:
+        name: Name in the registry.
+        version: Alias or number.
+
+    Raises:
+        UserError: there is no such version.
+    """
+    aliased = version_of(name, version)
+    if aliased is None:
+        _require(name, int(version))
+    item = aliased or tracking.client()[0].get_model_version(name, version)
+    facts = {
+        "weights, DVC": "dvc.md5",
+        "training rows, DVC": "dvc.data_md5",
+        "git commit of the training": "git.commit",
+        "MLflow run of the training": "lw.run_id",
+    }
+    rows = [f"| {what} | {inert.markdown(item.tags.get(tag, 'unknown'))} |" for what, tag in facts.items()]
+    table = "\n".join(["| | |", "|---|---|", *rows])
+    parts = [f"## In the registry: {name}, version {item.version}", table, item.description or ""]
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
 def give_alias(name: str, alias: str, version: int) -> None:
     """Let an alias point to a version.
 

@@ -16,7 +16,11 @@ from longwriter.tracking import versioning
 LINEAGE = files.DATA / "lineage"
 _PACKS = "data/pack/train.parquet"
 _ROWS = "data/dataset/train.jsonl"
-_NUMBERS = ("length_score_mean", "ended_share")
+_NUMBERS = tuple(
+    f"{name}{part}"
+    for name, mean in (("length_score", "_mean"), ("ended_share", ""), ("quality_score", "_mean"))
+    for part in (mean, "_low", "_high")
+)
 
 
 class Provenance(NamedTuple):
@@ -45,10 +49,10 @@ def of_model(model: str) -> Provenance:
 
 
 def benchmark_numbers(model: str, benchmark: str, weights_md5: str) -> dict[str, str]:
-    """Return the numbers that the report of a benchmark has for exactly these weights.
+    """Return the numbers that the report of a benchmark has for exactly these weights, with their intervals.
 
     Returns:
-        {"BENCHMARK.NUMBER": value}
+        {"BENCHMARK.NUMBER": value}, and as `n` the number of prompts; what the report lacks is left out.
 
     Raises:
         BadRecord: answers, scores or report were made from other weights.
@@ -63,7 +67,8 @@ def benchmark_numbers(model: str, benchmark: str, weights_md5: str) -> dict[str,
     _check_link(f"score@{item}", score["inputs"].get(answers), generate["outputs"][answers])
     _check_link(f"report@{benchmark}", report["inputs"].get(scores), score["outputs"][scores])
     metrics = files.read_json(files.DATA / "report" / benchmark / "metrics.json")
-    return {f"{benchmark}.{name}": str(metrics[f"{model}_{name}"]) for name in _NUMBERS}
+    values = {name: metrics[f"{model}_{name}"] for name in _NUMBERS if f"{model}_{name}" in metrics}
+    return {f"{benchmark}.{name}": str(value) for name, value in {**values, "n": metrics["n"]}.items()}
 
 
 def _read(stage: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
 from longwriter.tracking import versioning
 from longwriter.tracking.runs import StageRun
-from longwriter.training import checkpoints, launch
+from longwriter.training import card, checkpoints, launch
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +97,24 @@ def fit(
 def _errors(choices: dict[str, dict[str, Any]]) -> dict[str, float]:
     """Return the errors that choices were made by; empty if nothing was probed, as on a CPU."""
     return {f"{name}_error": choice["error"] for name, choice in choices.items() if choice.get("error")}
+
+
+def write_card(
+    kind: Literal["sft", "dpo"], model: str, rows: str, recipe: dict[str, Any], folder: Path
+) -> None:
+    """Write README.md into the weights of a finished training.
+
+    Args:
+        kind: The stage.
+        model: Folder of the model that the training started from.
+        rows: File of the training rows.
+        recipe: Parameters that decide the training.
+        folder: The stage's folder, with weights/.
+    """
+    digests = versioning.digests([model, rows])
+    source = files.read_json(files.DATA / "base_model" / "origin.json")
+    text = card.markdown(kind, source, (model, digests[model]), (rows, digests[rows]), recipe)
+    (folder / "weights" / "README.md").write_text(text, encoding="utf-8")
 
 
 def _speed(curve: list[dict[str, float]]) -> dict[str, float]:

@@ -119,12 +119,31 @@ def device_and_ranks(params: TrainingParams, batch: int, key: str) -> tuple[Lite
     return ("cuda" if gpus else "cpu"), ranks
 
 
+def refused_quantised(
+    lora: LoraParams | None, key: str, *, has_gpu: bool, has_package: bool | None
+) -> str | None:
+    """Return why weights in 4 bits cannot be trained on a machine, and what to do; None if they can, or are not asked for.
+
+    Args:
+        lora: The section `lora`.
+        key: The stage it belongs to.
+        has_gpu: Whether the machine has an NVIDIA GPU.
+        has_package: Whether bitsandbytes is installed there; None = not known.
+    """
+    if lora is None or not lora.quantised or (has_gpu and has_package is not False):
+        return None
+    lack = "this machine has no GPU" if not has_gpu else "bitsandbytes is not installed here"
+    return (
+        f"{key}.lora.quantised is true, which needs an NVIDIA GPU and the package bitsandbytes, and {lack}: "
+        "pip install bitsandbytes on the machine of the GPUs, or set it to false"
+    )
+
+
 def check_quantised(lora: LoraParams | None, key: str, device: Literal["cuda", "cpu"]) -> None:
-    """Raise UserError if weights in 4 bits are asked for on a CPU; `key` is the section of `lora`."""
-    if lora is not None and lora.quantised and device == "cpu":
-        raise UserError(
-            f"{key}.lora.quantised is true, which needs an NVIDIA GPU, and this machine has none: set it to false"
-        )
+    """Raise UserError if weights in 4 bits are asked for and cannot be trained on this machine."""
+    has_package = importlib.util.find_spec("bitsandbytes") is not None
+    if reason := refused_quantised(lora, key, has_gpu=device == "cuda", has_package=has_package):
+        raise UserError(reason)
 
 
 def _check_attention(attention: str) -> None:

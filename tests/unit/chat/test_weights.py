@@ -66,6 +66,33 @@ def test_a_registered_version_is_taken_from_the_cache_of_dvc_when_data_has_other
         weights.copy(versioning.digest(sft), sft)
 
 
+def test_a_fetched_model_has_its_card_and_what_the_registry_knows(checkout):
+    sft = checkout / "data" / "sft" / "weights"
+    (sft / "README.md").write_text("# LongWriter, sft\n")
+    with Repo(".") as repo:
+        repo.add(str(sft))
+    digest = versioning.digest(sft)
+    tags = {"dvc.md5": digest, "dvc.data_md5": "1" * 32, "git.commit": "c1", "lw.run_id": "of sft"}
+    number = logged_models.register(
+        "longwriter", runs.start_run("register", {}), tags, "**candidate: given**"
+    )
+    logged_models.give_alias("longwriter", "candidate", number)
+    card = logged_models.card_of("longwriter", str(number))
+    assert card == logged_models.card_of("longwriter", "candidate")
+    weights.copy(digest, checkout / "OUT", card)
+    assert (sft / "README.md").read_text() == "# LongWriter, sft\n"
+    assert (checkout / "OUT" / "README.md").read_text() == (
+        "# LongWriter, sft\n\n"
+        f"## In the registry: longwriter, version {number}\n\n"
+        "| | |\n|---|---|\n"
+        f"| weights, DVC | {digest} |\n"
+        f"| training rows, DVC | {'1' * 32} |\n"
+        "| git commit of the training | c1 |\n"
+        "| MLflow run of the training | of sft |\n\n"
+        "**candidate: given**\n"
+    )
+
+
 def test_weights_that_are_nowhere_are_no_folder(checkout):
     register("0" * 32 + ".dir")
     with pytest.raises(BadRecord, match="not in DVC's cache or remote"):

@@ -1,6 +1,3 @@
-import importlib.util
-
-import pytest
 from pydantic import ValidationError
 
 from longwriter.params.training import LoraParams
@@ -24,10 +21,3 @@ def test_a_layer_with_an_adapter_is_not_trained_whole_too():
     [(key, allowed)] = conflicts(targets=["q_proj", "v_proj"], full_layers=["lm_head", "q_proj"])
     assert key == ("full_layers",)
     assert allowed == "layers that are not in targets: q_proj are"
-
-
-@pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is not None, reason="bitsandbytes is installed")
-def test_weights_in_four_bits_need_bitsandbytes():
-    [(key, allowed)] = conflicts(quantised=True)
-    assert key == ("quantised",)
-    assert allowed.startswith("false while the package bitsandbytes is not installed here")

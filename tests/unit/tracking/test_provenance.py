@@ -35,7 +35,17 @@ def checkout(tmp_path, monkeypatch):
     write_lineage("report@small", {scores: "scores"}, {})
     metrics = tmp_path / "data/report/small/metrics.json"
     metrics.parent.mkdir(parents=True)
-    metrics.write_text(json.dumps({"dpo_length_score_mean": 61.5, "dpo_ended_share": 0.9, "n": 4}))
+    metrics.write_text(
+        json.dumps(
+            {
+                "dpo_length_score_mean": 61.5,
+                "dpo_length_score_low": 50.5,
+                "dpo_length_score_high": 70.25,
+                "dpo_ended_share": 0.9,
+                "n": 4,
+            }
+        )
+    )
     return digests
 
 
@@ -86,7 +96,10 @@ def test_a_link_that_does_not_fit_the_next_one_is_an_error(checkout, stage, inpu
 def test_the_numbers_are_those_of_the_report_on_these_weights(checkout):
     assert provenance.benchmark_numbers("dpo", "small", checkout["dpo"]) == {
         "small.length_score_mean": "61.5",
+        "small.length_score_low": "50.5",
+        "small.length_score_high": "70.25",
         "small.ended_share": "0.9",
+        "small.n": "4",
     }
     with pytest.raises(BadRecord, match=r"generate@dpo-small\.json names the digest"):
         provenance.benchmark_numbers("dpo", "small", checkout["sft"])

@@ -55,9 +55,31 @@ def test_flash_attention_with_its_package_is_used(monkeypatch):
     assert launch.device_and_ranks(FLASH, 4, "sft.batch_packs")[1] == 1
 
 
+QUANTISED = LoraParams(**{**LORA, "quantised": True})
+
+
+@pytest.mark.parametrize(
+    ("has_gpu", "has_package", "lack"),
+    [
+        (False, True, "this machine has no GPU"),
+        (False, None, "this machine has no GPU"),
+        (True, False, "bitsandbytes is not installed here"),
+    ],
+)
+def test_weights_in_four_bits_need_a_gpu_and_bitsandbytes(has_gpu, has_package, lack):
+    assert launch.refused_quantised(QUANTISED, "sft", has_gpu=has_gpu, has_package=has_package) == (
+        f"sft.lora.quantised is true, which needs an NVIDIA GPU and the package bitsandbytes, and {lack}: "
+        "pip install bitsandbytes on the machine of the GPUs, or set it to false"
+    )
+
+
+@pytest.mark.parametrize("has_package", [True, None])
+def test_weights_in_four_bits_are_trained_on_a_gpu_with_bitsandbytes(has_package):
+    assert launch.refused_quantised(QUANTISED, "sft", has_gpu=True, has_package=has_package) is None
+    assert launch.refused_quantised(LoraParams(**LORA), "sft", has_gpu=False, has_package=False) is None
+    assert launch.refused_quantised(None, "sft", has_gpu=False, has_package=False) is None
+
+
 def test_weights_in_four_bits_on_a_cpu_are_refused_before_any_rank_starts():
-    lora = LoraParams.model_construct(**{**LORA, "quantised": True})
-    with pytest.raises(UserError, match=r"^sft\.lora\.quantised is true, which needs an NVIDIA GPU"):
-        launch.check_quantised(lora, "sft", "cpu")
-    launch.check_quantised(lora, "sft", "cuda")
-    launch.check_quantised(None, "sft", "cpu")
+    with pytest.raises(UserError, match=r"^dpo\.lora\.quantised is true.* this machine has no GPU"):
+        launch.check_quantised(QUANTISED, "dpo", "cpu")

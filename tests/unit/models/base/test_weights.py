@@ -33,7 +33,8 @@ for number, source in enumerate(sys.argv[2:]):
     folder = Path(sys.argv[1]) / f"model-{number}"
     folder.mkdir()
     try:
-        weights.resolve(source, None, "bfloat16", folder, folder)
+        origin = weights.resolve(source, None, "bfloat16", folder, folder)
+        print(*origin, sep="|")
         print(*sorted(path.name for path in folder.iterdir()))
     except LongWriterError as error:
         print(type(error).__name__, error)
@@ -44,12 +45,15 @@ def test_a_model_of_the_hub_is_fetched_without_pickles_and_a_missing_one_is_no_o
     repo = tmp_path / "hub" / "models" / "owner" / "tiny"
     shutil.copytree(tiny_model, repo)
     (repo / "pytorch_model.bin").write_bytes(b"a pickle")
+    (repo / "README.md").write_text("---\nlicense: mit\n---\n")
     sources = ["hub:owner/tiny@main", "hub:owner/tiny@gone", "hub:owner/none"]
     with hub_server.server(tmp_path / "hub") as url:
         env = {**os.environ, "HF_ENDPOINT": url, "HF_HOME": str(tmp_path / "home")}
         command = [sys.executable, "-c", _RESOLVE, str(tmp_path), *sources]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-    fetched, *missing = done.stdout.splitlines()
+    origin, fetched, *missing = done.stdout.splitlines()
+    assert origin == f"hub:owner/tiny|{hub_server.COMMIT}|mit"
+    assert "README.md" not in fetched
     assert {"model.safetensors", "config.json", "tokenizer.json"} <= set(fetched.split())
     assert "pytorch_model.bin" not in fetched
     assert (tmp_path / "model-0" / "model.safetensors").read_bytes() == (
