@@ -267,10 +267,10 @@ def _draw_ended(panel: Axes, compared: Comparison) -> None:
                 textcoords="offset points",
                 fontsize=9 if is_crowded else 11,
             )
-    shares = [share for item in compared.standings.values() for share in (item.ended, item.loop) if share]
+    drawn = [share for item in compared.standings.values() for share in (item.ended, item.loop) if share]
     panel.set_xticks([0, 1], ["ended by itself", "looped"])
     panel.set_xlim(-0.5, 1.5)
-    panel.set_ylim(limits(_ends(shares, 100), (-2, 105)))
+    panel.set_ylim(limits(_ends(drawn, 100), (-2, 105)))
     panel.grid(visible=False, axis="x")
     panel.set_ylabel(f"% of answers ({_level(compared)})")
 
