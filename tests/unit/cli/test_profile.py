@@ -28,7 +28,7 @@ def test_a_profile_is_applied_and_keeps_comments(profile):
     assert (code, out[:40]) == (0, "params.yaml now follows profile mine; `g")
     assert params.load().plan.max_steps == 9
     assert params.load().sft.optimizer.learning_rate == 2e-5
-    assert "# a 135M model cannot write Chinese" in Path("params.yaml").read_text(encoding="utf-8")
+    assert "# en | zh; a 135M model cannot write Chinese" in Path("params.yaml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
