@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import torch
@@ -147,6 +150,33 @@ def jobs(kind: str, folder: Path, model: Path) -> Job:
         return dpo_job(folder, model).model_copy(update={"training": saving})
     rows = [pack(key, 1 + key % 4) for key in range(40)]
     return job(folder, model, rows, 2, batch_packs=2).model_copy(update={"training": saving})
+
+
+def layout_without_compiler(name: str) -> dict:
+    """Return a layout of infra/deepspeed; PyTorch's AdamW stands in for DeepSpeed's, which has to be compiled."""
+    layout = launch.layout_of(str(ROOT / f"infra/deepspeed/{name}.json"))
+    layout.pop("optimizer", None)
+    return {**layout, "zero_force_ds_cpu_optimizer": False}
+
+
+def job_file(one: Job) -> str:
+    """Write a job into its checkpoint folder; return the file."""
+    Path(one.checkpoints).mkdir()
+    file = Path(one.checkpoints) / launch.JOB
+    file.write_text(one.model_dump_json(), encoding="utf-8")
+    return str(file)
+
+
+def train_in_turn(files: list[str], folder: Path) -> None:
+    """Run jobs one after the other, in ranks that fork off one process; see train_jobs.py."""
+    environment = {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    environment |= {"TORCHDYNAMO_DISABLE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    environment["PYTHONPATH"] = f"{ROOT / 'src'}{os.pathsep}{ROOT}"
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.train_jobs", *files], cwd=folder, capture_output=True, text=True,
+        env={**os.environ, **environment}, timeout=1200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-5000:]
 
 
 def tied(tiny_model: Path, folder: Path) -> Path:

@@ -29,7 +29,9 @@ from tests.jobs import (
     TRAINING,
     dpo_job,
     job,
+    job_file,
     jobs,
+    layout_without_compiler,
     load_model,
     nll,
     pack,
@@ -37,6 +39,7 @@ from tests.jobs import (
     sequences_of,
     tensors,
     tied,
+    train_in_turn,
     with_lora,
 )
 
@@ -98,6 +101,12 @@ def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     one_step = dpo_job(base / "norm", tiny_model)
     norm = one_step.dpo.model_copy(update={"loss": "sigmoid_norm", "beta": 5.0, "batch_pairs": 40})
     made["norm"] = one_step.model_copy(update={"dpo": norm})
+    made["norm, zero 3"] = dpo_job(base / "norm_zero_3", tiny_model).model_copy(
+        update={"dpo": norm, **zero_3}
+    )
+    made["zero 3, offloaded"] = job(
+        base / "offloaded", whole, [pack(key, 3) for key in range(4)], 2
+    ).model_copy(update={"layout": layout_without_compiler("zero3_offload")})
     in_bf16 = TRAINING.model_copy(update={"precision": "bf16"})
     strong = one_step.dpo.model_copy(update={"beta": 5.0, "batch_pairs": 40})
     made["bf16 pairs"] = dpo_job(base / "bf16_pairs", tiny_model).model_copy(
@@ -113,25 +122,11 @@ def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     dpo = dpo_job(base / "lora_dpo", tiny_model)
     once = dpo.model_copy(update={"dpo": dpo.dpo.model_copy(update={"batch_pairs": 40})})
     made["lora dpo"] = with_lora(once)
-    files = []
-    for one in made.values():
-        Path(one.checkpoints).mkdir()
-        files.append(f"{one.checkpoints}/job.json")
-        Path(files[-1]).write_text(one.model_dump_json(), encoding="utf-8")
+    files = [job_file(one) for one in made.values()]
     stopped = made["lora, stopped at each step"].checkpoints
     (Path(stopped) / checkpoints.STOP).touch()
     files.append(f"{stopped}/job.json")
-    environment = {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    environment |= {
-        "TORCHDYNAMO_DISABLE": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.train_jobs", *files], cwd=base, env={**os.environ, **environment},
-        capture_output=True, text=True, timeout=1200, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-5000:]
+    train_in_turn(files, base)
     return made
 
 
@@ -179,8 +174,9 @@ def test_loss_and_gradient_are_exact_over_ranks_and_accumulation(
     assert point["grad_norm"] == pytest.approx(norm, rel=1e-5)
 
 
-def test_zero_3_trains_as_zero_2_does_and_publishes_whole_weights(trained: dict[Any, Job]) -> None:
-    one = trained["zero 3"]
+@pytest.mark.parametrize("name", ["zero 3", "zero 3, offloaded"])
+def test_zero_3_trains_as_zero_2_does_and_publishes_whole_weights(trained: dict[Any, Job], name: str) -> None:
+    one = trained[name]
     [point] = curve(one)
     assert one.layout["zero_optimization"]["stage"] == 3
     value, norm = reference(Path(one.model), [pack(key, 3) for key in range(4)], "token_mean")
@@ -194,6 +190,13 @@ def test_zero_3_trains_as_zero_2_does_and_publishes_whole_weights(trained: dict[
     assert {"model.safetensors", "config.json", "generation_config.json", "tokenizer.json"} <= published
     assert not [name for name in published if name.endswith((".bin", ".pt", ".pth"))]
     assert tensors(one.out) == tensors(one.model)
+
+
+def test_zero_3_trains_on_pairs_as_zero_2_does(trained: dict[Any, Job]) -> None:
+    two, three = trained["norm"], trained["norm, zero 3"]
+    assert [one.layout["zero_optimization"]["stage"] for one in (two, three)] == [2, 3]
+    assert curve(three) == [pytest.approx(point, rel=1e-5, abs=1e-6) for point in curve(two)]
+    assert held_out(three) == pytest.approx(held_out(two), rel=1e-4)
 
 
 def ranks_below(pid: int) -> list[psutil.Process]:

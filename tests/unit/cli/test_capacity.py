@@ -82,13 +82,27 @@ def test_the_table_shows_the_parts_of_a_rank_and_what_was_never_measured(pipelin
     assert code == 0
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert "model qwen2, 7,615,616,512 parameters, context 131,072 tokens" in lines
-    assert "optimizer (AdamW, fp32) 0.00 17.02 0.00 17.02" in lines
+    assert "optimizer (AdamW, fp32) 10.64 0.00 10.64 0.00" in lines
     assert "checkpoints of SFT 99.30" in lines
+    assert "not measured: speed on GPUs: an assumed share of the peak; several GPUs were never tried" in lines
+
+
+def test_a_layout_with_offload_that_is_not_needed_is_named_with_a_better_one(pipeline, run):
+    base = {
+        **PAPER["base_model"],
+        "source": f"path:{folder(pipeline, 'qwen2.5-7b')}",
+        "rope_scaling": None,
+    }
+    training = {**PAPER["training"], "deepspeed": "infra/deepspeed/zero3_offload.json"}
+    set_params(PAPER, base_model=base, training=training)
+    code, out, _ = run("capacity", "--gpus", "8x80")
+    assert code == 0
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert "optimizer (AdamW, fp32) 0.00 17.02 0.00 17.02" in lines
     assert any(
         line.startswith("advice: SFT and DPO also fit with training.deepspeed: infra/deepspeed/zero2.json")
         for line in lines
     )
-    assert "not measured: speed on GPUs: an assumed share of the peak; several GPUs were never tried" in lines
 
 
 @pytest.mark.parametrize("words", ["80", "0x80", "8x", "8x80:", "x", "8x80x2", "1" * 99])
