@@ -51,8 +51,9 @@ NOISE_S = 0.010
 """CPU seconds at `LONG` below which a growth says nothing."""
 
 _ROOMS = (
-    "agentwrite", "calls", "dataset", "errors", "evaluation", "gates", "instructions", "io", "lengths", "llm", "models",
-    "params", "sources", "text", "training.environment", "training.launch", "training.preferences", "training.tokens",
+    "agentwrite", "calls", "capacity.machine", "dataset", "errors", "evaluation", "gates", "instructions", "io", "lengths", "llm", "models",
+    "params", "sources", "text", "tracking.logged_models", "tracking.versioning", "training.environment",
+    "training.launch", "training.preferences", "training.tokens",
 )  # fmt: skip
 _UNREAD = ("gates.suite", "evaluation.report")  # they read no text, and take seconds to import
 _PARTS = 60  # of a text, where a list of texts is read: a plan has no more steps
@@ -134,6 +135,7 @@ CALLS: dict[str, Callable[[str], object]] = {
     "instructions.screening.screen": lambda text: screening.screen(
         [("a:1", SourceRow(text))], _SCREENING_LIMITS
     ),
+    "sources.decontamination.matches": lambda text: decontamination.matches([text, "Write a letter."], [text]),
     "text.basics.prompts.framed": lambda text: prompts.framed("{text}{plan}", "key", text=text, plan=text),
     "text.basics.prompts.fill": lambda text: prompts.fill("{text}{plan}", text=text, plan=text),
     "lengths.numerals.value": lambda text: [
@@ -141,6 +143,9 @@ CALLS: dict[str, Callable[[str], object]] = {
     ],
     "lengths.stated.restated": lambda text: stated.restated(text, stated.statement(text), 300),
     "text.repetition.excess": lambda text: filters.repetition.excess(text, _MEASURES),
+    "text.repetition.measures_of": lambda text: filters.repetition.measures_of(
+        text, filters.repetition.Grams(filters.repetition.tokens(text)), list(_MEASURES)
+    ),
 }  # fmt: skip
 """Calls of functions for which `ARGUMENTS` is not enough, and further calls."""
 

@@ -35,8 +35,11 @@ log = logging.getLogger(__name__)
 
 _POLL_S = 0.5
 _GRACE_S = 15.0  # time for torchrun to end its ranks before they are killed
-# How torchrun and DeepSpeed's launcher report a killed rank; the exit code of the latter is 256 - signal.
-_BY_SIGNAL = re.compile(r"Signal \d+ \(SIG\w+\)|exits with return code = -\d+")
+# How torchrun and DeepSpeed's launcher report a killed rank; the exit code of the latter is 256 - signal. Torchrun
+# may report another rank first, which has only lost its connection to the killed one.
+_BY_SIGNAL = re.compile(
+    r"Signal \d+ \(SIG\w+\)|exits with return code = -\d+|gloo/transport/.*Connection (?:reset|closed) by peer"
+)
 _SAVE_S = 120.0  # time for the ranks to finish a step and to save it after SIGTERM
 FAILED = "failed.txt"
 JOB = "job.json"

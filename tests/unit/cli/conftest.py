@@ -24,6 +24,9 @@ def checkout(tmp_path, monkeypatch):
     ]
     (tmp_path / "seeds" / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(
+        "MLFLOW_TRACKING_URI", raising=False
+    )  # MLflow sets it in a process that opened a store
     set_params(PARAMS)
     return tmp_path
 

@@ -39,7 +39,7 @@ def test_each_key_has_a_sentence(entry):
         ("sft.optimizer.epochs", ["sft"]),
         ("training.precision", ["sft", "dpo"]),
         ("training.ranks", []),
-        ("score.prompt", ["score"]),  # names a file that is a dependency
+        ("score.prompt", ["fitness", "score"]),  # names a file that is a dependency
         ("compare.models", ["generate", "score", "report", "register"]),
         ("llm.timeout_s", []),
         ("tracing.share", []),

@@ -17,6 +17,11 @@ TRAINING = TrainingParams(
 TORCHRUN = "traceback : Signal 9 (SIGKILL) received by PID 77"
 DEEPSPEED = "node1: [ERROR] [launch.py:259:sigkill_handler] ['python', '-u'] exits with return code = {}"
 
+LOST_PEER = (
+    "RuntimeError: [/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:537] Read error [127.0.0.1]:35035: "
+    "Connection reset by peer"
+)
+
 
 @pytest.mark.parametrize(
     ("code", "words", "killed"),
@@ -24,6 +29,7 @@ DEEPSPEED = "node1: [ERROR] [launch.py:259:sigkill_handler] ['python', '-u'] exi
         (-15, "", True),
         (1, TORCHRUN, True),
         (247, DEEPSPEED.format(-9), True),
+        (1, LOST_PEER, True),
         (1, DEEPSPEED.format(1), False),
         (1, "ModuleNotFoundError: No module named 'trl'", False),
     ],

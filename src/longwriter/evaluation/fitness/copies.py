@@ -82,5 +82,6 @@ def _with_line(parts: Sequence[str], line: str) -> str:
 
 def _shuffled(parts: list[str]) -> list[str]:
     """Return the sections in another order, the same one for the same text."""
-    mixed = [parts[place] for place in sorted(range(len(parts)), key=lambda place: short_id([place, *parts]))]
+    text = short_id(parts)
+    mixed = [parts[place] for place in sorted(range(len(parts)), key=lambda place: short_id([place, text]))]
     return mixed if mixed != parts else parts[::-1]
