@@ -24,8 +24,10 @@ def read(file: Path, scaling: rope.Scaling | None = None) -> Shape:
         scaling: How base_model will extend the context; None = not at all.
 
     Raises:
-        ModelUnusable: the file is no config of a causal language model that transformers knows.
+        ModelUnusable: the file is missing, or no config of a causal language model that transformers knows.
     """
+    if not file.is_file():
+        raise ModelUnusable(f"{file} is missing, or no file; give the config.json of a model")
     try:
         config = AutoConfig.from_pretrained(file).get_text_config()
         with torch.device("meta"):

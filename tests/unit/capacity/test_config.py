@@ -48,3 +48,8 @@ def test_what_is_no_config_of_a_language_model_is_refused_in_one_line(tmp_path, 
     ) as refused:
         config.read(file)
     assert "\n" not in str(refused.value)
+
+
+def test_a_config_that_is_missing_is_named_as_missing(tmp_path):
+    with pytest.raises(ModelUnusable, match=r"config\.json is missing"):
+        config.read(tmp_path / "config.json")
