@@ -10,6 +10,8 @@ import pytest
 GOLDEN = Path("tests/golden")
 SPLITS = ("tuned", "untouched")
 FIELDS = ["id", "question", "language", "label", "kind", "split", "text", "context"]
+FIRST_ANNOTATOR = {"refusal": 146, "meta": 172}
+"""The last number of an untouched row that the first annotator wrote; a second one added the rows after it."""
 NEAR_COPY = 8
 """Words, or Chinese characters, in a row that two texts of different halves must not share."""
 
@@ -47,16 +49,18 @@ def test_each_question_has_280_rows_half_of_them_positive_and_a_third_chinese(qu
     assert sum(row["language"] == "zh" for row in rows) >= 0.35 * len(rows)
 
 
-@pytest.mark.parametrize("split", SPLITS)
-def test_each_half_has_60_positives_and_60_negatives_of_each_question(split):
+@pytest.mark.parametrize(("split", "least"), [("tuned", 60), ("untouched", 100)])
+def test_each_half_has_enough_positives_and_negatives_of_each_question(split, least):
     counts = Counter((row["question"], row["label"]) for row in rows_of(split))
     assert len(counts) == 4
-    assert min(counts.values()) >= 60
+    assert min(counts.values()) >= least
 
 
-def test_the_halves_hold_the_same_kinds_in_nearly_the_same_numbers():
+def test_the_halves_hold_the_same_kinds_of_the_first_annotator_in_nearly_the_same_numbers():
     counts = defaultdict(Counter)
     for row in ROWS:
+        if row["split"] == "untouched" and int(row["id"][-3:]) > FIRST_ANNOTATOR[row["question"]]:
+            continue
         counts[row["question"], row["label"], row["language"], row["kind"]][row["split"]] += 1
     assert {
         kind: count for kind, count in counts.items() if abs(count["tuned"] - count["untouched"]) > 1
