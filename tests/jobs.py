@@ -13,13 +13,13 @@ import torch
 from safetensors import safe_open
 
 from longwriter.io import packs
+from longwriter.launch import launch
+from longwriter.launch.launch import Job
 from longwriter.params import DpoParams, SftParams, TrainingParams
 from longwriter.params.training import LoraParams, OptimizerParams
 from longwriter.records import Message
-from longwriter.training import launch
-from longwriter.training.launch import Job
-from longwriter.training.tokens import tokenizer
-from longwriter.training.tokens.packing import IGNORE_INDEX
+from longwriter.tokens import tokenizer
+from longwriter.tokens.packing import IGNORE_INDEX
 
 ROOT = Path(__file__).parents[1]
 OPTIMIZER = OptimizerParams(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from longwriter.errors import LongWriterError
 from longwriter.io import process
-from longwriter.training import launch
+from longwriter.launch import launch
 
 if __name__ == "__main__":
     process.exit_on_sigterm()

@@ -19,7 +19,7 @@ from typing import Any
 
 from longwriter import params as parameters
 from longwriter.io import packs
-from longwriter.training import launch
+from longwriter.launch import launch
 from tests import tiny_model
 
 CHECKOUT = Path(__file__).resolve().parents[2]

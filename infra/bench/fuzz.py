@@ -37,9 +37,10 @@ from longwriter.agentwrite.plans import coverage, plan
 from longwriter.calls import answers, error_bodies, prices, replay
 from longwriter.calls.answers import NoCompletion
 from longwriter.errors import BadParams, BadRecord
-from longwriter.evaluation.judge import judgements
 from longwriter.instructions import patterns
 from longwriter.io import files, s3
+from longwriter.judge import judgements
+from longwriter.launch import checkpoints
 from longwriter.lengths import stated
 from longwriter.llm import transport
 from longwriter.params import extra_body, named_files, yaml_file
@@ -48,7 +49,6 @@ from longwriter.sources import files as source_files
 from longwriter.text import inert, language, repetition  # fmt: skip
 from longwriter.text.basics import counting, endings, markup, prompts, wording  # fmt: skip
 from longwriter.text.talk import poison  # fmt: skip
-from longwriter.training import checkpoints
 
 _BATCH = 200  # inputs between two looks at the clock
 _GOOD_CHAT = {

@@ -49,10 +49,10 @@ from typing import Any, NamedTuple
 import torch
 
 from longwriter.io import packs
+from longwriter.launch import checkpoints, launch
+from longwriter.launch.launch import Job
 from longwriter.params import DpoParams
-from longwriter.training import checkpoints, launch
-from longwriter.training.launch import Job
-from longwriter.training.tokens.packing import IGNORE_INDEX
+from longwriter.tokens.packing import IGNORE_INDEX
 from tests import tiny_model
 from tests.jobs import OPTIMIZER, ROOT, TRAINING, job, with_lora
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from scipy import stats
 
-from longwriter.evaluation.report import statistics
+from longwriter.comparison import statistics
 
 BASE = [32, 40, 35, 26, 29, 46, 32, 35, 39, 37, 37, 33, 93, 29, 99, 27, 72, 52, 0, 29, 37, 28, 28, 33]
 SFT = [48, 36, 100, 62, 96, 53, 31, 26, 60, 87, 73, 91, 81, 39, 76, 94, 87, 40, 78, 88, 89, 86, 86, 76]

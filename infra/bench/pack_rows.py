@@ -22,7 +22,7 @@ import psutil
 from longwriter.io import files
 from longwriter.io import packs as packs_file
 from longwriter.records import Example
-from longwriter.training.tokens import encoding, packing, tokenizer
+from longwriter.tokens import encoding, packing, tokenizer
 
 CAPACITY = 32_768
 WORDS = [

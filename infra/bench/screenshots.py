@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from longwriter.io import door, net
-from longwriter.tracking import runs, traces
+from longwriter.traces import traces
+from longwriter.tracking import runs
 from tests.flows import clicks
 
 _STAGE = "write"

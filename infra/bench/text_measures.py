@@ -12,9 +12,9 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 
+from longwriter.comparison.statistics import Method
 from longwriter.evaluation.answers import Prompt, generation_of
 from longwriter.evaluation.measures import summary, texts
-from longwriter.evaluation.report.statistics import Method
 from longwriter.evaluation.scores import score_of
 from longwriter.records import Generation, Score, TextMeasures, Unscored
 from longwriter.text.basics.counting import language_of

@@ -51,11 +51,12 @@ NOISE_S = 0.010
 """CPU seconds at `LONG` below which a growth says nothing."""
 
 _ROOMS = (
-    "agentwrite", "calls", "capacity.machine", "dataset", "errors", "evaluation", "gates", "instructions", "io", "lengths", "llm", "models",
-    "params", "sources", "text", "tracking.logged_models", "tracking.versioning", "training.environment",
-    "training.launch", "training.preferences", "training.tokens",
+    "agentwrite", "calls", "capacity.machine", "comparison", "contest", "dataset", "errors", "evaluation",
+    "fitness", "gates", "instructions", "io", "judge", "launch.environment", "launch.launch", "lengths", "llm",
+    "models", "params", "preferences", "sources", "text", "tokens", "tracking.logged_models",
+    "tracking.versioning",
 )  # fmt: skip
-_UNREAD = ("gates.suite", "evaluation.report")  # they read no text, and take seconds to import
+_UNREAD = ("gates.suite",)  # they read no text, and take seconds to import
 _PARTS = 60  # of a text, where a list of texts is read: a plan has no more steps
 _TEXTS = {
     "answer", "instruction", "paragraph", "parts", "plan", "point", "points", "prompt", "prompts", "section",

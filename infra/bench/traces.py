@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from longwriter.records import Draft, Instruction, Plan, PlanStep
+from longwriter.traces import spans, traces
 from longwriter.tracking import runs as tracking
-from longwriter.tracking import spans, traces
 
 _PARAGRAPHS = 10
 _CHARS = 1200

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 
-from longwriter.evaluation.judge.judgements import DIMENSIONS
+from longwriter.judge.judgements import DIMENSIONS
 
 _FRAME = re.compile(r"\[\[(\w+) (\w{12})\]\]\n(.*?)\n\[\[end of \1 \2\]\]", re.DOTALL)
 _ATTACK = re.compile(

@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import MistralConfig
 
-from longwriter.training import checkpoints, launch
+from longwriter.launch import checkpoints, launch
 from longwriter.training.ranks.attention import SDPA_BY_SEQUENCE, VARLEN, of_packs
 from tests.jobs import ROOT, TRAINING, job, pack, reference
 

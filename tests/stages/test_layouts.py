@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from longwriter.training import checkpoints
-from longwriter.training.launch import Job
+from longwriter.launch import checkpoints
+from longwriter.launch.launch import Job
 from tests.jobs import TRAINING, dpo_job, job, job_file, layout_without_compiler, pack, train_in_turn
 
 pytestmark = pytest.mark.services

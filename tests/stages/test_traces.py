@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from longwriter.tracking import spans
+from longwriter.traces import spans
 from tests.small import ITEMS
 from tests.workspace import Workspace
 

@@ -20,9 +20,9 @@ import torch
 
 from longwriter.errors import TrainingFailed, Unavailable
 from longwriter.io import packs
-from longwriter.training import checkpoints, launch
-from longwriter.training.launch import Job
-from longwriter.training.tokens.packing import IGNORE_INDEX
+from longwriter.launch import checkpoints, launch
+from longwriter.launch.launch import Job
+from longwriter.tokens.packing import IGNORE_INDEX
 from tests.jobs import (
     OPTIMIZER,
     ROOT,

@@ -1,1 +1,1 @@
-"""AgentWrite: plans a long text paragraph by paragraph, writes it step by step, and estimates the cost."""
+"""AgentWrite: plans a long text paragraph by paragraph, and writes it step by step."""

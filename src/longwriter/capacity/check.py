@@ -12,12 +12,12 @@ from longwriter.capacity.machine import Machine
 from longwriter.capacity.memory import GIB, Part, Training
 from longwriter.capacity.shape import Shape
 from longwriter.io import files
+from longwriter.launch import checkpoints, launch
 from longwriter.models import source
 from longwriter.models.base import rope
 from longwriter.params import Params
 from longwriter.params.training import LoraParams
 from longwriter.tracking import versioning
-from longwriter.training import checkpoints, launch
 
 _WEIGHTS = files.DATA / "base_model" / "weights"
 _LAYOUTS = ("zero2", "zero3", "zero3_offload")  # in the order in which they are slower

@@ -14,7 +14,7 @@ from longwriter.errors import UserError
 from longwriter.text import inert
 
 if TYPE_CHECKING:
-    from longwriter.evaluation.contest import Contender
+    from longwriter.contest.contest import Contender
     from longwriter.params import LLMParams, Params
 
 _ANSWER_ROOM = (
@@ -40,7 +40,8 @@ def run(
         UserError: a model, a benchmark or a file does not exist, or `urls` do not fit `models`.
     """
     from longwriter import params as parameters
-    from longwriter.evaluation import answers, contest
+    from longwriter.contest import contest
+    from longwriter.evaluation import answers
     from longwriter.io import access, files, process
     from longwriter.records import BenchmarkRow
 
@@ -89,7 +90,7 @@ def _contenders(
     models: list[str], urls: list[str], api_key_env: str | None, preds: list[Path], params: Params
 ) -> dict[str, Contender]:
     """Return the models by the names of their folders, in the order of the command line."""
-    from longwriter.evaluation.contest import Contender
+    from longwriter.contest.contest import Contender
 
     if urls and len(urls) not in (1, len(models)):
         raise UserError(

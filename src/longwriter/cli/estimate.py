@@ -24,7 +24,7 @@ def estimate(
     """
     checkout.require()
     from longwriter import params
-    from longwriter.agentwrite import estimate_run
+    from longwriter.estimate import run as estimate_run
 
     report = estimate_run.estimate_run(params.load(), tokens_per_second)
     text = json.dumps(report, ensure_ascii=False, indent=2) if as_json else estimate_run.table(report)

@@ -133,7 +133,7 @@ def _row_lines(step: dict[str, Any]) -> Iterator[str]:
         yield f"   prompt {_cut_line(row['messages'][0]['content'])}"
         yield f"   text   {_cut_line(row['messages'][-1]['content'])}"
         if row["call_ids"] and row["instruction_id"]:
-            from longwriter.tracking import spans, traces
+            from longwriter.traces import spans, traces
 
             yield f"   trace  {traces.url(spans.trace_id(row['instruction_id'], row['call_ids']))}"
     elif "runs" in step:

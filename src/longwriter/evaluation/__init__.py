@@ -1,1 +1,1 @@
-"""Answers of the compared models, their scores, the judge, the comparison, and its report."""
+"""Answers of the compared models, scores and measures of each text, and the rule of promotion."""

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from longwriter.evaluation.report import statistics
-from longwriter.evaluation.report.statistics import Estimate
+from longwriter.comparison import statistics
+from longwriter.comparison.statistics import Estimate
 from longwriter.records import Judgement, Score, Unscored
 
 

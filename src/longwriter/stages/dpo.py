@@ -19,8 +19,8 @@ from longwriter.io import files, packs
 from longwriter.params import Params
 from longwriter.records import PreferencePair, Rejection
 from longwriter.stages import runner
+from longwriter.tokens import tokenizer
 from longwriter.training import fitting
-from longwriter.training.tokens import tokenizer
 
 _PAIRS = files.DATA / "preferences"
 _SFT = files.DATA / "sft" / "weights"

@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from longwriter.evaluation.fitness import copies, fitness, votes
-from longwriter.evaluation.fitness.fitness import Limits
-from longwriter.evaluation.judge.judge import judge_texts
-from longwriter.evaluation.judge.judgements import Question
+from longwriter.fitness import copies, fitness, votes
+from longwriter.fitness.fitness import Limits
 from longwriter.io import files
+from longwriter.judge.judge import judge_texts
+from longwriter.judge.judgements import Question
 from longwriter.params import Params
 from longwriter.records import Example, JudgeFitness, Vote
 from longwriter.stages import runner

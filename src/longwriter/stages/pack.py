@@ -20,7 +20,7 @@ from longwriter.params import Params
 from longwriter.records import Example, Rejection
 from longwriter.stages import runner
 from longwriter.text import histogram
-from longwriter.training.tokens import encoding, packing
+from longwriter.tokens import encoding, packing
 
 _DATA = files.DATA / "dataset"
 _MODEL = files.DATA / "base_model" / "weights"

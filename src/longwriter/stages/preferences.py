@@ -13,17 +13,17 @@ import asyncio
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from longwriter.evaluation.judge.judge import judge_texts
-from longwriter.evaluation.judge.judgements import Question
 from longwriter.gates import pairs as pair_gate
 from longwriter.gates.suite import gx, verdicts
 from longwriter.io import files
+from longwriter.judge.judge import judge_texts
+from longwriter.judge.judgements import Question
 from longwriter.params import Params
+from longwriter.preferences import pairs as preferences
+from longwriter.preferences.pairs import Candidate
 from longwriter.records import Generation, Judgement, PreferencePair, Rejection, Unscored
 from longwriter.stages import runner
 from longwriter.tracking import versioning
-from longwriter.training import preferences
-from longwriter.training.preferences import Candidate
 
 FOLDER = files.DATA / "preferences"
 

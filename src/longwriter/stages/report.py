@@ -15,15 +15,16 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from longwriter.comparison import comparison
+from longwriter.comparison.statistics import Method
 from longwriter.evaluation.measures import summary
 from longwriter.evaluation.measures.summary import Measured
-from longwriter.evaluation.report import comparison, measure_plots, page, plots
-from longwriter.evaluation.report import markdown as report
-from longwriter.evaluation.report.statistics import Method
 from longwriter.gates.suite import verdicts
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import Generation, JudgeFitness, Score, TextMeasures
+from longwriter.report import markdown as report
+from longwriter.report import measure_plots, page, plots
 from longwriter.stages import runner
 from longwriter.tracking import git
 from longwriter.tracking import runs as tracking

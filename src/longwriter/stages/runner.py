@@ -32,7 +32,8 @@ from longwriter.io import access, disk, files, process, startup
 from longwriter.stages import tables, tracing
 from longwriter.stages.summary import Summary as Summary
 from longwriter.text import inert
-from longwriter.tracking import git, notes, traces, versioning
+from longwriter.traces import traces
+from longwriter.tracking import git, notes, versioning
 from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
 from longwriter.tracking.provenance import LINEAGE

@@ -13,11 +13,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from longwriter.evaluation.judge.judge import judge_texts
-from longwriter.evaluation.judge.judgements import Question
 from longwriter.evaluation.measures import texts as texts_measures
 from longwriter.evaluation.scores import score_numbers, score_of
 from longwriter.io import files
+from longwriter.judge.judge import judge_texts
+from longwriter.judge.judgements import Question
 from longwriter.params import Params
 from longwriter.records import Generation, Judgement
 from longwriter.stages import runner

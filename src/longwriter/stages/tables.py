@@ -9,7 +9,7 @@ from typing import Any
 from longwriter.io import files
 from longwriter.records import Draft, Example, Generation, Instruction, Plan, Rejection, Score
 from longwriter.text import inert
-from longwriter.tracking import spans, traces
+from longwriter.traces import spans, traces
 from longwriter.tracking.provenance import LINEAGE
 
 _ROWS = 2000  # of each kind: the MLflow UI loads the whole table

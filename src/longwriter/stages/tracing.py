@@ -1,4 +1,4 @@
-"""Selects the texts of a stage that get a trace, and finds the calls of each; tracking/traces.py writes them.
+"""Selects the texts of a stage that get a trace, and finds the calls of each; traces/traces.py writes them.
 
 The runner calls `record` when the work of a stage is done. A call log holds the calls in the order of their
 answers, so a text is traced as soon as the last of its calls is read, and memory holds few texts at a time.
@@ -19,8 +19,8 @@ from longwriter.io import files
 from longwriter.params import Params
 from longwriter.params.tracing import TracingParams
 from longwriter.records import Draft, Generation, Instruction, Plan, Rejection, Score
-from longwriter.tracking import spans, traces
-from longwriter.tracking.spans import Calls, Line, TextTrace
+from longwriter.traces import spans, traces
+from longwriter.traces.spans import Calls, Line, TextTrace
 
 log = logging.getLogger("longwriter")
 

@@ -1,1 +1,1 @@
-"""Training: tokenizer, packs, losses, preference pairs, and ranks that start, save and resume."""
+"""Training: what a rank does (`ranks/`), and how a finished model is published."""

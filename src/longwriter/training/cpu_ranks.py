@@ -24,7 +24,7 @@ if __name__ == "__main__":
 import deepspeed
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from longwriter.training.launch import Job
+from longwriter.launch.launch import Job
 from longwriter.training.ranks import rank
 
 

@@ -17,12 +17,13 @@ from typing import Any, Literal
 
 from longwriter.errors import Unavailable, UserError, without_password
 from longwriter.io import files
+from longwriter.launch import checkpoints, launch
 from longwriter.params import Params
 from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
 from longwriter.tracking import versioning
 from longwriter.tracking.runs import StageRun
-from longwriter.training import card, checkpoints, launch
+from longwriter.training.ranks import card
 
 log = logging.getLogger(__name__)
 

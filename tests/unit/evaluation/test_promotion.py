@@ -6,7 +6,7 @@ import pytest
 from longwriter.evaluation import promotion
 from longwriter.evaluation.promotion import Margins, Rules
 from longwriter.records import Unscored
-from tests.unit.evaluation.report.test_comparison import judged, score
+from tests.unit.comparison.test_comparison import judged, score
 
 RULES = Rules(0.95, Margins(10.0, 10.0, 0.1, 0.1, 0.1, 0.1), 60, 0.05, believes_judge=True)
 GATES = {"validate": True, "preferences": True}

@@ -13,8 +13,8 @@ from longwriter.stages import report
 from longwriter.tracking import versioning
 from longwriter.tracking.runs import StageRun
 from tests.unit.builders import prose
-from tests.unit.evaluation.report.test_comparison import WEAK, score
-from tests.unit.evaluation.report.test_measures_section import text_measures
+from tests.unit.comparison.test_comparison import WEAK, score
+from tests.unit.report.test_measures_section import text_measures
 
 CHECKOUT = Path.cwd()
 FOURTH = "sft_again"

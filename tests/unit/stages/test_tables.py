@@ -3,10 +3,10 @@
 from longwriter.io import files
 from longwriter.records import Message, Rejection
 from longwriter.stages import tables
+from longwriter.traces import spans, traces
+from longwriter.traces.spans import Node, TextTrace
 from longwriter.tracking import runs as tracking
-from longwriter.tracking import spans, traces
 from longwriter.tracking.provenance import LINEAGE
-from longwriter.tracking.spans import Node, TextTrace
 from tests.unit.builders import example
 
 

@@ -6,7 +6,8 @@ import logging
 import pytest
 
 from longwriter.errors import UserError
-from longwriter.training import checkpoints, fitting, launch
+from longwriter.launch import checkpoints, launch
+from longwriter.training import fitting
 from tests.jobs import TRAINING
 
 LAYOUT = {"zero_optimization": {"stage": 2}}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from longwriter.training.tokens.packing import IGNORE_INDEX
+from longwriter.tokens.packing import IGNORE_INDEX
 from tests.jobs import load_model
 
 CPU = torch.device("cpu")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from longwriter.evaluation.report import statistics
-from longwriter.evaluation.report.statistics import Estimate
+from longwriter.comparison import statistics
+from longwriter.comparison.statistics import Estimate
 from longwriter.records import Score
 
 

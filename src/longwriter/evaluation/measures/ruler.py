@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from longwriter.evaluation.report.statistics import Estimate
+from longwriter.comparison.statistics import Estimate
 from longwriter.records import Score
 
 _MIN_LEVELS = 3

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from longwriter.comparison import statistics
+from longwriter.comparison.statistics import Estimate, Method
 from longwriter.evaluation.measures import lengths
 from longwriter.evaluation.measures.ruler import Ruler, ruler
-from longwriter.evaluation.report import statistics
-from longwriter.evaluation.report.statistics import Estimate, Method
 from longwriter.records import Score, TextMeasures
 
 

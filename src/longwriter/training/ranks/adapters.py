@@ -19,8 +19,8 @@ from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
+from longwriter.launch.launch import Job
 from longwriter.params.training import LoraParams
-from longwriter.training.launch import Job
 
 ADAPTER = "adapter"
 """Folder of the adapter, in the folder of the published model."""

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from longwriter.training import checkpoints
+from longwriter.launch import checkpoints
 
 
 @dataclass(frozen=True)

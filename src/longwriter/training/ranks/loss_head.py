@@ -16,8 +16,8 @@ import torch
 from transformers import PreTrainedModel
 from trl.trainer.utils import FusedCausalLMOutput, add_fused_lm_head
 
+from longwriter.tokens.packing import IGNORE_INDEX
 from longwriter.training.ranks.choices import Choice
-from longwriter.training.tokens.packing import IGNORE_INDEX
 
 MAX_DENSE_BYTES = 2 << 30
 """Largest fp32 logits of a micro-step for which `auto` takes the dense head on a CPU; it holds about three such."""

@@ -18,7 +18,7 @@ from typing import Literal
 
 import torch
 
-from longwriter.training.tokens.packing import IGNORE_INDEX
+from longwriter.tokens.packing import IGNORE_INDEX
 
 Loss = Literal["token_mean", "sequence_mean", "released"]
 _RELEASED_SEQUENCES = 30  # a constant of LongWriter's released code

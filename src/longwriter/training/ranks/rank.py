@@ -35,16 +35,16 @@ from trl import DPOConfig, SFTConfig
 
 from longwriter.io.files import CHAT_CHANGES
 from longwriter.io.packs import PAIR_COLUMNS, count
+from longwriter.launch import checkpoints, launch
+from longwriter.launch.launch import Job
 from longwriter.params.training import OptimizerParams
-from longwriter.training import checkpoints, launch
-from longwriter.training.launch import Job
+from longwriter.tokens import tokenizer
+from longwriter.tokens.packing import IGNORE_INDEX
 from longwriter.training.ranks import adapters, attention, choices, loss_head
 from longwriter.training.ranks.choices import Choice
 from longwriter.training.ranks.pack_trainer import PackTrainer
 from longwriter.training.ranks.pair_trainer import PairTrainer
 from longwriter.training.ranks.watch import Watch, best_step
-from longwriter.training.tokens import tokenizer
-from longwriter.training.tokens.packing import IGNORE_INDEX
 
 _PACK_COLUMNS = ["input_ids", "labels", "seq_lengths"]
 

@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from transformers import TrainerCallback
 
-from longwriter.training import checkpoints
+from longwriter.launch import checkpoints
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]

@@ -1,7 +1,7 @@
 import pytest
 
 from longwriter.evaluation.measures import lengths
-from tests.unit.evaluation.report.test_comparison import score
+from tests.unit.comparison.test_comparison import score
 
 
 def answer(key, words, required=100, draw=0):

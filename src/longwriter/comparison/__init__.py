@@ -1,0 +1,1 @@
+"""Numbers that compare models: intervals, differences in pairs, quality, agreement of judges."""

@@ -1,0 +1,114 @@
+"""The files `pred.jsonl` and `judge.jsonl` of LongWriter's own evaluation scripts, as rows of this project and back.
+
+A row of `pred.jsonl` is a benchmark's row with `response` and `response_length`; in `judge.jsonl` it has `scores` too.
+Upstream's scripts read the files written here. Rows carry more fields, which upstream leaves out: how the answer
+ended, and which judge scored it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from longwriter.evaluation.answers import Prompt, generation_of
+from longwriter.hashing import short_id
+from longwriter.judge.judgements import DIMENSIONS, quality_score
+from longwriter.records import BenchmarkRow, Generation, Judgement, Record, Unscored
+from longwriter.text.basics.counting import language_of
+
+UNKNOWN = "unknown"
+"""Why an answer of upstream's `pred.jsonl` ended: the file does not say it, so it does not count as ended."""
+_LOWEST, _HIGHEST = 1, 5
+
+
+class PredRow(BenchmarkRow):
+    """A row of `pred.jsonl`."""
+
+    response: str
+    finish_reason: str = UNKNOWN
+    max_tokens: int = 0
+    call_ids: list[str] = Field(default_factory=list)
+
+
+class JudgeRow(Record):
+    """A row of `judge.jsonl`; upstream's last row holds the means and has no `prompt`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    prompt: str | None = None
+    response: str = ""
+    scores: dict[str, Any] = Field(default_factory=dict)
+    judge: str | None = None
+
+
+def pred_row(generation: Generation) -> dict[str, Any]:
+    """Return an answer as a row of `pred.jsonl`."""
+    return {
+        "prompt": generation.prompt,
+        "type": generation.type,
+        "length": generation.required_words,
+        "response_length": generation.words,
+        "response": generation.text,
+        "finish_reason": generation.finish_reason,
+        "max_tokens": generation.max_tokens,
+        "call_ids": generation.call_ids,
+    }
+
+
+def judge_row(generation: Generation, quality: Judgement) -> dict[str, Any]:
+    """Return a judged answer as a row of `judge.jsonl`; answers without a judgement have no row there."""
+    scores = {"Analysis": quality.analysis, **quality.dimensions}
+    return {**pred_row(generation), "scores": scores, "judge": quality.judge}
+
+
+def generations(rows: Sequence[PredRow]) -> list[Generation]:
+    """Return the answers of `pred.jsonl`; words are counted again. Equal answers to a prompt stay apart."""
+    return [
+        generation_of(
+            Prompt(short_id(row.prompt), row.prompt, row.type, language_of(row.prompt), row.length),
+            row.response,
+            finish_reason=row.finish_reason,
+            max_tokens=row.max_tokens,
+            call_ids=row.call_ids or [f"row {number}"],
+        )
+        for number, row in enumerate(rows, 1)
+    ]
+
+
+def qualities(
+    answers: Sequence[Generation], rows: Sequence[JudgeRow], source: str
+) -> list[Judgement | Unscored]:
+    """Return the judgement of each answer in `judge.jsonl`, or why it has none.
+
+    Args:
+        answers: The answers.
+        rows: The rows of `judge.jsonl`.
+        source: What upstream's file, which names no judge, is called.
+    """
+    judged = {(row.prompt, row.response): row for row in rows if row.prompt is not None}
+    return [_quality(judged.get((answer.prompt, answer.text)), source) for answer in answers]
+
+
+def _quality(row: JudgeRow | None, source: str) -> Judgement | Unscored:
+    if row is None:
+        return Unscored(reason="not_judged", detail=f"{source} has no row with this answer")
+    dimensions: dict[str, int | float] = {}
+    for name in DIMENSIONS:
+        value: Any = row.scores.get(name)
+        is_mark = type(value) is int or (
+            type(value) is float and row.judge is not None
+        )  # the mean of a panel
+        if not is_mark or not _LOWEST <= value <= _HIGHEST:
+            reason = "missing_dimension" if name not in row.scores else "not_an_integer_from_1_to_5"
+            return Unscored(reason=reason, detail=f"{name}: {value!r}")
+        dimensions[name] = value
+    analysis = row.scores.get("Analysis", row.scores.get("analysis", ""))
+    return Judgement(
+        dimensions=dimensions,
+        quality_score=quality_score(dimensions),
+        analysis=str(analysis),
+        judge=row.judge or f"unknown judge of {source}",
+        call_ids=[],
+    )

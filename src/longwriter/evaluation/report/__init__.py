@@ -1,1 +1,0 @@
-"""The comparison of the models on one benchmark: statistics, numbers, report and figures."""

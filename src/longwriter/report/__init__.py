@@ -1,0 +1,1 @@
+"""The report of a comparison: Markdown, one HTML page, and figures."""

@@ -1,0 +1,174 @@
+"""A comparison as Markdown: the verdict, then tables with n and intervals.
+
+A sentence says better or worse only if the interval of the difference excludes 0 and the test, corrected for
+the number of tests in the report, agrees. With five prompts or fewer the test cannot reach p < 0.05, whatever
+the interval says. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from longwriter.comparison.comparison import Comparison, capitalised
+from longwriter.evaluation.measures.summary import Measured
+from longwriter.records import JudgeFitness
+from longwriter.report import measures_section, quality_section
+from longwriter.report.phrases import p_value, score, sentence, share, table
+from longwriter.text import inert
+
+
+def markdown(
+    compared: Comparison,
+    *,
+    fitness: JudgeFitness,
+    judged_pairs: bool = False,
+    max_unscored_share: float,
+    dpo: Mapping[str, float],
+    figures: list[str],
+    measured: Mapping[str, Measured] = MappingProxyType({}),
+) -> str:
+    """Return the report as Markdown.
+
+    Args:
+        compared: The comparison.
+        fitness: What the judge is worth; quality scores of a judge that is no evidence are marked.
+        judged_pairs: Whether a judge of the benchmark also chose the preference pairs.
+        max_unscored_share: Share of answers without quality score above which the report warns.
+        dpo: Metrics of the DPO stage; `test_reward_accuracy` and `test_pairs` are shown if present.
+        figures: Paths of the figures, relative to the report.
+        measured: The measures of each model; empty = not shown.
+    """
+    labels = {model: inert.markdown(label) for model, label in compared.labels.items()}
+    compared = compared._replace(labels=labels)
+    level = f"{compared.method.confidence * 100:.3g} %"
+    parts = [
+        f"# Benchmark `{compared.benchmark}`",
+        "\n".join(
+            [
+                *(
+                    f"- {sentence(labels[after], labels[before], difference, compared.method.confidence)}"
+                    for (after, before), difference in compared.differences.items()
+                ),
+                *([f"- {_ending(compared)}"] if compared.differences else []),
+            ]
+        ),
+        quality_section.warning(compared, max_unscored_share),
+        "Better and worse are meant in the **length score S_l**: 100 for a text of the length asked for, 0 for "
+        "one four times as long or a third as long. "
+        + _counts(compared)
+        + f" In brackets: {level} confidence "
+        "intervals.",
+        _models(compared),
+        quality_section.section(compared, fitness=fitness, judged_pairs=judged_pairs),
+        _repeatability(compared),
+        "## Length score by length asked for",
+        _buckets(compared),
+        measures_section.sections(compared, measured) if measured else "",
+        _training(dpo),
+        "## Figures",
+        "\n\n".join(f"![{path}]({path})" for path in figures),
+        "## How the numbers are made",
+        _method(compared),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _counts(compared: Comparison) -> str:
+    """Return the number of prompts of each model, and of answers where a prompt has several."""
+    counts = []
+    for model, rows in compared.rows.items():
+        prompts = len({row.prompt_id for row in rows})
+        answers = f" ({len(rows)} answers)" if len(rows) > prompts else ""
+        counts.append(f"{compared.heading(model)} {prompts}{answers}")
+    return f"Prompts: {', '.join(counts)}."
+
+
+def _repeatability(compared: Comparison) -> str:
+    """Return how much the answers of one model to one prompt differ; empty if each prompt has one answer."""
+    lines = [
+        f"- {compared.title(model)}: S_l of answers to the same prompt differs by {standing.spread:.1f} (standard "
+        f"deviation); mean S_l of the first answers, of the second, and so on: "
+        f"{', '.join(f'{mean:.1f}' for mean in standing.draws)}."
+        for model, standing in compared.standings.items()
+        if standing.spread is not None
+    ]
+    return "\n\n".join(["## The same weights asked again", "\n".join(lines)]) if lines else ""
+
+
+def _method(compared: Comparison) -> str:
+    return (
+        "Words as LongBench-Write counts them. Each prompt counts once, whatever its number of answers. Means "
+        "and differences: Student's t over prompts; differences are paired by prompt, their p values come from a "
+        f"permutation test within prompts ({compared.method.resamples:,} permutations, seed "
+        f"{compared.method.seed}). Shares: Wilson intervals, compared by McNemar's exact test. p values are "
+        f"corrected for the {compared.tests} tests of this report (Holm). Intervals know the prompts only: the "
+        "same recipe trained again gives other weights, which may differ by more. Ended: the model stopped by "
+        "itself below its cap (`generate.max_tokens_per_word` times the words asked for, and the hard cap): what "
+        "did not end was cut there, and its S_l is that of the cut text."
+    )
+
+
+def _models(compared: Comparison) -> str:
+    head = ["", "n", "S_l", "ended", "loops", "refusals", "mean words"]
+    lines = [
+        [
+            compared.title(model),
+            str(len({row.prompt_id for row in compared.rows[model]})),
+            score(standing.length_score),
+            share(standing.ended),
+            share(standing.loop),
+            share(standing.refusal),
+            f"{standing.words_mean:,.0f}" if compared.rows[model] else "-",
+        ]
+        for model, standing in compared.standings.items()
+    ]
+    return table([head, *lines])
+
+
+def _ending(compared: Comparison) -> str:
+    """Return a sentence: which model of the first pair ends by itself more often?"""
+    after, before = next(iter(compared.differences))
+    new = compared.standings[after].ended
+    old = compared.standings[before].ended
+    both = f"{compared.title(before)} and {compared.heading(after)}"
+    if old is None or new is None or compared.ended is None:
+        return f"{both} cannot be compared in how they end: one of them has no answers."
+    shares = f"{old.value:.0%} against {new.value:.0%} of the answers"
+    if not compared.ended.is_shown(compared.method.confidence):
+        verdict = f"{both} are not shown to differ in how often they end by themselves"
+    else:
+        more = "more" if new.value > old.value else "less"
+        label = capitalised(compared.labels[after])
+        verdict = f"{label} ends by itself {more} often than {compared.labels[before]}"
+    return f"{verdict}: {shares}, {p_value(compared.ended.p_holm)}."
+
+
+def _buckets(compared: Comparison) -> str:
+    models = list(compared.labels)
+    head = ["words asked for", *(f"{compared.title(model)} S_l" for model in models)]
+    lines = [
+        [bucket.label()]
+        + [
+            f"{score(bucket.scores[model])}, n = {bucket.scores[model].n}" if model in bucket.scores else "-"
+            for model in models
+        ]
+        for bucket in compared.buckets
+    ]
+    return table([head, *lines])
+
+
+_TELLING_PAIRS = 6  # with fewer, even if all are right, a sign test has p above 0.05 (2 / 2 ** 5)
+
+
+def _training(dpo: Mapping[str, float]) -> str:
+    if "test_reward_accuracy" not in dpo:
+        return ""
+    if dpo.get("test_pairs", _TELLING_PAIRS) < _TELLING_PAIRS:
+        trained = f"{dpo['train_pairs']:.0f} pairs" if "train_pairs" in dpo else "its pairs"
+        return (
+            f"## DPO\n\nDPO was trained on {trained} and measured on {dpo['test_pairs']:.0f}: too few to say "
+            "whether it learned anything."
+        )
+    n = f" of {dpo['test_pairs']:.0f} held-out pairs" if "test_pairs" in dpo else " of the held-out pairs"
+    return f"## DPO\n\nDPO puts chosen above rejected in {dpo['test_reward_accuracy']:.0%}{n}."

@@ -1,0 +1,56 @@
+"""Sentences, numbers and tables of a report. Pure."""
+
+from __future__ import annotations
+
+from longwriter.comparison.comparison import capitalised
+from longwriter.comparison.statistics import Difference, Estimate
+
+
+def sentence(after: str, before: str, difference: Difference | None, confidence: float) -> str:
+    """Return a sentence: is the length score of model `after` better than that of `before`? Both are labels."""
+    after = capitalised(after)
+    if difference is None or difference.low is None or difference.high is None:
+        n = 0 if difference is None else difference.n
+        return f"{after} and {before} cannot be compared: they have {n} prompts in common, 2 are needed."
+    if not difference.is_shown(confidence):
+        verdict = f"{after} is not shown to be better or worse than {before}"
+    else:
+        verdict = f"{after} is {'better' if difference.value > 0 else 'worse'} than {before}"
+    return (
+        f"{verdict}: difference {difference.value:+.1f}, {confidence * 100:.3g} % CI {difference.low:+.1f} to "
+        f"{difference.high:+.1f}, {p_value(difference.p_holm)}, n = {difference.n}{_smallest(difference)}."
+    )
+
+
+def _smallest(difference: Difference) -> str:
+    """Return what this n could show, if there is anything that it could not."""
+    if not difference.smallest:
+        return ""
+    return f"; this n shows a difference of {difference.smallest:.1f} four times in five, smaller ones less often"
+
+
+def score(estimate: Estimate | None, digits: int = 1) -> str:
+    """Return a score with its interval; `-` if there is none."""
+    if estimate is None:
+        return "-"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.{digits}f}"
+    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+
+
+def share(estimate: Estimate | None) -> str:
+    """Return a share in percent with its interval; `-` if there is none."""
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return "-"
+    return f"{estimate.value:.0%} [{estimate.low:.0%}, {estimate.high:.0%}]"
+
+
+def p_value(value: float) -> str:
+    """Return a p value as text."""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def table(lines: list[list[str]]) -> str:
+    """Return lines of cells as a table; the first line is its head."""
+    rule = ["---"] + ["---:"] * (len(lines[0]) - 1)
+    return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], rule, *lines[1:]])

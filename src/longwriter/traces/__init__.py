@@ -1,0 +1,1 @@
+"""MLflow traces of texts and answers, made from the call log."""

@@ -1,0 +1,94 @@
+"""LongWriter's own pred.jsonl and judge.jsonl are written as its scripts read them, and read as they write them."""
+
+import json
+
+import pytest
+
+from longwriter.contest import upstream_files
+from longwriter.contest.upstream_files import JudgeRow, PredRow
+from longwriter.evaluation.answers import Prompt, generation_of
+from longwriter.judge.judgements import DIMENSIONS
+from longwriter.records import Judgement, Unscored
+
+MARKS = dict(zip(DIMENSIONS, (5, 4, 3, 2, 1, 5), strict=True))
+UPSTREAM = {
+    "prompt": "Write 3 words.",
+    "type": "Essay",
+    "length": 3,
+    "response_length": 3,
+    "response": "One two three.",
+}
+
+
+def answer(text="One two three.", key="call"):
+    prompt = Prompt("x", "Write 3 words.", "Essay", "en", 3)
+    return generation_of(prompt, text, finish_reason="stop", max_tokens=9, call_ids=[key])
+
+
+def judgement(**fields):
+    base = {
+        "dimensions": MARKS,
+        "quality_score": 100 * 14 / 24,
+        "analysis": "Good.",
+        "judge": "j",
+        "call_ids": [],
+    }
+    return Judgement.model_validate(base | fields)
+
+
+def read(record, row):
+    return record.model_validate_json(json.dumps(row))
+
+
+def test_a_row_of_upstream_is_read_and_its_words_are_counted_again():
+    [row] = upstream_files.generations([read(PredRow, UPSTREAM | {"response_length": 99})])
+    assert (row.text, row.words, row.required_words, row.type) == ("One two three.", 3, 3, "Essay")
+    assert row.finish_reason == "unknown"
+
+
+def test_answers_come_back_as_they_were_written():
+    answers = [answer(), answer("雨。", "other"), answer("", "empty"), answer(key="again")]
+    rows = [read(PredRow, upstream_files.pred_row(row)) for row in answers]
+    back = upstream_files.generations(rows)
+    assert [row.model_dump(exclude={"prompt_id", "generation_id"}) for row in back] == [
+        row.model_dump(exclude={"prompt_id", "generation_id"}) for row in answers
+    ]
+    assert len({row.generation_id for row in back}) == 4
+    assert {key: upstream_files.pred_row(answers[0])[key] for key in UPSTREAM} == UPSTREAM
+
+
+def test_equal_answers_of_upstream_to_one_prompt_stay_apart():
+    back = upstream_files.generations([read(PredRow, UPSTREAM)] * 2)
+    assert len({row.generation_id for row in back}) == 2
+
+
+def test_judgements_come_back_as_they_were_written_and_the_others_are_not_judged():
+    answers = [answer(), answer("More words.", "b")]
+    written = upstream_files.judge_row(answers[0], judgement())
+    assert {name: written["scores"][name] for name in DIMENSIONS} == MARKS
+    first, second = upstream_files.qualities(answers, [read(JudgeRow, written)], "judge.jsonl")
+    assert first == judgement()
+    assert isinstance(second, Unscored)
+    assert second.reason == "not_judged"
+
+
+def test_the_judge_of_upstream_is_unknown_and_its_last_row_is_no_answer():
+    means = {name: 50.0 for name in DIMENSIONS} | {"total": 50.0}
+    rows = [read(JudgeRow, UPSTREAM | {"scores": {"Analysis": "a", **MARKS}}), read(JudgeRow, means)]
+    [quality] = upstream_files.qualities([answer()], rows, "glm/judge.jsonl")
+    assert (quality.judge, quality.quality_score) == ("unknown judge of glm/judge.jsonl", 100 * 14 / 24)
+
+
+@pytest.mark.parametrize("mark", [0, 6, 3.5, "4", None, True])
+def test_a_mark_that_is_no_integer_from_1_to_5_leaves_the_answer_unscored(mark):
+    row = read(JudgeRow, UPSTREAM | {"scores": {**MARKS, "Clarity": mark}})
+    [quality] = upstream_files.qualities([answer()], [row], "judge.jsonl")
+    assert quality.reason == "not_an_integer_from_1_to_5"
+
+
+def test_the_mean_of_a_panel_comes_back():
+    panel = judgement(dimensions=MARKS | {"Clarity": 2.5})
+    [quality] = upstream_files.qualities(
+        [answer()], [read(JudgeRow, upstream_files.judge_row(answer(), panel))], "judge.jsonl"
+    )
+    assert quality.dimensions["Clarity"] == 2.5

@@ -1,0 +1,91 @@
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+import pytest
+
+from longwriter.errors import UserError
+from longwriter.launch import launch
+from longwriter.params import TrainingParams
+from longwriter.params.training import LoraParams
+from tests.unit.params.fields import LORA
+
+TRAINING = TrainingParams(
+    ranks="auto", hostfile=None, deepspeed="infra/deepspeed/zero2.json", precision="fp32", attention="sdpa",
+    loss_head="auto", gradient_checkpointing=False, save_steps=1000, keep_checkpoints=1,
+)  # fmt: skip
+TORCHRUN = "traceback : Signal 9 (SIGKILL) received by PID 77"
+DEEPSPEED = "node1: [ERROR] [launch.py:259:sigkill_handler] ['python', '-u'] exits with return code = {}"
+
+LOST_PEER = (
+    "RuntimeError: [/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:537] Read error [127.0.0.1]:35035: "
+    "Connection reset by peer"
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "killed"),
+    [
+        (-15, "", True),
+        (1, TORCHRUN, True),
+        (247, DEEPSPEED.format(-9), True),
+        (1, LOST_PEER, True),
+        (1, DEEPSPEED.format(1), False),
+        (1, "ModuleNotFoundError: No module named 'trl'", False),
+    ],
+)
+def test_a_killed_rank_is_told_from_one_that_failed_under_either_launcher(code, words, killed):
+    assert launch._was_killed(code, words) is killed
+
+
+def test_a_hostfile_says_how_many_ranks_there_are_whatever_the_parameter(tmp_path):
+    hosts = tmp_path / "hosts"
+    hosts.write_text("# two nodes\nnode1 slots=4\nnode2 slots=2\n")
+    params = TRAINING.model_copy(update={"hostfile": str(hosts), "ranks": 3})
+    assert launch.device_and_ranks(params, 12, "sft.batch_packs")[1] == 6
+
+
+FLASH = TRAINING.model_copy(update={"attention": "flash_attention_2", "ranks": 1})
+
+
+def test_flash_attention_without_its_package_is_told_before_any_rank_starts(monkeypatch):
+    monkeypatch.setitem(sys.modules, "flash_attn", None)
+    with pytest.raises(UserError, match=r"flash_attn, which is not.*set training\.attention: sdpa"):
+        launch.device_and_ranks(FLASH, 4, "sft.batch_packs")
+
+
+def test_flash_attention_with_its_package_is_used(monkeypatch):
+    package = ModuleType("flash_attn")
+    package.__spec__ = ModuleSpec("flash_attn", None)
+    monkeypatch.setitem(sys.modules, "flash_attn", package)
+    assert launch.device_and_ranks(FLASH, 4, "sft.batch_packs")[1] == 1
+
+
+QUANTISED = LoraParams(**{**LORA, "quantised": True})
+
+
+@pytest.mark.parametrize(
+    ("has_gpu", "has_package", "lack"),
+    [
+        (False, True, "this machine has no GPU"),
+        (False, None, "this machine has no GPU"),
+        (True, False, "bitsandbytes is not installed here"),
+    ],
+)
+def test_weights_in_four_bits_need_a_gpu_and_bitsandbytes(has_gpu, has_package, lack):
+    assert launch.refused_quantised(QUANTISED, "sft", has_gpu=has_gpu, has_package=has_package) == (
+        f"sft.lora.quantised is true, which needs an NVIDIA GPU and the package bitsandbytes, and {lack}: "
+        "pip install bitsandbytes on the machine of the GPUs, or set it to false"
+    )
+
+
+@pytest.mark.parametrize("has_package", [True, None])
+def test_weights_in_four_bits_are_trained_on_a_gpu_with_bitsandbytes(has_package):
+    assert launch.refused_quantised(QUANTISED, "sft", has_gpu=True, has_package=has_package) is None
+    assert launch.refused_quantised(LoraParams(**LORA), "sft", has_gpu=False, has_package=False) is None
+    assert launch.refused_quantised(None, "sft", has_gpu=False, has_package=False) is None
+
+
+def test_weights_in_four_bits_on_a_cpu_are_refused_before_any_rank_starts():
+    with pytest.raises(UserError, match=r"^dpo\.lora\.quantised is true.* this machine has no GPU"):
+        launch.check_quantised(QUANTISED, "dpo", "cpu")

@@ -1,0 +1,164 @@
+"""What SFT and DPO train is what an engine sees and where it stops, under the template of each known family."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import trl
+
+from longwriter.models.base import chat
+from longwriter.records import Message, Rejection
+from longwriter.tokens.packing import IGNORE_INDEX
+from longwriter.tokens.tokenizer import Coder
+from tests.chat_templates import FAMILIES, tokenizer_of
+
+ORIGINALS = Path(trl.__file__).parent / "chat_templates"
+SHIPPED = Path("src/longwriter/prompts/chat/llama3.jinja")
+EACH = pytest.mark.parametrize("name", FAMILIES)
+
+
+def template(family):
+    return SHIPPED.read_text(encoding="utf-8") if family.template == "file" else family.template
+
+
+def configured(name):
+    """Return the tokenizer as the stage base_model leaves it."""
+    family = FAMILIES[name]
+    has_none = family.template == "file"
+    coder = tokenizer_of(family, None if has_none else family.template)
+    chat.configure(coder, template(family) if has_none else None, None)
+    return coder
+
+
+def messages(*texts, system=None):
+    roles = ("user", "assistant") * len(texts)
+    turns = [Message(role=role, content=text) for role, text in zip(roles, texts, strict=False)]
+    return [*([Message(role="system", content=system)] if system else []), *turns]
+
+
+def seen_by_engine(coder, turns):
+    """Return the ids that vLLM and transformers make of a chat that is to be answered."""
+    turns = [turn.model_dump() for turn in turns]
+    return coder.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+
+
+def targets(row):
+    return [label for label in row.labels if label != IGNORE_INDEX]
+
+
+CHATS = {
+    "one answer": messages("Write 9 words.", "The tide came in."),
+    "two answers": messages("Write.", "The tide.", "Shorter.", "Tide.\n\nSea."),
+    "Chinese": messages("写一首诗。", "潮水来了。"),
+    "spaces inside": messages("Go\n\non", "One.\n\n\n  Two.  \n\nThree."),
+}
+
+
+@EACH
+def test_the_retyped_template_renders_as_the_original_and_the_original_is_known_by_its_digest(name):
+    family = FAMILIES[name]
+    assert len(family.sha256) == 64
+    if family.original is None:
+        return
+    original = (ORIGINALS / f"{family.original}.jinja").read_text(encoding="utf-8")
+    assert hashlib.sha256(original.encode()).hexdigest() == family.sha256
+    ours, theirs = tokenizer_of(family, template(family)), tokenizer_of(family, original)
+    chats = [*CHATS.values(), *([messages("Hi", "Ho", system="Be brief.")] if family.takes_system else [])]
+    for turns in chats:
+        for length in range(1, len(turns) + 1):
+            rows = [turn.model_dump() for turn in turns[:length]]
+            for opening in (False, True):
+                texts = [
+                    coder.apply_chat_template(rows, tokenize=False, add_generation_prompt=opening)
+                    for coder in (ours, theirs)
+                ]
+                assert texts[0] == texts[1]
+
+
+@EACH
+def test_the_end_of_an_answer_comes_from_the_chat_template(name):
+    family, coder = FAMILIES[name], configured(name)
+    assert coder.eos_token == family.end
+    stops = chat.stops(coder.eos_token_id, coder.convert_tokens_to_ids(list(family.stops)))
+    numbers = stops if isinstance(stops, list) else [stops]
+    assert numbers[0] == coder.eos_token_id
+    assert set(coder.convert_ids_to_tokens(numbers)) == {family.end, *family.stops}
+
+
+@EACH
+@pytest.mark.parametrize("kind", CHATS)
+def test_sft_trains_each_answer_behind_what_the_engine_sees_and_with_the_token_at_which_it_stops(name, kind):
+    family, coder, turns = FAMILIES[name], configured(name), CHATS[kind]
+    rows = Coder(coder).chat(turns, 10_000, "r", "pack")
+    answers = [place for place, turn in enumerate(turns) if turn.role == "assistant"]
+    spoken = [(row, targets(row)) for row in rows]
+    for place in answers:
+        seen = seen_by_engine(coder, turns[:place])
+        wanted = family.opening + turns[place].content + family.end
+        matches = [
+            row.labels[len(seen) :]
+            for row, _ in spoken
+            if row.input_ids[: len(seen)] == seen and row.labels[len(seen)] != IGNORE_INDEX
+        ]
+        [labels] = matches
+        end = labels.index(coder.eos_token_id) + 1
+        assert coder.decode(labels[:end]) == wanted
+    assert sum(ids.count(coder.eos_token_id) for _, ids in spoken) == len(answers)
+
+
+@EACH
+@pytest.mark.parametrize("kind", CHATS)
+def test_dpo_completes_the_prompt_of_the_engine_with_the_targets_of_sft(name, kind):
+    coder, turns = configured(name), CHATS[kind]
+    answer = Coder(coder).answer(turns, 10_000, "r", "dpo")
+    assert answer.prompt_ids == seen_by_engine(coder, turns[:-1])
+    last = Coder(coder).chat(turns, 10_000, "r", "pack")[-1]
+    assert last.input_ids == [*answer.prompt_ids, *answer.completion_ids]
+    assert last.labels[-len(answer.completion_ids) :] == answer.completion_ids
+
+
+def test_a_template_that_changes_history_gives_one_sequence_an_answer_and_others_one_a_chat():
+    rows = {name: Coder(configured(name)).chat(CHATS["two answers"], 999, "r", "pack") for name in FAMILIES}
+    assert {name: len(found) for name, found in rows.items()} == {
+        name: 1 + (name == "Qwen3") for name in FAMILIES
+    }
+
+
+@pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if not family.takes_system])
+def test_a_chat_that_the_template_refuses_is_rejected_with_its_words(name):
+    row = Coder(configured(name)).chat(messages("Hi", "Ho", system="Be brief."), 999, "r", "pack")
+    assert isinstance(row, Rejection)
+    assert (row.reason, "roles must alternate" in row.detail) == ("template", True)
+
+
+def test_a_template_that_opens_an_answer_and_takes_the_opening_back_is_a_reason_to_reject():
+    coder = configured("SmolLM2")
+    opening = "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    coder.chat_template = coder.chat_template.replace(opening, f"{opening}<think>\n")
+    row = Coder(coder).chat(CHATS["one answer"], 999, "r", "pack")
+    assert isinstance(row, Rejection)
+    assert row.reason == "template"
+
+
+@EACH
+def test_no_control_token_of_the_vocabulary_gets_into_a_row_or_a_pair(name):
+    coder = Coder(configured(name))
+    for token in FAMILIES[name].tokens:
+        for turns in (messages(f"Say {token}.", "No."), messages("Say it.", f"It is {token}.")):
+            for row in (coder.chat(turns, 999, "r", "pack"), coder.answer(turns, 999, "r", "dpo")):
+                assert isinstance(row, Rejection)
+                assert row.reason == "control_token"
+
+
+def test_a_base_model_without_template_says_which_parameter_it_needs():
+    from longwriter.errors import ModelUnusable
+
+    coder = tokenizer_of(FAMILIES["Llama-3.1 base"], None)
+    with pytest.raises(
+        ModelUnusable, match=r"base_model\.chat_template to a file of src/longwriter/prompts/chat"
+    ):
+        chat.configure(coder, None, None)
+    with pytest.raises(ModelUnusable, match=r"base_model\.end_of_turn: found '<no>'.*<\|eot_id\|>"):
+        chat.configure(coder, SHIPPED.read_text(), "<no>")
+    chat.configure(coder, SHIPPED.read_text(), "<|end_of_text|>")
+    assert coder.eos_token == "<|end_of_text|>"
