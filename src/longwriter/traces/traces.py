@@ -1,6 +1,6 @@
-"""Writes traces of texts to MLflow, in batches, within a time budget; a trace that is written twice is there once.
+"""Writes traces of texts to MLflow, in batches and within a time budget; a second write adds no second trace.
 
-Together with runs.py and logged_models.py the only file that imports mlflow.
+Only this file, tracking/runs.py and tracking/logged_models.py import mlflow.
 """
 
 from __future__ import annotations

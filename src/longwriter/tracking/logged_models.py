@@ -1,7 +1,7 @@
 """Logged models and the registry of MLflow: which weights a run wrote or read, and their metrics.
 
 The weights themselves are in DVC. A logged model has DVC's digest of its weights in the tag `dvc.md5`; later
-stages find it by this digest. Only this file, runs.py and traces.py import mlflow.
+stages find it by this digest. Only this file, runs.py and traces/traces.py import mlflow.
 """
 
 from __future__ import annotations

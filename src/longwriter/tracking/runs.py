@@ -1,6 +1,6 @@
 """MLflow runs: one for each execution of a stage, under one pipeline run; data sets have DVC's digests.
 
-Only this file, logged_models.py and traces.py import mlflow. Without MLFLOW_TRACKING_URI everything is in
+Only this file, logged_models.py and traces/traces.py import mlflow. Without MLFLOW_TRACKING_URI everything is in
 `.lw/mlflow.db` and `.lw/mlartifacts`. Tags name the process that owns a run, so that `close_dead_runs` can
 end runs whose process is gone.
 """
