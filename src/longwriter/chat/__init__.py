@@ -1,1 +1,1 @@
-"""The models of this checkout to talk to: in the terminal, by an OpenAI-compatible API, side by side in a page."""
+"""Talks to models of this checkout: in the terminal, by an OpenAI-compatible API, and side by side in a page."""

@@ -1,4 +1,4 @@
-"""What a person wants to know of an answer: its words, the words that were asked for, and the length score.
+"""Measures of one answer: its words, the words that were asked for, and the length score.
 
 Pure. The numbers are counted as the benchmark counts them.
 """

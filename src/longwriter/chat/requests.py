@@ -1,7 +1,7 @@
-"""Requests to a served model: defaults as in the benchmark, and the answer as it is written.
+"""Sends requests to a served model, with the benchmark's defaults, and yields the answer while it is written.
 
-The benchmark's sampling (`generate.sampling`) is used where a request names none, and its cap of tokens, so that an
-answer here is one that the benchmark could have got.
+A request that names no sampling or no largest number of tokens gets those of the benchmark (`generate`). So an answer
+here is one that the model could have given in the benchmark.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROUTE = "/v1/chat/completions"
 
 
 def with_defaults(body: Mapping[str, Any], params: Params) -> dict[str, Any]:
-    """Return the body of a chat request with the benchmark's sampling where it names none, or null.
+    """Return the body of a chat request; sampling fields that it lacks, or that are null, become the benchmark's.
 
     Args:
         body: The request; `messages` is a list of {"role", "content"}.
@@ -37,15 +37,15 @@ def with_defaults(body: Mapping[str, Any], params: Params) -> dict[str, Any]:
         raise UserError('messages: a list of {"role": …, "content": …} is needed')
     sampling = params.generate.sampling
     defaults: dict[str, Any] = {"temperature": sampling.temperature, "top_p": sampling.top_p}
-    given = {name: value for name, value in body.items() if value is not None}
-    if not {"max_tokens", "max_completion_tokens"} & set(given):
+    fields = {name: value for name, value in body.items() if value is not None}
+    if not {"max_tokens", "max_completion_tokens"} & set(fields):
         prompt = messages[-1].get("content")
         required = stated_length(prompt) if isinstance(prompt, str) else None
         cap = sampling.max_tokens
         if required:
             cap = answers.token_cap(required, params.generate.max_tokens_per_word, cap)
         defaults["max_tokens"] = cap
-    return {name: value for name, value in defaults.items() if value is not None} | given
+    return {name: value for name, value in defaults.items() if value is not None} | fields
 
 
 def stream(

@@ -1,4 +1,4 @@
-"""Starts the model servers that one talks to, with the engine and precision of the benchmark."""
+"""Starts servers for the models to talk to, with the engine and precision of the benchmark."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The web server of `longwriter serve`: an OpenAI-compatible API, and a page for two models side by side.
 
-It passes requests on to the models, which listen on Unix sockets that no browser reaches. `io/door.py` stands before
-it. A request names a model as the command line did (`sft`); fields that it leaves out are the benchmark's.
+It passes requests on to the models, which listen on Unix sockets that no browser reaches; `io/door.py` first refuses
+requests of other web pages. A request names a model as the command line did (`sft`). Fields that it leaves out get the
+benchmark's values.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def app(models: Mapping[str, Endpoint] | None = None, params: Params | None = No
 
     Args:
         models: {name: endpoint}; each endpoint has a socket.
-        params: The section `generate` has the defaults of a request; None = only with no models.
+        params: The section `generate` has the defaults of a request; None is allowed only without models.
     """
     endpoints = dict(models or {})
 
@@ -135,12 +136,12 @@ def _endpoint(body: Mapping[str, Any], endpoints: Mapping[str, Endpoint]) -> End
 
 
 async def _pass_on(request: Request, endpoint: Endpoint, content: bytes) -> Response:
-    """Send a request to a model, and its reply as it comes; the model stops when the client goes away."""
+    """Send a request to a model, and pass its reply on piece by piece; the model stops when the client goes away."""
     client = httpx2.AsyncClient(
         transport=httpx2.AsyncHTTPTransport(uds=endpoint.socket, verify=False), timeout=None
     )
     answering = asyncio.create_task(_answer(client, content))
-    leaving = asyncio.create_task(_left(request))
+    leaving = asyncio.create_task(_wait_for_disconnect(request))
     try:
         await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
         is_answered = answering.done()
@@ -178,7 +179,7 @@ async def _pass_on(request: Request, endpoint: Endpoint, content: bytes) -> Resp
 
 
 async def _answer(client: httpx2.AsyncClient, content: bytes) -> httpx2.Response:
-    """Return the reply of a model: a stream that has begun, or everything else whole."""
+    """Return the reply of a model; its body is read, unless the reply is a stream."""
     headers = {"Content-Type": "application/json"}
     request = client.build_request(
         "POST", f"http://localhost{requests.ROUTE}", content=content, headers=headers
@@ -189,7 +190,7 @@ async def _answer(client: httpx2.AsyncClient, content: bytes) -> httpx2.Response
     return reply
 
 
-async def _left(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     """Return when the client of a request goes away."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

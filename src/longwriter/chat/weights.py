@@ -1,8 +1,8 @@
 """Finds the weights of a model by the name that a person gives it.
 
-A name is one of a model of the pipeline (`sft`: data/sft/weights), an alias of MLflow's registry (`candidate`), or a
-folder. The registry knows DVC's digest of the weights, not the weights; a version whose weights are no longer in
-data/ is taken from DVC's cache or its remote.
+A name is a model of the pipeline (`sft`: data/sft/weights), an alias in MLflow's registry (`candidate`), or a folder.
+The registry does not hold weights, only DVC's digest of them. If weights are no longer in data/, they are copied
+from DVC's cache or its remote.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def folder(name: str, params: Params) -> Path:
         UserError: nothing has this name; the message lists the names that there are.
         BadRecord: the weights of a registered version are neither here nor in DVC's cache and remote.
     """
-    if name in trained():
+    if name in available():
         return files.DATA / name / "weights"
     if "/" in name or Path(name).is_dir():
         path = Path(name)
@@ -40,7 +40,7 @@ def folder(name: str, params: Params) -> Path:
     aliases = logged_models.aliases(registered)
     if name not in aliases:
         raise UserError(
-            f"no model {inert.line(name)}: models with weights in data/ are {', '.join(trained()) or 'none'} "
+            f"no model {inert.line(name)}: models with weights in data/ are {', '.join(available()) or 'none'} "
             f"(`dvc repro` makes them); aliases of {registered} in MLflow are {', '.join(aliases) or 'none'}; "
             "or name a folder"
         )
@@ -51,9 +51,9 @@ def of_digest(digest: str) -> Path:
     """Return a folder with the weights that have this DVC digest; they are fetched if they are not in data/.
 
     Raises:
-        BadRecord: they are nowhere.
+        BadRecord: neither data/ nor DVC's cache or remote has them.
     """
-    for model in trained():
+    for model in available():
         path = files.DATA / model / "weights"
         if versioning.digest(path) == digest:
             return path
@@ -72,7 +72,7 @@ def copy(digest: str, target: Path, note: str = "") -> None:
         note: Markdown for the end of its README.md, the model's card.
 
     Raises:
-        BadRecord: neither of them has it.
+        BadRecord: neither cache nor remote has it.
         UserError: the target holds files.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -84,7 +84,7 @@ def copy(digest: str, target: Path, note: str = "") -> None:
                 card.write(f"\n{note}")
 
 
-def trained() -> list[str]:
+def available() -> list[str]:
     """Return the models that have weights in data/."""
     return sorted(path.parent.name for path in files.DATA.glob("*/weights") if any(path.iterdir()))
 
@@ -95,7 +95,7 @@ def default(params: Params) -> str:
     Raises:
         UserError: no model has weights.
     """
-    names = trained()
+    names = available()
     if not names:
         raise UserError("no model has weights in data/ yet: run `bash infra/demo.sh` or `dvc repro` first")
     preferred = [params.register_.model, *reversed(params.compare.models)]

@@ -1,4 +1,4 @@
-"""`longwriter benchmark`: any models on a benchmark, and benchmarks of your own in params.yaml."""
+"""`longwriter benchmark`: runs a benchmark on any models, or sets your own benchmarks in params.yaml."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def benchmark(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="Model that answers: its name at --base-url, or without one a model, an alias or a version "
-            "number of this checkout, or a folder; several are compared with the first"
+            help="Model that answers. With --base-url: its name there. Without: a model of this checkout, an alias "
+            "or a version number of the registry, or a folder. Give several to compare them with the first"
         ),
     ] = None,
     base_url: Annotated[
@@ -40,10 +40,10 @@ def benchmark(
     samples: Annotated[int | None, typer.Option(min=1, max=1000, help="Answers to each prompt")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer in tokens")] = None,
     pred: Annotated[
-        list[Path] | None, typer.Option(help="pred.jsonl with answers, scored again instead of a model")
+        list[Path] | None, typer.Option(help="pred.jsonl whose answers are scored again; no model is asked")
     ] = None,
     judged: Annotated[
-        bool, typer.Option("--judged", help="Take the qualities from the judge.jsonl beside each --pred")
+        bool, typer.Option("--judged", help="Take the quality scores from the judge.jsonl beside each --pred")
     ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the answers and the report (default: .lw/benchmark/NAME)")
@@ -52,12 +52,12 @@ def benchmark(
         bool, typer.Option("--apply", help="Write the keys that use FOLDER into params.yaml")
     ] = False,
 ) -> None:
-    """Run a benchmark on any models, or set the benchmarks of a folder of your own in params.yaml.
+    """Run a benchmark on any models, or set your own benchmarks in params.yaml.
 
-    With --model or --pred: the models answer, the answers are scored (by the judges of score.judges, if there are
-    any), and all are in one table. Writes LongWriter's pred.jsonl and judge.jsonl for each model, and report.md.
-    With FOLDER: shows the keys of params.yaml that use its benchmarks. A training row that repeats a prompt of theirs
-    is rejected from then on.
+    With --model or --pred: the models answer, the answers are scored (also by score.judges, if there are any), and
+    one table shows all models. Writes pred.jsonl and judge.jsonl of each model as the paper's code does, and report.md.
+    With FOLDER: shows the keys of params.yaml that use the benchmarks in it. From then on a training row is rejected
+    if it repeats one of their prompts.
 
     Example: longwriter benchmark --base-url http://localhost:8000/v1 --model qwen3 --benchmark small --api-key-env ""
 

@@ -15,14 +15,14 @@ from longwriter.text import inert
 
 def capacity(
     profile: Annotated[
-        str | None, typer.Option(help="Take params.yaml as it would be under this profile")
+        str | None, typer.Option(help="Use params.yaml as it would be with this profile applied")
     ] = None,
     gpus: Annotated[
         str | None,
         typer.Option(help="GPUs of another machine: NUMBERxGIB, such as 8x80, or with a name, 8x80:A100"),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="A config.json to take instead of that of base_model.source")
+        Path | None, typer.Option(help="Use this config.json instead of the one of base_model.source")
     ] = None,
     lora: Annotated[
         int | None, typer.Option(min=1, max=4096, help="Train LoRA of this rank instead of all weights")
@@ -31,7 +31,7 @@ def capacity(
 ) -> None:
     """Compare what SFT and DPO need with what the machine has: context, memory, disk, packages; trains nothing.
 
-    Exit code 2 if something does not fit. The flows do the same before their first stage.
+    Exit code 2 if something does not fit. A flow that will train makes the same check before its first stage.
 
     Example: longwriter capacity --profile paper --gpus 8x80
     """

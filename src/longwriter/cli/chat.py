@@ -24,7 +24,7 @@ def chat(
 ) -> None:
     """Talk to a model: one line is one message, /new begins a new conversation, Ctrl-D ends.
 
-    After each answer stand its words, and the words that your message asked for.
+    A line after each answer shows its number of words, and the number that your message asked for.
 
     Example: echo "Write a story about a harbour in 200 words." | longwriter chat sft
     """
@@ -57,7 +57,7 @@ def chat(
 
 
 def _refuse(reason: str, context_tokens: int) -> None:
-    """Say why a message got no answer; a person may go on, a script ends.
+    """Print why a message got no answer; in a terminal the chat goes on, a script ends.
 
     Raises:
         ModelUnusable: the messages do not come from a terminal.

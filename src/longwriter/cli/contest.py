@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from longwriter.contest.contest import Contender
     from longwriter.params import LLMParams, Params
 
-_ANSWER_ROOM = (
-    8192  # tokens of prompt beside the longest answer; an endpoint of its own checks its context itself
-)
+_PROMPT_ROOM = 8192  # tokens for a prompt, besides the longest answer; the endpoint checks its own context
 
 
 def run(
@@ -89,7 +87,7 @@ def _benchmark(name: str | None, params: Params) -> tuple[str, Path]:
 def _contenders(
     models: list[str], urls: list[str], api_key_env: str | None, preds: list[Path], params: Params
 ) -> dict[str, Contender]:
-    """Return the models by the names of their folders, in the order of the command line."""
+    """Return {name of its output folder: model}, in the order of the command line."""
     from longwriter.contest.contest import Contender
 
     if urls and len(urls) not in (1, len(models)):
@@ -131,7 +129,7 @@ def _label(label: str, contenders: dict[str, Contender]) -> str:
 
 
 def _endpoint(model: str, url: str, api_key_env: str | None, params: Params) -> LLMParams:
-    """Return an endpoint as params.yaml would name it, checked in the same way."""
+    """Return the settings of an endpoint, checked as those of params.yaml are."""
     from longwriter.cli import profile
 
     llm = {
@@ -141,7 +139,7 @@ def _endpoint(model: str, url: str, api_key_env: str | None, params: Params) -> 
         "base_url": url,
         "replay_as": None,
         "extra_body": {},
-        "context_tokens": params.generate.sampling.max_tokens + _ANSWER_ROOM,
+        "context_tokens": params.generate.sampling.max_tokens + _PROMPT_ROOM,
         "max_concurrency": params.serving.max_concurrency,
         "timeout_s": params.serving.timeout_s,
     }

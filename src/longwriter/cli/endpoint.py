@@ -1,4 +1,4 @@
-"""`longwriter endpoint`: an OpenAI-compatible endpoint of your own as planner and writer, in params.yaml."""
+"""`longwriter endpoint`: sets an OpenAI-compatible endpoint of your own as planner and writer in params.yaml."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def endpoint(
 ) -> None:
     """Set the keys of params.yaml that let an endpoint of your own plan and write; sends no request.
 
-    Penalties on repetition are set to null, because most endpoints have none. What else an endpoint does not take is
-    named with its keys by the first stage that asks it.
+    Penalties on repetition are set to null, because most endpoints have none. If the endpoint does not take another
+    setting, the first stage that uses it names the keys to change.
 
     Example: longwriter endpoint qwen3 --url http://localhost:8000/v1 --api-key-env "" --apply
     """
     checkout.require()
-    given = {"api_key_env": api_key_env, "max_concurrency": concurrency, "max_cost_usd": max_cost_usd}
+    options = {"api_key_env": api_key_env, "max_concurrency": concurrency, "max_cost_usd": max_cost_usd}
     llm: dict[str, Any] = {"engine": "external", "model": model, "base_url": url}
-    llm |= {key: value for key, value in given.items() if value is not None}
+    llm |= {key: value for key, value in options.items() if value is not None}
     no_penalty = {"repetition_penalty": None}
     changes = {
         "llm": llm,

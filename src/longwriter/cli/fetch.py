@@ -1,4 +1,4 @@
-"""`longwriter fetch`: the weights of a registered model, out of DVC's cache or remote, as a folder."""
+"""`longwriter fetch`: copies the weights of a registered model from DVC's cache or remote into a folder."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def fetch(
 ) -> None:
     """Write the weights of a registered version into the folder OUT, as Hugging Face reads them.
 
-    The weights are in DVC once; MLflow's registry knows their digest. README.md is the model's card, with what the
-    registry knows about this version: its origin, its numbers with intervals, and the decisions about it.
+    MLflow's registry knows the digest of the weights, DVC has the weights. README.md is the model's card; it also has
+    what the registry knows about this version: its origin, its numbers with intervals, and why aliases moved or not.
 
     Example: longwriter fetch candidate my-model, then in Python
     transformers.AutoModelForCausalLM.from_pretrained("my-model"), or: longwriter chat ./my-model

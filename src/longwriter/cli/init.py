@@ -1,4 +1,4 @@
-"""`longwriter init`: your own instructions in params.yaml: a preview first, then the keys that a source needs."""
+"""`longwriter init`: shows which of your own instructions would be chosen, and sets the keys that they need."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def init(
 ) -> None:
     """Preview your own instructions and set the keys of params.yaml that they need; makes no LLM call.
 
-    Reads JSON Lines, a JSON array, Parquet and more (infra/README.md, "Your data"). Shows which rows would be chosen
-    and why others are rejected, then the change of params.yaml. The minimum rows of all gates follow the source.
+    Reads JSON Lines, a JSON array, Parquet and more (infra/README.md, "Your data"). Shows how many rows would be
+    chosen, why others are rejected, and how params.yaml changes: all gates get a minimum of rows that fits the source.
 
     Example: longwriter init my-prompts.json, then the same with --apply
     """

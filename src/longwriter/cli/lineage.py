@@ -1,4 +1,4 @@
-"""`longwriter lineage`: from a row or a benchmark number back to its LLM calls, and from a row to what holds it."""
+"""`longwriter lineage`: leads from a number or a row back to its LLM calls, or from a row to all that holds it."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def lineage(
     benchmark: Annotated[str | None, typer.Option(help="Start at a model's number on this benchmark")] = None,
     model: Annotated[str, typer.Option(help="Name in compare.models; with --benchmark")] = "sft",
     as_json: Annotated[bool, typer.Option("--json", help="Print each step as JSON")] = False,
-    full: Annotated[bool, typer.Option(help="With --json: requests and answers whole")] = False,
+    full: Annotated[bool, typer.Option(help="With --json: print requests and answers in full")] = False,
     row: Annotated[str | None, typer.Option(help="Backwards: what holds the row with this id")] = None,
     source: Annotated[str | None, typer.Option(help="Backwards: what holds the rows of this file")] = None,
 ) -> None:
-    """Walk by MLflow from the data set, or from a benchmark number, to the LLM calls behind it.
+    """Follow MLflow's records from the data set, or from a benchmark number, to the LLM calls behind it.
 
     longwriter lineage: the gated data set, one row, the runs that made it, its LLM calls.
 
@@ -45,7 +45,9 @@ def lineage(
     call, the weights, the training runs, one pack, and a row of it down to the LLM calls that wrote it.
 
     longwriter lineage --row ID, or --source FILE: every data set, model and number that holds the row, and
-    what goes stale when it is withdrawn.
+    which stages become stale when the row is withdrawn.
+
+    Example: longwriter lineage --benchmark small --model sft
     """
     checkout.require()
     if row is not None or source is not None:
@@ -141,9 +143,9 @@ def _row_lines(step: dict[str, Any]) -> Iterator[str]:
             yield f"└─ {stage:6} run{_run(run)}"
     elif "call" in step:
         call = step["call"]
-        said = ((call.get("answer") or {}).get("choices") or [{}])[0].get("message", {}).get("content") or ""
+        text = ((call.get("answer") or {}).get("choices") or [{}])[0].get("message", {}).get("content") or ""
         how = "stored answer" if call["replayed"] else f"{call['latency_s']:.1f} s"
-        yield f"   └─ call {step['stage']} {call['call_id'][:12]}, {call['model']}, {how}: {_cut_line(str(said), 50)}"
+        yield f"   └─ call {step['stage']} {call['call_id'][:12]}, {call['model']}, {how}: {_cut_line(str(text), 50)}"
 
 
 def _run(run: dict[str, str]) -> str:
@@ -158,17 +160,17 @@ def _cut_line(text: str, chars: int = _LINE_CHARS) -> str:
 def _print_holders(row: str | None, source: str | None, *, as_json: bool) -> None:
     from longwriter.tracking import holders
 
-    what = holders.of_row(row) if row is not None else holders.of_source(str(source))
+    held_by = holders.of_row(row) if row is not None else holders.of_source(str(source))
     if as_json:
-        typer.echo(inert.terminal(json.dumps(what._asdict(), ensure_ascii=False, indent=2)))
+        typer.echo(inert.terminal(json.dumps(held_by._asdict(), ensure_ascii=False, indent=2)))
         return
     lines = [
-        f"ids      {_list(what.ids)}",
-        f"from     {_list(what.origins) or 'not named by the rows'}",
-        *(f"data     {path}: {count} rows" for path, count in what.data.items()),
-        *(f"model    {path}" for path in what.models),
-        *(f"number   {path}" for path in what.numbers),
-        f"stale    without the row: {', '.join(what.stale)}",
+        f"ids      {_list(held_by.ids)}",
+        f"from     {_list(held_by.origins) or 'not named by the rows'}",
+        *(f"data     {path}: {count} rows" for path, count in held_by.data.items()),
+        *(f"model    {path}" for path in held_by.models),
+        *(f"number   {path}" for path in held_by.numbers),
+        f"stale    without the row: {', '.join(held_by.stale)}",
         "withdraw remove the lines above from their source, then `dvc repro`; earlier versions stay in the DVC "
         "cache (`dvc gc -w`), stored answers in .lw/replay.sqlite, traces in MLflow",
     ]

@@ -89,12 +89,12 @@ def _read(path: Path) -> Document:
 
 
 def _unshared(values: Any) -> Any:
-    """Return a copy in which values that & and * share in the file are values of their own."""
+    """Return a copy in which each value is independent, also where the file shares one by & and *."""
     return json.loads(json.dumps(values))
 
 
 def write(text: str) -> None:
-    """Replace params.yaml by a text, whole or not at all."""
+    """Replace params.yaml by a text; if this fails, the old file stays as it was."""
     part = PARAMS.with_suffix(".yaml.part")
     part.write_text(text, encoding="utf-8")
     part.replace(PARAMS)

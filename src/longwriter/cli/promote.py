@@ -1,4 +1,4 @@
-"""`longwriter promote` and `longwriter rollback`: a person moves the champion's alias, and says why."""
+"""`longwriter promote` and `longwriter rollback`: let a person move the champion's alias, with a reason."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ def promote(
     version: Annotated[int, typer.Argument(min=1, help="Number of the version in MLflow's registry")],
     reason: Reason,
 ) -> None:
-    """Make a version the champion, whatever the gate says; the champion before keeps an alias of its own."""
+    """Make a version the champion, whatever the gate says; the former champion gets an alias of its own.
+
+    Example: longwriter promote 3 --reason "its stories read better"
+    """
     checkout.require()
     _move(version, reason, "promoted")
 
 
 def rollback(reason: Reason) -> None:
-    """Make the former champion the champion again."""
+    """Make the former champion the champion again.
+
+    Example: longwriter rollback --reason "version 3 repeats itself"
+    """
     checkout.require()
     from longwriter import params as parameters
     from longwriter.tracking import logged_models

@@ -1,4 +1,4 @@
-"""`longwriter serve`: models of this checkout behind an OpenAI-compatible API, and a page for two side by side."""
+"""`longwriter serve`: serves models of this checkout by an OpenAI-compatible API, and by a page that shows two."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def serve(
 ) -> None:
     """Serve models on this machine until Ctrl-C: a page to compare two, and an OpenAI-compatible API.
 
-    Only this machine reaches it; requests of other web pages are refused. What a request leaves out, such as
-    temperature and max_tokens, is as in the benchmark (params.yaml: generate).
+    Only programs on this machine can reach it; requests of other web pages are refused. Settings that a request
+    leaves out, such as temperature and max_tokens, are those of the benchmark (params.yaml: generate).
 
     Example: longwriter serve base_model candidate, then open http://127.0.0.1:8600, or
     curl http://127.0.0.1:8600/v1/chat/completions -H 'Content-Type: application/json' -d '{"model": "candidate",
@@ -38,7 +38,7 @@ def serve(
     settings = params.load()
     process.exit_on_sigterm()
     with access.kept_private(files.LOCAL), door.listen(port) as bound:
-        names = list(dict.fromkeys(models or _default(weights.trained(), weights.default(settings))))
+        names = list(dict.fromkeys(models or _default(weights.available(), weights.default(settings))))
         typer.echo(f"serve: starting {', '.join(names)} …")
         with serving.served(names, settings, slots) as endpoints:
             own = f"http://127.0.0.1:{bound.getsockname()[1]}"
@@ -50,6 +50,6 @@ def serve(
     typer.echo("serve: stopped")
 
 
-def _default(trained: list[str], preferred: str) -> list[str]:
+def _default(available: list[str], preferred: str) -> list[str]:
     """Return the base model, if its weights are here, and the model to register."""
-    return [name for name in ("base_model", preferred) if name in trained]
+    return [name for name in ("base_model", preferred) if name in available]

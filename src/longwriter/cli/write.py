@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def write(
     prompt: Annotated[str, typer.Argument(help="What to write")],
     words: Annotated[
-        int | None, typer.Option(min=1, help="Length; default: the one that the prompt states")
+        int | None, typer.Option(min=1, help="Length in words (default: the length that the prompt states)")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="New file for the text, instead of the screen")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Another seed gives another text")] = 0,
@@ -62,14 +62,14 @@ def write(
         calls.mkdir(parents=True, exist_ok=True)
         shown = one_text.Progress(show_plan, show_paragraphs)
         text = asyncio.run(one_text.write_text(settings, row, shown, calls))
-    whole = "\n\n".join(text.paragraphs)
+    content = "\n\n".join(text.paragraphs)
     if out is None:
-        typer.echo(inert.terminal(whole))
+        typer.echo(inert.terminal(content))
     else:
-        out.write_text(f"{whole}\n", encoding="utf-8")
+        out.write_text(f"{content}\n", encoding="utf-8")
     cost = text.usage.get("cost_usd")
     typer.echo(
-        f"{out or 'text'}: {count_words(whole):,} words of {row.required_words:,} asked for, "
+        f"{out or 'text'}: {count_words(content):,} words of {row.required_words:,} asked for, "
         f"{len(text.paragraphs)} paragraphs, {time.monotonic() - started:.0f} s"
         f"{'' if not cost else f', ${cost:.2f}'}; LLM calls: {calls}",
         err=True,
