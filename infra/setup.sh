@@ -168,11 +168,12 @@ lw_setup() (
 )
 
 case "${1:-}" in
-  base | dev) lw_setup "$1" ;;
+  base | dev) if [ -L .venv ]; then echo "setup: uses $(readlink .venv)"; else lw_setup "$1"; fi ;;
   *) lw_die "say '. infra/setup.sh base' or '. infra/setup.sh dev'." ;;
 esac
 
 export PATH="$PWD/.venv/bin:$PATH" VIRTUAL_ENV="$PWD/.venv"
+if [ -L .venv ]; then export PYTHONPATH="$PWD/src"; fi # of `demo.sh --quick`: its own code, with the packages of its checkout
 export DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false MLFLOW_DISABLE_TELEMETRY=true
 export DVC_NO_ANALYTICS=1 GX_ANALYTICS_ENABLED=false HF_HUB_DISABLE_TELEMETRY=1
 export PREFECT_HOME="${PREFECT_HOME:-$PWD/.lw/prefect}"

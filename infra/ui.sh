@@ -3,7 +3,11 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ ! -f .lw/mlflow.db ]; then
-  echo "ui: nothing to show yet, .lw/mlflow.db is missing: run 'bash infra/demo.sh' first." >&2
+  if [ -f .lw/quick/.lw/mlflow.db ]; then
+    echo "ui: only a quick run is here: bash .lw/quick/infra/ui.sh shows it" >&2
+  else
+    echo "ui: nothing to show yet, .lw/mlflow.db is missing: run 'bash infra/demo.sh' first." >&2
+  fi
   exit 2
 fi
 # shellcheck source=infra/setup.sh

@@ -1,9 +1,15 @@
-"""The exit code of infra/test.sh is that of the first check that failed, and 0 if none did."""
+"""The scripts in infra/: exit codes of test.sh, and where the quick demo runs."""
 
+import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
+import yaml
+
+from longwriter.cli import profile
+from longwriter.tracking import versioning
 
 CHECKS = ("ruff", "shellcheck", "lint-imports", "mypy", "pytest")
 
@@ -29,3 +35,70 @@ def test_the_script_ends_with_the_code_of_the_check_that_failed(tmp_path, failin
     )
 
     assert ended.returncode == code, ended.stdout + ended.stderr
+
+
+def git(folder, *words):
+    return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def demo(tmp_path):
+    """A checkout whose set-up, `longwriter` and `python` are stubs; each call of a stub is a line of `calls`."""
+    (tmp_path / "bin").mkdir()
+    for name in ("longwriter", "python"):
+        stub = tmp_path / "bin" / name
+        stub.write_text(f'#!/bin/sh\necho "{name} $*, in $PWD" >> "$CALLS"\necho 6 > params.yaml\n')
+        stub.chmod(0o755)
+    folder = tmp_path / "checkout"
+    (folder / "infra/quick").mkdir(parents=True)
+    shutil.copy("infra/demo.sh", folder / "infra/demo.sh")
+    setup = 'set -euo pipefail; cd "$(dirname "${BASH_SOURCE[0]}")/.."; lw_die() { echo "$*"; exit 1; }\n'
+    (folder / "infra/setup.sh").write_text(setup)
+    (folder / "infra/quick/seconds.json").write_text("{}")
+    (folder / "params.yaml").write_text("40\n")
+    (folder / ".gitignore").write_text("/.lw\n/.venv\n")
+    git(folder, "init", "--quiet")
+
+    def run(*words):
+        env = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "CALLS": str(tmp_path / "calls")}
+        command = ["bash", "infra/demo.sh", *words]
+        return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+    run.folder, run.calls = folder, tmp_path / "calls"
+    return run
+
+
+def test_the_quick_demo_runs_in_a_clone_of_the_last_commit_and_changes_nothing_else(demo):
+    git(demo.folder, "add", "--all")
+    git(demo.folder, "-c", "user.name=t", "-c", "user.email=t@example.invalid", "commit", "-qm", "Start")
+    (demo.folder / "params.yaml").write_text("39\n")
+
+    for _ in range(2):
+        ended = demo("--quick", "data")
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+
+    place = demo.folder / ".lw/quick"
+    apply, flow = (
+        f"longwriter profile apply infra/quick/params.yaml, in {place}",
+        f"python -m flows data, in {place}",
+    )
+    assert demo.calls.read_text().splitlines() == [apply, flow, apply, flow]
+    assert (place / "params.yaml").read_text() == "6\n"
+    assert (demo.folder / "params.yaml").read_text() == "39\n"
+    assert git(demo.folder, "status", "--porcelain") == " M params.yaml\n"
+    assert ended.stdout.count("its numbers are chance") == 2  # at the begin and at the end
+    assert f"to look at this run, first: cd {place}" in ended.stdout
+
+
+def test_the_quick_demo_says_what_to_do_in_a_folder_without_a_commit(demo):
+    ended = demo("--quick")
+    assert (ended.returncode, demo.calls.exists()) == (1, False)
+    assert "--quick clones the last commit, and this folder has none" in ended.stdout
+
+
+def test_the_values_of_the_quick_demo_are_allowed_and_its_stages_have_seconds():
+    values = profile.checked(yaml.safe_load(Path("infra/quick/params.yaml").read_text()))
+    [benchmark] = values.generate.benchmarks
+    assert len(Path(values.generate.folder, f"{benchmark}.jsonl").read_text().splitlines()) == 3
+    seconds = json.loads(Path("infra/quick/seconds.json").read_text())
+    assert set(seconds) == {name.replace("small", benchmark) for name in versioning.stage_names()}

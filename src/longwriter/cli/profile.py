@@ -149,15 +149,19 @@ def changed(changes: dict[str, Any], source: str) -> str:
 
 
 def applied(name: str) -> str:
-    """Return the text of params.yaml under profile `name`; comments and order stay.
+    """Return the text of params.yaml under a profile, or with the values of a file (`mine.yaml`); comments and order stay.
 
     Raises:
         BadParams: this is no checkout, there is no such profile, or its values are not allowed.
     """
     checkout.require()
-    if name not in names():
-        raise BadParams(f"no profile {name!r} in {FOLDER}; there are {', '.join(names())}")
-    path = FOLDER / f"{name}.yaml"
+    is_file = name.endswith(".yaml")
+    path = Path(name) if is_file else FOLDER / f"{name}.yaml"
+    if not (path.is_file() if is_file else name in names()):
+        known = ", ".join(names())
+        raise BadParams(
+            f"no profile {name!r} in {FOLDER}; there are {known}; a file of your own ends with .yaml"
+        )
     base, profile = _read(PARAMS), _read(path)
     merged = Document(f"{PARAMS} with {path}", _unshared(base.values), base.places | profile.places)
     _merge(merged.values, profile.values)

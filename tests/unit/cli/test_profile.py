@@ -31,6 +31,16 @@ def test_a_profile_is_applied_and_keeps_comments(profile):
     assert "# en | zh; a 135M model cannot write Chinese" in Path("params.yaml").read_text(encoding="utf-8")
 
 
+def test_a_file_of_values_is_applied_like_a_profile(profile, run):
+    profile("show", "plan:\n  max_steps: 9\n")  # makes infra/profiles
+    Path("mine.yaml").write_text("plan:\n  max_steps: 8\n", encoding="utf-8")
+    assert run("profile", "apply", "mine.yaml")[0] == 0
+    assert params.load().plan.max_steps == 8
+    code, _, err = run("profile", "apply", "yours.yaml")
+    assert code == 2
+    assert "no profile 'yours.yaml' in infra/profiles; there are mine; a file of your own ends with" in err
+
+
 @pytest.mark.parametrize(
     ("text", "lines"),
     [
