@@ -14,6 +14,7 @@ from longwriter.cli import cache, profile
 from longwriter.cli.benchmark import benchmark
 from longwriter.cli.capacity import capacity
 from longwriter.cli.chat import chat
+from longwriter.cli.doctor import doctor
 from longwriter.cli.endpoint import endpoint
 from longwriter.cli.estimate import estimate
 from longwriter.cli.export import export
@@ -56,6 +57,7 @@ app.add_typer(profile.app, name="profile")
 app.add_typer(cache.app, name="cache")
 app.command()(params)
 app.command()(init)
+app.command()(doctor)
 app.command()(endpoint)
 app.command()(benchmark)
 app.command()(estimate)

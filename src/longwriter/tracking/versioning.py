@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,13 +24,14 @@ from dvc_data.hashfile.tree import Tree
 from dvc_objects.errors import ObjectFormatError
 
 from longwriter import params as parameters
-from longwriter.errors import BadRecord, UserError
+from longwriter.errors import BadRecord, UserError, without_password
 from longwriter.hashing import content_hash
 from longwriter.io import files
 
 _TEMPLATE = re.compile(r"\$\{(?!item\.)([a-z_.]+)\}")
 _VARYING = ("/calls.jsonl.zst", "/summary.json")
 """Outputs that differ between runs of the same stage."""
+_TRIAL = b"longwriter doctor"
 
 
 class StageFiles(NamedTuple):
@@ -221,6 +223,37 @@ def bytes_of(md5: str, path: str) -> Path:
     raise BadRecord(
         f"{path} with md5 {md5} is not in the DVC cache: `dvc fetch` it with the dvc.lock of that time"
     )
+
+
+def try_remote() -> tuple[str | None, str]:
+    """Write, read and remove a small object in DVC's default remote, with DVC's own settings and credentials.
+
+    Returns:
+        Name and URL of the remote; (None, "") if there is none.
+
+    Raises:
+        UserError: the object cannot be written, read or removed.
+    """
+    with _open_repo() as repo:
+        if (name := repo.config["core"].get("remote")) is None:
+            return None, ""
+        url = str(repo.config["remote"].get(name, {}).get("url", ""))
+        try:
+            store = repo.cloud.get_remote_odb(name)
+            folder = store.fs.join(store.path, f"longwriter-doctor-{uuid.uuid4().hex}")
+            path = store.fs.join(folder, "object")
+            store.fs.makedirs(folder, exist_ok=True)
+            try:
+                store.fs.pipe_file(path, _TRIAL)
+                content = store.fs.cat_file(path)
+            finally:
+                store.fs.rm(folder, recursive=True)
+        except Exception as error:  # each storage has its own errors
+            reason = without_password(str(error).partition("\n")[0]) or type(error).__name__
+            raise UserError(f"{name} ({without_password(url)}): {reason}") from None
+    if content != _TRIAL:
+        raise UserError(f"{name} ({without_password(url)}): gives back other bytes than were written")
+    return name, url
 
 
 def copy_folder(digest: str, target: Path) -> None:

@@ -1,0 +1,34 @@
+"""One thing that was looked at, and all of them as text.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from tabulate import tabulate
+
+State = Literal["ok", "warning", "error"]
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at; `cure` says what to do where something is wrong."""
+
+    topic: str
+    state: State
+    text: str
+    cure: str = ""
+
+
+def table(findings: Iterable[Finding]) -> str:
+    """Return findings as lines of text: a table, then each cure, then the number of errors and warnings."""
+    rows = list(findings)
+    blocks = [str(tabulate([(row.state, row.topic, row.text) for row in rows], tablefmt="plain"))]
+    cures = [f"{row.topic}: {row.cure}" for row in rows if row.cure]
+    if cures:
+        blocks.append("\n".join(cures))
+    errors, warnings = (sum(row.state == state for row in rows) for state in ("error", "warning"))
+    blocks.append(f"{len(rows)} checks, {errors} errors, {warnings} warnings")
+    return "\n\n".join(blocks)

@@ -1,0 +1,253 @@
+"""Checks of what the pipeline uses beside this machine: DVC's remote, MLflow, Prefect, endpoints, S3, the clock."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx2
+from pydantic import BaseModel
+
+from longwriter.doctor.finding import Finding
+from longwriter.errors import LongWriterError, without_password
+from longwriter.params import LLMParams, Params
+from longwriter.tracking import runs, versioning
+
+_TIMEOUT_S = 10
+_SKEW_S, _MAX_SKEW_S = 60, 600  # S3 refuses requests of a clock that is 15 minutes wrong
+_LATE_S = 600  # a run that is pending for so long has no worker any more
+_PORTS = (("LW_MLFLOW_PORT", 5000), ("LW_PREFECT_PORT", 4200), ("LW_DOCS_PORT", 8800))
+_OPENAI = "https://api.openai.com/v1"
+
+
+class Reply(NamedTuple):
+    """What a server answered: its JSON, or None if it was something else; `skew_s` = its clock minus this one's."""
+
+    status: int
+    body: Any
+    skew_s: float | None
+
+
+def checks(params: Params | None) -> Iterator[Finding]:
+    """Yield what was found of the services; without `params`, endpoints are left out."""
+    yield remote()
+    yield mlflow()
+    yield from prefect()
+    for key, llm in endpoints(params).items() if params is not None else ():
+        yield endpoint(key, llm)
+    yield ports()
+
+
+def ask(method: str, url: str, *, json: Any = None, auth: tuple[str, str] | None = None) -> Reply:
+    """Return what a server answers to one request.
+
+    Raises:
+        httpx2.HTTPError: it does not answer.
+    """
+    with httpx2.Client(timeout=_TIMEOUT_S) as client:
+        answer = client.request(method, url, json=json, auth=auth)
+    skew, date = None, answer.headers.get("date")
+    if date is not None:
+        try:
+            skew = (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            skew = None  # no date that can be read
+    is_json = "json" in answer.headers.get("content-type", "")
+    try:
+        body = answer.json() if is_json else None
+    except ValueError:
+        body = None
+    return Reply(answer.status_code, body, skew)
+
+
+def clock(topic: str, reply: Reply) -> Finding | None:
+    """Return a finding if the clock of this machine differs from that of a server; else None."""
+    if reply.skew_s is None or abs(reply.skew_s) < _SKEW_S:
+        return None
+    state = "error" if abs(reply.skew_s) >= _MAX_SKEW_S else "warning"
+    text = f"the clock of this machine and of its server differ by {abs(reply.skew_s):,.0f} s"
+    return Finding(
+        topic,
+        state,
+        text,
+        "set the clock (chrony or systemd-timesyncd): S3 refuses requests with a wrong time",
+    )
+
+
+def remote() -> Finding:
+    """Write, read and remove a small object in DVC's default remote."""
+    try:
+        name, url = versioning.try_remote()
+    except LongWriterError as error:
+        return Finding("DVC remote", "error", str(error), "dvc remote list; infra/README.md, Storage")
+    if name is None:
+        cure = "dvc remote add -d NAME URL: without one, another machine cannot get the data"
+        return Finding("DVC remote", "warning", "there is no default remote", cure)
+    return Finding(
+        "DVC remote", "ok", f"{name} ({without_password(url)}): an object was written, read and removed"
+    )
+
+
+def mlflow() -> Finding:
+    """Ask the tracking server whether it is up; a database of the checkout is checked with `.lw`."""
+    uri = runs.tracking_uri()
+    if not uri.startswith(("http://", "https://")):
+        return Finding("MLflow", "ok", f"runs go to {without_password(uri)}")
+    url = without_password(uri).rstrip("/")
+    try:
+        reply = ask("GET", f"{uri.rstrip('/')}/health")
+    except httpx2.HTTPError as error:
+        return Finding(
+            "MLflow", "error", f"cannot reach {url} ({error})", "start it, or correct MLFLOW_TRACKING_URI"
+        )
+    if reply.status != 200:
+        return Finding(
+            "MLflow",
+            "error",
+            f"{url}/health answers {reply.status}",
+            "correct MLFLOW_TRACKING_URI, or the login",
+        )
+    return clock("MLflow", reply) or Finding("MLflow", "ok", f"{url} answers")
+
+
+def prefect() -> Iterator[Finding]:
+    """Ask the Prefect server for the nightly deployment, its workers, and runs that wait for none."""
+    url = os.environ.get("PREFECT_API_URL", "").rstrip("/")
+    if not url:
+        yield Finding("Prefect", "ok", "PREFECT_API_URL is not set: each flow starts a server of its own")
+        return
+    login = os.environ.get("PREFECT_API_AUTH_STRING", "")
+    auth = (login.partition(":")[0], login.partition(":")[2]) if login else None
+    shown = without_password(url)
+    try:
+        reply = ask("GET", f"{url}/deployments/name/nightly/nightly", auth=auth)
+        if reply.status in (401, 403):
+            yield Finding(
+                "Prefect", "error", f"{shown} refuses this login", "correct PREFECT_API_AUTH_STRING"
+            )
+            return
+        if reply.status == 404 and reply.body is not None:
+            cure = "python -m flows.deployments schedules the nightly flow"
+            yield clock("Prefect", reply) or Finding(
+                "Prefect", "ok", f"{shown} answers; no nightly deployment", cure
+            )
+            return
+        if reply.status != 200 or not isinstance(reply.body, dict):
+            yield Finding(
+                "Prefect",
+                "error",
+                f"{shown} answers {reply.status}",
+                "PREFECT_API_URL ends in /api: correct it",
+            )
+            return
+        yield clock("Prefect", reply) or Finding("Prefect", "ok", f"{shown} answers")
+        yield owner(reply.body)
+        pool = reply.body.get("work_pool_name") or "longwriter"
+        workers = ask("POST", f"{url}/work_pools/{pool}/workers/filter", json={}, auth=auth)
+        pending = {"flow_runs": {"state": {"type": {"any_": ["PENDING"]}}}}
+        waiting = ask("POST", f"{url}/flow_runs/filter", json=pending, auth=auth)
+    except httpx2.HTTPError as error:
+        yield Finding(
+            "Prefect",
+            "error",
+            f"cannot reach {shown} ({error})",
+            "start the server, or correct PREFECT_API_URL",
+        )
+        return
+    online = [row.get("name") for row in _rows(workers.body) if row.get("status") == "ONLINE"]
+    if online:
+        yield Finding("workers", "ok", f"online in the pool {pool}: {', '.join(map(str, online))}")
+    else:
+        yield Finding(
+            "workers",
+            "warning",
+            f"no worker of the pool {pool} is online",
+            f"prefect worker start --pool {pool}",
+        )
+    if stuck := [str(row.get("name")) for row in _rows(waiting.body) if _age_s(row) > _LATE_S]:
+        cure = "prefect flow-run cancel ID: while it waits, it holds the deployment's only slot"
+        yield Finding(
+            "runs", "warning", f"pending for more than {_LATE_S // 60} minutes: {', '.join(stuck)}", cure
+        )
+
+
+def _rows(body: Any) -> Sequence[Mapping[str, Any]]:
+    return [row for row in body if isinstance(row, dict)] if isinstance(body, list) else []
+
+
+def _age_s(row: Mapping[str, Any]) -> float:
+    """Return the seconds since a run changed its state; 0 if the server does not say when."""
+    since = (row.get("state") or {}).get("timestamp")
+    if not isinstance(since, str):
+        return 0.0
+    return (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
+
+
+def owner(deployment: Mapping[str, Any]) -> Finding:
+    """Say in which checkout a worker runs the nightly deployment."""
+    variables = deployment.get("job_variables") or {}
+    folder = str(variables.get("working_dir") or deployment.get("path") or "unknown")
+    host = str((variables.get("env") or {}).get("LW_DEPLOYED_ON") or "")
+    is_here = folder == str(Path.cwd().resolve()) and host in ("", socket.gethostname())
+    there = f"{host}:{folder}" if host else folder
+    if is_here:
+        return Finding("deployment", "ok", "nightly/nightly runs in this checkout")
+    cure = "python -m flows.deployments --replace takes it over; else leave it"
+    return Finding("deployment", "warning", f"nightly/nightly runs in another checkout: {there}", cure)
+
+
+def endpoints(params: Params) -> dict[str, LLMParams]:
+    """Return the endpoints of params.yaml that are servers of somebody else, by their key."""
+    return {key: llm for key, llm in _models(params, "") if llm.engine == "external"}
+
+
+def _models(value: Any, key: str) -> Iterator[tuple[str, LLMParams]]:
+    if isinstance(value, LLMParams):
+        yield key, value
+    elif isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            yield from _models(getattr(value, name), ".".join(filter(None, (key, field.alias or name))))
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            yield from _models(item, f"{key}[{number}]")
+
+
+def endpoint(key: str, llm: LLMParams) -> Finding:
+    """Check that an endpoint answers and that its key is in the environment; the key is neither shown nor sent."""
+    url = without_password(llm.base_url or _OPENAI).rstrip("/")
+    if llm.api_key_env and not os.environ.get(llm.api_key_env, "").strip():
+        cure = f"export {llm.api_key_env}=... (named by {key}.api_key_env; '' = the endpoint takes no key)"
+        return Finding(key, "error", f"no API key for {url}", cure)
+    try:
+        reply = ask("GET", f"{url}/models")
+    except httpx2.HTTPError as error:
+        return Finding(
+            key, "error", f"cannot reach {url} ({error})", f"correct {key}.base_url, or start the server"
+        )
+    credentials = f"{llm.api_key_env} is set" if llm.api_key_env else "takes no key"
+    text = f"{url} answers ({reply.status}); {credentials}; longwriter endpoint asks it what it supports"
+    return clock(key, reply) or Finding(key, "ok", text)
+
+
+def ports() -> Finding:
+    """Say which ports of infra/ui.sh are in use."""
+    used = []
+    for variable, default in _PORTS:
+        text = os.environ.get(variable, str(default))
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if text.isdigit() and int(text) < 65536 and probe.connect_ex(("127.0.0.1", int(text))) == 0:
+                used.append(f"{text} ({variable})")
+    if not used:
+        return Finding("ports", "ok", "the ports of infra/ui.sh are free")
+    return Finding(
+        "ports",
+        "ok",
+        f"a server listens on {', '.join(used)}",
+        "if it is not infra/ui.sh, set the variable to a free port",
+    )
