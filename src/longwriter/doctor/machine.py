@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from longwriter import params as parameters
 from longwriter.capacity import machine as capacity
 from longwriter.capacity.memory import GIB
-from longwriter.doctor.finding import Finding
+from longwriter.doctor.finding import Finding, State
 from longwriter.errors import BadParams
 from longwriter.io import databases, files
 from longwriter.tracking import git
@@ -102,7 +102,7 @@ def disk() -> Iterator[Finding]:
         if free >= _LOW_DISK:
             yield Finding("disk", "ok", text)
         else:
-            state = "error" if free < _MIN_DISK else "warning"
+            state: State = "error" if free < _MIN_DISK else "warning"
             yield Finding("disk", state, text, "make room, for example in .lw/checkpoints and .lw/served, and by dvc gc")
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import httpx2
 from pydantic import BaseModel
 
-from longwriter.doctor.finding import Finding
+from longwriter.doctor.finding import Finding, State
 from longwriter.errors import LongWriterError, without_password
 from longwriter.params import LLMParams, Params
 from longwriter.tracking import runs, versioning
@@ -69,7 +69,7 @@ def clock(topic: str, reply: Reply) -> Finding | None:
     """Return a finding if the clock of this machine differs from that of a server; else None."""
     if reply.skew_s is None or abs(reply.skew_s) < _SKEW_S:
         return None
-    state = "error" if abs(reply.skew_s) >= _MAX_SKEW_S else "warning"
+    state: State = "error" if abs(reply.skew_s) >= _MAX_SKEW_S else "warning"
     text = f"the clock of this machine and of its server differ by {abs(reply.skew_s):,.0f} s"
     return Finding(
         topic,
