@@ -1,9 +1,9 @@
-"""The traces of texts: from records and lines of call logs to trees of spans, and to MLflow's form of them.
+"""Makes the traces of texts: trees of spans, from records and lines of call logs.
 
-The ids of a trace and of its spans are hashes of content, made here and not by MLflow. So whoever has a row
-knows its trace, a stage that runs again writes the same traces again, and no file has to hold an id of MLflow.
-Call logs say how long an answer took, not when it came. Spans therefore stand one after another, or side by
-side where paragraphs were written at once; lengths are measured, starts are not.
+The ids of a trace and of its spans are hashes of content, made here and not by MLflow. So the id of a trace can be
+computed from its row, a stage that runs again writes the same traces, and no file has to store an id of MLflow.
+Call logs say how long an answer took, but not when it came. So spans are placed one after another, or side by side
+where paragraphs were written at the same time: durations are measured, start times are not.
 """
 
 from __future__ import annotations
@@ -177,13 +177,13 @@ def _paragraphs(plan: Plan, call_ids: Sequence[str], texts: Sequence[str], calls
     for position, group in enumerate(groups):
         if position < len(plan.steps):
             name = f"paragraph {position + 1} of {len(plan.steps)}"
-            asked: Any = plan.steps[position].model_dump()
+            question: Any = plan.steps[position].model_dump()
         else:
-            name, asked = "text in one answer", plan.instruction.prompt
+            name, question = "text in one answer", plan.instruction.prompt
         attempts = _attempts(group, calls)
         text = texts[position] if len(texts) == len(groups) else None
         last = attempts[-1].error if attempts else None
-        nodes.append(Node(name, "CHAIN", asked, text, attempts, None if text is not None else last))
+        nodes.append(Node(name, "CHAIN", question, text, attempts, None if text is not None else last))
     return nodes
 
 

@@ -39,7 +39,7 @@ class Writer(NamedTuple):
 
 
 class Written(NamedTuple):
-    """How many traces were written, how many were left out when the time was spent, and the seconds."""
+    """How many traces were written, how many were left out because the time budget had ended, and the seconds."""
 
     traces: int
     left_out: int

@@ -1,4 +1,4 @@
-"""What holds a row of this checkout: data sets, models, and numbers; the way of `lineage` backwards.
+"""Finds what holds a row of this checkout: data sets, models and numbers. `lineage` goes the other way.
 
 Reads the files data/lineage/STAGE.json and the data that they name.
 """
@@ -21,9 +21,9 @@ _IDS = ("instruction_id", "sample_id", "row_id", "pair_id", "prompt_id", "genera
 class Holders(NamedTuple):
     """What holds some rows.
 
-    `ids`: all ids under which stages know the rows. `data`: {path: number of its rows that hold them}.
-    `origins`: where the rows come from. `models`: the weights that were trained on them. `numbers`: the
-    metrics files that rest on them. `stale`: the stages to run when the rows are gone.
+    `ids`: all ids under which stages know the rows. `origins`: where the rows come from. `data`: {data set:
+    number of its rows that hold them}. `models`: weights that were trained on them. `numbers`: metrics files
+    that were computed from them. `stale`: the stages that run again when the rows are removed.
     """
 
     ids: list[str]
@@ -93,7 +93,7 @@ def _lineages() -> dict[str, dict[str, Any]]:
 
 
 def _rows(path: str) -> Iterator[dict[str, Any]]:
-    """Yield the rows of an output; none if it is no table of rows, or is gone."""
+    """Yield the rows of an output; nothing if it is no table of rows, or does not exist any more."""
     file = Path(path)
     if not file.is_file():
         return

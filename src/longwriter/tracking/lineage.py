@@ -1,7 +1,7 @@
 """Traces a benchmark number, or a row of the gated data set, back to the LLM calls behind it.
 
-It uses only MLflow's API, and finds each file by the digest in a run's data sets. So it also works for
-stages that were skipped or restored, and for data that later runs have replaced in this checkout.
+It uses only MLflow's API, and gets each file by the digest that a run recorded. So it also works for stages that
+were skipped or restored, and for data that later runs have replaced in this checkout.
 """
 
 from __future__ import annotations

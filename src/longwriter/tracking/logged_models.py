@@ -152,7 +152,7 @@ def _tag(value: str) -> str:
 
 
 def _fitting(description: str) -> str:
-    """Return a description that fits MLflow's database; whole lines are cut off at the end, and a sentence says so."""
+    """Return a description that fits MLflow's database; if lines at its end are cut off, a sentence says so."""
     if len(description) <= _DESCRIPTION_CHARS:
         return description
     return description[: _DESCRIPTION_CHARS - len(_CUT)].rpartition("\n")[0] + _CUT
@@ -174,7 +174,7 @@ def aliases(name: str) -> dict[str, str]:
 
 
 def versions(name: str) -> dict[str, str]:
-    """Return {number: DVC digest of the weights} of a registered model's versions, as `aliases` does."""
+    """Return {number: DVC digest of the weights} of the versions of a registered model; see `aliases`."""
     registered = tracking.client()[0].search_model_versions(f"name = '{name}'")
     return {str(item.version): item.tags["dvc.md5"] for item in registered if _has_digest(item)}
 
@@ -192,7 +192,7 @@ def version_of(name: str, alias: str) -> ModelVersion | None:
 
 
 def card_of(name: str, version: str) -> str:
-    """Return what the registry knows about a version, as Markdown: its origin, decisions, and numbers with intervals.
+    """Return what the registry knows about a version, as Markdown: origin, decisions, and numbers with intervals.
 
     Args:
         name: Name in the registry.
@@ -233,22 +233,22 @@ def _set_alias(name: str, alias: str, version: int) -> None:
 
 
 def crown(name: str, alias: str, former_alias: str, version: int, tags: Mapping[str, str]) -> int | None:
-    """Make a version the champion, and keep the one before under its own alias.
+    """Make a version the champion, and give the former champion an alias of its own.
 
     Args:
         name: Name in the registry.
         alias: Alias of the champion.
-        former_alias: Alias of the champion before.
+        former_alias: Alias of the former champion.
         version: The new champion.
         tags: Tags of the version that say who made it champion, and why.
 
     Returns:
-        The number of the champion before; None if there was none. A champion that stays changes nothing.
+        The number of the former champion; None if there was none. If the version is the champion already, nothing changes.
 
     Raises:
         UserError: there is no such version.
     """
-    with FileLock(LOCAL / "registry.lock"):  # one for all, so that no other process moves an alias in between
+    with FileLock(LOCAL / "registry.lock"):  # one lock: no other process moves an alias between
         before = version_of(name, alias)
         if before is not None and int(before.version) == version:
             return version

@@ -1,6 +1,6 @@
-"""The description of a run in MLflow: what it is, and links to what it was made from.
+"""The description of a run in MLflow: what the run does, and links to its inputs.
 
-MLflow shows the tag `mlflow.note.content` as Markdown. Texts from outside are written so that it does not obey them.
+MLflow shows the tag `mlflow.note.content` as Markdown. Texts from outside are escaped: it shows them as plain text.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def of_run(name: str, what: str, run_id: str, inputs: Mapping[str, str], tags: M
 
 
 def _page(variable: str, default: str) -> str:
-    """Return the address of a web server, without user and password: the description is for everybody."""
+    """Return the address of a web server, without user and password, because everybody can read the description."""
     return without_password(os.environ.get(variable, default)).rstrip("/")
 
 
 def of_model(model: str, benchmarks: Iterable[str], weights: str, data: str) -> str:
-    """Return the description of a registered model: its numbers with intervals, and links to what they rest on.
+    """Return the description of a registered model: its numbers with intervals, and links to their sources.
 
     Args:
         model: Name of the compared model.

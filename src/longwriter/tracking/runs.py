@@ -38,7 +38,7 @@ UNREACHABLE = (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError)
 """Errors of a server or database that cannot be reached."""
 PARENT_ENV = "LW_PIPELINE_RUN"
 _METRICS_PER_REQUEST = 1000  # MLflow's limit
-_PROFILED_BYTES = 50_000_000  # a larger data set has no rows and words in its profile: reading takes seconds
+_PROFILED_BYTES = 50_000_000  # of a larger data set the profile has only the bytes: reading it takes seconds
 _VALUE_CHARS = 6000  # of a parameter, MLflow's limit
 
 
@@ -238,7 +238,7 @@ def _shape(path: Path) -> tuple[str | None, str | None]:
 
 
 def _row(line: str) -> dict[str, Any] | None:
-    """Return the object in a line; None for any other line, for example of a source that nobody has checked."""
+    """Return the JSON object in a line; None for any other line, which a source that is not checked yet may hold."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):

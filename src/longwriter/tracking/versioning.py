@@ -49,8 +49,8 @@ def _open_repo() -> Repo:
 
     Raises:
         UserError: there is none.
-        BadParams: params.yaml is not YAML, or readers of YAML take it for different values. DVC would not
-            say where, and its process would end at deep nesting.
+        BadParams: params.yaml is not YAML, or different YAML readers read different values from it. It is read
+            here first, because DVC would not name the line, and would crash on deep nesting.
     """
     try:
         if parameters.FILE.exists():
@@ -114,7 +114,7 @@ def stage_params() -> dict[str, list[str]]:
 
 
 def is_current(name: str, output: Path) -> bool:
-    """Tell whether an output of a stage exists and dvc.lock recorded it with the current parameters.
+    """Tell whether an output of a stage exists, and is the one that dvc.lock records for the current parameters.
 
     If dvc.lock has no entry of the stage, an output that exists counts as current. Code and data that the
     stage depends on are not compared.
@@ -162,10 +162,10 @@ def digests(paths: Iterable[Path | str]) -> dict[str, str]:
 
 
 def input_digests(deps: Iterable[str]) -> dict[str, str]:
-    """Return the digests of a stage's dependencies; the folder of a whole stage is listed file by file.
+    """Return the digests of a stage's dependencies; a dependency on `data/STAGE` is listed file by file.
 
-    All items of a matrix stage write to `data/STAGE`. A dependency on it stands for their outputs, so that
-    the lineage names files. Call logs and summaries are left out, because they vary from run to run.
+    The items of a matrix stage all write below `data/STAGE`. The list has their outputs, so that the lineage
+    names files. Call logs and summaries are left out, because they vary from run to run.
 
     Args:
         deps: Dependencies of one stage.
@@ -266,7 +266,7 @@ def copy_folder(digest: str, target: Path) -> None:
         target: An empty folder.
 
     Raises:
-        BadRecord: neither cache nor remote has a file of it, or a name in it leads out of the folder.
+        BadRecord: a file of it is neither in cache nor in remote, or a name in it leads out of the folder.
     """
     with _open_repo() as repo:
         cache = repo.cache.local
