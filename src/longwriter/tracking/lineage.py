@@ -13,7 +13,7 @@ from typing import Any
 
 from longwriter.errors import UserError
 from longwriter.io import files, packs
-from longwriter.tracking import logged_models, versioning
+from longwriter.tracking import logged_models, provenance, versioning
 from longwriter.tracking import runs as tracking
 from longwriter.tracking.runs import Run
 
@@ -177,8 +177,7 @@ def _input_digest(reader: Run, path: str) -> str:
 def _writer_of_input(reader: Run, path: str) -> tuple[Run, str]:
     """Return the run that wrote a file which `reader` read, and the file's digest."""
     md5 = _input_digest(reader, path)
-    stage = "@".join(Path(path).parts[1:-1])
-    return _writer(stage, md5), md5
+    return _writer(provenance.stage_of(path), md5), md5
 
 
 def _writer(stage: str, md5: str) -> Run:

@@ -15,6 +15,7 @@ from filelock import FileLock
 from longwriter.errors import UserError
 from longwriter.io.files import LOCAL
 from longwriter.text import inert
+from longwriter.tracking import provenance
 from longwriter.tracking import runs as tracking  # first: it sets MLflow's switches
 
 # isort: split
@@ -109,7 +110,7 @@ def answering_run(name: str, inputs: Mapping[str, str]) -> str | None:
     """
     item = name.partition("@")[2]
     for path, digest in inputs.items():
-        writer = "@".join(PurePosixPath(path).parts[1:-1])
+        writer = provenance.stage_of(path)
         if item and writer.endswith(f"@{item}") and writer != name:
             for run in tracking.runs_with_output(writer, digest)[:1]:
                 return str(run.info.run_id)

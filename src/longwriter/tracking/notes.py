@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from longwriter.errors import BadRecord, without_password
 from longwriter.io import files
 from longwriter.text import inert
-from longwriter.tracking import git
+from longwriter.tracking import git, provenance
 from longwriter.tracking import runs as tracking
+from longwriter.tracking.provenance import LINEAGE
 
-_LINEAGE = files.DATA / "lineage"
 _PROMPTS = "prompts"
 _EVALUATES = ("fitness", "score", "report")
 
@@ -96,7 +96,7 @@ def _interval(numbers: Mapping[str, float], name: str, form: str, suffix: str) -
 
 def _link(text: str, stage: str, tab: str = "") -> str:
     """Return a link to the run that wrote a stage's output."""
-    run_id = files.read_json(_LINEAGE / f"{stage}.json")["run_id"]
+    run_id = files.read_json(LINEAGE / f"{stage}.json")["run_id"]
     return f"[{text}]({tracking.run_url(run_id)}{tab})"
 
 
@@ -112,24 +112,23 @@ def _sources(inputs: Mapping[str, str]) -> list[str]:
     """Return a row of a table for each input that is data, with a link to the run that wrote it."""
     rows = []
     for path, digest in inputs.items():
-        if path.endswith(".py") or any(Path(path).glob("*.py")):
+        if tracking.is_code(path):
             continue
         run_id = writer_of(path, digest)
-        link = f"[{stage_of(path)}]({tracking.run_url(run_id)})" if run_id else "a file of the checkout"
+        link = (
+            f"[{provenance.stage_of(path)}]({tracking.run_url(run_id)})"
+            if run_id
+            else "a file of the checkout"
+        )
         rows.append(f"| {inert.markdown(path)} | {link} | `{digest}` |")
     return rows
-
-
-def stage_of(path: str) -> str:
-    """Return the stage, or the item `NAME@ITEM`, that writes a file of data/."""
-    return "@".join(PurePosixPath(path).parts[1:-1])
 
 
 def writer_of(path: str, digest: str) -> str | None:
     """Return the run that wrote a file of data/; None if no stage did, or its lineage names another digest."""
     if not path.startswith("data/"):
         return None
-    lineage_file = _LINEAGE / f"{stage_of(path)}.json"
+    lineage_file = LINEAGE / f"{provenance.stage_of(path)}.json"
     try:
         lineage = files.read_json(lineage_file) if lineage_file.is_file() else {"outputs": {}}
     except BadRecord:

@@ -6,7 +6,7 @@ the chain is checked against the next one, so that numbers and data of another m
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from longwriter.errors import BadRecord
@@ -33,6 +33,11 @@ class Provenance(NamedTuple):
     data_md5: str
     run_id: str
     git_commit: str
+
+
+def stage_of(path: str) -> str:
+    """Return the stage, or the item `NAME@ITEM`, that writes a file of data/."""
+    return "@".join(PurePosixPath(path).parts[1:-1])
 
 
 def of_model(model: str) -> Provenance:

@@ -188,7 +188,7 @@ def log_curve(run_id: str, points: Iterable[tuple[int, dict[str, float]]]) -> No
         client()[0].log_batch(run_id, metrics=entities[start : start + _METRICS_PER_REQUEST])
 
 
-def _is_code(path: str) -> bool:
+def is_code(path: str) -> bool:
     """Tell whether a dependency is code: a Python file, or a folder that holds some."""
     return path.endswith(".py") or any(Path(path).glob("*.py"))
 
@@ -210,7 +210,7 @@ def log_datasets(run_id: str, digests: dict[str, str], context: str) -> None:
             tags=[tag],
         )
         for path, digest in digests.items()
-        if not _is_code(path)
+        if not is_code(path)
     ]
     if inputs:
         client()[0].log_inputs(run_id, inputs)
