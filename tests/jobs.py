@@ -27,8 +27,9 @@ OPTIMIZER = OptimizerParams(
     max_grad_norm=1000.0, seed=0,
 )  # fmt: skip
 TRAINING = TrainingParams(
-    ranks="auto", hostfile=None, deepspeed="infra/deepspeed/zero2.json", precision="fp32", attention="sdpa",
-    loss_head="auto", gradient_checkpointing=False, save_steps=1000, keep_checkpoints=1,
+    ranks="auto", device="auto", hostfile=None, remote_shell="ssh", timeout_s=600,
+    deepspeed="infra/deepspeed/zero2.json", precision="fp32", attention="sdpa", loss_head="auto", gradient_checkpointing=False,
+    save_steps=1000, keep_checkpoints=1,
 )  # fmt: skip
 
 

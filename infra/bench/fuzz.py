@@ -286,7 +286,7 @@ def parsers() -> dict[str, Parser]:
             _of_file(patterns.read_patterns, "harm.yaml"), cut(harm, yaml_pieces).map(as_bytes), (BadParams,)
         ),
         "extra_body": Parser(extra_body.sendable, st.dictionaries(st.text(max_size=9), value), (ValueError, ValidationError)),
-        "hosts, json files": Parser(_all(named_files.slots, named_files.read_json_object), text | value.map(json.dumps)),
+        "hosts, json files": Parser(_all(named_files.hosts, named_files.read_json_object), text | value.map(json.dumps)),
         "s3 url": Parser(lambda words: s3.parts(f"s3://{words}"), text, (BadParams, BadRecord)),
         "endpoint url": Parser(transport.origin, text.map(lambda words: f"http://{words}"), (ValueError,)),
         "jsonl": Parser(

@@ -282,7 +282,7 @@ def train_alone(file: str) -> None:
 
     sys.stdin.readline()  # the imports of all variants run side by side, the trainings one after the other
     task = Job.model_validate_json(Path(file).read_text(encoding="utf-8"))
-    rank.connect(task.device)
+    rank.connect(task.device, 600)
     folder = Path(task.checkpoints)
     folder.mkdir(parents=True, exist_ok=True)
     watch = Watch(folder, 1)

@@ -73,11 +73,11 @@ def trainings(params: Params, machine: Machine, shape: Shape, lora: int | None =
     """Return what the ranks of SFT and of DPO do on a machine."""
     settings = params.training
     if settings.hostfile is not None:
-        ranks = launch.slots(Path(settings.hostfile))
+        ranks = sum(slots for _, slots in launch.hosts(Path(settings.hostfile)))
     else:
         ranks = settings.ranks if settings.ranks != "auto" else machine.gpus or 2
     base = Training(
-        device="cuda" if machine.gpus else "cpu",
+        device=launch.device_of(settings, machine.gpus),
         ranks=ranks,
         layout=memory.layout(launch.layout_of(settings.deepspeed)),
         value_bytes=2 if settings.precision == "bf16" else 4,

@@ -2,8 +2,8 @@
 
 Pure, except that the number of CPU cores is read from the machine.
 
-Ranks read nothing but files of the checkout, so they need no credentials. With a hostfile DeepSpeed copies
-variables, MLflow's among them, into the command line on every node, where each user can read them.
+Ranks read nothing but files of the checkout, so they need no credentials. The ranks of other nodes get the
+variables in `_OF_NODES`; the others, such as PATH or CUDA_VISIBLE_DEVICES, belong to a machine.
 """
 
 from __future__ import annotations
@@ -14,6 +14,18 @@ from collections.abc import Mapping
 from typing import Literal
 
 _SECRET = re.compile(r"(?:^|_)(?:KEY|PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIALS)$|^(?:MLFLOW_TRACKING_|AWS_)")
+
+_OF_NODES = re.compile(
+    r"(?:HF|TRANSFORMERS|TOKENIZERS|LW|NCCL|GLOO|UCX|TORCH|TORCHDYNAMO|PYTORCH|TRITON|DS|DEEPSPEED|PYTHON|OMP|MALLOC)_"
+    r"|PYTHON|LD_LIBRARY_PATH$|LANG$|LC_|CUDA_(?!VISIBLE_DEVICES$)|XDG_CACHE_HOME$"
+)
+
+
+def for_nodes(inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that the ranks of other nodes need, without secrets."""
+    return {
+        name: value for name, value in without_secrets(inherited).items() if _OF_NODES.match(name.upper())
+    }
 
 
 def without_secrets(inherited: Mapping[str, str]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Starts the ranks of a training, reports their progress, and ends them with their stage.
 
-torchrun starts the ranks on the GPUs of one machine, `cpu_ranks.py` on a CPU under Linux, and DeepSpeed's
-launcher on the machines of a hostfile. Ranks use neither MLflow nor DVC: rank 0 appends each step to
+torchrun starts the ranks on the GPUs of one machine, `cpu_ranks.py` on a CPU under Linux, and `nodes.py` on the
+machines of a hostfile. Ranks use neither MLflow nor DVC: rank 0 appends each step to
 `curve.jsonl`, and this process reports new lines and complete checkpoints while it waits, so that training
 continues when MLflow cannot be reached.
 """
@@ -35,14 +35,14 @@ log = logging.getLogger(__name__)
 
 _POLL_S = 0.5
 _GRACE_S = 15.0  # time for torchrun to end its ranks before they are killed
-# How torchrun and DeepSpeed's launcher report a killed rank; the exit code of the latter is 256 - signal. Torchrun
-# may report another rank first, which has only lost its connection to the killed one.
-_BY_SIGNAL = re.compile(
-    r"Signal \d+ \(SIG\w+\)|exits with return code = -\d+|gloo/transport/.*Connection (?:reset|closed) by peer"
-)
+# How torchrun reports a killed rank. It may report another rank first, which has only lost its connection to the
+# killed one.
+_BY_SIGNAL = re.compile(r"Signal \d+ \(SIG\w+\)|gloo/transport/.*Connection (?:reset|closed) by peer")
 _SAVE_S = 120.0  # time for the ranks to finish a step and to save it after SIGTERM
 FAILED = "failed.txt"
 JOB = "job.json"
+MODULE = "longwriter.training.ranks.rank"
+"""What a rank runs."""
 
 
 class Job(Section):
@@ -102,24 +102,39 @@ def device_and_ranks(params: TrainingParams, batch: int, key: str) -> tuple[Lite
         key: Name of the batch size in params.yaml, for the error message.
 
     Raises:
-        UserError: the batch is not a multiple of the ranks, there are more ranks than GPUs, or the
+        UserError: the batch is not a multiple of the ranks, there are more ranks than GPUs or no GPU, or the
             package of the attention is missing.
     """
     import torch
 
     _check_attention(params.attention)
     gpus = torch.cuda.device_count()
-    ranks = params.ranks if params.ranks != "auto" else (gpus or 2)
+    device = device_of(params, gpus)
+    ranks = params.ranks if params.ranks != "auto" else gpus if device == "cuda" else 2
     if params.hostfile is not None:
-        ranks = slots(Path(params.hostfile))
-    elif gpus and ranks > gpus:
+        ranks = sum(slots for _, slots in hosts(Path(params.hostfile)))
+    elif device == "cuda" and not gpus:
+        raise UserError("training.device is cuda, and this machine has no GPU: set auto or cpu")
+    elif device == "cuda" and ranks > gpus:
         raise UserError(f"training.ranks is {ranks}, this machine has {gpus} GPUs: lower it, or set auto")
     if batch % ranks:
         raise UserError(
             f"{key} is {batch}, which {ranks} ranks cannot share evenly: make it a multiple of {ranks}, "
             "or set training.ranks"
         )
-    return ("cuda" if gpus else "cpu"), ranks
+    return device, ranks
+
+
+def device_of(params: TrainingParams, gpus: int) -> Literal["cuda", "cpu"]:
+    """Return the device of the ranks; `auto` = GPUs with a hostfile, because its slots are GPUs, else by this machine.
+
+    Args:
+        params: The section `training`.
+        gpus: GPUs of this machine, which with a hostfile may be a head node without any.
+    """
+    if params.device != "auto":
+        return params.device
+    return "cuda" if gpus or params.hostfile is not None else "cpu"
 
 
 def refused_quantised(
@@ -158,20 +173,20 @@ def _check_attention(attention: str) -> None:
         )
 
 
-def slots(hostfile: Path) -> int:
-    """Return the ranks of a DeepSpeed hostfile: the sum of its `HOST slots=N`.
+def hosts(hostfile: Path) -> list[tuple[str, int]]:
+    """Return the hosts of a hostfile with the ranks of each: its `HOST slots=N`.
 
     Raises:
         UserError: the file is missing, or a line has another form.
     """
     if not hostfile.is_file():
         raise UserError(f"training.hostfile: {hostfile} is missing; one line a node: HOST slots=GPUS")
-    ranks = named_files.slots(hostfile.read_text(encoding="utf-8"))
-    if ranks is None:
+    lines = named_files.hosts(hostfile.read_text(encoding="utf-8"))
+    if lines is None:
         raise UserError(
             f"training.hostfile: {hostfile} holds something else; allowed: {named_files.HOSTFILE.allows}"
         )
-    return ranks
+    return lines
 
 
 def checkpoint_folder(stage: str, fingerprint: str, ranks: int, layout: dict[str, Any]) -> Path:
@@ -211,7 +226,7 @@ def run(
     with log_file.open("wb") as output:
         ranks = subprocess.Popen(
             _command(job, folder / JOB), stdout=output, stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL, env=environment.of_ranks(os.environ, job.device, job.ranks),
+            stdin=subprocess.DEVNULL, env=environment.of_ranks(os.environ, job.device, _ranks_a_node(job)),
         )  # fmt: skip
         try:
             _follow(ranks, job, curve, on_points, on_checkpoint)
@@ -227,7 +242,7 @@ def run(
         if not _was_killed(ranks.returncode, log_file.read_text(errors="replace")):
             raise TrainingFailed(f"{job.kind} ended with exit code {ranks.returncode}; {log_file}: {tail}")
         raise Unavailable(
-            f"a rank of {job.kind} was killed (exit {ranks.returncode}): run again, "
+            f"a rank of {job.kind} was killed, or a node was lost (exit {ranks.returncode}): run again, "
             f"it goes on from the last checkpoint in {folder}; {log_file}: {tail}"
         )
     if not (folder / checkpoints.HELD_OUT).is_file():
@@ -249,21 +264,27 @@ def _save_and_leave(ranks: subprocess.Popen[bytes], folder: Path) -> None:
 
 
 def _was_killed(code: int, log: str) -> bool:
-    """Tell whether a signal ended the launcher, or, by the launcher's log, a rank."""
-    return code < 0 or _BY_SIGNAL.search(log) is not None
+    """Tell whether a node was lost, or a signal ended the launcher or, by the launcher's log, a rank."""
+    return code < 0 or code == Unavailable.exit_code or _BY_SIGNAL.search(log) is not None
 
 
 def _command(job: Job, file: Path) -> list[str]:
     """Return the launcher's command, which ends with its parent."""
     python = sys.executable
-    module = "longwriter.training.ranks.rank"
     if job.training.hostfile is not None:
-        launcher = ["deepspeed.launcher.runner", "--hostfile", job.training.hostfile, "--module", module]
+        launcher = ["longwriter.launch.nodes"]
     elif job.device == "cpu" and sys.platform == "linux":
         launcher = ["longwriter.training.cpu_ranks"]
     else:
-        launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(job.ranks), "-m", module]
+        launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(job.ranks), "-m", MODULE]
     return [python, "-m", "longwriter.io.process", python, "-m", *launcher, str(file)]
+
+
+def _ranks_a_node(job: Job) -> int:
+    """Return the largest number of ranks on one node."""
+    if job.training.hostfile is None:
+        return job.ranks
+    return max(slots for _, slots in hosts(Path(job.training.hostfile)))
 
 
 def _follow(

@@ -18,7 +18,7 @@ from longwriter.params.yaml_file import Document, Key
 
 _BYTES = 2**20  # the longest template has 2 kB
 _FIELD = re.compile(r"\{(\w+)\}")
-_SLOTS = re.compile(r"\S+\s+slots=([1-9][0-9]{0,5})")
+_SLOTS = re.compile(r"([A-Za-z0-9_][\w.:@-]*)\s+slots=([1-9][0-9]{0,5})")
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ def _braces(names: Iterable[str]) -> str:
     return " ".join(f"{{{name}}}" for name in names)
 
 
-def slots(text: str) -> int | None:
-    """Return the number of ranks of a DeepSpeed hostfile (the sum of its `slots`); None for any other text."""
-    hosts = [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
-    matches = [_SLOTS.fullmatch(line) for line in hosts]
-    total = sum(int(match[1]) for match in matches if match)
-    return total if matches and all(matches) else None
+def hosts(text: str) -> list[tuple[str, int]] | None:
+    """Return the hosts of a DeepSpeed hostfile with the `slots` of each; None for any other text."""
+    lines = [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
+    matches = [_SLOTS.fullmatch(line) for line in lines]
+    known = [(match[1], int(match[2])) for match in matches if match]
+    return known if known and len(known) == len(lines) else None
 
 
 def read_json_object(text: str) -> dict[str, Any] | None:
@@ -84,7 +84,7 @@ JSON_OBJECT = Content(
 )
 CHAT_TEMPLATE = Content("a Jinja template that reads `messages`", lambda text: "messages" in text)
 HOSTFILE = Content(
-    "lines of the form HOST slots=GPUS, and nothing else", lambda text: slots(text) is not None
+    "lines of the form HOST slots=GPUS, and nothing else", lambda text: hosts(text) is not None
 )
 
 

@@ -30,6 +30,7 @@ from longwriter.params.numbers import (
     Rows,
     RowTokens,
     Samples,
+    Seconds,
     Seed,
     Share,
     TokensPerWord,
@@ -56,8 +57,15 @@ class TrainingParams(Section):
 
     ranks: Ranks | Literal["auto"]
     """Number of ranks; `auto` = one for each GPU, or 2 on a CPU. With a hostfile, its slots count instead."""
+    device: Literal["auto", "cuda", "cpu"]
+    """What the ranks run on; `auto` = the GPUs of this machine, or of the nodes in the hostfile, else the CPU."""
     hostfile: Annotated[FilePath, named_files.HOSTFILE] | None
-    """DeepSpeed hostfile of nodes that share this folder; null = this machine only."""
+    """DeepSpeed hostfile of nodes that have this folder at the same path; null = this machine only."""
+    remote_shell: Literal["ssh", "srun", "kubectl"]
+    """Command that reaches the nodes of the hostfile: ssh without a password, srun inside a SLURM job, or `kubectl
+    exec`, where the hosts are pods."""
+    timeout_s: Seconds
+    """Seconds that a rank waits for the others before it fails; the slowest wait is for rank 0 to save a model."""
     deepspeed: Annotated[JsonFile, named_files.JSON_OBJECT]
     """File of the DeepSpeed configuration (ZeRO stage, offload); infra/deepspeed/ has several."""
     precision: Literal["bf16", "fp32"]

@@ -32,3 +32,16 @@ def test_ranks_find_what_they_need_and_no_secret(device):
 
 def test_each_rank_of_a_cpu_has_one_thread_or_more():
     assert environment.of_ranks({}, "cpu", 10_000)["OMP_NUM_THREADS"] == "1"
+
+
+def test_other_nodes_get_the_settings_of_libraries_and_nothing_of_this_machine():
+    sent = {
+        "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "NCCL_DEBUG": "INFO", "LW_X": "1", "PYTHONPATH": "src",
+        "LD_LIBRARY_PATH": "/lib", "TORCH_NCCL_ASYNC_ERROR_HANDLING": "1", "OMP_NUM_THREADS": "4",
+        "PYTORCH_ALLOC_CONF": "x", "LANG": "C.UTF-8", "CUDA_DEVICE_MAX_CONNECTIONS": "1",
+    }  # fmt: skip
+    kept = {
+        "HF_TOKEN": "s", "LW_API_KEY": "s", "MLFLOW_TRACKING_URI": "s", "AWS_SECRET_ACCESS_KEY": "s", "PATH": "/bin",
+        "HOME": "/root", "CUDA_VISIBLE_DEVICES": "0", "SLURM_JOB_ID": "1", "RANK": "0", "HOSTNAME": "a",
+    }  # fmt: skip
+    assert environment.for_nodes({**sent, **kept}) == sent

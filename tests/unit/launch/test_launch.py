@@ -3,6 +3,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 import pytest
+import torch
 
 from longwriter.errors import UserError
 from longwriter.launch import launch
@@ -11,11 +12,11 @@ from longwriter.params.training import LoraParams
 from tests.unit.params.fields import LORA
 
 TRAINING = TrainingParams(
-    ranks="auto", hostfile=None, deepspeed="infra/deepspeed/zero2.json", precision="fp32", attention="sdpa",
-    loss_head="auto", gradient_checkpointing=False, save_steps=1000, keep_checkpoints=1,
+    ranks="auto", device="auto", hostfile=None, remote_shell="ssh", timeout_s=600,
+    deepspeed="infra/deepspeed/zero2.json", precision="fp32", attention="sdpa", loss_head="auto", gradient_checkpointing=False,
+    save_steps=1000, keep_checkpoints=1,
 )  # fmt: skip
 TORCHRUN = "traceback : Signal 9 (SIGKILL) received by PID 77"
-DEEPSPEED = "node1: [ERROR] [launch.py:259:sigkill_handler] ['python', '-u'] exits with return code = {}"
 
 LOST_PEER = (
     "RuntimeError: [/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:537] Read error [127.0.0.1]:35035: "
@@ -28,13 +29,12 @@ LOST_PEER = (
     [
         (-15, "", True),
         (1, TORCHRUN, True),
-        (247, DEEPSPEED.format(-9), True),
+        (75, "node n1 ended with exit code 255: ending all nodes", True),
         (1, LOST_PEER, True),
-        (1, DEEPSPEED.format(1), False),
         (1, "ModuleNotFoundError: No module named 'trl'", False),
     ],
 )
-def test_a_killed_rank_is_told_from_one_that_failed_under_either_launcher(code, words, killed):
+def test_a_killed_rank_or_a_lost_node_is_told_from_a_rank_that_failed(code, words, killed):
     assert launch._was_killed(code, words) is killed
 
 
@@ -43,6 +43,24 @@ def test_a_hostfile_says_how_many_ranks_there_are_whatever_the_parameter(tmp_pat
     hosts.write_text("# two nodes\nnode1 slots=4\nnode2 slots=2\n")
     params = TRAINING.model_copy(update={"hostfile": str(hosts), "ranks": 3})
     assert launch.device_and_ranks(params, 12, "sft.batch_packs")[1] == 6
+
+
+def test_a_head_node_without_gpus_trains_on_the_gpus_of_its_nodes(tmp_path):
+    hosts = tmp_path / "hosts"
+    hosts.write_text("node1 slots=8\n")
+    with_nodes = TRAINING.model_copy(update={"hostfile": str(hosts)})
+    assert launch.device_of(with_nodes, 0) == "cuda"
+    assert launch.device_of(with_nodes.model_copy(update={"device": "cpu"}), 8) == "cpu"
+    assert launch.device_and_ranks(with_nodes, 8, "sft.batch_packs") == ("cuda", 8)
+    assert (launch.device_of(TRAINING, 0), launch.device_of(TRAINING, 1)) == ("cpu", "cuda")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused_before_any_rank_starts():
+    with pytest.raises(
+        UserError, match=r"^training\.device is cuda, and this machine has no GPU: set auto or cpu$"
+    ):
+        launch.device_and_ranks(TRAINING.model_copy(update={"device": "cuda"}), 4, "sft.batch_packs")
 
 
 FLASH = TRAINING.model_copy(update={"attention": "flash_attention_2", "ranks": 1})

@@ -67,6 +67,7 @@ def test_a_file_that_fits_is_accepted(load, key, name, content):
         ("training.hostfile", "hosts", b"root:x:0:0:root:/root:/bin/sh\n", HOSTS),
         ("training.hostfile", "hosts", b"node-1\n", HOSTS),
         ("training.hostfile", "hosts", b"node-1 slots=0\n", HOSTS),
+        ("training.hostfile", "hosts", b"-oProxyCommand=x slots=1\n", HOSTS),
         ("training.hostfile", "hosts", b"# none\n", HOSTS),
         ("training.hostfile", "none", None, "which is missing"),
     ],

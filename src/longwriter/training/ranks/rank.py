@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ def _arguments(job: Job, optimizer: OptimizerParams, batch: int) -> dict[str, An
         "data_seed": optimizer.seed,
         "bf16": job.training.precision == "bf16",
         "use_cpu": job.device == "cpu",
+        "ddp_timeout": int(job.training.timeout_s),
         "deepspeed": job.layout,
         "gradient_checkpointing": job.training.gradient_checkpointing,
         "save_strategy": "steps",
@@ -288,7 +290,7 @@ def train(job: Job) -> None:
         (folder / checkpoints.HELD_OUT).write_text(json.dumps(numbers), encoding="utf-8")
 
 
-def connect(device: str) -> None:
+def connect(device: str, timeout_s: float) -> None:
     """Connect the ranks, and turn off what would cost minutes.
 
     DeepSpeed would compile a shared-memory all-reduce that gloo does not use. cuDNN's attention would make a plan
@@ -296,14 +298,17 @@ def connect(device: str) -> None:
     """
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     torch.backends.cuda.enable_cudnn_sdp(False)
-    deepspeed.init_distributed(dist_backend="gloo" if device == "cpu" else "nccl")
+    timeout = timedelta(seconds=timeout_s)
+    # DeepSpeed's own groups have PyTorch's time-out, 10 minutes with NCCL, whatever that of the first group is.
+    dist.distributed_c10d.default_pg_timeout = dist.distributed_c10d.default_pg_nccl_timeout = timeout
+    deepspeed.init_distributed(dist_backend="gloo" if device == "cpu" else "nccl", timeout=timeout)
 
 
 def _main(file: str) -> None:
     startup.end()
     job = Job.model_validate_json(Path(file).read_text(encoding="utf-8"))
     try:
-        connect(job.device)
+        connect(job.device, job.training.timeout_s)
         train(job)
     except Exception as error:
         # A rank that loses its connection because another rank was killed has not failed itself.
