@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from longwriter.cli import checkout
-from longwriter.errors import StageBusy, UserError
+from longwriter.errors import UserError
 from longwriter.io import files
 from longwriter.text import inert
 
@@ -60,49 +57,17 @@ def prune(
         raise UserError(
             "say what to remove: --older-than 90d, --model NAME, or both (0d: answers of any age)"
         )
-    before = None if older_than is None else datetime.now(UTC) - _age(older_than)
+    before = None if older_than is None else datetime.now(UTC) - checkout.age(older_than)
     models = [row.model for row in replay.sizes(files.REPLAY)]
     if model is not None and model not in models:
         raise UserError(
             f"{files.REPLAY} holds no answer of {model}; it has {', '.join(filter(None, models)) or 'none'}"
         )
-    with _no_stage_running():
+    with checkout.no_stage_running():
         pass  # checked before the question, so that nobody confirms in vain
     if not yes:
         age = f" older than {older_than}" if older_than is not None else ""
         typer.confirm(f"Remove the answers of {model or 'every model'}{age}?", abort=True)
-    with _no_stage_running():
+    with checkout.no_stage_running():
         answers, freed_bytes = replay.prune(files.REPLAY, before=before, model=model)
     typer.echo(f"removed {answers:,} answers, freed {freed_bytes / 1e6:,.1f} MB. {_CALL_LOGS}")
-
-
-def _age(text: str) -> timedelta:
-    """Return an age such as `90d`.
-
-    Raises:
-        UserError: the text has another form.
-    """
-    match = re.fullmatch(r"(\d{1,5})([hdw])", text)
-    if match is None:
-        raise UserError(f"--older-than {text}: write a number and h, d or w, such as 12h, 90d or 4w")
-    unit = {"h": "hours", "d": "days", "w": "weeks"}[match[2]]
-    return timedelta(**{unit: int(match[1])})
-
-
-@contextmanager
-def _no_stage_running() -> Iterator[None]:
-    """Hold the lock of every stage of this checkout while the block runs.
-
-    Raises:
-        UserError: a stage is running.
-    """
-    from longwriter.io import process
-
-    folder = files.LOCAL / "locks"
-    with ExitStack() as locks:
-        for owner in sorted(folder.glob("*.pid")):
-            try:
-                locks.enter_context(process.only_one(owner.stem, folder, wait_s=0))
-            except StageBusy as busy:
-                raise UserError(f"the replay cache is in use: {busy}") from None
-        yield

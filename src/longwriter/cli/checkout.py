@@ -1,9 +1,15 @@
-"""The check that a subcommand runs in a checkout of the project."""
+"""What several subcommands need of a checkout: that it is one, that no stage runs in it, an age as `90d`."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
+from longwriter.errors import StageBusy, UserError
+from longwriter.io import files
 from longwriter.params import yaml_file
 
 PARAMS = Path("params.yaml")
@@ -17,3 +23,35 @@ def require() -> None:
     """
     if not PARAMS.is_file():
         yaml_file.read(PARAMS)
+
+
+def age(text: str) -> timedelta:
+    """Return an age such as `90d`.
+
+    Raises:
+        UserError: the text has another form.
+    """
+    match = re.fullmatch(r"(\d{1,5})([hdw])", text)
+    if match is None:
+        raise UserError(f"--older-than {text}: write a number and h, d or w, such as 12h, 90d or 4w")
+    unit = {"h": "hours", "d": "days", "w": "weeks"}[match[2]]
+    return timedelta(**{unit: int(match[1])})
+
+
+@contextmanager
+def no_stage_running() -> Iterator[None]:
+    """Hold the lock of every stage of this checkout while the block runs.
+
+    Raises:
+        UserError: a stage is running.
+    """
+    from longwriter.io import process
+
+    folder = files.LOCAL / "locks"
+    with ExitStack() as locks:
+        for owner in sorted(folder.glob("*.pid")):
+            try:
+                locks.enter_context(process.only_one(owner.stem, folder, wait_s=0))
+            except StageBusy as busy:
+                raise UserError(f"nothing was removed: {busy}") from None
+        yield

@@ -14,6 +14,7 @@ from longwriter.cli import cache, profile
 from longwriter.cli.benchmark import benchmark
 from longwriter.cli.capacity import capacity
 from longwriter.cli.chat import chat
+from longwriter.cli.clean import clean
 from longwriter.cli.doctor import doctor
 from longwriter.cli.endpoint import endpoint
 from longwriter.cli.estimate import estimate
@@ -58,6 +59,7 @@ app.add_typer(cache.app, name="cache")
 app.command()(params)
 app.command()(init)
 app.command()(doctor)
+app.command()(clean)
 app.command()(endpoint)
 app.command()(benchmark)
 app.command()(estimate)

@@ -103,7 +103,7 @@ def disk() -> Iterator[Finding]:
             yield Finding("disk", "ok", text)
         else:
             state: State = "error" if free < _MIN_DISK else "warning"
-            yield Finding("disk", state, text, "make room, for example in .lw/checkpoints and .lw/served, and by dvc gc")
+            yield Finding("disk", state, text, "make room: longwriter clean lists what can go")
 
 
 def gpus() -> Finding:

@@ -100,7 +100,7 @@ def test_nothing_is_pruned_while_a_stage_is_running(checkout, run):
         assert stage.stdout.readline() == "held\n"
         code, _, err = run("cache", "prune", "--model", "gpt-4o", "--yes")
         assert (code, kept()) == (2, ["a", "b", "c"])
-        assert f"the replay cache is in use: stage write is running in process {stage.pid}" in err
+        assert f"nothing was removed: stage write is running in process {stage.pid}" in err
         stage.communicate("\n")
     assert run("cache", "prune", "--model", "gpt-4o", "--yes")[0] == 0
     assert kept() == ["c"]

@@ -1,0 +1,72 @@
+"""What a checkout keeps in `.lw` and no longer needs: what it is, how large, and what it costs to have it again."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from longwriter.io import files
+from longwriter.launch import checkpoints
+
+_DAMAGED = "*damaged-*"
+
+
+class Leftover(NamedTuple):
+    """A file or folder that can be removed."""
+
+    path: Path
+    what: str
+    bytes: int
+
+
+def find(older_than: timedelta) -> list[Leftover]:
+    """Return what can be removed, the largest first.
+
+    Checkpoints of a training that is not finished or not published are never among them.
+
+    Args:
+        older_than: Least age of logs and of damaged files that were set aside.
+    """
+    before = time.time() - older_than.total_seconds()
+    found = [*_checkpoints(), *_conversions(), *_old(before)]
+    return sorted(found, key=lambda item: (-item.bytes, item.path))
+
+
+def _checkpoints() -> Iterator[Leftover]:
+    for state in sorted((files.LOCAL / "checkpoints").glob("*-*")):
+        kind, held_out = state.name.partition("-")[0], state / checkpoints.HELD_OUT
+        published = files.DATA / kind / "metrics.json"
+        is_done = held_out.is_file() and published.is_file()
+        if is_done and published.stat().st_mtime >= held_out.stat().st_mtime:
+            what = f"checkpoints of a finished {kind}; its model is in data/{kind}/weights"
+            yield Leftover(state, what, checkpoints.size(state))
+
+
+def _conversions() -> Iterator[Leftover]:
+    for folder in sorted((files.LOCAL / "served").glob("*")):
+        what = "weights converted for llama.cpp; the next server makes them again"
+        yield Leftover(folder, what, checkpoints.size(folder))
+
+
+def _old(before: float) -> Iterator[Leftover]:
+    for log in sorted((files.LOCAL / "logs").glob("*.log")):
+        if log.stat().st_mtime < before:
+            yield Leftover(log, "log", log.stat().st_size)
+    places = (files.LOCAL, *(files.LOCAL / "checkpoints").glob("*"))
+    for aside in sorted(path for place in places for path in place.glob(_DAMAGED)):
+        if aside.stat().st_mtime < before:
+            size = checkpoints.size(aside) if aside.is_dir() else aside.stat().st_size
+            yield Leftover(aside, "damaged file that was set aside", size)
+
+
+def remove(items: Iterable[Leftover]) -> None:
+    """Remove files and folders."""
+    for item in items:
+        if item.path.is_dir():
+            shutil.rmtree(item.path)
+        else:
+            item.path.unlink(missing_ok=True)
