@@ -303,7 +303,7 @@ def parsers() -> dict[str, Parser]:
             cut(zstandard.compress(packed), junk) | cut(packed, junk).map(zstandard.compress),
         ),
         "training curve": Parser(
-            _of_file(checkpoints._whole_points, "curve.jsonl"), cut(b'{"step": 1, "loss": 2.0}\n' * 3, junk) | lines
+            _of_file(checkpoints._readable_points, "curve.jsonl"), cut(b'{"step": 1, "loss": 2.0}\n' * 3, junk) | lines
         ),
         "checkpoint marker": Parser(
             _of_file(lambda path: checkpoints.damage(path.parent), checkpoints.COMPLETE),

@@ -48,7 +48,7 @@ def main(model: Path, count: int) -> None:
             sequences, rejected = encoding.encode(rows, model, CAPACITY, folder / "ids", "rows")
             encoded = time.monotonic()
             packs = packing.best_fit_decreasing(sequences.lengths, CAPACITY)
-            packs_file.write(folder / "packs.parquet", encoding.packed(sequences, packs))
+            packs_file.write(folder / "packs.parquet", encoding.pack_columns(sequences, packs))
             done = time.monotonic()
         coder = tokenizer.Coder(tokenizer.load(model))
         some = range(0, count, max(1, count // 2000))

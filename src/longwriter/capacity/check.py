@@ -89,9 +89,9 @@ def trainings(params: Params, machine: Machine, shape: Shape, lora: int | None =
         "sft": base._replace(**_adapter(params.sft.lora, lora, shape)),
         "dpo": base._replace(tokens=2 * params.dpo.max_length, **_adapter(params.dpo.lora, lora, shape)),
     }
-    wanted = settings.loss_head
+    setting = settings.loss_head
     return {
-        name: training._replace(head=memory.default_head(shape, training) if wanted == "auto" else wanted)
+        name: training._replace(head=memory.default_head(shape, training) if setting == "auto" else setting)
         for name, training in both.items()
     }
 
@@ -185,7 +185,9 @@ def _missing_packages(params: Params, machine: Machine) -> list[str]:
         )
     has_bitsandbytes = machine.has_package("bitsandbytes")
     for key, lora in (("sft", params.sft.lora), ("dpo", params.dpo.lora)):
-        refusal = launch.refused_quantised(lora, key, has_gpu=machine.gpus > 0, has_package=has_bitsandbytes)
+        refusal = launch.quantisation_problem(
+            lora, key, has_gpu=machine.gpus > 0, has_package=has_bitsandbytes
+        )
         errors += [refusal] if refusal else []
     return errors
 

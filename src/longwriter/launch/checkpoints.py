@@ -143,13 +143,13 @@ def go_back_to_last(folder: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
         checkpoint.replace(aside)
         log.warning("checkpoint %s is damaged (%s): set aside as %s", checkpoint, wrong, aside.name)
-    points = [point for point in _whole_points(folder / CURVE) if point["step"] <= last]
+    points = [point for point in _readable_points(folder / CURVE) if point["step"] <= last]
     part = folder / f"{CURVE}.part"
     part.write_text("".join(json.dumps(point) + "\n" for point in points), encoding="utf-8")
     part.replace(folder / CURVE)
 
 
-def _whole_points(curve: Path) -> list[dict[str, Any]]:
+def _readable_points(curve: Path) -> list[dict[str, Any]]:
     """Return the points of a curve's readable lines; a log line counts the others."""
     lines = curve.read_bytes().splitlines(keepends=True) if curve.is_file() else []
     points, bad = [], 0

@@ -40,10 +40,10 @@ def without_secrets(inherited: Mapping[str, str]) -> dict[str, str]:
 def of_ranks(inherited: Mapping[str, str], device: Literal["cuda", "cpu"], ranks: int) -> dict[str, str]:
     """Return the environment of the ranks; on a CPU each rank gets its share of the cores.
 
-    On a CPU, glibc keeps freed memory. Without this, 40 % of the time went into returning each activation to
-    the kernel and allocating it again (9.7 million page faults in five steps; 19 s a step, 13 s without).
-    Nothing is compiled by TorchDynamo there, but DeepSpeed's optimizer Muon, which it always imports, would load
-    the compiler: 1 CPU second for each rank, of 8.7 that two ranks of a tiny model take with all imports.
+    On a CPU, these settings make glibc keep freed memory: 13 s a step. Without them, 40 % of the time went into
+    returning each activation to the kernel and allocating it again: 19 s a step, 9.7 million page faults in five.
+    They also turn TorchDynamo off. Nothing uses it on a CPU, but DeepSpeed always imports its optimizer Muon, which
+    loads it: 1 CPU second for each rank, of the 8.7 that two ranks of a tiny model need for all imports.
 
     Args:
         inherited: The environment of the stage.

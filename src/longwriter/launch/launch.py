@@ -137,10 +137,10 @@ def device_of(params: TrainingParams, gpus: int) -> Literal["cuda", "cpu"]:
     return "cuda" if gpus or params.hostfile is not None else "cpu"
 
 
-def refused_quantised(
+def quantisation_problem(
     lora: LoraParams | None, key: str, *, has_gpu: bool, has_package: bool | None
 ) -> str | None:
-    """Return why weights in 4 bits cannot be trained on a machine, and what to do; None if they can, or are not asked for.
+    """Return why a machine cannot train on weights in 4 bits, and what to do; None if it can, or if it need not.
 
     Args:
         lora: The section `lora`.
@@ -158,9 +158,9 @@ def refused_quantised(
 
 
 def check_quantised(lora: LoraParams | None, key: str, device: Literal["cuda", "cpu"]) -> None:
-    """Raise UserError if weights in 4 bits are asked for and cannot be trained on this machine."""
+    """Raise UserError if the parameters ask for weights in 4 bits, and this machine cannot train on them."""
     has_package = importlib.util.find_spec("bitsandbytes") is not None
-    if reason := refused_quantised(lora, key, has_gpu=device == "cuda", has_package=has_package):
+    if reason := quantisation_problem(lora, key, has_gpu=device == "cuda", has_package=has_package):
         raise UserError(reason)
 
 

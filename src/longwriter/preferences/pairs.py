@@ -1,7 +1,7 @@
 """Builds a preference pair from several answers to one prompt: the best is chosen, a random other rejected.
 
 Pure. Source: LongWriter (arXiv:2408.07055), section 4.2: four samples, the best is chosen, one of the
-other three is rejected. Here the chosen answer must also be complete, and its score higher by a gap.
+other three is rejected. Here the chosen answer must also be complete, and its score must be higher by a gap.
 """
 
 from __future__ import annotations
@@ -106,29 +106,29 @@ def pair_of(
     """
     scored = [item for item in samples if isinstance(item, Candidate)]
     scored.sort(key=lambda item: (-item.score, item.sample.generation_id))
-    whole = [item for item in scored if item.trouble is None]
+    usable = [item for item in scored if item.trouble is None]
     if len(scored) < 2:
         causes = sorted(item.reason for item in samples if isinstance(item, Unscored))
         detail = f"{len(scored)} of {len(samples)} samples have a score ({', '.join(causes) or 'no others'})"
         return _rejection(instruction_id, "too_few_scored", detail, samples)
-    if not whole:
+    if not usable:
         causes = sorted(item.trouble for item in scored if item.trouble)
         detail = f"none of {len(samples)} samples may be chosen ({', '.join(causes)})"
         return _rejection(instruction_id, "all_unusable", detail, samples)
-    best = whole[0]
-    behind = [
+    best = usable[0]
+    lower = [
         item
         for item in scored
         if best.score - item.score >= min_gap
         and item.sample.text.strip() != best.sample.text.strip()
         and not markup.control_token(item.sample.text)  # never trained on, not even as rejected
     ]
-    if not behind:
+    if not lower:
         scores = ", ".join(
             f"{item.score:.1f}{f' ({item.trouble})' if item.trouble else ''}" for item in scored
         )
         return _rejection(instruction_id, "no_gap", f"scores {scores}; {min_gap} points are needed", samples)
-    return _pair(instruction_id, best, behind[int(hash_share(seed, instruction_id) * len(behind))])
+    return _pair(instruction_id, best, lower[int(hash_share(seed, instruction_id) * len(lower))])
 
 
 def is_test(pair: PreferencePair, test_share: float) -> bool:
@@ -155,7 +155,7 @@ def pair_numbers(train: Sequence[PreferencePair], test: Sequence[PreferencePair]
 
 
 def sample_numbers(samples: Sequence[Candidate | Unscored]) -> dict[str, float]:
-    """Return how many samples there are, are whole, have each trouble, or have no score."""
+    """Return the number of samples: in all, without trouble (`whole`), with each trouble, and without score by reason."""
     reasons = Counter(
         f"unscored_{item.reason}" if isinstance(item, Unscored) else item.trouble or "whole"
         for item in samples

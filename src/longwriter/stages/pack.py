@@ -44,7 +44,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
         rejected += refused
         tokens += sequences.lengths
         packs = packing.best_fit_decreasing(sequences.lengths, capacity)
-        packs_file.write(folder / f"{split}.parquet", encoding.packed(sequences, packs))
+        packs_file.write(folder / f"{split}.parquet", encoding.pack_columns(sequences, packs))
         numbers |= {
             f"{split}_packs": len(packs),
             f"{split}_tokens": sum(sequences.lengths),

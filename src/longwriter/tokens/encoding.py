@@ -1,4 +1,4 @@
-"""Chats to token ids in several processes, kept on disk: memory holds only the length and the id of each row.
+"""Turns chats into token ids, in several processes; the ids are in files, memory holds lengths and row ids only.
 
 186,000 rows have 119 million tokens: 5 GB as Python lists. Here a token takes 4 bytes of a file: its id where
 the model is trained on it, else the id with all bits inverted, which is below 0.
@@ -24,7 +24,7 @@ from longwriter.tokens import tokenizer
 from longwriter.tokens.packing import IGNORE_INDEX, Encoded
 
 BLOCK_CHARS = 2_000_000  # a second or two of work
-_FEWEST_BLOCKS = 16  # fewer are encoded in this process: others would need 10 s to start
+_FEWEST_BLOCKS = 16  # fewer are encoded in this process, because worker processes need 10 s to start
 _MOST_PROCESSES = 16  # each holds 0.4 GB
 
 
@@ -99,7 +99,7 @@ def encode(
     return sequences._replace(targets=targets), rejected
 
 
-def packed(sequences: Sequences, packs: list[list[int]]) -> Iterator[dict[str, Any]]:
+def pack_columns(sequences: Sequences, packs: list[list[int]]) -> Iterator[dict[str, Any]]:
     """Yield the columns of each pack, which is a list of sequences; see io/packs.py."""
     for pack in packs:
         input_ids, labels = ids_and_labels(np.concatenate([sequences.read(number) for number in pack]))

@@ -46,19 +46,21 @@ def turn(
         end: Text and id of the token that ends an answer.
 
     Raises:
-        ValueError: the template opens an answer with a text that it leaves out once the answer is there.
+        ValueError: the text with which the template opens an answer is not in front of it in the finished chat.
     """
-    prompt, whole = render(messages[:-1], True), render(messages, False)
-    if not whole.startswith(prompt):
-        raise ValueError(f"the chat template renders message {len(messages)} in another way than it opens it")
-    answer = whole[len(prompt) :].partition(end[0])[0]
+    prompt, chat = render(messages[:-1], True), render(messages, False)
+    if not chat.startswith(prompt):
+        raise ValueError(
+            f"the chat template opens message {len(messages)} with a text that is not before it in the finished chat"
+        )
+    answer = chat[len(prompt) :].partition(end[0])[0]
     prompt_ids, both = tokenise(prompt), tokenise(prompt + answer)
     is_prefix = both[: len(prompt_ids)] == prompt_ids
     completion_ids = both[len(prompt_ids) :] if is_prefix else tokenise(answer)
     return Turn(prompt_ids, [*completion_ids, end[1]])
 
 
-def labelled(
+def encode_chat(
     messages: Sequence[dict[str, str]],
     render: Callable[[Sequence[dict[str, str]], bool], str],
     tokenise: Callable[[str], list[int]],

@@ -17,7 +17,7 @@ from jinja2 import TemplateError
 
 from longwriter.errors import ModelUnusable
 from longwriter.records import Message, Rejection
-from longwriter.tokens.packing import Encoded, Turn, labelled, turn
+from longwriter.tokens.packing import Encoded, Turn, encode_chat, turn
 
 _Ids = TypeVar("_Ids", list[Encoded], Turn)
 
@@ -72,7 +72,7 @@ class Coder:
     def chat(
         self, messages: Sequence[Message], max_length: int, row_id: str, stage: str
     ) -> list[Encoded] | Rejection:
-        """Return the sequences of a chat for SFT (see `packing.labelled`), or why the row is rejected.
+        """Return the sequences of a chat for SFT (see `packing.encode_chat`), or why the row is rejected.
 
         The reasons are `control_token` (a text holds one, or becomes one in the tokenizer), `template` (the
         chat template refuses the chat), `no_answer` and `too_long`.
@@ -83,7 +83,7 @@ class Coder:
             row_id: Id for the rejection.
             stage: Stage for the rejection.
         """
-        return self._coded(labelled, messages, max_length, row_id, stage)
+        return self._coded(encode_chat, messages, max_length, row_id, stage)
 
     def answer(
         self, messages: Sequence[Message], max_length: int, row_id: str, stage: str
@@ -109,7 +109,7 @@ class Coder:
             except (ValueError, TemplateError) as error:
                 return rejection("template", f"{type(error).__name__}: {error}")
             if self._count(coded) != self._plain_counts(encode, tuple(m.role for m in messages)):
-                mark = self._mark_made_of(messages)
+                mark = self._mark_in_ids(messages)
         if mark is not None:
             detail = f"its text holds the control token {mark!r}, which would end or open a turn"
             return rejection("control_token", detail)
@@ -141,18 +141,18 @@ class Coder:
         except (ValueError, TemplateError):
             return None
 
-    def _mark_made_of(self, messages: Sequence[Message]) -> str | None:
+    def _mark_in_ids(self, messages: Sequence[Message]) -> str | None:
         """Return the first control token that the tokenizer makes of a text, or None.
 
-        Some tokenizers change a text before they look for tokens (＜s＞ becomes <s>), so the letters alone do
-        not tell.
+        Some tokenizers change a text before they look for tokens (＜s＞ becomes <s>), so a search in the text
+        would miss some.
         """
         numbers = (number for message in messages for number in self._ids(message.content))
         return next((self._names[number] for number in numbers if number in self._names), None)
 
 
 def _sequences(coded: list[Encoded] | Turn) -> list[list[int]]:
-    """Return the whole sequences of what `labelled` or `turn` returned."""
+    """Return the token ids of each sequence that `encode_chat` or `turn` returned."""
     if isinstance(coded, Turn):
         return [[*coded.prompt_ids, *coded.completion_ids]]
     return [row.input_ids for row in coded]

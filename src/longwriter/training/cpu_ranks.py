@@ -1,8 +1,8 @@
-"""Starts the ranks of a training on a CPU: one process imports everything, then the ranks fork off it.
+"""Starts the ranks of a training on a CPU: one process imports everything, and then forks once for each rank.
 
 The imports of a rank take 8 CPU seconds. torchrun imports PyTorch, and then each of its ranks imports all of
-it again. torchrun starts the ranks on GPUs, because a process must not fork after it has looked for GPUs, and
-on macOS, whose system libraries do not work after a fork.
+it again. On GPUs and on macOS torchrun starts the ranks all the same: a process must not fork after it has looked
+for GPUs, and the system libraries of macOS do not work after a fork.
 
 Run: `python -m longwriter.training.cpu_ranks JOB.json`
 """
@@ -50,7 +50,7 @@ def start(file: str) -> None:
         min_nodes=1, max_nodes=1, nproc_per_node=job.ranks, start_method="fork", max_restarts=0,
         rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id=uuid.uuid4().hex,
     )  # fmt: skip
-    # DeepSpeed makes this table by runs of the C compiler: here they are made once, and not in each rank.
+    # DeepSpeed runs the C compiler to fill this table: here that happens once, and not in each rank.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     elastic_launch(config, _rank)(file)
 

@@ -53,7 +53,7 @@ def fit(
         prepare: Receives the checkpoint folder; returns the paths of the training and the held-out rows.
 
     Raises:
-        UserError: the machine cannot run the parameters.
+        UserError: this machine cannot train with these parameters.
         TrainingFailed: a rank raised.
         Unavailable: a rank was killed, or MLflow cannot be reached at the end.
     """
@@ -96,7 +96,7 @@ def fit(
 
 
 def _errors(choices: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Return the errors that choices were made by; empty if nothing was probed, as on a CPU."""
+    """Return the measured errors that decided choices; empty if nothing was probed, as on a CPU."""
     return {f"{name}_error": choice["error"] for name, choice in choices.items() if choice.get("error")}
 
 

@@ -91,7 +91,7 @@ QUANTISED = LoraParams(**{**LORA, "quantised": True})
     ],
 )
 def test_weights_in_four_bits_need_a_gpu_and_bitsandbytes(has_gpu, has_package, lack):
-    assert launch.refused_quantised(QUANTISED, "sft", has_gpu=has_gpu, has_package=has_package) == (
+    assert launch.quantisation_problem(QUANTISED, "sft", has_gpu=has_gpu, has_package=has_package) == (
         f"sft.lora.quantised is true, which needs an NVIDIA GPU and the package bitsandbytes, and {lack}: "
         "pip install bitsandbytes on the machine of the GPUs, or set it to false"
     )
@@ -99,9 +99,9 @@ def test_weights_in_four_bits_need_a_gpu_and_bitsandbytes(has_gpu, has_package, 
 
 @pytest.mark.parametrize("has_package", [True, None])
 def test_weights_in_four_bits_are_trained_on_a_gpu_with_bitsandbytes(has_package):
-    assert launch.refused_quantised(QUANTISED, "sft", has_gpu=True, has_package=has_package) is None
-    assert launch.refused_quantised(LoraParams(**LORA), "sft", has_gpu=False, has_package=False) is None
-    assert launch.refused_quantised(None, "sft", has_gpu=False, has_package=False) is None
+    assert launch.quantisation_problem(QUANTISED, "sft", has_gpu=True, has_package=has_package) is None
+    assert launch.quantisation_problem(LoraParams(**LORA), "sft", has_gpu=False, has_package=False) is None
+    assert launch.quantisation_problem(None, "sft", has_gpu=False, has_package=False) is None
 
 
 def test_weights_in_four_bits_on_a_cpu_are_refused_before_any_rank_starts():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwriter.tokens.packing import IGNORE_INDEX, best_fit_decreasing, fill_share, labelled, turn
+from longwriter.tokens.packing import IGNORE_INDEX, best_fit_decreasing, encode_chat, fill_share, turn
 
 
 @given(st.lists(st.integers(1, 50), max_size=80), st.integers(50, 120))
@@ -69,7 +69,7 @@ def spelled(row):
 
 
 def test_labels_are_the_answer_and_its_end():
-    [row] = labelled(chat(("user", "Hi"), ("assistant", "Yes")), render, tokenise, END)
+    [row] = encode_chat(chat(("user", "Hi"), ("assistant", "Yes")), render, tokenise, END)
     assert spelled(row) == "<user>Hi$\n<assistant>Yes$"
     assert words(row) == "·" * 21 + "Yes$"
 
@@ -78,7 +78,7 @@ TURNS = chat(("user", "A"), ("assistant", "B"), ("user", "C"), ("assistant", "D"
 
 
 def test_every_answer_of_a_chat_is_a_target_and_the_line_end_between_is_not():
-    [row] = labelled(TURNS, render, tokenise, END)
+    [row] = encode_chat(TURNS, render, tokenise, END)
     assert spelled(row) == "<user>A$\n<assistant>B$\n<user>C$\n<assistant>D$"
     assert words(row).strip("·") == "B$" + "·" * len("\n<user>C$\n<assistant>") + "D$"
 
@@ -88,7 +88,7 @@ def open_ended(messages, opening):
 
 
 def test_an_answer_that_the_template_does_not_end_is_ended_and_stands_alone():
-    first, second = labelled(TURNS, open_ended, tokenise, ("$", 7))
+    first, second = encode_chat(TURNS, open_ended, tokenise, ("$", 7))
     assert first.labels[-1] == first.input_ids[-1] == 7
     assert spelled(second) == "<user>A\n<assistant>B\n<user>C\n<assistant>D\n\x07"
     assert words(second).strip("·") == "D\n\x07"
@@ -101,7 +101,7 @@ def test_the_token_that_opens_the_next_turn_can_end_an_answer_and_is_there_once(
     def ids(text):
         return [ord(char) for char in text.replace("<user>", "\x01")]
 
-    [row] = labelled(TURNS, bare, ids, ("<user>", 1))
+    [row] = encode_chat(TURNS, bare, ids, ("<user>", 1))
     assert spelled(row) == "\x01A<assistant>B\x01C<assistant>D\x01"
     assert words(row).strip("·") == "B\x01" + "·" * len("C<assistant>") + "D\x01"
 
@@ -110,7 +110,7 @@ def test_a_template_that_changes_earlier_turns_gives_each_answer_a_sequence_of_i
     def forgetful(messages, opening):
         return render([m for m in messages[:-1] if m["role"] == "user"] + messages[-1:], opening)
 
-    first, second = labelled(TURNS, forgetful, tokenise, END)
+    first, second = encode_chat(TURNS, forgetful, tokenise, END)
     assert (spelled(first), words(first).strip("·")) == ("<user>A$\n<assistant>B$", "B$")
     assert (spelled(second), words(second).strip("·")) == ("<user>A$\n<user>C$\n<assistant>D$", "D$")
 
@@ -119,8 +119,10 @@ def test_an_opening_that_the_template_takes_back_is_refused():
     def thinking(messages, opening):
         return render(messages, opening) + ("<think>" if opening else "")
 
-    with pytest.raises(ValueError, match="message 2 in another way than it opens it"):
-        labelled(TURNS, thinking, tokenise, END)
+    with pytest.raises(
+        ValueError, match="opens message 2 with a text that is not before it in the finished chat"
+    ):
+        encode_chat(TURNS, thinking, tokenise, END)
 
 
 def test_ids_that_cross_the_edge_of_prompt_and_answer_are_kept_apart():

@@ -1,7 +1,7 @@
-"""LoRA by PEFT: what a trainer gets, and the published model with its adapter.
+"""LoRA by PEFT: the options of a trainer, and the published model with its adapter.
 
-A LoRA training publishes a whole model like a full one: the adapter is added to the unquantised base model that
-the job names. The adapter itself is in `adapter/` beside it. Sources: LoRA (arXiv:2106.09685), its scaling by the
+A LoRA training also publishes a complete model: the adapter is added to the unquantised base model that the job
+names. The adapter itself is in `adapter/` beside it. Sources: LoRA (arXiv:2106.09685), its scaling by the
 square root of the rank (arXiv:2312.03732), QLoRA (arXiv:2305.14314).
 """
 
@@ -32,17 +32,17 @@ def options(job: Job) -> dict[str, Any]:
     if lora is None:
         return {}
     is_tied = AutoConfig.from_pretrained(job.model).get_text_config().tie_word_embeddings
-    made: dict[str, Any] = {"peft_config": _config(lora, is_tied=is_tied)}
+    settings: dict[str, Any] = {"peft_config": _config(lora, is_tied=is_tied)}
     if lora.quantised:
         number = _number_type(job)
-        made["quantization_config"] = BitsAndBytesConfig(
+        settings["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=number,
             bnb_4bit_quant_storage=number,  # ZeRO-3 shares out only floating-point numbers
         )
-    return made
+    return settings
 
 
 def _config(lora: LoraParams, *, is_tied: bool) -> LoraConfig:
@@ -83,14 +83,14 @@ def publish(trainer: Any, job: Job) -> Any:
 
 
 def _write(model: PeftModel, folder: Path, base: str) -> None:
-    """Write an adapter as PEFT reads it; its bytes depend on nothing but its weights and settings."""
+    """Write an adapter as PEFT reads it; its bytes depend only on its weights and settings."""
     folder.mkdir()
     state = get_peft_model_state_dict(model, save_embedding_layers=False)
-    whole = {name: rows.detach().cpu().contiguous().clone() for name, rows in sorted(state.items())}
-    save_file(whole, folder / "adapter_model.safetensors", {"format": "pt"})
+    tensors = {name: rows.detach().cpu().contiguous().clone() for name, rows in sorted(state.items())}
+    save_file(tensors, folder / "adapter_model.safetensors", {"format": "pt"})
     model.peft_config["default"].save_pretrained(str(folder))
     file = folder / "adapter_config.json"
     config = json.loads(file.read_text(encoding="utf-8"))
-    sets = {name: sorted(value) for name, value in config.items() if isinstance(value, list)}
-    config |= {**sets, "base_model_name_or_path": base, "inference_mode": True}
+    lists = {name: sorted(value) for name, value in config.items() if isinstance(value, list)}
+    config |= {**lists, "base_model_name_or_path": base, "inference_mode": True}
     file.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")

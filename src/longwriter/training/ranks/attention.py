@@ -1,4 +1,4 @@
-"""Attention of packs and of padded pairs, without a mask of length squared; which way is used, and why.
+"""Attention for packs and for padded pairs, without a mask of length times length; which way is used, and why.
 
 In each way the tokens of a pack attend to earlier tokens of their own sequence only:
 
@@ -79,7 +79,7 @@ def by_varlen(
     scale: float | None = None,
     window: int | None = None,
 ) -> torch.Tensor:
-    """Return the attention output of a pack by torch.nn.attention.varlen; its gradients are those of its inputs.
+    """Return the attention output of a pack by torch.nn.attention.varlen; gradients reach query, key and value.
 
     PyTorch 2.11 does not take grouped heads, 2.12 and later do.
 
@@ -185,7 +185,7 @@ def probe(config: PreTrainedConfig, dtype: torch.dtype, device: torch.device) ->
             output, _ = attend(module, *inputs, None, sequence_lengths=list(_PROBE_LENGTHS), **pack)
             output.backward(slope.transpose(1, 2))
             results.append([output.detach(), *(rows.grad for rows in inputs)])
-    except Exception as error:  # whatever a kernel of another PyTorch or GPU raises, sdpa is there
+    except Exception as error:  # a kernel of another PyTorch or GPU may raise anything: sdpa is used then
         log.warning("varlen attention fails on %s", _gpu(device), exc_info=True)
         return None, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
     differences = [_relative(a, b) for a, b in zip(results[1], results[0], strict=True)]

@@ -1,4 +1,4 @@
-"""What the ranks choose by their device, and why; the stage reads it for its log and for MLflow."""
+"""What the ranks choose for their device, and why; the stage writes it into its log and into MLflow."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Both are called as `model(..., labels=labels, fused_lm_head=True)`, and give the same numbers. The fused head never
 holds the logits of all tokens, which at 32,768 tokens and 151,552 words are 20 GB in fp32. A CPU has no Triton
-kernel for it: there it takes longer, and no less memory, see infra/bench/README.md.
+kernel for it: there the fused head is slower and saves no memory, see infra/bench/README.md.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from longwriter.tokens.packing import IGNORE_INDEX
 from longwriter.training.ranks.choices import Choice
 
 MAX_DENSE_BYTES = 2 << 30
-"""Largest fp32 logits of a micro-step for which `auto` takes the dense head on a CPU; it holds about three such."""
+"""Largest fp32 logits of a micro-step for which `auto` takes the dense head on a CPU; it holds about three copies."""
 
 
 def add(
@@ -30,7 +30,7 @@ def add(
 
     Args:
         loss_head: `training.loss_head`.
-        model: The model, before DeepSpeed wraps it; an adapter of PEFT is looked through.
+        model: The model, before DeepSpeed wraps it; of a PEFT model, its base model gets the head.
         tokens: Tokens of the longest micro-step.
         device: What this rank runs on.
         outputs: Fields of TRL's FusedCausalLMOutput that are computed.
@@ -59,7 +59,7 @@ def _choose(loss_head: str, model: PreTrainedModel, tokens: int, device: torch.d
 
 
 def _add_dense(model: PreTrainedModel, outputs: tuple[str, ...]) -> None:
-    """Let `fused_lm_head=True` compute from the model's own logits, at the positions before a target only."""
+    """Let a call with `fused_lm_head=True` use the model's own logits, only at the positions before a target."""
     original = model.forward
 
     @functools.wraps(type(model).forward)

@@ -34,7 +34,7 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        """Return this pack's part of the step's loss, times the number of ranks, as DeepSpeed averages."""
+        """Return this pack's part of the step's loss, times the number of ranks, because DeepSpeed averages over them."""
         labels, seq_idx = _shifted(inputs)
         if model.training:
             self.watch.add_tokens(labels.numel() + 1, self.capacity)

@@ -15,22 +15,22 @@ _OUTPUTS = ("log_probs", "entropy", "mean_logits", "is_top1")  # what TRL's loss
 
 
 class PairTrainer(DPOTrainer):  # type: ignore[misc]
-    """DPO on pairs of token ids that the stage dpo made; TRL would render texts by the chat template again."""
+    """DPO on the token ids that the stage dpo made; if it got texts, TRL would apply the chat template again."""
 
     watch: Watch
     choices: dict[str, Choice]
 
-    def __init__(self, *, watch: Watch, wanted_head: str, longest: int, **options: Any) -> None:
+    def __init__(self, *, watch: Watch, head_setting: str, longest: int, **options: Any) -> None:
         """Make the trainer, and compute the reference's log-probabilities.
 
         Args:
             watch: Receives the tokens of each micro-step.
-            wanted_head: `training.loss_head`.
+            head_setting: `training.loss_head`.
             longest: Tokens of the longest answer with its prompt.
             **options: Arguments of DPOTrainer.
         """
         self.watch, self.choices = watch, {}
-        self._wanted_head, self._longest = wanted_head, longest
+        self._head_setting, self._longest = head_setting, longest
         super().__init__(**options)
 
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
@@ -40,7 +40,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         """Give the model its loss head first, because the reference is computed with it."""
         if not self.choices:
             tokens = 2 * self._longest  # of the chosen and the rejected answer
-            head = loss_head.add(self._wanted_head, self.model, tokens, self.args.device, _OUTPUTS)
+            head = loss_head.add(self._head_setting, self.model, tokens, self.args.device, _OUTPUTS)
             self.choices["loss_head"] = head
         return super()._precompute_ref_logps(dataset, *rest)
 

@@ -88,12 +88,12 @@ def _arguments(job: Job, optimizer: OptimizerParams, batch: int) -> dict[str, An
 
 def _choose_attention(job: Job, config: Any) -> Choice:
     """Set the attention of a trainer's configuration."""
-    model, wanted = AutoConfig.from_pretrained(job.model), job.training.attention
+    model, setting = AutoConfig.from_pretrained(job.model), job.training.attention
     if job.sft is not None:
         dtype = torch.bfloat16 if job.training.precision == "bf16" else torch.float32
-        choice = attention.of_packs(wanted, model, dtype, config.device)
+        choice = attention.of_packs(setting, model, dtype, config.device)
     else:
-        choice = attention.of_pairs(wanted, model)
+        choice = attention.of_pairs(setting, model)
     config.model_init_kwargs["attn_implementation"] = choice.name
     return choice
 
@@ -107,7 +107,7 @@ def _rows(path: str, cache: Path, columns: Sequence[str]) -> Dataset:
 
 
 def _padded(packs: Dataset, multiple: int, token: int) -> Dataset:
-    """Return the packs and enough packs without targets that no rank has to repeat a real pack."""
+    """Return the packs with packs without targets added: all ranks get equally many, and none repeats a real pack."""
     missing = -len(packs) % multiple
     empty = {"input_ids": [token] * 2, "labels": [IGNORE_INDEX] * 2, "seq_lengths": [2]}
     extra = Dataset.from_list([empty] * missing, features=packs.features) if missing else None
@@ -177,7 +177,7 @@ def dpo_trainer(job: Job, cache: Path, watch: Watch) -> PairTrainer:
         processing_class=tokenizer.load(Path(job.model)),
         callbacks=[watch],
         watch=watch,
-        wanted_head=job.training.loss_head,
+        head_setting=job.training.loss_head,
         longest=job.dpo.max_length,
         **adapters.options(job),
     )

@@ -62,7 +62,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             os.kill(os.getpid(), signal.SIGTERM)
 
     def add_tokens(self, tokens: int, room: int) -> None:
-        """Count the tokens of a micro-step, and those that its tensors, or a full pack, have room for."""
+        """Count the tokens of a micro-step; `room`: the tokens that fit into its tensors, or into a full pack."""
         self._tokens, self._room = self._tokens + tokens, self._room + room
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -88,7 +88,9 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         if votes and state.global_step < state.max_steps:
             self.is_stopped = control.should_save = control.should_training_stop = True
         if state.global_step >= state.max_steps and args.eval_strategy == "steps":
-            control.should_evaluate = True  # the last step too, also if eval_steps does not divide it
+            control.should_evaluate = (
+                True  # the last step is measured also if eval_steps does not divide its number
+            )
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Save the step if its held-out loss is the lowest, and stop if the loss has not fallen for too long."""
@@ -103,7 +105,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             control.should_training_stop = True
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Let SIGTERM end the process at once again: what follows is short, or is done again from here."""
+        """From now on SIGTERM ends the process at once: the rest is short, or the next run repeats it."""
         self._is_over = True
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if state.is_world_process_zero:
