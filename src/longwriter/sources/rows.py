@@ -7,6 +7,7 @@ Pure.
 | plain | `prompt` (and `type`, `length`, `language`, where they are stated) | the prompt |
 | chat | `prompt` (TRL), `conversation` (WildChat), `messages`, `conversations` (ShareGPT), `dialog`, `dialogue`, `chat` or `turns` | the first turn of a user that has a text |
 | Alpaca | `instruction` with `input` or `context` | both, with a blank line between them |
+| export | `mapping` with `current_node` (ChatGPT): a tree of messages | the first turn of a user on the branch that was shown last |
 | question | `question`, `query`, `input` or `inputs` | the question |
 | texts | `data` (UltraChat), a list of texts | the first text |
 
@@ -26,6 +27,7 @@ from longwriter.sources.turns import (
     Trouble,
     Unusable,
     UserTurn,
+    branch,
     decoded,
     first_user_turn,
     kind_of,
@@ -34,15 +36,16 @@ from longwriter.sources.turns import (
 
 _CHATS = ("conversation", "messages", "conversations", "chat_messages")
 _OTHER_CHATS = ("dialog", "dialogue", "chat", "turns")  # read only if they hold a list of objects
+_TREE, _BRANCH_END = "mapping", "current_node"  # of ChatGPT's export
 _QUESTIONS = ("instruction", "question", "query", "input", "inputs")
 _TEXTS = "data"  # of UltraChat: the texts of user and assistant in turn
 _ADDED = ("input", "context")  # to an instruction
 _FLAGS = ("toxic", "redacted")
 STATED = ("type", "length", "language")
 """Columns that a plain row may have beside its prompt."""
-INSTRUCTIONS = frozenset(("prompt", *_CHATS, *_OTHER_CHATS, *_QUESTIONS, _TEXTS))
+INSTRUCTIONS = frozenset(("prompt", *_CHATS, *_OTHER_CHATS, *_QUESTIONS, _TEXTS, _TREE))
 """Columns that can hold an instruction."""
-COLUMNS = INSTRUCTIONS | {*_ADDED, *_FLAGS, *STATED}
+COLUMNS = INSTRUCTIONS | {*_ADDED, *_FLAGS, *STATED, _BRANCH_END}
 """Columns that are read; all others are ignored. The case of their names does not matter."""
 _CHAT_OPENING = ('[{"', "[{'", "[{ ", "[ {", "[\n")  # first signs of a list of turns that is stored as a text
 _TRUE, _FALSE = (
@@ -119,6 +122,9 @@ def _read(value: Any) -> tuple[SourceRow, tuple[str, ...]]:
             if trouble.unusable.reason == "malformed":
                 raise
             nothing = trouble if nothing is None or trouble.unusable.reason == "not_text" else nothing
+    if isinstance(tree := value.get(_TREE), dict):
+        user = first_user_turn(branch(tree, value.get(_BRANCH_END)), _TREE)
+        return _of_chat(value, user), (_TREE, *user.keys)
     for column in _QUESTIONS:
         if isinstance(content := value.get(column), str | bytes) and content.strip():
             return _question(value, column)

@@ -7,6 +7,7 @@ Pure.
 | the chat | a list of turns, one turn, a list as a JSON text or as Python prints it, one list for each key ({role: […], content: […]}) |
 | the role | under `role`, `from`, `speaker`, `author` or `sender`; or the role is the key of the text ({human: …}), or a turn holds question and answer ({input: …, output: …}) |
 | the text | under `content`, `value`, `text`, `message` or `parts`; a text, or a list of parts |
+| the order | a list; or a tree of messages with their parents, as ChatGPT exports chats (`mapping`) |
 """
 
 from __future__ import annotations
@@ -131,6 +132,49 @@ def _turns(chat: Any, column: str) -> list[Any]:
     if chat and isinstance(chat[0], list):  # Arrow gives a map as a list of pairs
         return [dict(turn) if _is_pairs(turn) else turn for turn in chat]
     return chat
+
+
+def branch(tree: Mapping[str, Any], end: Any) -> list[dict[str, Any]]:
+    """Return the turns of one branch of a tree of messages, as ChatGPT exports chats.
+
+    Each edit of a message begins another branch. Messages that the app hides (such as a person's custom
+    instructions) are left out.
+
+    Args:
+        tree: {id: node}; a node has the id of its `parent`, and a `message` or null.
+        end: Id of the last message of the branch (`current_node`); if the tree lacks it, the branch of the last
+            node that is nobody's parent is taken.
+    """
+    nodes = {name: node for name, node in tree.items() if isinstance(node, dict)}
+    if not isinstance(end, str) or end not in nodes:
+        parents = {str(node.get("parent")) for node in nodes.values()}
+        end = next((name for name in reversed(nodes) if name not in parents), None)
+    turns: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    while isinstance(end, str) and end in nodes and end not in seen:
+        seen.add(end)  # a damaged tree may lead in a circle
+        turns += _exported(nodes[end].get("message"))
+        end = nodes[end].get("parent")
+    return turns[::-1]
+
+
+def _exported(message: Any) -> list[dict[str, Any]]:
+    """Return a message of ChatGPT's export as a list of one turn; an empty list if it is hidden or no message."""
+    author = message.get("author") if isinstance(message, dict) else None
+    content = message.get("content") if isinstance(message, dict) else None
+    if not isinstance(author, dict) or not isinstance(content, dict):
+        return []
+    notes = message.get("metadata")
+    is_hidden = isinstance(notes, dict) and notes.get("is_visually_hidden_from_conversation") is True
+    if is_hidden or str(content.get("content_type")).endswith("_editable_context"):
+        return []
+    parts = [
+        {"type": str(part.get("content_type", "file")).removesuffix("_asset_pointer"), **part}
+        if isinstance(part, dict)
+        else part
+        for part in content.get("parts") or [content.get("text")]
+    ]
+    return [{"role": author.get("role"), "content": parts}]
 
 
 def decoded(text: str) -> Any:

@@ -142,6 +142,52 @@ def test_an_instruction_is_found_in_every_common_schema(value):
     assert parse(value) == SourceRow(SEA)
 
 
+def message(role, *parts, hidden=False, kind="text"):
+    content = {"content_type": kind, "parts": list(parts)}
+    metadata = {"is_visually_hidden_from_conversation": True} if hidden else {}
+    return {"author": {"role": role, "metadata": {}}, "content": content, "metadata": metadata}
+
+
+def export(end="d", **messages):
+    """A chat of ChatGPT's export: a root, a hidden system message, two edits of a question, an answer to `c`."""
+    parents = {"root": None, "a": "root", "b": "a", "c": "a", "d": "c"}
+    shown = {
+        "root": None,
+        "a": message("system", "", hidden=True),
+        "b": message("user", "An edit that was dropped."),
+        "c": message("user", SEA),
+        "d": message("assistant", "The sea."),
+    } | messages
+    tree = {
+        name: {"id": name, "message": shown[name], "parent": parents[name], "children": []}
+        for name in parents
+    }
+    return {"title": "The sea", "create_time": 1.5, "mapping": tree, "current_node": end}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        export(),
+        export(end=None),
+        export(end="no such node"),
+        export(a=message("user", "About me: I fish.", kind="user_editable_context")),
+        {"mapping": {"a": {"message": message("user", SEA)}}},
+    ],
+)
+def test_a_chat_that_chatgpt_exported_is_read_along_the_branch_that_was_shown_last(value):
+    assert parse(value) == SourceRow(SEA)
+
+
+def test_an_exported_chat_with_a_picture_or_without_a_user_says_so():
+    picture = {"content_type": "image_asset_pointer", "asset_pointer": "file-service://x"}
+    seen = parse(export(c=message("user", picture, "What is this?", kind="multimodal_text")))
+    assert (seen.reason, seen.detail) == ("not_text", "mapping: the user sends image")
+    assert parse(export(c=message("assistant", "Hello."))).reason == "no_instruction"
+    assert parse({"mapping": {"a": {"parent": "b"}, "b": {"parent": "a"}}}).reason == "no_instruction"
+    assert schema(export()) == "mapping (a chat: role, content)"
+
+
 def test_what_an_instruction_is_about_follows_it():
     assert parse({"instruction": "Sum it up.", "input": "The tide."}) == SourceRow("Sum it up.\n\nThe tide.")
     assert parse({"instruction": "Who?", "context": "Ada."}) == SourceRow("Who?\n\nAda.")
@@ -270,7 +316,8 @@ def test_a_schema_is_told_in_words(value, words):
 
 
 KEYS = st.sampled_from(["prompt", "messages", "conversations", "turns", "instruction", "input", "role", "from", "content",
-                        "value", "text", "type", "parts", "toxic", "language", "length", "user"])  # fmt: skip
+                        "value", "text", "type", "parts", "toxic", "language", "length", "user", "mapping", "current_node",
+                        "message", "parent", "author"])  # fmt: skip
 VALUES = st.recursive(
     st.sampled_from(["user", "assistant", "text", "image", "", "[{\"role\": 1}]", "\0", "\ud800", "true", b"\xff"])
     | st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),

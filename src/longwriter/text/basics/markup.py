@@ -71,7 +71,7 @@ _TOKEN = re.compile(
     r"|<\|(?:im_(?:start|end|sep)|endoftext|eot_id|end_of_text|(?:start|end)_header_id)\b"
     r"|\b(?:im_(?:start|end|sep)|endoftext|eot_id|end_of_text|(?:start|end)_header_id)\|>"
     rf"|<(?:{_WORD_TOKENS})>|</?s>|<</?SYS>>"
-    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|MODEL_SETTINGS)\]"
+    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS?|TOOL_RESULTS|TOOL_CONTENT|MODEL_SETTINGS)\]"
     r"|\[(?:PAD|UNK|CLS|SEP|MASK|BOS|EOS|gMASK|sMASK)\]|\]~!?b[\[\]]|\[e~\[|\[\|[a-z_]{2,24}\|\]"
 )
 _TOKEN_SIGNS = ("<", "[", "|", "]")  # each token has one of them

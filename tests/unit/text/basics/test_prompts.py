@@ -74,7 +74,7 @@ def test_a_template_without_a_framed_field_is_named_by_its_parameter():
         "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CALLS]", "[AVAILABLE_TOOLS]", "<file_sep>", "<repo_name>",
         "<filename>", "<fim_prefix>", "<extra_id_0>", "<unused12>", "<beginning_of_sentence>", "<end_of_sentence>",
         "]~!b[", "]~b]", "[e~[", "<seed:bos>", "<turn|>", "<|turn>", "<reserved_106>", "<|im_user|>", "[CLS]",
-        "[|assistant|]", "[|endofturn|]", "<_user>", "<_end>", "<0x0A>",
+        "[|assistant|]", "[|endofturn|]", "<_user>", "<_end>", "<0x0A>", "<human>", "<bot>", "<image>", "[TOOL_CALL]", "[/TOOL_CALL]",
     ],
 )  # fmt: skip
 def test_a_mark_of_any_chat_template_is_broken_in_every_prompt(mark):
@@ -103,7 +103,7 @@ def test_a_role_in_words_is_broken_at_the_start_of_a_line(text, broken):
 @pytest.mark.parametrize(
     "text",
     [
-        "<p>1 < 2 [1]</p> <strong> <b>a</b> <h1> <my-tag> <a href='x_y'>", "The human: a study.", "The user: a study.", "Users: two of us.", "I am an Assistant: no.",
+        "<p>1 < 2 [1]</p> <strong> <b>a</b> <h1> <my-tag> <a href='x_y'> <video> <audio>", "The human: a study.", "The user: a study.", "Users: two of us.", "I am an Assistant: no.",
         "### Chapter 1: The sea", "a | b |> c", "[1] [sic] [Note]", "x[i] = ]", "如果 <1>，则 [甲]", "",
     ],
 )  # fmt: skip
