@@ -5,25 +5,29 @@ Not named dvc.py: Prefect puts the folder of a flow first on the path, where it 
 
 from __future__ import annotations
 
+import codecs
 import logging
 import os
 import re
+import select
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from longwriter.text import inert
 
 LOGS = Path(".lw/logs")
 _HINT = re.compile(
     r"Updating lock file |Generating lock file |To track the changes with git, run:|\s*git add .*\bdvc\.lock\b"
-    r"|To enable auto staging, run:|\s*dvc config core\.autostage |Use `dvc push` to send "
+    r"|WARNING: '[^']*' is empty\.$|To enable auto staging, run:|\s*dvc config core\.autostage |Use `dvc push` to send "
 )
 _BAR = re.compile(r"(?P<label>[^|]{1,100}?):\s+(?P<share>\d{1,3})%\|")
+_REDRAWN = re.compile(r"\[\d\d:\d\d[^\]]*\] *$")
 _BAR_S = 10.0
+_SILENCE_S = 25.0
 _LINE_CHARS = 300
 _STAGE_EXIT = re.compile(r"exited with (\d+)")
 
@@ -90,7 +94,7 @@ def run(
 
     Args:
         words: Arguments of dvc.
-        log: Gets the lines without dvc's hints; a bar at most every ten seconds.
+        log: Gets the lines without dvc's hints; a bar at most every ten seconds; a line when nothing comes for 25 s.
         log_file: Name of the file in .lw/logs that keeps all lines.
         env: Added to the environment.
 
@@ -101,17 +105,21 @@ def run(
     command = [sys.executable, "-m", "longwriter.io.process", sys.executable, "-m", "dvc", *words]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     lines: list[str] = []
-    shown = _Shown()
+    shown, last_s = _Shown(), time.monotonic()
     with (
         (LOGS / log_file).open("w", encoding="utf-8") as file,
         subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            text=True, encoding="utf-8", errors="replace", env={**os.environ, "PATH": path, **(env or {})},
+            env={**os.environ, "PATH": path, **(env or {})},
         ) as child,
     ):  # fmt: skip
         try:
             assert child.stdout is not None
-            for line in child.stdout:  # universal newlines: a redrawn bar comes as a line of its own
+            for line in _lines(child.stdout):
+                if line is None:
+                    log.info("%s: at work, %d s since its last line", words[-1], time.monotonic() - last_s)
+                    continue
+                last_s = time.monotonic()
                 if line := inert.terminal(line.rstrip()):
                     lines.append(line)
                     file.write(line + "\n")
@@ -126,6 +134,27 @@ def run(
     if code:
         raise DvcFailed(words, done)
     return done
+
+
+def _lines(pipe: IO[bytes], silence_s: float = _SILENCE_S) -> Iterator[str | None]:
+    """Yield the lines of a process as soon as they are there, and None each time it was silent for `silence_s`.
+
+    A bar ends with the carriage return of the next one, which may come minutes later. So a bar is yielded when
+    nothing follows it for a second.
+    """
+    decoder, rest = codecs.getincrementaldecoder("utf-8")("replace"), ""
+    while True:
+        is_bar = bool(_REDRAWN.search(rest))
+        if not select.select([pipe], [], [], 1.0 if is_bar else silence_s)[0]:
+            yield rest if is_bar else None
+            rest = "" if is_bar else rest
+            continue
+        chunk = os.read(pipe.fileno(), 65536)
+        *lines, rest = re.split("[\r\n]", rest + decoder.decode(chunk, final=not chunk))
+        yield from lines
+        if not chunk:
+            yield rest
+            return
 
 
 def outcome(done: Done) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -57,8 +59,9 @@ def test_hints_of_dvc_are_left_out_and_long_lines_are_cut() -> None:
         "To enable auto staging, run:",
         "\tdvc config core.autostage true",
         "Use `dvc push` to send your updates to remote storage.",
+        "WARNING: 'data/pack/rejected.jsonl' is empty.",
     ]
-    assert [shown(line) for line in hints] == [None] * 7
+    assert [shown(line) for line in hints] == [None] * 8
     assert shown("plan: 40 in, 40 kept") == "plan: 40 in, 40 kept"
     assert shown("x" * 8000) == "x" * 300 + " …"
 
@@ -68,6 +71,28 @@ def test_a_bar_is_shown_at_its_begin_and_end_but_not_many_times_a_second() -> No
     bars = [f"Loading weights: {share:>3}%|█  | {share}/100" for share in (0, 1, 50, 99, 100)]
     assert [shown(bar) is not None for bar in bars] == [True, False, False, False, True]
     assert shown("plan:   0%|          | 0/40") is not None
+
+
+def _said(words: str, silence_s: float = 25.0) -> list[tuple[str | None, float]]:
+    """Return the lines of a Python program, each with the seconds from the first one to it."""
+    with subprocess.Popen([sys.executable, "-u", "-c", words], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        stamped = [(line, time.monotonic()) for line in repro._lines(child.stdout, silence_s) if line != ""]
+    return [(line, at - stamped[0][1]) for line, at in stamped]
+
+
+def test_a_bar_is_shown_when_it_changes_and_not_when_the_next_one_comes() -> None:
+    program = r"import time; print('begin'); print('\r 5%|█  | 1/20 [00:05<01:35]', end=''); time.sleep(3); print('\rend')"
+    (begin, _), (bar, bar_s), (end, end_s) = _said(program)
+    assert (begin, bar, end) == ("begin", " 5%|█  | 1/20 [00:05<01:35]", "end")
+    assert bar_s < end_s - 1
+
+
+def test_a_silent_stage_says_that_it_is_at_work_and_its_lines_stay_whole() -> None:
+    program = "import sys, time; print('half of', end=' ', flush=True); time.sleep(2); print('a line')"
+    lines = [line for line, _ in _said(program, silence_s=0.5)]
+    assert lines[-1] == "half of a line"
+    assert None in lines
 
 
 FAILED = [
