@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 _START_S = 900  # a 135M model is ready in 2 s; a large one takes longer to read its weights
 _KEPT_CONVERSIONS = 4
+_CHECKSUM = "model.gguf.sha256"  # beside a conversion: what its bytes were when it was made
 _VLLM_SHARE = 0.9  # of the GPU's memory, as vLLM takes by default
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -107,13 +108,31 @@ def _as_gguf(weights: Path, base: Path, precision: str) -> Path:
         )
     conversions = files.LOCAL / "served"
     folder = conversions / _conversion(weights, template, precision)
-    if not (folder / "model.gguf").is_file():
+    if not _is_whole(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / _CHECKSUM).unlink(missing_ok=True)
         to_gguf(template, weights, folder / "model.gguf", precision)
+        (folder / _CHECKSUM).write_text(files.sha256(folder / "model.gguf"), encoding="ascii")
         newest_first = sorted(conversions.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
         for old in newest_first[_KEPT_CONVERSIONS:]:
             shutil.rmtree(old)
     return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    """Tell whether a conversion is there with the bytes that were written; a log line names damaged ones.
+
+    A server would also start with some damaged weights, and answer nonsense.
+    """
+    model, checksum = folder / "model.gguf", folder / _CHECKSUM
+    if not model.is_file():
+        return False
+    is_whole = checksum.is_file() and checksum.read_text(encoding="ascii", errors="replace") == files.sha256(
+        model
+    )
+    if not is_whole:
+        log.warning("%s is damaged or of an earlier version: converted again", model)
+    return is_whole
 
 
 def _conversion(weights: Path, template: Path, precision: str) -> str:

@@ -8,7 +8,7 @@ import psutil
 from longwriter.io import net
 from longwriter.llm.client import connect
 from longwriter.models import servers as serving
-from longwriter.params import LLMParams, Sampling
+from longwriter.params import LLMParams, Sampling, ServingParams
 
 LOCAL = {
     "engine": "llama.cpp", "base_url": None, "api_key_env": "", "extra_body": {}, "context_tokens": 256,
@@ -69,3 +69,22 @@ def test_a_conversion_is_known_by_weights_template_precision_and_converter(tmp_p
     names += [named(tmp_path, **{part: "Q8_0"}) for part in ("model.safetensors", "model.gguf", "precision")]
     monkeypatch.setattr(serving, "CONVERTER", serving.CONVERTER + 1)
     assert len({*names, named(tmp_path)}) == 5
+
+
+SERVING = ServingParams(
+    engine="llama.cpp", precision="F16", context_tokens=512, max_concurrency=1, timeout_s=60, max_retries=0
+)
+
+
+def test_a_conversion_whose_bytes_have_changed_is_made_again(tiny_model, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    model = Path(serving.local(tiny_model, tiny_model, SERVING).model) / "model.gguf"
+    whole, made = model.read_bytes(), model.stat().st_mtime_ns
+    serving.local(tiny_model, tiny_model, SERVING)
+    assert model.stat().st_mtime_ns == made
+    for damaged in (whole[:-1000], whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:]):
+        caplog.clear()
+        model.write_bytes(damaged)
+        serving.local(tiny_model, tiny_model, SERVING)
+        assert model.read_bytes() == whole
+        assert "damaged" in caplog.text
