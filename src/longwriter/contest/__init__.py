@@ -1,1 +1,1 @@
-"""One benchmark on any endpoint: answers, marks and a page, without the training pipeline."""
+"""Runs one benchmark on any endpoint: answers, scores and a page, without the training pipeline."""

@@ -1,4 +1,4 @@
-"""Any models on one benchmark, outside the pipeline: they answer or their answers are read, scored and compared."""
+"""Compares any models on one benchmark, outside the pipeline: they answer, or a file has their answers."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ async def run(
         prompts: The benchmark, for models that answer.
         params: `generate` and `score`.
         folder: Where the files go.
-        is_judged: Take the qualities from the `judge.jsonl` beside each `pred.jsonl` that is read, and ask no judge
-            about these answers.
-        note: Gets what a person should know about a file.
+        is_judged: Take the quality scores from the `judge.jsonl` beside each `pred.jsonl` that is read, and ask
+            no judge about these answers.
+        note: Called with each message about a file that a person should read.
 
     Raises:
-        BadRecord: a file cannot be read, or a row of it is none of `pred.jsonl`.
+        BadRecord: a file cannot be read, or has a row that `pred.jsonl` may not have.
         ModelUnusable, EndpointUnavailable, BudgetReached: as `servers.model`.
     """
     rows = {}
@@ -134,7 +134,7 @@ def _read(own: Path, contender: Contender) -> list[Generation]:
 def _facts(
     contenders: Mapping[str, Contender], compared: comparison.Comparison, params: Params
 ) -> list[page.Fact]:
-    """Return where the answers come from, the decoding of those that were asked for, and the judge."""
+    """Return where the answers come from, the decoding of those that were requested here, and the judge."""
     decoding = params.generate.model_dump(include={"samples", "max_tokens_per_word", "sampling"})
     facts = [
         page.Fact("decoding", json.dumps(decoding, ensure_ascii=False)),
@@ -148,7 +148,7 @@ def _facts(
 
 
 def _fitness(judge: str | None) -> JudgeFitness:
-    """Return what the stage fitness found about a judge, if it was this judge that it tested."""
+    """Return the result of the stage fitness for a judge; no evidence if the stage did not test this judge."""
     path = files.DATA / "fitness" / "fitness.json"
     if not path.exists():
         reason = "the judge was not tested: run `dvc repro fitness`"

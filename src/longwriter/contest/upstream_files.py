@@ -1,8 +1,8 @@
-"""The files `pred.jsonl` and `judge.jsonl` of LongWriter's own evaluation scripts, as rows of this project and back.
+"""Converts the files of the paper's evaluation scripts (upstream), `pred.jsonl` and `judge.jsonl`, to records and back.
 
 A row of `pred.jsonl` is a benchmark's row with `response` and `response_length`; in `judge.jsonl` it has `scores` too.
-Upstream's scripts read the files written here. Rows carry more fields, which upstream leaves out: how the answer
-ended, and which judge scored it.
+Upstream's scripts read the files written here. Rows have fields more than upstream's: how the answer ended, and
+which judge scored it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from longwriter.records import BenchmarkRow, Generation, Judgement, Record, Unsc
 from longwriter.text.basics.counting import language_of
 
 UNKNOWN = "unknown"
-"""Why an answer of upstream's `pred.jsonl` ended: the file does not say it, so it does not count as ended."""
+"""Why an answer in upstream's `pred.jsonl` ended: the file does not say so, and the answer does not count as ended."""
 _LOWEST, _HIGHEST = 1, 5
 
 
@@ -85,7 +85,7 @@ def qualities(
     Args:
         answers: The answers.
         rows: The rows of `judge.jsonl`.
-        source: What upstream's file, which names no judge, is called.
+        source: Name of the file; it stands for the judge, which upstream's files do not name.
     """
     judged = {(row.prompt, row.response): row for row in rows if row.prompt is not None}
     return [_quality(judged.get((answer.prompt, answer.text)), source) for answer in answers]

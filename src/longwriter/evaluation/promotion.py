@@ -1,9 +1,9 @@
-"""The gate of promotion: may a model version be called candidate, and may it be called champion? Pure.
+"""The gate of promotion: decides whether a model version gets the alias candidate, and the alias champion. Pure.
 
 A version becomes *candidate* if all data gates passed and it is shown not to be worse than its parent: for
-each measure, the lower bound of the gain is above minus the margin. It becomes *champion* if it also is shown
+each measure, the lower bound of the gain is above minus the margin. It becomes *champion* if it is also shown
 to be better (lower bound of the gain above 0) than the present champion, or than the base model where there is
-none, on enough prompts, and not worse than it elsewhere. What is not shown leaves the alias where it is.
+none, on enough prompts, and not worse than it in any measure. If this is not shown, the alias stays where it is.
 Gains are paired by prompt; a prompt counts once, however many answers it has.
 """
 
@@ -91,7 +91,7 @@ def candidate(
     reasons = [f"the gate of {stage} did not pass" for stage, passed in gates.items() if not passed]
     reasons += _judging(scores, parent, name, rules)
     measures = _measures(parent, scores, rules)
-    reasons += [f"not shown to be no worse than {name} in {measure.text()}" for measure in _losses(measures)]
+    reasons += [f"may be worse than {name} in {measure.text()}" for measure in _losses(measures)]
     return Decision(not reasons, name, measures, reasons)
 
 
@@ -107,7 +107,7 @@ def champion(
         first: The decision about the candidate.
         rules: The settings.
     """
-    reasons = [] if first.is_given else ["it is no candidate"]
+    reasons = [] if first.is_given else ["it is not a candidate"]
     reasons += _judging(scores, reference, name, rules)
     prompts = len({row.prompt_id for row in scores} & {row.prompt_id for row in reference})
     if prompts < rules.min_prompts:
@@ -116,7 +116,7 @@ def champion(
     if gain.low() <= 0:
         reasons.append(f"not shown to be better than {name} in {gain.text()}")
     measures = _measures(reference, scores, rules)
-    reasons += [f"not shown to be no worse than {name} in {measure.text()}" for measure in _losses(measures)]
+    reasons += [f"may be worse than {name} in {measure.text()}" for measure in _losses(measures)]
     return Decision(not reasons, name, [gain, *measures], reasons)
 
 
@@ -135,12 +135,12 @@ def judges(scores: Sequence[Score]) -> list[str]:
 
 
 def unscored_share(scores: Sequence[Score]) -> float:
-    """Return the share of answers that a judge was asked about but that have no judgement."""
+    """Return the share of answers without judgement, although a judge was asked about them."""
     return sum(map(_is_lost, scores)) / max(1, len(scores))
 
 
 def _judging(scores: Sequence[Score], reference: Sequence[Score], name: str, rules: Rules) -> list[str]:
-    """Return the reasons why the judgements do not let the two be compared."""
+    """Return the reasons why the judgements of the two models cannot be compared."""
     reasons = []
     if (share := unscored_share(scores)) > rules.max_unscored_share:
         reasons.append(f"{share:.0%} of its answers are unscored, {rules.max_unscored_share:.0%} are allowed")
@@ -226,10 +226,10 @@ def markdown(decisions: Mapping[str, Decision], judged_by: Sequence[str]) -> str
 
 def tags(decisions: Mapping[str, Decision], judged_by: Sequence[str]) -> dict[str, str]:
     """Return the decisions as tags of a model version."""
-    found = {"gate.judge": ", ".join(judged_by) or "none"}
+    tags = {"gate.judge": ", ".join(judged_by) or "none"}
     for alias, decision in decisions.items():
-        found[f"gate.{alias}"] = "given" if decision.is_given else "not given"
-        found[f"gate.{alias}.compared_with"] = decision.reference
-        found[f"gate.{alias}.reasons"] = "; ".join(decision.reasons) or "none"
-        found[f"gate.{alias}.measures"] = "; ".join(measure.text() for measure in decision.measures)
-    return found
+        tags[f"gate.{alias}"] = "given" if decision.is_given else "not given"
+        tags[f"gate.{alias}.compared_with"] = decision.reference
+        tags[f"gate.{alias}.reasons"] = "; ".join(decision.reasons) or "none"
+        tags[f"gate.{alias}.measures"] = "; ".join(measure.text() for measure in decision.measures)
+    return tags

@@ -1,1 +1,1 @@
-"""What a judge is worth: degraded copies, attacks, repeats, and votes of people."""
+"""Tests of a judge: degraded copies, attacks, repeated questions, and votes of people."""

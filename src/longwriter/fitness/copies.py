@@ -1,4 +1,4 @@
-"""Copies of a good text that are worse for sure: a judge must rank them below the original. Pure.
+"""Makes copies of a good text that are certainly worse: a judge must rank them below the original. Pure.
 
 Negatives of this kind are used to train and to test reward models of writing, such as W2Bench's texts in which one
 requirement is dropped (arXiv:2604.27453).
@@ -29,7 +29,7 @@ class Original(NamedTuple):
 
 
 def originals(examples: Sequence[Example], limit: int) -> list[Original]:
-    """Return training texts as originals: at most `limit` of those with three sections or more, by their ids."""
+    """Return at most `limit` training texts as originals: those with three sections or more, in the order of their ids."""
     chosen = []
     for row in sorted(examples, key=lambda row: row.sample_id):
         if row.kind == "general" or [message.role for message in row.messages] != ["user", "assistant"]:
@@ -43,7 +43,7 @@ def originals(examples: Sequence[Example], limit: int) -> list[Original]:
 
 
 def sections(text: str) -> list[str]:
-    """Return the paragraphs of a text; of a text without empty lines, its lines."""
+    """Return the paragraphs of a text, or its lines if it has too few paragraphs."""
     for border in ("\n\n", "\n"):
         parts = [part.strip() for part in text.split(border) if part.strip()]
         if len(parts) >= _LEAST_SECTIONS:
@@ -64,15 +64,15 @@ def original(instruction: str, text: str, language: Language) -> Original:
     third = max(1, len(parts) // 3)
     start = (len(parts) - third) // 2
     middle = parts[start : start + third]
-    whole = "\n\n".join(parts)
+    full_text = "\n\n".join(parts)
     changed = {
         "shuffled": _shuffled(parts),
         "deleted": parts[:start] + parts[start + third :],
         "repeated": parts[: start + third] + middle + middle + parts[start + third :],
     }
-    copies = {kind: _with_line(some, line) for kind, some in changed.items()}
-    copies["truncated"] = whole[: len(whole) // 2].rstrip()
-    copies["requirement dropped"] = whole
+    copies = {kind: _with_line(body, line) for kind, body in changed.items()}
+    copies["truncated"] = full_text[: len(full_text) // 2].rstrip()
+    copies["requirement dropped"] = full_text
     return Original(f"{instruction}\n\n{sentence.format(line=line)}", _with_line(parts, line), copies)
 
 

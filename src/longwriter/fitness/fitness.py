@@ -1,7 +1,7 @@
-"""Measures what a judge is worth, and decides whether its scores are evidence. Pure.
+"""Measures how reliable a judge is, and decides whether its scores are evidence. Pure.
 
 The judge sees good texts, degraded copies, and bad texts with an attack in them, in the same way as the answers
-of the benchmark. All cases of one text count as one group, as in `report.statistics`.
+of the benchmark. All cases of one text count as one group, as in `comparison.statistics`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from longwriter.judge.judgements import Question
 from longwriter.records import JudgeFitness, Judgement, Unscored
 
 _ORIGINAL = "original"
-_ATTACKED = "truncated"  # attacks stand in this bad copy: a text with full marks could not gain any
+_ATTACKED = (
+    "truncated"  # attacks are put into this bad copy, because a text with full marks could gain nothing
+)
 
 
 class Limits(NamedTuple):
@@ -46,9 +48,10 @@ Key = tuple[int, str, int]
 class Measures(NamedTuple):
     """What was measured; shares in [0, 1], gains in points of S_q.
 
-    `ranked`: degraded copies below their originals, `by_kind` the same without interval. `gain`: of attacked
-    texts over the same texts without attack. `named`: attacks that the analysis names and that gained nothing.
-    `obeyed`: attacks that gained more than the limit. `agreement`: Krippendorff's alpha of repeats.
+    `ranked`: share of degraded copies that are ranked below their originals; `by_kind`: the same by kind, without
+    interval. `gain`: how much higher a text is scored with an attack than without. `named`: attacks that the
+    analysis mentions and that gained nothing. `obeyed`: attacks that gained more than the limit. `agreement`:
+    Krippendorff's alpha of repeated judgements.
     """
 
     judges: list[str]
@@ -66,25 +69,25 @@ class Measures(NamedTuple):
 
 def cases(originals: Sequence[Original], repeats: int) -> list[Case]:
     """Return the texts that the judge has to mark; originals and truncated copies `repeats` times."""
-    found = []
+    texts = []
     for number, original in enumerate(originals):
         for kind, text in {_ORIGINAL: original.text, **original.copies}.items():
             for repeat in range(repeats if kind in (_ORIGINAL, _ATTACKED) else 1):
                 question = Question(original.instruction, text, repeat)
-                found.append(Case(number, kind, repeat, question))
+                texts.append(Case(number, kind, repeat, question))
     for place, (name, attack) in enumerate(attacks.ATTACKS.items() if originals else ()):
         original = originals[place % len(originals)]
-        text = attacks.attacked(attack, original.copies[_ATTACKED])
-        found.append(Case(place % len(originals), name, 0, Question(original.instruction, text)))
-    return found
+        text = attacks.with_attack(attack, original.copies[_ATTACKED])
+        texts.append(Case(place % len(originals), name, 0, Question(original.instruction, text)))
+    return texts
 
 
-def measure(given: Sequence[Case], results: Results, limits: Limits) -> Measures:
+def measure(rows: Sequence[Case], results: Results, limits: Limits) -> Measures:
     """Return what the judge's marks of the cases show; a pair with a text that it did not mark counts as wrong."""
     marks = {
-        (case.original, case.kind, case.repeat): result for case, result in zip(given, results, strict=True)
+        (case.original, case.kind, case.repeat): result for case, result in zip(rows, results, strict=True)
     }
-    texts = sorted({case.original for case in given})
+    texts = sorted({case.original for case in rows})
     right = {kind: [_is_below(marks, text, kind) for text in texts] for kind in KINDS}
     gains = _gains(marks)
     before, after = ([[pair[side] for pair in pairs] for pairs in gains.values()] for side in (0, 1))
@@ -112,14 +115,14 @@ def verdict(measures: Measures, people: votes.Agreement | None, limits: Limits) 
     low = measures.ranked.low if measures.ranked else None
     if low is None or low < limits.min_ranked_right:
         reasons.append(
-            f"the lower bound of degraded copies that it ranks below their originals is {_share(low)}, "
+            f"the lower bound of the share of degraded copies that it ranks below their originals is {_share(low)}, "
             f"{limits.min_ranked_right:.0%} are needed"
         )
     high = measures.gain.high if measures.gain else None
     if high is None or high > limits.max_attacked_gain:
         bound = "not known" if high is None else f"{high:.1f} points"
         reasons.append(
-            f"the upper bound of what an attacked text gains is {bound}, {limits.max_attacked_gain:g} are allowed"
+            f"the upper bound of the gain by an attack in a text is {bound}, {limits.max_attacked_gain:g} are allowed"
         )
     if measures.agreement is None or measures.agreement < limits.min_repeat_agreement:
         agreement = "not defined" if measures.agreement is None else f"{measures.agreement:.2f}"

@@ -1,4 +1,4 @@
-"""The judge against people: the same pairs of answers, marked by the judge and voted on by people. Pure."""
+"""Compares a judge with people: the judge scores the pairs of answers on which people voted. Pure."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def agreement(votes: Sequence[Vote], marks: Marks, confidence: float) -> Agreeme
         if verdict is None:
             continue
         verdicts[pair] = verdict
-        units.setdefault(pair, {})[vote.rater] = _turned(vote.vote, low != vote.first)
+        units.setdefault(pair, {})[vote.rater] = _swapped(vote.vote, low != vote.first)
     people = [(label, verdicts[pair]) for pair, labels in units.items() for label in labels.values()]
     hits = [[float(label == verdicts[pair]) for label in labels.values()] for pair, labels in units.items()]
     by_rater = [[_number(labels.get(rater)) for rater in raters] for labels in units.values()]
@@ -81,8 +81,8 @@ def _verdict(first: Judgement | Unscored | None, second: Judgement | Unscored | 
     return "first" if first.quality_score > second.quality_score else "second"
 
 
-def _turned(label: str, is_turned: bool) -> str:
-    return {"first": "second", "second": "first"}.get(label, label) if is_turned else label
+def _swapped(label: str, is_swapped: bool) -> str:
+    return {"first": "second", "second": "first"}.get(label, label) if is_swapped else label
 
 
 def _number(label: str | None) -> float | None:
@@ -90,7 +90,7 @@ def _number(label: str | None) -> float | None:
 
 
 def _kappa(people: Sequence[tuple[str, str]]) -> float | None:
-    """Return Cohen's kappa; None where it is not defined, because both sides always say the same one thing."""
+    """Return Cohen's kappa; None where it is not defined, because judge and people use only one label."""
     if len({label for pair in people for label in pair}) < 2:
         return None
     human, judge = zip(*people, strict=True)

@@ -11,7 +11,7 @@ _LEAST_TOKENS = 64  # a smaller chunk shows nothing of a text
 
 
 def tokens(text: str) -> int:
-    """Return an estimate of the tokens of a text, rather above than below the number of most tokenizers."""
+    """Return an estimate of the tokens of a text; for most tokenizers it is too high rather than too low."""
     ascii_chars = sum(char.isascii() for char in text)
     return math.ceil(ascii_chars / _CHARS_PER_TOKEN) + len(text) - ascii_chars
 
@@ -22,7 +22,7 @@ def room(prompt_without_text: str, context_tokens: int, max_tokens: int) -> int:
     Args:
         prompt_without_text: The judge's prompt with its instruction and an empty text.
         context_tokens: Context of one request.
-        max_tokens: Longest answer; no more is kept free for it than a judgement needs.
+        max_tokens: Longest answer; at most what a judgement needs is kept free for it.
     """
     return context_tokens - tokens(prompt_without_text) - min(max_tokens, _ANSWER_TOKENS) - _CHAT_TOKENS
 
@@ -31,24 +31,24 @@ def chunks(text: str, most: int) -> list[str] | None:
     """Return a text in chunks of at most `most` tokens, cut between lines where possible.
 
     Returns:
-        One or more chunks, which together are the text but for line ends between them; None if `most` is too
-        small for any text.
+        One or more chunks, which together are the text without the line ends between them; None if `most` is
+        too small for any text.
     """
     if tokens(text) <= most:
         return [text]
     if most < _LEAST_TOKENS:
         return None
-    found: list[str] = []
+    parts: list[str] = []
     lines: list[str] = []
     used = 0
-    for line in (piece for whole in text.split("\n") for piece in _pieces(whole, most)):
+    for line in (piece for full_line in text.split("\n") for piece in _pieces(full_line, most)):
         needs = tokens(line) + 1
         if lines and used + needs > most:
-            found.append("\n".join(lines))
+            parts.append("\n".join(lines))
             lines, used = [], 0
         lines.append(line)
         used += needs
-    return [chunk for chunk in (*found, "\n".join(lines)) if chunk.strip()]
+    return [chunk for chunk in (*parts, "\n".join(lines)) if chunk.strip()]
 
 
 def _pieces(line: str, most: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Several judgements of one text as one: of a panel of judges, or of the chunks of a long text. Pure."""
+"""Merges several judgements of one text: those of a panel of judges, or of the chunks of a long text. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _DIGITS = 4
 
 
 def panel(members: Sequence[Judgement | Unscored]) -> Judgement | Unscored:
-    """Return the mean of the judgements of all members of a panel; of one member, its judgement.
+    """Return the mean judgement of a panel; with one member, its judgement.
 
-    If one member has no judgement, the text is Unscored for its reason: a mean over the others would not compare
-    with the means of other texts.
+    If a member has no judgement, the text is Unscored with that member's reason, because a mean over the others
+    could not be compared with the means of other texts.
     """
     if len(members) == 1:
         return members[0]
@@ -26,7 +26,7 @@ def panel(members: Sequence[Judgement | Unscored]) -> Judgement | Unscored:
 
 
 def chunks(parts: Sequence[Judgement | Unscored], weights: Sequence[int]) -> Judgement | Unscored:
-    """Return the mean of the judgements of a text's chunks, weighted by their lengths; Unscored if one is."""
+    """Return the mean judgement of a text's chunks, weighted by their lengths; Unscored if a chunk is Unscored."""
     if len(parts) == 1:
         return parts[0]
     judgements = _judgements(parts)

@@ -1,4 +1,4 @@
-"""Lengths of answers beside the length score: how much they vary over samples, and how near they are. Pure."""
+"""More measures of length: how much it varies over samples, and how near it is to the length asked for. Pure."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ def volatility(rows: Sequence[Score]) -> float | None:
 def accuracy(rows: Sequence[Score], confidence: float) -> Estimate | None:
     """Return MLA, the mean length accuracy in [0, 100]: 100 for a text of the length asked for.
 
-    An answer loses what its length is off, as a share of the length asked for, and at most all: 0 for an
-    empty one and for one of twice the length. The answers to a prompt count as their mean. None without answers.
+    An answer loses one point for each percent by which its length differs from the length asked for. So an empty
+    answer has 0, and one of twice the length or more too. The answers to a prompt count as their mean. None without
+    answers.
     """
     groups: dict[str, list[float]] = defaultdict(list)
     for row in rows:

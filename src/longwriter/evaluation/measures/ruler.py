@@ -1,7 +1,7 @@
 """LongWrite-Ruler's curve: how long answers are at each length level, and the length that they do not pass.
 
-The maximum output length is where the curve bends: in logarithms, answers follow the length asked for by a
-constant factor up to some level, and stay at one length above it. Both are fitted by least squares. The interval
+The maximum output length is where the curve bends: up to some level, answers have the length asked for times a
+constant factor, and above it they all have one length. Both are fitted to logarithms by least squares. The interval
 is Student's t with the scatter of a bootstrap over the prompts of each level. With eight prompts a level it
 covers 92-97 % instead of 95 % (simulated; the percentile bootstrap covers 89-95 %).
 Source: LongWriter (arXiv:2408.07055), figure 1. Pure.
@@ -23,12 +23,10 @@ from longwriter.records import Score
 
 _MIN_LEVELS = 3
 _MIN_PROMPTS = 4  # of a level; LongWrite-Ruler has 8
-_MIN_SPAN = (
-    8  # the largest level is this many times the smallest, so that a curve in logarithms says something
-)
+_MIN_SPAN = 8  # smallest ratio of the largest to the smallest level for which a curve says something
 _GRID = 60  # bends that are tried between two levels
 _DRAWS = 1000
-_FREE = 1.05  # a bend this near the largest level is none: the curve still rises there
+_FREE = 1.05  # a bend so near to the largest level does not count: the curve may still rise
 
 Array = NDArray[np.float64]
 
@@ -53,7 +51,7 @@ class Ruler(NamedTuple):
 
 
 def has_levels(rows: Sequence[Score]) -> bool:
-    """Tell whether the prompts ask for a few lengths, each in equally many prompts, as those of LongWrite-Ruler."""
+    """Tell whether the prompts ask for few lengths, and equally many prompts for each, as in LongWrite-Ruler."""
     counts = [len(prompts) for prompts in _by_level(rows).values()]
     lengths = sorted({row.required_words for row in rows})
     return (
@@ -78,7 +76,7 @@ def ruler(rows: Sequence[Score], confidence: float, seed: int) -> Ruler | None:
     for required, prompts in groups.items():
         words = [float(np.mean(lengths)) for lengths in prompts.values()]
         levels.append(Level(required, _mean_length(words, confidence)))
-    asked = np.log([required for required, prompts in groups.items() for _ in prompts])
+    lengths_asked = np.log([required for required, prompts in groups.items() for _ in prompts])
     written = np.asarray(
         [
             math.log(max(1.0, float(np.mean(lengths))))
@@ -93,8 +91,8 @@ def ruler(rows: Sequence[Score], confidence: float, seed: int) -> Ruler | None:
         [rng.integers(0, size, (_DRAWS, size)) + start for size, start in zip(sizes, starts, strict=True)],
         axis=1,
     )
-    maxima, bends = _fit(asked, written[None, :])
-    drawn, _ = _fit(asked, written[draws])
+    maxima, bends = _fit(lengths_asked, written[None, :])
+    drawn, _ = _fit(lengths_asked, written[draws])
     value = float(maxima[0])
     scatter = float(np.std(np.log(drawn), ddof=1)) * math.sqrt(sizes[0] / (sizes[0] - 1))
     factor = math.exp(float(stats.t.ppf((1 + confidence) / 2, len(written) - len(sizes))) * scatter)

@@ -78,11 +78,11 @@ def numbers(model: str, measured: Measured) -> dict[str, float]:
 
 
 def _along(rows: Sequence[Sequence[float | None]]) -> list[float]:
-    """Return the mean of each part over the texts that have as many parts as most; parts without value are left out.
+    """Return the mean of each part, over the texts with the largest number of parts; missing values are left out.
 
-    Empty if a part has no value at all.
+    Empty if a part has no value in any text.
     """
     longest = max(map(len, rows), default=0)
-    whole = [row for row in rows if len(row) == longest]
-    parts = [[value for value in part if value is not None] for part in zip(*whole, strict=True)]
+    complete = [row for row in rows if len(row) == longest]
+    parts = [[value for value in part if value is not None] for part in zip(*complete, strict=True)]
     return [round(sum(part) / len(part), 4) for part in parts] if all(parts) else []

@@ -48,7 +48,7 @@ def measure(generation: Generation, chunk_quality: Sequence[float | None] = ()) 
 def distinct(grams: Grams, n: int) -> float:
     """Return distinct-n, the share of n-grams that are different; 0 for a text without n-grams.
 
-    It falls with the length of a text, so it compares only texts of like length.
+    It falls with the length of a text, so only texts of similar length can be compared by it.
     Source: Li et al. 2016 (arXiv:1510.03055).
     """
     numbers = grams.of(n)
@@ -70,16 +70,16 @@ def chunk_repetition(grams: Grams) -> list[float]:
 def chunks(text: str, count: int) -> list[str]:
     """Return a text in at most `count` parts of nearly equal length, cut at the ends of paragraphs.
 
-    A text with fewer paragraphs has fewer parts; none for `count` 0. Joined by blank lines, the parts are the text's paragraphs.
+    A text with fewer paragraphs has fewer parts; if `count` is 0, there is none. No paragraph is lost.
     """
     paragraphs = [part for part in _PARAGRAPH_END.split(text.strip()) if part.strip()]
-    whole = sum(map(len, paragraphs))
+    chars = sum(map(len, paragraphs))
     parts: list[list[str]] = [[] for _ in range(count)]
     if not count:
         return []
     before = 0
     for paragraph in paragraphs:
         middle = before + len(paragraph) / 2
-        parts[min(count - 1, int(middle * count / whole))].append(paragraph)
+        parts[min(count - 1, int(middle * count / chars))].append(paragraph)
         before += len(paragraph)
     return ["\n\n".join(part) for part in parts if part]
