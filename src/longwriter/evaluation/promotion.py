@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from longwriter.comparison import statistics
-from longwriter.comparison.statistics import Estimate
+from longwriter.comparison import groups, statistics
+from longwriter.comparison.statistics import Estimate, Groups
 from longwriter.records import Judgement, Score, Unscored
 
 
@@ -199,14 +199,9 @@ def _paired(
     after: Sequence[Score],
     value: Callable[[Score], float],
     counts: Callable[[Score], bool] = lambda _: True,
-) -> tuple[list[list[float]], list[list[float]]]:
+) -> tuple[Groups, Groups]:
     """Return the values of both models by prompt, for the prompts that both have with a row that counts."""
-    groups: list[dict[str, list[float]]] = [{}, {}]
-    for rows, group in zip((before, after), groups, strict=True):
-        for row in filter(counts, rows):
-            group.setdefault(row.prompt_id, []).append(float(value(row)))
-    shared = sorted(groups[0].keys() & groups[1].keys())
-    return [groups[0][key] for key in shared], [groups[1][key] for key in shared]
+    return groups.shared(list(filter(counts, before)), list(filter(counts, after)), value)
 
 
 def markdown(decisions: Mapping[str, Decision], judged_by: Sequence[str]) -> str:
