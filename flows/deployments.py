@@ -1,21 +1,24 @@
 """The schedule: a work pool on this machine, and the nightly deployment.
 
 Run, with PREFECT_API_URL set to a server:
-  python -m flows.deployments [--cron "0 2 * * *"] [--timezone Europe/Berlin] [--replace]
+  python -m flows.deployments [--name NAME] [--cron "0 2 * * *"] [--timezone Europe/Berlin] [--replace]
   python -m flows.deployments status
-  python -m flows.deployments remove
+  python -m flows.deployments remove [--name NAME]
   prefect worker start --pool longwriter
 
-A server has one deployment `nightly/nightly`. A worker runs it, pushes and commits in the checkout that the
-deployment names, so a deployment of another checkout is replaced only with `--replace`.
+A worker runs the deployment `nightly/NAME`, pushes and commits in the checkout that the deployment names, so a
+deployment of another checkout is replaced only with `--replace`. Several checkouts share a server if each takes
+a name of its own. Before its first stage the flow checks that it runs where it was deployed from.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +26,7 @@ import httpx
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
@@ -32,10 +36,14 @@ from prefect.schedules import Cron
 from pydantic import ValidationError
 
 from longwriter.errors import LongWriterError, Unavailable, UserError, without_password
+from longwriter.tracking import git
 
 POOL = "longwriter"
-NAME = "nightly/nightly"
+FLOW = "nightly"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _HOST = "LW_DEPLOYED_ON"  # variable in the deployment's environment: host name of the checkout's machine
+_FOLDER, _REMOTE, _BRANCH = "LW_DEPLOYED_FOLDER", "LW_DEPLOYED_REMOTE", "LW_DEPLOYED_BRANCH"
+"""Variables in the deployment's environment: its folder, and the git remote and branch of that time."""
 _POOL_TYPE = "process"
 
 
@@ -67,10 +75,21 @@ def checkout_of(deployment: DeploymentResponse) -> Checkout:
     return Checkout(environment.get(_HOST, ""), variables.get("working_dir") or deployment.path or "unknown")
 
 
-def find(client: SyncPrefectClient) -> DeploymentResponse | None:
-    """Return the deployment `nightly/nightly` of the server, or None."""
+def full_name(name: str) -> str:
+    """Return the name of a deployment as Prefect shows it.
+
+    Raises:
+        UserError: the name has other characters.
+    """
+    if not _NAME.fullmatch(name):
+        raise UserError(f"--name {name[:60]!r}: small letters, digits and . _ - are allowed, at most 63")
+    return f"{FLOW}/{name}"
+
+
+def find(client: SyncPrefectClient, name: str) -> DeploymentResponse | None:
+    """Return the deployment `nightly/NAME` of the server, or None."""
     try:
-        return client.read_deployment_by_name(NAME)
+        return client.read_deployment_by_name(full_name(name))
     except ObjectNotFound:
         return None
 
@@ -84,16 +103,60 @@ def check_is_ours(deployment: DeploymentResponse | None, what_to_do: str) -> Non
     """
     here = this_checkout()
     if deployment is not None and not here.is_same(there := checkout_of(deployment)):
-        raise UserError(f"the deployment {NAME} runs in {there}, this checkout is {here}: {what_to_do}")
+        name = full_name(deployment.name)
+        raise UserError(f"the deployment {name} runs in {there}, this checkout is {here}: {what_to_do}")
 
 
-def deploy(cron: str, timezone: str, *, replace: bool = False) -> str:
-    """Create or update the deployment `nightly/nightly`; return its id.
+def source() -> dict[str, str]:
+    """Return the git remote and the branch of the working directory, as variables of a deployment.
+
+    A password in the address is left out. Without a remote, or away from a branch, the value is empty.
+    """
+    url = git.run("remote", "get-url", "origin") if git.succeeds("remote", "get-url", "origin") else ""
+    branch = git.run("branch", "--show-current") if git.succeeds("rev-parse", "--git-dir") else ""
+    return {_REMOTE: without_password(url), _BRANCH: branch}
+
+
+def check_place(env: Mapping[str, str]) -> None:
+    """Raise an error if a deployed flow runs elsewhere than where it was deployed from.
+
+    It would push and commit there. A flow that no deployment started is not checked.
+
+    Args:
+        env: The environment of the flow.
+
+    Raises:
+        UserError: the machine, the folder, the git remote or the branch is another one.
+    """
+    if not env.get(_FOLDER):
+        return
+    host, folder = this_checkout()
+    now = {_HOST: host, _FOLDER: folder, **source()}
+    other = [
+        f"{what} is {now[key] or 'none'}, not {env[key] or 'none'}"
+        for key, what in (
+            (_HOST, "machine"),
+            (_FOLDER, "folder"),
+            (_REMOTE, "git remote"),
+            (_BRANCH, "branch"),
+        )
+        if key in env and env[key] != now[key]
+    ]
+    if other:
+        raise UserError(
+            f"this is not the place that the flow was deployed from: its {'; its '.join(other)}; nothing was run. "
+            "Go back to it, or deploy again: python -m flows.deployments"
+        )
+
+
+def deploy(name: str, cron: str, timezone: str, *, replace: bool = False) -> str:
+    """Create or update the deployment `nightly/NAME`; return its id.
 
     Only one run at a time: if a run is due while another one is active, it is cancelled, because the
     active one brings every stage up to date anyway.
 
     Args:
+        name: Its name, one for each checkout that uses the server.
         cron: When it runs, such as `0 2 * * *`.
         timezone: Such as Europe/Berlin.
         replace: Also replace a deployment of another checkout.
@@ -109,7 +172,10 @@ def deploy(cron: str, timezone: str, *, replace: bool = False) -> str:
         raise UserError(f"--cron {cron!r} --timezone {timezone!r}: {reason}") from None
     with get_client(sync_client=True) as client:
         if not replace:
-            check_is_ours(find(client), "deploy it there, or take it over with --replace")
+            check_is_ours(
+                find(client, name),
+                "give yours another --name, deploy it there, or take it over with --replace",
+            )
         _make_pool(client)
     host, folder = this_checkout()
     nightly = Flow.from_source(source=folder, entrypoint="flows/pipeline.py:nightly")
@@ -117,7 +183,7 @@ def deploy(cron: str, timezone: str, *, replace: bool = False) -> str:
         raise TypeError("deploy() must be called outside an event loop")
     return str(
         nightly.deploy(
-            name="nightly",
+            name=name,
             work_pool_name=POOL,
             schedule=Cron(cron, timezone=timezone),
             concurrency_limit=ConcurrencyLimitConfig(
@@ -125,7 +191,12 @@ def deploy(cron: str, timezone: str, *, replace: bool = False) -> str:
             ),
             job_variables={
                 "working_dir": folder,
-                "env": {"PYTHONPATH": f"{folder}{os.pathsep}{folder}/src", _HOST: host},
+                "env": {
+                    "PYTHONPATH": f"{folder}{os.pathsep}{folder}/src",
+                    _HOST: host,
+                    _FOLDER: folder,
+                    **source(),
+                },
             },
             build=False,
             push=False,
@@ -153,12 +224,17 @@ def _make_pool(client: SyncPrefectClient) -> None:
 
 
 def status() -> str:
-    """Return what the server knows of the deployment, as lines of text."""
+    """Return what the server knows of the nightly deployments, as lines of text."""
     with get_client(sync_client=True) as client:
-        deployment = find(client)
-        if deployment is None:
-            return f"there is no deployment {NAME}"
-        workers = client.read_workers_for_work_pool(deployment.work_pool_name or POOL)
+        deployments = client.read_deployments(flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW])))
+        if not deployments:
+            return f"there is no deployment of the flow {FLOW}"
+        return "\n\n".join(_lines(client, deployment) for deployment in deployments)
+
+
+def _lines(client: SyncPrefectClient, deployment: DeploymentResponse) -> str:
+    """Return what the server knows of one deployment."""
+    workers = client.read_workers_for_work_pool(deployment.work_pool_name or POOL)
     there = checkout_of(deployment)
     whose = "this checkout" if this_checkout().is_same(there) else "another checkout"
     schedules = [
@@ -169,7 +245,7 @@ def status() -> str:
     online = [worker.name for worker in workers if worker.status == "ONLINE"]
     return "\n".join(
         [
-            f"deployment {NAME} {deployment.id}{' (paused)' if deployment.paused else ''}",
+            f"deployment {FLOW}/{deployment.name} {deployment.id}{' (paused)' if deployment.paused else ''}",
             f"runs in     {there} ({whose})",
             f"schedule    {', '.join(schedules) or 'none'}",
             f"workers     {', '.join(online) or f'none: prefect worker start --pool {POOL}'}",
@@ -177,19 +253,19 @@ def status() -> str:
     )
 
 
-def remove() -> str:
-    """Remove the deployment and its scheduled runs; return a sentence. A run that is active goes on.
+def remove(name: str) -> str:
+    """Remove a deployment and its scheduled runs; return a sentence. A run that is active goes on.
 
     Raises:
         UserError: the deployment is another checkout's.
     """
     with get_client(sync_client=True) as client:
-        deployment = find(client)
+        deployment = find(client, name)
         if deployment is None:
-            return f"there is no deployment {NAME}"
+            return f"there is no deployment {full_name(name)}"
         check_is_ours(deployment, "remove it there, or take it over with --replace first")
         client.delete_deployment(deployment.id)
-    return f"removed deployment {NAME} {deployment.id}"
+    return f"removed deployment {full_name(name)} {deployment.id}"
 
 
 def _options(words: list[str] | None) -> argparse.Namespace:
@@ -197,6 +273,11 @@ def _options(words: list[str] | None) -> argparse.Namespace:
         prog="python -m flows.deployments", description=__doc__.splitlines()[0] if __doc__ else None
     )
     parser.add_argument("action", nargs="?", choices=["deploy", "status", "remove"], default="deploy")
+    parser.add_argument(
+        "--name",
+        default="nightly",
+        help="name of this checkout's deployment on the server (default: %(default)s)",
+    )
     parser.add_argument("--cron", default="0 2 * * *", help="when it runs (default: %(default)s)")
     parser.add_argument("--timezone", default="UTC", help="such as Europe/Berlin (default: %(default)s)")
     parser.add_argument("--replace", action="store_true", help="replace a deployment of another checkout")
@@ -218,10 +299,10 @@ def main(words: list[str] | None = None) -> int:
             )
         try:
             if options.action == "deploy":
-                deployed = deploy(options.cron, options.timezone, replace=options.replace)
-                text = f"deployment {NAME} {deployed}: {options.cron} {options.timezone}"
+                deployed = deploy(options.name, options.cron, options.timezone, replace=options.replace)
+                text = f"deployment {full_name(options.name)} {deployed}: {options.cron} {options.timezone}"
             else:
-                text = status() if options.action == "status" else remove()
+                text = status() if options.action == "status" else remove(options.name)
         except httpx.TransportError as error:
             raise Unavailable(f"cannot reach Prefect at {without_password(url)} ({error})") from None
     except LongWriterError as error:

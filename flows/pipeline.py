@@ -34,7 +34,7 @@ from prefect.runtime import flow_run, task_run
 from prefect.states import Completed
 from tabulate import tabulate
 
-from flows import lockfile, preflight, remaining, repro
+from flows import deployments, lockfile, preflight, remaining, repro
 from longwriter import params as parameters
 from longwriter.errors import LongWriterError, UserError, without_password
 from longwriter.text import inert
@@ -248,6 +248,7 @@ def benchmark() -> list[dict[str, Any]]:
 def nightly(lock: Literal["branch", "log"] = "branch") -> State[Any]:
     """Update the sources, run stale stages, push data, keep dvc.lock; `NoNews` if nothing was stale."""
     log = get_run_logger()
+    deployments.check_place(os.environ)
     for source in lockfile.imported_sources():
         repro.run(["update", source], log, "update.log")
     rows = _stages(expand([]), "nightly")

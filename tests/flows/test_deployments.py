@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
+from longwriter.errors import UserError
 from longwriter.io import net
+from longwriter.tracking import git
 from tests.flows.conftest import WebServers
 from tests.workspace import ROOT
 
@@ -66,7 +68,7 @@ def test_a_deployment_of_another_checkout_is_replaced_and_removed_only_on_purpos
 ) -> None:
     url = str(api.base_url).rstrip("/")
     mine, other = Site(tmp_path / "mine", url), Site(tmp_path / "other", url)
-    assert mine.run("status").stdout == "there is no deployment nightly/nightly\n"
+    assert mine.run("status").stdout == "there is no deployment of the flow nightly\n"
 
     done = mine.run("--cron", "0 3 * * *", "--timezone", "Europe/Berlin")
     assert re.search(
@@ -92,6 +94,12 @@ def test_a_deployment_of_another_checkout_is_replaced_and_removed_only_on_purpos
     assert _deployment(api)["id"] == first["id"]
     assert "0 4 * * * UTC\n" in mine.run("status").stdout
 
+    assert other.run("--name", "other").code == 0  # a name of its own needs no --replace
+    both = mine.run("status").stdout
+    assert "deployment nightly/nightly " in both
+    assert "deployment nightly/other " in both
+    assert other.run("remove", "--name", "other").code == 0
+
     assert other.run("--replace").code == 0
     assert _deployment(api)["job_variables"]["working_dir"] == str(other.folder)
     assert "(another checkout)" in mine.run("status").stdout
@@ -108,6 +116,7 @@ def test_what_cannot_be_deployed_is_refused_in_one_line(api: httpx2.Client, tmp_
     for words, url, code, message in (
         (["--cron", "whenever"], None, 2, "--cron 'whenever'"),
         (["--timezone", "Mars/Olympus"], None, 2, "Mars/Olympus"),
+        (["--name", "my night/x"], None, 2, "--name 'my night/x'"),
         (["status"], "", 2, "PREFECT_API_URL is not set"),
         (["status"], nowhere, 75, "cannot reach Prefect at http://127.0.0.1"),
     ):
@@ -120,3 +129,26 @@ def test_what_cannot_be_deployed_is_refused_in_one_line(api: httpx2.Client, tmp_
     assert (done.code, len(done.stderr.splitlines())) == (2, 1)
     assert "is of type docker, process is needed" in done.stderr
     api.delete("/work_pools/longwriter")
+
+
+def test_a_flow_that_runs_elsewhere_than_where_it_was_deployed_from_does_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import deployments
+
+    monkeypatch.chdir(tmp_path)
+    git.run("init", "-q", "-b", "main")
+    git.run("remote", "add", "origin", "https://me:secret@example.org/writer.git")
+    host, folder = deployments.this_checkout()
+    deployed = {"LW_DEPLOYED_ON": host, "LW_DEPLOYED_FOLDER": folder, **deployments.source()}
+    assert "secret" not in repr(deployed)
+    deployments.check_place(deployed)
+    deployments.check_place({})  # started by hand
+    for key, value, text in (
+        ("LW_DEPLOYED_ON", "other-host", f"its machine is {host}, not other-host"),
+        ("LW_DEPLOYED_FOLDER", "/srv/other", f"its folder is {folder}, not /srv/other"),
+        ("LW_DEPLOYED_REMOTE", "", "its git remote is https://example.org/writer.git, not none"),
+        ("LW_DEPLOYED_BRANCH", "next", "its branch is main, not next"),
+    ):
+        with pytest.raises(UserError, match=re.escape(text)):
+            deployments.check_place(deployed | {key: value})

@@ -22,6 +22,7 @@ _TIMEOUT_S = 10
 _SKEW_S, _MAX_SKEW_S = 60, 600  # S3 refuses requests of a clock that is 15 minutes wrong
 _LATE_S = 600  # a run that is pending for so long has no worker any more
 _PORTS = (("LW_MLFLOW_PORT", 5000), ("LW_PREFECT_PORT", 4200), ("LW_DOCS_PORT", 8800))
+_POOL = "longwriter"  # the work pool of flows/deployments.py
 _OPENAI = "https://api.openai.com/v1"
 
 
@@ -125,19 +126,14 @@ def prefect() -> Iterator[Finding]:
     auth = (login.partition(":")[0], login.partition(":")[2]) if login else None
     shown = without_password(url)
     try:
-        reply = ask("GET", f"{url}/deployments/name/nightly/nightly", auth=auth)
+        nightly = {"flows": {"name": {"any_": ["nightly"]}}}
+        reply = ask("POST", f"{url}/deployments/filter", json=nightly, auth=auth)
         if reply.status in (401, 403):
             yield Finding(
                 "Prefect", "error", f"{shown} refuses this login", "correct PREFECT_API_AUTH_STRING"
             )
             return
-        if reply.status == 404 and reply.body is not None:
-            cure = "python -m flows.deployments schedules the nightly flow"
-            yield clock("Prefect", reply) or Finding(
-                "Prefect", "ok", f"{shown} answers; no nightly deployment", cure
-            )
-            return
-        if reply.status != 200 or not isinstance(reply.body, dict):
+        if reply.status != 200 or not isinstance(reply.body, list):
             yield Finding(
                 "Prefect",
                 "error",
@@ -146,9 +142,8 @@ def prefect() -> Iterator[Finding]:
             )
             return
         yield clock("Prefect", reply) or Finding("Prefect", "ok", f"{shown} answers")
-        yield owner(reply.body)
-        pool = reply.body.get("work_pool_name") or "longwriter"
-        workers = ask("POST", f"{url}/work_pools/{pool}/workers/filter", json={}, auth=auth)
+        yield owner(_rows(reply.body))
+        workers = ask("POST", f"{url}/work_pools/{_POOL}/workers/filter", json={}, auth=auth)
         pending = {"flow_runs": {"state": {"type": {"any_": ["PENDING"]}}}}
         waiting = ask("POST", f"{url}/flow_runs/filter", json=pending, auth=auth)
     except httpx2.HTTPError as error:
@@ -161,13 +156,13 @@ def prefect() -> Iterator[Finding]:
         return
     online = [row.get("name") for row in _rows(workers.body) if row.get("status") == "ONLINE"]
     if online:
-        yield Finding("workers", "ok", f"online in the pool {pool}: {', '.join(map(str, online))}")
+        yield Finding("workers", "ok", f"online in the pool {_POOL}: {', '.join(map(str, online))}")
     else:
         yield Finding(
             "workers",
             "warning",
-            f"no worker of the pool {pool} is online",
-            f"prefect worker start --pool {pool}",
+            f"no worker of the pool {_POOL} is online",
+            f"prefect worker start --pool {_POOL}",
         )
     if stuck := [str(row.get("name")) for row in _rows(waiting.body) if _age_s(row) > _LATE_S]:
         cure = "prefect flow-run cancel ID: while it waits, it holds the deployment's only slot"
@@ -188,17 +183,22 @@ def _age_s(row: Mapping[str, Any]) -> float:
     return (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
 
 
-def owner(deployment: Mapping[str, Any]) -> Finding:
-    """Say in which checkout a worker runs the nightly deployment."""
-    variables = deployment.get("job_variables") or {}
-    folder = str(variables.get("working_dir") or deployment.get("path") or "unknown")
-    host = str((variables.get("env") or {}).get("LW_DEPLOYED_ON") or "")
-    is_here = folder == str(Path.cwd().resolve()) and host in ("", socket.gethostname())
-    there = f"{host}:{folder}" if host else folder
-    if is_here:
-        return Finding("deployment", "ok", "nightly/nightly runs in this checkout")
-    cure = "python -m flows.deployments --replace takes it over; else leave it"
-    return Finding("deployment", "warning", f"nightly/nightly runs in another checkout: {there}", cure)
+def owner(deployments: Sequence[Mapping[str, Any]]) -> Finding:
+    """Say which nightly deployments run in this checkout, and where the others run."""
+    here: list[str] = []
+    others: list[str] = []
+    for deployment in deployments:
+        variables = deployment.get("job_variables") or {}
+        folder = str(variables.get("working_dir") or deployment.get("path") or "unknown")
+        host = str((variables.get("env") or {}).get("LW_DEPLOYED_ON") or "")
+        name = f"nightly/{deployment.get('name')}"
+        is_here = folder == str(Path.cwd().resolve()) and host in ("", socket.gethostname())
+        (here if is_here else others).append(name if is_here else f"{name} in {host and f'{host}:'}{folder}")
+    text = f"of this checkout: {', '.join(here) or 'none'}"
+    if others:
+        text += f"; of others: {', '.join(others)}"
+    cure = "" if here else "python -m flows.deployments schedules the nightly flow"
+    return Finding("deployment", "ok" if here else "warning", text, cure)
 
 
 def endpoints(params: Params) -> dict[str, LLMParams]:

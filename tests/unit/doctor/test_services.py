@@ -108,10 +108,13 @@ def test_a_tracking_server_is_asked_for_its_health(monkeypatch):
     assert "secret" not in repr(finding)
 
 
-def prefect(monkeypatch, folder, workers, pending=()):
-    deployment = {"work_pool_name": "longwriter", "job_variables": {"working_dir": folder, "env": {}}}
+def prefect(monkeypatch, folders, workers, pending=()):
+    deployments = [
+        {"name": name, "job_variables": {"working_dir": folder, "env": {}}}
+        for name, folder in folders.items()
+    ]
     answers = {
-        ("GET", "/api/deployments/name/nightly/nightly"): (200, deployment),
+        ("POST", "/api/deployments/filter"): (200, deployments),
         ("POST", "/api/work_pools/longwriter/workers/filter"): (200, workers),
         ("POST", "/api/flow_runs/filter"): (200, list(pending)),
     }
@@ -120,14 +123,16 @@ def prefect(monkeypatch, folder, workers, pending=()):
         return {finding.topic: finding for finding in services.prefect()}
 
 
-def test_the_owner_of_the_deployment_and_its_workers_are_named(monkeypatch):
-    here = prefect(monkeypatch, str(Path.cwd().resolve()), [{"name": "w1", "status": "ONLINE"}])
+def test_the_owners_of_the_deployments_and_the_workers_are_named(monkeypatch):
+    both = {"mine": str(Path.cwd().resolve()), "nightly": "/srv/other"}
+    here = prefect(monkeypatch, both, [{"name": "w1", "status": "ONLINE"}])
     assert {topic: finding.state for topic, finding in here.items()} == {
         "Prefect": "ok", "deployment": "ok", "workers": "ok",
     }  # fmt: skip
-    other = prefect(monkeypatch, "/srv/other", [{"name": "w1", "status": "OFFLINE"}])
+    text = "of this checkout: nightly/mine; of others: nightly/nightly in /srv/other"
+    assert here["deployment"].text == text
+    other = prefect(monkeypatch, {"nightly": "/srv/other"}, [{"name": "w1", "status": "OFFLINE"}])
     assert other["deployment"].state == other["workers"].state == "warning"
-    assert "/srv/other" in other["deployment"].text
 
 
 def test_a_run_that_has_been_pending_for_long_is_named(monkeypatch):
@@ -135,14 +140,14 @@ def test_a_run_that_has_been_pending_for_long_is_named(monkeypatch):
         {"name": "old", "state": {"timestamp": "2020-01-01T00:00:00Z"}},
         {"name": "odd", "state": None},
     ]
-    findings = prefect(monkeypatch, str(Path.cwd().resolve()), [], rows)
+    findings = prefect(monkeypatch, {}, [], rows)
     assert findings["runs"].text.endswith(": old")
 
 
 def test_a_prefect_server_that_is_not_there_or_has_another_path_is_an_error(monkeypatch):
     monkeypatch.setenv("PREFECT_API_URL", f"{free_url()}/api")
     assert [finding.state for finding in services.prefect()] == ["error"]
-    with server({("GET", "/deployments/name/nightly/nightly"): (200, "a page")}) as (url, _):
+    with server({("POST", "/deployments/filter"): (200, "a page")}) as (url, _):
         monkeypatch.setenv("PREFECT_API_URL", url)
         [finding] = services.prefect()
     assert "/api" in finding.cure
