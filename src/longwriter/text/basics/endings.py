@@ -39,7 +39,7 @@ def is_cut(paragraph: str) -> bool:
     lines do not end a sentence either, are no cut.
     """
     lines = [line.strip() for line in paragraph.splitlines() if line.strip()]
-    if not lines or _is_short(lines[-1]) or not _MID_SENTENCE.search(lines[-1][-40:]):
+    if not lines or not _MID_SENTENCE.search(lines[-1][-40:]) or _is_short(lines[-1]):
         return False
     return not lines[-1].startswith(("#", "-", "*", "•", "|", ">")) and all(map(_ends_sentence, lines[:-1]))
 

@@ -29,18 +29,27 @@ class Kind(NamedTuple):
 class Quotations:
     """Some kinds of quotations, made ready to be searched for; of two at one place the first kind counts."""
 
-    def __init__(self, kinds: Sequence[Kind], flags: int = 0) -> None:
-        """Keep the kinds; `flags` are those of the patterns that open a quotation."""
+    def __init__(self, kinds: Sequence[Kind], flags: int = 0, signs: str | None = None) -> None:
+        """Keep the kinds.
+
+        Args:
+            kinds: The kinds.
+            flags: Flags of the patterns that open a quotation.
+            signs: The characters with which each opening begins, if there are few of them: they are found ten
+                times faster than the openings.
+        """
         self._kinds = list(kinds)
         self._flags = flags
+        self._opening = self._opening_of(self._kinds)
+        self._sign = re.compile(f"[{re.escape(signs)}]") if signs else None
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield start and end of each quotation of a text, in order; none of them overlap."""
         kinds = self._kinds
-        opening_pattern = self._opening_of(kinds)
+        opening_pattern = self._opening
         stops: dict[str, tuple[int, int, bool]] = {}
         place = 0
-        while opening := opening_pattern.search(text, place):
+        while opening := self._next(opening_pattern, text, place):
             place = opening.end()
             kind = kinds[(opening.lastindex or 1) - 1]
             stop_start, stop_end, closes = stops.get(kind.opening, (-1, -1, False))
@@ -56,6 +65,21 @@ class Quotations:
             if closes and kind.least <= stop_start - place <= (kind.most or len(text)):
                 yield opening.start(), stop_end
                 place = stop_end
+
+    def is_one(self, text: str) -> bool:
+        """Tell whether a whole text is one quotation."""
+        opens = self._opening.match(text) is not None
+        return opens and next(self.spans(text), None) == (0, len(text))
+
+    def _next(self, opening: re.Pattern[str], text: str, place: int) -> re.Match[str] | None:
+        """Return the first match of `opening` at `place` or behind it."""
+        if self._sign is None:
+            return opening.search(text, place)
+        while sign := self._sign.search(text, place):
+            if match := opening.match(text, sign.start()):
+                return match
+            place = sign.end()
+        return None
 
     def _opening_of(self, kinds: Sequence[Kind]) -> re.Pattern[str]:
         """Return the pattern that opens a quotation of one of `kinds`, with a group for each."""

@@ -36,7 +36,8 @@ _SPOKEN = Quotations(
         Kind("「", re.compile("(?P<end>」)")),
         Kind("『", re.compile("(?P<end>』)")),
         Kind(r"(?<!\w)['‘](?=\w)", re.compile(r"(?P<end>[,.!?…]['’](?!\w))|\n")),  # it may hold apostrophes
-    ]
+    ],
+    signs="\"“「『'‘",
 )
 _CHARACTER = re.compile(r"[\s\S]")
 
@@ -46,10 +47,7 @@ def unspoken(text: str) -> str:
 
     The length stays the same.
     """
-    whole = text.strip()
-    if next(_SPOKEN.spans(whole), None) == (0, len(whole)):
-        return text
-    return _SPOKEN.replaced(text, _CHARACTER, " ")
+    return text if _SPOKEN.is_one(text.strip()) else _SPOKEN.replaced(text, _CHARACTER, " ")
 
 
 def strip_identifier(paragraph: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 
+from longwriter.text.talk.pattern_set import PatternSet
 from longwriter.text.talk.sentences import HAN_MODEL, MODEL, TEXT, sentences, words
 
 _WINDOW = 600  # characters: a refusal opens an answer
@@ -73,11 +74,19 @@ _RULES = re.compile(
         r"discriminat\w+", r"ethical(?:ly)?", r"in one (?:go|response|reply|answer|message)",
     )
 )  # fmt: skip
-_SELF = re.compile(
-    rf"\bas an? {MODEL}|\bas your (?:\w+ )?assistant\b|\bi(?:'m| am)(?: just| only| merely| simply)? an? {MODEL}"
-    rf"|\bi(?:'m| am| was|'ve been) (?:programmed|designed|trained|built) |\bi(?:'m| am) (?:just|only|merely) an? (?:program|machine|tool|computer)|\b(?:being|as) an? (?:ai|artificial intelligence|language model)\b(?=[,.]| i\b)|\b(?:because|since) i(?:'m| am) an? ai\b|\bas an? (?:\w+ )?(?:assistant|system|tool) (?:created|made|trained|developed|built|designed)|作为(?:一[个名款种])?[^，。,]{{0,8}}{HAN_MODEL}"
-    rf"|我(?:只|仅仅)?是(?:一[个名款种])?.{{0,4}}{HAN_MODEL}"
-)
+_SELF = tuple(map(re.compile, (
+    rf"\bas an? {MODEL}",
+    r"\bas your (?:\w+ )?assistant\b",
+    rf"\bi(?:'m| am)(?: just| only| merely| simply)? an? {MODEL}",
+    r"\bi(?:'m| am| was|'ve been) (?:programmed|designed|trained|built) ",
+    r"\bi(?:'m| am) (?:just|only|merely) an? (?:program|machine|tool|computer)",
+    r"\b(?:being|as) an? (?:ai|artificial intelligence|language model)\b(?=[,.]| i\b)",
+    r"\b(?:because|since) i(?:'m| am) an? ai\b",
+    r"\bas an? (?:\w+ )?(?:assistant|system|tool) (?:created|made|trained|developed|built|designed)",
+    rf"作为(?:一[个名款种])?[^，。,]{{0,8}}{HAN_MODEL}",
+    rf"我(?:只|仅仅)?是(?:一[个名款种])?.{{0,4}}{HAN_MODEL}",
+)))  # fmt: skip
+_SELF_SET = PatternSet(_SELF)
 _MODEL_NO = re.compile(r"\b(?:not|no|cannot|unable|never|nor|decline|prevent\w*|lack)\b|n't\b|[不无没拒]")
 _SORRY = re.compile(
     r"\b(?:sorry|unfortunately|afraid|apologi[sz]e|apologies|regret\w*|i appreciate|thanks? (?:you )?for|i understand|"
@@ -178,6 +187,10 @@ _HAN_ASKS = tuple(map(re.compile, (
     r"[您你](?:想|希望|要|需要)(?:让)?我?[^。！？\n]{0,6}(?:写|创作)[^。！？\n]{0,6}(?:什么|哪)",
 )))  # fmt: skip
 
+_DECLINING = (_SAYS_NO, *_DECLINES, *_HAN_DECLINES)
+_DECLINING_SET = PatternSet(_DECLINING)
+_ASKING_SET = PatternSet((*_ASKS, *_HAN_ASKS))
+
 _SPEAKERS = re.compile(r"\b(?:i|me|you|your)\b|我|[您你]|请")
 _WRITING = re.compile(
     rf"{TEXT}|\b(?:write|writing|written|begin|start|topic|prompt|rephrase|request|summari[sz]e|continue|paste|word count|attach\w*|provide\w*)\b|[写续]|文章|主题|题目|内容|材料|信息|动笔|具体|附件|字数|多少字|上传"
@@ -255,9 +268,11 @@ def _points(text: str, instruction: str) -> int:
     if _CANNOT_GO_ON.fullmatch(parts[0]):
         core = 2
     said = " ".join(parts)
-    if not core and _WRITING.search(said) and any(map(_asks, parts)):
+    if not core and any(map(_asks, parts)) and _WRITING.search(said):
         core = 2
-    is_model = bool(_SELF.search(said))
+    is_model = _SELF_SET.matches(said)
+    if not core and not is_model:
+        return 0
     delivers = bool(_DELIVERS.search(said) and not _TIPS.search(said))
     if is_model and len(text) <= _SHORT // 2 and not delivers:
         return _POINTS
@@ -274,8 +289,9 @@ def _points(text: str, instruction: str) -> int:
 
 
 def _declines(sentence: str) -> int:
-    """Return how plainly a sentence declines or asks for more: 0 to 2."""
-    if _WITHOUT.search(sentence):
+    """Return how plainly a sentence declines or asks for more: 0 to 3."""
+    candidates = [_DECLINING[position] for position in _DECLINING_SET.candidates(sentence)]
+    if not candidates or _WITHOUT.search(sentence):
         return 0
     if no := _SAYS_NO.search(sentence):
         rest = re.split(r"[,;:](?!\d)", sentence[no.end() :].lstrip(" ,"), maxsplit=1)[0]
@@ -288,12 +304,11 @@ def _declines(sentence: str) -> int:
             or _RULES.search(sentence)
         ):
             return 2
-    if any(pattern.search(sentence) for pattern in (*_DECLINES, *_HAN_DECLINES)):
+    if any(pattern.search(sentence) for pattern in candidates if pattern is not _SAYS_NO):
         return 3 if re.search(r"\bi\b|\bme\b|\bmy\b|我|\byour? |request|本次|[您你]", sentence) else 2
     return 0
 
 
 def _asks(sentence: str) -> bool:
     """Tell whether a sentence asks for what the text needs."""
-    patterns = (*_ASKS, *_HAN_ASKS)
-    return bool(_SPEAKERS.search(sentence)) and any(pattern.search(sentence) for pattern in patterns)
+    return _ASKING_SET.matches(sentence) and _SPEAKERS.search(sentence) is not None

@@ -11,7 +11,9 @@ from longwriter.text.basics.wording import unspoken
 
 _SPEECH_WINDOW = 2000  # characters: longer quoted text is not speech
 _MARKS = " \t　*_#>—–-\"“”'"
-_END = re.compile(r"(?<=[.!?…])[\"'”)\]*_]{0,3}\s+|(?<=[。！？；])[”』」）*_]{0,3}|\n+")
+_END = re.compile(  # it begins with a class of characters, which Python finds faster than anything else
+    r"([.!?…。！？；])(?:(?<=[.!?…])[\"'”)\]*_]{0,3}\s+|(?<=[。！？；])[”』」）*_]{0,3})"
+)
 
 
 def words(*alternatives: str) -> str:
@@ -46,4 +48,4 @@ HAN_MODEL = (
 def sentences(text: str) -> list[str]:
     """Return the sentences of a text in lower case, with straight apostrophes and without quoted text."""
     silent = unspoken(text[:_SPEECH_WINDOW]).replace("’", "'").lower()
-    return [part for piece in _END.split(silent) if (part := piece.strip(_MARKS))]
+    return [part for piece in _END.sub(r"\1\n", silent).split("\n") if (part := piece.strip(_MARKS))]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 
+from longwriter.text.talk.pattern_set import PatternSet
 from longwriter.text.talk.sentences import HAN_MODEL, MODEL, TEXT, sentences, words
 
 _WINDOW = 600  # characters in which a text opens or closes
@@ -172,8 +173,10 @@ _HAN_RULES = (
 
 _ENGLISH = tuple((name, re.compile(pattern)) for name, pattern in _RULES)
 _CHINESE = tuple((name, re.compile(pattern)) for name, pattern in _HAN_RULES)
+_ALL = (*_CHINESE, *_ENGLISH)
+_SET = PatternSet([pattern for _, pattern in _ALL])
 _HAN = re.compile(r"[\u4e00-\u9fff]")
-_HINT = re.compile(  # each sentence that an English rule matches holds one of these: much faster than the rules
+_HINT = re.compile(  # an English rule counts only in a sentence that holds one of these
     rf"{TEXT}|{_PART}|\b(?:i|we|me|you|your|let|here|below|following|sure|certainly|of course|absolutely|okay|ok|got it|"
     r"understood|no problem|will do|tasks?|plan|prompt|instructions?|assignment|outline|user|guidelines|changes|edits|count|length|"
     r"limit\w*|continu\w+|next|(?:re)?written|revised|edited|requested|happy|hope|note|step|main|aim|todo|"
@@ -214,24 +217,32 @@ def talking_sentence(text: str, instruction: str = "") -> str | None:
 
 def _found(text: str, instruction: str) -> tuple[str, str] | None:
     ends = sentences(text[:_WINDOW])[:_SENTENCES] + sentences(text[-_WINDOW:])[-_SENTENCES:]
-    asked = instruction.lower()
-    letter, of_writing = bool(_LETTER.search(asked)), bool(_WRITING_TASK.search(asked))
     for sentence in dict.fromkeys(ends):
-        rules = (
-            (*_CHINESE, *_ENGLISH) if _HAN.search(sentence) else _ENGLISH if _HINT.search(sentence) else ()
-        )
-        for name, pattern in rules:
-            if not pattern.search(sentence):
+        candidates = _SET.candidates(sentence)
+        if not candidates:
+            continue
+        is_chinese = _HAN.search(sentence) is not None
+        for position in candidates:
+            name, pattern = _ALL[position]
+            if position < len(_CHINESE) and not is_chinese:
                 continue
-            if name in ("of a paragraph", "word count") and (
-                _THIRD.search(sentence) or _ON_WRITING.search(sentence)
+            if (
+                pattern.search(sentence)
+                and (is_chinese or _HINT.search(sentence))
+                and not _is_meant(name, sentence, instruction.lower())
             ):
-                continue
-            if name == "critique" and _REVIEW.search(asked):
-                continue
-            if letter and name in _POLITE and not _THE_TEXT.search(sentence):
-                continue
-            if name in _OF_WRITING and (of_writing or (name != "critique" and _ON_WRITING.search(sentence))):
-                continue
-            return name, sentence
+                return name, sentence
     return None
+
+
+def _is_meant(name: str, sentence: str, asked: str) -> bool:
+    """Tell whether a sentence that matches a rule belongs to the text that was asked for."""
+    if name in ("of a paragraph", "word count") and (_THIRD.search(sentence) or _ON_WRITING.search(sentence)):
+        return True
+    if name == "critique" and _REVIEW.search(asked):
+        return True
+    if name in _POLITE and _LETTER.search(asked) and not _THE_TEXT.search(sentence):
+        return True
+    return name in _OF_WRITING and bool(
+        _WRITING_TASK.search(asked) or (name != "critique" and _ON_WRITING.search(sentence))
+    )

@@ -43,6 +43,24 @@ def test_the_spans_are_those_of_the_regular_expression(text):
     assert list(QUOTES.spans(text)) == [match.span() for match in expected]
 
 
+@given(st.text("“”\"「」ab\n'"))
+def test_the_signs_of_the_openings_change_no_span(text):
+    kinds = [
+        Kind('[“"](?!“)', re.compile('(?P<end>[”"])|“')),
+        ROUND,
+        Kind(r"(?<!\w)'(?=\w)", re.compile("(?P<end>')")),
+    ]
+    assert list(Quotations(kinds, signs="“\"「'").spans(text)) == list(Quotations(kinds).spans(text))
+
+
+def test_a_text_is_one_quotation_only_if_it_begins_and_ends_with_its_marks():
+    assert QUOTES.is_one("「a “b」")
+    assert not QUOTES.is_one("「a」「b」")
+    assert not QUOTES.is_one("a「b」")
+    assert not QUOTES.is_one("「a")
+    assert not QUOTES.is_one("")
+
+
 def test_openings_that_nothing_closes_take_a_time_that_grows_with_the_text():
     start = time.process_time()
     assert quoted(QUOTES, "「" * 300_000 + "“" * 300_000) == []
