@@ -166,6 +166,29 @@ class Unscored(Record):
     call_ids: list[str] = []
 
 
+class Preference(Record):
+    """Which of two texts judges prefer; a judge votes for a text only if it names it in both orders, else for a tie.
+
+    `orders`: for each judge, its answer with the first text shown first, and with the second text shown first.
+    """
+
+    winner: Literal["first", "second", "tie"]
+    orders: list[list[Literal["first", "second", "tie"]]]
+    judge: str
+    call_ids: list[str]
+
+
+class PairwiseRow(Record):
+    """The answers of two models to one prompt, compared; `first` and `second` are the models."""
+
+    benchmark: str
+    prompt_id: str
+    first: str
+    second: str
+    generation_ids: list[str]
+    verdict: Preference | Unscored
+
+
 class Vote(Record):
     """A person's vote on two answers to a prompt."""
 

@@ -187,6 +187,7 @@ PROMPTS = [
     ("preferences", "judge.prompt"),
     ("score@sft-small", "score.prompt"),
     ("fitness", "score.prompt"),
+    ("pairwise", "pairwise.prompt"),
 ]
 SOURCES = [
     ("instructions", "instructions.source"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,14 @@ import typer
 from longwriter.cli import checkout, contest, profile
 from longwriter.errors import UserError
 from longwriter.text import inert
+
+
+class PairsOption(StrEnum):
+    """Which models are compared two by two."""
+
+    NONE = "none"
+    REFERENCE = "reference"
+    ALL = "all"
 
 
 def benchmark(
@@ -45,6 +54,13 @@ def benchmark(
     judged: Annotated[
         bool, typer.Option("--judged", help="Take the quality scores from the judge.jsonl beside each --pred")
     ] = False,
+    pairwise: Annotated[
+        PairsOption | None,
+        typer.Option(
+            help="Let the judges of score.judges compare the answers two by two: each model with the first "
+            "(reference), or all pairs (default: pairwise.pairs of params.yaml)"
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the answers and the report (default: .lw/benchmark/NAME)")
     ] = None,
@@ -63,6 +79,8 @@ def benchmark(
 
     Example: longwriter benchmark --model candidate --model champion
 
+    Example: longwriter benchmark --model base_model --model candidate --model champion --pairwise all
+
     Example: longwriter benchmark --pred models/glm/pred.jsonl --judged
 
     Example: longwriter benchmark my-benchmarks --apply
@@ -80,6 +98,7 @@ def benchmark(
             max_tokens=max_tokens,
             preds=pred or [],
             is_judged=judged,
+            pairs=pairwise and pairwise.value,
             out=out,
         )
     elif folder is None:

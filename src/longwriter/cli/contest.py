@@ -30,6 +30,7 @@ def run(
     max_tokens: int | None,
     preds: list[Path],
     is_judged: bool,
+    pairs: str | None,
     out: Path | None,
 ) -> None:
     """Let models answer a benchmark, or read their answers; score them, write the report and print its table.
@@ -46,6 +47,9 @@ def run(
     if is_judged and not preds:
         raise UserError("--judged reads the judge.jsonl beside a pred.jsonl: name one by --pred")
     params = _changed(parameters.load(), samples, max_tokens)
+    which = pairs or params.pairwise.pairs
+    if which != "none" and not params.score.judges:
+        raise UserError("--pairwise needs a judge: name one in score.judges of params.yaml")
     name, path = _benchmark(benchmark, params)
     contenders = _contenders(models, urls, api_key_env, preds, params)
     prompts = answers.benchmark_prompts(files.read_jsonl(path, BenchmarkRow), str(path))
@@ -57,7 +61,8 @@ def run(
 
     with access.kept_private(files.LOCAL):
         rows = asyncio.run(contest.run(contenders, prompts, params, folder, is_judged=is_judged, note=note))
-        contest.write_report(name, contenders, rows, params, folder)
+        compared = asyncio.run(contest.compare_pairs(name, contenders, params, folder, which))
+        contest.write_report(name, contenders, rows, params, folder, compared)
     text = (folder / "report.md").read_text(encoding="utf-8")
     typer.echo(inert.terminal(text.partition("\n## ")[0].rstrip()))
     typer.echo(f"\n{folder / 'report.md'} has all tables; answers: {folder}/MODEL/{contest.PRED}", err=True)

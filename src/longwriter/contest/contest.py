@@ -18,12 +18,14 @@ from longwriter.io import files, progress
 from longwriter.judge.judge import judge_texts
 from longwriter.judge.judgements import Question
 from longwriter.models import servers
+from longwriter.pairwise import asking, pairs
+from longwriter.pairwise import standings as pairwise
 from longwriter.params import GenerateParams, LLMParams, Params
-from longwriter.records import Generation, JudgeFitness, Judgement, Score, TextMeasures, Unscored
+from longwriter.records import Generation, JudgeFitness, Judgement, PairwiseRow, Score, TextMeasures, Unscored
 from longwriter.report import markdown as report
 from longwriter.report import measure_plots, page, plots
 
-PRED, JUDGE = "pred.jsonl", "judge.jsonl"
+PRED, JUDGE, PAIRWISE = "pred.jsonl", "judge.jsonl", "pairwise.jsonl"
 
 
 class Contender(NamedTuple):
@@ -85,12 +87,37 @@ async def run(
     return rows
 
 
+async def compare_pairs(
+    benchmark: str, contenders: Mapping[str, Contender], params: Params, folder: Path, which: str
+) -> list[PairwiseRow]:
+    """Return which answers the judges prefer, two by two, and write them into `folder`.
+
+    Args:
+        benchmark: Name of the benchmark.
+        contenders: The models; `run` has written their answers.
+        params: `score` has the judges, `pairwise` the prompt.
+        folder: Folder of the answers.
+        which: `reference` = each model with the first, `all` = all pairs, `none` = nothing is compared.
+    """
+    first = next(iter(contenders))
+    answers = {name: _read(folder / name / PRED, contender) for name, contender in contenders.items()}
+    listed = pairs.rows(benchmark, answers, pairs.matches(list(contenders), which, first))
+    if not listed:
+        return []
+    rows, _ = await asking.with_verdicts(
+        params.score, params.pairwise.prompt, listed, folder / "pairwise-calls.jsonl.zst", "pairwise"
+    )
+    files.write_jsonl(folder / PAIRWISE, rows)
+    return rows
+
+
 def write_report(
     benchmark: str,
     contenders: Mapping[str, Contender],
     rows: Mapping[str, tuple[list[Score], list[TextMeasures]]],
     params: Params,
     folder: Path,
+    compared_pairs: Sequence[PairwiseRow] = (),
 ) -> comparison.Comparison:
     """Write report.md, its figures and report.html into `folder`, and return the comparison; each model is compared with the first."""
     method = Method(params.report.confidence, params.report.resamples, params.report.seed)
@@ -111,6 +138,7 @@ def write_report(
         dpo={},
         figures=[path.relative_to(folder).as_posix() for path in figures],
         measured=measured,
+        pairwise=pairwise.standings(compared_pairs, list(contenders), first, method),
     )
     (folder / "report.md").write_text(text, encoding="utf-8")
     answers = {name: _read(folder / name / PRED, contender) for name, contender in contenders.items()}

@@ -22,6 +22,7 @@ from longwriter.estimate.estimate import Request, Text
 from longwriter.fitness.attacks import ATTACKS
 from longwriter.instructions import candidates
 from longwriter.io import files
+from longwriter.pairwise import pairs
 from longwriter.params import LLMParams, Params
 from longwriter.records import BenchmarkRow, Instruction, Plan
 from longwriter.sources import benchmarks
@@ -132,6 +133,8 @@ def _stages(
         number = "" if place == 1 else f" {place}"
         yield f"fitness{number}", judge, fitness_chains, len(fitness_chains)
         yield f"score{number}", judge, score_chains, len(score_chains)
+        if pairwise_chains := [[request] for request in _pairwise_requests(params)]:
+            yield f"pairwise{number}", judge, pairwise_chains, len(pairwise_chains)
 
 
 def _judge_requests(params: Params, to_plan: Sequence[Text], to_write: Sequence[Text]) -> Iterable[Request]:
@@ -169,6 +172,23 @@ def _score_requests(params: Params) -> Iterable[Request]:
         for row in files.read_jsonl(paths[name], BenchmarkRow):
             fields = {"instruction": estimate.tokens(row.prompt), "text": _answer_tokens(row)}
             yield from [estimate.question(template, fields, max_tokens)] * answers
+
+
+def _pairwise_requests(params: Params) -> Iterable[Request]:
+    """Yield the requests to a judge that compares the answers two by two, in both orders."""
+    max_tokens = float(min(estimate.JUDGEMENT_TOKENS, params.score.sampling.max_tokens))
+    models = list(params.compare.models)
+    matches = pairs.matches(models, params.pairwise.pairs, params.pairwise.reference or models[0])
+    if not matches:
+        return
+    template = estimate.parts(files.template(params.pairwise.prompt))
+    paths = benchmarks.paths(params)
+    for name in params.generate.benchmarks:
+        for row in files.read_jsonl(paths[name], BenchmarkRow):
+            answer = _answer_tokens(row)
+            fields = {"instruction": estimate.tokens(row.prompt), "first": answer, "second": answer}
+            number = 2 * len(matches) * params.generate.samples
+            yield from [estimate.question(template, fields, max_tokens)] * number
 
 
 def _answer_tokens(row: BenchmarkRow) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from longwriter.hashing import short_id
@@ -96,20 +96,20 @@ def parse_judgement(answer: str) -> Verdict | Unscored:
         A Verdict; or Unscored with reason `refusal`, `no_json`, `ambiguous` (a key or the scores occur twice),
         `missing_analysis`, `missing_dimension`, `not_an_integer` or `out_of_range`.
     """
-    values = _scores_in(answer)
+    values = object_in(answer, DIMENSIONS)
     if isinstance(values, str):
-        return _unread("refusal" if values == "no_json" and is_refusal(answer) else values, answer)
+        return unread("refusal" if values == "no_json" and is_refusal(answer) else values, answer)
     analysis = values.get("analysis", values.get("Analysis"))
     if not isinstance(analysis, str) or not analysis.strip():
-        return _unread("missing_analysis", answer)
+        return unread("missing_analysis", answer)
     for name in DIMENSIONS:
         if name not in values:
-            return _unread("missing_dimension", f"{name}: {answer}")
+            return unread("missing_dimension", f"{name}: {answer}")
         if type(values[name]) is not int:
-            return _unread("not_an_integer", f"{name}: {answer}")
+            return unread("not_an_integer", f"{name}: {answer}")
         if not _LOWEST <= values[name] <= _HIGHEST:
-            return _unread("out_of_range", f"{name}: {answer}")
-    return Verdict(_encodable(analysis.strip()), {name: values[name] for name in DIMENSIONS})
+            return unread("out_of_range", f"{name}: {answer}")
+    return Verdict(encodable(analysis.strip()), {name: values[name] for name in DIMENSIONS})
 
 
 def quality_score(dimensions: Mapping[str, float]) -> float:
@@ -127,8 +127,8 @@ def quality_score(dimensions: Mapping[str, float]) -> float:
     return sum((score - 1) * 25 for score in dimensions.values()) / len(DIMENSIONS)
 
 
-def _scores_in(answer: str) -> dict[str, Any] | str:
-    """Return the JSON object with scores in an answer, or the reason why there is not exactly one."""
+def object_in(answer: str, keys: Collection[str]) -> dict[str, Any] | str:
+    """Return the JSON object with one of `keys` in an answer; `no_json` or `ambiguous` if there is not exactly one."""
     text = _THINKING.sub("", answer.removeprefix("\ufeff"))
     repeated: list[dict[str, Any]] = []
 
@@ -151,17 +151,17 @@ def _scores_in(answer: str) -> dict[str, Any] | str:
         else:
             objects.append(value)
         place = text.find("{", end)
-    scores = [value for value in objects if not value.keys().isdisjoint(DIMENSIONS)] or objects
-    if not scores:
+    fitting = [value for value in objects if not value.keys().isdisjoint(keys)] or objects
+    if not fitting:
         return "no_json"
-    return "ambiguous" if len(scores) > 1 or any(scores[0] is twice for twice in repeated) else scores[0]
+    return "ambiguous" if len(fitting) > 1 or any(fitting[0] is twice for twice in repeated) else fitting[0]
 
 
-def _unread(reason: str, detail: str) -> Unscored:
+def unread(reason: str, detail: str) -> Unscored:
     """Return an unreadable answer with its reason; `detail` is cut to what is kept as evidence."""
-    return Unscored(reason=reason, detail=_encodable(detail[:EVIDENCE_CHARS]))
+    return Unscored(reason=reason, detail=encodable(detail[:EVIDENCE_CHARS]))
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """Return `text` without lone surrogates, which JSON can express but UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -22,6 +22,7 @@ from longwriter.params.benchmark import (
     CompareParams,
     FitnessParams,
     GenerateParams,
+    PairwiseParams,
     RegisterParams,
     ReportParams,
     ScoreParams,
@@ -50,6 +51,7 @@ __all__ = [
     "JudgeParams",
     "JudgingParams",
     "LLMParams",
+    "PairwiseParams",
     "Params",
     "PlanParams",
     "Sampling",
@@ -88,6 +90,7 @@ class Params(Section):
     fitness: FitnessParams
     generate: GenerateParams
     score: ScoreParams
+    pairwise: PairwiseParams
     report: ReportParams
     register_: Annotated[RegisterParams, Field(alias="register")]
     tracing: TracingParams
@@ -101,6 +104,11 @@ class Params(Section):
             yield Conflict(
                 ("register", "model"), "the first model of a pair in compare.pairs, for its parent"
             )
+        reference = self.pairwise.reference
+        if reference is not None and reference not in self.compare.models:
+            yield Conflict(("pairwise", "reference"), f"null, or a model of compare.models: {models}")
+        if self.pairwise.pairs != "none" and not self.score.judges:
+            yield Conflict(("pairwise", "pairs"), "none while score.judges is empty; set a judge there")
         if self.judge.llm is None:
             needs = "while judge.llm is null; set judge.llm to have a judge"
             if self.instructions.unstated == "judge":

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from longwriter.params.common import Conflict, Section
 from longwriter.params.models import JudgingParams, LLMParams, Sampling
+from longwriter.params.named_files import template
 from longwriter.params.numbers import (
     Chunks,
     Draws,
@@ -20,7 +21,17 @@ from longwriter.params.numbers import (
     Share,
     TokensPerWord,
 )
-from longwriter.params.texts import DISTINCT, Alias, DirPath, FileSource, Label, Name, RegistryName, Sha256
+from longwriter.params.texts import (
+    DISTINCT,
+    Alias,
+    DirPath,
+    FileSource,
+    Label,
+    Name,
+    RegistryName,
+    Sha256,
+    Template,
+)
 
 
 class ComparedModel(Section):
@@ -128,6 +139,21 @@ class ScoreParams(JudgingParams):
         for place, seat in enumerate(seats):
             if seat in seats[:place]:
                 yield Conflict(("judges", place, "model"), "another model than the judges before it")
+
+
+class PairwiseParams(Section):
+    """Answers of the compared models two by two, compared by the judges of `score.judges`.
+
+    Each pair is asked in both orders, so it costs two requests for each judge.
+    """
+
+    pairs: Literal["none", "reference", "all"]
+    """Which models are compared: none, each with `reference`, or all pairs."""
+    reference: Name | None
+    """The model of compare.models with which the others are compared, and to which their Bradley-Terry scores are
+    relative; null = the first one."""
+    prompt: Annotated[Template, template("instruction", "first", "second")]
+    """Template; fields {instruction} {first} {second}. Sampling, attempts and judges are those of `score`."""
 
 
 class FitnessParams(Section):

@@ -12,8 +12,9 @@ from types import MappingProxyType
 
 from longwriter.comparison.comparison import Comparison, capitalised
 from longwriter.evaluation.measures.summary import Measured
+from longwriter.pairwise.standings import Standings
 from longwriter.records import JudgeFitness
-from longwriter.report import measures_section, quality_section
+from longwriter.report import measures_section, pairwise_section, quality_section
 from longwriter.report.phrases import p_value, score, sentence, share, table
 from longwriter.text import inert
 
@@ -27,6 +28,7 @@ def markdown(
     dpo: Mapping[str, float],
     figures: list[str],
     measured: Mapping[str, Measured] = MappingProxyType({}),
+    pairwise: Standings | None = None,
 ) -> str:
     """Return the report as Markdown.
 
@@ -38,6 +40,7 @@ def markdown(
         dpo: Metrics of the DPO stage; `test_reward_accuracy` and `test_pairs` are shown if present.
         figures: Paths of the figures, relative to the report.
         measured: The measures of each model; empty = not shown.
+        pairwise: What a judge says of the answers two by two; None = not shown.
     """
     labels = {model: inert.markdown(label) for model, label in compared.labels.items()}
     compared = compared._replace(labels=labels)
@@ -61,6 +64,7 @@ def markdown(
         "intervals.",
         _models(compared),
         quality_section.section(compared, fitness=fitness, judged_pairs=judged_pairs),
+        pairwise_section.section(pairwise, labels, fitness),
         _repeatability(compared),
         "## Length score by length asked for",
         _buckets(compared),

@@ -1,6 +1,7 @@
 """Compare the models of compare.models on one benchmark: a Markdown report, numbers and figures.
 
-Reads   data/score/MODEL-BENCHMARK/scores.jsonl and measures.jsonl, data/fitness/fitness.json, data/generate
+Reads   data/score/MODEL-BENCHMARK/scores.jsonl and measures.jsonl, data/fitness/fitness.json,
+        data/pairwise/pairwise.jsonl, data/generate
         (answers of the page), data/sft/curve.csv, data/dpo/curve.csv and metrics.json
 Writes  data/report/BENCHMARK/: report.md, figures/, metrics.json
 Source  LongWriter (arXiv:2408.07055), section 2: S_l, S_q and the buckets of LongBench-Write
@@ -21,8 +22,9 @@ from longwriter.evaluation.measures import summary
 from longwriter.evaluation.measures.summary import Measured
 from longwriter.gates.suite import verdicts
 from longwriter.io import files
+from longwriter.pairwise import standings as pairwise
 from longwriter.params import Params
-from longwriter.records import Generation, JudgeFitness, Score, TextMeasures
+from longwriter.records import Generation, JudgeFitness, PairwiseRow, Score, TextMeasures
 from longwriter.report import markdown as report
 from longwriter.report import measure_plots, page, plots
 from longwriter.stages import runner
@@ -55,6 +57,7 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
     more = measure_plots.figures(compared, measured)
     figures = plots.draw(compared, curves, folder / "figures", more)
     fitness = JudgeFitness.model_validate(files.read_json(files.DATA / "fitness" / "fitness.json"))
+    compared_pairs = _pairwise(benchmark, params, method)
     text = report.markdown(
         compared,
         fitness=fitness.of([compared.judge] if compared.judge else []),
@@ -63,6 +66,7 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
         dpo=files.read_json(files.DATA / "dpo" / "metrics.json"),
         figures=[path.relative_to(folder).as_posix() for path in figures],
         measured=measured,
+        pairwise=compared_pairs,
     )
     (folder / "report.md").write_text(text, encoding="utf-8")
     count = sum(len(scores) for scores in rows.values())
@@ -72,7 +76,17 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
     numbers = comparison.numbers(compared)
     for model, item in measured.items():
         numbers |= summary.numbers(model, item)
+    if compared_pairs is not None:
+        numbers |= {f"pairwise_{name}": value for name, value in pairwise.numbers(compared_pairs).items()}
     return runner.Summary(count, count, numbers=numbers, artifacts=artifacts)
+
+
+def _pairwise(benchmark: str, params: Params, method: Method) -> pairwise.Standings | None:
+    """Return what the judges say of the answers to a benchmark two by two; None if they were not asked."""
+    rows = files.read_jsonl(files.DATA / "pairwise" / "pairwise.jsonl", PairwiseRow)
+    models = list(params.compare.models)
+    own = [row for row in rows if row.benchmark == benchmark]
+    return pairwise.standings(own, models, params.pairwise.reference or models[0], method)
 
 
 def _measured(model: str, benchmark: str, scores: list[Score], method: Method) -> Measured:

@@ -77,6 +77,66 @@ def test_the_files_of_upstream_are_read_with_its_judgements(own, run):
     assert "100.0" in report.partition("## Quality")[2].partition("\n## ")[0]
 
 
+def with_judge(url):
+    """Set a scripted judge in params.yaml."""
+    judge = PARAMS["llm"] | {"engine": "external", "model": "scripted", "base_url": url, "api_key_env": ""}
+    judge |= {"context_tokens": 4096, "max_retries": 0}
+    set_params(PARAMS, report={"resamples": 100}, score={"judges": [judge]})
+
+
+def write_answers(**words):
+    """Write pred.jsonl of models whose answers have that share of the words asked for."""
+    for model, share in words.items():
+        rows = [row | {"response": " ".join(["word"] * int(row["length"] * share))} for row in ROWS]
+        Path(model).mkdir()
+        Path(model, "pred.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return [word for model in words for word in ("--pred", f"{model}/pred.jsonl")]
+
+
+def pairwise_part(folder):
+    report = Path(folder, "report.md").read_text(encoding="utf-8")
+    return report.partition("## Answers compared two by two")[2].partition("\n## ")[0]
+
+
+def test_a_judge_compares_all_pairs_of_models_in_both_orders(own, run, tmp_path):
+    preds = write_answers(right=1.0, short=0.5, shorter=0.3)
+    words = ["benchmark", *preds, "--benchmark", "own.jsonl", "--pairwise", "all", "--out", "done"]
+    with chat_server_thread(tmp_path / "requests.log", "--judge", "good") as server:
+        with_judge(server.url)
+        code, _, err = run(*words)
+    assert code == 0, err
+    text = pairwise_part("done")
+    assert "9 pairs of answers of 3 models to 3 prompts were compared" in text
+    assert "Position consistency (the same answer in both orders): 100%" in text
+    assert "**Not evidence: the judge was not tested" in text
+    assert "| Right | 1000 by definition | 3 |" in text
+    assert "3 won, 0 tied, 0 lost" in text
+    rows = lines("done/pairwise.jsonl")
+    assert {(row["first"], row["second"], row["verdict"]["winner"]) for row in rows} == {
+        ("right", "short", "first"), ("right", "shorter", "first"), ("short", "shorter", "first"),
+    }  # fmt: skip
+
+
+def test_a_judge_that_likes_the_first_place_decides_nothing(own, run, tmp_path):
+    preds = write_answers(right=1.0, short=0.5)
+    with chat_server_thread(tmp_path / "requests.log", "--judge", "always_first") as server:
+        with_judge(server.url)
+        code, _, err = run(
+            "benchmark", *preds, "--benchmark", "own.jsonl", "--pairwise", "all", "--out", "done"
+        )
+    assert code == 0, err
+    text = pairwise_part("done")
+    assert "Position consistency (the same answer in both orders): 0% [0%, 56%]" in text
+    assert "100% name the one that was shown first" in text
+    assert "0 won, 3 tied, 0 lost" in text
+
+
+def test_without_a_judge_nothing_can_be_compared(own, run):
+    code, _, err = run("benchmark", *write_answers(a=1.0, b=0.5), "--pairwise", "all")
+    assert code == 2
+    assert "--pairwise needs a judge: name one in score.judges" in err
+
+
 def test_two_judges_do_not_compare(own, run):
     for model in ("a", "b"):
         Path(model).mkdir()

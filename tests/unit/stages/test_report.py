@@ -14,6 +14,7 @@ from longwriter.tracking import versioning
 from longwriter.tracking.runs import StageRun
 from tests.unit.builders import prose
 from tests.unit.comparison.test_comparison import WEAK, score
+from tests.unit.pairwise.test_standings import row
 from tests.unit.report.test_measures_section import text_measures
 
 CHECKOUT = Path.cwd()
@@ -47,10 +48,10 @@ def reported(tmp_path_factory):
             ]
             files.write_jsonl(answers, texts)
             measures = [text_measures(prose(words + k, k), k) for k in range(8)]
-            rows = [
+            scores_of_model = [
                 score(k, words=words + k, generation_id=text.generation_id) for k, text in enumerate(texts)
             ]
-            files.write_jsonl(scores, rows)
+            files.write_jsonl(scores, scores_of_model)
             files.write_jsonl(scores.with_name("measures.jsonl"), measures)
         for stage, header in (("sft", "step,loss"), ("dpo", "step,loss,reward_accuracy")):
             (files.DATA / stage).mkdir()
@@ -60,6 +61,9 @@ def reported(tmp_path_factory):
         files.write_json(files.DATA / "fitness" / "fitness.json", WEAK.model_dump())
         out = Path("out")
         out.mkdir()
+        (files.DATA / "pairwise").mkdir()
+        compared = [row(k, "second" if k else "tie", "base_model", "sft") for k in range(8)]
+        files.write_jsonl(files.DATA / "pairwise" / "pairwise.jsonl", compared)
         summary = report.work("small", params.check(four_models(), "four"), out, StageRun("run", "mark"))
     return folder, summary
 
@@ -83,6 +87,17 @@ def test_a_fourth_model_has_numbers_of_its_own_and_those_of_the_others_stay(repo
     assert numbers["sft_again_minus_sft_length_score"] == 0.0
     assert {"sft_minus_base_length_score", "dpo_minus_sft_length_score", "ended_p"} <= numbers.keys()
     assert reported[1].rows_in == 32
+
+
+def test_the_answers_that_were_compared_two_by_two_have_a_section_and_numbers(reported):
+    text = (reported[0] / "out/report.md").read_text(encoding="utf-8")
+    part = text.partition("## Answers compared two by two")[2].partition("\n## ")[0]
+    assert "7 won, 1 tied, 0 lost" in part
+    assert "| Base model | 1000 by definition | 8 |" in part
+    assert "**Not evidence: " in part
+    numbers = reported[1].numbers
+    assert (numbers["pairwise_n"], numbers["pairwise_position_consistency"]) == (8.0, 1.0)
+    assert numbers["pairwise_sft_elo"] > numbers["pairwise_sft_elo_low"] > 1000
 
 
 def test_the_page_shows_the_answers_and_where_the_numbers_come_from(reported):

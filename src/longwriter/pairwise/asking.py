@@ -1,0 +1,173 @@
+"""Asks judges which of two texts is better; a pair without a result gets the reason instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from longwriter.io import files, progress
+from longwriter.judge import context
+from longwriter.judge.judgements import judge_name
+from longwriter.llm.asking import ask_until_usable
+from longwriter.llm.client import LLM, Answer
+from longwriter.models import servers
+from longwriter.pairwise import question
+from longwriter.pairwise.question import Choice, Pair, Winner
+from longwriter.params import JudgingParams, LLMParams
+from longwriter.records import PairwiseRow, Preference, Unscored
+from longwriter.text.basics.prompts import Refused
+
+_NO_JUDGE = Unscored(reason="no_judge", detail="there is no judge")
+_EMPTY = Unscored(reason="empty", detail="one of the two texts is empty")
+_EQUAL = ""  # no judge was asked
+
+
+async def compare(
+    params: JudgingParams, prompt: str, pairs: Sequence[Pair], calls: Path, label: str
+) -> tuple[list[Preference | Unscored], dict[str, float]]:
+    """Return which text of each pair is better, or why it is not known, and the usage of the calls.
+
+    Args:
+        params: The judges, their sampling and their attempts (`score`).
+        prompt: Path of the template.
+        pairs: The texts.
+        calls: The call log to write; without a judge it is empty.
+        label: Name of the progress bar.
+
+    Returns:
+        (one value per pair, in order; the sum of what `LLM.usage` returns). Equal texts are a tie and cost no call.
+        A pair is Unscored if one of the judges gives no readable answer in one of the two orders, if a text is
+        empty, or with `beyond_context` if the two do not fit into a judge's context: a part of a text
+        cannot be compared with a part of another.
+
+    Raises:
+        BadParams: the prompt template lacks a field.
+        EndpointUnavailable, ModelUnusable, BudgetReached: as `servers.model`.
+    """
+    judges = params.panel()
+    if not judges:
+        with files.zstd_lines(calls):
+            return [_NO_JUDGE for _ in pairs], {}
+    template = files.template(prompt)
+    logs = [calls, *(calls.with_name(f"{place}-{calls.name}") for place in range(1, len(judges)))]
+    opinions, usages = [], []
+    for judge, log in zip(judges, logs, strict=True):
+        results, used = await _ask(params, judge, template, pairs, log, label)
+        opinions.append(results)
+        usages.append(used)
+    if len(judges) > 1:
+        files.join_call_logs(logs, calls)
+    known = set(usages[0]).intersection(*usages)  # a judge without a price has no cost
+    usage = {name: sum(used[name] for used in usages) for name in usages[0] if name in known}
+    return [_together(members) for members in zip(*opinions, strict=True)], usage
+
+
+async def with_verdicts(
+    params: JudgingParams, prompt: str, pairs: Sequence[tuple[PairwiseRow, Pair]], calls: Path, label: str
+) -> tuple[list[PairwiseRow], dict[str, float]]:
+    """Return rows of `pairs.rows` with their verdicts, and the usage of the calls; the rest as `compare`."""
+    verdicts, usage = await compare(params, prompt, [pair for _, pair in pairs], calls, label)
+    rows = [
+        row.model_copy(update={"verdict": verdict}) for (row, _), verdict in zip(pairs, verdicts, strict=True)
+    ]
+    return rows, usage
+
+
+class _Opinion(NamedTuple):
+    """One judge's answers to a pair in both orders, in terms of the pair."""
+
+    orders: tuple[Winner, Winner]
+    judge: str
+    call_ids: list[str]
+
+
+def _together(members: Sequence[_Opinion | Unscored]) -> Preference | Unscored:
+    """Return the result of all judges; Unscored if one of them has none."""
+    call_ids = [call_id for member in members for call_id in member.call_ids]
+    opinions: list[_Opinion] = []
+    for member in members:
+        if isinstance(member, Unscored):
+            return member.model_copy(update={"call_ids": call_ids})
+        opinions.append(member)
+    judge = " + ".join(opinion.judge for opinion in opinions if opinion.judge)
+    return question.preference([opinion.orders for opinion in opinions], judge, call_ids)
+
+
+async def _ask(
+    params: JudgingParams, judge: LLMParams, template: str, pairs: Sequence[Pair], calls: Path, label: str
+) -> tuple[list[_Opinion | Unscored], dict[str, float]]:
+    """Return one judge's opinion of each pair, and the usage of its calls."""
+    fields = {
+        "schema": question.schema(), "sampling": params.sampling.model_dump(), "extra_body": judge.extra_body,
+    }  # fmt: skip
+    async with servers.model(judge, params.sampling, calls, "score.sampling") as llm:
+        seat = _Seat(llm, params, template, fields)
+
+        async def each(pair: Pair) -> _Opinion | Unscored:
+            return _unasked(params, judge, template, pair) or await seat.opinion(pair)
+
+        results = await progress.each(pairs, each, label, llm.note)
+        return results, llm.usage()
+
+
+def _unasked(
+    params: JudgingParams, judge: LLMParams, template: str, pair: Pair
+) -> _Opinion | Unscored | None:
+    """Return the result of a pair about which there is nothing to ask; None for all others."""
+    if not pair.first.strip() or not pair.second.strip():
+        return _EMPTY
+    if pair.first == pair.second:
+        return _Opinion(("tie", "tie"), _EQUAL, [])
+    empty = question.prompt(template, Pair(pair.instruction, "", ""))
+    most = context.room(empty, judge.context_tokens, params.sampling.max_tokens)
+    needs = context.tokens(pair.first) + context.tokens(pair.second)
+    if needs <= most:
+        return None
+    detail = f"the two texts have about {needs:,} tokens, {judge.model} has room for {max(0, most):,}"
+    return Unscored(reason="beyond_context", detail=detail)
+
+
+class _Seat(NamedTuple):
+    """One judge of a panel."""
+
+    llm: LLM
+    params: JudgingParams
+    template: str
+    fields: dict[str, object]
+
+    async def opinion(self, pair: Pair) -> _Opinion | Unscored:
+        """Return the judge's answers in both orders, or why one of them cannot be used."""
+        choices: list[Winner] = []
+        names: list[str] = []
+        call_ids: list[str] = []
+        for shown in (pair, pair.swapped()):
+            choice = await self._choice(question.prompt(self.template, shown), names, call_ids)
+            if isinstance(choice, Refused):
+                reason = choice.reason.replace("request_", "judge_")  # if the request has no answer
+                return Unscored(reason=reason, detail=choice.detail, call_ids=call_ids)
+            choices.append(choice.better)
+        if names[0] != names[1]:
+            detail = f"{names[0]} answered in one order, {names[1]} in the other"
+            return Unscored(reason="judge_changed", detail=detail, call_ids=call_ids)
+        return _Opinion((choices[0], question.swapped(choices[1])), names[0], call_ids)
+
+    async def _choice(self, prompt: str, names: list[str], call_ids: list[str]) -> Choice | Refused:
+        """Return the judge's answer to one order; append its identity to `names` and its calls to `call_ids`."""
+        served: str | None = None
+
+        async def read(answer: Answer) -> Choice | Refused:
+            nonlocal served
+            served = answer.served
+            choice = question.parse(answer.text)
+            if isinstance(choice, Choice):
+                return choice
+            return Refused("cut_off" if answer.finish_reason == "length" else choice.reason, choice.detail)
+
+        outcome = await ask_until_usable(
+            self.llm, prompt, self.params.sampling, read,
+            max_attempts=self.params.max_attempts, schema=question.schema(),
+        )  # fmt: skip
+        call_ids += outcome.call_ids
+        names.append(judge_name(*self.llm.identity(), self.template, self.fields, served))
+        return outcome.result

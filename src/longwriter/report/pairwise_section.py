@@ -1,0 +1,91 @@
+"""The part of a report about answers that a judge compared two by two. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from longwriter.comparison.comparison import capitalised
+from longwriter.pairwise.standings import Standings
+from longwriter.records import JudgeFitness
+from longwriter.report.phrases import score, share, table
+from longwriter.text import inert
+
+
+def section(result: Standings | None, labels: Mapping[str, str], fitness: JudgeFitness) -> str:
+    """Return the section; empty if no answers were compared.
+
+    Args:
+        result: The comparisons on the benchmark.
+        labels: Label of each model, as Markdown.
+        fitness: What the stage `fitness` found about the judge.
+    """
+    if result is None:
+        return ""
+    models = [model for model in labels if any(model in pair for pair in result.rates)]
+    titles = {model: capitalised(labels[model].removeprefix("the ")) for model in models}
+    parts = ["## Answers compared two by two", _fitness(fitness), _summary(result, len(labels))]
+    if models:
+        parts += [_scores(result, titles), "How often the model of a line wins against that of a column:"]
+        parts.append(_matrix(result, titles))
+    return "\n\n".join(parts)
+
+
+def _fitness(fitness: JudgeFitness) -> str:
+    if fitness.is_evidence:
+        return (
+            "The judge's marks of single texts were tested and are evidence. Its comparisons were not tested with "
+            "degraded copies: how often it agrees with itself in both orders is what speaks for them."
+        )
+    return f"**Not evidence: {'; '.join(fitness.reasons)}.**"
+
+
+def _summary(result: Standings, models: int) -> str:
+    unscored = result.unscored
+    judge = f" by the judge {inert.markdown(result.judge)}" if result.judge else ""
+    reasons = ", ".join(f"{reason} {count}" for reason, count in unscored.reasons.items())
+    missing = f" ({inert.markdown(reasons)})" if reasons else ""
+    first = ""
+    if result.shown_first is not None:
+        first = (
+            f" Of its answers that name a text, {result.shown_first:.0%} name the one that was shown first; without "
+            "a liking for a place it would be 50%."
+        )
+    return (
+        f"{unscored.answers} pairs of answers of {models} models to {result.prompts} prompts were compared{judge}, each "
+        f"in both orders; a text wins only if both answers name it, else the pair is a tie. Without result: "
+        f"{unscored.unscored} of {unscored.answers}{missing}; these count neither as wins nor as ties. Position "
+        f"consistency (the same answer in both orders): {share(result.consistency)}.{first}"
+    )
+
+
+def _scores(result: Standings, titles: Mapping[str, str]) -> str:
+    lines = [["", "Bradley-Terry score (Elo points)", "prompts"]]
+    for model in sorted(titles, key=lambda model: -_points(result, model)):
+        estimate = result.scores[model]
+        is_anchor = model == result.anchor
+        text = f"{score(estimate, digits=0)}{' by definition' if is_anchor else ''}"
+        lines.append([titles[model], text, str(estimate.n) if estimate else "-"])
+    return (
+        f"{table(lines)}\n\n100 points more: 64 % of the comparisons won. Ties are half a win. Intervals: bootstrap over "
+        "prompts; scores differ where an interval leaves out "
+        f"the {_points(result, result.anchor):,.0f} of {titles.get(result.anchor, inert.markdown(result.anchor))}."
+    )
+
+
+def _points(result: Standings, model: str) -> float:
+    estimate = result.scores[model]
+    return estimate.value if estimate else 0.0
+
+
+def _matrix(result: Standings, titles: Mapping[str, str]) -> str:
+    lines = [["", *titles.values()]]
+    for model, title in titles.items():
+        cells = []
+        for other in titles:
+            rate = result.rates.get((model, other))
+            if rate is None:
+                cells.append("-")
+                continue
+            cells.append(f"{share(rate.share)}; {rate.wins} won, {rate.ties} tied, {rate.losses} lost")
+        lines.append([title, *cells])
+    return table(lines)
