@@ -34,7 +34,7 @@ from prefect.runtime import flow_run, task_run
 from prefect.states import Completed
 from tabulate import tabulate
 
-from flows import deployments, lockfile, preflight, remaining, repro
+from flows import deployments, lockfile, news, preflight, remaining, repro
 from longwriter import params as parameters
 from longwriter.errors import LongWriterError, UserError, without_password
 from longwriter.text import inert
@@ -244,7 +244,7 @@ def benchmark() -> list[dict[str, Any]]:
     return _stages(expand(["benchmark"]), "benchmark")
 
 
-@flow(name="nightly")
+@flow(name="nightly", on_failure=[news.ended], on_crashed=[news.ended], on_cancellation=[news.ended])
 def nightly(lock: Literal["branch", "log"] = "branch") -> State[Any]:
     """Update the sources, run stale stages, push data, keep dvc.lock; `NoNews` if nothing was stale."""
     log = get_run_logger()
@@ -252,15 +252,17 @@ def nightly(lock: Literal["branch", "log"] = "branch") -> State[Any]:
     for source in lockfile.imported_sources():
         repro.run(["update", source], log, "update.log")
     rows = _stages(expand([]), "nightly")
-    news = [row["stage"] for row in rows if row["how"] != "unchanged"]
+    changed = [row["stage"] for row in rows if row["how"] != "unchanged"]
     is_left = lock == "branch" and not lockfile.is_kept()  # by a failed push, or a `dvc repro`
-    if news or is_left or lock == "log":
+    if changed or is_left or lock == "log":
         repro.run(["push"], log, "push.log")
-    if not news and not is_left:
+    if not changed and not is_left:
         return Completed(name="NoNews", message="no news: every stage was up to date")
     if lock == "branch":
         branch = f"nightly/{datetime.now(UTC):%Y-%m-%d}"
-        commit = lockfile.commit(branch, f"Nightly run {flow_run.name}: {', '.join(news) or 'earlier work'}")
+        commit = lockfile.commit(
+            branch, f"Nightly run {flow_run.name}: {', '.join(changed) or 'earlier work'}"
+        )
         kept = (
             f"dvc.lock is commit {commit[:10]} on branch {branch}" if commit else "dvc.lock is as committed"
         )
@@ -268,7 +270,9 @@ def nightly(lock: Literal["branch", "log"] = "branch") -> State[Any]:
         lock_text = Path("dvc.lock").read_text(encoding="utf-8")
         create_markdown_artifact(inert.code_block(lock_text, "yaml"), key="dvc-lock")
         kept = "dvc.lock is logged with the run"
-    ran = f"ran or restored {', '.join(news)}" if news else "every stage was up to date"
+    if any(row["stage"] == "register" and row["how"] == "executed" for row in rows):
+        news.promoted(f"nightly {flow_run.name}", repro.LOGS / "register.log")
+    ran = f"ran or restored {', '.join(changed)}" if changed else "every stage was up to date"
     return Completed(message=f"{ran}; pushed; {kept}")
 
 

@@ -1,0 +1,65 @@
+"""Tells people how a nightly run ended: by web hook, e-mail, Slack, and whatever else apprise reaches.
+
+LW_NOTIFY_URLS names the addresses, divided by white space, in apprise's form: `json://host/path`, `slack://…`,
+`mailto://…`. They hold passwords, so they come from the environment and are not logged. A night without news
+sends nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import apprise
+
+from longwriter.errors import without_password
+from longwriter.text import inert
+from longwriter.tracking import runs as tracking
+
+log = logging.getLogger(__name__)
+logging.getLogger("apprise").setLevel(
+    logging.CRITICAL
+)  # its lines name addresses; a line here says what failed
+
+URLS = "LW_NOTIFY_URLS"
+_LONGEST = 1500  # characters of a reason: some services refuse longer messages
+
+
+def send(title: str, body: str) -> int:
+    """Send a message to each address of LW_NOTIFY_URLS; return how many took it.
+
+    A message that cannot be sent is a line in the log: news never fail a run.
+    """
+    taken = 0
+    for number, url in enumerate(os.environ.get(URLS, "").split(), 1):
+        address = apprise.Apprise()
+        if not address.add(url):
+            log.warning("%s: address %d is none that apprise knows: no message was sent to it", URLS, number)
+        elif address.notify(title=inert.line(title), body=inert.terminal(body)):
+            taken += 1
+        else:
+            kind = url.partition(":")[0]
+            log.warning("%s: address %d (%s) did not take the message %r", URLS, number, kind, title)
+    return taken
+
+
+def ended(flow: Any, flow_run: Any, state: Any) -> None:
+    """Send how a flow run ended, why, and where to look; Prefect calls this as a hook."""
+    reason = without_password(str(state.message or "no reason is known"))[:_LONGEST]
+    send(f"{flow.name} {flow_run.name}: {state.name}", f"{reason}\n\n{_links(flow_run.id)}")
+
+
+def promoted(run: str, register_log: Path) -> None:
+    """Send what the stage `register` said of the aliases: which were moved, and why others were not."""
+    lines = register_log.read_text(encoding="utf-8", errors="replace").splitlines()
+    said = [line.removeprefix("register: ") for line in lines if line.startswith("register: version ")]
+    if said:
+        send(f"{run}: {said[0]}", "\n".join([*said, "", f"MLflow: {tracking.ui_url()}/#/models"]))
+
+
+def _links(flow_run_id: Any) -> str:
+    ui = os.environ.get("LW_PREFECT_UI") or os.environ.get("PREFECT_API_URL", "http://127.0.0.1:4200/api")
+    ui = without_password(ui).rstrip("/").removesuffix("/api")
+    return f"Prefect: {ui}/runs/flow-run/{flow_run_id}\nMLflow: {tracking.ui_url()}/#/experiments"

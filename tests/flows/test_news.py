@@ -1,0 +1,117 @@
+"""Messages to people, taken by a real web hook and a real SMTP server."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from flows import news
+
+
+@contextmanager
+def serving(server: socketserver.TCPServer) -> Iterator[int]:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with server:
+        yield int(server.server_address[1])
+        server.shutdown()
+
+
+@contextmanager
+def web_hook(status: int = 200) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    messages: list[dict[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_words: object) -> None:
+            """Write nothing."""
+
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        yield f"json://user:secret@127.0.0.1:{port}/hook", messages
+
+
+@contextmanager
+def mail_server() -> Iterator[tuple[str, list[str]]]:
+    mails: list[str] = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(b"220 ready\r\n")
+            while line := self.rfile.readline():
+                if line.strip().upper() == b"DATA":
+                    self.wfile.write(b"354 go on\r\n")
+                    mails.append("".join(text.decode() for text in iter(self.rfile.readline, b".\r\n")))
+                self.wfile.write(b"221 bye\r\n" if line[:4].upper() == b"QUIT" else b"250 ok\r\n")
+                if line[:4].upper() == b"QUIT":
+                    return
+
+    with serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)) as port:
+        yield f"mailto://127.0.0.1:{port}?from=night@example.org&to=me@example.org&mode=insecure", mails
+
+
+@pytest.fixture(autouse=True)
+def _links(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(
+        "MLFLOW_TRACKING_URI", "http://127.0.0.1:1"
+    )  # messages go out also while MLflow is down
+    monkeypatch.setenv("PREFECT_API_URL", "http://user:pw@127.0.0.1:4200/api")
+
+
+RUN = SimpleNamespace(name="quick-fox", id=uuid.UUID(int=7))
+FAILED = SimpleNamespace(name="Failed", message="plan: GateStopped: too few plans are left")
+
+
+def test_a_run_that_fails_is_reported_with_its_reason_and_links_to_every_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with web_hook() as (hook, messages), mail_server() as (mail, mails):
+        monkeypatch.setenv("LW_NOTIFY_URLS", f"{hook}\n {mail} ")
+        news.ended(SimpleNamespace(name="nightly"), RUN, FAILED)
+    [message] = messages
+    assert message["title"] == "nightly quick-fox: Failed"
+    assert message["message"].startswith("plan: GateStopped: too few plans are left")
+    assert f"http://127.0.0.1:4200/runs/flow-run/{RUN.id}" in message["message"]
+    assert "/#/experiments" in message["message"]
+    [written] = mails
+    assert "nightly quick-fox: Failed" in written
+
+
+def test_news_that_nobody_takes_fail_nothing_and_show_no_address(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with web_hook(status=500) as (hook, _):
+        monkeypatch.setenv("LW_NOTIFY_URLS", f"no-such-service://secret {hook}")
+        assert news.send("a", "b") == 0
+    assert "address 1 is none that apprise knows" in caplog.text
+    assert "address 2 (json) did not take the message" in caplog.text
+    assert "secret" not in caplog.text
+    monkeypatch.delenv("LW_NOTIFY_URLS")
+    assert news.send("a", "b") == 0
+
+
+def test_what_became_of_the_aliases_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    log = tmp_path / "register.log"
+    log.write_text(
+        "Running stage 'register':\nregister: version 3 is candidate\nregister: version 3 is not champion: n\n"
+    )
+    with web_hook() as (hook, messages):
+        monkeypatch.setenv("LW_NOTIFY_URLS", hook)
+        news.promoted("nightly fox", log)
+        log.write_text("Stage 'register' is cached\n")
+        news.promoted("nightly fox", log)
+    [message] = messages
+    assert message["title"] == "nightly fox: version 3 is candidate"
+    assert "version 3 is not champion: n" in message["message"]
