@@ -40,10 +40,10 @@ class Call(NamedTuple):
 
 def answer(call: Call) -> Answer:
     """Return the answer that the caller of `LLM.ask` gets."""
-    said = call.completion
+    completion = call.completion
     return Answer(
-        call.call_id, said.text, said.finish_reason, said.usage, call.replayed, said.refused, said.thinking,
-        said.model,
+        call.call_id, completion.text, completion.finish_reason, completion.usage, call.replayed,
+        completion.refused, completion.thinking, completion.model,
     )  # fmt: skip
 
 
@@ -123,7 +123,7 @@ def _line(call: Call, endpoint: str) -> bytes:
     `answer` is the body of the reply, byte for byte. If the body cannot be part of a line of JSON, `answer` is
     null. The body is then a string in `body`, or in `body_base64` if it is not UTF-8.
     """
-    said = call.completion
+    completion = call.completion
     row = {
         "call_id": call.call_id,
         "request": {
@@ -132,21 +132,21 @@ def _line(call: Call, endpoint: str) -> bytes:
         "replayed": call.replayed,
         "model": call.request["model"],
         "endpoint": endpoint or None,
-        "served_model": said.model,
-        "system_fingerprint": said.fingerprint,
+        "served_model": completion.model,
+        "system_fingerprint": completion.fingerprint,
         "attempt": call.request["attempt"],
-        "finish_reason": said.finish_reason,
-        "usage": None if said.usage is None else said.usage._asdict(),
+        "finish_reason": completion.finish_reason,
+        "usage": None if completion.usage is None else completion.usage._asdict(),
         "latency_s": call.latency_s,
         "answer": None,
     }
-    if said.is_json and b"\n" not in said.body and b"\r" not in said.body:
-        row["answer"] = orjson.Fragment(said.body)
+    if completion.is_json and b"\n" not in completion.body and b"\r" not in completion.body:
+        row["answer"] = orjson.Fragment(completion.body)
     else:
         try:
-            row["body"] = said.body.decode("utf-8")
+            row["body"] = completion.body.decode("utf-8")
         except UnicodeDecodeError:
-            row["body_base64"] = base64.b64encode(said.body).decode("ascii")
+            row["body_base64"] = base64.b64encode(completion.body).decode("ascii")
     return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 

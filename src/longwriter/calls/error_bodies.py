@@ -1,6 +1,6 @@
 """Pure. Reads the error bodies of LLM APIs: the message, and whether the error concerns the account.
 
-If an account has no money or its key is wrong, every request fails, and the HTTP status differs: LiteLLM
+If an account has no money or its key is wrong, every request fails, but each API has its own status: LiteLLM
 reports a spent budget as 400, Gemini a wrong key as 400, OpenAI a spent quota as 429, OpenRouter missing credit
 as 402 or within a 200. If only the status counted, every row of a night would be rejected, one by one.
 

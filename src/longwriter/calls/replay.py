@@ -125,8 +125,8 @@ def pack(body: bytes, latency_s: float) -> bytes:
 def unpack(packed: bytes, request_hash: str) -> Stored | None:
     """Return a stored answer; if it is damaged, log a warning and return None."""
     try:
-        whole = zstandard.decompress(packed)
-        body, mark, end = whole.rpartition(_END)
+        content = zstandard.decompress(packed)
+        body, mark, end = content.rpartition(_END)
         if not mark or not body.startswith(_START):
             raise NoCompletion("another format")
         return Stored(answers.read(body[len(_START) :]), float(orjson.loads(end[:-1])))
@@ -138,7 +138,7 @@ def unpack(packed: bytes, request_hash: str) -> Stored | None:
 
 
 def size(packed: bytes) -> int:
-    """Return the bytes of a stored answer when it is unpacked; 0 if it does not say."""
+    """Return the size of a stored answer after unpacking, in bytes; 0 if it is not known."""
     try:
         return max(0, zstandard.frame_content_size(packed))
     except (zstandard.ZstdError, TypeError):
@@ -155,7 +155,7 @@ def _repair(path: Path) -> None:
 
 
 def _has_answers(path: Path) -> bool:
-    """Tell whether a database holds the columns of all versions of the cache, or no table of that name."""
+    """Tell whether a database has the table of answers with its columns, or no table of that name."""
     with closing(sqlite3.connect(path, timeout=_WAIT_S)) as db:
         columns = {row[1] for row in db.execute("PRAGMA table_info(answers)")}
     return not columns or {"request_hash", "stored_at", "body"} <= columns
@@ -217,7 +217,7 @@ class ReplayCache:
             unless they are damaged.
 
         Raises:
-            sqlite3.Error: nothing was stored, such as on a full disk.
+            sqlite3.Error: nothing was stored, for example because the disk is full.
         """
         with self._writing, self._writer as db:
             known = [row for row in rows if db.execute(_INSERT, row).rowcount == 0]
@@ -252,7 +252,7 @@ class ReplayCache:
             ).fetchone()
         try:
             stored = None if row is None else json.loads(row[0])
-        except ValueError:  # damaged: it is found out again
+        except ValueError:  # damaged: the endpoint is probed again
             return None
         return stored if isinstance(stored, dict) else None
 

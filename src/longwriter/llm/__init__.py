@@ -1,1 +1,1 @@
-"""All access to language models: client, limits, retries, replay cache, call log and prices."""
+"""The only client of language models: requests, capabilities, limits, retries, HTTP."""

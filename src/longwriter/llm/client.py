@@ -45,7 +45,7 @@ class LLM:
     def __init__(
         self, endpoint: Endpoint, params: LLMParams, sender: Sender, cache: ReplayCache, store: CallStore
     ) -> None:
-        """Keep what `ask` needs."""
+        """Store what `ask` needs."""
         price = prices.FREE if endpoint.is_local else prices.price(endpoint.model)
         self._endpoint = endpoint
         self._params = params
@@ -271,7 +271,7 @@ async def connect(
             try:
                 await llm.probe(sampling, section)
                 yield llm
-            except ModelUnusable:  # perhaps it has changed, so the next client asks it again
+            except ModelUnusable:  # the endpoint may change, so the next client probes it again
                 cache.forget_capabilities(llm.capabilities_key)
                 raise
             finally:

@@ -28,7 +28,7 @@ _MOST_ROWS = 10_000  # a minute; tokens are counted in pieces, and each piece is
 
 
 class _Bucket(SQLiteBucket):
-    """A bucket that forgets what was sent more than a minute in the future: the clock was moved back."""
+    """A bucket that drops records with a time more than a minute ahead, which are left when the clock is set back."""
 
     def put(self, item: RateItem) -> bool:
         """Add an item if the limit allows it now; tell whether it was added."""

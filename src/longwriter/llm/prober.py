@@ -1,7 +1,7 @@
 """Sends the probes of `probing` to an endpoint, and finds the caller's settings that it refuses.
 
-Settings are tried as the work will send them, so that a refusal comes before the work, with all keys in one
-message, and not as one rejected row after the other.
+Settings are tried in the form in which the work will send them. So a refusal comes before the work, in one message
+with all keys, and not as one rejected row after the other.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ class Prober:
         """
         sent = requests.sampling_fields(sampling.model_dump(), capabilities)
         fields = {name: value for name, value in sent.items() if name not in known}
-        whole = await self.refused(trust, **fields)
-        if not whole:
+        refusal = await self.refused(trust, **fields)
+        if not refusal:
             return (), []
         tokens_field = capabilities.tokens_field or "max_tokens"
         left_out: list[str] = []
@@ -117,4 +117,4 @@ class Prober:
             if not await self.refused(trust, **others):
                 return (name,), []
         keys = ", ".join(f"{section}.{name}" for name in fields if name != tokens_field)
-        return (), [f"{keys} together (refused: {whole}; set one of them to null)"]
+        return (), [f"{keys} together (refused: {refusal}; set one of them to null)"]

@@ -113,7 +113,7 @@ def _body(identity: Identity, capabilities: Capabilities) -> bytes:
 
 
 def sampling_fields(sampling: dict[str, Any], capabilities: Capabilities) -> dict[str, Any]:
-    """Return the fields of a request that come from `sampling`, but for seed and repetition penalty."""
+    """Return the fields of a request that come from `sampling`, without seed and repetition penalty."""
     tokens_field = capabilities.tokens_field or "max_tokens"
     fields = {
         "temperature": None if capabilities.fixed_temperature else sampling["temperature"],

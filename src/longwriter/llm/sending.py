@@ -4,9 +4,9 @@ This is the only retry loop around an LLM API. If a request fails every time and
 answered meanwhile, the circuit breaker sends a short test request. It shows whether the endpoint is down or
 only this request is bad.
 
-The same refusal of `_MOST_REFUSED_ROWS` different rows in a row, without an answer between them, concerns the
-endpoint and not these rows, whatever its words are. Once the endpoint is known to be down, or refuses the
-account, the model or every row, every later request fails at once and is not sent.
+If `_MOST_REFUSED_ROWS` different rows get the same refusal, and no request gets an answer in between, the cause is
+the endpoint and not these rows; the words of the refusal do not matter. Once the endpoint is known to be down, or
+refuses the account, the model or every row, every later request fails at once and is not sent.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Sender:
         self._limits = limits
         self._max_retries = max_retries
         self._answered_at = float("-inf")  # when the last answer came
-        self._end: LongWriterError | None = None  # why nothing more is sent; None = requests are sent
+        self._end: LongWriterError | None = None  # why no more requests are sent; None = they are sent
         self._refusal = ""  # the last refusal, without ids
-        self._refused_rows: set[object] = set()  # the rows since the last answer that got it
+        self._refused_rows: set[object] = set()  # rows that got this refusal since the last answer
         self._checking = asyncio.Lock()
         self.retried = 0
 
@@ -130,7 +130,7 @@ class Sender:
             self.raise_if_ended()
 
     def _prepare_retry(self, request: Request) -> None:
-        """Count a retry; raise an error if nobody waits for the answer or nothing more is sent."""
+        """Count a retry; raise an error if nobody waits for the answer, or no more requests are sent."""
         self.retried += 1
         request.sent_at = None
         if not request.is_wanted:
@@ -138,7 +138,7 @@ class Sender:
         self.raise_if_ended()
 
     async def _check_endpoint(self, check_body: bytes, since: float) -> None:
-        """Note that the endpoint is down if it answered nothing since `since`, and no test request now."""
+        """Note that the endpoint is down if it answered no request since `since`, and does not answer a test request."""
         async with self._checking:  # one check for all requests that fail at the same time
             if self._answered_at >= since or self._end is not None:
                 return

@@ -7,8 +7,8 @@ account (`error_bodies`) counts before the status.
 
 Requests hold the key and the user's texts, so a redirect is followed only on the same host and port.
 
-Two shortcuts save CPU time in each call: the whole URL saves 5 to 10 %, and leaving out the `X-Stainless`
-headers saves 10 % or more. Measured at 256 concurrent requests with `infra/bench/llm_throughput.py` (medians
+Two shortcuts save CPU time in each call: passing the complete URL saves 5 to 10 %, and leaving out the
+`X-Stainless` headers saves 10 % or more. Measured at 256 concurrent requests with `infra/bench/llm_throughput.py` (medians
 on two busy cores, so only the order of magnitude is certain).
 """
 
@@ -42,7 +42,7 @@ from longwriter.params import LLMParams
 
 _REFUSED = (400, 413, 422)  # the server refuses only this request
 _MAY_PASS = (408, 409, 425, 429)
-_LONGEST_WAIT_S = 900.0  # beyond it the stage ends, and may be started again when the server is ready
+_LONGEST_WAIT_S = 900.0  # if a server asks for a longer wait, the stage ends
 _CONNECT_S = 30.0
 _IDLE_CONNECTION_S = 60.0
 _SHOWN_CHARACTERS = 300  # of a server's message
@@ -76,7 +76,7 @@ class Endpoint(NamedTuple):
 
     @property
     def origin(self) -> str:
-        """Return scheme, host and port of the URL: two endpoints with the same are one."""
+        """Return scheme, host and port of the URL; two URLs with the same origin count as one endpoint."""
         return origin(self.where)
 
     def quote(self, message: str) -> str:
@@ -112,7 +112,9 @@ class Transport:
         self.endpoint = endpoint
         self._client = client
         self._timeout_s = timeout_s
-        self._url = f"{client.base_url}chat/completions"  # whole: a relative one costs a join each time
+        self._url = (
+            f"{client.base_url}chat/completions"  # complete: a relative one would be joined in each call
+        )
         self._options: Any = {"headers": _without("Retry-Count", "Read-Timeout")}
 
     async def post(self, body: bytes) -> Completion:
@@ -158,7 +160,7 @@ class Transport:
         """Return where a reply redirects to.
 
         Raises:
-            ModelUnusable: to another host, or it is no redirect that keeps method and body.
+            ModelUnusable: it leads to another host, or does not keep method and body.
         """
         target = reply.url.join(reply.headers.get("location", ""))
         is_same = (target.scheme, target.host, target.port) == (
@@ -285,7 +287,7 @@ def _raise_if_account(reply: httpx2.Response, endpoint: Endpoint, request: bytes
     if error_bodies.concerns_account(reply.status_code, reply.content, prompt):
         raise ModelUnusable(
             f"{endpoint.where} answered {reply.status_code}: {_message(reply, endpoint)}. This concerns the "
-            "account (key, credit, budget or quota), so nothing more is asked and no row is rejected: check the "
+            "account (key, credit, budget or quota), so no more requests are sent and no row is rejected: check the "
             "key and the account, and run again. All answers so far are stored"
         )
 

@@ -11,8 +11,8 @@ from longwriter.errors import ModelUnusable
 from longwriter.io.files import CHAT_CHANGES
 
 CONVERTER = 1
-"""Version of the files that `to_gguf` writes. Raise it with every change of their content: then no file of an
-older converter is served, and no answer from such a file is replayed."""
+"""Version of the files that `to_gguf` writes. Raise it whenever their content changes. Then no file of an older
+converter is served, and no answer from such a file is replayed."""
 
 
 def _permute(rows: np.ndarray, heads: int) -> np.ndarray:

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 _START_S = 900  # a 135M model is ready in 2 s; a large one takes longer to read its weights
 _KEPT_CONVERSIONS = 4
 _CHECKSUM = "model.gguf.sha256"  # beside a conversion: what its bytes were when it was made
-_VLLM_SHARE = 0.9  # of the GPU's memory, as vLLM takes by default
+_VLLM_SHARE = 0.9  # of the GPU's memory: vLLM's default
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -158,7 +158,7 @@ def serve(params: LLMParams, log_folder: Path, gpu_share: float = 1.0) -> Iterat
     Args:
         params: Engine, model and URL.
         log_folder: Folder for the output of a local server.
-        gpu_share: Share of the GPU's memory that `vllm` may take, of what it takes alone.
+        gpu_share: Share of the memory that `vllm` would take as the only server on the GPU.
 
     Raises:
         ModelUnusable: the folder has no weights for the engine, the server does not start, or the key of
@@ -229,9 +229,9 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 
 
 def _start(command: list[str], log_file: Path) -> subprocess.Popen[bytes]:
-    """Return the started server, whose output goes to `log_file`.
+    """Start a server whose output goes to `log_file`; return it.
 
-    Nothing goes to a pipe: a server that logs to one would block once its 64 KiB are full.
+    A pipe would not do: once its 64 KiB are full, a server that logs to it would block.
     """
     with log_file.open("wb") as output:
         return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)

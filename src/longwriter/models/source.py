@@ -1,4 +1,4 @@
-"""What is known of a base model before its weights are fetched: config, licence, and whether it is pinned."""
+"""Looks up a base model before its weights are fetched: config, licence, and whether its version is pinned."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _look_at_hub(repo: str, revision: str | None) -> Source:
 
     try:
         config = Path(hf_hub_download(repo, "config.json", revision=revision))
-    except errors.LocalEntryNotFoundError as error:  # one of the entries below too, so it comes first
+    except errors.LocalEntryNotFoundError as error:  # a subclass of an error below, so it comes first
         return Source(None, None, None, f"the hub cannot be reached ({_first_line(error)})")
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.EntryNotFoundError) as error:
         raise ModelUnusable(weights.no_repository(repo, revision, error)) from None

@@ -21,11 +21,13 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     model.mkdir()
     source = params.base_model
     template = source.chat_template and Path(source.chat_template).read_text(encoding="utf-8")
-    spoken = weights.Chat(template, source.end_of_turn)
+    chat_settings = weights.Chat(template, source.end_of_turn)
     setting = source.rope_scaling
     scaling = None if setting is None else rope.Scaling(**setting.model_dump())
     downloads = files.LOCAL / "downloads"
-    known = weights.resolve(source.source, source.sha256, source.dtype, model, downloads, spoken, scaling)
+    known = weights.resolve(
+        source.source, source.sha256, source.dtype, model, downloads, chat_settings, scaling
+    )
     files.write_json(folder / origin.FILE, known._asdict())
     size = sum(file.stat().st_size for file in model.iterdir())
     return runner.Summary(1, 1, numbers={"bytes": size})

@@ -1,1 +1,1 @@
-"""Pure functions of text: words, language, stated lengths, repetition, wording, overlap with benchmarks."""
+"""Pure functions of text: words, markup, prompts, language, repetition, refusals, talk about the task, escaping."""

@@ -28,7 +28,7 @@ def histogram(values: Iterable[int], bins: Sequence[int]) -> list[int]:
 
 
 def histogram_csv(header: str, values: Iterable[int], bins: Sequence[int]) -> str:
-    """Return a histogram as CSV below `header` (a line that names bin and rows), a line a bin."""
+    """Return a histogram as CSV: `header` (a line that names bin and rows), then one line for each bin."""
     counts = enumerate(histogram(values, bins))
     return header + "".join(f"{bin_name(bins, i)},{count}\n" for i, count in counts)
 

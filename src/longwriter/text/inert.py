@@ -1,4 +1,4 @@
-"""Texts from prompts, answers and settings, so written that the place where they are shown does not obey them.
+"""Escapes texts from prompts, answers and settings, so that pages, files and terminals show them but do not obey them.
 
 One function for each place: `html` (Data Docs), `markdown` and `code_block` (reports, data card, notes of MLflow,
 artifacts of Prefect), `csv_cell`, `terminal` (logs, command line); and `masked` for settings that may hold keys.
@@ -47,7 +47,7 @@ def terminal(text: str) -> str:
 
 
 def line(text: str) -> str:
-    """Return a text as one line for a terminal: as `terminal`, with white space in one space."""
+    """Return a text as one line for a terminal: escaped by `terminal`, with one space for each run of white space."""
     return terminal(" ".join(text.split()))
 
 

@@ -1,1 +1,1 @@
-"""What base_model makes: the weights of a source in one folder, with chat template, end of an answer and positions."""
+"""What the stage base_model makes: one folder with weights, chat template, end token of answers, and positions."""

@@ -55,10 +55,10 @@ def configure(tokenizer: Any, template: str | None, end_of_turn: str | None) -> 
 
 
 def written_end(tokenizer: Any) -> str | None:
-    """Return the control token that the chat template writes behind an answer, or None.
+    """Return the control token that the chat template writes after an answer, or None.
 
-    GLM-4 writes nothing behind the last answer; there it is the token that opens the next turn (`<|user|>`),
-    at which its engines stop too.
+    GLM-4's template writes nothing after the last answer. For it this is the token that opens the next turn
+    (`<|user|>`), at which its engines stop too.
 
     Raises:
         ModelUnusable: the template cannot render a question and an answer.

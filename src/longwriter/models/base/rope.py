@@ -1,8 +1,8 @@
 """How many tokens a model's positions reach, and how a config is changed so that they reach more.
 
-Pure. The configs are those of transformers 5 (`rope_parameters`). As vLLM counts it, `linear` and `dynamic`
-multiply `max_position_embeddings`, which keeps the length of the pre-training, while for `yarn` and the others it
-is the whole reach.
+Pure. The configs are those of transformers 5 (`rope_parameters`). They are read as vLLM reads them: with `linear`
+and `dynamic`, `max_position_embeddings` is the length of the pre-training, and the factor multiplies it; with `yarn`
+and the others it is the reach itself.
 """
 
 from __future__ import annotations
@@ -62,5 +62,5 @@ def extend(config: Mapping[str, Any], scaling: Scaling) -> dict[str, Any]:
         changed |= {"rope_type": scaling.rope_type, "factor": scaling.factor}
     if scaling.rope_type == "yarn":
         changed["original_max_position_embeddings"] = own
-    whole = own if scaling.rope_type in _MULTIPLIES else int(own * scaling.factor)
-    return {**config, "rope_parameters": changed, "max_position_embeddings": whole}
+    positions = own if scaling.rope_type in _MULTIPLIES else int(own * scaling.factor)
+    return {**config, "rope_parameters": changed, "max_position_embeddings": positions}

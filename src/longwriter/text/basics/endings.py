@@ -35,8 +35,8 @@ def ends(text: str) -> bool:
 def is_cut(paragraph: str) -> bool:
     """Tell whether a paragraph of prose stops in the middle of a sentence.
 
-    Less strict than `ends`: a heading, a signature, a colon, and lines of a poem or a list, whose other
-    lines do not end a sentence either, are no cut.
+    Less strict than `ends`: a text that stops with a heading, a signature or a colon is not cut, and neither is a
+    poem or a list, whose other lines do not end a sentence either.
     """
     lines = [line.strip() for line in paragraph.splitlines() if line.strip()]
     if not lines or not _MID_SENTENCE.search(lines[-1][-40:]) or _is_short(lines[-1]):

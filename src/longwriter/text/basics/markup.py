@@ -275,13 +275,13 @@ def without_outer_tokens(text: str) -> str:
 
 
 def _space_end(text: str, start: int) -> int:
-    """Return where the white space that begins at `start` ends."""
+    """Return the end of the white space that begins at `start`."""
     match = _SPACE.match(text, start)
     return match.end() if match else start
 
 
 def _space_start(text: str, end: int) -> int:
-    """Return where the white space that ends at `end` begins."""
+    """Return the start of the white space that ends at `end`."""
     while end and text[end - 1].isspace():
         end -= 1
     return end

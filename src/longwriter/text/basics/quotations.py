@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """A kind of quotation: `opening` is a pattern; `stop` is the first place behind it that decides.
+    """A kind of quotation: `opening` and `stop` are patterns, and the first match of `stop` behind `opening` decides.
 
-    If the group `end` of `stop` has matched, the quotation ends there; otherwise nothing is quoted. The text
-    between the two has `least` to `most` characters.
+    If its group `end` has matched, the quotation ends there; otherwise nothing is quoted. The quoted text has
+    `least` to `most` characters.
     """
 
     opening: str
@@ -27,7 +27,7 @@ class Kind(NamedTuple):
 
 
 class Quotations:
-    """Some kinds of quotations, made ready to be searched for; of two at one place the first kind counts."""
+    """Searches texts for some kinds of quotations; if two kinds begin at one place, the first kind counts."""
 
     def __init__(self, kinds: Sequence[Kind], flags: int = 0, signs: str | None = None) -> None:
         """Keep the kinds.

@@ -257,9 +257,8 @@ def is_refusal(text: str, instruction: str = "") -> bool:
 
 
 def _points(text: str, instruction: str) -> int:
-    """Return how much speaks for a refusal."""
-    opening = text[:_WINDOW]
-    parts = sentences(opening)[:_SENTENCES]
+    """Return the points for a refusal; `_POINTS` or more make a text one."""
+    parts = sentences(text[:_WINDOW])[:_SENTENCES]
     if not parts:
         return 0
     if all(_TERSE.fullmatch(part) and re.search(r"\w", part) for part in parts):
@@ -267,23 +266,23 @@ def _points(text: str, instruction: str) -> int:
     core = max(map(_declines, parts))
     if _CANNOT_GO_ON.fullmatch(parts[0]):
         core = 2
-    said = " ".join(parts)
-    if not core and any(map(_asks, parts)) and _WRITING.search(said):
+    opening = " ".join(parts)
+    if not core and any(map(_asks, parts)) and _WRITING.search(opening):
         core = 2
-    is_model = _SELF_SET.matches(said)
+    is_model = _SELF_SET.matches(opening)
     if not core and not is_model:
         return 0
-    delivers = bool(_DELIVERS.search(said) and not _TIPS.search(said))
+    delivers = bool(_DELIVERS.search(opening) and not _TIPS.search(opening))
     if is_model and len(text) <= _SHORT // 2 and not delivers:
         return _POINTS
-    if is_model and not core and _MODEL_NO.search(said):
+    if is_model and not core and _MODEL_NO.search(opening):
         core = 2
     if not core:
         return 0
-    points = core + sum(bool(sign.search(said)) for sign in (_SORRY, _YOU, _RULES, _ELSE))
-    points += 2 * is_model + 2 * bool(_ASKED.search(said)) + (len(text) <= _SHORT)
+    points = core + sum(bool(sign.search(opening)) for sign in (_SORRY, _YOU, _RULES, _ELSE))
+    points += 2 * is_model + 2 * bool(_ASKED.search(opening)) + (len(text) <= _SHORT)
     points -= 2 * bool(_LETTER.match(parts[0])) + 2 * bool(instruction and _VOICE.search(instruction.lower()))
-    points -= 2 * bool(_OTHERS.search(said)) + (len(text) > _LONG)
+    points -= 2 * bool(_OTHERS.search(opening)) + (len(text) > _LONG)
     points -= 4 * delivers
     return points
 

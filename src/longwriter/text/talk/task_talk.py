@@ -1,8 +1,8 @@
 """Finds talk about the task in a text: announcements, notes of a rewriter, offers, echoes of the plan.
 
-A text's first and last sentences are read one by one. A sentence talks about the task if it joins two
-things that a text does not join: who writes or asks (the assistant, "you asked") or the act of writing,
-and a name of the text's own part (this paragraph, the draft, 300 words). Sections and articles may
+A text's first and last sentences are read one by one. A sentence talks about the task if it names two
+things that prose does not name together: who writes or asks (the assistant, "you asked") or the act of writing,
+and a part of the text itself (this paragraph, the draft, 300 words). Sections and articles may
 announce themselves, paragraphs and drafts do not. Measured on `tests/golden/refusal_meta_*.jsonl` by
 `infra/bench/refusal_rules.py`.
 
@@ -211,11 +211,11 @@ def talking_sentence(text: str, instruction: str = "") -> str | None:
         text: A text, or a passage of one, in English or Chinese.
         instruction: What was asked for, where that is known: a letter offers changes of its own.
     """
-    found = _found(text, instruction)
-    return found[1] if found else None
+    match = _match(text, instruction)
+    return match[1] if match else None
 
 
-def _found(text: str, instruction: str) -> tuple[str, str] | None:
+def _match(text: str, instruction: str) -> tuple[str, str] | None:
     ends = sentences(text[:_WINDOW])[:_SENTENCES] + sentences(text[-_WINDOW:])[-_SENTENCES:]
     for sentence in dict.fromkeys(ends):
         candidates = _SET.candidates(sentence)
@@ -235,14 +235,14 @@ def _found(text: str, instruction: str) -> tuple[str, str] | None:
     return None
 
 
-def _is_meant(name: str, sentence: str, asked: str) -> bool:
-    """Tell whether a sentence that matches a rule belongs to the text that was asked for."""
+def _is_meant(name: str, sentence: str, request: str) -> bool:
+    """Tell whether a sentence that matches a rule belongs to the text that was requested."""
     if name in ("of a paragraph", "word count") and (_THIRD.search(sentence) or _ON_WRITING.search(sentence)):
         return True
-    if name == "critique" and _REVIEW.search(asked):
+    if name == "critique" and _REVIEW.search(request):
         return True
-    if name in _POLITE and _LETTER.search(asked) and not _THE_TEXT.search(sentence):
+    if name in _POLITE and _LETTER.search(request) and not _THE_TEXT.search(sentence):
         return True
     return name in _OF_WRITING and bool(
-        _WRITING_TASK.search(asked) or (name != "critique" and _ON_WRITING.search(sentence))
+        _WRITING_TASK.search(request) or (name != "critique" and _ON_WRITING.search(sentence))
     )
