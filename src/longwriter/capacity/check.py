@@ -20,7 +20,7 @@ from longwriter.params.training import LoraParams
 from longwriter.tracking import versioning
 
 _WEIGHTS = files.DATA / "base_model" / "weights"
-_LAYOUTS = ("zero2", "zero3", "zero3_offload")  # in the order in which they are slower
+_LAYOUTS = ("zero2", "zero3", "zero3_offload")  # the fastest first
 
 
 class Model(NamedTuple):
@@ -107,7 +107,7 @@ def _adapter(settings: LoraParams | None, rank: int | None, shape: Shape) -> dic
 
 
 def report(params: Params, machine: Machine, model: Model, lora: int | None = None) -> dict[str, Any]:
-    """Return what the parameters need and what does not fit, as JSON has it; see `text`.
+    """Return what the parameters need and what does not fit, as JSON values; `table.text` prints them.
 
     Args:
         params: All parameters.
@@ -171,7 +171,7 @@ def _context_needs(params: Params) -> dict[str, int]:
 
 
 def _missing_packages(params: Params, machine: Machine) -> list[str]:
-    """Return what the parameters need that is not installed on this machine."""
+    """Return a sentence for each package that the parameters need and that is not installed on this machine."""
     errors = []
     if params.training.attention == "flash_attention_2" and machine.has_package("flash_attn") is False:
         errors.append(
@@ -304,7 +304,7 @@ def measured(training: Training, params: Params) -> dict[str, float] | None:
 
 
 def _not_measured(machine: Machine, model: Model) -> list[str]:
-    """Return what of the report is arithmetic alone, or not known at all."""
+    """Return which parts of the report are only computed, or are not known."""
     rows = []
     if machine.gpus:
         rows += [

@@ -27,7 +27,7 @@ def context(shape: Shape, needs: Mapping[str, int], is_gguf: bool) -> str | None
     beyond = {key: tokens for key, tokens in needs.items() if tokens > shape.context}
     if not beyond:
         return None
-    asked = " and ".join(f"{key} is {tokens:,}" for key, tokens in beyond.items())
+    settings = " and ".join(f"{key} is {tokens:,}" for key, tokens in beyond.items())
     factor = math.ceil(max(beyond.values()) / shape.context)
     cure = (
         ""
@@ -35,7 +35,7 @@ def context(shape: Shape, needs: Mapping[str, int], is_gguf: bool) -> str | None
         else f", or set base_model.rope_scaling, such as {{rope_type: yarn, factor: {factor}.0}}"
     )
     return (
-        f"the positions of the model reach {shape.context:,} tokens, but {asked}: "
+        f"the positions of the model reach {shape.context:,} tokens, but {settings}: "
         f"lower {'it' if len(beyond) == 1 else 'them'}, choose a base_model.source with a longer context{cure}"
     )
 
@@ -68,7 +68,7 @@ def cure(
     Args:
         shape: The model.
         training: The training that does not fit.
-        layouts: Other trainings by the file of their layout, in the order in which they are slower.
+        layouts: The training with other layouts, by the file of the layout, the fastest first.
         gpu: Memory of a GPU, as for `overfull`.
         host: Memory of the machine.
     """

@@ -13,7 +13,7 @@ import psutil
 from longwriter.capacity.memory import GIB
 from longwriter.errors import UserError
 
-_ASKED = re.compile(r"(?P<number>[1-9]\d{0,4})x(?P<gib>[1-9]\d{0,3})(?::(?P<name>[\w. -]{1,40}))?")
+_GPUS = re.compile(r"(?P<number>[1-9]\d{0,4})x(?P<gib>[1-9]\d{0,3})(?::(?P<name>[\w. -]{1,40}))?")
 _LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
 
 
@@ -38,7 +38,7 @@ class Machine(NamedTuple):
 
 
 def this() -> Machine:
-    """Return this machine; the GPUs are looked at, which takes some of their memory until this process ends."""
+    """Return this machine; looking at GPUs takes some of their memory until this process ends."""
     import torch
 
     cards = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
@@ -56,7 +56,7 @@ def this() -> Machine:
     )
 
 
-def described(text: str) -> Machine:
+def from_text(text: str) -> Machine:
     """Return a machine of which only the GPUs are known.
 
     Args:
@@ -65,7 +65,7 @@ def described(text: str) -> Machine:
     Raises:
         UserError: the text has another form.
     """
-    match = _ASKED.fullmatch(text.strip())
+    match = _GPUS.fullmatch(text.strip())
     if match is None:
         raise UserError(
             f"--gpus: found {text[:60]!r}; allowed: NUMBERxGIB, such as 8x80, or with a name, 8x80:A100"

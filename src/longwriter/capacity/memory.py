@@ -23,7 +23,7 @@ MAX_DENSE_BYTES = 2 << 30
 _CUDA_BYTES, _SLACK = 2 * GIB, 0.05  # context, NCCL and libraries; what the allocator cannot use
 _PINNED = 1.6  # on the host: PyTorch pins memory in powers of two; 36.6 GiB were measured where 20.7 are held
 _PROCESS_BYTES = int(0.51 * GIB)  # a rank on a CPU with a model of 100,000 weights
-_KEPT = 0.2  # of the rest on a CPU: memory that was freed, and that glibc keeps (launch/environment.py)
+_KEPT = 0.2  # of the other memory, on a CPU: it was freed, but glibc keeps it (launch/environment.py)
 
 
 class Layout(NamedTuple):

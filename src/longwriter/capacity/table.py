@@ -25,7 +25,11 @@ def text(report: Mapping[str, Any]) -> str:
 
 
 def _verdict(report: Mapping[str, Any]) -> str:
-    return "nothing is known to be wrong" if report["model"] is None else "everything that is known fits"
+    return (
+        "no trouble found; the model is not known yet"
+        if report["model"] is None
+        else "everything that is known fits"
+    )
 
 
 def _facts(report: Mapping[str, Any]) -> str:

@@ -45,7 +45,7 @@ def capacity(
         values = params.load()
     else:
         values = params.complete(yaml_file.parse(profiles.applied(profile), f"profile {profile}"))
-    there = machine.described(gpus) if gpus is not None else machine.this()
+    there = machine.from_text(gpus) if gpus is not None else machine.this()
     report = check.report(values, there, check.model_of(values, model), lora)
     text = json.dumps(report, ensure_ascii=False, indent=2) if as_json else table.text(report)
     typer.echo(inert.terminal(text))

@@ -21,9 +21,8 @@ from longwriter.records import Judgement, Score
 class Standing(NamedTuple):
     """Results of one model on the benchmark; shares in [0, 1]; None where it has no answer.
 
-    `draws`: mean length score of the first answer
-    to each prompt, of the second, and so on. `spread`: standard deviation of the length score between answers
-    of the same weights to the same prompt; None where each prompt has one.
+    `draws`: mean length score of the first answer to each prompt, of the second answer, and so on. `spread`:
+    standard deviation of the length score over several answers to the same prompt; None if each prompt has one.
     """
 
     length_score: Estimate | None

@@ -1,8 +1,8 @@
 """Quality of the compared models, on prompts whose answers are scored for all of them. Pure.
 
-A judge that cannot score long or bad answers leaves out the worst of one model: its mean over what is left goes
-up. So a prompt counts only if all answers of all models to it are scored. For the others there are bounds: the
-values that S_bar = (S_l + S_q) / 2 would have if each unscored answer had the worst or the best quality.
+If a judge cannot score long or bad answers, a model's worst answers are left out, and its mean goes up. So a prompt
+counts only if all answers of all models to it are scored. For the other prompts there are bounds: the values that
+S_bar = (S_l + S_q) / 2 would have if each unscored answer had the worst or the best quality.
 Source: LongWriter (arXiv:2408.07055), section 2: S_l, S_q and S_bar.
 """
 
@@ -146,10 +146,10 @@ def _dimensions(fair: Rows, confidence: float) -> dict[str, dict[str, Estimate]]
         row.quality for scores in fair.values() for row in scores if isinstance(row.quality, Judgement)
     ]
     names = dict.fromkeys(name for judgement in judgements for name in judgement.dimensions)
-    found: dict[str, dict[str, Estimate]] = {name: {} for name in names}
+    means: dict[str, dict[str, Estimate]] = {name: {} for name in names}
     for name in names:
         for model, scores in fair.items():
             marks = by_prompt(scores, lambda row, key=name: row.quality.dimensions[key])  # type: ignore[misc]
             if estimate := statistics.mean_interval(list(marks.values()), confidence):
-                found[name][model] = estimate
-    return found
+                means[name][model] = estimate
+    return means

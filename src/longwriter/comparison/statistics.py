@@ -1,8 +1,8 @@
 """Confidence intervals and significance tests; every prompt counts once, however many answers it has. Pure.
 
-The answers to one prompt resemble each other, so they are no independent rows: they form a group, the mean
-of a group is one value, and intervals and tests are made over groups. As independent rows, four answers to
-a prompt would give 30 % false alarms at a nominal 5 %.
+The answers to one prompt resemble each other, so they do not count as independent: they form a group, the mean of
+a group is one value, and intervals and tests are made over groups. If four answers to each prompt counted as
+independent, there would be 30 % false alarms instead of 5 %.
 The interval of a mean is Student's t. The percentile bootstrap covers 88-90 % instead of 95 % with eight
 prompts; `infra/bench/interval_coverage.py` compares the methods.
 A value that cannot be computed is None, such as the interval of one value or a test without rows.
@@ -24,7 +24,7 @@ _POWER = 0.8
 _PSEUDO_PROMPTS = 2  # Agresti and Min (2005): half a pair in each of the four cells
 
 Groups = Sequence[Sequence[float]]
-"""The values of each prompt, in the same order of prompts wherever two are compared; no group is empty."""
+"""The values of each prompt; no group is empty. Two that are compared have the same prompts in the same order."""
 
 
 class Method(NamedTuple):
@@ -48,7 +48,7 @@ class Difference(NamedTuple):
     """Mean of after - before over n prompts, with its interval; `p` is the p value of "no difference".
 
     `p` is of this test alone, `p_holm` is corrected for the other tests of a report. `smallest`: the smallest
-    true difference that n prompts that scatter like these show with 80 % probability.
+    true difference that this test, with n such prompts, shows with 80 % probability.
     """
 
     value: float
@@ -85,8 +85,9 @@ def mean_change(before: Groups, after: Groups, confidence: float) -> Estimate | 
 def share_interval(groups: Groups, confidence: float) -> Estimate | None:
     """Return the share of hits (values 0 or 1) with its interval in [0, 1]; None if there are no prompts.
 
-    The interval is Wilson's, with the number of independent answers that have this scatter: between the
-    number of prompts (answers to a prompt are all alike) and the number of answers (they are independent).
+    The interval is Wilson's, for the number of independent answers that would scatter like these groups. That number
+    is at least the number of prompts (all answers to a prompt are alike), and at most the number of answers (all are
+    independent).
     """
     if not groups:
         return None
@@ -106,9 +107,9 @@ def share_interval(groups: Groups, confidence: float) -> Estimate | None:
 def share_change(before: Groups, after: Groups, confidence: float) -> Estimate | None:
     """Return the change of a share (values 0 or 1), paired by prompt, with its interval in [-1, 1].
 
-    The interval is the one of Agresti and Min (2005, Statistics in Medicine 24:729): two prompts are added,
-    one that became a hit and one that stopped being one, each by half. So eight prompts without any change
-    do not prove that there is none.
+    The interval is the one of Agresti and Min (2005, Statistics in Medicine 24:729): two prompts are added, half a
+    prompt for each outcome (hit or not, before and after). So eight prompts without any change do not prove that
+    there is no change.
     """
     changes = _changes(before, after)
     if not len(changes):
@@ -163,7 +164,7 @@ def _difference(change: Estimate, p: float, before: Groups, after: Groups, metho
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p values that are corrected for their number (Holm 1979), in the same order.
 
-    At most one in twenty reports in which nothing differs then has a corrected p value below 0.05.
+    Then at most one in twenty reports without a true difference has a corrected p value below 0.05.
     """
     ordered = sorted(range(len(p_values)), key=lambda place: p_values[place])
     corrected, largest = [1.0] * len(p_values), 0.0

@@ -188,8 +188,8 @@ def _request(
     Args:
         template: Its prompt.
         fields: Tokens of each field that is not a number.
-        changed: Fields that differ from the previous request; each with the number of tokens at its start that
-            are the same in both.
+        changed: Fields that differ from the previous request, each with the number of its first tokens that are
+            the same in both.
         completion: Tokens of the answer.
     """
     prompt, prefix = float(CHAT_TOKENS), None

@@ -47,8 +47,8 @@ def estimate_run(params: Params, tokens_per_second: float) -> dict[str, Any]:
     Raises:
         BadRecord: the instruction source, a plan or a template cannot be read.
     """
-    params, away = benchmarks.reachable(params)
-    assumptions = [f"{name}: its file cannot be fetched now, so it is left out" for name in away]
+    params, unreachable = benchmarks.reachable(params)
+    assumptions = [f"{name}: its file cannot be fetched now, so it is left out" for name in unreachable]
     to_plan, to_write = _texts(params, assumptions)
     rows = []
     for stage, llm, chains, requests in _stages(params, to_plan, to_write):
@@ -234,7 +234,7 @@ def _row(
     tokens_per_second: float,
     assumptions: list[str],
 ) -> dict[str, Any]:
-    """Return a stage's estimate; add to the assumptions prices that are missing and limits that it exceeds."""
+    """Return a stage's estimate; prices that are missing and limits that it exceeds are added to `assumptions`."""
     is_external = llm.engine == "external"
     endpoint = estimate.Endpoint(
         llm.max_concurrency,

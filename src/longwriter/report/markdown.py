@@ -34,7 +34,7 @@ def markdown(
 
     Args:
         compared: The comparison.
-        fitness: What the judge is worth; quality scores of a judge that is no evidence are marked.
+        fitness: Result of the test of the judge; the report says if its scores are no evidence.
         judged_pairs: Whether a judge of the benchmark also chose the preference pairs.
         max_unscored_share: Share of answers without quality score above which the report warns.
         dpo: Metrics of the DPO stage; `test_reward_accuracy` and `test_pairs` are shown if present.
@@ -57,7 +57,7 @@ def markdown(
             ]
         ),
         quality_section.warning(compared, max_unscored_share),
-        "Better and worse are meant in the **length score S_l**: 100 for a text of the length asked for, 0 for "
+        "Better and worse refer to the **length score S_l**: 100 for a text of the length asked for, 0 for "
         "one four times as long or a third as long. "
         + _counts(compared)
         + f" In brackets: {level} confidence "
@@ -97,7 +97,7 @@ def _repeatability(compared: Comparison) -> str:
         for model, standing in compared.standings.items()
         if standing.spread is not None
     ]
-    return "\n\n".join(["## The same weights asked again", "\n".join(lines)]) if lines else ""
+    return "\n\n".join(["## Several answers to the same prompt", "\n".join(lines)]) if lines else ""
 
 
 def _method(compared: Comparison) -> str:
@@ -106,10 +106,10 @@ def _method(compared: Comparison) -> str:
         "and differences: Student's t over prompts; differences are paired by prompt, their p values come from a "
         f"permutation test within prompts ({compared.method.resamples:,} permutations, seed "
         f"{compared.method.seed}). Shares: Wilson intervals, compared by McNemar's exact test. p values are "
-        f"corrected for the {compared.tests} tests of this report (Holm). Intervals know the prompts only: the "
-        "same recipe trained again gives other weights, which may differ by more. Ended: the model stopped by "
-        "itself below its cap (`generate.max_tokens_per_word` times the words asked for, and the hard cap): what "
-        "did not end was cut there, and its S_l is that of the cut text."
+        f"corrected for the {compared.tests} tests of this report (Holm). Intervals allow for other "
+        "prompts, not for another training: the same recipe, trained again, may differ by more. Ended: the model "
+        "stopped by itself below its cap (`generate.max_tokens_per_word` times the words asked for, and the hard "
+        "cap). An answer that did not end was cut at its cap, and its S_l is that of the cut text."
     )
 
 

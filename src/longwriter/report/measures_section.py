@@ -66,7 +66,7 @@ def _ruler(compared: Comparison, measured: Mapping[str, Measured]) -> str:
             "## Length written at each length asked for",
             "\n".join(sentences),
             "The maximum output length is where the curve bends: up to there answers grow with the length asked "
-            "for, above it they stay as long as they are. Fitted in logarithms; the interval comes from a bootstrap "
+            "for, above it they do not get longer. It is fitted to logarithms; the interval comes from a bootstrap "
             "over the prompts of each level.",
             table(lines),
         ]

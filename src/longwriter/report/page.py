@@ -1,4 +1,4 @@
-"""A report as one self-contained HTML page: the Markdown with its figures, answers side by side, and their origin.
+"""A report as one HTML page that needs no other file: the Markdown with its figures, answers side by side, origins.
 
 Every text is escaped, by markdown-it or by Jinja. The page has no script, and its policy lets a browser load nothing.
 """
@@ -38,7 +38,7 @@ class Example(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """Something on which the numbers rest; `url` leads to it, where there is one."""
+    """A source of the numbers, such as a run or a digest; `url` leads to it, where there is one."""
 
     name: str
     value: str

@@ -23,7 +23,7 @@ def sentence(after: str, before: str, difference: Difference | None, confidence:
 
 
 def _smallest(difference: Difference) -> str:
-    """Return what this n could show, if there is anything that it could not."""
+    """Return which difference this n shows; empty if it would show any difference."""
     if not difference.smallest:
         return ""
     return f"; this n shows a difference of {difference.smallest:.1f} four times in five, smaller ones less often"

@@ -40,7 +40,7 @@ _DPI = 120
 _PANELS_IN_ROW = 4
 _HANDLES_IN_ROW = 8
 _ROOM = 0.07  # of the span of the values, left free at both ends of an axis
-_DECADE = 10  # lengths asked for that differ by this factor are drawn in logarithms
+_DECADE = 10  # lengths asked for that differ by this factor or more are drawn on logarithmic axes
 _UNCROWDED = 3  # up to this many models have room for dots and labels; more are drawn closer together
 _REQUIRED_LABEL = "words asked for"
 _WRITTEN_LABEL = "words written"
@@ -276,7 +276,7 @@ def _draw_ended(panel: Axes, compared: Comparison) -> None:
 
 
 def limits(values: Sequence[float], bounds: tuple[float, float]) -> tuple[float, float]:
-    """Return the ends of an axis: those of the values and a little more, inside `bounds`; `bounds` without values."""
+    """Return the ends of an axis: a little beyond the values, but inside `bounds`; without values, `bounds`."""
     if not values:
         return bounds
     low, high = min(values), max(values)

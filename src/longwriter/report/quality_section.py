@@ -1,4 +1,4 @@
-"""The part of a report about quality: which answers have no score, S_q and S_bar, and what the judge is worth.
+"""The part of a report about quality: answers without score, S_q and S_bar, and the test of the judge.
 
 Pure.
 """
@@ -13,7 +13,7 @@ from longwriter.text import inert
 
 _SAME_JUDGE = (
     "**The judge of the preference pairs is a judge of this benchmark too**: a model that was trained to please it "
-    "gets good marks from it, whatever its texts are worth. Set another model in `score.judges`."
+    "gets good scores from it, also for bad texts. Set another model in `score.judges`."
 )
 
 
@@ -41,7 +41,7 @@ def section(compared: Comparison, *, fitness: JudgeFitness, judged_pairs: bool) 
 
     Args:
         compared: The comparison.
-        fitness: What the judge is worth; it is printed before its scores.
+        fitness: Result of the test of the judge; it is printed before the scores.
         judged_pairs: Whether a judge of this benchmark also chose the preference pairs.
     """
     quality = compared.quality
@@ -51,9 +51,9 @@ def section(compared: Comparison, *, fitness: JudgeFitness, judged_pairs: bool) 
         f"S_q is the quality score by the judge {inert.markdown(compared.judge)}. " if compared.judge else ""
     )
     text = (
-        f"{judge}S̄ = (S_l + S_q) / 2. Of {quality.shared} prompts that all models answered, the "
-        f"{quality.scored} count here whose answers are scored for all models. At worst and at best: S̄ over "
-        "all of these prompts if each answer without score had S_q 0, and if it had 100."
+        f"{judge}S̄ = (S_l + S_q) / 2. All models answered {quality.shared} "
+        f"prompts; here the {quality.scored} prompts count whose answers are scored for all models. At worst and at "
+        "best: S̄ over all prompts if each answer without score had S_q 0, and if it had 100."
     )
     parts = [
         "## Quality",
@@ -70,7 +70,7 @@ def section(compared: Comparison, *, fitness: JudgeFitness, judged_pairs: bool) 
 
 
 def _fitness(fitness: JudgeFitness) -> str:
-    """Return whether the judge is evidence, why not, and what was measured."""
+    """Return whether the judge's scores are evidence, why not, and what was measured."""
     if fitness.is_evidence:
         head = "**The judge was tested and its scores are evidence.**"
     else:
