@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from tests.chat_server.server import ChatServer
     from tests.workspace import Workspace
 
+# A thread of OpenMP that waits for the others spins. Test processes and what they start share two cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # No deadline: a busy machine is no defect. The same examples in every run, so that a failure can be repeated;
 # `--hypothesis-profile=default` looks for new and more of them.
 settings.register_profile("busy", deadline=None, derandomize=True, max_examples=50)

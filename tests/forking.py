@@ -54,6 +54,7 @@ def _run_module(
     for number, file in enumerate(output, 1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.chdir(folder)
+    sys.path.insert(0, str(folder))  # as `python -m` does
     os.environ.clear()
     os.environ.update(env)
     sys.argv = [module, *words]

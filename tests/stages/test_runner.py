@@ -8,15 +8,16 @@ import re
 import socket
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 from mlflow.tracking import MlflowClient
 
 from longwriter.errors import GateStopped, Unavailable, UserError
-from tests.workspace import ROOT, environment
+from tests import forking
+from tests.workspace import PATIENCE_S, ROOT, environment
 
 STAGE = """
 from longwriter.stages import runner
@@ -58,17 +59,11 @@ def stage(
             (folder / name).symlink_to(ROOT / name)
     (folder / "dvc.yaml").write_text(DVC.format(more=more), encoding="utf-8")
     (folder / "toy.py").write_text(STAGE.format(then=then), encoding="utf-8")
-    own = {**environment(folder), "PYTHONPATH": f"{ROOT / 'src'}"}
     if not (folder / ".dvc").exists():
-        subprocess.run(["dvc", "init", "--quiet", "--no-scm"], cwd=folder, env=own, check=True)
-    return subprocess.run(
-        [sys.executable, "toy.py"],
-        cwd=folder,
-        env={**own, **env},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        Repo.init(str(folder), no_scm=True).close()
+    out, err = folder / "toy.out", folder / "toy.err"
+    code = forking.run("toy", [], folder, {**environment(folder), **env}, (out, err), PATIENCE_S)
+    return subprocess.CompletedProcess(["toy"], code, out.read_text(), err.read_text())
 
 
 def told(done: subprocess.CompletedProcess[str]) -> str:
