@@ -10,7 +10,9 @@ from longwriter.tracking import versioning
 def _on_tiny(name: str) -> str:
     """Return a stage, or the item of a matrix stage for the benchmark `tiny` instead of its own."""
     stage, _, item = name.partition("@")
-    return f"{stage}@{'-'.join([*item.split('-')[:-1], 'tiny'])}" if item else stage
+    if not item or stage == "short_prompts":  # its items are models
+        return name
+    return f"{stage}@{'-'.join([*item.split('-')[:-1], 'tiny'])}"
 
 
 STAGES = tuple(dict.fromkeys(_on_tiny(name) for name in versioning.stage_names()))
@@ -66,7 +68,12 @@ SMALL: dict[str, Any] = {
     "generate.benchmarks": ["tiny"],
     "generate.max_tokens_per_word": 8.0,
     "generate.sampling.max_tokens": 400,
+    "short_prompts.limit": 7,
+    "short_prompts.sampling.max_tokens": 16,
     "report.resamples": 200,
     **{f"register.margins.{score}_score": 100.0 for score in ("length", "quality")},
-    **{f"register.margins.{share}": 1.0 for share in ("ended", "loops", "refusals", "unscored")},
+    **{
+        f"register.margins.{share}": 1.0
+        for share in ("ended", "loops", "refusals", "unscored", "short_prompts")
+    },
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Language = Literal["en", "zh"]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -118,6 +118,52 @@ class BenchmarkRow(Record):
     prompt: Text
     type: Text
     length: Annotated[int, Field(ge=1)]
+
+
+class Check(Record):
+    """What a right answer to a short prompt is: every condition that is stated must hold, and one is stated at least.
+
+    `one_of`: the answer is one of these; case, quotes, markup and a full stop at its end do not count. `exact`: it
+    is this, but for spaces around it. `regex`: this pattern of the engine RE2 is in it. `json_keys`: it is a JSON
+    object with these keys and no others, each of this type. `words_between`: its length in words, both bounds
+    included. `lines`: its number of lines that are not empty.
+    """
+
+    one_of: Annotated[list[Text], Field(min_length=1)] | None = None
+    exact: Text | None = None
+    regex: Text | None = None
+    json_keys: dict[str, Literal["string", "number", "boolean", "list", "object"]] | None = None
+    words_between: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)] | None = (
+        None
+    )
+    lines: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _states_a_condition(self) -> Check:
+        if not self.model_fields_set:
+            raise ValueError(f"a check states one of {', '.join(type(self).model_fields)}")
+        return self
+
+
+class ShortPrompt(Record):
+    """A prompt with a short answer that code can check."""
+
+    prompt: Text
+    type: Annotated[str, Field(pattern="^[a-z0-9_]{1,40}$")]
+    check: Check
+
+
+class ShortAnswer(Record):
+    """A model's answer to a short prompt; `task_id` is a hash of prompt, check and sampling."""
+
+    task_id: str
+    prompt: str
+    type: str
+    language: Language
+    text: str
+    finish_reason: str
+    is_right: bool
+    call_ids: list[str]
 
 
 class Generation(Record):

@@ -55,6 +55,7 @@ def test_stages_that_use_weights_show_the_model_as_input(finished: Workspace) ->
         if run.inputs.model_inputs
     }
     measured = {f"generate@{item}": {"base_model", item.split("-")[0]} for item in ITEMS}
+    measured |= {f"short_prompts@{model}": {"base_model", model} for model in MODELS}
     assert read == {
         **{stage: {"base_model"} for stage in ("plan", "write", "pack", "sft")},
         "sample": {"base_model", "sft"},

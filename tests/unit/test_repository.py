@@ -71,7 +71,11 @@ DECIDING = {
     "calls/answers.py",
     "llm/asking.py",
 }  # in a folder of the above: which answer a stage uses, and its text
-CONVERTS = ("sample", "generate")  # stages in which a trained model answers, so its converter decides
+CONVERTS = (
+    "sample",
+    "generate",
+    "short_prompts",
+)  # stages in which a trained model answers, so its converter decides
 GATED = ("instructions", "plan", "validate", "preferences")  # stages with a gate: they write a verdict
 
 
@@ -195,6 +199,8 @@ SOURCES = [
     ("benchmarks", "instructions.source"),
     ("benchmarks", "generate.folder"),
     ("dataset", "dataset.general_source"),
+    ("benchmarks", "short_prompts.source"),
+    ("short_prompts@sft", "short_prompts.source"),
     ("fitness", "fitness.votes"),
 ]
 

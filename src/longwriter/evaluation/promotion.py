@@ -12,9 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from longwriter.comparison import groups, statistics
+from longwriter.comparison import groups, short_prompts, statistics
 from longwriter.comparison.statistics import Estimate, Groups
-from longwriter.records import Judgement, Score, Unscored
+from longwriter.records import Judgement, Score, ShortAnswer, Unscored
+
+Answers = tuple[Sequence[ShortAnswer], Sequence[ShortAnswer]]
+"""The answers of two models to the short prompts, before and after."""
 
 
 class Margins(NamedTuple):
@@ -26,6 +29,7 @@ class Margins(NamedTuple):
     loops: float
     refusals: float
     unscored: float
+    short_prompts: float
 
 
 class Rules(NamedTuple):
@@ -77,7 +81,13 @@ class Decision(NamedTuple):
 
 
 def candidate(
-    scores: Sequence[Score], parent: Sequence[Score], name: str, gates: Mapping[str, bool], rules: Rules
+    scores: Sequence[Score],
+    parent: Sequence[Score],
+    name: str,
+    gates: Mapping[str, bool],
+    rules: Rules,
+    *,
+    short: Answers,
 ) -> Decision:
     """Return whether a model may be called candidate.
 
@@ -87,16 +97,23 @@ def candidate(
         name: What the parent is called.
         gates: {stage: whether its data gate passed}.
         rules: The settings.
+        short: The answers of the parent and of the model to the short prompts.
     """
     reasons = [f"the gate of {stage} did not pass" for stage, passed in gates.items() if not passed]
     reasons += _judging(scores, parent, name, rules)
-    measures = _measures(parent, scores, rules)
+    measures = [*_measures(parent, scores, rules), _short_prompts(short, rules)]
     reasons += [f"may be worse than {name} in {measure.text()}" for measure in _losses(measures)]
     return Decision(not reasons, name, measures, reasons)
 
 
 def champion(
-    scores: Sequence[Score], reference: Sequence[Score], name: str, first: Decision, rules: Rules
+    scores: Sequence[Score],
+    reference: Sequence[Score],
+    name: str,
+    first: Decision,
+    rules: Rules,
+    *,
+    short: Answers,
 ) -> Decision:
     """Return whether a model may be called champion.
 
@@ -106,6 +123,7 @@ def champion(
         name: What the reference is called.
         first: The decision about the candidate.
         rules: The settings.
+        short: The answers of the reference and of the model to the short prompts.
     """
     reasons = [] if first.is_given else ["it is not a candidate"]
     reasons += _judging(scores, reference, name, rules)
@@ -115,9 +133,15 @@ def champion(
     gain = Measure("overall score", overall_gain(reference, scores, rules), 0.0, is_share=False)
     if gain.low() <= 0:
         reasons.append(f"not shown to be better than {name} in {gain.text()}")
-    measures = _measures(reference, scores, rules)
+    measures = [*_measures(reference, scores, rules), _short_prompts(short, rules)]
     reasons += [f"may be worse than {name} in {measure.text()}" for measure in _losses(measures)]
     return Decision(not reasons, name, [gain, *measures], reasons)
+
+
+def _short_prompts(short: Answers, rules: Rules) -> Measure:
+    """Return the gain in short prompts that are answered right, over those that both models answered."""
+    change = statistics.share_change(*short_prompts.shared(*short), rules.confidence)
+    return Measure("short prompts answered right", change, rules.margins.short_prompts, is_share=True)
 
 
 def overall_gain(before: Sequence[Score], after: Sequence[Score], rules: Rules) -> Estimate | None:

@@ -26,6 +26,7 @@ from longwriter.params.benchmark import (
     RegisterParams,
     ReportParams,
     ScoreParams,
+    ShortPromptsParams,
 )
 from longwriter.params.common import Conflict, Section
 from longwriter.params.data import BaseModelParams, DatasetParams, InstructionsParams, ValidateParams
@@ -89,6 +90,7 @@ class Params(Section):
     compare: CompareParams
     fitness: FitnessParams
     generate: GenerateParams
+    short_prompts: ShortPromptsParams
     score: ScoreParams
     pairwise: PairwiseParams
     report: ReportParams

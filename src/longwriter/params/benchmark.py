@@ -25,6 +25,7 @@ from longwriter.params.texts import (
     DISTINCT,
     Alias,
     DirPath,
+    FilePath,
     FileSource,
     Label,
     Name,
@@ -114,6 +115,17 @@ class GenerateParams(Section):
     shorter answer ended by itself."""
     sampling: Sampling
     """`max_tokens` limits every answer (temperature 0.5 and 32,768 tokens in the paper)."""
+
+
+class ShortPromptsParams(Section):
+    """Short prompts whose answers code can check: a model that writes long texts must not have lost these."""
+
+    source: FilePath
+    """JSON Lines with `prompt`, `type` and `check` (see `Check` in records.py). No training row may repeat a prompt."""
+    limit: Rows
+    """Largest number of prompts; the first ones of the file are taken."""
+    sampling: Sampling
+    """Sampling of the answers; temperature 0 gives the model's most likely answer."""
 
 
 class ScoreParams(JudgingParams):
@@ -208,6 +220,8 @@ class Margins(Section):
     """Share of answers that are no refusal."""
     unscored: Share
     """Share of answers that the judge could score."""
+    short_prompts: Share
+    """Share of short prompts that are answered right."""
 
 
 class RegisterParams(Section):

@@ -7,14 +7,14 @@ the interval says. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from longwriter.comparison.comparison import Comparison, capitalised
 from longwriter.evaluation.measures.summary import Measured
 from longwriter.pairwise.standings import Standings
-from longwriter.records import JudgeFitness
-from longwriter.report import measures_section, pairwise_section, quality_section
+from longwriter.records import JudgeFitness, ShortAnswer
+from longwriter.report import measures_section, pairwise_section, quality_section, short_section
 from longwriter.report.phrases import p_value, score, sentence, share, table
 from longwriter.text import inert
 
@@ -29,6 +29,7 @@ def markdown(
     figures: list[str],
     measured: Mapping[str, Measured] = MappingProxyType({}),
     pairwise: Standings | None = None,
+    short: Mapping[str, Sequence[ShortAnswer]] = MappingProxyType({}),
 ) -> str:
     """Return the report as Markdown.
 
@@ -41,6 +42,7 @@ def markdown(
         figures: Paths of the figures, relative to the report.
         measured: The measures of each model; empty = not shown.
         pairwise: What a judge says of the answers two by two; None = not shown.
+        short: The answers of each model to the short prompts; empty = not shown.
     """
     labels = {model: inert.markdown(label) for model, label in compared.labels.items()}
     compared = compared._replace(labels=labels)
@@ -69,6 +71,7 @@ def markdown(
         "## Length score by length asked for",
         _buckets(compared),
         measures_section.sections(compared, measured) if measured else "",
+        short_section.section(compared, short),
         _training(dpo),
         "## Figures",
         "\n\n".join(f"![{path}]({path})" for path in figures),

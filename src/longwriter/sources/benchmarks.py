@@ -62,7 +62,7 @@ def reachable(params: Params) -> tuple[Params, list[str]]:
 
 
 def all_prompts(params: Params) -> list[str]:
-    """Return the prompts of all benchmarks: of the files below generate.folder, then of benchmarks.files.
+    """Return the prompts of all benchmarks: of the files below generate.folder, of benchmarks.files, and the short ones.
 
     Raises:
         BadParams, Unavailable: as `paths`.
@@ -72,6 +72,7 @@ def all_prompts(params: Params) -> list[str]:
     return [
         *prompts(params.generate.folder),
         *(prompt for name in params.benchmarks.files for prompt in prompts(str(named[name]))),
+        *prompts(params.short_prompts.source),
     ]
 
 

@@ -1,6 +1,7 @@
 """Register the trained model in MLflow's registry, and move the aliases that the gate of promotion gives it.
 
 Reads   data/<register.model>/weights, the verdicts of the gates, data/score/*/scores.jsonl,
+        data/short_prompts/*/answers.jsonl,
         data/fitness/fitness.json,
         data/report/*/metrics.json, data/lineage (training run and training data); from MLflow the champion
 Writes  data/register/candidate.json; the version, its aliases, tags and description are in MLflow
@@ -18,7 +19,7 @@ from longwriter.evaluation.promotion import Decision, Margins, Rules
 from longwriter.hashing import short_id
 from longwriter.io import files
 from longwriter.params import Params
-from longwriter.records import JudgeFitness, Score
+from longwriter.records import JudgeFitness, Score, ShortAnswer
 from longwriter.stages import runner
 from longwriter.tracking import logged_models, notes, provenance
 from longwriter.tracking import runs as tracking
@@ -26,7 +27,9 @@ from longwriter.tracking import runs as tracking
 log = logging.getLogger("longwriter")
 
 _GATED = ("instructions", "plan", "validate", "preferences")
-_SCORES = "scores"  # folder of the artifacts from which the next night's model is compared with this one
+# Folders of the artifacts from which the next night's model is compared with this one.
+_SCORES = "scores"
+_SHORT = "short_prompts"
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
@@ -58,6 +61,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     for benchmark in params.generate.benchmarks:
         tags |= provenance.benchmark_numbers(register.model, benchmark, origin.weights_md5)
         tracking.log_artifact(run.run_id, _file(register.model, benchmark), f"{_SCORES}/{benchmark}")
+    tracking.log_artifact(run.run_id, _short_file(register.model), _SHORT)
     benchmarks = params.generate.benchmarks
     links = notes.of_model(register.model, benchmarks, origin.weights_md5, origin.data_md5)
     description = f"{promotion.markdown(decisions, judges)}\n\n{links}"
@@ -81,19 +85,25 @@ def _decisions(params: Params, scores: list[Score], weights_md5: str) -> tuple[D
         stage: files.read_json(files.DATA / stage / "verdict.json")["passed"] is True for stage in _GATED
     }
     parent = next(before for after, before in params.compare.pairs if after == register.model)
-    first = promotion.candidate(scores, _scores(params, parent), labels[parent].label, gates, rules)
+    own = _short(register.model)
+    first = promotion.candidate(
+        scores, _scores(params, parent), labels[parent].label, gates, rules, short=(_short(parent), own)
+    )
     champion = logged_models.version_of(register.name, register.champion_alias)
     if champion is None:
         base = next(iter(labels))
-        return first, promotion.champion(scores, _scores(params, base), labels[base].label, first, rules)
+        answers = (_short(base), own)
+        theirs = _scores(params, base)
+        return first, promotion.champion(scores, theirs, labels[base].label, first, rules, short=answers)
     if champion.tags.get("dvc.md5") == weights_md5:  # registered again: it stays what it is
         return first, Decision(True, "itself", [], [])
     name = f"the champion (version {champion.version})"
     if champion.tags.get("lw.decoding") != _decoding(params):
         reason = f"{name} answered with other decoding: its scores do not compare"
         return first, Decision(False, name, [], [reason])
-    theirs = _stored_scores(params, champion.tags.get("lw.scores_run_id", ""))
-    return first, promotion.champion(scores, theirs, name, first, rules)
+    run_id = champion.tags.get("lw.scores_run_id", "")
+    theirs = _stored_scores(params, run_id)
+    return first, promotion.champion(scores, theirs, name, first, rules, short=(_stored_short(run_id), own))
 
 
 def _move_aliases(params: Params, version: int, decisions: dict[str, Decision]) -> None:
@@ -129,6 +139,23 @@ def _stored_scores(params: Params, run_id: str) -> list[Score]:
             if file := tracking.fetch_artifact(run_id, path, Path(folder)):
                 rows += files.read_jsonl(file, Score)
     return rows
+
+
+def _short(model: str) -> list[ShortAnswer]:
+    """Return a model's answers to the short prompts."""
+    return files.read_jsonl(_short_file(model), ShortAnswer)
+
+
+def _short_file(model: str) -> Path:
+    return files.DATA / "short_prompts" / model / "answers.jsonl"
+
+
+def _stored_short(run_id: str) -> list[ShortAnswer]:
+    """Return the answers to short prompts that an earlier run of this stage stored; empty without them."""
+    with TemporaryDirectory() as folder:
+        path = f"{_SHORT}/answers.jsonl"
+        file = tracking.fetch_artifact(run_id, path, Path(folder)) if run_id else None
+        return files.read_jsonl(file, ShortAnswer) if file else []
 
 
 def _file(model: str, benchmark: str) -> Path:

@@ -1,8 +1,8 @@
 """Compare the models of compare.models on one benchmark: a Markdown report, numbers and figures.
 
-Reads   data/score/MODEL-BENCHMARK/scores.jsonl and measures.jsonl, data/fitness/fitness.json,
-        data/pairwise/pairwise.jsonl, data/generate
-        (answers of the page), data/sft/curve.csv, data/dpo/curve.csv and metrics.json
+Reads   data/score/MODEL-BENCHMARK/scores.jsonl and measures.jsonl, data/short_prompts/MODEL/answers.jsonl,
+        data/fitness/fitness.json, data/pairwise/pairwise.jsonl, data/generate (answers of the page),
+        data/sft/curve.csv, data/dpo/curve.csv and metrics.json
 Writes  data/report/BENCHMARK/: report.md, figures/, metrics.json
 Source  LongWriter (arXiv:2408.07055), section 2: S_l, S_q and the buckets of LongBench-Write
         .lw/data_docs/report@BENCHMARK/index.html: the same as one page, with answers, runs and digests
@@ -24,9 +24,9 @@ from longwriter.gates.suite import verdicts
 from longwriter.io import files
 from longwriter.pairwise import standings as pairwise
 from longwriter.params import Params
-from longwriter.records import Generation, JudgeFitness, PairwiseRow, Score, TextMeasures
+from longwriter.records import Generation, JudgeFitness, PairwiseRow, Score, ShortAnswer, TextMeasures
 from longwriter.report import markdown as report
-from longwriter.report import measure_plots, page, plots
+from longwriter.report import measure_plots, page, plots, short_section
 from longwriter.stages import runner
 from longwriter.tracking import git
 from longwriter.tracking import runs as tracking
@@ -54,6 +54,10 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
         for stage in _CURVES
     }
     measured = {model: _measured(model, benchmark, scores, method) for model, scores in rows.items()}
+    short = {
+        model: files.read_jsonl(files.DATA / "short_prompts" / model / "answers.jsonl", ShortAnswer)
+        for model in models
+    }
     more = measure_plots.figures(compared, measured)
     figures = plots.draw(compared, curves, folder / "figures", more)
     fitness = JudgeFitness.model_validate(files.read_json(files.DATA / "fitness" / "fitness.json"))
@@ -67,6 +71,7 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
         figures=[path.relative_to(folder).as_posix() for path in figures],
         measured=measured,
         pairwise=compared_pairs,
+        short=short,
     )
     (folder / "report.md").write_text(text, encoding="utf-8")
     count = sum(len(scores) for scores in rows.values())
@@ -74,6 +79,7 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
     docs = _write_page(benchmark, params, compared, folder, run)
     artifacts = [published / "report.md", published / "figures", docs]
     numbers = comparison.numbers(compared)
+    numbers |= short_section.numbers(short, method)
     for model, item in measured.items():
         numbers |= summary.numbers(model, item)
     if compared_pairs is not None:

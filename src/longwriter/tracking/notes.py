@@ -17,7 +17,7 @@ from longwriter.tracking import runs as tracking
 from longwriter.tracking.provenance import LINEAGE
 
 _PROMPTS = "prompts"
-_EVALUATES = ("fitness", "score", "pairwise", "report")
+_EVALUATES = ("fitness", "short_prompts", "score", "pairwise", "report")
 
 
 def of_run(name: str, what: str, run_id: str, inputs: Mapping[str, str], tags: Mapping[str, str]) -> str:

@@ -5,10 +5,11 @@ import pytest
 
 from longwriter.evaluation import promotion
 from longwriter.evaluation.promotion import Margins, Rules
-from longwriter.records import Unscored
+from longwriter.records import Check, ShortPrompt, Unscored
 from tests.unit.comparison.test_comparison import judged, score
+from tests.unit.evaluation.test_short_prompts import answer
 
-RULES = Rules(0.95, Margins(10.0, 10.0, 0.1, 0.1, 0.1, 0.1), 60, 0.05, believes_judge=True)
+RULES = Rules(0.95, Margins(10.0, 10.0, 0.1, 0.1, 0.1, 0.1, 0.1), 60, 0.05, believes_judge=True)
 GATES = {"validate": True, "preferences": True}
 
 
@@ -31,10 +32,19 @@ def every(k, n):
     return k % n == 0
 
 
-def decide(new, old, gates=GATES, rules=RULES):
+def short(right, n=60):
+    """Return answers to n short prompts, of which the first `right` are right."""
+    rows = [ShortPrompt(prompt=f"Say {k}.", type="one_word", check=Check(one_of=[f"{k}"])) for k in range(n)]
+    return [answer(row, str(k) if k < right else "x") for k, row in enumerate(rows)]
+
+
+AS_BEFORE = (short(48), short(48))
+
+
+def decide(new, old, gates=GATES, rules=RULES, answers=AS_BEFORE):
     """Return (candidate given, champion given, all reasons); `old` is parent and champion."""
-    first = promotion.candidate(new, old, "SFT", gates, rules)
-    second = promotion.champion(new, old, "the champion", first, rules)
+    first = promotion.candidate(new, old, "SFT", gates, rules, short=answers)
+    second = promotion.champion(new, old, "the champion", first, rules, short=answers)
     return first.is_given, second.is_given, " | ".join([*first.reasons, *second.reasons])
 
 
@@ -96,13 +106,30 @@ def test_the_gate_says_what_is_shown(name, new, old, gates, found, reason):
     assert reason in reasons, name
 
 
+@pytest.mark.parametrize(
+    ("answers", "is_given", "reason"),
+    [
+        ((short(48), short(48)), True, ""),
+        ((short(48), short(20)), False, "may be worse than SFT in short prompts answered right: gain -47%"),
+        ((short(48), short(46)), True, ""),
+        ((short(48), short(43)), False, "short prompts answered right: gain -8%"),
+        (([], short(48)), False, "short prompts answered right: no interval with 0 prompts"),
+        ((short(48), []), False, "short prompts answered right: no interval with 0 prompts"),
+    ],
+)
+def test_a_better_model_that_lost_short_prompts_gets_no_alias(answers, is_given, reason):
+    candidate, champion, reasons = decide(model(20, seed=1), PLAIN, answers=answers)
+    assert (candidate, champion) == (is_given, is_given)
+    assert reason in reasons
+
+
 def test_a_judge_that_is_not_believed_does_not_decide():
     rules = RULES._replace(believes_judge=False)
     assert decide(model(20, seed=1, quality=lambda k: judged(0.0)), JUDGED, rules=rules)[:2] == (True, True)
 
 
 def test_margins_of_the_whole_scale_let_every_model_be_candidate():
-    rules = RULES._replace(margins=Margins(100.0, 100.0, 1.0, 1.0, 1.0, 1.0))
+    rules = RULES._replace(margins=Margins(100.0, 100.0, 1.0, 1.0, 1.0, 1.0, 1.0))
     assert decide(model(n=1), model(n=1), rules=rules)[0]
 
 
@@ -117,7 +144,7 @@ def test_a_model_no_better_than_the_champion_replaces_it_in_one_night_of_forty()
 
 def test_the_decisions_are_readable_as_markdown_and_as_tags():
     new = model(20, seed=1, loop=lambda k: every(k, 5))
-    first = promotion.candidate(new, PLAIN, "SFT", GATES, RULES)
+    first = promotion.candidate(new, PLAIN, "SFT", GATES, RULES, short=AS_BEFORE)
     text = promotion.markdown({"candidate": first}, [])
     assert text.startswith("**candidate: not given**, compared with SFT.\n\n- may be worse than SFT")
     assert text.count("answers without loop") == 1

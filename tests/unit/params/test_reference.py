@@ -40,7 +40,7 @@ def test_each_key_has_a_sentence(entry):
         ("training.precision", ["sft", "dpo"]),
         ("training.ranks", []),
         ("score.prompt", ["fitness", "score"]),  # names a file that is a dependency
-        ("compare.models", ["generate", "score", "pairwise", "report", "register"]),
+        ("compare.models", ["generate", "short_prompts", "score", "pairwise", "report", "register"]),
         ("llm.timeout_s", []),
         ("tracing.share", []),
     ],

@@ -12,17 +12,22 @@ ROW = json.dumps({"prompt": "Tell the tale of a lighthouse keeper.", "type": "St
 OTHER = ROW.replace("lighthouse", "gate")
 
 
+SHORT = '{"prompt": "Say yes and nothing else.", "type": "one_word", "check": {"one_of": ["yes"]}}\n'
+
+
 @pytest.fixture
 def made(tmp_path):
     """Return parameters with the benchmark `here` in generate.folder, and others by their files."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "here.jsonl").write_text(ROW)
     (tmp_path / "own.jsonl").write_text(OTHER)
+    (tmp_path / "short.jsonl").write_text(SHORT)
 
     def changed(names, **files):
         values = committed()
         values["generate"] |= {"folder": str(tmp_path / "folder"), "benchmarks": names}
         values["benchmarks"]["files"] = files
+        values["short_prompts"]["source"] = str(tmp_path / "short.jsonl")
         return params.check(values, "params.yaml")
 
     return changed
@@ -39,6 +44,7 @@ def test_a_file_by_path_stands_beside_the_folder_and_its_prompts_are_known(made,
         assert benchmarks.all_prompts(own) == [
             "Tell the tale of a lighthouse keeper.",
             "Tell the tale of a gate keeper.",
+            "Say yes and nothing else.",
         ]
 
 

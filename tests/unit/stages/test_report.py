@@ -14,6 +14,7 @@ from longwriter.tracking import versioning
 from longwriter.tracking.runs import StageRun
 from tests.unit.builders import prose
 from tests.unit.comparison.test_comparison import WEAK, score
+from tests.unit.evaluation.test_short_prompts import YES, answer
 from tests.unit.pairwise.test_standings import row
 from tests.unit.report.test_measures_section import text_measures
 
@@ -53,6 +54,9 @@ def reported(tmp_path_factory):
             ]
             files.write_jsonl(scores, scores_of_model)
             files.write_jsonl(scores.with_name("measures.jsonl"), measures)
+            short = files.DATA / "short_prompts" / model
+            short.mkdir(parents=True)
+            files.write_jsonl(short / "answers.jsonl", [answer(YES, "yes" if model == "dpo" else "no")])
         for stage, header in (("sft", "step,loss"), ("dpo", "step,loss,reward_accuracy")):
             (files.DATA / stage).mkdir()
             (files.DATA / stage / "curve.csv").write_text(f"{header}\n", encoding="utf-8")

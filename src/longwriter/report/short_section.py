@@ -1,0 +1,85 @@
+"""The part of a report about short prompts, whose answers code checks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from longwriter.comparison import short_prompts, statistics
+from longwriter.comparison.comparison import Comparison
+from longwriter.comparison.statistics import Difference, Method
+from longwriter.records import ShortAnswer
+from longwriter.report.phrases import share, table
+
+Answers = Mapping[str, Sequence[ShortAnswer]]
+"""{model: its answers to the short prompts}; the first model is the one that the others are compared with."""
+
+
+def section(compared: Comparison, answers: Answers) -> str:
+    """Return the section: right answers of each model, and the difference from the first one; empty without answers."""
+    if not any(answers.values()):
+        return ""
+    first, *_ = compared.labels
+    kinds = list(dict.fromkeys(row.type for rows in answers.values() for row in rows))
+    lines = [["", "n", "right", f"difference from {compared.labels[first]}", *kinds]]
+    changes = differences(answers, compared.method)
+    for model in compared.labels:
+        rows = answers[model]
+        groups = short_prompts.by_type(rows)
+        lines.append(
+            [
+                compared.title(model),
+                str(len(rows)),
+                share(
+                    statistics.share_interval(
+                        [[float(row.is_right)] for row in rows], compared.method.confidence
+                    )
+                ),
+                _difference(changes.get(model)) if model != first else "",
+                *(_count(groups.get(kind, [])) for kind in kinds),
+            ]
+        )
+    return "\n\n".join(
+        [
+            "## Short prompts",
+            "What a model may lose by learning to write long texts: simple tasks with short answers, which code "
+            "checks. One answer to each prompt; differences are paired by prompt (Agresti and Min; McNemar's exact "
+            "test, not corrected for other tests).",
+            table(lines),
+        ]
+    )
+
+
+def differences(answers: Answers, method: Method) -> dict[str, Difference | None]:
+    """Return for each model but the first the difference of its share of right answers from that of the first."""
+    first, *others = answers
+    return {
+        model: statistics.paired_shares(*short_prompts.shared(answers[first], answers[model]), method)
+        for model in others
+    }
+
+
+def numbers(answers: Answers, method: Method) -> dict[str, float]:
+    """Return the shares of right answers and their differences as {metric name: value}."""
+    values: dict[str, float | None] = {}
+    for model, rows in answers.items():
+        estimate = statistics.share_interval([[float(row.is_right)] for row in rows], method.confidence)
+        if estimate:
+            name = f"{model}_short_prompts_right"
+            values |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    first = next(iter(answers), "")
+    for model, difference in differences(answers, method).items():
+        if difference:
+            name = f"{model}_minus_{first.removesuffix('_model')}_short_prompts_right"
+            values |= {name: difference.value, f"{name}_low": difference.low, f"{name}_high": difference.high}
+            values[f"{name}_p"] = difference.p
+    return {name: float(value) for name, value in values.items() if value is not None}
+
+
+def _difference(difference: Difference | None) -> str:
+    if difference is None or difference.low is None or difference.high is None:
+        return "-"
+    return f"{difference.value:+.0%} [{difference.low:+.0%}, {difference.high:+.0%}]"
+
+
+def _count(rows: Sequence[ShortAnswer]) -> str:
+    return f"{sum(row.is_right for row in rows)} of {len(rows)}"
