@@ -111,13 +111,16 @@ class Example(Record):
 
 
 class BenchmarkRow(Record):
-    """A row of a benchmark in LongBench-Write's format; `length` is what the prompt asks for, in words."""
+    """A row of a benchmark in LongBench-Write's format; `length` is what the prompt asks for, in words.
+
+    Rows without `length`, as in sets like WritingBench, have no length score: judges mark and compare their answers.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     prompt: Text
     type: Text
-    length: Annotated[int, Field(ge=1)]
+    length: Annotated[int, Field(ge=1)] | None = None
 
 
 class Check(Record):
@@ -167,7 +170,7 @@ class ShortAnswer(Record):
 
 
 class Generation(Record):
-    """One answer of a model to a prompt that asks for a length.
+    """One answer of a model to a prompt, which mostly asks for a length (else `required_words` is None).
 
     `prompt_id` is the instruction's id, or a hash of the benchmark's prompt. `finish_reason` says why the
     answer ended: `stop` means that the model ended it before `max_tokens`. `words` is the length of `text`.
@@ -179,7 +182,7 @@ class Generation(Record):
     prompt: str
     type: str
     language: Language
-    required_words: int
+    required_words: int | None
     text: str
     words: int
     finish_reason: str
@@ -264,6 +267,8 @@ class JudgeFitness(Record):
 class Score(Record):
     """The scores of one generation; S_l is `length_score` in [0, 100], S_q is in `quality`.
 
+    `length_score` is None if the prompt asks for no length.
+
     `ended` is True if the model ended the answer by itself. `repeated_share` is the share of 5-grams that
     repeat an earlier one, in [0, 1]; `loop` is True if it is above `score.max_repeated_share`.
     """
@@ -272,9 +277,9 @@ class Score(Record):
     prompt_id: str
     type: str
     language: Language
-    required_words: int
+    required_words: int | None
     words: int
-    length_score: float
+    length_score: float | None
     ended: bool
     loop: bool
     refusal: bool

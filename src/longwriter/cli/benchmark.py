@@ -25,7 +25,7 @@ def benchmark(
     folder: Annotated[
         str | None,
         typer.Argument(
-            help="Folder with NAME.jsonl to use from now on; each row has prompt, type and length"
+            help="Folder with NAME.jsonl to use from now on; each row has prompt, type and mostly length"
         ),
     ] = None,
     model: Annotated[
@@ -118,9 +118,11 @@ def _use(folder: str, apply: bool) -> None:
         raise UserError(f"{inert.line(folder)} has no *.jsonl: name the folder that holds your benchmarks")
     for path in paths:
         prompts = answers.benchmark_prompts(files.read_jsonl(path, BenchmarkRow), str(path))
-        lengths = [prompt.required_words for prompt in prompts]
-        typer.echo(
-            inert.line(f"{path.name}: {len(prompts):,} prompts, {min(lengths):,} to {max(lengths):,} words")
+        lengths = [prompt.required_words for prompt in prompts if prompt.required_words is not None]
+        span = f"{min(lengths):,} to {max(lengths):,} words" if lengths else "no lengths"
+        without = (
+            f", {len(prompts) - len(lengths):,} without length" if 0 < len(lengths) < len(prompts) else ""
         )
+        typer.echo(inert.line(f"{path.name}: {len(prompts):,} prompts, {span}{without}"))
     changes = {"generate": {"folder": folder, "benchmarks": [path.stem for path in paths]}}
     profile.offer(changes, folder, apply, "python -m flows")

@@ -97,15 +97,20 @@ def tree(steps: Iterable[dict[str, Any]]) -> Iterator[str]:
         yield f"   └─ … {calls - _CALLS_SHOWN} more calls (--json shows all)"
 
 
+def _length_score(value: float | None) -> str:
+    return "no S_l" if value is None else f"S_l {value:.1f}"
+
+
 def _lines(step: dict[str, Any]) -> Iterator[str]:
     if "number" in step:
         number = step["number"]
-        yield f"number  {number['model']} on {number['benchmark']}: S_l {number['S_l']:.1f} (n = {number['n']})"
+        yield f"number  {number['model']} on {number['benchmark']}: {_length_score(number['S_l'])} (n = {number['n']})"
         yield f"   report {_run(step['report'])}"
     elif "score" in step:
         score = step["score"]
         yield (
-            f"└─ score  S_l {score['length_score']:.1f}: {score['words']} words, {score['required_words']} asked for"
+            f"└─ score  {_length_score(score['length_score'])}: {score['words']} words, "
+            f"{score['required_words'] or 'no length'} asked for"
             f"{_run(step['run'])}"
         )
     elif "answer" in step:

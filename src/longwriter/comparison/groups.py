@@ -37,35 +37,43 @@ class Bucket(NamedTuple):
         return f"{self.low:,} and more" if math.isinf(self.high) else f"{self.low:,}-{int(self.high) - 1:,}"
 
 
-def by_prompt(rows: Sequence[Score], value: Callable[[Score], float]) -> dict[str, list[float]]:
-    """Return {prompt id: the value of each of its rows}."""
+Value = Callable[[Score], float | None]
+"""A number of a row; None = it has none, such as the length score of a prompt that asks for no length."""
+
+
+def by_prompt(rows: Sequence[Score], value: Value) -> dict[str, list[float]]:
+    """Return {prompt id: the value of each of its rows}, of the rows that have one."""
     groups: dict[str, list[float]] = {}
     for row in rows:
-        groups.setdefault(row.prompt_id, []).append(float(value(row)))
+        number = value(row)
+        if number is not None:
+            groups.setdefault(row.prompt_id, []).append(float(number))
     return groups
 
 
-def shared(
-    before: Sequence[Score], after: Sequence[Score], value: Callable[[Score], float]
-) -> tuple[Groups, Groups]:
+def shared(before: Sequence[Score], after: Sequence[Score], value: Value) -> tuple[Groups, Groups]:
     """Return the values of both models by prompt, for the prompts that both have."""
     old, new = by_prompt(before, value), by_prompt(after, value)
     shared = sorted(old.keys() & new.keys())
     return [old[key] for key in shared], [new[key] for key in shared]
 
 
-def buckets(
-    rows: Mapping[str, Sequence[Score]], value: Callable[[Score], float], confidence: float
-) -> list[Bucket]:
+def buckets(rows: Mapping[str, Sequence[Score]], value: Value, confidence: float) -> list[Bucket]:
     """Return the buckets that hold a prompt, short lengths first, with each model's mean of `value`."""
-    lengths = [row.required_words for scores in rows.values() for row in scores]
+    lengths = [
+        row.required_words for scores in rows.values() for row in scores if row.required_words is not None
+    ]
     mostly_short = sum(words < _BOUNDS[1] for words in lengths) * 2 > len(lengths)
     bounds = [*(_SHORT_BOUNDS if mostly_short else _BOUNDS), math.inf]
     filled = []
     for low, high in pairwise(bounds):
         scores = {}
         for model, model_rows in rows.items():
-            inside = [row for row in model_rows if low <= row.required_words < high]
+            inside = [
+                row
+                for row in model_rows
+                if row.required_words is not None and low <= row.required_words < high
+            ]
             groups = by_prompt(inside, value)
             if estimate := statistics.mean_interval(list(groups.values()), confidence):
                 scores[model] = estimate

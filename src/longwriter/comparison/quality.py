@@ -9,11 +9,11 @@ Source: LongWriter (arXiv:2408.07055), section 2: S_l, S_q and S_bar.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from longwriter.comparison import agreement, statistics
-from longwriter.comparison.groups import Bucket, buckets, by_prompt, shared
+from longwriter.comparison.groups import Bucket, Value, buckets, by_prompt, shared
 from longwriter.comparison.statistics import Difference, Estimate, Method
 from longwriter.records import Judgement, Score, Unscored
 
@@ -101,12 +101,14 @@ def _quality(row: Score, unscored: float = _WORST) -> float:
     return row.quality.quality_score if isinstance(row.quality, Judgement) else unscored
 
 
-def _overall(row: Score, unscored: float = _WORST) -> float:
-    """Return S_bar of an answer; `unscored` is its quality if it has none."""
+def _overall(row: Score, unscored: float = _WORST) -> float | None:
+    """Return S_bar of an answer; `unscored` is its quality if it has none. None if it has no length score."""
+    if row.length_score is None:
+        return None
     return (row.length_score + _quality(row, unscored)) / 2
 
 
-def _mean(scores: Sequence[Score], value: Callable[[Score], float], confidence: float) -> Estimate | None:
+def _mean(scores: Sequence[Score], value: Value, confidence: float) -> Estimate | None:
     return statistics.mean_interval(list(by_prompt(scores, value).values()), confidence)
 
 
@@ -122,6 +124,8 @@ def _bounds(scores: Sequence[Score]) -> tuple[float, float] | None:
     ends = []
     for unscored in (_WORST, _BEST):
         groups = by_prompt(scores, lambda row, end=unscored: _overall(row, end)).values()  # type: ignore[misc]
+        if not groups:
+            return None
         ends.append(round(sum(sum(group) / len(group) for group in groups) / len(groups), 4))
     return ends[0], ends[1]
 

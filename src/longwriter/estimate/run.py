@@ -170,7 +170,7 @@ def _score_requests(params: Params) -> Iterable[Request]:
     answers = len(params.compare.models) * params.generate.samples
     for name in params.generate.benchmarks:
         for row in files.read_jsonl(paths[name], BenchmarkRow):
-            fields = {"instruction": estimate.tokens(row.prompt), "text": _answer_tokens(row)}
+            fields = {"instruction": estimate.tokens(row.prompt), "text": _answer_tokens(row, params)}
             yield from [estimate.question(template, fields, max_tokens)] * answers
 
 
@@ -185,14 +185,16 @@ def _pairwise_requests(params: Params) -> Iterable[Request]:
     paths = benchmarks.paths(params)
     for name in params.generate.benchmarks:
         for row in files.read_jsonl(paths[name], BenchmarkRow):
-            answer = _answer_tokens(row)
+            answer = _answer_tokens(row, params)
             fields = {"instruction": estimate.tokens(row.prompt), "first": answer, "second": answer}
             number = 2 * len(matches) * params.generate.samples
             yield from [estimate.question(template, fields, max_tokens)] * number
 
 
-def _answer_tokens(row: BenchmarkRow) -> float:
-    """Return the tokens of an answer that has the length that a benchmark's row asks for."""
+def _answer_tokens(row: BenchmarkRow, params: Params) -> float:
+    """Return the tokens of an answer that has the length that a benchmark's row asks for, else of the longest."""
+    if row.length is None:
+        return float(params.generate.sampling.max_tokens)
     factor = estimate.TOKENS_PER_HAN if language_of(row.prompt) == "zh" else estimate.TOKENS_PER_WORD
     return row.length * factor
 

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 class Prompt(NamedTuple):
-    """A prompt for a model; `required_words` is the length that it asks for."""
+    """A prompt for a model; `required_words` is the length that it asks for, None if it asks for none."""
 
     prompt_id: str
     text: str
     type: str
     language: Language
-    required_words: int
+    required_words: int | None
 
 
 def token_cap(required_words: int, max_tokens_per_word: float, hard_cap: int) -> int:
@@ -109,7 +109,7 @@ def sample_prompts(examples: Iterable[Example], limit: int) -> tuple[list[Prompt
 async def ask(
     llm: LLM, prompt: Prompt, max_tokens_per_word: float, sampling: Sampling, *, attempt: int = 0
 ) -> Generation:
-    """Return a model's answer to a prompt, capped by the length that the prompt asks for.
+    """Return a model's answer to a prompt, capped by the length that the prompt asks for, if it asks for one.
 
     Args:
         llm: The model.
@@ -121,7 +121,9 @@ async def ask(
     Raises:
         NoAnswer, EndpointUnavailable, ModelUnusable, BudgetReached: as `LLM.ask` says.
     """
-    max_tokens = token_cap(prompt.required_words, max_tokens_per_word, sampling.max_tokens)
+    max_tokens = sampling.max_tokens
+    if prompt.required_words is not None:
+        max_tokens = token_cap(prompt.required_words, max_tokens_per_word, max_tokens)
     answer = await llm.ask(
         break_marks(prompt.text), sampling.model_copy(update={"max_tokens": max_tokens}), attempt=attempt
     )

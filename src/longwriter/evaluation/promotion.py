@@ -147,7 +147,7 @@ def _short_prompts(short: Answers, rules: Rules) -> Measure:
 def overall_gain(before: Sequence[Score], after: Sequence[Score], rules: Rules) -> Estimate | None:
     """Return the gain in (S_l + S_q) / 2 on prompts that both have judged; without a judge, in S_l."""
     if _is_judged(before, after, rules):
-        pairs = _paired(before, after, lambda row: (row.length_score + _quality(row)) / 2, _has_quality)
+        pairs = _paired(before, after, _overall, _has_quality)
     else:
         pairs = _paired(before, after, lambda row: row.length_score)
     return statistics.mean_change(*pairs, rules.confidence)
@@ -214,6 +214,10 @@ def _quality(row: Score) -> float:
     return row.quality.quality_score if isinstance(row.quality, Judgement) else 0.0
 
 
+def _overall(row: Score) -> float | None:
+    return None if row.length_score is None else (row.length_score + _quality(row)) / 2
+
+
 def _is_lost(row: Score) -> bool:
     return isinstance(row.quality, Unscored) and row.quality.reason != "no_judge"
 
@@ -221,7 +225,7 @@ def _is_lost(row: Score) -> bool:
 def _paired(
     before: Sequence[Score],
     after: Sequence[Score],
-    value: Callable[[Score], float],
+    value: groups.Value,
     counts: Callable[[Score], bool] = lambda _: True,
 ) -> tuple[Groups, Groups]:
     """Return the values of both models by prompt, for the prompts that both have with a row that counts."""

@@ -44,14 +44,15 @@ def score_of(generation: Generation, quality: Judgement | Unscored, max_repeated
         max_repeated_share: Share of repeated 5-grams above which the answer counts as a loop.
     """
     repeated = repeated_share(generation.text)
+    required = generation.required_words
     return Score(
         generation_id=generation.generation_id,
         prompt_id=generation.prompt_id,
         type=generation.type,
         language=generation.language,
-        required_words=generation.required_words,
+        required_words=required,
         words=generation.words,
-        length_score=length_score(generation.required_words, generation.words),
+        length_score=None if required is None else length_score(required, generation.words),
         ended=generation.finish_reason == "stop",
         loop=repeated > max_repeated_share,
         refusal=is_refusal(generation.text, generation.prompt),
@@ -65,12 +66,16 @@ def score_numbers(scores: Sequence[Score]) -> dict[str, float]:
     count = max(1, len(scores))
     numbers = {
         "n": float(len(scores)),
-        "length_score_mean": round(sum(row.length_score for row in scores) / count, 3),
         "ended_share": round(sum(row.ended for row in scores) / count, 4),
         "loop_share": round(sum(row.loop for row in scores) / count, 4),
         "refusal_share": round(sum(row.refusal for row in scores) / count, 4),
         "words_mean": round(sum(row.words for row in scores) / count, 3),
     }
+    lengths = [row.length_score for row in scores if row.length_score is not None]
+    if lengths or not scores:
+        numbers["length_score_mean"] = round(sum(lengths) / max(1, len(lengths)), 3)
+    if len(lengths) < len(scores):
+        numbers["no_length"] = float(len(scores) - len(lengths))
     judged = [row.quality.quality_score for row in scores if isinstance(row.quality, Judgement)]
     if judged:
         numbers["quality_score_mean"] = round(sum(judged) / len(judged), 3)

@@ -98,7 +98,7 @@ async def _ask(
     params: JudgingParams, judge: LLMParams, template: str, pairs: Sequence[Pair], calls: Path, label: str
 ) -> tuple[list[_Opinion | Unscored], dict[str, float]]:
     """Return one judge's opinion of each pair, and the usage of its calls."""
-    fields = {
+    fields: dict[str, object] = {
         "schema": question.schema(), "sampling": params.sampling.model_dump(), "extra_body": judge.extra_body,
     }  # fmt: skip
     async with servers.model(judge, params.sampling, calls, "score.sampling") as llm:

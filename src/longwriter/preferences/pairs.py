@@ -77,6 +77,8 @@ def candidate(
     reason = trouble(sample, max_repeated_share)
     if reason == "empty":
         return Unscored(reason="empty", detail="a message needs text", call_ids=sample.call_ids)
+    if sample.required_words is None:
+        return Unscored(reason="no_length", detail="the prompt asks for no length", call_ids=sample.call_ids)
     score = length_score(sample.required_words, sample.words)
     call_ids = list(sample.call_ids)
     if quality_weight > 0:
@@ -172,6 +174,7 @@ def _rejection(
 
 
 def _pair(instruction_id: str, chosen: Candidate, rejected: Candidate) -> PreferencePair:
+    assert chosen.sample.required_words is not None  # else it has no score
     prompt = [Message(role="user", content=chosen.sample.prompt)]
     answers = [[Message(role="assistant", content=item.sample.text)] for item in (chosen, rejected)]
     content = [[message.model_dump() for message in part] for part in (prompt, *answers)]

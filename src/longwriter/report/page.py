@@ -83,16 +83,23 @@ def examples(compared: Comparison, answers: Mapping[str, Sequence[Generation]]) 
         answers: {model: its answers}; the first answer of each model to a prompt is shown.
     """
     first = subject(compared)
-    ordered = sorted(_first_by_prompt(compared.rows[first]).values(), key=lambda row: row.length_score)
+    rows_of_first = _first_by_prompt(compared.rows[first]).values()
+    ordered = sorted(rows_of_first, key=lambda row: -1.0 if row.length_score is None else row.length_score)
     lowest = ordered[:_SHOWN]
     highest = ordered[max(_SHOWN, len(ordered) - _SHOWN) :][::-1]
     texts = {row.generation_id: row for rows in answers.values() for row in rows}
     return [
-        _example(f"{kind} of {compared.heading(first)}: {row.length_score:.1f}", row, compared, texts)
+        _example(_heading(kind, compared.heading(first), row), row, compared, texts)
         for kind, rows in (("Low length score", lowest), ("High length score", highest))
         for row in rows
         if row.generation_id in texts
     ]
+
+
+def _heading(kind: str, model: str, row: Score) -> str:
+    if row.length_score is None:
+        return "A prompt that asks for no length"
+    return f"{kind} of {model}: {row.length_score:.1f}"
 
 
 def subject(compared: Comparison) -> str:
@@ -112,8 +119,11 @@ def _example(heading: str, row: Score, compared: Comparison, texts: Mapping[str,
             else f"no S_q ({own.quality.reason})"
         )
         traits = [
-            f"{own.words:,} of {own.required_words:,} words",
-            f"S_l {own.length_score:.1f}",
+            *(
+                [f"{own.words:,} words"]
+                if own.required_words is None or own.length_score is None
+                else [f"{own.words:,} of {own.required_words:,} words", f"S_l {own.length_score:.1f}"]
+            ),
             quality,
             "ended by itself" if own.ended else "cut, or end unknown",
             *(["loop"] if own.loop else []),

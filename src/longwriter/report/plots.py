@@ -184,7 +184,7 @@ def _overview(compared: Comparison) -> Figure:
 def _draw_length(panel: Axes, compared: Comparison, models: list[str]) -> None:
     """Draw written over required words; a hollow marker is an answer that was cut at its cap."""
     rows = [row for scores in compared.rows.values() for row in scores]
-    required = [row.required_words for row in rows] or [0, 1]
+    required = [row.required_words for row in rows if row.required_words is not None] or [0, 1]
     written = [*required, *(row.words for row in rows)]
     is_log = min(required) > 0 and max(required) >= _DECADE * min(required)
     panel.plot(
@@ -198,15 +198,17 @@ def _draw_length(panel: Axes, compared: Comparison, models: list[str]) -> None:
     for model, offset in zip(models, _offsets(len(models), 0.013), strict=True):
         colour, marker = own[model]
         for ended in (True, False):
-            scores = [row for row in compared.rows[model] if row.ended is ended]
+            scores = [
+                (row.required_words, row.words)
+                for row in compared.rows[model]
+                if row.ended is ended and row.required_words is not None
+            ]
             panel.scatter(
                 [
-                    row.required_words * (1 + 2 * offset)
-                    if is_log
-                    else row.required_words + offset * max(required)
-                    for row in scores
+                    words * (1 + 2 * offset) if is_log else words + offset * max(required)
+                    for words, _ in scores
                 ],
-                [max(row.words, 1) if is_log else row.words for row in scores],
+                [max(words, 1) if is_log else words for _, words in scores],
                 s=38,
                 marker=marker,
                 facecolors=colour if ended else "none",

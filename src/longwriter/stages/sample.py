@@ -33,7 +33,9 @@ async def _work(params: Params, folder: Path) -> runner.Summary:
     sample = params.sample
     examples = files.read_jsonl(files.DATA / "dataset" / "train.jsonl", Example)
     prompts, left_out = answers.sample_prompts(examples, sample.limit)
-    prompts.sort(key=lambda prompt: -prompt.required_words)  # so that no long answer runs alone at the end
+    prompts.sort(
+        key=lambda prompt: -(prompt.required_words or 0)
+    )  # so that no long answer runs alone at the end
     draws = [(prompt, number) for prompt in prompts for number in range(sample.samples)]
     weights = files.DATA / "sft" / "weights"
     base = files.DATA / "base_model" / "weights"

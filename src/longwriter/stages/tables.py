@@ -130,5 +130,5 @@ def _scores(item: str) -> Iterator[dict[str, Any]]:
         own_id = answer.generation_id
         reason = "loop" if score.loop else "" if score.ended else "cut off"
         trace_id = spans.trace_id(own_id, [])
-        length = round(score.length_score, 2)
+        length = None if score.length_score is None else round(score.length_score, 2)
         yield _row(own_id, answer.prompt, answer.text, answer.words, length, reason, trace_id)

@@ -133,10 +133,12 @@ def of_answer(answer: Generation, calls: Calls, item: str, score: Score | None) 
 
 
 def _opinions(score: Score) -> list[Opinion]:
-    length = f"{score.words} words written, {score.required_words} asked for"
+    asked = "no length" if score.required_words is None else score.required_words
+    length = f"{score.words} words written, {asked} asked for"
+    length_scores = [] if score.length_score is None else [round(score.length_score, 4)]
     repeated = f"{score.repeated_share:.1%} of the 5-grams stand in the text before"
     rows = [
-        Opinion("length_score", round(score.length_score, 4), rationale=length),
+        *(Opinion("length_score", value, rationale=length) for value in length_scores),
         Opinion("ended", score.ended, rationale="whether the model ended the text by itself"),
         Opinion("loop", score.loop, rationale=repeated),
         Opinion("refusal", score.refusal, rationale="by the rules of wording in text/talk/refusals.py"),

@@ -7,6 +7,7 @@ were skipped or restored, and for data that later runs have replaced in this che
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,11 @@ def walk_benchmark(benchmark: str, model: str, generation_id: str | None) -> Ite
     report = _latest_run(f"report@{benchmark}")
     score_run, md5 = _writer_of_input(report, scores_path)
     rows = _rows(scores_path, md5)
-    length_scores = [row["length_score"] for row in rows]
-    mean = round(sum(length_scores) / len(length_scores), 4)
+    length_scores = [row["length_score"] for row in rows if row["length_score"] is not None]
+    mean = round(sum(length_scores) / len(length_scores), 4) if length_scores else None
     number = {"benchmark": benchmark, "model": model, "S_l": mean, "n": len(rows)}
     yield {"number": number, "report": _run_step(report)}
-    score = min(rows, key=lambda row: row["length_score"])
+    score = min(rows, key=lambda row: math.inf if row["length_score"] is None else row["length_score"])
     if generation_id is not None:
         score = _row_with(rows, "generation_id", generation_id, md5)
     yield {"score": score, "in": scores_path, "md5": md5, "run": _run_step(score_run)}

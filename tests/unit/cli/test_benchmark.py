@@ -117,18 +117,22 @@ def test_a_judge_compares_all_pairs_of_models_in_both_orders(own, run, tmp_path)
     }  # fmt: skip
 
 
-def test_a_judge_that_likes_the_first_place_decides_nothing(own, run, tmp_path):
-    preds = write_answers(right=1.0, short=0.5)
-    with chat_server_thread(tmp_path / "requests.log", "--judge", "always_first") as server:
+def test_prompts_without_a_length_are_answered_and_compared_but_have_no_length_score(own, run, tmp_path):
+    free = [
+        {"prompt": f"Write about {topic} as 10 people would.", "type": "Essay"} for topic in ("tea", "rain")
+    ]
+    Path("free.jsonl").write_text("".join(json.dumps(row) + "\n" for row in free))
+    with chat_server_thread(tmp_path / "a.log", "--judge", "good") as server:
         with_judge(server.url)
-        code, _, err = run(
-            "benchmark", *preds, "--benchmark", "own.jsonl", "--pairwise", "all", "--out", "done"
-        )
+        code, out, err = run(
+            "benchmark", "--model", "a", "--model", "b", "--base-url", server.url, "--api-key-env", "",
+            "--benchmark", "free.jsonl", "--pairwise", "reference", "--max-tokens", "90", "--out", "done",
+        )  # fmt: skip
     assert code == 0, err
-    text = pairwise_part("done")
-    assert "Position consistency (the same answer in both orders): 0% [0%, 56%]" in text
-    assert "100% name the one that was shown first" in text
-    assert "0 won, 3 tied, 0 lost" in text
+    assert "| A | 2 | - |" in out
+    assert "B and a cannot be compared: they have 0 prompts in common with such a score" in out
+    assert "2 pairs of answers of 2 models to 2 prompts were compared" in pairwise_part("done")
+    assert [row["length"] for row in lines("done/a/pred.jsonl")] == [None, None]
 
 
 def test_without_a_judge_nothing_can_be_compared(own, run):

@@ -156,3 +156,14 @@ def test_a_curve_is_read_by_column_and_an_empty_cell_is_no_number():
     assert comparison.curve("step,loss\n") == {"step": [], "loss": []}
     with pytest.raises(ValueError, match="high"):
         comparison.curve("step,loss\n1,high\n")
+
+
+def test_prompts_without_a_length_count_for_endings_and_not_for_the_length_score():
+    free = [score(key, required_words=None, length_score=None) for key in range(10, 14)]
+    base, sft = [score(key, words=50) for key in range(6)], [score(key, words=90) for key in range(6)]
+    both = compared(base + free, sft + free, sft)
+    alone = compared(base, sft, sft)
+    assert both.differences == alone.differences
+    assert both.buckets == alone.buckets
+    assert both.standings["sft"].length_score == alone.standings["sft"].length_score
+    assert both.standings["sft"].ended.n == 10

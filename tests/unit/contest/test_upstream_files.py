@@ -92,3 +92,11 @@ def test_the_mean_of_a_panel_comes_back():
         [answer()], [read(JudgeRow, upstream_files.judge_row(answer(), panel))], "judge.jsonl"
     )
     assert quality.dimensions["Clarity"] == 2.5
+
+
+def test_a_row_without_a_length_is_read_and_written_without_one():
+    [row] = upstream_files.generations(
+        [read(PredRow, {key: UPSTREAM[key] for key in ("prompt", "type", "response")})]
+    )
+    assert row.required_words is None
+    assert upstream_files.pred_row(row)["length"] is None

@@ -141,3 +141,13 @@ def test_a_judged_zero_is_a_number():
 
 def test_scores_of_nothing_have_numbers_too():
     assert score_numbers([])["length_score_mean"] == 0
+
+
+def test_an_answer_to_a_prompt_without_length_has_no_length_score_and_none_is_counted():
+    free = generation("One two three.", required=None)
+    none = Unscored(reason="no_judge", detail="")
+    assert score_of(free, none, 0.2).length_score is None
+    scores = [score_of(free, none, 0.2), score_of(generation(prose(100)), none, 0.2)]
+    numbers = score_numbers(scores)
+    assert (numbers["length_score_mean"], numbers["no_length"], numbers["n"]) == (100.0, 1.0, 2.0)
+    assert "length_score_mean" not in score_numbers(scores[:1])

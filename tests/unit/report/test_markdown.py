@@ -42,9 +42,12 @@ def written(base, sft, dpo, fitness=WEAK, metrics=(), figures=()):
         ),
         (
             difference(5.0, None, None, 1.0, 1),
-            "DPO and SFT cannot be compared: they have 1 prompts in common, 2 are needed.",
+            "DPO and SFT cannot be compared: they have 1 prompts in common with such a score, 2 are needed.",
         ),
-        (None, "DPO and SFT cannot be compared: they have 0 prompts in common, 2 are needed."),
+        (
+            None,
+            "DPO and SFT cannot be compared: they have 0 prompts in common with such a score, 2 are needed.",
+        ),
     ],
 )
 def test_a_difference_is_said_plainly(difference, said):

@@ -32,10 +32,12 @@ def accuracy(rows: Sequence[Score], confidence: float) -> Estimate | None:
 
     An answer loses one point for each percent by which its length differs from the length asked for. So an empty
     answer has 0, and one of twice the length or more too. The answers to a prompt count as their mean. None without
-    answers.
+    answers to prompts that ask for a length.
     """
     groups: dict[str, list[float]] = defaultdict(list)
     for row in rows:
+        if row.required_words is None:
+            continue
         off = abs(row.words - row.required_words) / row.required_words
         groups[row.prompt_id].append(100 * max(0.0, 1 - off))
     return statistics.mean_interval(list(groups.values()), confidence)

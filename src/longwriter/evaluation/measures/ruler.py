@@ -52,10 +52,11 @@ class Ruler(NamedTuple):
 
 def has_levels(rows: Sequence[Score]) -> bool:
     """Tell whether the prompts ask for few lengths, and equally many prompts for each, as in LongWrite-Ruler."""
-    counts = [len(prompts) for prompts in _by_level(rows).values()]
-    lengths = sorted({row.required_words for row in rows})
+    levels = _by_level(rows)
+    counts, lengths = [len(prompts) for prompts in levels.values()], list(levels)
     return (
-        len(counts) >= _MIN_LEVELS
+        all(row.required_words is not None for row in rows)
+        and len(counts) >= _MIN_LEVELS
         and min(counts) == max(counts) >= _MIN_PROMPTS
         and lengths[-1] >= _MIN_SPAN * lengths[0]
     )
@@ -125,8 +126,9 @@ def _fit(asked: Array, written: Array) -> tuple[Array, Array]:
 def _by_level(rows: Sequence[Score]) -> dict[int, dict[str, list[int]]]:
     """Return {required words: {prompt id: lengths of its answers}}, short levels first."""
     groups: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for row in sorted(rows, key=lambda row: (row.required_words, row.prompt_id)):
-        groups[row.required_words][row.prompt_id].append(row.words)
+    for row in sorted(rows, key=lambda row: (row.required_words or 0, row.prompt_id)):
+        if row.required_words is not None:
+            groups[row.required_words][row.prompt_id].append(row.words)
     return groups
 
 
