@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from longwriter.cli import cache, profile
+from longwriter.cli.ability import ability
 from longwriter.cli.benchmark import benchmark
 from longwriter.cli.capacity import capacity
 from longwriter.cli.chat import chat
@@ -62,6 +63,7 @@ app.command()(doctor)
 app.command()(clean)
 app.command()(endpoint)
 app.command()(benchmark)
+app.command()(ability)
 app.command()(estimate)
 app.command()(capacity)
 app.command()(lineage)

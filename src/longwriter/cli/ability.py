@@ -1,0 +1,67 @@
+"""`longwriter ability`: general ability by lm-evaluation-harness, with the differences from the first model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from longwriter.cli import checkout
+from longwriter.errors import UserError
+from longwriter.text import inert
+
+
+def ability(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            help="Models of the pipeline, aliases of the registry or folders; the first is the reference"
+        ),
+    ],
+    tasks: Annotated[str, typer.Option(help="Tasks of the harness, with commas between them")],
+    task_folder: Annotated[
+        Path | None, typer.Option(help="Folder with task files of your own (YAML, data beside them)")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first items of each task, for a try")
+    ] = None,
+    chat: Annotated[bool, typer.Option("--chat", help="Ask by the chat template of the model")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:0 …")] = "cpu",
+    python: Annotated[
+        str, typer.Option(help="Python of the environment that has lm-eval, if it is another one")
+    ] = sys.executable,
+    out: Annotated[Path, typer.Option(help="Folder of the harness's results")] = Path(".lw/ability"),
+) -> None:
+    """Measure what a model lost in general ability: run lm-evaluation-harness on it and on the model before.
+
+    Needs `pip install -e '.[lm-eval]' -c infra/constraints.txt`. Tasks of the harness fetch their data from the
+    Hugging Face hub; a task file of your own can name local files. Every model gets a run in MLflow.
+
+    Example: longwriter ability base_model sft dpo --tasks mmlu,ifeval --chat --device cuda
+
+    Example: longwriter ability base_model sft --tasks capitals --task-folder my-tasks
+    """
+    checkout.require()
+    from longwriter import params
+    from longwriter.chat import weights
+    from longwriter.contest import ability as harness
+    from longwriter.io import access, files, process
+
+    names = [name for name in tasks.split(",") if name]
+    if not names or any(name.startswith("-") for name in names):
+        raise UserError("--tasks names one task or more, such as --tasks mmlu,ifeval")
+    if task_folder is not None and not task_folder.is_dir():
+        raise UserError(f"--task-folder {inert.line(str(task_folder))}: no such folder")
+    settings = params.load()
+    options = ["--device", device, *(["--apply_chat_template"] if chat else [])]
+    if limit is not None:
+        options += ["--limit", str(limit)]
+    process.exit_on_sigterm()
+    with access.kept_private(files.LOCAL):
+        folders = {model.strip("./").replace("/", "_"): weights.folder(model, settings) for model in models}
+        results = harness.evaluate(
+            folders, names, out, python=python, task_folder=task_folder, options=options
+        )
+    typer.echo(inert.terminal(harness.table(results)))
