@@ -33,7 +33,6 @@ import re
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -48,7 +47,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from longwriter.io import packs
+from longwriter.io import net, packs
 from longwriter.launch import checkpoints, launch
 from longwriter.launch.launch import Job
 from longwriter.params import DpoParams
@@ -173,7 +172,7 @@ def versions(report: Report, device: str) -> None:
         }
     torch.distributed.init_process_group(
         "nccl" if device == "cuda" else "gloo",
-        init_method=f"tcp://127.0.0.1:{_free_port()}",
+        init_method=f"tcp://127.0.0.1:{net.free_port()}",
         rank=0,
         world_size=1,
     )
@@ -327,7 +326,7 @@ def measure(report: Report, folder: Path, size: Size, device: str, chosen: list[
 
 def _start_variant(place: Path, device: str) -> subprocess.Popen[bytes]:
     own = {
-        "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()),
+        "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(net.free_port()),
         "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false",
     } | ({} if device == "cuda" else {"DS_ACCELERATOR": "cpu"})  # fmt: skip
     with (place / "log.txt").open("wb") as log:
@@ -562,12 +561,6 @@ def definition(report: Report) -> None:
     alarm.cancel()
     if process.wait():
         raise AssertionError(f"pytest ended with {process.returncode}; see tests_gpu.txt")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def main() -> int:
