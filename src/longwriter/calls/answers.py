@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeGuard
 import orjson
 
 from longwriter.text.basics import markup
+from longwriter.text.basics.counting import encodable
 from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
 
 _LARGEST_COUNT = 10**12  # tokens; a larger number is an error of the server
@@ -123,7 +124,7 @@ def read(body: bytes) -> Completion:
     text, thinking, other_part = _content(message)
     is_broken = not is_json and _has_surrogates(text)
     if is_broken:
-        text = text.encode("utf-8", "replace").decode("utf-8")
+        text = encodable(text)
     split = markup.Split(text, "", True) if _JSON_OBJECT.match(text) else markup.split_thinking(text)
     thinking = thinking or split.thinking
     has_thinking = bool(thinking) or split.text != text
@@ -132,7 +133,7 @@ def read(body: bytes) -> Completion:
     if is_broken:
         refused: Refused | None = Refused("broken_text", f"characters are damaged: {clean[:EVIDENCE_CHARS]}")
     elif other_part:
-        refused = Refused("not_text", f"a part of the answer is of the type {_encodable(other_part)}")
+        refused = Refused("not_text", f"a part of the answer is of the type {encodable(other_part)}")
     elif refusal:
         refused = Refused("refusal", refusal[:EVIDENCE_CHARS])
     else:
@@ -140,9 +141,9 @@ def read(body: bytes) -> Completion:
     usage, model = _usage(reply.get("usage")), reply.get("model")
     fingerprint = reply.get("system_fingerprint")
     return Completion(
-        body, is_json, clean if clean.strip() or not refusal else refusal, _encodable(thinking), finish_reason,
-        usage, _encodable(model) if isinstance(model, str) else None, refused,
-        _encodable(fingerprint) if isinstance(fingerprint, str) else None,
+        body, is_json, clean if clean.strip() or not refusal else refusal, encodable(thinking), finish_reason,
+        usage, encodable(model) if isinstance(model, str) else None, refused,
+        encodable(fingerprint) if isinstance(fingerprint, str) else None,
     )  # fmt: skip
 
 
@@ -262,7 +263,7 @@ def _refusal(message: dict[str, Any]) -> str:
     value = message.get("refusal") or refusals
     if not value:
         return ""
-    return _encodable(_inner_text(value).strip() or json.dumps(value)[:EVIDENCE_CHARS])
+    return encodable(_inner_text(value).strip() or json.dumps(value)[:EVIDENCE_CHARS])
 
 
 def _clean(text: str, *, has_thinking: bool, body: bytes, is_json: bool) -> str:
@@ -281,11 +282,11 @@ def _unusable_thinking(text: str, thinking: str, is_clean: bool, finish_reason: 
         return Refused(
             "only_reasoning",
             f"no text after {len(thinking):,} characters of reasoning (finish_reason {finish_reason}): "
-            f"raise max_tokens, or turn reasoning off in llm.extra_body. It ends: {_encodable(thinking[-80:])}",
+            f"raise max_tokens, or turn reasoning off in llm.extra_body. It ends: {encodable(thinking[-80:])}",
         )
     if not is_clean:
         return Refused(
-            "unsplit_reasoning", f"no clear end of the reasoning: {_encodable(thinking[:EVIDENCE_CHARS])}"
+            "unsplit_reasoning", f"no clear end of the reasoning: {encodable(thinking[:EVIDENCE_CHARS])}"
         )
     return None
 
@@ -319,8 +320,3 @@ def _has_surrogates(text: str) -> bool:
     except UnicodeEncodeError:
         return True
     return False
-
-
-def _encodable(text: str) -> str:
-    """Return a text with question marks in place of lone surrogates."""
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from longwriter.hashing import short_id
 from longwriter.records import Unscored
+from longwriter.text.basics.counting import encodable
 from longwriter.text.basics.prompts import EVIDENCE_CHARS, framed
 from longwriter.text.talk.refusals import is_refusal
 
@@ -160,8 +161,3 @@ def object_in(answer: str, keys: Collection[str]) -> dict[str, Any] | str:
 def unread(reason: str, detail: str) -> Unscored:
     """Return an unreadable answer with its reason; `detail` is cut to what is kept as evidence."""
     return Unscored(reason=reason, detail=encodable(detail[:EVIDENCE_CHARS]))
-
-
-def encodable(text: str) -> str:
-    """Return `text` without lone surrogates, which JSON can express but UTF-8 cannot."""
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from longwriter.judge.judgements import encodable, object_in, unread
+from longwriter.judge.judgements import object_in, unread
 from longwriter.records import Preference, Unscored
+from longwriter.text.basics.counting import encodable
 from longwriter.text.basics.prompts import framed
 from longwriter.text.talk.refusals import is_refusal
 

@@ -88,13 +88,18 @@ def repeated_share(text: str, before: str = "") -> float:
     return earlier.repeated_share(text)
 
 
+def encodable(text: str) -> str:
+    """Return `text` with question marks in place of lone surrogates, which JSON can express but UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def normalise(text: str) -> str:
     r"""Return `text` without zero-width characters, with \\n line ends and no space at both ends.
 
     Lone surrogates become question marks: JSON can hold them, UTF-8 files cannot.
     """
-    whole = text.encode("utf-8", "replace").decode("utf-8")
-    return _INVISIBLE.sub("", whole.replace("\r\n", "\n").replace("\r", "\n")).strip()
+    valid = encodable(text)
+    return _INVISIBLE.sub("", valid.replace("\r\n", "\n").replace("\r", "\n")).strip()
 
 
 def first_paragraph(text: str) -> str:
