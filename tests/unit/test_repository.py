@@ -65,7 +65,7 @@ UNDECIDING = {
     "models/llamacpp_server.py", "models/servers.py", "stages/runner.py", "stages/summary.py",
     "stages/tables.py", "stages/tracing.py",
     "text/inert.py",  # tracking shows texts with it; where it decides an output, dvc.yaml names it
-    "launch", "traces", "training/fitting.py",
+    "launch", "traces", "training/fitting.py", "training/states.py",
 }  # fmt: skip
 DECIDING = {
     "calls/answers.py",

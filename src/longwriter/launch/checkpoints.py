@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 CURVE, COMPLETE, HELD_OUT = "curve.jsonl", "complete", "held_out.json"
 CHOICES = "choices.json"
 """What the ranks chose by their device, such as the attention; each with its name and reason."""
+UNIVERSAL = "latest_universal"
+"""File of DeepSpeed in a checkpoint that was converted for other ranks; it names the folder with the state."""
 STOP = "stop"
 """File that asks the ranks to save a checkpoint and to leave."""
 RUNNING = "running"

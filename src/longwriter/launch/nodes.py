@@ -64,7 +64,7 @@ def of_job(job: Job, file: str) -> list[Node]:
     assert job.training.hostfile is not None
     known = hosts(Path(job.training.hostfile))
     port = _PORTS[zlib.crc32(file.encode()) % len(_PORTS)]
-    first = known[0][0].rpartition("@")[2]
+    first = _address(job.training.remote_shell, known[0][0])
     nodes = []
     for number, (host, slots) in enumerate(known):
         options = {
@@ -76,6 +76,14 @@ def of_job(job: Job, file: str) -> list[Node]:
         command = [python, "-m", "longwriter.io.process", python, "-m", *launcher, "-m", MODULE, file]
         nodes.append(Node(host, command))
     return nodes
+
+
+def _address(shell: Literal["ssh", "srun", "kubectl"], host: str) -> str:
+    """Return the address at which the other nodes reach a host; a pod has no name in DNS, but an IP."""
+    if shell != "kubectl":
+        return host.rpartition("@")[2]
+    command = ["kubectl", "get", "pod", host, "--output=jsonpath={.status.podIP}"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def run(nodes: Sequence[Node], shell: Literal["ssh", "srun", "kubectl"], variables: Mapping[str, str]) -> int:

@@ -3,19 +3,17 @@
 Checkpoints are in `.lw/checkpoints/`, outside DVC's outputs, in a folder named after the stage's fingerprint:
 a killed stage resumes from the last complete one. Checkpoints of a finished training are kept until the next
 run of SFT (or DPO) with another fingerprint starts, because DVC caches the model only after this process exits.
-Those of an unfinished training are never removed here.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
 import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from longwriter.errors import Unavailable, UserError, without_password
+from longwriter.errors import Unavailable, without_password
 from longwriter.io import files
 from longwriter.launch import checkpoints, launch
 from longwriter.params import Params
@@ -23,6 +21,7 @@ from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
 from longwriter.tracking import versioning
 from longwriter.tracking.runs import StageRun
+from longwriter.training import states
 from longwriter.training.ranks import card
 
 log = logging.getLogger(__name__)
@@ -64,7 +63,6 @@ def fit(
     layout = launch.layout_of(params.training.deepspeed)
     state = launch.checkpoint_folder(kind, run.fingerprint, ranks, layout)
     state.mkdir(parents=True, exist_ok=True)
-    _look_after_others(kind, run.fingerprint, state)
     train, test = prepare(state)
     weights = folder / "weights"
     weights.mkdir()
@@ -83,6 +81,7 @@ def fit(
         dpo=params.dpo if kind == "dpo" else None,
         base=f"dvc:{versioning.digest(Path(model))}",
     )
+    states.look_after(job, run.fingerprint)
     log.info("%s: %d ranks on %s, %s", kind, ranks, device, params.training.deepspeed)
     live_log = _LiveLog(kind, run)
     curve = launch.run(job, live_log.add_points, live_log.add_checkpoint)
@@ -101,7 +100,12 @@ def _errors(choices: dict[str, dict[str, Any]]) -> dict[str, float]:
 
 
 def write_card(
-    kind: Literal["sft", "dpo"], model: str, rows: str, recipe: dict[str, Any], folder: Path
+    kind: Literal["sft", "dpo"],
+    model: str,
+    rows: str,
+    recipe: dict[str, Any],
+    folder: Path,
+    sources: dict[str, str] | None = None,
 ) -> None:
     """Write README.md into the weights of a finished training.
 
@@ -111,10 +115,11 @@ def write_card(
         rows: File of the training rows.
         recipe: Parameters that decide the training.
         folder: The stage's folder, with weights/.
+        sources: More lines about the training rows, such as licences.
     """
     digests = versioning.digests([model, rows])
     source = files.read_json(files.DATA / "base_model" / "origin.json")
-    text = card.markdown(kind, source, (model, digests[model]), (rows, digests[rows]), recipe)
+    text = card.markdown(kind, source, (model, digests[model]), (rows, digests[rows]), recipe, sources or {})
     (folder / "weights" / "README.md").write_text(text, encoding="utf-8")
 
 
@@ -133,42 +138,6 @@ def _speed(curve: list[dict[str, float]]) -> dict[str, float]:
         "fill": sum(point["fill"] for point in steps) / len(steps),
         "peak_gib_a_rank": max(point["peak_gib"] for point in measured),
     }
-
-
-def _job(state: Path) -> launch.Job | None:
-    """Return the job of a training; None if it is missing, or was written by another version."""
-    try:
-        return launch.Job.model_validate_json((state / launch.JOB).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def _look_after_others(kind: str, fingerprint: str, state: Path) -> None:
-    """Remove the states of finished trainings; name those of unfinished ones, which are kept.
-
-    Raises:
-        UserError: the same training has begun with another number of ranks, or with another layout.
-    """
-    for other in sorted(state.parent.glob(f"{kind}-*")):
-        steps = checkpoints.finished(other)
-        if other == state:
-            continue
-        if not steps or (other / checkpoints.HELD_OUT).is_file():
-            shutil.rmtree(other)
-            if steps:
-                log.info("%s: removed the checkpoints of an earlier, finished training: %s", kind, other)
-            continue
-        job = _job(other)
-        if job is not None and other == launch.checkpoint_folder(kind, fingerprint, job.ranks, job.layout):
-            raise UserError(
-                f"{other} holds step {steps[-1]} of this training, made by {job.ranks} ranks with the layout "
-                f"{job.training.deepspeed}; other ranks or another layout cannot read it: set training.ranks and "
-                f"training.deepspeed to these to go on, or remove the folder to begin again (rm -r {other})"
-            )
-        log.warning(
-            "%s: %s holds step %d of an unfinished training with other data or parameters (%.1f GB): kept; "
-            "rm -r %s removes it", kind, other, steps[-1], checkpoints.size(other) / 1e9, other,
-        )  # fmt: skip
 
 
 class _LiveLog:

@@ -97,6 +97,18 @@ def test_torchrun_counts_ranks_over_nodes_of_different_size(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
+def test_ranks_of_pods_meet_at_the_ip_of_the_first_pod(tmp_path: Path) -> None:
+    kubectl = tmp_path / "bin" / "kubectl"
+    kubectl.write_text(
+        '#!/bin/sh\n[ "$*" = "get pod pod-1 --output=jsonpath={.status.podIP}" ] && echo 10.0.0.7\n'
+    )
+    kubectl.chmod(0o755)
+    (tmp_path / "hosts").write_text("pod-1 slots=8\npod-2 slots=8\n")
+    training = TRAINING.model_copy(update={"hostfile": "hosts", "remote_shell": "kubectl"})
+    both = nodes.of_job(nodes.Job.model_construct(training=training), "job.json")
+    assert ["--master-addr=10.0.0.7" in node.command for node in both] == [True, True]
+
+
 def test_each_shell_gets_the_host_apart_from_its_options() -> None:
     agent = [sys.executable, "-I", str(Path(nodes.__file__).with_name("node.py"))]
     assert nodes.remote_command("srun", "n1") == [

@@ -20,6 +20,7 @@ def markdown(
     parent: tuple[str, str],
     rows: tuple[str, str],
     recipe: Mapping[str, Any],
+    sources: Mapping[str, str] | None = None,
 ) -> str:
     """Return the card as Markdown, with front matter as the Hugging Face hub reads it.
 
@@ -29,6 +30,7 @@ def markdown(
         parent: Path in the pipeline and DVC digest of the weights that the training started from.
         rows: The same of the training rows.
         recipe: Parameters that decide the training.
+        sources: More lines about the training rows, such as licences.
     """
     source, licence = origin["source"] or "unknown", origin["licence"]
     front: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "text-generation"}
@@ -42,6 +44,7 @@ def markdown(
         "licence of the base model": licence or "unknown: look at its source",
         "trained from": f"{parent[0]}, DVC `{parent[1]}`",
         "training rows": f"{rows[0]}, DVC `{rows[1]}`",
+        **(sources or {}),
     }
     table = "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())])
     parts = [

@@ -30,7 +30,7 @@ import torch
 import torch.distributed as dist
 from datasets import Dataset, concatenate_datasets, load_dataset
 from torch.utils.data import DataLoader
-from transformers import AutoConfig, set_seed
+from transformers import AutoConfig, TrainerCallback, set_seed
 from transformers.integrations.deepspeed import deepspeed_load_checkpoint
 from trl import DPOConfig, SFTConfig
 
@@ -259,6 +259,23 @@ def _save_whole(trainer: Any, out: Path) -> None:
         model.save_pretrained(out, state_dict=state)
 
 
+class _AfterConversion(TrainerCallback):  # type: ignore[misc]
+    """Mends what DeepSpeed's ZeRO 3 (0.19) gets wrong when it reads a converted checkpoint.
+
+    It gives all groups of weights the weight decay of the first, and the same tensor as Adam's step, which each
+    group then raises.
+    """
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
+        """Give the two groups that transformers makes their own decay, and each its own step."""
+        optimizer = objects["optimizer"]
+        for group, decay in zip(optimizer.param_groups, (args.weight_decay, 0.0), strict=True):
+            group["weight_decay"] = decay
+        for values in optimizer.state.values():
+            if torch.is_tensor(values.get("step")):
+                values["step"] = values["step"].clone()
+
+
 def train(job: Job) -> None:
     """Train, from the last complete checkpoint if there is one; write model, curve and held-out numbers."""
     if dist.get_world_size() != job.ranks:
@@ -268,11 +285,15 @@ def train(job: Job) -> None:
     folder = Path(job.checkpoints)
     set_seed(job.sft.optimizer.seed if job.sft else job.dpo.optimizer.seed if job.dpo else 0)
     checkpoint = _resume(folder)
+    if is_converted := checkpoint is not None and (Path(checkpoint) / checkpoints.UNIVERSAL).is_file():
+        job.layout["checkpoint"] = {"load_universal": True}
     cache = folder / "datasets"
     publishes_best = job.sft is not None and job.sft.publish == "best"
     patience = job.sft.patience if job.sft else None
     watch = Watch(folder, job.training.keep_checkpoints, keep_best=publishes_best, patience=patience)
     trainer = (sft_trainer if job.kind == "sft" else dpo_trainer)(job, cache, watch)
+    if is_converted:
+        trainer.add_callback(_AfterConversion())
     if dist.get_rank() == 0:
         choices.write(folder, trainer.choices)
     trainer.train(resume_from_checkpoint=checkpoint)

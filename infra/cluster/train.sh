@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Runs training stages on the nodes in .lw/hosts, from one of them; slurm.sbatch and kubernetes.yaml start it.
+# Run: bash infra/cluster/train.sh [STAGE ...]
+#
+# SIGTERM, as a cluster sends it before it takes a node away, has the ranks save the step that they are in. The
+# stage then ends with exit code 75, and this script with it: start it again, and the training goes on.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+[ "$#" -gt 0 ] || set -- sft
+
+if ! grep -q '^  hostfile: .lw/hosts' params.yaml; then
+  echo "train: set training.hostfile to .lw/hosts in params.yaml" >&2
+  exit 2
+fi
+
+was_stopped=
+# shellcheck disable=SC2329 # the trap below calls it
+save_and_leave() {
+  was_stopped=yes
+  for running in .lw/checkpoints/*/running; do
+    if [ -e "$running" ]; then touch "${running%running}stop"; fi
+  done
+}
+trap save_and_leave TERM
+
+dvc repro --single-item "$@" &
+dvc=$!
+code=0
+wait "$dvc" || code=$?
+while kill -0 "$dvc" 2>/dev/null; do # a signal has ended `wait`, and not the command
+  code=0
+  wait "$dvc" || code=$?
+done
+if [ -n "$was_stopped" ] && [ "$code" -ne 0 ]; then code=75; fi
+exit "$code"
