@@ -1,4 +1,4 @@
-"""`longwriter ability`: general ability by lm-evaluation-harness, with the differences from the first model."""
+"""`longwriter ability`: measures general ability by lm-evaluation-harness, and compares models with the first."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def ability(
     ] = sys.executable,
     out: Annotated[Path, typer.Option(help="Folder of the harness's results")] = Path(".lw/ability"),
 ) -> None:
-    """Measure what a model lost in general ability: run lm-evaluation-harness on it and on the model before.
+    """Measure whether a model lost general ability: run lm-evaluation-harness on it and on the model before training.
 
     Needs `pip install -e '.[lm-eval]' -c infra/constraints.txt`. Tasks of the harness fetch their data from the
     Hugging Face hub; a task file of your own can name local files. Every model gets a run in MLflow.

@@ -1,4 +1,4 @@
-"""`longwriter clean`: what the checkout no longer needs in `.lw`, and its removal."""
+"""`longwriter clean`: lists and removes what the checkout no longer needs in `.lw`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from longwriter.cli import checkout
 from longwriter.text import inert
 
 _OTHERS = (
-    "Not among them: stored answers (longwriter cache), old versions in DVC's cache "
+    "This list leaves out stored answers (longwriter cache) and old versions in DVC's cache "
     "(dvc gc --workspace --all-branches --all-tags, which keeps what any branch or tag needs)."
 )
 

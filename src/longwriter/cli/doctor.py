@@ -1,4 +1,4 @@
-"""`longwriter doctor`: what is wrong on this machine, in this checkout, or with the services."""
+"""`longwriter doctor`: shows what is wrong on this machine, in this checkout, or with the services."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Measure(NamedTuple):
     is_higher_better: bool
 
     def minus(self, before: Measure) -> Measure:
-        """Return the difference; its standard error takes the two as independent."""
+        """Return the difference; its standard error holds if the two numbers are independent."""
         errors = (self.stderr, before.stderr)
         known = [error for error in errors if error is not None]
         stderr = math.hypot(*known) if len(known) == len(errors) else None
@@ -39,7 +39,7 @@ class Measure(NamedTuple):
 
 
 Measures = dict[str, Measure]
-"""{"TASK METRIC": number}; the filter of the harness stands behind the metric where a task has several."""
+"""{"TASK METRIC": number}; if a task has several filters, the name of the filter follows the metric."""
 
 
 def evaluate(
@@ -51,7 +51,7 @@ def evaluate(
     task_folder: Path | None = None,
     options: Sequence[str] = (),
 ) -> dict[str, Measures]:
-    """Return the numbers of each model; what the harness wrote is in FOLDER/MODEL, and in an MLflow run of the model.
+    """Return the numbers of each model; the harness writes to FOLDER/MODEL, and each model gets a run in MLflow.
 
     Args:
         models: Folders with weights as Hugging Face reads them, by name.

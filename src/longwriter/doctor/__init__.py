@@ -1,1 +1,1 @@
-"""What `longwriter doctor` looks at: the machine, the checkout, and the services that the pipeline uses."""
+"""The checks of `longwriter doctor`: of the machine, the checkout, and the services that the pipeline uses."""

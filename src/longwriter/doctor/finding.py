@@ -1,4 +1,4 @@
-"""One thing that was looked at, and all of them as text.
+"""The result of a check, and a table of results.
 
 Pure.
 """
@@ -14,7 +14,7 @@ State = Literal["ok", "warning", "error"]
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at; `cure` says what to do where something is wrong."""
+    """The result of one check; `cure` says what to do if something is wrong."""
 
     topic: str
     state: State

@@ -1,4 +1,4 @@
-"""What a checkout keeps in `.lw` and no longer needs: what it is, how large, and what it costs to have it again."""
+"""Finds what a checkout no longer needs in `.lw`: what it is, its size, and how it can be made again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def find(older_than: timedelta) -> list[Leftover]:
     Checkpoints of a training that is not finished or not published are never among them.
 
     Args:
-        older_than: Least age of logs and of damaged files that were set aside.
+        older_than: Smallest age of logs, and of damaged files that were set aside.
     """
     before = time.time() - older_than.total_seconds()
     found = [*_checkpoints(), *_conversions(), *_old(before)]

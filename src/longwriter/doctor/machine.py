@@ -28,7 +28,7 @@ _NAMES_SHOWN = 6
 
 
 def checks() -> Iterator[Finding]:
-    """Yield what was found on this machine and in this checkout."""
+    """Yield the findings about this machine and this checkout."""
     yield packages()
     yield settings()
     yield memory()
@@ -115,7 +115,7 @@ def gpus() -> Finding:
 
 
 def local_state() -> Finding:
-    """Check that `.lw` can be written, and that its databases are whole."""
+    """Check that `.lw` can be written, and that its databases are not damaged."""
     files.LOCAL.mkdir(exist_ok=True)
     try:
         with tempfile.NamedTemporaryFile(dir=files.LOCAL):

@@ -1,4 +1,4 @@
-"""Checks of what the pipeline uses beside this machine: DVC's remote, MLflow, Prefect, endpoints, S3, the clock."""
+"""Checks of the services that the pipeline uses: DVC's remote, MLflow, Prefect, endpoints, S3, the clock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from longwriter.tracking import runs, versioning
 
 _TIMEOUT_S = 10
 _SKEW_S, _MAX_SKEW_S = 60, 600  # S3 refuses requests of a clock that is 15 minutes wrong
-_LATE_S = 600  # a run that is pending for so long has no worker any more
+_LATE_S = 600  # a run that is pending for longer has probably lost its worker
 _PORTS = (("LW_MLFLOW_PORT", 5000), ("LW_PREFECT_PORT", 4200), ("LW_DOCS_PORT", 8800))
 _POOL = "longwriter"  # the work pool of flows/deployments.py
 _OPENAI = "https://api.openai.com/v1"
@@ -35,7 +35,7 @@ class Reply(NamedTuple):
 
 
 def checks(params: Params | None) -> Iterator[Finding]:
-    """Yield what was found of the services; without `params`, endpoints are left out."""
+    """Yield the findings about the services; without `params`, endpoints are left out."""
     yield remote()
     yield mlflow()
     yield from prefect()
@@ -202,7 +202,7 @@ def owner(deployments: Sequence[Mapping[str, Any]]) -> Finding:
 
 
 def endpoints(params: Params) -> dict[str, LLMParams]:
-    """Return the endpoints of params.yaml that are servers of somebody else, by their key."""
+    """Return {key in params.yaml: endpoint} of the external endpoints."""
     return {key: llm for key, llm in _models(params, "") if llm.engine == "external"}
 
 

@@ -1,4 +1,4 @@
-"""Whether an answer to a short prompt is right, by the declarative check of its row. Pure.
+"""Decides whether an answer to a short prompt is right, by the check that its row describes. Pure.
 
 Patterns run in the engine RE2, whose time grows linearly with the text, so no answer and no pattern can make a
 stage hang.

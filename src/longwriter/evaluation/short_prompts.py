@@ -1,4 +1,4 @@
-"""Short prompts whose answers code can check: a model that learned to write long must not have lost them."""
+"""Short prompts whose answers code can check: a model that learns to write long texts must still answer them."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Runs a command on one node of several, and ends it when the head node is gone.
 
-`nodes.py` starts this file on each node over ssh, srun or kubectl. The first line of standard input says what to
-run and with which variables: so they are in no file, and in no command line, which each user of the node can
-read. The head keeps standard input open. When it ends, the head or the connection to it is gone, and so are
-the ranks a few seconds later.
+`nodes.py` starts this file on each node over ssh, srun or kubectl. The first line of standard input holds the
+command and its variables. So they are in no file and in no command line, which each user of the node could read.
+The head node keeps standard input open. When standard input ends, the head or the connection to it is gone, and
+this process ends the ranks within a few seconds.
 
 It imports only the standard library, because the path of `longwriter` is one of the variables.
 

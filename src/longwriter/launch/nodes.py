@@ -1,8 +1,8 @@
 """Starts the ranks of a training on the nodes of a hostfile, and ends all of them when one node is lost.
 
-torchrun starts the ranks of each node; `node.py` runs it there. A node is lost when its connection ends: ssh
-notices a machine that is switched off after a minute. Ranks that wait for a lost one would wait for
-`training.timeout_s`.
+torchrun starts the ranks of each node; `node.py` runs it there. A node counts as lost when its connection ends; ssh
+needs a minute to notice that a machine was switched off. Otherwise the other ranks would wait for the lost ones until
+`training.timeout_s` is over.
 
 Run: `python -m longwriter.launch.nodes JOB.json`
 """
@@ -89,7 +89,7 @@ def _address(shell: Literal["ssh", "srun", "kubectl"], host: str) -> str:
 def run(nodes: Sequence[Node], shell: Literal["ssh", "srun", "kubectl"], variables: Mapping[str, str]) -> int:
     """Run each node's command; return 0, or the exit code of the first node that failed.
 
-    When one has failed, or when this process is asked to end, the commands of all nodes are ended. A node that
+    If one fails, or if this process gets a signal to end, the commands of all nodes are ended. A node that
     is lost, or whose ranks a signal ended, gives the exit code of `Unavailable`.
     """
     connections = []
@@ -112,7 +112,7 @@ def run(nodes: Sequence[Node], shell: Literal["ssh", "srun", "kubectl"], variabl
 
 
 def _send(connection: subprocess.Popen[bytes], node: Node, variables: Mapping[str, str]) -> None:
-    """Say what a node runs; a connection that has ended already is noticed by its exit code."""
+    """Send a node its command; if the connection has ended already, its exit code shows it."""
     assert connection.stdin is not None
     request = {"command": node.command, "environment": dict(variables), "folder": str(Path.cwd())}
     with suppress(BrokenPipeError):
@@ -121,7 +121,7 @@ def _send(connection: subprocess.Popen[bytes], node: Node, variables: Mapping[st
 
 
 def _end(connections: Sequence[subprocess.Popen[bytes]]) -> None:
-    """End the connections; without them the nodes end their ranks."""
+    """End the connections; a node that loses its connection ends its ranks."""
     for connection in connections:
         assert connection.stdin is not None
         with suppress(BrokenPipeError):

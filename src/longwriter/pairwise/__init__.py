@@ -1,1 +1,1 @@
-"""Two answers to one prompt compared by judges: the question in both orders, win rates, Bradley-Terry scores."""
+"""Judges compare two answers to one prompt: the question in both orders, win rates, Bradley-Terry scores."""

@@ -114,7 +114,7 @@ async def _ask(
 def _unasked(
     params: JudgingParams, judge: LLMParams, template: str, pair: Pair
 ) -> _Opinion | Unscored | None:
-    """Return the result of a pair about which there is nothing to ask; None for all others."""
+    """Return the result of a pair for which no judge need be asked; None for all other pairs."""
     if not pair.first.strip() or not pair.second.strip():
         return _EMPTY
     if pair.first == pair.second:

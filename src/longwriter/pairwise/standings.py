@@ -1,4 +1,4 @@
-"""What comparisons of answers say: win rates and Bradley-Terry scores of the models. Pure.
+"""Win rates and Bradley-Terry scores of models, from comparisons of their answers. Pure.
 
 A tie counts as half a win. Each prompt counts once, whatever its number of answers. The scores are in Elo points: a
 model with 100 more than another wins 64 % of the comparisons with it. They come from a logistic regression, in which
@@ -63,7 +63,7 @@ class Standings(NamedTuple):
 def standings(
     compared: Sequence[PairwiseRow], models: Sequence[str], anchor: str, method: Method
 ) -> Standings | None:
-    """Return what the comparisons say; None if there are none, or no judge was asked.
+    """Return the standings by the comparisons; None if there are none, or no judge was asked.
 
     Args:
         compared: The comparisons on one benchmark.

@@ -1,4 +1,4 @@
-"""The part of a report about answers that a judge compared two by two. Pure."""
+"""The part of a report about pairs of answers that a judge compared. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _fitness(fitness: JudgeFitness) -> str:
     if fitness.is_evidence:
         return (
             "The judge's marks of single texts were tested and are evidence. Its comparisons were not tested with "
-            "degraded copies: how often it agrees with itself in both orders is what speaks for them."
+            "degraded copies: their evidence is how often it agrees with itself in both orders."
         )
     return f"**Not evidence: {'; '.join(fitness.reasons)}.**"
 
@@ -47,8 +47,8 @@ def _summary(result: Standings, models: int) -> str:
     first = ""
     if result.shown_first is not None:
         first = (
-            f" Of its answers that name a text, {result.shown_first:.0%} name the one that was shown first; without "
-            "a liking for a place it would be 50%."
+            f" Of its answers that name a text, {result.shown_first:.0%} name the one that was shown first; if "
+            "the order did not matter, it would be 50%."
         )
     return (
         f"{unscored.answers} pairs of answers of {models} models to {result.prompts} prompts were compared{judge}, each "

@@ -50,7 +50,7 @@ def section(compared: Comparison, answers: Answers) -> str:
 
 
 def differences(answers: Answers, method: Method) -> dict[str, Difference | None]:
-    """Return for each model but the first the difference of its share of right answers from that of the first."""
+    """Return {model: share of its right answers minus the share of the first model}, without the first model."""
     first, *others = answers
     return {
         model: statistics.paired_shares(*short_prompts.shared(answers[first], answers[model]), method)

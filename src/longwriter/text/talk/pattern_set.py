@@ -1,4 +1,4 @@
-"""Many patterns for one sentence: a quick test first says which of them can match at all.
+"""Many patterns for one sentence: a quick test first finds those that can match at all.
 
 A sentence of prose matches none of the hundred patterns of refusals and of talk about the task, and trying each
 of them takes a millisecond for a paragraph. RE2 finds in one pass which words of all patterns a text holds (its
