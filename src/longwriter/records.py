@@ -239,13 +239,14 @@ class PairwiseRow(Record):
 
 
 class Vote(Record):
-    """A person's vote on two answers to a prompt."""
+    """A person's vote on two answers to a prompt, and why, if the person said it."""
 
     prompt: Text
     first: Text
     second: Text
     vote: Literal["first", "second", "tie"]
     rater: Text
+    reason: str = ""
 
 
 class JudgeFitness(Record):

@@ -72,6 +72,20 @@ class Page:
             )
         time.sleep(1)
 
+    def title(self) -> str:
+        """Return the title of the page."""
+        return str(self._value("document.title"))
+
+    def write(self, field: str, text: str) -> None:
+        """Type into the field with an id."""
+        self._value(f"document.getElementById({json.dumps(field)}).focus()")
+        self._call("Input.insertText", text=text)
+
+    def press(self, key: str) -> None:
+        """Press and let go of a key, by its name in DOM events."""
+        for kind in ("keyDown", "keyUp"):
+            self._call("Input.dispatchKeyEvent", type=kind, key=key)
+
     def wait_for(self, text: str) -> None:
         """Wait until the page shows a text."""
         end = time.monotonic() + _PATIENCE_S

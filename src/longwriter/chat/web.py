@@ -58,7 +58,7 @@ def app(models: Mapping[str, Endpoint] | None = None, params: Params | None = No
     endpoints = dict(models or {})
 
     async def complete(request: Request) -> Response:
-        body = await _json(request)
+        body = await json_body(request)
         endpoint = _endpoint(body, endpoints)
         assert params is not None
         try:
@@ -79,22 +79,24 @@ def app(models: Mapping[str, Endpoint] | None = None, params: Params | None = No
 
     return Starlette(
         routes=[
-            Route("/", _file("page.html")),
-            Route("/page.js", _file("page.js")),
-            Route("/page.css", _file("page.css")),
+            Route("/", page_file(_HERE / "page.html")),
+            Route("/page.js", page_file(_HERE / "page.js")),
+            Route("/page.css", page_file(_HERE / "page.css")),
             Route("/health", _health),
             Route("/v1/models", listing),
             Route(requests.ROUTE, complete, methods=["POST"]),
             Route("/measure", _measure, methods=["POST"]),
         ],
-        exception_handlers={Refusal: _refused},
+        exception_handlers={Refusal: refused},
     )
 
 
-def _file(name: str) -> Any:
+def page_file(path: Path) -> Any:
+    """Return a handler that sends a file of a page, which may load only from its own server."""
+
     async def send(_: Request) -> Response:
         headers = {"Content-Security-Policy": _CONTENT_POLICY, "Cache-Control": "no-store"}
-        return FileResponse(_HERE / name, headers=headers)
+        return FileResponse(path, headers=headers)
 
     return send
 
@@ -105,15 +107,19 @@ async def _health(_: Request) -> Response:
 
 async def _measure(request: Request) -> Response:
     """Answer {"prompt", "text"} with the measures of the text."""
-    body = await _json(request)
+    body = await json_body(request)
     prompt, text = body.get("prompt"), body.get("text")
     if not isinstance(prompt, str) or not isinstance(text, str):
         raise Refusal(400, "prompt and text: two texts are needed")
     return JSONResponse(measures.measure(prompt, text)._asdict())
 
 
-async def _json(request: Request) -> dict[str, Any]:
-    """Return the JSON object that a request holds."""
+async def json_body(request: Request) -> dict[str, Any]:
+    """Return the JSON object that a request holds.
+
+    Raises:
+        Refusal: it holds none, or is too large.
+    """
     content = bytearray()
     async for part in request.stream():
         content += part
@@ -196,7 +202,8 @@ async def _wait_for_disconnect(request: Request) -> None:
         pass
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def refused(_: Request, error: Exception) -> Response:
+    """Return the reply to a refused request."""
     assert isinstance(error, Refusal)
     return JSONResponse(_error(error.status, str(error)), error.status)
 

@@ -25,6 +25,7 @@ from longwriter.cli.init import init
 from longwriter.cli.lineage import lineage
 from longwriter.cli.params import params
 from longwriter.cli.promote import promote, rollback
+from longwriter.cli.review import review
 from longwriter.cli.serve import serve
 from longwriter.cli.write import write
 from longwriter.errors import LongWriterError, UserError
@@ -71,6 +72,7 @@ app.command()(export)
 app.command()(write)
 app.command()(chat)
 app.command()(serve)
+app.command()(review)
 app.command()(fetch)
 app.command()(promote)
 app.command()(rollback)
