@@ -60,6 +60,7 @@ def test_it_is_off_by_default_and_asks_nothing(folder):
     assert Path("out/pairwise.jsonl").read_bytes() == b""
     assert list(files.read_zstd_lines(Path("out/calls.jsonl.zst"))) == []
     assert summary.numbers == {"compared": 0.0, "wins": 0.0, "ties": 0.0}
+    assert summary.rows_kept == 1  # with none the stage would count as failed
 
 
 def test_models_are_compared_with_the_reference_on_every_prompt(folder):
