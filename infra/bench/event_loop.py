@@ -1,7 +1,8 @@
 """Measures how long reading and checking an answer holds up the event loop that serves all other requests.
 
 A server in another process sends answers of 10 kB to 2 MB. While `LLM.ask` reads one and `writing` checks it as a
-paragraph, another task of the loop wakes up every millisecond and notes how late it is.
+paragraph, another task of the loop wakes up every millisecond and notes how late it is. With 4,096 tokens, texts of
+more than 262,144 characters are refused without a check.
 
 Run: `python -m infra.bench.event_loop`; prints the longest delay of each size and kind of answer, in ms.
 """
@@ -37,8 +38,8 @@ KINDS = {
     "</s>": "</s>",
     "<think>": "<think></think>",
 }
-SIZES = (10_000, 100_000, 2_000_000)
-_SAMPLING = Sampling(temperature=0, max_tokens=50, top_p=None, repetition_penalty=None, stop=[], seed=0)
+SIZES = (10_000, 250_000, 2_000_000)
+_SAMPLING = Sampling(temperature=0, max_tokens=4096, top_p=None, repetition_penalty=None, stop=[], seed=0)
 _PARAMS = LLMParams(
     engine="llama.cpp", model="m", base_url=None, replay_as=None, api_key_env="", extra_body={}, context_tokens=64,
     max_concurrency=4, requests_per_minute=None, tokens_per_minute=None, max_cost_usd=None, timeout_s=60,

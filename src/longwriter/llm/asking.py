@@ -16,7 +16,10 @@ from longwriter.calls.answers import Answer
 from longwriter.errors import NoAnswer
 from longwriter.llm.client import LLM
 from longwriter.params import Sampling
-from longwriter.text.basics.prompts import Refused
+from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
+
+_SHORT = 8_000  # characters that are always read
+_CHARS_PER_TOKEN = 64  # no text has so many on average; English has 4 to 5
 
 T = TypeVar("T")
 
@@ -58,7 +61,8 @@ async def ask_until_usable(
         sampling: Sampling settings of the request.
         read: Returns what an answer says, or why it is not usable. If it is not usable, the model is asked
             again, except after `Unanswered`: `read` returns that if it asked another model without success.
-            It is not called for answers that no stage can use (`Answer.refused`), which are asked again too.
+            It is not called for answers that no stage can use, which are asked again too: `Answer.refused`, and
+            `too_long_answer` for a text that cannot have only `sampling.max_tokens` tokens.
         max_attempts: Largest number of attempts, including those of `earlier`.
         schema: JSON schema of the answer; None asks for plain text.
         answer_format: Format of an answer with a schema, as `LLM.answer_format` takes it.
@@ -93,9 +97,17 @@ async def ask_until_usable(
         except NoAnswer as error:
             return Outcome(Unanswered(error.reason, str(error)), call_ids, attempt)
         call_ids.append(answer.call_id)
-        result = answer.refused or await read(answer)
+        result = answer.refused or _too_long(answer.text, sampling.max_tokens) or await read(answer)
         if not isinstance(result, Refused) or isinstance(result, Unanswered):
             return Outcome(result, call_ids, attempt + 1)
         refused = result
         llm.refuse(answer.call_id, refused)
     return Outcome(refused, call_ids, max_attempts)
+
+
+def _too_long(text: str, max_tokens: int) -> Refused | None:
+    """Return a refusal of a text of megabytes, whose checks would hold up all other requests; else None."""
+    limit = max(_SHORT, _CHARS_PER_TOKEN * max_tokens)
+    if len(text) <= limit:
+        return None
+    return Refused("too_long_answer", f"{len(text):,} characters, at most {limit:,}: {text[:EVIDENCE_CHARS]}")

@@ -38,6 +38,16 @@ def test_an_answer_that_no_stage_can_use_is_not_read_and_asked_again():
     assert outcome.result == Refused("only_reasoning", "no text")
 
 
+def test_an_answer_that_is_too_long_for_its_tokens_is_not_read_and_asked_again():
+    outcome, _, reasked = asked("7" * 8_001, "7")
+    assert outcome.result == 7
+    assert reasked == {"too_long_answer": 1}
+    outcome, _, _ = asked(*["a" * 2_000_000] * 3)
+    assert outcome.result == Refused("too_long_answer", f"2,000,000 characters, at most 8,000: {'a' * 200}")
+    _, _, reasked = asked("a" * 8_000, "7")  # more than eight tokens, but soon read
+    assert reasked == {"no_number": 1}
+
+
 def test_after_all_attempts_the_last_refusal_is_the_result_and_is_not_counted():
     outcome, llm, reasked = asked("a", "b", "c")
     assert outcome == Outcome(Refused("no_number", "c"), llm.call_ids, 3)

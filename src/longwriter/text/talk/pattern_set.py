@@ -16,25 +16,27 @@ import re2
 
 _GROUP = r"\\.|\[(?:\\.|[^\]\\])*\]|[^()\[\\]"  # a character, or a class of characters
 _LOOK_AROUND = re.compile(rf"(?<!\\)\(\?<?[=!](?:{_GROUP}|\((?:{_GROUP}|\((?:{_GROUP})*\))*\))*\)")
+_FLAGS = re.UNICODE | re.IGNORECASE | re.MULTILINE
 _CODE = re.compile(r"\\u([0-9a-f]{4})")
 
 
 class PatternSet:
-    """Patterns without flags, in a fixed order."""
+    """Patterns in a fixed order."""
 
     def __init__(self, patterns: Sequence[re.Pattern[str]]) -> None:
         """Read the words that each pattern needs.
 
         Raises:
-            ValueError: a pattern has flags.
+            ValueError: a pattern has other flags than IGNORECASE and MULTILINE.
             re2.error: RE2 cannot read a pattern.
         """
         self._patterns = tuple(patterns)
         self._filter = re2.Filter()
         for pattern in patterns:
-            if pattern.flags != re.UNICODE:
-                raise ValueError(f"{pattern.pattern} has flags: write them into the pattern")
-            self._filter.Add(_without_look_around(pattern.pattern))
+            if pattern.flags & ~_FLAGS:
+                raise ValueError(f"{pattern.pattern} has flags that RE2 reads in another way")
+            case = "(?i)" if pattern.flags & re.IGNORECASE else ""
+            self._filter.Add(case + _without_look_around(pattern.pattern))
         self._filter.Compile()
 
     def candidates(self, text: str) -> list[int]:

@@ -15,6 +15,7 @@ from longwriter.text.basics import markup
 from longwriter.text.basics.counting import BLANK_LINE
 from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
 from longwriter.text.basics.wording import unspoken
+from longwriter.text.talk.pattern_set import PatternSet
 from longwriter.text.talk.refusals import is_refusal
 from longwriter.text.talk.task_talk import talking_sentence
 
@@ -85,17 +86,13 @@ _AS_LAST_LINE = (  # and nothing else in it: prose that goes on after such words
 _BEFORE = (
     r"^[ \t>]*(?:(?:\[(?:error|错误)\]|(?:(?:api |http |server |request )?error|错误|报错) ?[:：-])[ \t]*)?"
 )
-_ERROR = re.compile(
-    "|".join([*_ANYWHERE, f"{_BEFORE}(?:{'|'.join(_AT_LINE_START)})"]), re.IGNORECASE | re.MULTILINE
+_ERRORS = tuple(
+    re.compile(pattern, re.IGNORECASE | re.MULTILINE)
+    for pattern in (*_ANYWHERE, *(f"{_BEFORE}(?:{pattern})" for pattern in _AT_LINE_START))
 )
+_ERROR_SET = PatternSet(_ERRORS)
 _ERROR_LINE = re.compile(rf"{_BEFORE}(?:{'|'.join(_AS_LAST_LINE)})[ \t.!。！…]*\Z", re.IGNORECASE)
 
-_ERROR_WORDS = (  # each text that `_ERROR` matches holds one of them
-    "{", "<", "tries. failed", "error code", "traceback", "connectionpool", "context length", "server had an error",
-    "internal error", "retries", "rate limit", "current quota", "upstream", "overloaded", "api key", "openai.",
-    "anthropic.", "litellm.", "httpx.", "httpcore.", "requests.", "aiohttp.", "urllib3.", "error\"", "error'",
-    "不安全或敏感", "速率", "频率", "并发", "次数",
-)  # fmt: skip
 _TALK_WORDS = (
     "as an ai", "作为", "待续", "接上", "续上", "段继续",
     *(f"{bracket}{word}" for bracket in "[(（【" for word in ("continu", "to be continu", "end of")),
@@ -201,8 +198,9 @@ def error_text(text: str) -> str | None:
     last = prose[prose.rfind("\n") + 1 :]
     if len(last) < _LONGEST_ERROR_LINE and _ERROR_LINE.match(last):
         return last.strip()
-    match = _ERROR.search(prose) if _has(prose, _ERROR_WORDS) else None
-    return prose[match.start() :].strip()[:EVIDENCE_CHARS] if match else None
+    matches = [_ERRORS[position].search(prose) for position in _ERROR_SET.candidates(prose)]
+    start = min((match.start() for match in matches if match), default=-1)
+    return prose[start:].strip()[:EVIDENCE_CHARS] if start >= 0 else None
 
 
 def meta_talk(text: str, instruction: str = "") -> str | None:

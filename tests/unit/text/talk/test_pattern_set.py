@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.bench import hostile_texts
-from longwriter.text.talk import refusals, task_talk
+from longwriter.text.talk import poison, refusals, task_talk
 from longwriter.text.talk.pattern_set import PatternSet
 
 PATTERNS = [
@@ -51,9 +51,16 @@ def test_a_lone_surrogate_hides_nothing():
     assert SET.matches("\ud800 sorry, i won't help")
 
 
-def test_a_pattern_with_flags_is_refused():
-    with pytest.raises(ValueError, match="has flags: write them into the pattern"):
-        PatternSet([re.compile("draft", re.IGNORECASE)])
+def test_case_is_ignored_where_the_pattern_says_so():
+    errors = PatternSet([re.compile(r"^error code: \d", re.IGNORECASE | re.MULTILINE), re.compile("Error")])
+    assert errors.candidates("ok\nERROR Code: 5") == [0, 1]
+    assert errors.matches("ok\nERROR Code: 5")
+    assert not errors.matches("an error")
+
+
+def test_a_pattern_with_flags_that_change_its_words_is_refused():
+    with pytest.raises(ValueError, match="has flags"):
+        PatternSet([re.compile("a draft", re.VERBOSE)])
 
 
 @given(
@@ -86,6 +93,7 @@ def test_every_pattern_that_matches_is_a_candidate(text):
         (refusals._DECLINING, refusals._DECLINING_SET),
         ((*refusals._ASKS, *refusals._HAN_ASKS), refusals._ASKING_SET),
         (refusals._SELF, refusals._SELF_SET),
+        (poison._ERRORS, poison._ERROR_SET),
         ([pattern for _, pattern in task_talk._ALL], task_talk._SET),
     ],
 )
