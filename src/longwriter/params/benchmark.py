@@ -54,6 +54,9 @@ class CompareParams(Section):
     pairs: Annotated[list[Annotated[list[Name], Field(min_length=2, max_length=2)]], Field(min_length=1)]
     """[after, before] names: is `after` better than `before`? For the first pair, the report also
     compares how often answers end by themselves."""
+    repeats: list[Annotated[list[Name], Field(min_length=2, max_length=100), DISTINCT]]
+    """Groups of models that one recipe trained, with other seeds or on other machines. For each, the report compares
+    the spread between trainings with the spread between decodings of the same weights."""
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield pairs of unknown or equal models, and names that could be taken for each other."""
@@ -67,6 +70,12 @@ class CompareParams(Section):
                 yield Conflict(("pairs", place), "two different models")
             if pair in self.pairs[:place]:
                 yield Conflict(("pairs", place), "each pair once")
+        for place, group in enumerate(self.repeats):
+            for side, name in enumerate(group):
+                if name not in self.models:
+                    yield Conflict(
+                        ("repeats", place, side), f"a model of compare.models: {', '.join(self.models)}"
+                    )
         labels: set[str] = set()
         for name, model in self.models.items():
             if model.label in labels:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from longwriter.comparison.comparison import Comparison, capitalised
+from longwriter.comparison.repeats import Repeat
 from longwriter.evaluation.measures.summary import Measured
 from longwriter.pairwise.standings import Standings
 from longwriter.records import JudgeFitness, ShortAnswer
@@ -30,6 +31,7 @@ def markdown(
     measured: Mapping[str, Measured] = MappingProxyType({}),
     pairwise: Standings | None = None,
     short: Mapping[str, Sequence[ShortAnswer]] = MappingProxyType({}),
+    repeats: Sequence[Repeat] = (),
 ) -> str:
     """Return the report as Markdown.
 
@@ -43,6 +45,7 @@ def markdown(
         measured: The measures of each model; empty = not shown.
         pairwise: What a judge says of the answers two by two; None = not shown.
         short: The answers of each model to the short prompts; empty = not shown.
+        repeats: Trainings of one recipe.
     """
     labels = {model: inert.markdown(label) for model, label in compared.labels.items()}
     compared = compared._replace(labels=labels)
@@ -68,6 +71,7 @@ def markdown(
         quality_section.section(compared, fitness=fitness, judged_pairs=judged_pairs),
         pairwise_section.section(pairwise, labels, fitness),
         _repeatability(compared),
+        _trainings(compared, repeats),
         "## Length score by length asked for",
         _buckets(compared),
         measures_section.sections(compared, measured) if measured else "",
@@ -101,6 +105,31 @@ def _repeatability(compared: Comparison) -> str:
         if standing.spread is not None
     ]
     return "\n\n".join(["## Several answers to the same prompt", "\n".join(lines)]) if lines else ""
+
+
+def _trainings(compared: Comparison, repeats: Sequence[Repeat]) -> str:
+    """Return how far trainings of one recipe lie apart, beside decodings of the same weights; empty without any."""
+    lines = []
+    for item in repeats:
+        names = ", ".join(
+            f"{compared.heading(model)} {mean:.1f}"
+            for model, mean in zip(item.models, item.means, strict=True)
+        )
+        if item.decoding is None:
+            decoding = "between decodings unknown, because each prompt has one answer (`generate.samples`)"
+        else:
+            decoding = f"between decodings of the same weights {item.decoding:.1f}"
+        lines.append(
+            f"- {names} (n = {item.n}): standard deviation of the mean S_l between {len(item.models)} trainings "
+            f"{item.between:.1f}, {decoding}."
+        )
+    if not lines:
+        return ""
+    note = (
+        "A difference of two recipes that were each trained once may come from training alone if it is not well above "
+        "the first number. Few trainings measure it coarsely."
+    )
+    return "\n\n".join(["## The same recipe trained again", "\n".join(lines), note])
 
 
 def _method(compared: Comparison) -> str:

@@ -16,7 +16,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from longwriter.comparison import comparison
+from longwriter.comparison import comparison, repeats
 from longwriter.comparison.statistics import Method
 from longwriter.evaluation.measures import summary
 from longwriter.evaluation.measures.summary import Measured
@@ -61,6 +61,8 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
     more = measure_plots.figures(compared, measured)
     figures = plots.draw(compared, curves, folder / "figures", more)
     fitness = JudgeFitness.model_validate(files.read_json(files.DATA / "fitness" / "fitness.json"))
+    found = {group[0]: repeats.repeat(group, rows) for group in params.compare.repeats}
+    repeated = {name: item for name, item in found.items() if item}
     compared_pairs = _pairwise(benchmark, params, method)
     text = report.markdown(
         compared,
@@ -72,6 +74,7 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
         measured=measured,
         pairwise=compared_pairs,
         short=short,
+        repeats=list(repeated.values()),
     )
     (folder / "report.md").write_text(text, encoding="utf-8")
     count = sum(len(scores) for scores in rows.values())
@@ -80,6 +83,10 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
     artifacts = [published / "report.md", published / "figures", docs]
     numbers = comparison.numbers(compared)
     numbers |= short_section.numbers(short, method)
+    for model, trainings in repeated.items():
+        numbers[f"{model}_spread_of_trainings"] = trainings.between
+        if trainings.decoding is not None:
+            numbers[f"{model}_spread_of_decodings"] = trainings.decoding
     for model, item in measured.items():
         numbers |= summary.numbers(model, item)
     if compared_pairs is not None:

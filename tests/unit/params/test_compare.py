@@ -11,10 +11,11 @@ from tests.unit.params.test_params import committed
 LABELS = {"base_model": "the base model", "sft": "SFT", "dpo": "DPO"}
 
 
-def checked(models=LABELS, pairs=(("sft", "base_model"),), **others):
+def checked(models=LABELS, pairs=(("sft", "base_model"),), repeats=(), **others):
     compare = {
         "models": {name: {"label": label} for name, label in models.items()},
         "pairs": [list(pair) for pair in pairs],
+        "repeats": [list(group) for group in repeats],
     }
     return params.check({**committed(), "compare": compare, **others}, "params.yaml")
 
@@ -45,6 +46,20 @@ def test_models_are_compared_in_the_order_of_the_file():
 def test_a_comparison_that_does_not_fit_is_an_error_with_its_reason(models, pairs, message):
     with pytest.raises(BadParams, match=re.escape(message)):
         checked(models, pairs)
+
+
+@pytest.mark.parametrize(
+    ("repeats", "message"),
+    [
+        ([["sft", "sft_2"]], "compare.repeats.0.1: found 'sft_2'; allowed: a model of compare.models: base_model, sft, dpo"),
+        ([["sft"]], "compare.repeats.0: found a list of 1; allowed: a list; at least 2 item(s)"),
+        ([["sft", "sft"]], "compare.repeats.0: found a list of 2; allowed: each item once"),
+    ],
+)  # fmt: skip
+def test_trainings_of_one_recipe_are_two_models_or_more_that_are_compared(repeats, message):
+    assert checked(pairs=[("dpo", "sft")], repeats=[["sft", "dpo"]]).compare.repeats == [["sft", "dpo"]]
+    with pytest.raises(BadParams, match=re.escape(message)):
+        checked(repeats=repeats)
 
 
 def test_the_registered_model_is_a_compared_one():

@@ -27,6 +27,7 @@ def four_models():
     values = yaml.safe_load((CHECKOUT / "params.yaml").read_text(encoding="utf-8"))
     values["compare"]["models"][FOURTH] = {"label": "the SFT model again"}
     values["compare"]["pairs"].append([FOURTH, "sft"])
+    values["compare"]["repeats"] = [["sft", FOURTH]]
     values["report"]["resamples"] = 200
     return values
 
@@ -70,6 +71,12 @@ def reported(tmp_path_factory):
         files.write_jsonl(files.DATA / "pairwise" / "pairwise.jsonl", compared)
         summary = report.work("small", params.check(four_models(), "four"), out, StageRun("run", "mark"))
     return folder, summary
+
+
+def test_a_recipe_that_was_trained_twice_has_a_line_with_its_spread(reported):
+    text = (reported[0] / "out/report.md").read_text(encoding="utf-8")
+    assert "between 2 trainings 0.0, between decodings unknown, because each prompt has one answer" in text
+    assert reported[1].numbers["sft_spread_of_trainings"] == 0.0
 
 
 def test_a_fourth_model_is_in_every_table_and_compared(reported):

@@ -1,0 +1,56 @@
+"""One recipe trained several times: how far its trainings lie apart, beside decodings of the same weights. Pure."""
+
+from __future__ import annotations
+
+import math
+import statistics as sample
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from longwriter.comparison import statistics
+from longwriter.comparison.groups import by_prompt
+from longwriter.records import Score
+
+
+class Repeat(NamedTuple):
+    """Trainings of one recipe, over the n prompts that all of them answered.
+
+    `means`: mean length score of each model. `between`: the standard deviation of these means. `decoding`: the
+    standard deviation that the mean of one model would have if it answered again with the same weights; None where
+    each prompt has one answer, so that it cannot be known.
+    """
+
+    models: list[str]
+    n: int
+    means: list[float]
+    between: float
+    decoding: float | None
+
+
+def repeat(models: Sequence[str], rows: Mapping[str, Sequence[Score]]) -> Repeat | None:
+    """Return how far the trainings of a recipe lie apart; None if they share no prompt that asks for a length.
+
+    Args:
+        models: Names of two models or more that one recipe trained.
+        rows: {model: its scores}.
+    """
+    groups = [by_prompt(rows[model], lambda row: row.length_score) for model in models]
+    prompts = sorted(set.intersection(*(set(group) for group in groups)))
+    if not prompts:
+        return None
+    means = [sample.fmean(sample.fmean(group[prompt]) for prompt in prompts) for group in groups]
+    answers = [[group[prompt] for prompt in prompts] for group in groups]
+    spread = statistics.spread([values for group in answers for values in group])
+    decoding = None
+    if spread is not None:
+        variance = (
+            sample.fmean(sum(1 / len(values) for values in group) for group in answers) / len(prompts) ** 2
+        )
+        decoding = round(spread * math.sqrt(variance), 4)
+    return Repeat(
+        list(models),
+        len(prompts),
+        [round(mean, 4) for mean in means],
+        round(sample.stdev(means), 4),
+        decoding,
+    )
