@@ -19,7 +19,6 @@ from longwriter.judge.judge import judge_texts
 from longwriter.judge.judgements import Question
 from longwriter.models import servers
 from longwriter.pairwise import asking, pairs
-from longwriter.pairwise import standings as pairwise
 from longwriter.params import GenerateParams, LLMParams, Params
 from longwriter.records import Generation, JudgeFitness, Judgement, PairwiseRow, Score, TextMeasures, Unscored
 from longwriter.report import markdown as report

@@ -12,8 +12,8 @@ from types import MappingProxyType
 
 from longwriter.comparison.comparison import Comparison, capitalised
 from longwriter.comparison.repeats import Repeat
+from longwriter.comparison.standings import Standings
 from longwriter.evaluation.measures.summary import Measured
-from longwriter.pairwise.standings import Standings
 from longwriter.records import JudgeFitness, ShortAnswer
 from longwriter.report import measures_section, pairwise_section, quality_section, short_section
 from longwriter.report.phrases import p_value, score, sentence, share, table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from longwriter.comparison.comparison import capitalised
-from longwriter.pairwise.standings import Standings
+from longwriter.comparison.standings import Standings
 from longwriter.records import JudgeFitness
 from longwriter.report.phrases import score, share, table
 from longwriter.text import inert

@@ -17,12 +17,12 @@ from functools import partial
 from pathlib import Path
 
 from longwriter.comparison import comparison, repeats
+from longwriter.comparison import standings as pairwise
 from longwriter.comparison.statistics import Method
 from longwriter.evaluation.measures import summary
 from longwriter.evaluation.measures.summary import Measured
 from longwriter.gates.suite import verdicts
 from longwriter.io import files
-from longwriter.pairwise import standings as pairwise
 from longwriter.params import Params
 from longwriter.records import Generation, JudgeFitness, PairwiseRow, Score, ShortAnswer, TextMeasures
 from longwriter.report import markdown as report

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from longwriter.comparison import standings as pairwise
 from longwriter.comparison.statistics import Method
 from longwriter.errors import BadRecord
 from longwriter.evaluation.answers import Prompt, generation_of
 from longwriter.pairwise import pairs
-from longwriter.pairwise import standings as pairwise
 from longwriter.pairwise.question import preference
 from longwriter.records import PairwiseRow, Unscored
 
