@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from longwriter.comparison import comparison
+from longwriter.comparison import standings as pairwise
 from longwriter.comparison.statistics import Method
 from longwriter.contest import upstream_files
 from longwriter.contest.upstream_files import JudgeRow, PredRow

@@ -2,7 +2,7 @@
 
 from longwriter.report import pairwise_section
 from tests.unit.comparison.test_comparison import GOOD, WEAK
-from tests.unit.pairwise.test_standings import of, row
+from tests.unit.comparison.test_standings import of, row
 
 LABELS = {"a": "the base model", "b": "SFT"}
 
