@@ -13,7 +13,7 @@ from longwriter.gates.suite.expectations import Expectation, Gate, at_least, bet
 from longwriter.params import PlanParams
 from longwriter.records import Plan
 from longwriter.text.basics.counting import tokens
-from longwriter.text.talk.refusals import is_refusal
+from longwriter.text.talk.refusals import refused_by_rules
 
 PLAN_COLUMNS = ("instruction_id", "steps", "length_error", "kept_share", "calls")
 STEP_COLUMNS = ("instruction_id", "word_count", "empty", "seen", "refusal")
@@ -68,7 +68,7 @@ def plan_tables(rows: list[Plan], instructions: int) -> tuple[list[dict[str, Any
                     "word_count": step.word_count,
                     "empty": not point,
                     "seen": point in seen,
-                    "refusal": is_refusal(step.main_point),
+                    "refusal": refused_by_rules(step.main_point),
                 }
             )
             seen |= {point} - {""}

@@ -16,7 +16,7 @@ from longwriter.hashing import short_id
 from longwriter.records import Unscored
 from longwriter.text.basics.counting import encodable
 from longwriter.text.basics.prompts import EVIDENCE_CHARS, framed
-from longwriter.text.talk.refusals import is_refusal
+from longwriter.text.talk.refusals import refused_by_rules
 
 DIMENSIONS = ("Relevance", "Accuracy", "Coherence", "Clarity", "Breadth and Depth", "Reading Experience")
 _LOWEST = 1
@@ -99,7 +99,7 @@ def parse_judgement(answer: str) -> Verdict | Unscored:
     """
     values = object_in(answer, DIMENSIONS)
     if isinstance(values, str):
-        return unread("refusal" if values == "no_json" and is_refusal(answer) else values, answer)
+        return unread("refusal" if values == "no_json" and refused_by_rules(answer) else values, answer)
     analysis = values.get("analysis", values.get("Analysis"))
     if not isinstance(analysis, str) or not analysis.strip():
         return unread("missing_analysis", answer)

@@ -14,7 +14,7 @@ from longwriter.judge.judgements import object_in, unread
 from longwriter.records import Preference, Unscored
 from longwriter.text.basics.counting import encodable
 from longwriter.text.basics.prompts import framed
-from longwriter.text.talk.refusals import is_refusal
+from longwriter.text.talk.refusals import refused_by_rules
 
 Winner = Literal["first", "second", "tie"]
 _WINNERS: tuple[Winner, ...] = ("first", "second", "tie")
@@ -72,7 +72,7 @@ def parse(answer: str) -> Choice | Unscored:
     """
     values = object_in(answer, ("better",))
     if isinstance(values, str):
-        return unread("refusal" if values == "no_json" and is_refusal(answer) else values, answer)
+        return unread("refusal" if values == "no_json" and refused_by_rules(answer) else values, answer)
     analysis = values.get("analysis", values.get("Analysis"))
     if not isinstance(analysis, str) or not analysis.strip():
         return unread("missing_analysis", answer)

@@ -19,7 +19,7 @@ from longwriter.text.basics import counting as txt
 from longwriter.text.basics import prompts
 from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
 from longwriter.text.talk import poison
-from longwriter.text.talk.refusals import is_refusal
+from longwriter.text.talk.refusals import refused_by_rules
 
 AnswerFormat = Literal["json_schema", "json_object", "lines"]
 
@@ -137,11 +137,11 @@ def parse_plan(
     if isinstance(steps, Refused):
         if error := poison.error_text(answer):
             return Refused("error_text", error)
-        return Refused("refusal", answer[:EVIDENCE_CHARS]) if is_refusal(answer) else steps
+        return Refused("refusal", answer[:EVIDENCE_CHARS]) if refused_by_rules(answer) else steps
     for step in steps:
         if refused := poison.check_point(step.main_point):
             return refused
-    if steps and is_refusal(steps[0].main_point):
+    if steps and refused_by_rules(steps[0].main_point):
         return Refused("refusal", steps[0].main_point[:EVIDENCE_CHARS])
     return steps
 

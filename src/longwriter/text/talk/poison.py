@@ -16,7 +16,7 @@ from longwriter.text.basics.counting import BLANK_LINE
 from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
 from longwriter.text.basics.wording import unspoken
 from longwriter.text.talk.pattern_set import PatternSet
-from longwriter.text.talk.refusals import is_refusal
+from longwriter.text.talk.refusals import is_refusal, refused_by_rules
 from longwriter.text.talk.task_talk import talking_sentence
 
 _WINDOW = 600  # characters in which a text opens or closes
@@ -257,19 +257,20 @@ REASONS = ("error_text", "reasoning_text", "control_token", "refusal", "plan_lin
 def check_text(text: str, instruction: str = "") -> Refused | None:
     """Return why a text is not prose, with one of the `REASONS`, or None.
 
+    The models of refusals come last: a text that the other rules know gets their reason, at no cost.
     `instruction` is what was asked for, where that is known: a letter of apology may apologise.
     """
     if evidence := error_text(text):
         return Refused("error_text", evidence)
     if refused := check_markup(text):
         return refused
-    if is_refusal(text, instruction):
+    if refused_by_rules(text, instruction) and is_refusal(text, instruction):
         return Refused("refusal", text[:EVIDENCE_CHARS])
     if evidence := plan_line(text):
         return Refused("plan_line", evidence)
     if evidence := talking_paragraph(text, instruction):
         return Refused("meta_talk", evidence)
-    return None
+    return Refused("refusal", text[:EVIDENCE_CHARS]) if is_refusal(text, instruction) else None
 
 
 def check_markup(text: str) -> Refused | None:

@@ -1,6 +1,7 @@
 """Tells whether an answer refuses: it declines to write, or asks for more instead of writing.
 
-One sentence of the opening must decline or ask: the assistant says no, and names the act or the thing
+Rules give a verdict, and the trained models of `classifier` find refusals that the rules do not know, and
+overrule them where they are sure. By the rules, one sentence of the opening must decline or ask: the assistant says no, and names the act or the thing
 that was asked for. Then points are added for what surrounds a refusal (an apology, "you", the rules of a
 model, a short answer) and taken away for what surrounds a text (a letter, a line of a play, a text that
 follows a disclaimer). Measured on `tests/golden/refusal_meta_*.jsonl` by `infra/bench/refusal_rules.py`.
@@ -11,7 +12,9 @@ Pure.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
+from longwriter.text.talk.classifier import may_refuse, refusal_score
 from longwriter.text.talk.pattern_set import PatternSet
 from longwriter.text.talk.sentences import HAN_MODEL, MODEL, TEXT, sentences, words
 
@@ -19,6 +22,15 @@ _WINDOW = 600  # characters: a refusal opens an answer
 _SENTENCES = 4  # of the opening
 _SHORT, _LONG = 100, 1200  # characters
 _POINTS = 3  # that make a refusal
+_QUOTES = ('"', "'", "\u201c", "\u2018", "「", "『")
+BARE = 24
+"""Characters up to which the models do not overrule the rules."""
+LONGEST_READ = 700
+"""Characters up to which the models read a text: the longest of 2,500 labelled refusals has 560."""
+THRESHOLD = 1.5
+"""Score of `refusal_score` from which an answer is a refusal, though no rule says so."""
+VETO = -2.0
+"""Score of `refusal_score` below which an answer is none, though a rule says so."""
 
 _ADVERB = (
     r"(?:,? (?:just|simply|really|also|still|currently|therefore|thus|unfortunately|regretfully|sadly|personally|"
@@ -244,14 +256,32 @@ _OTHERS = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)
 def is_refusal(text: str, instruction: str = "") -> bool:
     """Tell whether an answer refuses, or asks for more information instead of writing.
-
-    Quoted text is dialogue and does not count, unless the whole text is quoted.
 
     Args:
         text: The answer, in English or Chinese.
         instruction: What was asked for, where that is known: in a letter of apology, "I" is its writer.
+    """
+    text = text.strip()
+    by_rules = refused_by_rules(text, instruction)
+    if len(text) > LONGEST_READ or (by_rules and len(text) <= BARE):
+        return by_rules
+    if by_rules:
+        return _is_plain(text) or refusal_score(text, instruction) >= VETO
+    return may_refuse(text) and refusal_score(text, instruction) >= THRESHOLD
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether a text that the rules refuse needs no model: it is quoted, or it cannot go on."""
+    return text.startswith(_QUOTES) or bool(_CANNOT_GO_ON.fullmatch(sentences(text[:_WINDOW])[0]))
+
+
+def refused_by_rules(text: str, instruction: str = "") -> bool:
+    """Tell whether the rules alone take a text for a refusal: for plans, which the models were not trained on.
+
+    Quoted text is dialogue and does not count, unless the whole text is quoted.
     """
     return _points(text.strip(), instruction) >= _POINTS
 

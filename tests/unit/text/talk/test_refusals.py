@@ -1,9 +1,14 @@
+import hashlib
 import importlib.util
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
 
-from longwriter.text.talk.refusals import is_refusal
+from longwriter.text.talk.refusals import LONGEST_READ, is_refusal, refused_by_rules
 from longwriter.text.talk.task_talk import talking_sentence
 
 ROOT = Path(__file__).parents[4]
@@ -17,11 +22,11 @@ BENCH.loader.exec_module(bench)
     [
         ("tuned", "refusal", 0.97, 0.97),
         ("tuned", "meta", 0.97, 0.97),
-        ("untouched", "refusal", 0.87, 0.77),  # the aim is 0.97; the rules do not reach it yet
-        ("untouched", "meta", 0.97, 0.69),
+        ("untouched", "refusal", 0.94, 0.95),  # the aim is 0.97
+        ("untouched", "meta", 0.97, 0.65),  # the aim is 0.97
     ],
 )
-def test_the_rules_are_as_good_as_measured(half, question, precision, recall):
+def test_rules_and_models_are_as_good_as_measured(half, question, precision, recall):
     rows = bench.read(ROOT / f"tests/golden/refusal_meta_{half}.jsonl")
     counts = bench.measure([row for row in rows if row["question"] == question])
     assert counts.precision >= precision, counts
@@ -60,6 +65,54 @@ def test_an_answer_that_declines_or_asks_instead_of_writing_is_a_refusal(answer)
 )
 def test_a_text_that_apologises_or_cannot_is_no_refusal(answer, instruction):
     assert not is_refusal(answer, instruction)
+
+
+@pytest.mark.parametrize(
+    ("answer", "instruction"),
+    [
+        ("Whose farewell is it, and how well did you know each other?", "Write a farewell speech."),
+        (
+            "This novel would take more room than I am given. Chapter one, perhaps?",
+            "Write a 60,000-word novel.",
+        ),
+        ("我对您的学校一无所知，先发些资料来吧。", "写一篇校庆致辞"),
+    ],
+)
+def test_the_models_find_a_refusal_that_no_rule_knows(answer, instruction):
+    assert not refused_by_rules(answer, instruction)
+    assert is_refusal(answer, instruction)
+
+
+def test_the_models_overrule_the_rules_for_a_text_that_a_person_speaks():
+    text = "I'm afraid I can't help you write the song. You asked for a drummer, and I am one."
+    instruction = "Write a comic monologue of a drummer."
+    assert refused_by_rules(text, instruction)
+    assert not is_refusal(text, instruction)
+
+
+def test_a_long_text_is_left_to_the_rules():
+    answer, instruction = "我对您的学校一无所知，先发些资料来吧。", "写一篇校庆致辞"
+    assert not is_refusal(answer + "老师的灯亮到天明。" * (LONGEST_READ // 9), instruction)
+
+
+def test_the_weights_name_the_rows_that_they_were_trained_on():
+    names = ("refusal_meta_examples.jsonl", "refusal_meta_tuned.jsonl", "plain_texts.jsonl")
+    rows = b"".join((ROOT / "tests/golden" / name).read_bytes() for name in names)
+    weights = files("longwriter.text.talk").joinpath("refusals.safetensors")
+    with safe_open(str(weights), "numpy") as opened:
+        assert opened.metadata()["training_rows_sha256"] == hashlib.sha256(rows).hexdigest()
+
+
+@given(st.text(max_size=80), st.text(max_size=20))
+@settings(max_examples=20, deadline=None)
+def test_any_text_has_a_verdict_that_stays_the_same(text, instruction):
+    verdict = is_refusal(text, instruction)
+    is_refusal.cache_clear()
+    assert is_refusal(text, instruction) is verdict
+
+
+def test_half_a_character_is_read_as_a_question_mark():
+    assert is_refusal("I'm sorry, but I can't write this \ud800 essay.")
 
 
 @pytest.mark.parametrize(

