@@ -24,9 +24,14 @@ def mlflow_of_the_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _lineage(workspace: Workspace, *words: str, code: int = 0) -> tuple[str, str]:
-    """Return what `longwriter lineage` says and complains, in this process: a new one imports for 4 seconds."""
+    """Return what `longwriter lineage` says and complains."""
+    return _longwriter(workspace, "lineage", *words, code=code)
+
+
+def _longwriter(workspace: Workspace, *words: str, code: int = 0) -> tuple[str, str]:
+    """Return what a command says and complains, in this process: a new one imports for 4 seconds."""
     out, err, argv = io.StringIO(), io.StringIO(), sys.argv
-    sys.argv = ["longwriter", "lineage", *words]
+    sys.argv = ["longwriter", *words]
     try:
         with (
             contextlib.chdir(workspace.path),
@@ -205,6 +210,42 @@ def test_a_row_leads_forwards_to_every_data_set_model_and_number_that_holds_it(f
     assert "data     data/dataset/train.jsonl: " in text
     _, complaint = _lineage(finished, "--source", "no.jsonl", code=2)
     assert source in complaint
+
+
+def test_a_withdrawn_row_is_out_of_every_data_set_on_the_next_run_and_what_held_it_is_named(
+    workspace: Workspace,
+) -> None:
+    rows = workspace.rows("data/dataset/train.jsonl")
+    row = next(row for row in rows if row["kind"] == "agentwrite")
+    general = next(row for row in rows if row["kind"] == "general")
+    answer = workspace.rows("data/generate/sft-tiny/generations.jsonl")[0]
+    before = (workspace.path / "src/longwriter/seeds/withdrawn.txt").read_text()
+    text, _ = _longwriter(workspace, "withdraw", "--dry-run", row["sample_id"])
+    assert f"without --dry-run: {row['instruction_id']} in src/longwriter/seeds/withdrawn.txt" in text
+    assert (workspace.path / "src/longwriter/seeds/withdrawn.txt").read_text() == before
+    text, _ = _longwriter(workspace, "withdraw", row["sample_id"])
+    for part in (
+        "data     data/pack/train.parquet: ",
+        "model    data/dpo/weights",
+        "number   data/report/tiny/",
+    ):
+        assert part in text
+    assert f"withdrawn: {row['instruction_id']} in" in text
+    assert "already" in _longwriter(workspace, "withdraw", row["instruction_id"])[0]
+    assert (
+        f"withdrawn: {general['sample_id']} in" in _longwriter(workspace, "withdraw", general["sample_id"])[0]
+    )
+    _, complaint = _longwriter(workspace, "withdraw", answer["generation_id"], code=2)
+    assert "is in no data set that is trained on, only in data/generate/" in complaint
+    workspace.dvc("repro", "dataset")
+    for path in ("instructions/instructions", "plan/plans", "write/drafts", "dataset/train", "dataset/test"):
+        assert row["instruction_id"] not in (workspace.path / f"data/{path}.jsonl").read_text()
+    refused = [
+        (item["row_id"], item["reason"]) for item in workspace.rows("data/instructions/rejected.jsonl")
+    ]
+    assert (row["instruction_id"], "withdrawn") in refused
+    ids = {item["sample_id"] for item in workspace.rows("data/dataset/train.jsonl")}
+    assert general["sample_id"] not in ids
 
 
 @pytest.fixture(scope="module")

@@ -176,8 +176,7 @@ def _print_holders(row: str | None, source: str | None, *, as_json: bool) -> Non
         *(f"model    {path}" for path in held_by.models),
         *(f"number   {path}" for path in held_by.numbers),
         f"stale    without the row: {', '.join(held_by.stale)}",
-        "withdraw remove the lines above from their source, then `dvc repro`; earlier versions stay in the DVC "
-        "cache (`dvc gc -w`), stored answers in .lw/replay.sqlite, traces in MLflow",
+        "withdraw `longwriter withdraw ID` takes the row out of all data sets on the next run",
     ]
     for line in lines:
         typer.echo(inert.terminal(line))

@@ -27,6 +27,7 @@ from longwriter.cli.params import params
 from longwriter.cli.promote import promote, rollback
 from longwriter.cli.review import review
 from longwriter.cli.serve import serve
+from longwriter.cli.withdraw import withdraw
 from longwriter.cli.write import write
 from longwriter.errors import LongWriterError, UserError
 from longwriter.io import disk
@@ -68,6 +69,7 @@ app.command()(ability)
 app.command()(estimate)
 app.command()(capacity)
 app.command()(lineage)
+app.command()(withdraw)
 app.command()(export)
 app.command()(write)
 app.command()(chat)

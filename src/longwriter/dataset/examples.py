@@ -5,7 +5,7 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
@@ -177,6 +177,26 @@ def without_twins(rows: Iterable[Example]) -> tuple[list[Example], list[Rejectio
         else:
             kept[row.sample_id] = row
     return list(kept.values()), twins
+
+
+def without_withdrawn(
+    rows: Iterable[Example], withdrawn: Collection[str]
+) -> tuple[list[Example], list[Rejection]]:
+    """Return (rows that nobody withdrew, rejections of the others).
+
+    Args:
+        rows: Training rows.
+        withdrawn: Ids of instructions; of general chats, which have none, ids of rows.
+    """
+    kept, rejected = [], []
+    for row in rows:
+        key = row.instruction_id or row.sample_id
+        if key in withdrawn:
+            reason = "general_withdrawn" if row.kind == "general" else "withdrawn"
+            rejected.append(_refused(row.sample_id, reason, row.origin or key, row.call_ids))
+        else:
+            kept.append(row)
+    return kept, rejected
 
 
 def general_example(row: GeneralRow) -> Example:

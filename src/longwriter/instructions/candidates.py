@@ -37,7 +37,7 @@ from longwriter.instructions.selection import Cell, Codes, bucket
 from longwriter.io import files, process
 from longwriter.params import InstructionsParams, Params
 from longwriter.records import Instruction, Rejection
-from longwriter.sources import benchmarks, decontamination, look
+from longwriter.sources import benchmarks, decontamination, look, withdrawn
 from longwriter.sources import files as sources
 
 _FEW = 4  # chunks; fewer are screened in this process, because starting the others takes longer
@@ -180,10 +180,17 @@ def screen_sources(
 
 
 def decide(candidates: Candidates, params: InstructionsParams) -> Decisions:
-    """Return the decisions for which neither the judge nor the quotas are needed."""
+    """Return the decisions for which neither the judge nor the quotas are needed.
+
+    A withdrawn row still stands for its near-duplicates, so that none of them takes its place.
+    """
     repeats = selection.reject_repeats(
         candidates.ids(), candidates.signatures(), candidates.benchmark_hits, params.near_duplicate
     )
+    is_withdrawn = np.isin(
+        candidates.ids(), np.array([int(name, 16) for name in withdrawn.read()], np.uint64)
+    )
+    repeats.codes[(repeats.codes == 0) & is_withdrawn] = selection.REASON_CODE["withdrawn"]
     is_unstated = np.array([cell[2] == selection.UNSTATED for cell in candidates.cells], bool)
     unstated = is_unstated[candidates.cell_places()]
     if params.unstated == "drop":

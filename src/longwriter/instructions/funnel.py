@@ -18,6 +18,7 @@ STEPS: Mapping[str, tuple[str, ...]] = {
     "no exact duplicate": ("duplicate",),
     "no near-duplicate": ("near_duplicate",),
     "not in a benchmark": ("contaminated",),
+    "not withdrawn": ("withdrawn",),
     "asks for a long text": ("not_stated", "not_long", "unjudged"),
     "chosen": ("over_limit",),
 }

@@ -25,6 +25,7 @@ REASONS = (
     "not_long",
     "unjudged",
     "over_limit",
+    "withdrawn",
 )
 REASON_CODE = {reason: code for code, reason in enumerate(REASONS)}
 

@@ -1,8 +1,8 @@
 """Make training examples from drafts: filters, measured lengths, general chats, split by hash, data card.
 
 Reads   data/write/drafts.jsonl, wordings of length requests, general chats, other people's long texts,
-        the prompts of the benchmarks, and for the data card the rejections of earlier stages and the licences
-        of the sources
+        the prompts of the benchmarks, the list of withdrawn rows, and for the data card the rejections of
+        earlier stages and the licences of the sources
 Writes  data/dataset/: train.jsonl, test.jsonl, rejected.jsonl, benchmark_prompts.json (those that are in these
         rows: the gate stops them), lengths.csv, words.csv, funnel.csv, datacard.md, metrics.json
 Run     dvc repro dataset
@@ -19,7 +19,7 @@ from longwriter.evaluation.scores import length_score
 from longwriter.io import files
 from longwriter.params import DatasetParams, Params
 from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Rejection
-from longwriter.sources import decontamination
+from longwriter.sources import decontamination, withdrawn
 from longwriter.stages import runner
 from longwriter.text import histogram, inert
 from longwriter.tracking import versioning
@@ -32,15 +32,18 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     own = params.dataset
     drafts = files.read_jsonl(files.DATA / "write" / "drafts.jsonl", Draft)
     results = _results(params, drafts)
-    long, twins = dataset.without_twins(row for row in results if isinstance(row, Example))
-    rejected = [*(row for row in results if isinstance(row, Rejection)), *twins]
+    gone = withdrawn.read()
+    allowed, taken_out = dataset.without_withdrawn((row for row in results if isinstance(row, Example)), gone)
+    long, twins = dataset.without_twins(allowed)
+    rejected = [*(row for row in results if isinstance(row, Rejection)), *taken_out, *twins]
     malformed = [f"{row.row_id}: {row.detail}" for row in rejected if row.reason == "malformed"]
     max_share = params.instructions.max_malformed_share
     files.check_malformed(
         len(malformed), len(results), max_share, own.extra_source, next(iter(malformed), None)
     )
-    general = _general(params)
-    mixed, refused = dataset.mix_general(long, general, own.general_share)
+    general, refused = dataset.without_withdrawn(_general(params), gone)
+    mixed, unfit = dataset.mix_general(long, general, own.general_share)
+    refused += unfit
     rejected += refused
     rows = sorted(mixed, key=lambda row: row.sample_id)
     test = [row for row in rows if dataset.is_test(row, own.test_share)]
@@ -112,7 +115,7 @@ def _filter_counts(rows: int, reasons: Counter[str]) -> list[datacard.FilterCoun
     for stage in ("plan", "write"):
         metrics = files.read_json(files.DATA / stage / "metrics.json")
         before.append((stage, int(metrics["rows_in"]), datacard.refusals(metrics)))
-    order = ("malformed", "roles", "language", *filters.FILTERS, "duplicate")
+    order = ("malformed", "roles", "language", *filters.FILTERS, "withdrawn", "duplicate")
     return datacard.filter_counts([*before, ("dataset", rows, {name: reasons[name] for name in order})])
 
 

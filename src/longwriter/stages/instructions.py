@@ -1,6 +1,7 @@
 """Select the writing instructions from the sources. The sources may get new rows later.
 
-Reads   instructions.source (and instructions.hub), the rules, data/benchmarks/in_instructions.json
+Reads   instructions.source (and instructions.hub), the rules, data/benchmarks/in_instructions.json,
+        the list of withdrawn rows
 Writes  data/instructions/: instructions.jsonl, rejected.jsonl, funnel.json, funnel.png, verdict.json,
         calls.jsonl.zst, summary.json, metrics.json
 Source  LongWriter (arXiv:2408.07055), section 3.2: how LongWriter-6k was selected from chats

@@ -21,12 +21,14 @@ _IDS = ("instruction_id", "sample_id", "row_id", "pair_id", "prompt_id", "genera
 class Holders(NamedTuple):
     """What holds some rows.
 
-    `ids`: all ids under which stages know the rows. `origins`: where the rows come from. `data`: {data set:
-    number of its rows that hold them}. `models`: weights that were trained on them. `numbers`: metrics files
+    `ids`: all ids under which stages know the rows. `withdrawable`: those that `longwriter withdraw` lists, of
+    instructions and of general chats. `origins`: where the rows come from. `data`: {data set: number of its
+    rows that hold them}. `models`: weights that were trained on them. `numbers`: metrics files
     that were computed from them. `stale`: the stages that run again when the rows are removed.
     """
 
     ids: list[str]
+    withdrawable: list[str]
     origins: list[str]
     data: dict[str, int]
     models: list[str]
@@ -62,6 +64,7 @@ def _of(is_first: Callable[[dict[str, Any]], bool], what: str, *, lists_sources:
         data: dict[str, int] = {}
         origins: set[str] = set()
         sources: set[str] = set()
+        withdrawable: set[str] = set()
         for path in paths:
             for row in _rows(path):
                 origin = str(_origin(row) or "")
@@ -70,6 +73,7 @@ def _of(is_first: Callable[[dict[str, Any]], bool], what: str, *, lists_sources:
                     ids |= _ids(row)
                     data[path] = data.get(path, 0) + 1
                     origins.add(origin)
+                    withdrawable |= _withdrawable(row)
     if not data:
         known = f"; there are {', '.join(sorted(filter(None, sources)))}" if lists_sources else ""
         raise UserError(f"no data set of this checkout holds {what}{known}")
@@ -81,7 +85,9 @@ def _of(is_first: Callable[[dict[str, Any]], bool], what: str, *, lists_sources:
     ]
     models = [path for path in reached if PurePosixPath(path).name == "weights"]
     stale = [name for name, lineage in lineages.items() if {*reached, *data} & set(lineage["outputs"])]
-    return Holders(sorted(ids), sorted(filter(None, origins)), data, models, numbers, stale)
+    return Holders(
+        sorted(ids), sorted(withdrawable), sorted(filter(None, origins)), data, models, numbers, stale
+    )
 
 
 def _lineages() -> dict[str, dict[str, Any]]:
@@ -115,6 +121,13 @@ def _ids(row: dict[str, Any]) -> set[str]:
     inner = row.get("instruction") or row.get("plan", {}).get("instruction") or {}
     values = [part.get(key) for part in (row, inner) for key in _IDS]
     return {value for value in values if value}
+
+
+def _withdrawable(row: dict[str, Any]) -> set[str]:
+    """Return the id by which a row can be withdrawn; nothing for rejections, answers and scores."""
+    inner = row.get("instruction") or row.get("plan", {}).get("instruction") or row
+    key = inner.get("instruction_id") or (row.get("sample_id") if row.get("kind") == "general" else None)
+    return {key} if key else set()
 
 
 def _reached(lineages: dict[str, dict[str, Any]], held: set[str]) -> list[str]:

@@ -24,6 +24,16 @@ def test_a_general_chat_becomes_a_row_without_instruction():
     assert (row.words, row.call_ids, row.language) == (3, [], "en")
 
 
+def test_a_withdrawn_row_is_refused_by_its_instruction_and_a_general_chat_by_its_own_id():
+    rows = [example(1), example(2), chat(1), chat(2)]
+    kept, refused = dataset.without_withdrawn(rows, {rows[1].instruction_id, rows[2].sample_id})
+    assert kept == [rows[0], rows[3]]
+    assert [(row.row_id, row.reason) for row in refused] == [
+        (rows[1].sample_id, "withdrawn"),
+        (rows[2].sample_id, "general_withdrawn"),
+    ]
+
+
 @given(st.integers(0, 60), st.floats(0, 0.9))
 def test_general_rows_never_exceed_their_share(n, share):
     chats = [chat(i) for i in range(20)]

@@ -4,6 +4,7 @@ import pytest
 
 from longwriter import params
 from longwriter.instructions.candidates import select_instructions
+from longwriter.sources import withdrawn
 from tests.unit.builders import prose
 
 BENCHMARK = "Tell the tale of a lighthouse keeper in about 150 words."
@@ -55,6 +56,15 @@ def test_prompts_without_a_length_are_chosen_where_a_judge_would_be_asked_and_no
 ):
     assert 3 in numbers(select_instructions(made(unstated="judge")))
     assert 3 not in numbers(select_instructions(made(unstated="drop")))
+
+
+def test_a_near_duplicate_of_a_withdrawn_row_does_not_take_its_place(made, tmp_path, monkeypatch):
+    parameters = made()
+    chosen = select_instructions(parameters)
+    [pair_row] = [row for row in chosen if row.required_words == 200]
+    monkeypatch.setattr(withdrawn, "FILE", tmp_path / "withdrawn.txt")
+    withdrawn.FILE.write_text(f"# asked by the author\n{pair_row.instruction_id}\n")
+    assert numbers(select_instructions(parameters)) == [3]
 
 
 def test_no_more_than_the_limit_is_chosen(made):

@@ -1,0 +1,60 @@
+"""`longwriter withdraw`: somebody's text must go; what holds it, what goes stale, and out on the next run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from longwriter.cli import checkout
+from longwriter.errors import UserError
+from longwriter.text import inert
+
+_COPIES = """\
+copies   that the next run does not remove:
+  {origins}: the source itself
+  versions of data sets and models before: `dvc gc --workspace` after the run; also `--cloud`, if you pushed
+  stored answers: `longwriter cache prune`; traces and tables in MLflow; registered versions; exported folders"""
+
+
+def withdraw(
+    row_id: Annotated[
+        str, typer.Argument(help="Any id of the row: instruction_id, sample_id, generation_id …")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what holds it")] = False,
+) -> None:
+    """Take a row out of all data sets on the next run, for example because its author asks for it.
+
+    longwriter withdraw 2ba1e1b0c1a1e1b0: says what holds the row and which stages run again, and adds its id
+    to src/longwriter/seeds/withdrawn.txt. The instruction is withdrawn with every text that was written to it.
+    """
+    checkout.require()
+    from longwriter.sources import withdrawn
+    from longwriter.tracking import holders
+
+    held = holders.of_row(row_id)
+    if not held.withdrawable:
+        raise UserError(
+            f"row {row_id} is in no data set that is trained on, only in {', '.join(list(held.data)[:3])}: "
+            f"remove it from its source{', ' + ', '.join(held.origins) if held.origins else ''}"
+        )
+    new = [] if dry_run else withdrawn.add(held.withdrawable)
+    lines = [
+        *(f"data     {path}: {count} rows" for path, count in held.data.items()),
+        *(f"model    {path} was trained on it" for path in held.models),
+        *(f"number   {path} rests on it" for path in held.numbers),
+        f"stale    {', '.join(held.stale)}",
+        *_COPIES.format(
+            origins=", ".join(held.origins) or "the files of dataset.general_source"
+        ).splitlines(),
+    ]
+    if dry_run:
+        lines.append(
+            f"nothing is changed; without --dry-run: {', '.join(held.withdrawable)} in {withdrawn.FILE}"
+        )
+    elif new:
+        lines.append(f"withdrawn: {', '.join(new)} in {withdrawn.FILE}; now commit it and run the pipeline")
+    else:
+        lines.append(f"it is in {withdrawn.FILE} already: run the pipeline")
+    for line in lines:
+        typer.echo(inert.terminal(line))
