@@ -39,7 +39,7 @@ def test_from_the_registered_model_to_a_benchmark_answer_and_its_prompt(
 ) -> None:
     for word in ("answers", _TRACE, "attempt 1"):
         page.click(word)
-    page.wait_for("Assistant")
+    page.wait_for("sampling")  # only the page of a call shows it
     page.picture(tmp_path / "answer.png")
     shown = _words(page.text())
     answers = finished.rows("data/generate/dpo-tiny/generations.jsonl")
@@ -52,13 +52,13 @@ def test_from_the_registered_model_over_its_data_to_the_prompt_and_answer_of_a_p
     for word, shows in (
         ("training data", "dataset: "),
         ("write", "write: "),
-        ("Traces", "Trace ID"),
+        ("traces of this run", "Trace ID"),
     ):
         page.click(word)
         page.wait_for(shows)
     for word in (_TRACE, "attempt 1"):
         page.click(word)
-    page.wait_for("Assistant")
+    page.wait_for("sampling")  # only the page of a call shows it
     page.picture(tmp_path / "paragraph.png")
     shown = _words(page.text())
     drafts = finished.rows("data/write/drafts.jsonl")

@@ -23,6 +23,8 @@ _EVALUATES = ("fitness", "short_prompts", "score", "pairwise", "report")
 def of_run(name: str, what: str, run_id: str, inputs: Mapping[str, str], tags: Mapping[str, str]) -> str:
     """Return the description of a stage's run, as Markdown.
 
+    The links come first: MLflow folds a description, and a veil over all but its first line takes the clicks.
+
     Args:
         name: The stage, or an item of a matrix stage.
         what: What the stage does, one line.
@@ -30,15 +32,15 @@ def of_run(name: str, what: str, run_id: str, inputs: Mapping[str, str], tags: M
         inputs: {path: digest} of its inputs.
         tags: Tags of the run; those of git and Prefect are shown as links.
     """
-    links = [f"git commit {_commit(tags['git.commit'])}"]
+    links = [f"[traces of this run]({tracking.run_url(run_id)}/traces)"]
     if flow_run := tags.get("prefect.flow_run_id"):
         ui = _page("LW_PREFECT_UI", "http://127.0.0.1:4200")
         links.append(f"[Prefect run]({ui}/runs/flow-run/{flow_run})")
     if (files.LOCAL / "data_docs" / name).is_dir():
         docs = _page("LW_DOCS_UI", "http://127.0.0.1:8800")
         links.append(f"[Data Docs]({docs}/{name}/)")
-    links.append(f"[traces of this run]({tracking.run_url(run_id)}/traces)")
-    parts = [f"**{name}**: {inert.markdown(what)}", ", ".join(links)]
+    links.append(f"git commit {_commit(tags['git.commit'])}")
+    parts = [", ".join(links), f"**{name}**: {inert.markdown(what)}"]
     if rows := _sources(inputs):
         parts.append("\n".join(["| input | written by | md5 |", "|---|---|---|", *rows]))
     return "\n\n".join(parts) + "\n"

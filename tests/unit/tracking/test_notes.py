@@ -35,12 +35,14 @@ def test_a_run_links_to_the_runs_that_wrote_its_inputs_to_prefect_and_to_its_tra
     inputs = {PLANS: MD5, "src/prompts/write.txt": "b" * 32, "src/code.py": "e" * 32}
     note = notes.of_run("write", "write each plan", "r1", inputs, TAGS)
     url = tracking.experiment_url()
-    assert note.startswith("**write**: write each plan\n")
+    assert note.startswith(
+        f"[traces of this run]({url}/runs/r1/traces), "
+    )  # later lines are folded in MLflow
+    assert "\n\n**write**: write each plan\n" in note
     assert f"| {PLANS} | [plan]({url}/runs/run-plan) | `{MD5}` |" in note
     assert "| src/prompts/write.txt | a file of the checkout |" in note
     assert "code.py" not in note
     assert "[Prefect run](http://127.0.0.1:4200/runs/flow-run/f1)" in note
-    assert f"[traces of this run]({url}/runs/r1/traces)" in note
 
 
 def test_a_password_in_the_address_of_a_page_is_left_out(store, monkeypatch):
