@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import time
@@ -25,15 +26,22 @@ class WebServers(NamedTuple):
     ports: dict[str, int]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def web_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServers]:
-    """Start all servers once; the Data Docs hold a page with `SECRET`."""
+    """All servers; the Data Docs hold a page with `SECRET`."""
     folder = tmp_path_factory.mktemp("web")
     docs = folder / ".lw" / "data_docs"
     docs.mkdir(parents=True)
     (docs / "index.html").write_text(f"<p>{SECRET}</p>")
+    with running(folder, list(door.servers())) as servers:
+        yield servers
+
+
+@contextlib.contextmanager
+def running(folder: Path, names: list[str]) -> Iterator[WebServers]:
+    """Run web servers in `folder`; an idle Prefect server takes 2 % of a core, so nobody keeps it for long."""
     env = environment(folder) | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
-    ports = {name: net.free_port() for name in door.servers()}
+    ports = {name: net.free_port() for name in names}
     children = {}
     for name, port in ports.items():
         with (folder / f"{name}.log").open("wb") as log:
@@ -42,8 +50,8 @@ def web_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServers
             )
     try:
         end = time.monotonic() + START_S
-        for name, server in door.servers().items():
-            while not net.is_healthy(f"http://127.0.0.1:{ports[name]}{server.health}"):
+        for name, port in ports.items():
+            while not net.is_healthy(f"http://127.0.0.1:{port}{door.servers()[name].health}"):
                 log_text = (folder / f"{name}.log").read_text()
                 assert children[name].poll() is None, log_text
                 assert time.monotonic() < end, f"{name} does not answer: {log_text}"

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ import pytest
 from longwriter.errors import UserError
 from longwriter.io import net
 from longwriter.tracking import git
-from tests.flows.conftest import WebServers
+from tests.flows.conftest import running
 from tests.workspace import ROOT
 
 
@@ -53,10 +54,11 @@ class Site:
         return Done(code, out.getvalue(), err.getvalue())
 
 
-@pytest.fixture
-def api(web_servers: WebServers) -> httpx2.Client:
-    url = f"http://127.0.0.1:{web_servers.ports['prefect']}/api"
-    return httpx2.Client(base_url=url, transport=httpx2.HTTPTransport(), timeout=30)
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
+    with running(tmp_path_factory.mktemp("web"), ["prefect"]) as servers:
+        url = f"http://127.0.0.1:{servers.ports['prefect']}/api"
+        yield httpx2.Client(base_url=url, transport=httpx2.HTTPTransport(), timeout=30)
 
 
 def _deployment(api: httpx2.Client) -> dict[str, Any]:
