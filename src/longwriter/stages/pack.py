@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 from longwriter.gates.suite import verdicts
-from longwriter.io import files
+from longwriter.io import files, startup
 from longwriter.io import packs as packs_file
 from longwriter.params import Params
 from longwriter.records import Example, Rejection
@@ -64,4 +64,5 @@ def _characters(row: Example) -> int:
 
 
 if __name__ == "__main__":
+    startup.without_torch()
     runner.main("pack", work)

@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from longwriter.io import files, process
+from longwriter.io import files, process, startup
 from longwriter.records import Example, Rejection
 from longwriter.tokens import tokenizer
 from longwriter.tokens.packing import IGNORE_INDEX, Encoded
 
 BLOCK_CHARS = 2_000_000  # a second or two of work
-_FEWEST_BLOCKS = 16  # fewer are encoded in this process, because worker processes need 10 s to start
-_MOST_PROCESSES = 16  # each holds 0.4 GB
+_FEWEST_BLOCKS = 16  # fewer are encoded in this process, because worker processes need 2 s to start
+_MOST_PROCESSES = 16  # each holds 0.1 GB
 
 
 class Sequences(NamedTuple):
@@ -139,7 +139,7 @@ def _encoded(
         return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(cores, len(blocks), _MOST_PROCESSES)
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), process.die_with_parent)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin_worker)
     try:
         yield from pool.map(_encode_in_worker, repeat(model), repeat(rows), blocks, repeat(max_length), paths)
     finally:
@@ -147,6 +147,11 @@ def _encoded(
 
 
 _coders: dict[Path, tokenizer.Coder] = {}  # of a worker
+
+
+def _begin_worker() -> None:
+    startup.without_torch()
+    process.die_with_parent()
 
 
 def _encode_in_worker(

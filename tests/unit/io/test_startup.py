@@ -1,4 +1,8 @@
 import gc
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,3 +20,25 @@ def test_the_garbage_collector_runs_again_after_an_import_that_fails():
     with pytest.raises(ImportError), startup.imports():
         raise ImportError("no such module")
     assert gc.isenabled()
+
+
+LOAD = """
+import json, sys
+from pathlib import Path
+from longwriter.io import startup
+startup.without_torch()
+from longwriter.tokens import tokenizer
+ids = tokenizer.load(Path(sys.argv[1]))("Ships, 船, and rain.")["input_ids"]
+print(json.dumps([ids, [name for name in sys.modules if name.startswith("torch")]]))
+"""
+
+
+def test_a_tokenizer_gives_the_same_ids_without_pytorch(tiny_model: Path):
+    from longwriter.tokens import tokenizer
+
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, str(tiny_model)], capture_output=True, text=True, check=True
+    )
+    ids = tokenizer.load(tiny_model)("Ships, 船, and rain.")["input_ids"]
+    assert json.loads(done.stdout) == [ids, ["torch"]]
+    assert done.stderr == ""
