@@ -72,7 +72,7 @@ def talk(*roles):
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (chat(1, "As an AI language model, I have no tea."), "general_refusal"),
+        (chat(1, "As an AI language model, I cannot answer that."), "general_refusal"),
         (chat(1, "抱歉，我无法回答。"), "general_refusal"),
         (chat(1, "<think>A greeting.</think> Hello."), "general_reasoning_text"),
         (chat(1, "Hello.<|im_end|>"), "general_control_token"),
