@@ -6,8 +6,10 @@ about the meanings of the opening, of the request and of the first and last sent
 sentence encoder: English and Chinese in one space; about 6 ms). `infra/bench/train_refusals.py` trains both
 and says how good they are.
 
-Pure: the encoder and the weights are files of installed packages. The encoder loads when a text first needs
-it, in about a second, and takes 150 MB.
+The encoder and the weights are files of installed packages. The encoder loads when a text first needs it, in
+about a second, and takes 150 MB.
+
+Pure.
 """
 
 from __future__ import annotations
