@@ -16,6 +16,9 @@ import numpy as np
 from scipy import stats
 
 from longwriter.comparison import statistics
+from longwriter.pairwise import standings
+from longwriter.pairwise.question import preference
+from longwriter.records import PairwiseRow
 
 BASE = [32, 40, 35, 26, 29, 46, 32, 35, 39, 37, 37, 33, 93, 29, 99, 27, 72, 52, 0, 29, 37, 28, 28, 33]
 SFT = [48, 36, 100, 62, 96, 53, 31, 26, 60, 87, 73, 91, 81, 39, 76, 94, 87, 40, 78, 88, 89, 86, 86, 76]
@@ -86,6 +89,33 @@ def share_coverage(rounds: int, rng: np.random.Generator) -> None:
             say(f"{gain:.2f} {loss:.2f} {n:4} {100 * covered:6.1f}")
 
 
+def pairwise_coverage(rounds: int, rng: np.random.Generator) -> None:
+    """Write the coverage of the intervals of a win rate and of a Bradley-Terry score of two models."""
+    say("coverage of win rate and Bradley-Terry score, %: chance to win, to tie, prompts")
+    method = statistics.Method(CONFIDENCE, 1000, 0)
+    for win, tie in ((0.5, 0.0), (0.4, 0.2), (0.7, 0.2), (0.9, 0.05)):
+        truth = win + tie / 2
+        score = 1000 + 400 * np.log10(truth / (1 - truth))
+        for n in PROMPTS:
+            rates, scores = 0, 0
+            for _ in range(rounds):
+                winners = rng.choice(["second", "tie", "first"], p=[win, tie, 1 - win - tie], size=n)
+                rows = [comparison(place, str(winner)) for place, winner in enumerate(winners)]
+                result = standings.standings(rows, ["a", "b"], "a", method)
+                rate, own = result.rates["b", "a"].share, result.scores["b"]
+                rates += rate.low <= truth <= rate.high
+                scores += own.low <= score <= own.high
+            say(f"{win:.2f} {tie:.2f} {n:4} {100 * rates / rounds:6.1f} {100 * scores / rounds:6.1f}")
+
+
+def comparison(prompt: int, winner: str) -> PairwiseRow:
+    """Return the comparison of models a and b on a prompt."""
+    verdict = preference([(winner, winner)], "judge", ["call"])
+    return PairwiseRow(
+        benchmark="b", prompt_id=str(prompt), first="a", second="b", generation_ids=[], verdict=verdict
+    )
+
+
 def false_alarms(rounds: int, rng: np.random.Generator) -> None:
     """Write how often 24 prompts with four answers each show a difference that is not there."""
     by_prompt, by_answer = 0, 0
@@ -113,6 +143,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     rng = np.random.default_rng(0)
     false_alarms(rounds, rng)
+    pairwise_coverage(rounds // 8, rng)
     share_coverage(rounds, rng)
     mean_coverage(rounds, rng)
 

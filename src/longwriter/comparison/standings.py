@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import combinations
 from typing import NamedTuple
 
@@ -141,6 +142,12 @@ def bradley_terry(wins: NDArray[np.float64], anchor: int = 0) -> NDArray[np.floa
     return scores
 
 
+@lru_cache(maxsize=4096)
+def _fitted(wins: tuple[tuple[float, ...], ...], anchor: int) -> tuple[float, ...]:
+    """Return `bradley_terry` of a table; few resamples of two models differ from all others."""
+    return tuple(bradley_terry(np.array(wins), anchor).tolist())
+
+
 def _connected(edges: NDArray[np.bool_], start: int) -> list[int]:
     """Return the models that a chain of comparisons connects with `start`, in order."""
     found, new = {start}, [start]
@@ -217,8 +224,7 @@ def _scores(scored: Scored, models: Sequence[str], anchor: str, method: Method) 
     if count > 1:
         lead = np.triu(2 * prior)  # the first model of each pair wins
         drawn = _draws(np.concatenate([wins, [lead], [lead.T]]), count, method) + prior
-        unique, inverse = np.unique(drawn.reshape(len(drawn), -1), axis=0, return_inverse=True)
-        fits = np.array([bradley_terry(row.reshape(prior.shape), start) for row in unique])[inverse]
+        fits = np.array([_fitted(tuple(map(tuple, sums)), start) for sums in drawn.tolist()])
         tail = (1 - method.confidence) / 2
         low, high = _BASE + _ELO * np.quantile(fits, [tail, 1 - tail], axis=0)
     found: dict[str, Estimate | None] = {}
