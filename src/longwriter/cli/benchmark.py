@@ -77,7 +77,9 @@ def benchmark(
 
     Example: longwriter benchmark --base-url http://localhost:8000/v1 --model qwen3 --benchmark small --api-key-env ""
 
-    Example: longwriter benchmark --model candidate --model champion
+    Example: longwriter benchmark --model models:/longwriter@champion --model models:/longwriter@candidate
+
+    Example: longwriter benchmark --model champion --model ./my-model
 
     Example: longwriter benchmark --model base_model --model candidate --model champion --pairwise all
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from longwriter.contest.contest import Contender
     from longwriter.params import LLMParams, Params
 
+_REGISTERED = re.compile(r"models:/([\w.-]+)[@/]([\w-]+)")  # MLflow's URI of a version, by alias or number
 _PROMPT_ROOM = 8192  # tokens for a prompt, besides the longest answer; the endpoint checks its own context
 
 
@@ -154,12 +155,23 @@ def _endpoint(model: str, url: str, api_key_env: str | None, params: Params) -> 
 
 
 def _own(model: str, params: Params) -> LLMParams:
-    """Return a model of this checkout: of the pipeline, of the registry by alias or number, or a folder."""
+    """Return a model of this checkout: of the pipeline, of the registry by alias, number or MLflow URI, or a folder.
+
+    Raises:
+        UserError: nothing has this name, or a URI names another registered model than register.name.
+    """
     from longwriter.chat import weights
     from longwriter.io import files
     from longwriter.models import servers
     from longwriter.tracking import logged_models
 
+    if match := _REGISTERED.fullmatch(model):
+        name, model = match[1], match[2]
+        if name != params.register_.name:
+            raise UserError(
+                f"models:/{name}: this checkout registers {params.register_.name} (register.name); for another model, "
+                "run longwriter fetch in its checkout and name the folder"
+            )
     numbers = logged_models.versions(params.register_.name) if model.isdigit() else {}
     folder = weights.of_digest(numbers[model]) if model in numbers else weights.folder(model, params)
     return servers.local(folder, files.DATA / "base_model" / "weights", params.serving)
