@@ -307,19 +307,35 @@ class TextMeasures(Record):
     chunk_quality: list[float | None] = []
 
 
+class PairRow(Record):
+    """A row of another project's preference pairs: a prompt, and two answers to it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    prompt: Text
+    chosen: Text
+    rejected: Text
+
+
 class PreferencePair(Record):
-    """Two answers to one prompt in TRL's format, with their scores in [0, 100]."""
+    """Two answers to one prompt in TRL's format, with their scores in [0, 100].
+
+    A general pair has no scores, no language and no length; `origin` is the `file:line` of its source, and
+    `licence` that of the source.
+    """
 
     pair_id: str
     instruction_id: str
-    language: Language
-    required_words: int
+    language: Language | None
+    required_words: int | None
     prompt: list[Message]
     chosen: list[Message]
     rejected: list[Message]
-    chosen_score: float
-    rejected_score: float
+    chosen_score: float | None
+    rejected_score: float | None
     call_ids: list[str]
+    origin: str | None = None
+    licence: str | None = None
 
 
 class Rejection(Record):

@@ -121,10 +121,12 @@ def _lines(step: dict[str, Any]) -> Iterator[str]:
         yield f"└─ model  {step['model']}, weights {step['weights']}{_run(step['run'])}"
     elif "pair" in step:
         pair = step["pair"]
-        yield (
-            f"└─ pair   {pair['pair_id']}: chosen {pair['chosen_score']:.1f}, rejected {pair['rejected_score']:.1f} "
-            f"({step['of']} pairs)"
+        scores = (
+            f"chosen {pair['chosen_score']:.1f}, rejected {pair['rejected_score']:.1f}"
+            if pair["chosen_score"] is not None
+            else f"from {pair['origin']}"
         )
+        yield f"└─ pair   {pair['pair_id']}: {scores} ({step['of']} pairs)"
     elif "pack" in step:
         yield f"└─ pack   {step['pack']} of {step['of']}, {len(step['sample_ids'])} rows{_run(step['run'])}"
     elif "gate" in step:

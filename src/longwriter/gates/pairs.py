@@ -56,7 +56,7 @@ def pair_table(train: list[PreferencePair], test: list[PreferencePair]) -> list[
     """Return a line for each pair, with the keys of `COLUMNS`; the pairs of train come first.
 
     `words_ratio` is the number of words of chosen, divided by the mean number of words of all rejected
-    answers. The mean of the column is then the ratio of the two means.
+    answers. The mean of the column is then the ratio of the two means. A general pair has neither `gap` nor `calls`.
     """
     both_sides = {row.instruction_id for row in train} & {row.instruction_id for row in test}
     rejected_words = [count_words(row.rejected[-1].content) for row in (*train, *test)]
@@ -68,18 +68,25 @@ def pair_table(train: list[PreferencePair], test: list[PreferencePair]) -> list[
             "on_both_sides": row.instruction_id in both_sides,
             "roles": "/".join(roles(part) for part in (row.prompt, row.chosen, row.rejected)),
             "same": row.chosen == row.rejected,
-            "gap": row.chosen_score - row.rejected_score,
+            "gap": _gap(row),
             "refusal": is_refusal(row.chosen[-1].content, row.prompt[-1].content),
             "reasoning": markup.reasoning_text(row.chosen[-1].content) is not None,
             "control_token": any(markup.control_token(turn.content) for turn in (*row.chosen, *row.rejected)),
             "meta_talk": poison.talking_paragraph(row.chosen[-1].content, row.prompt[-1].content) is not None,
             "repeated_share": round(repeated_share(row.chosen[-1].content), 6),
             "words_ratio": count_words(row.chosen[-1].content) / rejected_mean,
-            "calls": len(row.call_ids),
+            "calls": len(row.call_ids) if row.origin is None else None,
         }
         for side, rows in (("train", train), ("test", test))
         for row in rows
     ]
+
+
+def _gap(row: PreferencePair) -> float | None:
+    """Return how far chosen is ahead; None for a general pair, which has no scores."""
+    if row.chosen_score is None or row.rejected_score is None:
+        return None
+    return row.chosen_score - row.rejected_score
 
 
 def suite(params: PreferencesParams, max_repeated_share: float) -> list[Expectation]:

@@ -28,7 +28,7 @@ from longwriter.hashing import short_id
 from longwriter.io import files, net, process
 from longwriter.llm.client import LLM, Endpoint, connect
 from longwriter.models.gguf_converter import CONVERTER, to_gguf
-from longwriter.params import LLMParams, Sampling, ServingParams
+from longwriter.params import LLMParams, Sampling, ServingParams, VllmParams
 
 log = logging.getLogger(__name__)
 
@@ -246,11 +246,22 @@ def _command(params: LLMParams, weights: Path, name: str, socket: str, gpu_share
         return [*server, slots, context, socket]
     if importlib.util.find_spec("vllm") is None:
         raise ModelUnusable("engine vllm is not installed: pip install 'longwriter[vllm]' on a GPU machine")
-    share = [] if gpu_share == 1.0 else ["--gpu-memory-utilization", f"{_VLLM_SHARE * gpu_share:.2f}"]
     return [
         sys.executable, "-m", "longwriter.io.process", sys.executable, "-m", "vllm.entrypoints.openai.api_server",
         "--model", str(weights), "--served-model-name", name, "--uds", socket,
-        "--max-num-seqs", slots, "--max-model-len", context, *share,
+        "--max-num-seqs", slots, "--max-model-len", context, *_vllm_options(params.vllm, gpu_share),
+    ]  # fmt: skip
+
+
+def _vllm_options(params: VllmParams | None, gpu_share: float) -> list[str]:
+    """Return vLLM's options for its GPUs; without parameters, and with all of the memory, those are its own."""
+    if params is None:
+        return [] if gpu_share == 1.0 else ["--gpu-memory-utilization", f"{_VLLM_SHARE * gpu_share:.2f}"]
+    return [
+        "--gpu-memory-utilization", f"{params.memory_share * gpu_share:.2f}",
+        "--tensor-parallel-size", str(params.tensor_parallel),
+        "--data-parallel-size", str(params.data_parallel),
+        "--enable-prefix-caching" if params.prefix_caching else "--no-enable-prefix-caching",
     ]  # fmt: skip
 
 

@@ -30,7 +30,14 @@ from longwriter.params.benchmark import (
 )
 from longwriter.params.common import Conflict, Section
 from longwriter.params.data import BaseModelParams, DatasetParams, InstructionsParams, ValidateParams
-from longwriter.params.models import JudgeParams, JudgingParams, LLMParams, Sampling, ServingParams
+from longwriter.params.models import (
+    JudgeParams,
+    JudgingParams,
+    LLMParams,
+    Sampling,
+    ServingParams,
+    VllmParams,
+)
 from longwriter.params.tracing import TracingParams
 from longwriter.params.training import (
     DpoParams,
@@ -60,6 +67,7 @@ __all__ = [
     "SftParams",
     "TrainingParams",
     "ValidateParams",
+    "VllmParams",
     "WriteParams",
     "check",
     "complete",

@@ -14,9 +14,11 @@ from longwriter.params.numbers import (
     Attempts,
     Concurrency,
     Dollars,
+    InnerShare,
     Penalty,
     PerMinute,
     PositiveShare,
+    Ranks,
     Retries,
     Seconds,
     Seed,
@@ -24,6 +26,19 @@ from longwriter.params.numbers import (
     Tokens,
 )
 from longwriter.params.texts import BaseUrl, EnvName, Line, StopText, Template
+
+
+class VllmParams(Section):
+    """How a local vLLM server uses its GPUs; decides speed and memory. It needs tensor_parallel x data_parallel GPUs."""
+
+    tensor_parallel: Ranks
+    """GPUs that share the weights of one copy of the model."""
+    data_parallel: Ranks
+    """Copies of the model, which share the requests; `max_concurrency` is that of each copy."""
+    memory_share: InnerShare
+    """Share of each GPU's memory that vLLM takes (0.9 without this section)."""
+    prefix_caching: bool
+    """Whether the states of equal beginnings of prompts are computed once."""
 
 
 class LLMParams(Section):
@@ -59,6 +74,8 @@ class LLMParams(Section):
     """Seconds after which a request counts as failed and is retried."""
     max_retries: Retries
     """Retries of one request after status 408, 409, 429 or 5xx, a lost connection or a broken answer."""
+    vllm: VllmParams | None = None
+    """GPUs of the engine `vllm`; null = one GPU, with vLLM's own settings."""
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield a URL of a local engine."""
@@ -101,6 +118,8 @@ class ServingParams(Section):
     """Seconds after which a request counts as failed and is retried."""
     max_retries: Retries
     """Retries of one request, as in `llm`."""
+    vllm: VllmParams | None = None
+    """GPUs of the engine `vllm`, as in `llm`."""
 
 
 class JudgingParams(Section):

@@ -36,7 +36,7 @@ from longwriter.params.numbers import (
     TokensPerWord,
     WeightDecay,
 )
-from longwriter.params.texts import DISTINCT, FilePath, JsonFile, Line
+from longwriter.params.texts import DISTINCT, FilePath, Folder, JsonFile, Line
 
 PairRule = Literal[
     "enough_pairs", "both_sides_have_pairs", "sides_apart", "unique_ids", "roles_in_turn", "chosen_differs",
@@ -186,6 +186,14 @@ class PreferencesParams(Section):
     used (0.5 in the paper)."""
     min_gap: Points
     """Smallest difference between the scores of chosen and rejected, in points from 0 to 100."""
+    max_pair_ratio: Ratio | None
+    """Largest ratio of the words of chosen and rejected in one pair, in either direction, so that DPO does not learn
+    length alone; null = any."""
+    general_source: Folder
+    """Folder of JSON Lines files with pairs of other projects (`prompt`, `chosen`, `rejected`); its README or
+    LICENSE states the licence."""
+    general_share: PartShare
+    """Largest share of these pairs among the training pairs; the held-out pairs have none."""
     test_share: Share
     """Share of the instructions held out for testing, by hash."""
     min_pairs: Rows
@@ -203,7 +211,8 @@ class DpoParams(Section):
 
     loss: Literal["sigmoid", "sigmoid_norm"]
     """Loss on the log-probabilities of whole answers, or on their mean over the tokens of an answer
-    (arXiv:2411.15124: `dpo_norm`), which does not grow with the length of the answers."""
+    (arXiv:2411.15124: `dpo_norm`), which does not grow with the length of the answers. `sigmoid_norm` needs a beta
+    and a learning rate of its own: Tulu 3 has 5 and 5e-7 for 8B, 5 and 2e-7 for 70B."""
     beta: DpoBeta
     """Weight of the distance to the SFT model; smaller values let DPO move further away from it. Published
     values are 0.01 to 0.5 for `sigmoid` and 5 for `sigmoid_norm`."""

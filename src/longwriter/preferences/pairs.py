@@ -44,17 +44,21 @@ def trouble(sample: Generation, max_repeated_share: float) -> str | None:
         sample: An answer; `cut` means that it did not end by itself.
         max_repeated_share: Share of repeated 5-grams above which it is a loop, in [0, 1].
     """
-    if not sample.text.strip():
+    reason = text_trouble(sample.text, sample.prompt, max_repeated_share)
+    return reason or (None if sample.finish_reason == "stop" else "cut")
+
+
+def text_trouble(text: str, prompt: str, max_repeated_share: float) -> str | None:
+    """Return why a text may not be chosen, or None; see `trouble`, but for `cut`."""
+    if not text.strip():
         return "empty"
-    if refused := poison.check_markup(sample.text):
+    if refused := poison.check_markup(text):
         return refused.reason
-    if is_refusal(sample.text, sample.prompt):
+    if is_refusal(text, prompt):
         return "refusal"
-    if poison.talking_paragraph(sample.text, sample.prompt):
+    if poison.talking_paragraph(text, prompt):
         return "meta_talk"
-    if txt.repeated_share(sample.text) > max_repeated_share:
-        return "loop"
-    return None if sample.finish_reason == "stop" else "cut"
+    return "loop" if txt.repeated_share(text) > max_repeated_share else None
 
 
 def candidate(
@@ -92,7 +96,12 @@ def candidate(
 
 
 def pair_of(
-    instruction_id: str, samples: list[Candidate | Unscored], *, min_gap: float, seed: int
+    instruction_id: str,
+    samples: list[Candidate | Unscored],
+    *,
+    min_gap: float,
+    max_ratio: float | None = None,
+    seed: int,
 ) -> PreferencePair | Rejection:
     """Return the pair of one instruction, or why there is none; the samples' order does not matter.
 
@@ -100,11 +109,13 @@ def pair_of(
         instruction_id: Id of the instruction.
         samples: All samples of it.
         min_gap: Smallest difference of the scores of chosen and rejected, in points.
+        max_ratio: Largest ratio of their words, the longer one to the shorter; None = any.
         seed: Decides, together with the instruction's id, which other sample is rejected.
 
     Returns:
         A pair, or a rejection for `too_few_scored` (fewer than two samples have a score),
-        `all_unusable` (none may be chosen) or `no_gap` (no other score is low enough).
+        `all_unusable` (none may be chosen), `no_gap` (no other score is low enough) or `other_length` (no such
+        answer is of a similar length).
     """
     scored = [item for item in samples if isinstance(item, Candidate)]
     scored.sort(key=lambda item: (-item.score, item.sample.generation_id))
@@ -130,7 +141,20 @@ def pair_of(
             f"{item.score:.1f}{f' ({item.trouble})' if item.trouble else ''}" for item in scored
         )
         return _rejection(instruction_id, "no_gap", f"scores {scores}; {min_gap} points are needed", samples)
+    if max_ratio is not None:
+        words = ", ".join(str(item.sample.words) for item in lower)
+        lower = [item for item in lower if ratio(best.sample.words, item.sample.words) <= max_ratio]
+        if not lower:
+            detail = (
+                f"chosen has {best.sample.words} words, the others {words}; a ratio of {max_ratio} is allowed"
+            )
+            return _rejection(instruction_id, "other_length", detail, samples)
     return _pair(instruction_id, best, lower[int(hash_share(seed, instruction_id) * len(lower))])
+
+
+def ratio(words: int, others: int) -> float:
+    """Return the ratio of two lengths in words, the larger one first."""
+    return max(words, others) / max(1, min(words, others))
 
 
 def is_test(pair: PreferencePair, test_share: float) -> bool:
@@ -142,14 +166,21 @@ def pair_numbers(train: Sequence[PreferencePair], test: Sequence[PreferencePair]
     """Return counts of pairs, and mean scores and words of chosen and rejected (0 without pairs)."""
     pairs = [*train, *test]
     n = max(1, len(pairs))
+    scores = [
+        (row.chosen_score, row.rejected_score)
+        for row in pairs
+        if row.chosen_score is not None and row.rejected_score is not None
+    ]
+    scored = max(1, len(scores))
     chosen_words = sum(txt.count_words(row.chosen[-1].content) for row in pairs) / n
     rejected_words = sum(txt.count_words(row.rejected[-1].content) for row in pairs) / n
     return {
         "pairs": float(len(pairs)),
         "train_pairs": float(len(train)),
         "test_pairs": float(len(test)),
-        "chosen_score_mean": round(sum(row.chosen_score for row in pairs) / n, 3),
-        "rejected_score_mean": round(sum(row.rejected_score for row in pairs) / n, 3),
+        "general_pairs": float(sum(row.origin is not None for row in pairs)),
+        "chosen_score_mean": round(sum(chosen for chosen, _ in scores) / scored, 3),
+        "rejected_score_mean": round(sum(rejected for _, rejected in scores) / scored, 3),
         "chosen_words_mean": round(chosen_words, 3),
         "rejected_words_mean": round(rejected_words, 3),
         "words_ratio": round(chosen_words / max(1.0, rejected_words), 4),

@@ -58,7 +58,9 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
 
     numbers, speed = fitting.fit("dpo", str(_SFT), _CURVE, params, folder, run, prepare)
     recipe = {"precision": params.training.precision, **params.dpo.model_dump(mode="json")}
-    fitting.write_card("dpo", str(_SFT), str(_PAIRS / "train.jsonl"), recipe, folder)
+    fitting.write_card(
+        "dpo", str(_SFT), str(_PAIRS / "train.jsonl"), recipe, folder, _sources(pairs["train"])
+    )
     files.write_jsonl(folder / "rejected.jsonl", rejected)
     return runner.Summary(
         sum(map(len, pairs.values())),
@@ -68,6 +70,15 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
         execution=speed,
         artifacts=[files.DATA / "dpo" / "curve.csv"],
     )
+
+
+def _sources(pairs: list[PreferencePair]) -> dict[str, str]:
+    """Return what the card says about general pairs; empty if there are none."""
+    licences = Counter(row.licence for row in pairs if row.licence is not None)
+    listed = "; ".join(
+        f"{count:,} of {len(pairs):,}, licence {name}" for name, count in sorted(licences.items())
+    )
+    return {"general pairs": listed} if listed else {}
 
 
 def _coded(coder: tokenizer.Coder, row: PreferencePair, params: Params) -> dict[str, Any] | Rejection:

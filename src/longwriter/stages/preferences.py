@@ -1,6 +1,6 @@
 """Score the samples, pair the best sample of each instruction with a random other sample, check the pairs.
 
-Reads   data/sample/generations.jsonl, the judge's prompt template
+Reads   data/sample/generations.jsonl, the judge's prompt template, general pairs, the prompts of the benchmarks
 Writes  data/preferences/: train.jsonl, test.jsonl, rejected.jsonl, calls.jsonl.zst, verdict.json,
         metrics.json
 Source  LongWriter (arXiv:2408.07055), section 4.2
@@ -13,15 +13,18 @@ import asyncio
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from longwriter.dataset import licences
 from longwriter.gates import pairs as pair_gate
 from longwriter.gates.suite import gx, verdicts
 from longwriter.io import files
 from longwriter.judge.judge import judge_texts
 from longwriter.judge.judgements import Question
 from longwriter.params import Params
+from longwriter.preferences import general as general_pairs
 from longwriter.preferences import pairs as preferences
 from longwriter.preferences.pairs import Candidate
-from longwriter.records import Generation, Judgement, PreferencePair, Rejection, Unscored
+from longwriter.records import Generation, Judgement, PairRow, PreferencePair, Rejection, Unscored
+from longwriter.sources import decontamination
 from longwriter.stages import runner
 from longwriter.tracking import versioning
 
@@ -39,19 +42,28 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
         candidate = preferences.candidate(sample, quality, section.quality_weight, max_repeated_share)
         candidates[sample.prompt_id].append(candidate)
     results = [
-        preferences.pair_of(prompt_id, candidates[prompt_id], min_gap=section.min_gap, seed=section.seed)
+        preferences.pair_of(
+            prompt_id,
+            candidates[prompt_id],
+            min_gap=section.min_gap,
+            max_ratio=section.max_pair_ratio,
+            seed=section.seed,
+        )
         for prompt_id in sorted(candidates)
     ]
     pairs = [row for row in results if isinstance(row, PreferencePair)]
-    rejected = [row for row in results if isinstance(row, Rejection)]
     test = [row for row in pairs if preferences.is_test(row, section.test_share)]
     train = [row for row in pairs if not preferences.is_test(row, section.test_share)]
+    general, refused = _general(params, len(train))
+    train += general
+    rejected = [*(row for row in results if isinstance(row, Rejection)), *refused]
     for name, rows in (("train.jsonl", train), ("test.jsonl", test), ("rejected.jsonl", rejected)):
         files.write_jsonl(folder / name, rows)
     docs = verdicts.DOCS / "preferences"
     findings = gx.run(pair_gate.gate(train, test, section, max_repeated_share), docs)
     data = {str(FOLDER / name): versioning.digest(folder / name) for name in ("train.jsonl", "test.jsonl")}
-    gate = verdicts.settle("preferences", findings, data, len(pairs), folder / "verdict.json")
+    kept = len(pairs) + len(general)
+    gate = verdicts.settle("preferences", findings, data, kept, folder / "verdict.json")
     numbers = {
         **preferences.pair_numbers(train, test),
         **preferences.sample_numbers([sample for group in candidates.values() for sample in group]),
@@ -59,7 +71,36 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     }
     reasons = Counter(row.reason for row in rejected)
     artifacts = [docs, FOLDER / "verdict.json"]
-    return runner.Summary(len(candidates), len(pairs), dict(reasons), numbers, usage, artifacts)
+    rows_in = len(candidates) + len(general) + len(refused)
+    return runner.Summary(rows_in, kept, dict(reasons), numbers, usage, artifacts)
+
+
+def _general(params: Params, pairs: int) -> tuple[list[PreferencePair], list[Rejection]]:
+    """Return the general pairs that go beside a number of training pairs, and the rows that were refused.
+
+    Raises:
+        UserError: too many rows of the source are malformed.
+    """
+    section = params.preferences
+    wanted = general_pairs.number(pairs, section.general_share)
+    if not wanted:
+        return [], []
+    source = Path(section.general_source)
+    paths = sorted(path for path in source.glob("**/*.jsonl") if path.is_file())
+    rows = [item for path in paths for item in files.scan_jsonl(path, PairRow)]
+    malformed = [f"{where}: {row}" for where, row in rows if isinstance(row, str)]
+    max_share = params.instructions.max_malformed_share
+    files.check_malformed(
+        len(malformed), len(rows), max_share, section.general_source, next(iter(malformed), None)
+    )
+    prompts = files.read_json(files.DATA / "benchmarks" / "prompts.json")
+    rules = general_pairs.Rules(
+        decontamination.index(prompts),
+        params.score.max_repeated_share,
+        section.max_pair_ratio,
+        licences.licence_of(source),
+    )
+    return general_pairs.mixed(rows, wanted, rules, section.seed)
 
 
 def _judged(

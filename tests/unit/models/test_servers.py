@@ -1,14 +1,16 @@
 import asyncio
 import stat
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 import psutil
 
 from longwriter.io import net
 from longwriter.llm.client import connect
 from longwriter.models import servers as serving
-from longwriter.params import LLMParams, Sampling, ServingParams
+from longwriter.params import LLMParams, Sampling, ServingParams, VllmParams
 
 LOCAL = {
     "engine": "llama.cpp", "base_url": None, "api_key_env": "", "extra_body": {}, "context_tokens": 256,
@@ -88,3 +90,36 @@ def test_a_conversion_whose_bytes_have_changed_is_made_again(tiny_model, tmp_pat
         serving.local(tiny_model, tiny_model, SERVING)
         assert model.read_bytes() == whole
         assert "damaged" in caplog.text
+
+
+GPUS = VllmParams(tensor_parallel=2, data_parallel=4, memory_share=0.8, prefix_caching=False)
+
+
+def test_every_setting_of_vllm_reaches_its_command(tmp_path, monkeypatch):
+    package = ModuleType("vllm")
+    package.__spec__ = ModuleSpec("vllm", None)
+    monkeypatch.setitem(sys.modules, "vllm", package)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    serving_params = ServingParams(
+        engine="vllm",
+        precision="BF16",
+        context_tokens=40960,
+        max_concurrency=64,
+        timeout_s=60,
+        max_retries=1,
+        vllm=GPUS,
+    )
+    params = serving.local(tmp_path, tmp_path, serving_params)
+    command = serving._command(params, tmp_path, "m@1", "s.sock", gpu_share=0.5)
+    assert command[command.index("vllm.entrypoints.openai.api_server") + 1 :] == [
+        "--model", str(tmp_path), "--served-model-name", "m@1", "--uds", "s.sock",
+        "--max-num-seqs", "64", "--max-model-len", "40960", "--gpu-memory-utilization", "0.40",
+        "--tensor-parallel-size", "2", "--data-parallel-size", "4", "--no-enable-prefix-caching",
+    ]  # fmt: skip
+
+
+def test_without_settings_vllm_has_its_own():
+    assert serving._vllm_options(None, 1.0) == []
+    assert serving._vllm_options(None, 0.5) == ["--gpu-memory-utilization", "0.45"]
+    cached = GPUS.model_copy(update={"prefix_caching": True})
+    assert serving._vllm_options(cached, 1.0)[-1] == "--enable-prefix-caching"

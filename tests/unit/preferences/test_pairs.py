@@ -29,8 +29,8 @@ def candidates(*samples):
     return [preferences.candidate(one, None, 0.0, 0.2) for one in samples]
 
 
-def paired(*samples, min_gap=5.0, seed=0, key="i1"):
-    return preferences.pair_of(key, candidates(*samples), min_gap=min_gap, seed=seed)
+def paired(*samples, min_gap=5.0, seed=0, key="i1", max_ratio=None):
+    return preferences.pair_of(key, candidates(*samples), min_gap=min_gap, seed=seed, max_ratio=max_ratio)
 
 
 def pairs_of_instructions(number, *samples):
@@ -218,7 +218,7 @@ def test_the_numbers_of_pairs_are_means_over_both_sides():
     one = paired(sample("a"), sample("b", words=50))
     two = paired(sample("c", words=80), sample("d", words=40))
     assert preferences.pair_numbers([one], [two]) == {
-        "pairs": 2.0, "train_pairs": 1.0, "test_pairs": 1.0,
+        "pairs": 2.0, "train_pairs": 1.0, "test_pairs": 1.0, "general_pairs": 0.0,
         "chosen_score_mean": 93.75, "rejected_score_mean": 37.5,
         "chosen_words_mean": 90.0, "rejected_words_mean": 45.0, "words_ratio": 2.0,
     }  # fmt: skip
@@ -232,3 +232,20 @@ def test_every_sample_is_counted_under_what_became_of_it():
         "samples": 4.0, "samples_whole": 1.0, "samples_cut": 1.0, "samples_unscored_empty": 1.0,
         "samples_unscored_no_json": 1.0,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("max_ratio", "words"), [(None, {50, 170}), (2.0, {50, 170}), (1.9, {170})])
+def test_chosen_and_rejected_are_of_a_similar_length(max_ratio, words):
+    samples = [sample("a", 100), sample("b", 50), sample("c", 170)]
+    rejected = {
+        count_words(paired(*samples, key=f"i{n}", max_ratio=max_ratio).rejected[-1].content)
+        for n in range(40)
+    }
+    assert rejected == words
+
+
+def test_without_an_answer_of_a_similar_length_there_is_no_pair():
+    refused = paired(sample("a", 100), sample("b", 50), sample("c", 170), max_ratio=1.5)
+    assert (refused.reason, refused.detail) == (
+        "other_length", "chosen has 100 words, the others 170, 50; a ratio of 1.5 is allowed",
+    )  # fmt: skip
