@@ -102,8 +102,10 @@ class Workspace:
     def dvc(
         self, *words: str, code: int | None = 0, limit_s: float = PATIENCE_S, **env: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run dvc."""
-        return self.run("dvc", *words, code=code, limit_s=limit_s, **env)
+        """Run dvc; only `repro` is a process of its own, as stages look for it above them."""
+        if words[0] == "repro":
+            return self.run("dvc", *words, code=code, limit_s=limit_s, **env)
+        return self._fork("dvc", *words, code=code, limit_s=limit_s, **env)
 
     def git(self, *words: str) -> str:
         """Run git; return its output."""
@@ -113,12 +115,18 @@ class Workspace:
         """Run the process of a stage, or of an item `NAME@MODEL-BENCHMARK`, without DVC around it."""
         stage, _, item = name.partition("@")
         words = [f"longwriter.stages.{stage}", *(item.split("-") if item else [])]
+        return self._fork(*words, code=code, limit_s=PATIENCE_S, **env)
+
+    def _fork(
+        self, module: str, *words: str, code: int | None, limit_s: float, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `python -m module words` without the time of its imports."""
         with tempfile.TemporaryDirectory() as folder:
             out, err = Path(folder) / "out", Path(folder) / "err"
-            exit_code = forking.run(
-                words[0], words[1:], self.path, {**self.env, **env}, (out, err), PATIENCE_S
+            exit_code = forking.run(module, [*words], self.path, {**self.env, **env}, (out, err), limit_s)
+            process = subprocess.CompletedProcess(
+                [module, *words], exit_code, out.read_text(), err.read_text()
             )
-            process = subprocess.CompletedProcess(words, exit_code, out.read_text(), err.read_text())
         _check_exit_code(process, code)
         return process
 
