@@ -195,6 +195,7 @@ def _draw_length(panel: Axes, compared: Comparison, models: list[str]) -> None:
         linestyle="--",
     )
     own = looks(compared)
+    drawn = [float(words) for words in required]
     for model, offset in zip(models, _offsets(len(models), 0.013), strict=True):
         colour, marker = own[model]
         for ended in (True, False):
@@ -203,11 +204,12 @@ def _draw_length(panel: Axes, compared: Comparison, models: list[str]) -> None:
                 for row in compared.rows[model]
                 if row.ended is ended and row.required_words is not None
             ]
+            places = [
+                words * (1 + 2 * offset) if is_log else words + offset * max(required) for words, _ in scores
+            ]
+            drawn += places
             panel.scatter(
-                [
-                    words * (1 + 2 * offset) if is_log else words + offset * max(required)
-                    for words, _ in scores
-                ],
+                places,
                 [max(words, 1) if is_log else words for _, words in scores],
                 s=38,
                 marker=marker,
@@ -221,7 +223,7 @@ def _draw_length(panel: Axes, compared: Comparison, models: list[str]) -> None:
         panel.set_xscale("log")
         panel.set_yscale("log")
     else:
-        panel.set_xlim(limits(required, (0, math.inf)))
+        panel.set_xlim(limits(drawn, (0, math.inf)))
         panel.set_ylim(limits(written, (0, math.inf)))
     panel.xaxis.set_major_formatter("{x:,.0f}")
     panel.yaxis.set_major_formatter("{x:,.0f}")

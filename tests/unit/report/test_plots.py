@@ -46,6 +46,18 @@ def test_every_figure_is_a_png_and_the_overview_is_wide(drawn):
     assert width > 3 * height
 
 
+def test_no_marker_lies_on_the_edge_of_its_panel():
+    asked = [
+        [score(k, words=words, required=400 + 50 * (k % 3)) for k in range(6)] for words in (300, 450, 900)
+    ]
+    panel = plots._overview(compared(*asked)).axes[0]
+    left, right = panel.get_xlim()
+    places = [x for marks in panel.collections for x, _ in marks.get_offsets()]
+    assert len(places) == 18
+    assert left < min(places)
+    assert max(places) < right
+
+
 def test_the_same_numbers_give_the_same_bytes_whatever_the_machine_prefers(drawn, tmp_path):
     first = [path.read_bytes() for path in drawn[1]]
     plots.matplotlib.rcParams["font.size"] = 30
