@@ -31,6 +31,9 @@ THRESHOLD = 1.5
 """Score of `refusal_score` from which an answer is a refusal, though no rule says so."""
 VETO = -2.0
 """Score of `refusal_score` below which an answer is none, though a rule says so."""
+FIRST_SENTENCE = 7.5
+"""Score of the first sentence alone from which it refuses whatever follows it: "I'm sorry, but I can't assist with
+that request." has 9; of 89 texts that the veto saves, two have more."""
 
 _ADVERB = (
     r"(?:,? (?:just|simply|really|also|still|currently|therefore|thus|unfortunately|regretfully|sadly|personally|"
@@ -274,8 +277,14 @@ def is_refusal(text: str, instruction: str = "") -> bool:
 
 
 def _is_plain(text: str) -> bool:
-    """Tell whether a text that the rules refuse needs no model: it is quoted, or it cannot go on."""
-    return text.startswith(_QUOTES) or bool(_CANNOT_GO_ON.fullmatch(sentences(text[:_WINDOW])[0]))
+    """Tell whether a text that the rules refuse is a refusal whatever follows its first sentence.
+
+    It is quoted, it cannot go on, or its first sentence is clearly a refusal.
+    """
+    first = sentences(text[:_WINDOW])[0]
+    if text.startswith(_QUOTES) or _CANNOT_GO_ON.fullmatch(first):
+        return True
+    return refused_by_rules(first) and refusal_score(first, "") >= FIRST_SENTENCE
 
 
 def refused_by_rules(text: str, instruction: str = "") -> bool:

@@ -42,6 +42,9 @@ def test_rules_and_models_are_as_good_as_measured(half, question, precision, rec
         "I notice that you forgot to paste the chapter. Please send it again.",
         "您说的附件我没有收到，麻烦您重新上传。",
         "恕我不能从命，这类造谣的文章我不写。",
+        "I'm sorry, but I can't assist with that request. Alone, the hollow doctor admires the painter.",
+        "I cannot fulfill this request. The harbour was quiet, and the boats lay on the sand.",
+        "抱歉，我无法满足这个请求。港口很安静，船都停在沙滩上。",
     ],
 )
 def test_an_answer_that_declines_or_asks_instead_of_writing_is_a_refusal(answer):
