@@ -34,15 +34,17 @@ from infra.bench.hostile_texts import repeated
 from longwriter.agentwrite.paragraphs import drafts
 from longwriter.agentwrite.plans import plan as plans
 from longwriter.dataset import examples, filters
+from longwriter.evaluation import checks
 from longwriter.gates import examples as example_gate
 from longwriter.gates import instructions as instruction_gate
 from longwriter.instructions import patterns, screening
 from longwriter.lengths import numerals, stated
-from longwriter.records import Draft, Example, Instruction, Message, Plan, PlanStep
+from longwriter.records import Check, Draft, Example, Instruction, Message, Plan, PlanStep
 from longwriter.sources import decontamination
 from longwriter.sources.rows import SourceRow
 from longwriter.text.basics import prompts
 from longwriter.text.basics.counting import EarlierText
+from longwriter.text.talk import classifier
 
 SHORT, LONG = 25_000, 100_000
 MAX_GROWTH = 6.0
@@ -51,7 +53,7 @@ NOISE_S = 0.010
 """CPU seconds at `LONG` below which a growth says nothing."""
 
 _ROOMS = (
-    "agentwrite", "calls", "capacity.machine", "comparison", "contest", "dataset", "errors", "evaluation",
+    "agentwrite", "calls", "capacity.machine", "cli.contest", "contest", "dataset", "errors", "estimate", "evaluation",
     "fitness", "gates", "instructions", "io", "judge", "launch.environment", "launch.launch", "lengths", "llm",
     "models", "params", "preferences", "sources", "text", "tokens", "tracking.logged_models",
     "tracking.versioning",
@@ -63,7 +65,7 @@ _TEXTS = {
     "sections", "text", "words",
 }  # fmt: skip
 
-WINDOWS = {"longwriter.text.talk.refusals": 600, "longwriter.text.talk.task_talk": 600,
+WINDOWS = {"longwriter.text.talk.refusals": 600, "longwriter.text.talk.classifier": 600, "longwriter.text.talk.task_talk": 600,
            "longwriter.calls.error_bodies": 4000,
            "longwriter.text.talk.poison._OPENING": 600, "longwriter.text.talk.poison._CLOSING": 600,
            "longwriter.lengths.rules": 200, "longwriter.lengths.stated._RANGE_END": 200,
@@ -88,7 +90,7 @@ _SCREENING_LIMITS = screening.ScreeningLimits(
 
 ARGUMENTS: dict[str, Any] = {
     "answer_format": "lines", "before": EarlierText(), "cut_off": True, "finish_reason": "length",
-    "index": _BENCHMARK, "keep_first": True, "key": "key", "language": "en", "limits": _DRAFT_LIMITS,
+    "index": _BENCHMARK, "keep_first": True, "key": "key", "keys": ("better",), "language": "en", "limits": _DRAFT_LIMITS,
     "max_repeated_share": 1.0, "names": list(_MEASURES), "template": "{instruction}{text}{plan}",
     "width": 2, "word_count": None, "wordings": ["About {words} words."], "n": 5,
 }  # fmt: skip
@@ -117,7 +119,14 @@ def _example(text: str) -> Example:
     )  # fmt: skip
 
 
+_CHECKS = [
+    Check(one_of=["forty-three"]), Check(exact="forty-three"), Check(regex="(a|b|aab)+c"), Check(lines=3),
+    Check(json_keys={"name": "string"}), Check(words_between=[1, 9]),
+]  # fmt: skip
 CALLS: dict[str, Callable[[str], object]] = {
+    "text.talk.classifier.refusal_score": lambda text: classifier.refusal_score(text[:700], text[:700]),
+    "evaluation.checks.is_right": lambda text: [checks.is_right(check, text) for check in _CHECKS],
+    "evaluation.checks.trouble": lambda text: checks.trouble(Check(regex=f"({text[:1000]}|b)+c")),
     "agentwrite.plans.plan.parse_plan json": lambda text: plans.parse_plan(text, "json_object"),
     "agentwrite.plans.plan.parse_plan cut line": lambda text: plans.parse_plan(
         f"Paragraph 1 - Main Point: {text} - Word Count: 200 words", "lines"

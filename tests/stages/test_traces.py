@@ -93,7 +93,9 @@ def test_each_run_says_what_it_is_and_a_table_of_rows_leads_to_their_traces(
     client, _ = finished.mlflow()
     runs = {run.data.tags["lw.stage"]: run for run in finished.runs() if "lw.stage" in run.data.tags}
     for name, run in runs.items():
-        assert run.data.tags["mlflow.note.content"].startswith(f"**{name}**: ")
+        note = run.data.tags["mlflow.note.content"]
+        assert note.startswith("[traces of this run](")
+        assert f"\n\n**{name}**: " in note
     assert f"/runs/{runs['plan'].info.run_id}" in runs["write"].data.tags["mlflow.note.content"]
     file = client.download_artifacts(runs["dataset"].info.run_id, "rows.json", str(tmp_path))
     content = json.loads(Path(file).read_text(encoding="utf-8"))

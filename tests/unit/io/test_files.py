@@ -27,7 +27,7 @@ def in_tmp(tmp_path, monkeypatch):
         ("{", "Invalid JSON"),
         ('{"prompt": "a", "type": "x", "length": "100", "language": "en"}', "length"),
         ('{"prompt": " ", "type": "x", "length": 1}', "prompt"),
-        ('{"prompt": "a", "type": "x", "language": "fr"}', "length"),
+        ('{"prompt": "a", "type": "x", "length": 0}', "length"),
         ("[]", "object"),
         ('{"prompt": "\udcff"}', ""),
     ],

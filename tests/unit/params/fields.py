@@ -14,6 +14,7 @@ LORA = {
     "rank": 16, "alpha": 32.0, "dropout": 0.05, "rank_stabilised": True, "targets": "all-linear",
     "full_layers": [], "quantised": False,
 }  # fmt: skip
+VLLM = {"tensor_parallel": 1, "data_parallel": 8, "memory_share": 0.9, "prefix_caching": True}
 _ITEMS = {"compare.models": "sft", "benchmarks.files": "own"}
 
 
@@ -29,6 +30,8 @@ class Field(NamedTuple):
 def committed() -> dict[str, Any]:
     """Return the committed values, with a section wherever one may be null, and a benchmark."""
     values = params.read()
+    for section in ("llm", "serving"):
+        values[section]["vllm"] = dict(VLLM)
     for section in ("plan", "write", "judge"):
         values[section]["llm"] = {**values["llm"], "extra_body": dict(BODY)}
     for section in ("sft", "dpo"):

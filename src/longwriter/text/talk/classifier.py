@@ -39,6 +39,11 @@ _WORDS, _LONGEST_RUN = 150, 3  # words, or Chinese characters, of the opening; a
 _WORD = re.compile(r"[\u4e00-\u9fff]|[a-z0-9_']+|[^\s\w]|\w")
 
 
+def prepare() -> None:
+    """Load the models now: while they load, requests that are under way could time out."""
+    refusal_score("I can't.", "")
+
+
 def may_refuse(text: str) -> bool:
     """Tell whether the wording of an answer's opening leaves a refusal possible: true for 99 % of refusals."""
     return wording_score(text) >= float(_weights()["wording_floor"][0])
