@@ -230,6 +230,7 @@ def functions() -> list[Rule]:
     Raises:
         LookupError: a function takes an argument that has no entry in `ARGUMENTS`.
     """
+    classifier.prepare()  # else the first text that is timed has to load the models
     found: dict[str, Rule] = {name: Rule(name, call) for name, call in CALLS.items()}
     for module in modules():
         if "Pure." in (module.__doc__ or ""):
