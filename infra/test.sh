@@ -25,7 +25,7 @@ step shellcheck infra/*.sh infra/cluster/train.sh infra/cluster/slurm.sbatch
 step lint-imports
 echo "test: pytest $*"
 code=0
-pytest -n 4 --dist loadfile --no-loadscope-reorder "$@" || code=$? # tests/conftest.py has the order
+pytest -n 5 --dist loadfile --no-loadscope-reorder "$@" || code=$? # tests/conftest.py has the order
 wait "$mypy" || code=$?
 echo "test: mypy: $(cat "$types")"
 echo "test: ended with exit code $code after $SECONDS s, set-up included"
