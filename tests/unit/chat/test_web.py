@@ -9,30 +9,19 @@ from contextlib import contextmanager
 import httpx2
 import openai
 import pytest
-import uvicorn
 
 from longwriter import params
 from longwriter.chat import web
-from longwriter.io import door
 from longwriter.llm.client import Endpoint
 from longwriter.models import servers
+from tests.serving import served
 
 PARAMS = params.load()
 
 
-@contextmanager
 def serving(models):
-    """Run the application behind its door, as `door.serve` does; yield its URL."""
-    with door.listen(0) as bound:
-        config = uvicorn.Config(door.Door(web.app(models, PARAMS), ("/",)), log_level="error")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(20)
+    """Serve models; the value is a context manager that yields the URL."""
+    return served(web.app(models, PARAMS))
 
 
 @pytest.fixture(scope="module")

@@ -7,21 +7,20 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 import pytest
-import uvicorn
 
 from longwriter.contest import upstream_files
 from longwriter.evaluation.answers import Prompt, generation_of
 from longwriter.fitness import votes
-from longwriter.io import door, files
+from longwriter.io import files
 from longwriter.records import Judgement, Vote
 from longwriter.review import ballot, pairs, web
 from tests.flows import clicks
+from tests.serving import served
 
 CHECKOUT = Path.cwd()
 HOSTILE = "</article><script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">"
@@ -50,17 +49,9 @@ LISTED = pairs.review_pairs({"base_model": generations("slept"), "sft": generati
 
 @contextmanager
 def serving(folder):
-    """Run the application behind its door, as `door.serve` does; yield its URL."""
-    with ballot.opened(folder) as box, door.listen(0) as bound:
-        config = uvicorn.Config(door.Door(web.app(LISTED, box, 0), ("/",)), log_level="error")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(20)
+    """Serve the page of votes; yield its URL."""
+    with ballot.opened(folder) as box, served(web.app(LISTED, box, 0)) as url:
+        yield url
 
 
 def voted(folder):
