@@ -12,8 +12,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import apprise
-
 from longwriter.errors import without_password
 from longwriter.text import inert
 from longwriter.tracking import runs as tracking
@@ -32,8 +30,13 @@ def send(title: str, body: str) -> int:
 
     A message that cannot be sent is a line in the log: news never fail a run.
     """
+    if not (urls := os.environ.get(URLS, "").split()):
+        return 0
+    import apprise  # 0.2 s, for those who want messages
+
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its lines name addresses; ours do not
     taken = 0
-    for number, url in enumerate(os.environ.get(URLS, "").split(), 1):
+    for number, url in enumerate(urls, 1):
         address = apprise.Apprise()
         if not address.add(url):
             log.warning("%s: address %d is none that apprise knows: no message was sent to it", URLS, number)
