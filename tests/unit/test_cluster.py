@@ -21,7 +21,7 @@ WAIT_S = 20
 
 # https://slurm.schedmd.com/sbatch.html, section "Output environment variables"
 SLURM = {
-    "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_GPUS_ON_NODE": "8", "SLURM_SUBMIT_DIR": "/work",
+    "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_GPUS_ON_NODE": "8", "SLURM_SUBMIT_DIR": "/home/me",
 }  # fmt: skip
 
 
