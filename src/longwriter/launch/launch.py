@@ -37,7 +37,7 @@ _POLL_S = 0.5
 _GRACE_S = 15.0  # time for torchrun to end its ranks before they are killed
 # How torchrun reports a killed rank. It may report another rank first, which has only lost its connection to the
 # killed one.
-_BY_SIGNAL = re.compile(r"Signal \d+ \(SIG\w+\)|gloo/transport/.*Connection (?:reset|closed) by peer")
+_BY_SIGNAL = re.compile(r"Signal \d+ \(SIG\w+\)|gloo/transport/.{0,100}Connection (?:reset|closed) by peer")
 _SAVE_S = 120.0  # time for the ranks to finish a step and to save it after SIGTERM
 FAILED = "failed.txt"
 JOB = "job.json"
