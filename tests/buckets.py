@@ -47,4 +47,4 @@ def server(folder: Path) -> Iterator[tuple[dict[str, str], Any]]:
         yield env, client
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)

@@ -60,7 +60,7 @@ def chat_server(log: Path, *flags: str) -> Iterator[ChatServer]:
         yield ChatServer(json.loads(line)["base_url"], log)
     finally:
         server.kill()
-        server.wait(20)
+        server.wait(120)
 
 
 @contextlib.contextmanager
@@ -71,10 +71,10 @@ def chat_server_thread(log: Path, *flags: str) -> Iterator[ChatServer]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
-        url = asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(20)
+        url = asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(120)
         yield ChatServer(url, log)
     finally:
-        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(20)
+        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(120)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(20)
         loop.close()

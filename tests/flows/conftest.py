@@ -61,4 +61,4 @@ def running(folder: Path, names: list[str]) -> Iterator[WebServers]:
         for child in children.values():
             child.send_signal(signal.SIGTERM)
         for child in children.values():
-            child.wait(30)
+            child.wait(120)

@@ -183,9 +183,7 @@ def test_a_wrong_model_or_key_ends_at_the_first_request(tmp_path: Path, flag: st
 
 def test_a_missing_key_ends_before_the_first_request(tmp_path: Path) -> None:
     job = make(tmp_path, 4, llm__base_url="https://api.example.invalid/v1", llm__api_key_env="LW_TEST_KEY")
-    started = time.monotonic()
-    job.run(code=2)
-    assert time.monotonic() - started < 20
+    job.run(code=2)  # a request to this host would end with 75
     assert "set the environment variable LW_TEST_KEY" in job.log()
     assert not (tmp_path / "data" / "plan").exists()
 
@@ -193,10 +191,10 @@ def test_a_missing_key_ends_before_the_first_request(tmp_path: Path) -> None:
 def test_an_endpoint_that_goes_away_ends_the_stage_and_it_resumes(tmp_path: Path) -> None:
     log = tmp_path / "requests.jsonl"
     with chat_server(log, "--latency", "0.2") as server:
-        job = make(tmp_path, 24, llm__base_url=server.url, llm__timeout_s=5)
+        job = make(tmp_path, 24, llm__base_url=server.url, llm__timeout_s=60)
         child = job.start()
         wait_for(lambda: sum(row["kind"] == "write" for row in server.requests()) >= 8, "it writes")
-    child.join(60)
+    child.join(PATIENCE_S)
     assert child.exitcode == 75, job.log()[-2000:]
     assert "EndpointUnavailable" in job.log()
     assert "Traceback" not in job.log()
@@ -264,9 +262,15 @@ def test_requests_a_minute_are_kept_by_two_processes_together(tmp_path: Path) ->
             (job.path / ".lw").mkdir()
             (job.path / ".lw" / "limits").symlink_to(tmp_path / "shared")
             children.append(job.start())
-        wait_for(server.requests, "the first request")
-        time.sleep(5)
+
+        def arrivals() -> list[float]:
+            return sorted(row["at"] for row in (*server.requests(), *server.requests("probe")))
+
+        wait_for(lambda: len(arrivals()) >= LIMIT, "a minute's requests")
+        time.sleep(2)  # more could come now
         exit_codes = [(child.exitcode, child.kill(), child.join())[0] for child in children]
-        arrivals = len(server.requests()) + len(server.requests("probe"))
+        first, *others = arrivals()
     assert exit_codes == [None, None], "both had more to ask"
-    assert LIMIT / 2 <= arrivals <= LIMIT
+    assert (
+        sum(at < first + 50 for at in others) < LIMIT
+    )  # a request may arrive some seconds after its permission

@@ -227,8 +227,8 @@ def disturb(one: Job, file: Path, step: int, how: str) -> int:
             ranks_below(stage.pid)[-1].kill()
         else:
             stage.send_signal(signal.SIGTERM if how == "terminate" else signal.SIGKILL)
-        code = stage.wait(30)
-        _, alive = psutil.wait_procs(everyone, timeout=15)
+        code = stage.wait(120)
+        _, alive = psutil.wait_procs(everyone, timeout=120)
         assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
         return code
     finally:

@@ -17,7 +17,7 @@ import yaml
 
 CLUSTER = Path("infra/cluster").absolute()
 SCHEMA = Path("tests/golden/jobset_schema.json").absolute()
-WAIT_S = 20
+WAIT_S = 120
 
 # https://slurm.schedmd.com/sbatch.html, section "Output environment variables"
 SLURM = {

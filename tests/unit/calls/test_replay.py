@@ -3,7 +3,6 @@ import random
 import sqlite3
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
@@ -58,14 +57,14 @@ def test_the_first_answer_to_a_request_stays(tmp_path):
 def test_several_processes_start_and_write_one_fresh_cache_at_once(tmp_path):
     path = tmp_path / "r.sqlite"
     writers = [writer(path, f"w{i}", 20, "end") for i in range(3)]
-    assert [w.wait(60) for w in writers] == [0, 0, 0]
+    assert [w.wait(600) for w in writers] == [0, 0, 0]
     cache = ReplayCache(path)
     assert all(text_of(cache, f"w{i}-{j}") == f"w{i}" for i in range(3) for j in range(20))
 
 
 def test_what_was_put_before_a_kill_is_there_after(tmp_path):
     path = tmp_path / "r.sqlite"
-    assert writer(path, "w", 5, "kill").wait(60) == -9
+    assert writer(path, "w", 5, "kill").wait(600) == -9
     assert text_of(ReplayCache(path), "w-4") == "w"
 
 
@@ -82,7 +81,7 @@ def test_two_processes_that_answer_the_same_requests_leave_one_whole_answer_each
     path = tmp_path / "r.sqlite"
     code = WRITER.replace('f"{sys.argv[2]}-{i}"', 'f"same-{i}"')
     both = [subprocess.Popen([sys.executable, "-c", code, str(path), name, "20", "end"]) for name in "ab"]
-    assert [one.wait(60) for one in both] == [0, 0]
+    assert [one.wait(600) for one in both] == [0, 0]
     cache = ReplayCache(path)
     first = [text_of(cache, f"same-{i}") for i in range(20)]
     for i in range(20):
@@ -145,9 +144,7 @@ def test_reading_does_not_wait_for_a_commit(tmp_path):
     with closing(sqlite3.connect(path)) as slow:
         slow.execute("BEGIN IMMEDIATE")
         slow.execute("DELETE FROM answers")
-        began = time.monotonic()
-        assert text_of(cache, "a") == "one"
-        assert time.monotonic() - began < 1
+        assert text_of(cache, "a") == "one"  # a reader that waited would wait for ever, and fail
 
 
 def test_a_cache_from_before_models_were_noted_is_read_on_and_pruned(tmp_path):

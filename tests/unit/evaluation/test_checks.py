@@ -1,7 +1,5 @@
 """Whether an answer to a short prompt is right."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,10 +57,8 @@ def test_a_check_without_a_condition_or_with_a_wrong_one_is_no_check(check):
 
 
 def test_a_pattern_takes_linear_time():
-    """The pattern takes 2 ** n steps in an engine that goes back."""
-    begin = time.process_time()
+    """The pattern takes 2 ** n steps in an engine that goes back: the test would not end."""
     assert not checks.is_right(Check(regex="^(a+)+$"), "a" * 50_000 + "b")
-    assert time.process_time() - begin < 2
 
 
 @given(st.text(), st.text(min_size=1))

@@ -125,7 +125,7 @@ def serving(app):
 
 
 def send(port, *lines):
-    with closing(socket.create_connection(("127.0.0.1", port), timeout=20)) as peer:
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=120)) as peer:
         end = [] if any(line.startswith("Connection") for line in lines) else ["Connection: close"]
         peer.sendall("\r\n".join([*lines, *end, "", ""]).encode())
         return b"".join(iter(lambda: peer.recv(65536), b"")).decode(errors="replace")

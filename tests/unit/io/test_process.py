@@ -11,18 +11,19 @@ import pytest
 
 from longwriter.errors import StageBusy
 from longwriter.io import process
+from tests.workspace import wait_for
 
 CHILD = (
-    "from longwriter.io import process; import time; process.{call}; print('up', flush=True); time.sleep(60)"
+    "from longwriter.io import process; import time; process.{call}; print('up', flush=True); time.sleep(600)"
 )
 PARENT = (
     "import subprocess, sys, time\n"
     "child = subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdout=subprocess.PIPE)\n"
-    "child.stdout.readline()\nprint(child.pid, flush=True)\ntime.sleep(60)"
+    "child.stdout.readline()\nprint(child.pid, flush=True)\ntime.sleep(600)"
 )
 
 
-def gone(pid, seconds=10):
+def gone(pid, seconds=120):
     deadline = time.monotonic() + seconds
     try:
         while time.monotonic() < deadline:
@@ -47,12 +48,12 @@ def test_a_child_dies_when_its_parent_is_killed(call):
 def test_a_command_run_through_the_module_dies_with_its_parent():
     code = (
         "import subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-m', 'longwriter.io.process', 'sleep', '60'])\n"
-        "time.sleep(3)\nprint(child.pid, flush=True)\ntime.sleep(60)"
+        "child = subprocess.Popen([sys.executable, '-m', 'longwriter.io.process', 'sleep', '600'])\n"
+        "print(child.pid, flush=True)\ntime.sleep(600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     child = int(parent.stdout.readline())
-    assert psutil.Process(child).name() == "sleep"
+    wait_for(lambda: psutil.Process(child).name() == "sleep", "it has become the command")
     parent.kill()
     parent.wait()
     assert gone(child)
@@ -61,7 +62,7 @@ def test_a_command_run_through_the_module_dies_with_its_parent():
 def test_a_second_holder_is_refused_and_told_who_holds(tmp_path):
     code = (
         "from longwriter.io import process; from pathlib import Path; import sys, time\n"
-        "with process.only_one('plan', Path(sys.argv[1])):\n print('held', flush=True); time.sleep(60)"
+        "with process.only_one('plan', Path(sys.argv[1])):\n print('held', flush=True); time.sleep(600)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     holder.stdout.readline()
@@ -72,7 +73,7 @@ def test_a_second_holder_is_refused_and_told_who_holds(tmp_path):
         pass
     holder.kill()
     holder.wait()
-    with process.only_one("plan", tmp_path, wait_s=5):
+    with process.only_one("plan", tmp_path, wait_s=60):
         assert (tmp_path / "plan.pid").read_text() == str(os.getpid())
 
 
@@ -122,7 +123,7 @@ def test_a_stage_dies_with_its_dvc_though_a_shell_stands_between(tmp_path):
     dvc = tmp_path / "dvc"
     dvc.write_text(
         "import subprocess, sys, time\n"
-        "subprocess.Popen(['/bin/sh', '-c', '\"$0\" -c \"$1\"; true', sys.executable, sys.argv[1]])\ntime.sleep(60)"
+        "subprocess.Popen(['/bin/sh', '-c', '\"$0\" -c \"$1\"; true', sys.executable, sys.argv[1]])\ntime.sleep(600)"
     )
     stage = CHILD.format(call="die_with_starter()").replace("print('up'", "print(__import__('os').getpid()")
     starter = subprocess.Popen([sys.executable, str(dvc), stage], stdout=subprocess.PIPE)
@@ -137,19 +138,19 @@ def test_a_stage_dies_with_its_dvc_though_a_shell_stands_between(tmp_path):
 def test_sigterm_ends_a_stage_in_order_with_143():
     child = output(
         "from longwriter.io import process; import time; process.exit_on_sigterm()\n"
-        "try:\n print('up', flush=True); time.sleep(60)\nfinally:\n print('cleaned', flush=True)"
+        "try:\n print('up', flush=True); time.sleep(600)\nfinally:\n print('cleaned', flush=True)"
     )
     assert child.stdout.readline() == "up\n"
     child.terminate()
-    assert (child.stdout.read(), child.wait(10)) == ("cleaned\n", 143)
+    assert (child.stdout.read(), child.wait(120)) == ("cleaned\n", 143)
 
 
 def test_another_name_is_another_lock_and_a_released_one_is_free(tmp_path):
-    with process.only_one("plan", tmp_path, wait_s=1), process.only_one("write", tmp_path, wait_s=1):
+    with process.only_one("plan", tmp_path, wait_s=60), process.only_one("write", tmp_path, wait_s=60):
         pass
-    with pytest.raises(RuntimeError, match="inside"), process.only_one("plan", tmp_path, wait_s=1):
+    with pytest.raises(RuntimeError, match="inside"), process.only_one("plan", tmp_path, wait_s=60):
         raise RuntimeError("inside")
-    with process.only_one("plan", tmp_path, wait_s=1):
+    with process.only_one("plan", tmp_path, wait_s=60):
         assert (tmp_path / "plan.pid").read_text() == str(os.getpid())
 
 
@@ -160,8 +161,8 @@ def test_a_dying_holder_gets_time_to_let_go(tmp_path):
         str(tmp_path),
     )
     holder.stdout.readline()
-    with process.only_one("plan", tmp_path, wait_s=20):
-        assert holder.wait(10) == 0
+    with process.only_one("plan", tmp_path, wait_s=120):
+        assert holder.wait(120) == 0
 
 
 def test_a_process_that_ended_is_dead_also_before_it_is_reaped():

@@ -22,7 +22,7 @@ from longwriter.launch.nodes import Node
 from tests.ssh import put_ssh_into
 from tests.unit.launch.test_launch import TRAINING
 
-WAIT_S = 20
+WAIT_S = 120
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def test_variables_and_folder_reach_every_node_and_no_command_line(tmp_path: Pat
 )
 def test_the_loss_of_one_node_ends_all(tmp_path: Path, failure: str, code: int) -> None:
     wait = "while [ ! -s two ]; do sleep 0.05; done; "
-    both = [shell("one", wait + failure), shell("two", "echo $$ > two; exec sleep 60")]
+    both = [shell("one", wait + failure), shell("two", "echo $$ > two; exec sleep 600")]
     started = time.monotonic()
     assert nodes.run(both, "ssh", {}) == code
     assert time.monotonic() - started < WAIT_S
@@ -73,7 +73,7 @@ def test_the_loss_of_one_node_ends_all(tmp_path: Path, failure: str, code: int) 
 def test_no_rank_outlives_the_head(tmp_path: Path, sign: signal.Signals) -> None:
     script = (
         "from longwriter.io import process; from longwriter.launch import nodes; process.exit_on_sigterm();"
-        "nodes.run([nodes.Node(h, ['sh', '-c', f'echo $$ > {h}; exec sleep 60']) for h in 'ab'], 'ssh', {})"
+        "nodes.run([nodes.Node(h, ['sh', '-c', f'echo $$ > {h}; exec sleep 600']) for h in 'ab'], 'ssh', {})"
     )
     head = subprocess.Popen([sys.executable, "-c", script])
     ranks = [pid_in(tmp_path / host) for host in "ab"]

@@ -24,7 +24,7 @@ KEY = "sk-secret-7Jq2"
 SAMPLING = Sampling(temperature=0, max_tokens=50, top_p=None, repetition_penalty=None, stop=[], seed=0)
 PARAMS = LLMParams(
     engine="llama.cpp", model="m", base_url=None, replay_as=None, api_key_env="", extra_body={}, context_tokens=64,
-    max_concurrency=4, requests_per_minute=None, tokens_per_minute=None, max_cost_usd=None, timeout_s=5,
+    max_concurrency=4, requests_per_minute=None, tokens_per_minute=None, max_cost_usd=None, timeout_s=30,
     max_retries=2,
 )  # fmt: skip
 
@@ -86,6 +86,11 @@ class Server:
 
     def reply_with(self, *replies: Script) -> None:
         self.replies.extend(replies)
+
+    async def has_got(self, number: int) -> None:
+        """Wait until `number` requests have arrived."""
+        while len(self.requests) < number:
+            await asyncio.sleep(0.005)
 
     async def answer(self, request: web.Request) -> Reply:
         body = json.loads(await request.read())

@@ -200,7 +200,7 @@ def test_what_was_sent_when_another_row_failed_still_ends_and_is_stored_and_the_
             server.delay_s = 0.3
             async with client(server, tmp_path, max_concurrency=2) as llm:
                 tasks = [asyncio.create_task(llm.ask(f"tell {n}", SAMPLING)) for n in range(5)]
-                await asyncio.sleep(0.15)
+                await server.has_got(2)
                 for task in tasks:
                     task.cancel()
                 results = await asyncio.gather(*tasks, return_exceptions=True)

@@ -42,7 +42,7 @@ def test_a_sent_request_is_joined_by_the_next_caller_after_its_first_was_cancell
         async with serving() as server, client(server, tmp_path) as llm:
             server.delay_s = 0.2
             first = asyncio.create_task(llm.ask("tell 1", SAMPLING))
-            await asyncio.sleep(0.1)
+            await server.has_got(1)
             first.cancel()
             answer = await llm.ask("tell 1", SAMPLING)
             return answer, len(server.requests), llm.usage()
@@ -59,7 +59,7 @@ def test_a_request_that_fails_when_nobody_waits_for_it_is_not_retried(tmp_path):
             server.reply_with(*[lambda: status(500, retry_after_ms="1")] * 2)
             async with client(server, tmp_path) as llm:
                 task = asyncio.create_task(llm.ask("tell 1", SAMPLING))
-                await asyncio.sleep(0.1)
+                await server.has_got(1)
                 task.cancel()
             return len(server.requests)
 

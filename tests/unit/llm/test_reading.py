@@ -24,7 +24,7 @@ def test_only_a_long_answer_is_read_in_another_thread():
 
 def test_an_answer_of_two_megabytes_leaves_the_event_loop_free_and_so_does_its_replay(tmp_path):
     async def turns_during(work):
-        """The CPU time of `work`, and how often another task ran meanwhile."""
+        """The share of the CPU time that the event loop took, and how often another task ran meanwhile."""
         turns = 0
 
         async def beat():
@@ -34,10 +34,11 @@ def test_an_answer_of_two_megabytes_leaves_the_event_loop_free_and_so_does_its_r
                 turns += 1
 
         beating = asyncio.create_task(beat())
-        start = time.thread_time()
+        start, all_start = time.thread_time(), time.process_time()
         answer = await work
         beating.cancel()
-        return answer.text, time.thread_time() - start, turns
+        loop_s, all_s = time.thread_time() - start, time.process_time() - all_start
+        return answer.text, loop_s / all_s, turns
 
     async def go():
         async with serving() as server:
@@ -45,7 +46,7 @@ def test_an_answer_of_two_megabytes_leaves_the_event_loop_free_and_so_does_its_r
             async with client(server, tmp_path, timeout_s=60) as llm:
                 return [await turns_during(llm.ask("tell me", SAMPLING)) for _ in range(2)]
 
-    for text, loop_s, turns in asyncio.run(go()):
+    for text, share, turns in asyncio.run(go()):
         assert len(text) == 2_000_000
-        assert loop_s < 0.3  # CPU time of the event loop's thread; reading takes 0.6 s
-        assert turns > 20
+        assert share < 0.5  # it takes all if it reads the answer itself
+        assert turns > 5

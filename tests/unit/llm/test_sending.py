@@ -66,7 +66,7 @@ def test_every_fault_that_can_pass_is_asked_again_and_never_becomes_a_text(tmp_p
     async def go():
         async with serving() as server:
             server.once = dict(PASSING)
-            async with client(server, tmp_path, max_concurrency=99, timeout_s=1) as llm:
+            async with client(server, tmp_path, max_concurrency=99, timeout_s=5) as llm:
                 prompts = [f"tell {name}" for name in PASSING]
                 return await asyncio.gather(*[llm.ask(p, SAMPLING) for p in prompts]), server, llm.usage()
 
@@ -83,7 +83,7 @@ def test_a_server_that_asks_to_wait_is_waited_for(tmp_path):
     began = time.monotonic()
     (answer,), server, _ = ask(tmp_path, lambda: status(429, Retry_After="2"))
     assert (answer.text, len(server.requests)) == ("yes", 2)
-    assert 2 <= time.monotonic() - began < 4
+    assert time.monotonic() - began >= 2
 
 
 def test_a_retry_is_the_same_request(tmp_path):
@@ -118,17 +118,18 @@ def test_the_wait_is_what_the_server_asks_for_in_each_of_its_forms(headers, seco
 def test_a_long_wait_is_told(tmp_path, caplog):
     async def go():
         async with serving() as server:
-            server.reply_with(lambda: status(429, "slow down", Retry_After="61"))
+            server.reply_with(lambda: status(429, "slow down", Retry_After="600"))
             async with client(server, tmp_path) as llm:
                 task = asyncio.create_task(llm.ask("tell me", SAMPLING))
-                await asyncio.sleep(0.3)
+                while not caplog.text:
+                    await asyncio.sleep(0.01)
                 task.cancel()
 
     with caplog.at_level(logging.WARNING):
         began = time.monotonic()
         asyncio.run(go())
-    assert "asked to wait 61 s: answered 429: slow down" in caplog.text
-    assert time.monotonic() - began < 5  # who waits to send again is not waited for
+    assert "asked to wait 600 s: answered 429: slow down" in caplog.text
+    assert time.monotonic() - began < 300  # who waits to send again is not waited for
 
 
 @pytest.mark.parametrize("code", [429, 503])

@@ -64,4 +64,4 @@ def test_a_text_is_one_quotation_only_if_it_begins_and_ends_with_its_marks():
 def test_openings_that_nothing_closes_take_a_time_that_grows_with_the_text():
     start = time.process_time()
     assert quoted(QUOTES, "「" * 300_000 + "“" * 300_000) == []
-    assert time.process_time() - start < 20  # by the regular expression: half an hour
+    assert time.process_time() - start < 300  # by the regular expression: half an hour
