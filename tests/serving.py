@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 
 from longwriter.io import door
+from tests.workspace import wait_for
 
 
 @contextmanager
@@ -20,6 +21,7 @@ def served(app: Any, start_pages: Sequence[str] = ("/",)) -> Iterator[str]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
         thread.start()
         try:
+            wait_for(lambda: server.started, "the application is served")
             yield f"http://127.0.0.1:{bound.getsockname()[1]}"
         finally:
             server.should_exit = True

@@ -99,7 +99,7 @@ def model_that(behaves, folder):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / "odd.sock"))
         listener.listen()
-        thread = threading.Thread(target=lambda: behaves(listener.accept()[0], requests))
+        thread = threading.Thread(target=lambda: behaves(listener.accept()[0], requests), daemon=True)
         thread.start()
         endpoint = Endpoint("http://localhost/v1", "odd@0", "none", True, str(folder / "odd.sock"))
         with serving({"odd": endpoint}) as own:
