@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import sys
 import time
 import uuid
@@ -277,15 +278,21 @@ def nightly(lock: Literal["branch", "log"] = "branch") -> State[Any]:
 
 
 def closing_block(rows: list[dict[str, Any]]) -> str:
-    """Return what the command line prints at its end: the time budget, the reports, and where to look."""
-    look = (
-        "MLflow, Prefect and Data Docs: bash infra/ui.sh\n"
-        "data: data/<stage>/, models: data/<model>/weights\n"
-        "next, after `source .venv/bin/activate`:\n"
-        "  longwriter serve      the base model and the trained one side by side\n"
-        "  longwriter lineage    from a row, or a number, back to its LLM calls\n"
-        "  dvc metrics show      all numbers\n"
-    )
+    """Return what the command line prints at its end: the time budget, the reports, and what to do next."""
     reports = [_report(name) for name in expand(["report"])]
-    lines = "".join(f"report: {path}\n" for path in reports if path.is_file())
-    return f"{budget(rows)}\n\n{lines}{look}"
+    written = [path.resolve() for path in reports if path.is_file()]
+    number = f" --benchmark {written[0].parent.name}" if written else ""
+    commands = {
+        "bash infra/ui.sh": "MLflow, Prefect and Data Docs",
+        "longwriter serve": "the base model and the trained one side by side",
+        f"longwriter lineage{number}": "from a number, or a row, back to its LLM calls",
+        "dvc metrics show": "all numbers",
+    }
+    width = max(map(len, commands))
+    lines = [
+        *(f"report: {path}" for path in written),
+        "data: data/<stage>/, models: data/<model>/weights",
+        f"next: cd {shlex.quote(str(Path.cwd()))} && source .venv/bin/activate",
+        *(f"  {command:{width}}  {meaning}" for command, meaning in commands.items()),
+    ]
+    return f"{budget(rows)}\n\n" + "".join(f"{line}\n" for line in lines)

@@ -61,10 +61,17 @@ async def cut_short(request: web.Request, text: str) -> Reply:
 
 
 @contextlib.asynccontextmanager
-async def serving(handler: Handler, port: int = 0) -> AsyncIterator[str]:
-    """Yield the base URL of a server that answers chat requests with `handler`; port 0 is any free one."""
+async def serving(
+    handler: Handler, port: int = 0, pages: dict[str, Handler] | None = None
+) -> AsyncIterator[str]:
+    """Yield the base URL of a server that answers chat requests with `handler`; port 0 is any free one.
+
+    `pages`: paths beside the chat, each with what answers a GET.
+    """
     app = web.Application(client_max_size=2**26)
     app.router.add_post("/v1/chat/completions", handler)
+    for path, page in (pages or {}).items():
+        app.router.add_get(path, page)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:

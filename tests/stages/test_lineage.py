@@ -147,10 +147,10 @@ def test_a_row_leads_to_its_calls(finished: Workspace) -> None:
     ("words", "told"),
     [
         (["no-such-row"], "no row no-such-row in data/dataset/train.jsonl"),
-        (["--benchmark", "huge"], "generate.benchmarks of params.yaml has no huge; there are tiny"),
+        (["--benchmark", "it's"], "MLflow has no report of the benchmark it's: there are reports of tiny"),
         (
             ["--benchmark", "tiny", "--model", "ppo"],
-            "compare.models of params.yaml has no ppo; there are base_model, sft, dpo",
+            "the report of tiny has no model ppo; it compares base_model, sft, dpo",
         ),
         (["no-such-answer", "--benchmark", "tiny"], "no row with generation_id no-such-answer"),
     ],
@@ -159,6 +159,12 @@ def test_a_missing_link_is_named(finished: Workspace, words: list[str], told: st
     _, complaint = _lineage(finished, *words, code=2)
     assert told in complaint
     assert complaint.count("\n") == 1
+
+
+def test_a_number_is_traced_after_params_yaml_names_another_benchmark(workspace: Workspace) -> None:
+    workspace.set_params({"generate.benchmarks": ["mine"]})
+    text, _ = _lineage(workspace, "--benchmark", "tiny", "--model", "sft")
+    assert text.startswith("number  sft on tiny: ")
 
 
 def test_the_tree_of_a_number_has_about_twenty_lines_from_the_number_to_the_calls(
@@ -265,7 +271,7 @@ def test_a_matrix_name_runs_all_its_items_and_the_report_is_pointed_to(reused: W
     table = [line for line in reused.flow.stdout.splitlines() if line.startswith("| ")]
     told = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in table}
     assert (told["validate"], told["report@tiny"]) == ("unchanged", "restored")
-    assert "report: data/report/tiny/report.md" in reused.flow.stdout
+    assert f"report: {reused.path.resolve()}/data/report/tiny/report.md\n" in reused.flow.stdout
     kept = reused.path / ".lw/logs/report@tiny.log"
     assert "is cached - skipping run" in kept.read_text(encoding="utf-8")
 

@@ -31,7 +31,7 @@ def lineage(
         ),
     ] = None,
     benchmark: Annotated[str | None, typer.Option(help="Start at a model's number on this benchmark")] = None,
-    model: Annotated[str, typer.Option(help="Name in compare.models; with --benchmark")] = "sft",
+    model: Annotated[str, typer.Option(help="A model of the report; with --benchmark")] = "sft",
     as_json: Annotated[bool, typer.Option("--json", help="Print each step as JSON")] = False,
     full: Annotated[bool, typer.Option(help="With --json: print requests and answers in full")] = False,
     row: Annotated[str | None, typer.Option(help="Backwards: what holds the row with this id")] = None,
@@ -55,8 +55,6 @@ def lineage(
             raise UserError("--row and --source exclude each other: name one of them")
         _print_holders(row, source, as_json=as_json)
         return
-    if benchmark is not None:
-        _check_names(benchmark, model)
     from longwriter.tracking import lineage as audit
 
     steps = audit.walk_benchmark(benchmark, model, row_id) if benchmark else audit.walk(row_id)
@@ -69,19 +67,6 @@ def lineage(
         is_whole = full or len(text) < _WHOLE_CHARS
         shown = text if is_whole else json.dumps(_shortened(step), ensure_ascii=False, indent=2)
         typer.echo(inert.terminal(shown))
-
-
-def _check_names(benchmark: str, model: str) -> None:
-    """Raise UserError, with the names that exist, if params.yaml has no such benchmark or model."""
-    from longwriter import params as parameters
-
-    params = parameters.load()
-    for name, known, key in (
-        (benchmark, list(params.generate.benchmarks), "generate.benchmarks"),
-        (model, list(params.compare.models), "compare.models"),
-    ):
-        if name not in known:
-            raise UserError(f"{key} of params.yaml has no {name}; there are {', '.join(known)}")
 
 
 def tree(steps: Iterable[dict[str, Any]]) -> Iterator[str]:

@@ -6,6 +6,7 @@ A subcommand imports what it needs when it runs, so that `longwriter --help` ans
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,9 +30,12 @@ from longwriter.cli.review import review
 from longwriter.cli.serve import serve
 from longwriter.cli.withdraw import withdraw
 from longwriter.cli.write import write
-from longwriter.errors import LongWriterError, UserError
+from longwriter.errors import BadParams, LongWriterError, UserError
 from longwriter.io import disk
 from longwriter.text import inert
+
+_QUICK = Path(".lw/quick")  # infra/demo.sh
+_RUNS = Path("data/lineage")
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
@@ -81,11 +85,18 @@ app.command()(rollback)
 
 
 def main() -> None:
-    """Run the command line; an error that the project raises is one line on stderr and its exit code."""
+    """Run the command line; an error that the project raises is one line on stderr and its exit code.
+
+    A second line says where the quick run is, if the error may come from looking at the wrong folder.
+    """
     try:
         app()
     except LongWriterError as error:
         sys.stderr.write(f"{type(error).__name__}: {inert.terminal(str(error))}\n")
+        if not isinstance(error, BadParams) and not _RUNS.is_dir() and (_QUICK / _RUNS).is_dir():
+            sys.stderr.write(
+                f"No stage has run here; the run of demo.sh --quick is in {_QUICK}: cd {_QUICK}\n"
+            )
         sys.exit(error.exit_code)
     except Exception as error:
         if (trouble := disk.trouble(error)) is None:

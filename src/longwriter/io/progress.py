@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -131,13 +132,39 @@ async def each_to(
 
 
 class _Bar(tqdm):  # type: ignore[type-arg] # at run time the class takes no type argument
-    """A bar that calls `note` each time it is drawn: twice a second on a terminal, every ten seconds in a log."""
+    """A bar that calls `note` each time it is drawn: twice a second on a terminal, every ten seconds in a log.
+
+    It is also drawn while no row ends, because `note` may count the tokens of the rows under way.
+    """
 
     def __init__(self, total: int, label: str, unit: str, note: Callable[[], str]) -> None:
         """Draw it empty."""
         self._note, tty = note, sys.stderr.isatty()
-        every_s = 0.5 if tty else 10
-        super().__init__(total=total, desc=label, unit=f" {unit}", mininterval=every_s, dynamic_ncols=tty)
+        self._every_s = 0.5 if tty else 10.0
+        self._drawn_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        super().__init__(
+            total=total, desc=label, unit=f" {unit}", mininterval=self._every_s, dynamic_ncols=tty
+        )
+        self._redraw()
+
+    def _redraw(self) -> None:
+        """Draw the bar if that was long ago, and look again later."""
+        if (wait_s := self._drawn_at + self._every_s - time.monotonic()) <= 0:
+            self.refresh()
+            wait_s = self._every_s
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self._redraw)
+
+    def display(self, *args: Any, **kwargs: Any) -> bool:
+        """Draw the bar."""
+        self._drawn_at = time.monotonic()
+        return bool(super().display(*args, **kwargs))
+
+    def close(self) -> None:
+        """Draw the bar for the last time."""
+        if self._timer is not None:
+            self._timer.cancel()
+        super().close()
 
     @property
     def format_dict(self) -> MutableMapping[str, Any]:

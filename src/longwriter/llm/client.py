@@ -10,6 +10,7 @@ they ignore a field, so a server that ignores a temperature of 0.8 would look li
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, closing
@@ -38,6 +39,8 @@ __all__ = ["LLM", "Answer", "Endpoint", "connect"]
 
 log = logging.getLogger(__name__)
 
+_WATCH_S = 2.0  # seconds between two looks at the tokens of the answers under way
+
 
 class LLM:
     """A client of one endpoint; made by `connect`."""
@@ -54,6 +57,7 @@ class LLM:
         self._store = store
         self._meter = Meter(endpoint.model, price, params.max_cost_usd)
         self._in_flight = InFlight(params.max_concurrency, sender, store, self._meter)
+        self._tokens_under_way = 0
         self.capabilities = probing.NONE
         own = "" if endpoint.is_local else endpoint.origin
         self.capabilities_key = probing.identity(endpoint.model, params, own)
@@ -142,8 +146,19 @@ class LLM:
         return {**self._meter.usage(), "calls_retried": self._sender.retried}
 
     def note(self) -> str:
-        """Return the usage in one line, for a progress bar."""
-        return self._meter.note()
+        """Return the usage in one line, for a progress bar, with what is under way."""
+        if not (sent := self._in_flight.sent()):
+            return self._meter.note()
+        tokens = f" with {self._tokens_under_way:,} tokens" if self._tokens_under_way else ""
+        return f"{self._meter.note()}, {sent:,} under way{tokens}"
+
+    async def watch(self) -> None:
+        """Count the tokens of the answers under way every few seconds, as long as the endpoint says how many."""
+        tokens: int | None = 0
+        while tokens is not None:
+            await asyncio.sleep(_WATCH_S)
+            tokens = await self._sender.tokens_under_way() if self._in_flight.sent() else 0
+            self._tokens_under_way = tokens or 0
 
     def answer_format(self, setting: str) -> AnswerFormat:
         """Return the format that answers should have.
@@ -268,6 +283,7 @@ async def connect(
             call_log.open_store(cache, calls, owner(endpoint, params)) as store,
         ):
             llm = LLM(endpoint, params, Sender(transport, limits, params.max_retries), cache, store)
+            watching = asyncio.create_task(llm.watch()) if endpoint.is_local else None
             try:
                 await llm.probe(sampling, section)
                 yield llm
@@ -275,4 +291,6 @@ async def connect(
                 cache.forget_capabilities(llm.capabilities_key)
                 raise
             finally:
+                if watching is not None:
+                    watching.cancel()
                 await llm.finish()

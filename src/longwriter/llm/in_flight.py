@@ -83,6 +83,10 @@ class InFlight:
         finally:
             self._forget(request)
 
+    def sent(self) -> int:
+        """Return the number of requests that were sent and have no answer yet."""
+        return sum(running.request.sent_at is not None for running in self._running.values())
+
     def _drop(self, running: _Running) -> None:
         """End a request that nobody waits for: at once if it was not sent, else after its current try."""
         running.request.is_wanted = False

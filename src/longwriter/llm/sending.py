@@ -59,6 +59,10 @@ class Sender:
         if self._end is not None:
             raise type(self._end)(str(self._end))
 
+    async def tokens_under_way(self) -> int | None:
+        """Return how many tokens of the answers under way are written; None if the endpoint does not say."""
+        return await self._transport.tokens_under_way()
+
     async def send(self, request: Request) -> Completion:
         """Return the chat completion that answers `request`.
 

@@ -139,6 +139,17 @@ class Transport:
             raise Fault(f"sent a reply that is not HTTP ({error})") from None
         return await reading.apart(len(reply.content), lambda: _completion(reply, self.endpoint, body))
 
+    async def tokens_under_way(self) -> int | None:
+        """Return how many tokens a llama.cpp server has written of the answers under way; None if it does not say."""
+        try:
+            reply = await self._client.get(
+                f"{self.endpoint.origin}/slots", cast_to=httpx2.Response, options=self._options
+            )
+            slots = [slot for slot in orjson.loads(reply.content) if slot["is_processing"]]
+            return sum(int(token["n_decoded"]) for slot in slots for token in slot.get("next_token", ()))
+        except (openai.OpenAIError, aiohttp.ClientError, httpx2.HTTPError, ValueError, TypeError, KeyError):
+            return None  # only the progress bar shows it; other servers have no such page
+
     async def _reply(self, body: bytes) -> httpx2.Response:
         """Return the reply to `body`, after at most `_MOST_REDIRECTS` redirects on the same host and port."""
         url = self._url

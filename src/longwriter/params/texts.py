@@ -5,6 +5,7 @@ Pure. Nothing here looks at the disk.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,13 +16,16 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 _ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_BUCKET = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_NO_S3_KEY = re.compile(r"[\"{}<>|^`\\]")
 _MODEL_SOURCE = re.compile(
     r"pypi:\w[\w.-]*==[\w.]+/\S+\.gguf|hub:\w[\w.-]*/[\w.-]+(?:@\w[\w./-]*)?|path:\S.*"
 )  # fmt: skip
 _BASE_URL = re.compile(
-    r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:/[^\s?#@\\]*)?"
+    r"https?://(?:(?P<host>(?:[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?)"
+    r"|\[(?P<v6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{1,5}))?(?:(?:/(?:[A-Za-z0-9._~!$&()*+,;=:-]|%[0-9A-Fa-f]{2})+)*/?)"
 )
+_URL_START = re.compile(r"(?i)(?:https?|file|ftp|s3|gs|hub|pypi):")
 _LOGIN = re.compile(r"(?://[^/@\s]*|^[^/@\s:]+:[^/@\s]+)@")
 _QUERY_SECRET = re.compile(r"(?i)[?&;](?:[\w-]*(?:key|token|secret|password|passwd|signature)|sig)=")
 _SECRETS = tuple(
@@ -94,9 +98,10 @@ def _is_inside(text: str) -> bool:
 def _is_source(text: str) -> bool:
     if not _is_line(text):
         return False
-    if "://" in text or text.lower().startswith("s3:"):
+    if "://" in text or _URL_START.match(text):
         bucket = text.removeprefix("s3://").partition("/")[0]
-        return text.startswith("s3://") and _BUCKET.fullmatch(bucket) is not None
+        is_bucket = text.startswith("s3://") and _BUCKET.fullmatch(bucket) is not None
+        return is_bucket and not _NO_S3_KEY.search(text)
     parts = [part for part in PurePosixPath(text).parts if part not in ("/", "..")]
     return bool(parts) and not text.startswith("~")
 
@@ -110,8 +115,17 @@ def _is_glob(text: str) -> bool:
 
 
 def _is_base_url(text: str) -> bool:
-    match = _BASE_URL.fullmatch(text)
-    return match is not None and text.isprintable() and 0 < int(match["port"] or 443) < 65536
+    match = _BASE_URL.fullmatch(text) if _is_line(text) else None
+    if match is None or not 0 < int(match["port"] or 443) < 65536:
+        return False
+    host = match["v6"] or match["host"]
+    if match["v6"] is None and not host.rpartition(".")[2].isdigit():
+        return True
+    try:  # a name whose last part is a number can only be an address
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_env_name(text: str) -> bool:
@@ -174,7 +188,9 @@ FileSource = Annotated[
     str, Kind("https://HOST/FILE or http://HOST/FILE, without user, query or #, or the path of a file", lambda text: _is_base_url(text) or ("://" not in text and _is_source(text)))
 ]  # fmt: skip
 """URL or path of one file."""
-BaseUrl = Annotated[str, Kind("http://HOST/v1 or https://HOST/v1, without user, query or #", _is_base_url)]
+BaseUrl = Annotated[
+    str, Kind("http://HOST/v1 or https://HOST:PORT/v1, without user, query, #, quotes, brackets or spaces; ports 1 to 65535", _is_base_url)
+]  # fmt: skip
 """URL of an OpenAI-compatible endpoint."""
 EnvName = Annotated[
     str, Kind("the name of an environment variable in capitals, such as OPENAI_API_KEY, or '' for no key; put the key itself into that variable", _is_env_name)
@@ -185,7 +201,7 @@ Sha256 = Annotated[
 ]  # fmt: skip
 """A sha256 in hex."""
 HubSet = Annotated[
-    str, Kind("OWNER/NAME@REVISION; the revision is a commit, a tag or a branch, such as main", lambda text: re.fullmatch(r"[\w.-]+/[\w.-]+@[\w.-]+(?:/[\w.-]+)*", text) is not None)
+    str, Kind("OWNER/NAME@REVISION; the revision is a commit, a tag or a branch, such as main", lambda text: re.fullmatch(r"[\w.-]+/[\w.-]+@[\w.-]+(?:/[\w.-]+)*", text) is not None and not re.search(r"(?:^|[/@])\.\.?(?:[/@]|$)", text))
 ]  # fmt: skip
 """A data set on the Hugging Face hub, pinned to a revision."""
 Name = Annotated[

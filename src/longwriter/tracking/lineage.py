@@ -51,11 +51,12 @@ def walk_benchmark(benchmark: str, model: str, generation_id: str | None) -> Ite
         generation_id: The answer to show; None = the one with the lowest length score.
 
     Raises:
-        UserError: there is no such run, answer, row or call; the message says which link is missing.
+        UserError: there is no such benchmark, model, run, answer, row or call; the message says which link is
+            missing, and names the benchmarks or models that there are.
     """
     scores_path = f"data/score/{model}-{benchmark}/scores.jsonl"
     answers_path = f"data/generate/{model}-{benchmark}/generations.jsonl"
-    report = _latest_run(f"report@{benchmark}")
+    report = _report(benchmark, model, scores_path)
     score_run, md5 = _writer_of_input(report, scores_path)
     rows = _rows(scores_path, md5)
     length_scores = [row["length_score"] for row in rows if row["length_score"] is not None]
@@ -164,6 +165,23 @@ def _latest_run(stage: str) -> Run:
     run = tracking.latest_run(stage)
     if run is None:
         raise UserError(f"MLflow has no finished {stage} run: run the pipeline first")
+    return run
+
+
+def _report(benchmark: str, model: str, scores_path: str) -> Run:
+    """Return the newest run that reported a benchmark, if it compared the model."""
+    known = sorted(stage.partition("@")[2] for stage in tracking.stages("report@"))
+    if benchmark not in known:
+        there = f"there are reports of {', '.join(known)}" if known else "run the pipeline first"
+        raise UserError(f"MLflow has no report of the benchmark {benchmark}: {there}")
+    run = _latest_run(f"report@{benchmark}")
+    inputs = tracking.datasets(run, "input")
+    if scores_path not in inputs:
+        ending = f"-{benchmark}/scores.jsonl"
+        models = [
+            path.split("/")[2].removesuffix(f"-{benchmark}") for path in inputs if path.endswith(ending)
+        ]
+        raise UserError(f"the report of {benchmark} has no model {model}; it compares {', '.join(models)}")
     return run
 
 

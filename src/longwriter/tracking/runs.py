@@ -361,6 +361,15 @@ def latest_run(stage: str) -> Run | None:
     return runs[0] if runs else None
 
 
+def stages(prefix: str) -> set[str]:
+    """Return the stages, or items of a matrix stage, that have a finished run and whose name has this prefix."""
+    mlflow_client, experiment = client()
+    runs = mlflow_client.search_runs(
+        [experiment], f"tags.`lw.stage` LIKE '{prefix}%' AND attributes.status = 'FINISHED'"
+    )
+    return {run.data.tags["lw.stage"] for run in runs}
+
+
 def datasets(run: Run, context: str) -> dict[str, str]:
     """Return {path: DVC digest} of a run's data sets with that context."""
     return {

@@ -63,6 +63,15 @@ def test_a_subcommand_outside_a_checkout_says_so_in_one_line_and_creates_nothing
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("stages_ran_in", "is_named"), [([".lw/quick"], True), ([".", ".lw/quick"], False)])
+def test_a_command_that_has_no_data_here_names_the_quick_run(stages_ran_in, is_named, checkout, run):
+    for folder in stages_ran_in:
+        Path(folder, "data/lineage").mkdir(parents=True)
+    code, _, err = run("export", "OUT")
+    assert (code, err.count("cd .lw/quick\n")) == (2, is_named)
+    assert "Traceback" not in err
+
+
 def test_the_version_is_that_of_the_package(run):
     version = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
     assert run("--version") == (0, f"longwriter {version}\n", "")

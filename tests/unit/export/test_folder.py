@@ -6,7 +6,7 @@ from dvc.repo import Repo
 from typer.testing import CliRunner
 
 from longwriter.cli.main import app
-from longwriter.errors import GateStopped, UserError
+from longwriter.errors import BadRecord, GateStopped, UserError
 from longwriter.export import folder as exporting
 from longwriter.io import files
 from longwriter.tracking import versioning
@@ -57,6 +57,12 @@ def test_a_data_set_that_the_gate_has_not_passed_is_not_exported(checkout):
     with pytest.raises(GateStopped, match="dvc repro validate"):
         exporting.write(Path("out"), "messages")
     assert not Path("out").exists()
+
+
+def test_without_a_verdict_the_stage_that_writes_it_is_named(checkout):
+    Path("data/validate/verdict.json").unlink()
+    with pytest.raises(BadRecord, match=r"verdict\.json is missing: run the stage .*dvc repro validate"):
+        exporting.write(Path("out"), "messages")
 
 
 def test_a_folder_with_files_is_left_alone(checkout):

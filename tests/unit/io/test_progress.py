@@ -160,6 +160,22 @@ def test_the_bar_moves_within_a_long_row_with_the_time_that_is_left(monkeypatch)
     assert "4/4" in shown
 
 
+def test_the_bar_is_drawn_again_while_no_row_ends(monkeypatch):
+    notes = []
+
+    def note():
+        notes.append(f"{len(notes)} tokens")
+        return notes[-1]
+
+    async def worker(row):
+        async with asyncio.timeout(60):
+            while len(notes) < 4:
+                await asyncio.sleep(0.01)
+
+    shown = on_a_terminal(monkeypatch, lambda: asyncio.run(progress.each(["a"], worker, "write", note)))
+    assert re.search(r"0/1 \[.* 2 tokens\]", shown)
+
+
 def test_a_row_that_ends_early_counts_its_rest_and_none_counts_more_than_its_weight(capfd):
     async def worker(row, tick):
         tick(row)

@@ -2,6 +2,7 @@ import asyncio
 import hashlib
 import json
 import sqlite3
+from contextlib import closing
 
 import pytest
 from aiohttp import web
@@ -10,10 +11,12 @@ from longwriter.calls.answers import Answer, Usage
 from longwriter.calls.replay import ReplayCache
 from longwriter.errors import ModelUnusable
 from longwriter.io import files
+from longwriter.llm import probing
 from longwriter.llm.client import Endpoint, connect
 from longwriter.llm.probing import Capabilities
 from longwriter.llm.transport import origin
 from longwriter.params import Sampling
+from tests.chat_server import wire
 from tests.chat_server.server import chat_server_thread
 from tests.unit.llm.endpoint import PARAMS, SAMPLING, client, completion, ok, run, serving
 
@@ -346,3 +349,40 @@ def test_another_served_model_is_named_once_and_is_in_the_call_log(tmp_path, cap
     assert {(row["model"], row["served_model"], row["system_fingerprint"]) for row in rows} == {
         ("m", "m-2024-08-06", "fp_1")
     }
+
+
+def test_the_note_counts_the_tokens_of_the_answers_under_way(tmp_path):
+    slots = [
+        {"is_processing": True, "next_token": [{"n_decoded": 1200}]},
+        {"is_processing": True, "next_token": [{"n_decoded": 34}]},
+        {"is_processing": False, "next_token": [{"n_decoded": 500}]},
+        {"is_processing": True},
+    ]
+
+    async def go():
+        is_read = asyncio.Event()
+
+        async def chat(request):
+            await asyncio.wait_for(is_read.wait(), 60)
+            return ok()
+
+        async def page(request):
+            return web.json_response(slots)
+
+        async with wire.serving(chat, pages={"/slots": page}) as url:
+            with closing(ReplayCache(tmp_path / "r.sqlite")) as cache:
+                cache.put_capabilities(probing.identity("m", PARAMS), probing.NONE._asdict())
+            endpoint = Endpoint(url, "m", "none", is_local=True)
+            places = tmp_path / "r.sqlite", tmp_path / "calls.zst"
+            async with connect(endpoint, PARAMS, SAMPLING, *places) as llm, asyncio.timeout(60):
+                asked = asyncio.create_task(llm.ask("tell me", SAMPLING))
+                while "with" not in llm.note():
+                    await asyncio.sleep(0.01)
+                during = llm.note()
+                is_read.set()
+                await asked
+                return during, llm.note()
+
+    during, after = asyncio.run(go())
+    assert during == "0 calls, 0 replayed, 0 tokens in (0 cached), 0 out, 1 under way with 1,234 tokens"
+    assert after == "1 calls, 0 replayed, 100 tokens in (0 cached), 10 out"

@@ -28,7 +28,8 @@ KINDS = {
     "instructions.source": (
         ["texts", "/data/texts/a.jsonl", "../texts", "s3://texts", "s3://my.texts-1/a/b", "a b/c.parquet"],
         ["", ".", "/", "..", "../..", "~", "~/texts", "s3://", "s3:///a", "s3:texts", "S3://texts/a", "s3://a b/c",
-         "https://texts.example.org/a.jsonl", "gs://texts/a", "file:///etc", "texts\n", " texts"],
+         "https://texts.example.org/a.jsonl", "gs://texts/a", "file:///etc", "texts\n", " texts",
+         "https:/texts.example.org/a", "file:texts", "hub:org/name", "s3:/texts/a", 's3://texts/a"}', "s3://te..xts/a", "s3://texts/<a>"],
     ),
     "instructions.pattern": (
         ["**/*.jsonl", "*.parquet", "a/**/b*.jsonl", "**", "[ab].jsonl"],
@@ -43,9 +44,13 @@ KINDS = {
     "training.deepspeed": (["infra/deepspeed/zero2.json"], ["", "/etc/passwd", "zero2.yaml", "../zero2.json"]),
     "training.hostfile": (["hosts", "/job/hostfile"], ["", "/", "..", "s3://hosts/a", "~/hosts", "hosts\n"]),
     "llm.base_url": (
-        ["http://127.0.0.1:8000/v1", "https://models.example.org", "http://[::1]:8000/v1", "http://gpu_box:8000/v1/"],
+        ["http://127.0.0.1:8000/v1", "https://models.example.org", "http://[::1]:8000/v1", "http://gpu_box:8000/v1/",
+         "https://e.org/openai/deployments/gpt-4o%20b/v1", "http://10.0.0.7:8000/~anna/v1(2)", "http://[fe80::1]/v1"],
         ["", "models.example.org/v1", "ftp://models.example.org", "http://", "https:///v1", "http://a:99999/v1", "http://a:b/v1",
-         "http://a:0/v1", "http://a b/v1", "http://a/v1?x=1", "http://a/v1#x", "http://a/v1\n", "HTTP://a/v1", "http://-a/v1"],
+         "http://a:0/v1", "http://a b/v1", "http://a/v1?x=1", "http://a/v1#x", "http://a/v1\n", "HTTP://a/v1", "http://-a/v1",
+         'http://a/v1"}', 'http://a/v1"', "http://a/v1'", "http://a/{model}", "http://a/<v1>", "http://a/v1|x", "http://a/v1`",
+         "http://a/v1^", "http://a/v1%", "http://a/v1%zz", "http://a/v\u00f61", "http://a..b/v1", "http://a./v1", "http://300.1.1.1/v1",
+         "http://1.2.3/v1", "http://[:]/v1", "http://[1::2::3]/v1", "http://a:/v1", "http://a/v1]", "http://a//v1"],
     ),
     "llm.api_key_env": (
         ["", "OPENAI_API_KEY", "KEY", "_KEY2", "HF_TOKEN", "LLM_KEY_2026"],
@@ -56,6 +61,10 @@ KINDS = {
         ["path:../model", "path:/models/m", "hub:org/name", "hub:org/name@v1.0", "pypi:pack-age==1.0/a/b.gguf"],
         ["", "path:", "path: ", "hub:name", "hub:org/name@", "pypi:pack==1.0", "pypi:pack/a.gguf", "pypi:--index-url==1/a.gguf",
          "git:org/name", "org/name", "hub:org/name@--x", "path:a\n"],
+    ),
+    "instructions.hub": (
+        ["org/name@main", "org.x/na-me_1@v1/b"],
+        ["", "org/name", "name@main", "org/name@", "../name@main", "org/..@main", "org/name@../x", 'org/name@main"', "org/{x}@main"],
     ),
     "register.alias": (["candidate", "v", "v1a", "best-1"], ["", "latest", "v1", "v22", "Best", "1a", "a b", "a\n"]),
     "register.name": (["longwriter", "Long.Writer-2", "b" * 200], ["", "a/b", "a:b", "a b", "a\n", "b" * 201]),

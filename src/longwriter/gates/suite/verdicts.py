@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from longwriter.errors import GateStopped
+from longwriter.errors import BadRecord, GateStopped
 from longwriter.io import files
 from longwriter.tracking import versioning
 
@@ -127,8 +127,11 @@ def check_verdict(verdict_file: Path, data: Sequence[Path], stage: str) -> None:
         stage: Name of the stage that writes the verdict, for the error.
 
     Raises:
+        BadRecord: there is no verdict.
         GateStopped: the gate has checked other rows, or has stopped these.
     """
+    if not verdict_file.is_file():
+        raise BadRecord(files.missing(verdict_file))
     verdict = files.read_json(verdict_file)
     digests = versioning.digests(data)
     if verdict["passed"] is not True or verdict["data"] != digests:
