@@ -46,6 +46,11 @@ def main(names: Sequence[str]) -> int:
     except LongWriterError as error:
         sys.stderr.write(f"\n{type(error).__name__}: {error}\n")
         return error.exit_code
+    except Exception as error:
+        if (trouble := server.trouble(error)) is None:
+            raise
+        sys.stderr.write(f"\n{type(trouble).__name__}: {trouble}\n")
+        return trouble.exit_code
     sys.stdout.write(f"\n{pipeline.closing_block(rows)}")
     return 0
 

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from longwriter.errors import LongWriterError, Unavailable, UserError, without_password
 from longwriter.io import databases, door, net, process
 
 _START_S = 180  # 10 s on an idle machine; the first start creates the database
@@ -46,6 +47,19 @@ def is_configured() -> bool:
     profiles = Path(os.environ.get("PREFECT_HOME", ".lw/prefect")) / "profiles.toml"
     in_profile = profiles.is_file() and "PREFECT_API_URL" in profiles.read_text(encoding="utf-8")
     return in_profile or bool(os.environ.get("PREFECT_API_URL"))
+
+
+def trouble(error: Exception) -> LongWriterError | None:
+    """Return an error of Prefect's client as one for people: no login, or no server; None for any other error."""
+    url = without_password(os.environ.get("PREFECT_API_URL", "the address of its profile"))
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in (401, 403):
+        return UserError(
+            f"Prefect at {url} refuses this login ({status}): correct PREFECT_API_AUTH_STRING (user:password)"
+        )
+    if isinstance(error, RuntimeError) and str(error).startswith("Failed to reach API"):
+        return Unavailable(f"cannot reach Prefect at {url}: start the server, or correct PREFECT_API_URL")
+    return None
 
 
 def start() -> Server:

@@ -8,10 +8,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
+from prefect.exceptions import PrefectHTTPStatusError
 
 from flows import server
+from longwriter.errors import Unavailable, UserError
 from tests.workspace import ROOT, environment
+
+
+def refused(status: int) -> Exception:
+    """Return the error of Prefect's client for a status."""
+    request = httpx.Request("GET", "http://x/api/admin/version")
+    return PrefectHTTPStatusError("refused", request=request, response=httpx.Response(status))
 
 
 @pytest.mark.parametrize(
@@ -33,6 +42,30 @@ def test_a_server_is_configured_by_the_environment_or_by_a_profile(
     if profile:
         (tmp_path / "profiles.toml").write_text(profile, encoding="utf-8")
     assert server.is_configured() is configured
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (refused(401), UserError, "refuses this login (401): correct PREFECT_API_AUTH_STRING"),
+        (refused(403), UserError, "refuses this login (403)"),
+        (refused(404), None, ""),
+        (
+            RuntimeError("Failed to reach API at http://x/api/"),
+            Unavailable,
+            "cannot reach Prefect at http://x/api",
+        ),
+        (RuntimeError("anything else"), None, ""),
+    ],
+)
+def test_a_server_that_cannot_be_used_is_said_in_one_line_without_the_password(
+    error: Exception, kind: type[Exception] | None, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://user:hidden@x/api")
+    trouble = server.trouble(error)
+    assert (type(trouble) if trouble else None) is kind
+    assert words in str(trouble)
+    assert "hidden" not in str(trouble)
 
 
 def test_a_write_protected_folder_is_said_in_one_line(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from longwriter.doctor.finding import Finding, State
 from longwriter.errors import LongWriterError, without_password
+from longwriter.io import s3
 from longwriter.params import LLMParams, Params
 from longwriter.tracking import runs, versioning
 
@@ -37,6 +38,8 @@ class Reply(NamedTuple):
 def checks(params: Params | None) -> Iterator[Finding]:
     """Yield the findings about the services; without `params`, endpoints are left out."""
     yield remote()
+    if (store := bucket()) is not None:
+        yield store
     yield mlflow()
     yield from prefect()
     for key, llm in endpoints(params).items() if params is not None else ():
@@ -94,14 +97,35 @@ def remote() -> Finding:
     )
 
 
+def bucket() -> Finding | None:
+    """Try the S3 bucket of DVC's default remote: multipart upload, checksums, region, clock; None without one."""
+    url, settings = versioning.remote_settings()
+    if not url.startswith("s3://"):
+        return None
+    try:
+        trial = s3.preflight(url, settings)
+    except LongWriterError as error:
+        cure = "check AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, the bucket's name and the clock"
+        return Finding("S3", "error", without_password(str(error)), cure)
+    if skewed := clock("S3", Reply(200, None, trial.skew_s)):
+        return skewed
+    if trial.region and trial.expected_region and trial.region != trial.expected_region:
+        text = f"{url} is in the region {trial.region}, and the settings say {trial.expected_region}"
+        return Finding("S3", "warning", text, f"export AWS_DEFAULT_REGION={trial.region}")
+    return Finding("S3", "ok", f"{url}: credentials, multipart upload, checksums, region and clock are right")
+
+
 def mlflow() -> Finding:
-    """Ask the tracking server whether it is up; a database of the checkout is checked with `.lw`."""
+    """Ask the tracking server whether it is up and takes the login; a checkout's own database is a check of `.lw`."""
     uri = runs.tracking_uri()
     if not uri.startswith(("http://", "https://")):
         return Finding("MLflow", "ok", f"runs go to {without_password(uri)}")
     url = without_password(uri).rstrip("/")
     try:
         reply = ask("GET", f"{uri.rstrip('/')}/health")
+        name, password = (os.environ.get(f"MLFLOW_TRACKING_{word}", "") for word in ("USERNAME", "PASSWORD"))
+        query = f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={runs.EXPERIMENT}"
+        login = ask("GET", f"{uri.rstrip('/')}{query}", auth=(name, password) if name else None)
     except httpx2.HTTPError as error:
         return Finding(
             "MLflow", "error", f"cannot reach {url} ({error})", "start it, or correct MLFLOW_TRACKING_URI"
@@ -113,6 +137,9 @@ def mlflow() -> Finding:
             f"{url}/health answers {reply.status}",
             "correct MLFLOW_TRACKING_URI, or the login",
         )
+    if login.status not in (200, 404):  # 404: no run has made the experiment yet
+        cure = "correct MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ask its administrator"
+        return Finding("MLflow", "error", f"{url} refuses this login ({login.status})", cure)
     return clock("MLflow", reply) or Finding("MLflow", "ok", f"{url} answers")
 
 

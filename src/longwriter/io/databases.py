@@ -1,5 +1,7 @@
 """Repairs damaged SQLite files: renames the file, and copies the rows that can be read into a new file.
 
+It also corrects MLflow's paths in a checkout that was copied or moved.
+
 SQLite reports damage only when a query reads the damaged page, so a check reads the whole file. A damaged inner
 page of a table hides the rows below it: these rows are not copied, and stay in the renamed file.
 """
@@ -15,6 +17,15 @@ from pathlib import Path
 from longwriter.errors import LongWriterError
 
 DatabaseError = sqlite3.DatabaseError
+_ARTIFACTS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("trace_tags", "value"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+"""Where MLflow stores paths of artifacts: (table, column); future runs take theirs from the first."""
 
 
 def damage(file: Path) -> str | None:
@@ -74,6 +85,45 @@ def repair(file: Path) -> str | None:
     else:
         part.unlink(missing_ok=True)
     return f"{file} is damaged ({wrong}): kept as {aside.name}; {rows:,} rows could be read and are used"
+
+
+def adopt_artifacts(file: Path, folder: Path) -> str | None:
+    """Let MLflow's records name the artifacts of this checkout, if it is a copy or was moved.
+
+    MLflow stores absolute paths, so a copied checkout would write into the first one. Paths of earlier runs
+    are changed only if their artifacts are here too.
+
+    Args:
+        file: MLflow's database; it may be missing.
+        folder: Where this checkout keeps artifacts.
+
+    Returns:
+        The folder that the records named before; None if nothing was changed.
+    """
+    if not file.exists():
+        return None
+    new = folder.resolve().as_uri()
+    try:
+        with closing(_connect(file)) as db, db:
+            rows = db.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
+            olds = [old for (old,) in rows if _is_artifacts(old) and old != new]
+            for old in olds:
+                columns = _ARTIFACTS if folder.is_dir() else _ARTIFACTS[:1]
+                for table, column in columns:
+                    db.execute(
+                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                        f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                        (new, len(old) + 1, old, len(old) + 1, f"{old}/"),
+                    )
+    except sqlite3.OperationalError as error:
+        if not str(error).startswith("no such"):
+            raise
+        return None  # MLflow has not made its tables yet
+    return olds[0] if olds else None
+
+
+def _is_artifacts(location: str | None) -> bool:
+    return bool(location) and str(location).startswith("file:") and str(location).endswith("/.lw/mlartifacts")
 
 
 def _connect(file: Path) -> sqlite3.Connection:

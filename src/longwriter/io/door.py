@@ -26,7 +26,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from typing import Any, NamedTuple
 
 from longwriter.errors import UserError
-from longwriter.io import access, startup
+from longwriter.io import access, databases, startup
 from longwriter.io.files import LOCAL
 
 Scope = MutableMapping[str, Any]
@@ -227,6 +227,8 @@ def main(name: str, port: int) -> None:
         os.environ.setdefault(variable, value)
     os.umask(0o077)  # a server writes only into .lw
     access.keep_private(LOCAL)
+    if name == "mlflow":
+        databases.adopt_artifacts(LOCAL / "mlflow.db", LOCAL / "mlartifacts")
     with startup.imports():
         app = import_from_string(server.app)
         app = app() if server.is_factory else app

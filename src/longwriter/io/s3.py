@@ -5,17 +5,26 @@ Credentials, region and endpoint (AWS_ENDPOINT_URL) come from the environment, a
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tempfile
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import IO, Any
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import IO, Any, NamedTuple
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from longwriter.errors import BadRecord, Unavailable, without_password
 
+_OLD_CHECKSUMS = {
+    name: "when_required" for name in ("request_checksum_calculation", "response_checksum_validation")
+}
+_TRIAL = b"longwriter doctor" * 64
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -54,6 +63,77 @@ def copied(url: str) -> Iterator[IO[bytes]]:
         _client().download_fileobj(bucket, key, file)
         file.seek(0)
         yield file
+
+
+class Preflight(NamedTuple):
+    """What `preflight` saw: the bucket's region, that of the settings, and the server's clock minus this one's."""
+
+    region: str | None
+    expected_region: str | None
+    skew_s: float | None
+
+
+def preflight(url: str, settings: Mapping[str, str]) -> Preflight:
+    """Write an object below `s3://bucket/prefix` by a multipart upload, read it, and remove it.
+
+    Args:
+        url: A bucket, and a prefix in it.
+        settings: `endpointurl`, `region`, `profile`, `access_key_id` and `secret_access_key`, as in a DVC
+            remote; what is missing comes from the environment.
+
+    Raises:
+        BadRecord: no such bucket, wrong credentials or clock, or the server refuses boto3's checksums.
+        Unavailable: the server does not answer.
+    """
+    bucket, prefix = parts(url)
+    key = f"{prefix.rstrip('/')}/longwriter-doctor-{uuid.uuid4().hex}".lstrip("/")
+    with _translated_errors(url):
+        try:
+            return _try_upload(_client_of(settings), bucket, key)
+        except (BotoCoreError, ClientError) as error:
+            if getattr(error, "operation_name", "HeadBucket") == "HeadBucket":
+                raise  # it sends no checksum
+            try:
+                _try_upload(_client_of(settings, **_OLD_CHECKSUMS), bucket, key)
+            except (BotoCoreError, ClientError):
+                pass  # something else is wrong: the first error says what
+            else:
+                names = " ".join(f"AWS_{name.upper()}=when_required" for name in _OLD_CHECKSUMS)
+                raise BadRecord(
+                    f"{url}: the server does not know boto3's checksums: export {names}"
+                ) from None
+            raise
+
+
+def _try_upload(client: Any, bucket: str, key: str) -> Preflight:
+    head = client.head_bucket(Bucket=bucket)["ResponseMetadata"]["HTTPHeaders"]
+    upload = client.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    try:
+        part = client.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=_TRIAL)
+        parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+        client.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload=parts)
+    except (BotoCoreError, ClientError):
+        client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload)
+        raise
+    try:
+        content = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    finally:
+        client.delete_object(Bucket=bucket, Key=key)
+    if content != _TRIAL:
+        raise BadRecord(f"s3://{bucket}/{key}: the server gives back other bytes than were written")
+    skew = None
+    with contextlib.suppress(ValueError, TypeError):  # no date that can be read
+        skew = (parsedate_to_datetime(head.get("date", "")) - datetime.now(UTC)).total_seconds()
+    return Preflight(head.get("x-amz-bucket-region"), client.meta.region_name, skew)
+
+
+def _client_of(settings: Mapping[str, str], **config: str) -> Any:
+    session = boto3.Session(profile_name=settings.get("profile"))
+    return session.client(
+        "s3", endpoint_url=settings.get("endpointurl"), region_name=settings.get("region"),
+        aws_access_key_id=settings.get("access_key_id"), aws_secret_access_key=settings.get("secret_access_key"),
+        config=Config(retries={"total_max_attempts": 2}, connect_timeout=10, read_timeout=30, **config),
+    )  # fmt: skip
 
 
 def _client() -> Any:

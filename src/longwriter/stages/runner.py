@@ -27,7 +27,7 @@ from typing import NoReturn
 import psutil
 
 from longwriter import params as parameters
-from longwriter.errors import GateStopped, LongWriterError, Unavailable, without_password
+from longwriter.errors import GateStopped, LongWriterError, Unavailable, UserError, without_password
 from longwriter.io import access, disk, files, process, startup
 from longwriter.stages import tables, tracing
 from longwriter.stages.summary import Summary as Summary
@@ -134,7 +134,7 @@ _NOT_LOGGED = (
 
 @contextmanager
 def _needs_mlflow(state: str) -> Iterator[None]:
-    """End the stage as Unavailable when the block cannot reach MLflow.
+    """End the stage as Unavailable when the block cannot reach MLflow, as UserError when MLflow refuses the user.
 
     Args:
         state: What is done, and what the next try starts from; the end of the error message.
@@ -144,6 +144,8 @@ def _needs_mlflow(state: str) -> Iterator[None]:
     except tracking.UNREACHABLE as error:
         if disk.trouble(error):
             raise
+        if refused := tracking.refusal(error):
+            raise UserError(f"{refused}: {state}") from error
         reason = str(error).partition("\n")[0]
         message = f"cannot reach MLflow at {tracking.tracking_uri()} ({reason}): {state}"
         raise Unavailable(without_password(message)) from error

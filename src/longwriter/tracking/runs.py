@@ -26,7 +26,7 @@ from mlflow.entities import Run as Run  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
-from longwriter.errors import without_password  # noqa: E402
+from longwriter.errors import UserError, without_password  # noqa: E402
 from longwriter.io import databases, process  # noqa: E402
 from longwriter.io.files import LOCAL  # noqa: E402
 from longwriter.text import inert  # noqa: E402
@@ -37,6 +37,7 @@ EXPERIMENT = "longwriter"
 UNREACHABLE = (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError)
 """Errors of a server or database that cannot be reached."""
 PARENT_ENV = "LW_PIPELINE_RUN"
+_REFUSALS = {401: "login", 403: "user"}  # by HTTP status
 _METRICS_PER_REQUEST = 1000  # MLflow's limit
 _PROFILED_BYTES = 50_000_000  # of a larger data set the profile has only the bytes: reading it takes seconds
 _VALUE_CHARS = 6000  # of a parameter, MLflow's limit
@@ -58,8 +59,29 @@ def tracking_uri() -> str:
 
 
 def client() -> tuple[MlflowClient, str]:
-    """Return a client and the id of the experiment, which is created if it is missing."""
-    return _client(tracking_uri())
+    """Return a client and the id of the experiment, which is created if it is missing.
+
+    Raises:
+        UserError: the server refuses the login, or the user has no right to the experiment.
+    """
+    try:
+        return _client(tracking_uri())
+    except mlflow.exceptions.MlflowException as error:
+        if (refused := refusal(error)) is None:
+            raise
+        raise refused from None
+
+
+def refusal(error: BaseException) -> UserError | None:
+    """Return an error of MLflow's client as one for people if the server has refused the login or the user; else None."""
+    if not isinstance(error, mlflow.exceptions.MlflowException):
+        return None
+    if (status := error.get_http_status_code()) not in _REFUSALS:
+        return None
+    return UserError(
+        f"MLflow at {without_password(tracking_uri())} refuses this {_REFUSALS[status]} ({status}): correct "
+        "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ask its administrator"
+    )
 
 
 @functools.cache
@@ -69,7 +91,9 @@ def _client(uri: str) -> tuple[MlflowClient, str]:
     is_local = uri.startswith("sqlite:")
     with FileLock(LOCAL / "mlflow.lock"):
         if is_local:
-            _repair(Path(uri.removeprefix("sqlite:///")))
+            _repair(database := Path(uri.removeprefix("sqlite:///")))
+            if old := databases.adopt_artifacts(database, LOCAL / "mlartifacts"):
+                log.warning("MLflow's artifacts are taken from this checkout, no longer from %s", old)
         mlflow_client = MlflowClient(uri)
         experiment = mlflow_client.get_experiment_by_name(EXPERIMENT)
         if experiment is not None:

@@ -256,6 +256,13 @@ def try_remote() -> tuple[str | None, str]:
     return name, url
 
 
+def remote_settings() -> tuple[str, dict[str, str]]:
+    """Return the URL of DVC's default remote and its settings, which may hold secrets; ("", {}) if there is none."""
+    with _open_repo() as repo:
+        values = repo.config["remote"].get(repo.config["core"].get("remote"), {})
+    return str(values.get("url", "")), {key: str(value) for key, value in values.items()}
+
+
 def copy_folder(digest: str, target: Path) -> None:
     """Copy the files of a folder that DVC has stored to an empty folder.
 

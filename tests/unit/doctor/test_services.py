@@ -108,6 +108,29 @@ def test_a_tracking_server_is_asked_for_its_health(monkeypatch):
     assert "secret" not in repr(finding)
 
 
+LOGIN = ("GET", "/api/2.0/mlflow/experiments/get-by-name?experiment_name=longwriter")
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "words"),
+    [
+        (200, "ok", "answers"),
+        (404, "ok", "answers"),
+        (401, "error", "refuses this login (401)"),
+        (403, "error", "refuses this login (403)"),
+    ],
+)
+def test_a_tracking_server_that_is_up_may_still_refuse_the_login(monkeypatch, status, state, words):
+    with server({("GET", "/health"): (200, {}), LOGIN: (status, {})}) as (url, _):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "user")
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hidden")
+        finding = services.mlflow()
+    assert finding.state == state
+    assert words in finding.text
+    assert "hidden" not in repr(finding)
+
+
 def prefect(monkeypatch, folders, workers, pending=()):
     deployments = [
         {"name": name, "job_variables": {"working_dir": folder, "env": {}}}
@@ -170,23 +193,59 @@ def test_the_default_remote_is_written_to_and_left_as_it_was(tmp_path, monkeypat
     assert services.remote().state == "error"
 
 
-def test_a_remote_on_s3_is_tried_with_the_credentials_of_the_environment(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def moto(tmp_path_factory):
+    with buckets.server(tmp_path_factory.mktemp("moto")) as (env, client):
+        client.create_bucket(Bucket="data")
+        yield env, client
+
+
+@pytest.fixture
+def s3(moto, monkeypatch):
+    for name, value in moto[0].items():
+        monkeypatch.setenv(name, value)
+    return moto
+
+
+def test_a_remote_on_s3_is_tried_with_the_credentials_of_the_environment(tmp_path, monkeypatch, s3):
+    env, client = s3
     monkeypatch.chdir(tmp_path)
     Repo.init(no_scm=True).close()
-    with buckets.server(tmp_path) as (env, client):
-        for name, value in env.items():
-            monkeypatch.setenv(name, value)
-        client.create_bucket(Bucket="data")
-        for bucket in ("data", "absent"):
-            with Repo(".") as repo, repo.config.edit() as config:
-                config["core"]["remote"] = "store"
-                config["remote"]["store"] = {
-                    "url": f"s3://{bucket}/dvc",
-                    "endpointurl": env["AWS_ENDPOINT_URL"],
-                }
-            if bucket == "data":
-                assert versioning.try_remote() == ("store", "s3://data/dvc")
-                assert "Contents" not in client.list_objects_v2(Bucket="data")
-            else:
-                with pytest.raises(UserError, match=r"store \(s3://absent/dvc\)"):
-                    versioning.try_remote()
+    for bucket in ("data", "absent"):
+        with Repo(".") as repo, repo.config.edit() as config:
+            config["core"]["remote"] = "store"
+            config["remote"]["store"] = {
+                "url": f"s3://{bucket}/dvc",
+                "endpointurl": env["AWS_ENDPOINT_URL"],
+            }
+        if bucket == "data":
+            assert versioning.try_remote() == ("store", "s3://data/dvc")
+            assert "Contents" not in client.list_objects_v2(Bucket="data")
+        else:
+            with pytest.raises(UserError, match=r"store \(s3://absent/dvc\)"):
+                versioning.try_remote()
+
+
+def test_the_bucket_of_the_remote_is_tried_by_a_multipart_upload_that_leaves_nothing(
+    tmp_path, monkeypatch, s3
+):
+    env, client = s3
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True).close()
+    assert services.bucket() is None
+    findings = {}
+    for bucket, region in (("data", "us-east-1"), ("data", "eu-west-1"), ("absent", "us-east-1")):
+        with Repo(".") as repo, repo.config.edit() as config:
+            config["core"]["remote"] = "store"
+            config["remote"]["store"] = {
+                "url": f"s3://{bucket}/dvc",
+                "endpointurl": env["AWS_ENDPOINT_URL"],
+                "region": region,
+            }
+        findings[bucket, region] = services.bucket()
+    assert "Contents" not in client.list_objects_v2(Bucket="data")
+    assert "Uploads" not in client.list_multipart_uploads(Bucket="data")
+    assert findings["data", "us-east-1"].state == "ok"
+    assert findings["data", "eu-west-1"].cure == "export AWS_DEFAULT_REGION=us-east-1"
+    assert findings["absent", "us-east-1"].state == "error"
+    assert "s3://absent/dvc" in findings["absent", "us-east-1"].text

@@ -1,6 +1,8 @@
 """Models in a real MLflow store: found by digest, tied to runs and numbers, handed on by alias."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -193,3 +195,23 @@ def test_keys_among_the_parameters_are_masked_and_a_tag_holds_no_control_charact
         "llm.max_tokens": "7",
     }
     assert data.tags["lw.error"] == r"said \x1b[2J\u202e"
+
+
+def test_a_copied_checkout_reads_and_writes_artifacts_of_its_own(store, tmp_path, monkeypatch):
+    first, second = Path.cwd(), tmp_path / "second"
+    (first / "note.txt").write_text("note")
+    old = run("note")
+    tracking.log_artifact(old, Path("note.txt"))
+    shutil.copytree(first, second)
+    shutil.rmtree(first / ".lw/mlartifacts")
+
+    monkeypatch.chdir(second)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{second}/mlflow.db")
+    new = run("note")
+    tracking.log_artifact(new, Path("note.txt"))
+
+    assert not (first / ".lw/mlartifacts").exists()
+    for run_id in (old, new):
+        copy = tracking.fetch_artifact(run_id, "note.txt", tmp_path)
+        assert copy is not None
+        assert copy.read_text() == "note"
