@@ -1,4 +1,6 @@
-"""The command line of the flows: `python -m flows [NAME …]`; `python -m flows.pipeline` does the same.
+"""The command line of the flows: `python -m flows [NAME …] [--set KEY=VALUE] [--dry-run] [--share]`.
+
+`python -m flows.pipeline` does the same.
 
 The Prefect server is started first. It needs about as long to start as this process needs to import Prefect,
 MLflow and DVC.
@@ -6,6 +8,7 @@ MLflow and DVC.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 
@@ -14,12 +17,37 @@ from longwriter.io import access, disk, startup
 from longwriter.io.files import LOCAL
 
 
-def main(names: Sequence[str]) -> int:
+def _options(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m flows", description="Run stages or groups of the pipeline."
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="a stage, an item or a group; none = everything"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="another value of a parameter, for this run only, which becomes a DVC experiment; may be repeated",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only say what would run, its hours and its cost"
+    )
+    parser.add_argument(
+        "--share", action="store_true", help="exchange results with other machines through the DVC remote"
+    )
+    return parser.parse_args(words)
+
+
+def main(words: Sequence[str]) -> int:
     """Run stages or groups; return the exit code (see longwriter/errors.py).
 
     Args:
-        names: Stages, matrix stages, items or groups, see `flows.pipeline.expand`; none = everything.
+        words: The command line, without the program.
     """
+    options = _options(words)
+    names = options.names
     own_server = None if server.is_configured() else server.start()
     with startup.imports():
         from flows import pipeline, repro
@@ -28,7 +56,7 @@ def main(names: Sequence[str]) -> int:
         from longwriter.tracking import runs
 
     try:
-        stages = pipeline.expand(names)
+        pipeline.expand(names)
     except LongWriterError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
@@ -39,7 +67,8 @@ def main(names: Sequence[str]) -> int:
         if own_server:
             runs.client()  # opens the database of MLflow while the server still starts
             own_server.wait()
-        rows = flow() if flow else pipeline.pipeline(stages)
+        how = {"overrides": options.set, "dry_run": options.dry_run, "share": options.share}
+        rows = flow(**how) if flow else pipeline.pipeline(stages=names, **how)
     except repro.DvcFailed as error:
         sys.stderr.write(f"\n{error}\n")
         return error.stage_code or 1
@@ -51,7 +80,8 @@ def main(names: Sequence[str]) -> int:
             raise
         sys.stderr.write(f"\n{type(trouble).__name__}: {trouble}\n")
         return trouble.exit_code
-    sys.stdout.write(f"\n{pipeline.closing_block(rows)}")
+    if not options.dry_run:
+        sys.stdout.write(f"\n{pipeline.closing_block(rows)}")
     return 0
 
 

@@ -1,14 +1,16 @@
-"""The schedule: a work pool on this machine, and the nightly deployment.
+"""The schedule: work pools, and a deployment for each flow that people start from the Prefect UI.
 
 Run, with PREFECT_API_URL set to a server:
-  python -m flows.deployments [--name NAME] [--cron "0 2 * * *"] [--timezone Europe/Berlin] [--replace]
+  python -m flows.deployments [--flow nightly] [--name NAME] [--cron "0 2 * * *"] [--timezone Europe/Berlin]
+                              [--pool longwriter] [--tag TAG] [--share] [--replace]
   python -m flows.deployments status
-  python -m flows.deployments remove [--name NAME]
-  prefect worker start --pool longwriter
+  python -m flows.deployments clear      # ends the runs of this checkout whose worker or process is gone
+  python -m flows.deployments remove [--flow nightly] [--name NAME]
+  prefect worker start --pool longwriter --limit 1
 
-A worker runs the deployment `nightly/NAME`, pushes and commits in the checkout that the deployment names, so a
-deployment of another checkout is replaced only with `--replace`. Several checkouts share a server if each takes
-a name of its own. Before its first stage the flow checks that it runs where it was deployed from.
+A worker runs the deployment `FLOW/NAME` in the checkout that the deployment names; the nightly flow also pushes and
+commits there. So a deployment of another checkout is replaced only with `--replace`. Several checkouts share a server
+if each takes a name of its own. Before its first stage a flow checks that it runs where it was deployed from.
 """
 
 from __future__ import annotations
@@ -32,14 +34,22 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import ObjectNotFound
 from prefect.flows import Flow
-from prefect.schedules import Cron
+from prefect.schedules import Cron, Schedule
 from pydantic import ValidationError
 
 from longwriter.errors import LongWriterError, Unavailable, UserError, without_password
 from longwriter.tracking import git
 
 POOL = "longwriter"
-FLOW = "nightly"
+FLOWS = {
+    "nightly": "nightly",
+    "longwriter": "pipeline",
+    "data": "data",
+    "training": "training",
+    "benchmark": "benchmark",
+}
+"""{flow that can be deployed: its function in flows/pipeline.py}."""
+_CRON = "0 2 * * *"  # of nightly; the other flows have no schedule if none is named
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _HOST = "LW_DEPLOYED_ON"  # variable in the deployment's environment: host name of the checkout's machine
 _FOLDER, _REMOTE, _BRANCH = "LW_DEPLOYED_FOLDER", "LW_DEPLOYED_REMOTE", "LW_DEPLOYED_BRANCH"
@@ -75,35 +85,48 @@ def checkout_of(deployment: DeploymentResponse) -> Checkout:
     return Checkout(environment.get(_HOST, ""), variables.get("working_dir") or deployment.path or "unknown")
 
 
-def full_name(name: str) -> str:
+class Place(NamedTuple):
+    """Where and when a deployment runs; `cron` is None for a flow that only people start."""
+
+    pool: str = POOL
+    cron: str | None = None
+    timezone: str = "UTC"
+    tags: tuple[str, ...] = ()
+
+
+def full_name(flow: str, name: str) -> str:
     """Return the name of a deployment as Prefect shows it.
 
     Raises:
         UserError: the name has other characters.
     """
+    return f"{flow}/{_checked('--name', name)}"
+
+
+def _checked(option: str, name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise UserError(f"--name {name[:60]!r}: small letters, digits and . _ - are allowed, at most 63")
-    return f"{FLOW}/{name}"
+        raise UserError(f"{option} {name[:60]!r}: small letters, digits and . _ - are allowed, at most 63")
+    return name
 
 
 def find(client: SyncPrefectClient, name: str) -> DeploymentResponse | None:
-    """Return the deployment `nightly/NAME` of the server, or None."""
+    """Return the deployment `FLOW/NAME` of the server, or None."""
     try:
-        return client.read_deployment_by_name(full_name(name))
+        return client.read_deployment_by_name(name)
     except ObjectNotFound:
         return None
 
 
-def check_is_ours(deployment: DeploymentResponse | None, what_to_do: str) -> None:
+def check_is_ours(name: str, deployment: DeploymentResponse | None, what_to_do: str) -> None:
     """Raise UserError if a deployment runs in another checkout.
 
     Args:
+        name: Its name, as Prefect shows it.
         deployment: The deployment of the server; None = there is none.
         what_to_do: The end of the message.
     """
     here = this_checkout()
     if deployment is not None and not here.is_same(there := checkout_of(deployment)):
-        name = full_name(deployment.name)
         raise UserError(f"the deployment {name} runs in {there}, this checkout is {here}: {what_to_do}")
 
 
@@ -149,46 +172,48 @@ def check_place(env: Mapping[str, str]) -> None:
         )
 
 
-def deploy(name: str, cron: str, timezone: str, *, replace: bool = False) -> str:
-    """Create or update the deployment `nightly/NAME`; return its id.
+def deploy(flow: str, name: str, place: Place, *, share: bool = False, replace: bool = False) -> str:
+    """Create or update the deployment `FLOW/NAME`; return its id.
 
-    Only one run at a time: if a run is due while another one is active, it is cancelled, because the
-    active one brings every stage up to date anyway.
+    Only one run of it is active at a time. A nightly run that is due while another one is active is cancelled,
+    because the active one brings every stage up to date anyway; runs of other flows wait.
 
     Args:
+        flow: A flow of `FLOWS`.
         name: Its name, one for each checkout that uses the server.
-        cron: When it runs, such as `0 2 * * *`.
-        timezone: Such as Europe/Berlin.
+        place: Where and when it runs.
+        share: Its runs exchange results with other machines through the DVC remote.
         replace: Also replace a deployment of another checkout.
 
     Raises:
-        UserError: the deployment is another checkout's, the work pool is not for processes, or the schedule
-            is not valid.
+        UserError: the deployment is another checkout's, the work pool is not for processes, or a name or the
+            schedule is not valid.
     """
-    try:
-        CronSchedule(cron=cron, timezone=timezone)
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"]
-        raise UserError(f"--cron {cron!r} --timezone {timezone!r}: {reason}") from None
+    schedule = _schedule(place)
+    for option, text in (("--pool", place.pool), *(("--tag", tag) for tag in place.tags)):
+        _checked(option, text)
+    shown = full_name(flow, name)
     with get_client(sync_client=True) as client:
         if not replace:
             check_is_ours(
-                find(client, name),
+                shown,
+                find(client, shown),
                 "give yours another --name, deploy it there, or take it over with --replace",
             )
-        _make_pool(client)
+        _make_pool(client, place.pool)
     host, folder = this_checkout()
-    nightly = Flow.from_source(source=folder, entrypoint="flows/pipeline.py:nightly")
-    if not isinstance(nightly, Flow):  # inside an event loop it is a coroutine
+    loaded = Flow.from_source(source=folder, entrypoint=f"flows/pipeline.py:{FLOWS[flow]}")
+    if not isinstance(loaded, Flow):  # inside an event loop it is a coroutine
         raise TypeError("deploy() must be called outside an event loop")
+    strategy = ConcurrencyLimitStrategy.CANCEL_NEW if flow == "nightly" else ConcurrencyLimitStrategy.ENQUEUE
     return str(
-        nightly.deploy(
+        loaded.deploy(
             name=name,
-            work_pool_name=POOL,
-            schedule=Cron(cron, timezone=timezone),
-            concurrency_limit=ConcurrencyLimitConfig(
-                limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
-            ),
+            work_pool_name=place.pool,
+            schedule=schedule,
+            tags=list(place.tags),
+            parameters={"share": share},
+            concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=strategy),
             job_variables={
                 "working_dir": folder,
                 "env": {
@@ -205,36 +230,57 @@ def deploy(name: str, cron: str, timezone: str, *, replace: bool = False) -> str
     )
 
 
-def _make_pool(client: SyncPrefectClient) -> None:
-    """Create the work pool if it is missing.
+def _schedule(place: Place) -> Schedule | None:
+    """Return the schedule of a deployment; None if only people start it.
+
+    Raises:
+        UserError: it is not valid.
+    """
+    if place.cron is None:
+        return None
+    try:
+        CronSchedule(cron=place.cron, timezone=place.timezone)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise UserError(f"--cron {place.cron!r} --timezone {place.timezone!r}: {reason}") from None
+    return Cron(place.cron, timezone=place.timezone)
+
+
+def _make_pool(client: SyncPrefectClient, pool: str) -> None:
+    """Create a work pool if it is missing.
 
     Raises:
         UserError: there is one of another type, whose workers do not run processes in a checkout.
     """
     try:
-        pool_type = client.read_work_pool(POOL).type
+        pool_type = client.read_work_pool(pool).type
     except ObjectNotFound:
-        client.create_work_pool(WorkPoolCreate(name=POOL, type=_POOL_TYPE))
+        client.create_work_pool(WorkPoolCreate(name=pool, type=_POOL_TYPE))
         return
     if pool_type != _POOL_TYPE:
         raise UserError(
-            f"the work pool {POOL} is of type {pool_type}, {_POOL_TYPE} is needed: remove it "
-            f"(prefect work-pool delete {POOL}) or use another Prefect server"
+            f"the work pool {pool} is of type {pool_type}, {_POOL_TYPE} is needed: remove it "
+            f"(prefect work-pool delete {pool}), name another --pool, or use another Prefect server"
         )
 
 
 def status() -> str:
-    """Return what the server knows of the nightly deployments, as lines of text."""
+    """Return what the server knows of the deployments of our flows, as lines of text."""
     with get_client(sync_client=True) as client:
-        deployments = client.read_deployments(flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW])))
-        if not deployments:
-            return f"there is no deployment of the flow {FLOW}"
-        return "\n\n".join(_lines(client, deployment) for deployment in deployments)
+        texts = [
+            _lines(client, flow, deployment)
+            for flow in FLOWS
+            for deployment in client.read_deployments(
+                flow_filter=FlowFilter(name=FlowFilterName(any_=[flow]))
+            )
+        ]
+    return "\n\n".join(texts) or f"there is no deployment of the flows {', '.join(FLOWS)}"
 
 
-def _lines(client: SyncPrefectClient, deployment: DeploymentResponse) -> str:
+def _lines(client: SyncPrefectClient, flow: str, deployment: DeploymentResponse) -> str:
     """Return what the server knows of one deployment."""
-    workers = client.read_workers_for_work_pool(deployment.work_pool_name or POOL)
+    pool = deployment.work_pool_name or POOL
+    workers = client.read_workers_for_work_pool(pool)
     there = checkout_of(deployment)
     whose = "this checkout" if this_checkout().is_same(there) else "another checkout"
     schedules = [
@@ -245,10 +291,10 @@ def _lines(client: SyncPrefectClient, deployment: DeploymentResponse) -> str:
     online = [worker.name for worker in workers if worker.status == "ONLINE"]
     return "\n".join(
         [
-            f"deployment {FLOW}/{deployment.name} {deployment.id}{' (paused)' if deployment.paused else ''}",
+            f"deployment {flow}/{deployment.name} {deployment.id}{' (paused)' if deployment.paused else ''}",
             f"runs in     {there} ({whose})",
             f"schedule    {', '.join(schedules) or 'none'}",
-            f"workers     {', '.join(online) or f'none: prefect worker start --pool {POOL}'}",
+            f"workers     {', '.join(online) or f'none: prefect worker start --pool {pool}'}",
         ]
     )
 
@@ -262,26 +308,31 @@ def remove(name: str) -> str:
     with get_client(sync_client=True) as client:
         deployment = find(client, name)
         if deployment is None:
-            return f"there is no deployment {full_name(name)}"
-        check_is_ours(deployment, "remove it there, or take it over with --replace first")
+            return f"there is no deployment {name}"
+        check_is_ours(name, deployment, "remove it there, or take it over with --replace first")
         client.delete_deployment(deployment.id)
-    return f"removed deployment {full_name(name)} {deployment.id}"
+    return f"removed deployment {name} {deployment.id}"
 
 
 def _options(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m flows.deployments", description=__doc__.splitlines()[0] if __doc__ else None
     )
-    parser.add_argument("action", nargs="?", choices=["deploy", "status", "remove"], default="deploy")
-    parser.add_argument(
-        "--name",
-        default="nightly",
-        help="name of this checkout's deployment on the server (default: %(default)s)",
-    )
-    parser.add_argument("--cron", default="0 2 * * *", help="when it runs (default: %(default)s)")
-    parser.add_argument("--timezone", default="UTC", help="such as Europe/Berlin (default: %(default)s)")
-    parser.add_argument("--replace", action="store_true", help="replace a deployment of another checkout")
-    return parser.parse_args(words)
+    add = parser.add_argument
+    add("action", nargs="?", choices=["deploy", "status", "clear", "remove"], default="deploy")
+    add("--flow", choices=list(FLOWS), default="nightly", help="which flow (default: %(default)s)")
+    add("--name", help="name of this checkout's deployment on the server (default: that of the flow)")
+    add("--cron", help=f"when it runs (default: {_CRON} for nightly; without one, only people start it)")
+    add("--timezone", default="UTC", help="such as Europe/Berlin (default: %(default)s)")
+    add("--pool", default=POOL, help="work pool whose workers run it, such as gpu (default: %(default)s)")
+    add("--tag", action="append", default=[], help="tag of the deployment and its runs; may be repeated")
+    add("--share", action="store_true", help="exchange results with other machines through the DVC remote")
+    add("--replace", action="store_true", help="replace a deployment of another checkout")
+    options = parser.parse_args(words)
+    options.name = options.flow if options.name is None else options.name
+    if options.cron is None and options.flow == "nightly":
+        options.cron = _CRON
+    return options
 
 
 def main(words: list[str] | None = None) -> int:
@@ -291,6 +342,8 @@ def main(words: list[str] | None = None) -> int:
         words: The command line; None = that of this process.
     """
     options = _options(words)
+    from flows import ends  # it imports this file
+
     url = os.environ.get("PREFECT_API_URL")
     try:
         if not url:
@@ -299,10 +352,18 @@ def main(words: list[str] | None = None) -> int:
             )
         try:
             if options.action == "deploy":
-                deployed = deploy(options.name, options.cron, options.timezone, replace=options.replace)
-                text = f"deployment {full_name(options.name)} {deployed}: {options.cron} {options.timezone}"
+                place = Place(options.pool, options.cron, options.timezone, tuple(options.tag))
+                deployed = deploy(
+                    options.flow, options.name, place, share=options.share, replace=options.replace
+                )
+                when = f"{options.cron} {options.timezone}" if options.cron else "no schedule"
+                text = f"deployment {full_name(options.flow, options.name)} {deployed}: {when}"
+            elif options.action == "clear":
+                text = "\n".join(ends.end_lost()) or "no run of this checkout has lost its worker or process"
+            elif options.action == "remove":
+                text = remove(full_name(options.flow, options.name))
             else:
-                text = status() if options.action == "status" else remove(options.name)
+                text = status()
         except httpx.TransportError as error:
             raise Unavailable(f"cannot reach Prefect at {without_password(url)} ({error})") from None
     except LongWriterError as error:

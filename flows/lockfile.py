@@ -6,6 +6,7 @@ With dvc.lock go the headline numbers and plots in data/, which git keeps (see .
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from longwriter.tracking import git
@@ -49,13 +50,32 @@ def commit(branch: str, message: str) -> str | None:
     tip = git.run("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}") or git.run(
         "rev-parse", "HEAD"
     )
+    return commit_tree(f"refs/heads/{branch}", tip, message, [*imported_sources(), *numbers()])
+
+
+def commit_tree(
+    ref: str, parent: str, message: str, paths: Sequence[str], env: Mapping[str, str] | None = None
+) -> str | None:
+    """Commit dvc.lock and other files on top of `parent`, and let `ref` name the commit.
+
+    Args:
+        ref: Full name of a ref, such as refs/heads/NAME.
+        parent: A commit.
+        message: Message of the commit.
+        paths: Files beside dvc.lock.
+        env: Variables of git, for a repository and a work tree other than those of the working directory.
+
+    Returns:
+        The commit, or None if `parent` has the same content already.
+    """
+    env = dict(env or {})
     with tempfile.TemporaryDirectory() as folder:
-        env = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        git.run("read-tree", tip, env=env)
-        git.run("add", "dvc.lock", *imported_sources(), *numbers(), env=env)
-        tree = git.run("write-tree", env=env)
-    if tree == git.run("rev-parse", f"{tip}^{{tree}}"):
+        index = {**env, "GIT_INDEX_FILE": str(Path(folder) / "index")}
+        git.run("read-tree", parent, env=index)
+        git.run("add", "dvc.lock", *paths, env=index)
+        tree = git.run("write-tree", env=index)
+    if tree == git.run("rev-parse", f"{parent}^{{tree}}", env=env):
         return None
-    created = git.run("commit-tree", tree, "-p", tip, "-m", message, env=_committer())
-    git.run("update-ref", f"refs/heads/{branch}", created)
+    created = git.run("commit-tree", tree, "-p", parent, "-m", message, env={**_committer(), **env})
+    git.run("update-ref", ref, created, env=env)
     return created

@@ -31,12 +31,14 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run, task_run
-from prefect.states import Completed
+from prefect.states import Cancelled, Completed
 from tabulate import tabulate
 
-from flows import deployments, lockfile, news, preflight, remaining, repro
+from flows import deployments, ends, experiment, forecast, lockfile, news, preflight, remaining, repro
 from longwriter import params as parameters
+from longwriter.doctor import retention
 from longwriter.errors import LongWriterError, UserError, without_password
 from longwriter.text import inert
 from longwriter.tracking import git, versioning
@@ -54,8 +56,6 @@ class _WithoutTraceback(logging.Filter):
 
 for _logger in ("prefect.flow_runs", "prefect.task_runs"):
     logging.getLogger(_logger).addFilter(_WithoutTraceback())
-
-_TEMPORARY = 75  # longwriter.errors.Unavailable: the one exit code that a retry can help
 
 
 def expand(names: Sequence[str]) -> list[str]:
@@ -83,21 +83,29 @@ def expand(names: Sequence[str]) -> list[str]:
 
 def _can_help(_task: Any, _run: Any, state: State[Any]) -> bool:
     """Tell whether another try of a failed stage can help: only if something could not be reached."""
-    error = state.result(raise_on_failure=False)
-    if isinstance(error, repro.DvcFailed):
-        return error.stage_code == _TEMPORARY
-    return isinstance(error, tracking.UNREACHABLE)
+    return ends.can_pass(state.result(raise_on_failure=False))
 
 
 @task(retries=2, retry_delay_seconds=[10, 60], retry_condition_fn=_can_help, cache_policy=NO_CACHE)
-def stage(name: str, parent: str, is_fresh: bool) -> State[Any]:
-    """Bring one DVC stage up to date; the state's name says whether it ran.
+def stage(name: str, parent: str, is_fresh: bool, share: bool = False) -> State[Any]:
+    """Bring one DVC stage up to date; the state's name says whether it ran, or was cancelled.
 
     Args:
         name: The stage, or an item of a matrix stage.
         parent: MLflow run of the pipeline.
         is_fresh: Whether DVC reported it as up to date and no other stage has run since.
+        share: Take the result from the DVC remote if another machine has put it there.
     """
+    try:
+        return _stage(name, parent, is_fresh, share)
+    except TerminationSignal:
+        if ends.is_cancelled(str(flow_run.id)):
+            return Cancelled(message=f"{name}: cancelled")
+        raise
+
+
+def _stage(name: str, parent: str, is_fresh: bool, share: bool) -> State[Any]:
+    """Do what `stage` says."""
     log, started = get_run_logger(), time.monotonic()
     ids = {"prefect.flow_run_id": str(flow_run.id), "prefect.task_run_id": str(task_run.id)}
     env = {
@@ -108,7 +116,8 @@ def stage(name: str, parent: str, is_fresh: bool) -> State[Any]:
     }
     how = "unchanged"
     if not is_fresh:
-        how = repro.outcome(repro.run(["repro", "--single-item", name], log, f"{name}.log", env))
+        words = ["repro", *(["--pull"] if share else []), "--single-item", name]
+        how = repro.outcome(repro.run(words, log, f"{name}.log", env))
     lineage = json.loads(Path(f"data/lineage/{name}.json").read_text(encoding="utf-8"))
     run_id = lineage["run_id"]
     if how == "executed":
@@ -150,12 +159,19 @@ def _report(name: str) -> Path:
     return Path(f"data/report/{name.partition('@')[2]}/report.md")
 
 
-def _stages(names: Sequence[str], kind: str) -> list[dict[str, Any]]:
+def _stages(
+    names: Sequence[str], kind: str, overrides: Sequence[str] = (), share: bool = False
+) -> list[dict[str, Any]]:
     """Run stages in order under one MLflow pipeline run; return one row a stage."""
+    for sentence in ends.end_lost(str(flow_run.id)):
+        get_run_logger().warning("%s", sentence)
     for run_id in tracking.close_dead_runs():
         get_run_logger().warning("closed MLflow run %s: its process is gone", run_id)
     tags = {**git.state_tags(), "lw.kind": "pipeline", "prefect.flow_run_id": str(flow_run.id)}
+    if name := os.environ.get(experiment.NAME_ENV):
+        tags["dvc.experiment"] = name
     parent = tracking.start_run(f"{kind} {flow_run.name}", tags)
+    tracking.log_params(parent, dict(override.split("=", 1) for override in overrides))
     rows: list[dict[str, Any]] = []
     status = "FAILED"
     try:
@@ -168,15 +184,17 @@ def _stages(names: Sequence[str], kind: str) -> list[dict[str, Any]]:
             seconds = remaining.seconds_left(names, position, spent, earlier)
             get_run_logger().info("%s", remaining.sentence(names, position, seconds))
             is_fresh = name not in stale and all(row["how"] == "unchanged" for row in rows)
-            state = stage.with_options(name=name, task_run_name=name)(name, parent, is_fresh)
+            state = stage.with_options(name=name, task_run_name=name)(name, parent, is_fresh, share)
+            if state.is_cancelled():
+                ends.cancel()
             rows.append(state.result())
             if rows[-1]["how"] == "executed":
                 spent[name] = rows[-1]["seconds"]
                 remaining.keep(spent)
         status = "FINISHED"
     finally:
-        if status != "FINISHED" and isinstance(sys.exc_info()[1], (SystemExit, KeyboardInterrupt)):
-            status = "KILLED"
+        if status != "FINISHED" and not isinstance(sys.exc_info()[1], Exception):
+            status = "KILLED"  # by Ctrl-C, SIGTERM, or Prefect's cancel
         try:
             for path in (Path("dvc.lock"), Path("params.yaml")):
                 if path.exists():
@@ -221,42 +239,90 @@ def overview(rows: list[dict[str, Any]]) -> str:
     return str(tabulate([*lines, total], head, tablefmt="pipe", floatfmt=".1f"))
 
 
+def _run(
+    names: Sequence[str], kind: str, overrides: Sequence[str] | None, dry_run: bool, share: bool
+) -> State[Any]:
+    """Run stages or groups as the parameters of a flow say.
+
+    Args:
+        names: As `expand` takes them.
+        kind: Name of the flow.
+        overrides: Other parameters, such as `sft.optimizer.epochs=1`; the result is a DVC experiment, and
+            `register`, which moves aliases, runs only if it is named.
+        dry_run: Only say what would run.
+        share: Take results of other machines from the DVC remote, and put those of this one there.
+    """
+    deployments.check_place(os.environ)
+    with experiment.checkout(overrides or [], f"{flow_run.name}-{str(flow_run.id)[:6]}") as trial:
+        stages = [name for name in expand(names) if not trial or name != "register" or name in names]
+        if dry_run:
+            sentence, table = forecast.make(stages)
+            get_run_logger().info("%s\n%s", sentence, table)
+            create_markdown_artifact(f"{sentence}\n\n{table}", key="dry-run", description="What would run")
+            return Completed(name="DryRun", message=sentence, data=[])
+        rows = _stages(stages, kind, overrides or [], share)
+        message = f"ran or restored {', '.join(row['stage'] for row in rows if row['how'] != 'unchanged') or 'nothing'}"
+        if share:
+            repro.run(["push", "--run-cache"], get_run_logger(), "push.log")
+            message += "; pushed"
+        if trial:
+            experiment.keep(trial)
+            message += f"; to take it over: dvc exp apply {trial.name}"
+    return Completed(message=message, data=rows)
+
+
 @flow(name="longwriter")
-def pipeline(stages: list[str] | None = None) -> list[dict[str, Any]]:
+def pipeline(
+    stages: list[str] | None = None,
+    overrides: list[str] | None = None,
+    dry_run: bool = False,
+    share: bool = False,
+) -> State[Any]:
     """Bring stages or groups up to date, one after the other; everything where none is named."""
-    return _stages(expand(stages or []), "pipeline")
+    return _run(stages or [], "pipeline", overrides, dry_run, share)
 
 
 @flow(name="data")
-def data() -> list[dict[str, Any]]:
+def data(overrides: list[str] | None = None, dry_run: bool = False, share: bool = False) -> State[Any]:
     """Bring the data set up to date: base_model to the gate."""
-    return _stages(expand(["data"]), "data")
+    return _run(["data"], "data", overrides, dry_run, share)
 
 
 @flow(name="training")
-def training() -> list[dict[str, Any]]:
+def training(overrides: list[str] | None = None, dry_run: bool = False, share: bool = False) -> State[Any]:
     """Bring the models up to date: packs, SFT, samples, preference pairs, DPO."""
-    return _stages(expand(["training"]), "training")
+    return _run(["training"], "training", overrides, dry_run, share)
 
 
 @flow(name="benchmark")
-def benchmark() -> list[dict[str, Any]]:
+def benchmark(overrides: list[str] | None = None, dry_run: bool = False, share: bool = False) -> State[Any]:
     """Bring the comparison up to date: answers, scores, reports, and the registry."""
-    return _stages(expand(["benchmark"]), "benchmark")
+    return _run(["benchmark"], "benchmark", overrides, dry_run, share)
 
 
-@flow(name="nightly", on_failure=[news.ended], on_crashed=[news.ended], on_cancellation=[news.ended])
-def nightly(lock: Literal["branch", "log"] = "branch") -> State[Any]:
-    """Update the sources, run stale stages, push data, keep dvc.lock; `NoNews` if nothing was stale."""
+@flow(
+    name="nightly",
+    on_failure=[news.ended, ends.again],
+    on_crashed=[news.ended, ends.again],
+    on_cancellation=[news.ended],
+)
+def nightly(lock: Literal["branch", "log"] = "branch", share: bool = False) -> State[Any]:
+    """Update the sources, run stale stages, push data, keep dvc.lock; `NoNews` if nothing was stale.
+
+    Args:
+        lock: Where dvc.lock is kept: on a branch of its own, or with the run.
+        share: Take results of other machines from the DVC remote, and put those of this one there.
+    """
     log = get_run_logger()
     deployments.check_place(os.environ)
     for source in lockfile.imported_sources():
         repro.run(["update", source], log, "update.log")
-    rows = _stages(expand([]), "nightly")
+    rows = _stages(expand([]), "nightly", share=share)
+    _clean()
     changed = [row["stage"] for row in rows if row["how"] != "unchanged"]
     is_left = lock == "branch" and not lockfile.is_kept()  # by a failed push, or a `dvc repro`
     if changed or is_left or lock == "log":
-        repro.run(["push"], log, "push.log")
+        repro.run(["push", *(["--run-cache"] if share else [])], log, "push.log")
     if not changed and not is_left:
         return Completed(name="NoNews", message="no news: every stage was up to date")
     if lock == "branch":
@@ -275,6 +341,16 @@ def nightly(lock: Literal["branch", "log"] = "branch") -> State[Any]:
         news.promoted(f"nightly {flow_run.name}", repro.LOGS / "register.log")
     ran = f"ran or restored {', '.join(changed)}" if changed else "every stage was up to date"
     return Completed(message=f"{ran}; pushed; {kept}")
+
+
+def _clean() -> None:
+    """Remove what the section `retention` does not keep; what cannot be removed is a warning, as the night is done."""
+    log = get_run_logger()
+    try:
+        for sentence in retention.apply(parameters.load().retention):
+            log.info("removed by the section retention: %s", sentence)
+    except tracking.UNREACHABLE as error:
+        log.warning("the section retention was not fully applied: %s", without_password(str(error)))
 
 
 def closing_block(rows: list[dict[str, Any]]) -> str:

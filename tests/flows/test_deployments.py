@@ -7,7 +7,10 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import socket
+import subprocess
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,23 +37,27 @@ class Site:
         shutil.copytree(ROOT / "flows", folder / "flows")
         self.folder, self.url = folder, url
 
-    def run(self, *words: str, url: str | None = None) -> Done:
-        """Run the command in this process: to import Prefect anew each time would take seconds."""
+    @contextlib.contextmanager
+    def here(self, url: str) -> Iterator[None]:
+        """Run the block in the checkout, with a Prefect server."""
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
+        os.environ["PREFECT_API_URL"] = url
+        with contextlib.chdir(self.folder), temporary_settings({PREFECT_API_URL: url or None}):
+            yield
+        del os.environ["PREFECT_API_URL"]
+
+    def run(self, *words: str, url: str | None = None) -> Done:
+        """Run the command in this process: to import Prefect anew each time would take seconds."""
         from flows import deployments
 
-        url = self.url if url is None else url
         out, err = io.StringIO(), io.StringIO()
-        os.environ["PREFECT_API_URL"] = url
         with (
-            contextlib.chdir(self.folder),
-            temporary_settings({PREFECT_API_URL: url or None}),
+            self.here(self.url if url is None else url),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):
             code = deployments.main(list(words))
-        del os.environ["PREFECT_API_URL"]
         return Done(code, out.getvalue(), err.getvalue())
 
 
@@ -70,7 +77,9 @@ def test_a_deployment_of_another_checkout_is_replaced_and_removed_only_on_purpos
 ) -> None:
     url = str(api.base_url).rstrip("/")
     mine, other = Site(tmp_path / "mine", url), Site(tmp_path / "other", url)
-    assert mine.run("status").stdout == "there is no deployment of the flow nightly\n"
+    assert mine.run("status").stdout == (
+        "there is no deployment of the flows nightly, longwriter, data, training, benchmark\n"
+    )
 
     done = mine.run("--cron", "0 3 * * *", "--timezone", "Europe/Berlin")
     assert re.search(
@@ -110,6 +119,116 @@ def test_a_deployment_of_another_checkout_is_replaced_and_removed_only_on_purpos
     assert other.run("remove").stdout == f"removed deployment nightly/nightly {first['id']}\n"
     assert _deployment(api).get("id") is None
     assert other.run("remove").stdout == "there is no deployment nightly/nightly\n"
+
+
+def test_people_start_other_flows_on_machines_of_a_pool_with_other_parameters(
+    api: httpx2.Client, tmp_path: Path
+) -> None:
+    site = Site(tmp_path / "site", str(api.base_url).rstrip("/"))
+    done = site.run("--flow", "training", "--pool", "gpu", "--tag", "a100", "--share")
+    assert done.stdout.endswith(": no schedule\n"), done.stderr[-2000:]
+    training = api.get("/deployments/name/training/training").json()
+    assert (training["work_pool_name"], training["tags"]) == ("gpu", ["a100"])
+    assert training["parameters"] == {"share": True}
+    form = training["parameter_openapi_schema"]["properties"]
+    assert list(form) == ["overrides", "dry_run", "share"]
+    assert training["schedules"] == []
+    assert "none: prefect worker start --pool gpu" in site.run("status").stdout
+    assert "--tag 'A 1'" in site.run("--flow", "data", "--tag", "A 1").stderr
+    assert site.run("remove", "--flow", "training").stdout.startswith("removed deployment training/training ")
+
+
+def test_a_crashed_run_is_repeated_once_ten_minutes_later(api: httpx2.Client, tmp_path: Path) -> None:
+    from prefect.client.schemas.objects import Flow, FlowRun
+    from prefect.states import Cancelled, Crashed, Failed
+
+    from flows import ends, repro
+
+    site = Site(tmp_path / "site", str(api.base_url).rstrip("/"))
+    assert site.run("--name", "crash").code == 0
+    deployment = api.get("/deployments/name/nightly/crash").json()["id"]
+
+    def runs() -> list[dict[str, Any]]:
+        body = {"deployments": {"id": {"any_": [deployment]}}, "flow_runs": {"tags": {"all_": ["again"]}}}
+        return api.post("/flow_runs/filter", json=body).json()
+
+    def new_run() -> FlowRun:
+        row = api.post(f"/deployments/{deployment}/create_flow_run", json={"tags": ["mine"]}).json()
+        return FlowRun.model_validate(row)
+
+    def failed(code: int) -> Any:
+        error = repro.DvcFailed(["repro", "plan"], repro.Done(1, code, ["ERROR: it failed"]))
+        return Failed(data=error)
+
+    flow, first = Flow(name="nightly"), new_run()
+    with site.here(site.url):
+        for state in (failed(2), failed(3), Cancelled()):
+            ends.again(flow, first, state)
+        assert runs() == []
+        for _ in range(2):  # a hook that is called twice starts one run
+            ends.again(flow, first, Crashed(message="killed"))
+        [repeated] = runs()
+        assert repeated["name"] == f"{first.name}-again"
+        assert sorted(repeated["tags"]) == ["again", "mine"]
+        assert repeated["parameters"] == first.parameters
+        due = datetime.fromisoformat(repeated["expected_start_time"]) - datetime.now(UTC)
+        assert timedelta(minutes=5) < due <= timedelta(minutes=10)
+        ends.again(flow, FlowRun.model_validate(repeated), Crashed(message="killed again"))
+        assert len(runs()) == 1
+        ends.again(flow, new_run(), failed(75))
+        assert len(runs()) == 2
+        ends.again(flow, FlowRun(flow_id=first.flow_id, name="by hand"), Crashed())
+        assert len(runs()) == 2
+    site.run("remove", "--name", "crash")
+
+
+def test_a_run_whose_worker_or_process_is_gone_is_ended_with_a_reason(
+    api: httpx2.Client, tmp_path: Path
+) -> None:
+    from flows import ends
+
+    site = Site(tmp_path / "site", str(api.base_url).rstrip("/"))
+    other = Site(tmp_path / "other", site.url)
+    assert site.run("--flow", "data", "--name", "lost").code == 0
+    deployment = api.get("/deployments/name/data/lost").json()["id"]
+    here = socket.gethostname()
+
+    def new_run(kind: str, pid: str | None = None) -> str:
+        run = api.post(f"/deployments/{deployment}/create_flow_run", json={}).json()
+        for state in dict.fromkeys(("PENDING", kind)):
+            body = {"state": {"type": state}, "force": True}
+            assert api.post(f"/flow_runs/{run['id']}/set_state", json=body).status_code in (200, 201)
+        if pid is not None:
+            assert api.patch(f"/flow_runs/{run['id']}", json={"infrastructure_pid": pid}).status_code == 204
+        return str(run["id"])
+
+    def states(ids: Iterable[str]) -> list[tuple[str, str | None]]:
+        rows = [api.get(f"/flow_runs/{run_id}").json() for run_id in ids]
+        return [(row["state_type"], row["state"]["message"]) for row in rows]
+
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    reason = f"its process {gone.pid} on {here} is gone"
+    lost = [new_run("RUNNING", f"{here}:{gone.pid}"), new_run("CANCELLING", f"{here}:{gone.pid}")]
+    pending = new_run("PENDING")
+    alive = [
+        new_run("RUNNING", f"elsewhere:{gone.pid}"),
+        new_run("RUNNING", f"{here}:{os.getppid()}"),
+        new_run("RUNNING"),
+    ]
+    assert other.run("clear").stdout == "no run of this checkout has lost its worker or process\n"
+    with site.here(site.url):
+        ends.end_lost(own=lost[0])
+        assert states(lost) == [("RUNNING", None), ("CANCELLED", reason)]
+    assert f"is Crashed: {reason}" in site.run("clear").stdout
+    with site.here(site.url):
+        assert states(lost) == [("CRASHED", reason), ("CANCELLED", reason)]
+        assert states([pending]) == [("PENDING", None)]
+    with site.here(site.url):
+        ends.end_lost(pending_s=0)
+    assert states([pending]) == [("CRASHED", "no worker began it in 0 minutes")]
+    assert states(alive) == [("RUNNING", None)] * 3
+    site.run("remove", "--flow", "data", "--name", "lost")
 
 
 def test_what_cannot_be_deployed_is_refused_in_one_line(api: httpx2.Client, tmp_path: Path) -> None:

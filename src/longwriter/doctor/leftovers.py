@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from longwriter.io import files
 from longwriter.launch import checkpoints
@@ -15,12 +15,17 @@ from longwriter.launch import checkpoints
 _DAMAGED = "*damaged-*"
 
 
+Kind = Literal["checkpoint", "conversion", "log"]
+
+
 class Leftover(NamedTuple):
-    """A file or folder that can be removed."""
+    """A file or folder that can be removed; `since_s`: when it was written, in seconds since 1970."""
 
     path: Path
     what: str
     bytes: int
+    kind: Kind
+    since_s: float
 
 
 def find(older_than: timedelta) -> list[Leftover]:
@@ -36,6 +41,13 @@ def find(older_than: timedelta) -> list[Leftover]:
     return sorted(found, key=lambda item: (-item.bytes, item.path))
 
 
+def expired(days: Mapping[Kind, int | None]) -> list[Leftover]:
+    """Return what can be removed and is older than the days of its kind; None = never."""
+    now = time.time()
+    limits = {kind: now - 86400 * number for kind, number in days.items() if number is not None}
+    return [item for item in find(timedelta(0)) if item.since_s < limits.get(item.kind, -1)]
+
+
 def _checkpoints() -> Iterator[Leftover]:
     for state in sorted((files.LOCAL / "checkpoints").glob("*-*")):
         kind, held_out = state.name.partition("-")[0], state / checkpoints.HELD_OUT
@@ -43,24 +55,25 @@ def _checkpoints() -> Iterator[Leftover]:
         is_done = held_out.is_file() and published.is_file()
         if is_done and published.stat().st_mtime >= held_out.stat().st_mtime:
             what = f"checkpoints of a finished {kind}; its model is in data/{kind}/weights"
-            yield Leftover(state, what, checkpoints.size(state))
+            since_s = held_out.stat().st_mtime
+            yield Leftover(state, what, checkpoints.size(state), "checkpoint", since_s)
 
 
 def _conversions() -> Iterator[Leftover]:
     for folder in sorted((files.LOCAL / "served").glob("*")):
         what = "weights converted for llama.cpp; the next server makes them again"
-        yield Leftover(folder, what, checkpoints.size(folder))
+        yield Leftover(folder, what, checkpoints.size(folder), "conversion", folder.stat().st_mtime)
 
 
 def _old(before: float) -> Iterator[Leftover]:
     for log in sorted((files.LOCAL / "logs").glob("*.log")):
         if log.stat().st_mtime < before:
-            yield Leftover(log, "log", log.stat().st_size)
+            yield Leftover(log, "log", log.stat().st_size, "log", log.stat().st_mtime)
     places = (files.LOCAL, *(files.LOCAL / "checkpoints").glob("*"))
     for aside in sorted(path for place in places for path in place.glob(_DAMAGED)):
         if aside.stat().st_mtime < before:
             size = checkpoints.size(aside) if aside.is_dir() else aside.stat().st_size
-            yield Leftover(aside, "damaged file that was set aside", size)
+            yield Leftover(aside, "damaged file that was set aside", size, "log", aside.stat().st_mtime)
 
 
 def remove(items: Iterable[Leftover]) -> None:

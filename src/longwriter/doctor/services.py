@@ -192,7 +192,7 @@ def prefect() -> Iterator[Finding]:
             f"prefect worker start --pool {_POOL}",
         )
     if stuck := [str(row.get("name")) for row in _rows(waiting.body) if _age_s(row) > _LATE_S]:
-        cure = "prefect flow-run cancel ID: while it waits, it holds the deployment's only slot"
+        cure = "python -m flows.deployments clear, in the checkout that they run in, ends them"
         yield Finding(
             "runs", "warning", f"pending for more than {_LATE_S // 60} minutes: {', '.join(stuck)}", cure
         )

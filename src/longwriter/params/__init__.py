@@ -38,6 +38,7 @@ from longwriter.params.models import (
     ServingParams,
     VllmParams,
 )
+from longwriter.params.retention import RetentionParams
 from longwriter.params.tracing import TracingParams
 from longwriter.params.training import (
     DpoParams,
@@ -104,6 +105,7 @@ class Params(Section):
     report: ReportParams
     register_: Annotated[RegisterParams, Field(alias="register")]
     tracing: TracingParams
+    retention: RetentionParams
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield the values that do not fit the values of other sections."""

@@ -59,6 +59,8 @@ Dollars = Annotated[Number, Field(gt=0, le=1_000_000)]
 """A budget in USD; a million pays for all of the paper's data about a thousand times."""
 TokenPrice = Annotated[Number, Field(ge=0, le=100_000)]
 """USD per million tokens; the most expensive model of a public list costs 600."""
+Days = Annotated[int, Field(ge=1, le=36_500)]
+"""Number of days; a hundred years are for ever."""
 Seconds = Annotated[Number, Field(gt=0, le=86_400)]
 """A time limit in seconds; a day, longer than any answer takes."""
 

@@ -89,7 +89,7 @@ def _execute(name: str, work: Work) -> None:
     inputs = versioning.input_digests(stage.deps)
     tags = {
         **git.state_tags(),
-        **{f"prefect.{key}": os.environ[env] for key, env in _PREFECT_IDS.items() if env in os.environ},
+        **{tag: os.environ[env] for tag, env in _STARTER_TAGS.items() if env in os.environ},
         "lw.invocation_id": os.environ.get("LW_INVOCATION_ID") or uuid.uuid4().hex,
         "lw.fingerprint": versioning.fingerprint(stage, inputs),
     }
@@ -214,7 +214,12 @@ def _check_kept(name: str, summary: Summary, folder: Path) -> None:
     raise GateStopped(f"{shortage}: {advice}", artifacts=shown)
 
 
-_PREFECT_IDS = {"flow_run_id": "LW_PREFECT_FLOW_RUN_ID", "task_run_id": "LW_PREFECT_TASK_RUN_ID"}
+_STARTER_TAGS = {
+    "prefect.flow_run_id": "LW_PREFECT_FLOW_RUN_ID",
+    "prefect.task_run_id": "LW_PREFECT_TASK_RUN_ID",
+    "dvc.experiment": "DVC_EXP_NAME",
+}
+"""{tag of the MLflow run: variable in the environment of the stage}."""
 
 
 def _group() -> str:

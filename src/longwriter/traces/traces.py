@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import NamedTuple
 
@@ -152,6 +152,15 @@ def ids_of(run_id: str) -> set[str]:
         ids |= {trace.info.trace_id for trace in page}
         if not (token := page.token):
             return ids
+
+
+def delete(run_id: str, kept: Collection[str]) -> int:
+    """Delete the traces that are linked to a run, except `kept`; return their number."""
+    mlflow_client, experiment = tracking.client()
+    ids = sorted(ids_of(run_id).difference(kept))
+    for start in range(0, len(ids), _BATCH):
+        mlflow_client.delete_traces(experiment, trace_ids=ids[start : start + _BATCH])
+    return len(ids)
 
 
 def url(trace_id: str) -> str:

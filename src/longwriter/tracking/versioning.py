@@ -92,6 +92,40 @@ def stale_stages() -> set[str]:
         return set(repo.status())
 
 
+def stages_behind(names: Iterable[str]) -> set[str]:
+    """Return the stages that read what one of these stages writes, directly or through others."""
+    with _open_repo() as repo:
+        graph = repo.index.graph  # from a stage to those whose output it reads
+        todo = [stage for stage in graph if stage.addressing in set(names)]
+        behind = set()
+        while todo:
+            readers = [stage for stage in graph.predecessors(todo.pop()) if stage not in behind]
+            behind.update(readers)
+            todo += readers
+        return {stage.addressing for stage in behind}
+
+
+def share_cache(copy: Path) -> None:
+    """Let a copy of this checkout use the same DVC cache, remotes and secrets, and link its data from there.
+
+    Data that the cache does not have stays out, as in this checkout.
+
+    Args:
+        copy: A folder with the files that git tracks.
+    """
+    with _open_repo() as repo:
+        local = Path(repo.root_dir, ".dvc", "config.local")
+        cache = repo.cache.local_cache_dir
+    if local.is_file():
+        shutil.copy2(local, copy / ".dvc" / "config.local")
+    with Repo(str(copy)) as repo:
+        with repo.config.edit("local") as config:
+            config.setdefault("cache", {}).update(dir=cache, type=["reflink", "hardlink", "copy"])
+        repo.close()
+    with Repo(str(copy)) as repo:
+        repo.checkout(force=True, allow_missing=True)
+
+
 def stage_files(name: str) -> StageFiles:
     """Return a stage of dvc.yaml, with its templates filled in from params.yaml."""
     with _open_repo() as repo:

@@ -43,6 +43,7 @@ def test_each_key_has_a_sentence(entry):
         ("compare.models", ["generate", "short_prompts", "score", "pairwise", "report", "register"]),
         ("llm.timeout_s", []),
         ("tracing.share", []),
+        ("retention.trace_days", []),
     ],
 )
 def test_a_key_names_the_stages_that_it_makes_stale(key, stages):
@@ -53,4 +54,4 @@ def test_every_section_but_those_that_change_no_data_makes_a_stage_stale():
     named = versioning.stage_params()
     quiet = {entry.key.partition(".")[0] for entry in ENTRIES if entry.allowed}
     quiet -= {entry.key.partition(".")[0] for entry in ENTRIES if reference.stale_stages(entry.key, named)}
-    assert quiet == {"tracing"}
+    assert quiet == {"tracing", "retention"}

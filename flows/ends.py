@@ -1,0 +1,135 @@
+"""How runs end: a crashed run is started once more, and a run whose process or worker is gone is ended with a reason."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import psutil
+from prefect import get_client
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.exceptions import TerminationSignal
+from prefect.states import Cancelled, Crashed, Scheduled, State
+
+from flows import deployments, repro
+from longwriter.tracking import runs as tracking
+
+log = logging.getLogger(__name__)
+
+AGAIN = "again"  # tag of a run that repeats a crashed one
+_AGAIN_S = 600  # a crashed run may hold its slot of the deployment for 300 s
+_PENDING_S = 600  # a worker begins a run within seconds
+_TEMPORARY = 75  # longwriter.errors.Unavailable
+
+
+def can_pass(error: object) -> bool:
+    """Tell whether the cause of an error can pass: something could not be reached, or a rank was killed."""
+    if isinstance(error, repro.DvcFailed):
+        return error.stage_code == _TEMPORARY
+    return isinstance(error, tracking.UNREACHABLE)
+
+
+def again(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
+    """Start a deployed run once more, ten minutes after it crashed or could not reach something.
+
+    Prefect calls this as a hook. A retry of Prefect itself would lose the deployment's slot (PrefectHQ/prefect#22885).
+    """
+    if flow_run.deployment_id is None or AGAIN in flow_run.tags:
+        return
+    if not state.is_crashed() and not can_pass(state.result(raise_on_failure=False)):
+        return
+    with get_client(sync_client=True) as client:
+        repeated = client.create_flow_run_from_deployment(
+            flow_run.deployment_id,
+            parameters=flow_run.parameters,
+            name=f"{flow_run.name}-{AGAIN}",
+            tags=[*flow_run.tags, AGAIN],
+            state=Scheduled(scheduled_time=datetime.now(UTC) + timedelta(seconds=_AGAIN_S)),
+            idempotency_key=f"{AGAIN}-{flow_run.id}",
+        )
+    log.warning(
+        "%s %s is repeated as %s in %d minutes", flow.name, flow_run.name, repeated.name, _AGAIN_S // 60
+    )
+
+
+def is_cancelled(flow_run_id: str) -> bool:
+    """Tell whether somebody cancels a run; SIGTERM alone may also come from a worker or a machine that stops."""
+    with get_client(sync_client=True) as client:
+        state = client.read_flow_run(UUID(flow_run_id)).state
+    return state is not None and (state.is_cancelling() or state.is_cancelled())
+
+
+def cancel() -> None:
+    """End this flow as its cancellation would have ended it."""
+    raise TerminationSignal(signal.SIGTERM)
+
+
+def end_lost(own: str | None = None, pending_s: float = _PENDING_S) -> list[str]:
+    """End the runs of this checkout's deployments whose process or worker is gone; return a sentence for each.
+
+    A run that is pending for ten minutes has lost its worker. A run whose process is gone stays `Running` or
+    `Cancelling` if its worker ended too.
+
+    Args:
+        own: Id of the run that calls this.
+        pending_s: A run that is pending for longer has lost its worker.
+    """
+    sentences = []
+    with get_client(sync_client=True) as client:
+        ours = [
+            deployment.id
+            for deployment in client.read_deployments()
+            if deployments.this_checkout().is_same(deployments.checkout_of(deployment))
+        ]
+        for run in _open_runs(client, ours) if ours else ():
+            if str(run.id) == own or (reason := _why_lost(run, socket.gethostname(), pending_s)) is None:
+                continue
+            is_wanted = run.state_type != StateType.CANCELLING
+            state = Crashed(message=reason) if is_wanted else Cancelled(message=reason)
+            client.set_flow_run_state(run.id, state, force=True)
+            sentences.append(f"{run.name} is {state.name}: {reason}")
+    return sentences
+
+
+def _open_runs(client: SyncPrefectClient, ours: Sequence[UUID]) -> list[FlowRun]:
+    types = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+    return client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=types))),
+        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=list(ours))),
+    )
+
+
+def _why_lost(run: FlowRun, host: str, pending_s: float) -> str | None:
+    """Return why nothing executes a run; None if something does, or if only another machine can tell."""
+    state = run.state
+    if state is not None and state.is_pending():
+        age_s = (datetime.now(UTC) - state.timestamp).total_seconds()
+        return f"no worker began it in {age_s / 60:.0f} minutes" if age_s > pending_s else None
+    where, _, pid = (run.infrastructure_pid or "").rpartition(":")
+    if where != host or not pid.isdigit() or int(pid) == os.getpid():
+        return None
+    return None if _is_alive(int(pid), run.start_time) else f"its process {pid} on {host} is gone"
+
+
+def _is_alive(pid: int, since: datetime | None) -> bool:
+    """Tell whether the process that runs a flow since then is alive; a later process may have got its number."""
+    try:
+        process = psutil.Process(pid)
+        is_later = since is not None and process.create_time() > since.timestamp() + 60
+        return not is_later and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

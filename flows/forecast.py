@@ -1,0 +1,76 @@
+"""What a flow would run, how long it would take and what it would cost: the dry run. Nothing is run or requested."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from tabulate import tabulate
+
+from flows import remaining
+from longwriter import params as parameters
+from longwriter.estimate import run as estimate
+from longwriter.tracking import versioning
+
+_PAID = ("instructions", "plan", "write")
+"""Stages of which `longwriter estimate` knows the cost."""
+
+
+class Row(NamedTuple):
+    """A stage that would run: why, and the seconds that it took before (else those of the demo)."""
+
+    stage: str
+    why: str
+    seconds: float
+
+
+def rows(
+    names: Sequence[str], stale: Collection[str], behind: Collection[str], earlier: Mapping[str, float]
+) -> list[Row]:
+    """Return the stages that would run, in order.
+
+    Args:
+        names: Stages of the flow, in order.
+        stale: Stages whose own files or parameters have changed.
+        behind: Stages that read what a stale stage writes; DVC skips those whose input comes out the same.
+        earlier: Seconds of stages that ran here before.
+    """
+    why = dict.fromkeys(behind, "reads the output of a stage that runs")
+    why |= dict.fromkeys(stale, "its files or parameters have changed")
+    return [
+        Row(name, why[name], remaining.seconds_left([name], 0, {}, earlier)) for name in names if name in why
+    ]
+
+
+def cost(estimates: Sequence[Mapping[str, Any]], names: Collection[str]) -> float | None:
+    """Return the dollars of those stages, by the rows of `longwriter estimate`; None if a price is not known."""
+    costs = [row["cost_usd"] for row in estimates if row["stage"] in names]
+    return None if None in costs else float(sum(costs))
+
+
+def make(names: Sequence[str]) -> tuple[str, str]:
+    """Return a sentence, and a Markdown table of the stages that would run.
+
+    Args:
+        names: Stages of the flow, in order.
+    """
+    stale = versioning.stale_stages() & set(names)
+    found = rows(names, stale, versioning.stages_behind(stale), remaining.read())
+    selected = {row.stage for row in found}
+    dollars: float | None = 0.0
+    table = tabulate(found, ("stage", "why", "seconds"), tablefmt="pipe", floatfmt=".0f")
+    if selected & set(_PAID):
+        report = estimate.estimate_run(parameters.load())
+        dollars = cost(report["stages"], selected)
+        table += "\n\n" + estimate.table(report)
+    hours = sum(row.seconds for row in found) / 3600
+    price = (
+        "a cost that is not known (add the price to infra/prices.yaml)"
+        if dollars is None
+        else f"${dollars:,.2f}"
+    )
+    sentence = (
+        f"{len(found)} of {len(names)} stages would run, about {hours:,.2f} hours by the last runs here, {price} for "
+        "AgentWrite; nothing was run"
+    )
+    return sentence, str(table)

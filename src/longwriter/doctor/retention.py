@@ -1,0 +1,74 @@
+"""What a night that has ended well removes, by the section `retention`: files in `.lw`, runs and traces in MLflow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from longwriter.doctor import leftovers
+from longwriter.io import files
+from longwriter.params.retention import RetentionParams
+from longwriter.traces import traces
+from longwriter.tracking import old_runs, provenance
+from longwriter.tracking import runs as tracking
+
+_DAY_MS = 86_400_000
+_REMOVED = "lw.traces_removed"  # tag of a run
+
+
+def apply(policy: RetentionParams) -> Iterator[str]:
+    """Remove what is older than the policy keeps; yield a sentence for each kind of which something was removed.
+
+    Raises:
+        OSError: a file cannot be removed.
+        MlflowException: MLflow cannot be reached.
+    """
+    items = leftovers.expired(
+        {
+            "checkpoint": policy.checkpoint_days,
+            "conversion": policy.conversion_days,
+            "log": policy.log_days,
+        }
+    )
+    leftovers.remove(items)
+    if items:
+        yield f"{sum(item.bytes for item in items) / 1e9:,.2f} GB in {len(items)} files and folders of .lw"
+    days = policy.unchanged_run_days
+    if days is not None and (runs := old_runs.delete_unchanged(_before(days))):
+        yield f"{len(runs)} MLflow runs of unchanged stages (mlflow gc removes them for good)"
+    days = policy.trace_days
+    if days is not None and (number := _delete_traces(_before(days))):
+        yield f"{number} traces in MLflow"
+
+
+def _before(days: int) -> int:
+    """Return the time so many days ago, in milliseconds since 1970."""
+    return int(time.time() * 1000) - days * _DAY_MS
+
+
+def _delete_traces(before_ms: int) -> int:
+    """Remove the traces of old runs that stand neither behind the registry nor behind today's data."""
+    old = {run.info.run_id for run in old_runs.executed(before_ms) if _REMOVED not in run.data.tags}
+    if not old:
+        return 0
+    needed, number = _needed(), 0
+    kept = {
+        trace_id for run_id in needed for trace_id in traces.ids_of(run_id)
+    }  # a text that was written again
+    for run_id in sorted(old - needed):
+        number += traces.delete(run_id, kept)
+        tracking.set_tags(run_id, {_REMOVED: "by the section retention"})
+    return number
+
+
+def _needed() -> set[str]:
+    """Return the runs behind each version in the registry and behind the data of this checkout."""
+    todo = {
+        str(files.read_json(path)["run_id"]) for path in sorted(provenance.LINEAGE.glob("*.json"))
+    } | old_runs.of_registry()
+    needed: set[str] = set()
+    while todo:
+        run_id = todo.pop()
+        needed.add(run_id)
+        todo |= old_runs.writers_of_inputs(run_id) - needed
+    return needed

@@ -1,0 +1,25 @@
+"""The section `retention`: what a night removes when it has ended well."""
+
+from __future__ import annotations
+
+from longwriter.params.common import Section
+from longwriter.params.numbers import Days
+
+
+class RetentionParams(Section):
+    """For how many days the nightly flow keeps what can be made again, or was of use only for a time; null = for ever.
+
+    No stage depends on this section. Never removed: checkpoints of an unfinished training, stored answers, and in
+    MLflow each run that wrote data, and the traces behind each version in the registry and behind the data of today.
+    """
+
+    checkpoint_days: Days | None
+    """Days after which the checkpoints of a finished training are removed; its model is in data/ and DVC's cache."""
+    conversion_days: Days | None
+    """Days after which weights that were converted for llama.cpp are removed; the next server makes them again."""
+    log_days: Days | None
+    """Days after which logs, and damaged files that were set aside, are removed."""
+    unchanged_run_days: Days | None
+    """Days after which MLflow runs of stages that a night left unchanged are deleted; they only point to other runs."""
+    trace_days: Days | None
+    """Days after which traces in MLflow are removed; `longwriter lineage` needs none of them."""

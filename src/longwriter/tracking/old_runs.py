@@ -1,0 +1,72 @@
+"""Old runs in MLflow: those that only point to others and can be removed, and those that the registry needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from longwriter.tracking import provenance
+from longwriter.tracking import runs as tracking
+from longwriter.tracking.runs import Run
+
+_PAGE = 1000
+
+
+def _search(filter_text: str) -> Iterator[Run]:
+    mlflow_client, experiment = tracking.client()
+    token: str | None = None
+    while True:
+        page = mlflow_client.search_runs([experiment], filter_text, max_results=_PAGE, page_token=token)
+        yield from page
+        if not (token := page.token):
+            return
+
+
+def executed(before_ms: int) -> list[Run]:
+    """Return the runs of stages that wrote data and ended before a time, in milliseconds since 1970."""
+    return list(_search(f"tags.`lw.status` = 'executed' AND attributes.end_time < {before_ms}"))
+
+
+def delete_unchanged(before_ms: int) -> list[str]:
+    """Delete the runs of stages that were left unchanged before a time; return the ids of deleted runs.
+
+    A pipeline run goes with the last of its stages. Such a run names the run that wrote the data; that one stays.
+    """
+    mlflow_client, _ = tracking.client()
+    unchanged = list(
+        _search(
+            f"tags.`lw.status` = 'unchanged' AND attributes.status = 'FINISHED' AND attributes.end_time < {before_ms}"
+        )
+    )
+    ids = [run.info.run_id for run in unchanged]
+    for run_id in ids:
+        mlflow_client.delete_run(run_id)
+    for parent in sorted({run.data.tags.get("mlflow.parentRunId", "") for run in unchanged} - {""}):
+        if next(_search(f"tags.`mlflow.parentRunId` = '{parent}'"), None) is None:
+            mlflow_client.delete_run(parent)
+            ids.append(parent)
+    return ids
+
+
+def of_registry() -> set[str]:
+    """Return the runs that trained, registered or used the weights of each version in the registry."""
+    mlflow_client, _ = tracking.client()
+    versions = list(mlflow_client.search_model_versions(""))
+    digests = {version.tags["dvc.md5"] for version in versions if "dvc.md5" in version.tags}
+    users = {run.info.run_id for md5 in digests for run in _with_data(md5)}
+    return users | {str(version.run_id) for version in versions if version.run_id}
+
+
+def _with_data(digest: str) -> Iterator[Run]:
+    """Yield the runs that read or wrote a data set."""
+    return _search(f"dataset.digest = '{digest}' AND tags.`lw.status` = 'executed'")
+
+
+def writers_of_inputs(run_id: str) -> set[str]:
+    """Return the runs that wrote what a run read."""
+    inputs = tracking.datasets(tracking.run(run_id), "input")
+    return {
+        run.info.run_id
+        for path, digest in inputs.items()
+        if path.startswith("data/")
+        for run in tracking.runs_with_output(provenance.stage_of(path), digest)
+    }
