@@ -122,7 +122,7 @@ async def measure(port: int, folder: Path) -> None:
     endpoint = Endpoint(f"http://127.0.0.1:{port}/v1", "m", "key", is_local=True)
 
     async def read(answer: Answer) -> str | Refused:
-        return await reading.apart(len(answer.text), lambda: check(answer.text))
+        return await reading.apart(len(answer.text), check, answer.text)
 
     sys.stdout.write("| answer | bytes | ask | ask and check | replayed |\n|---|---:|---:|---:|---:|\n")
     async with connect(endpoint, _PARAMS, _SAMPLING, folder / "r.sqlite", folder / "calls.zst") as llm:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -119,22 +120,17 @@ async def plan_one(
     answer_format = llm.answer_format(params.answer_format)
     call_ids: list[str] = []
 
-    def checked(answer: Answer) -> list[PlanStep] | Refused:
-        steps = plans.parse_plan(answer.text, answer_format, answer.finish_reason)
+    async def read(answer: Answer) -> list[PlanStep] | Refused:
+        size = len(answer.text)
+        steps = await reading.apart(size, plans.parse_plan, answer.text, answer_format, answer.finish_reason)
         if isinstance(steps, Refused):
             return steps
-        refused = plans.check_plan(
-            steps,
-            row,
-            bounds,
-            max_length_error=params.max_length_error,
-            min_coverage=params.min_coverage,
+        check = partial(
+            plans.check_plan, max_length_error=params.max_length_error, min_coverage=params.min_coverage
         )
-        return refused or steps
-
-    async def read(answer: Answer) -> list[PlanStep] | Refused:
-        steps = await reading.apart(len(answer.text), lambda: checked(answer))
-        if isinstance(steps, Refused) or judge is None:
+        if refused := await reading.apart(size, check, steps, row, bounds):
+            return refused
+        if judge is None:
             return steps
         return await _check_coverage(judge, row, steps, call_ids) or steps
 

@@ -27,7 +27,7 @@ import zstandard
 from filelock import FileLock
 
 from longwriter.calls import answers
-from longwriter.calls.answers import Completion, NoCompletion
+from longwriter.calls.answers import Completion
 from longwriter.errors import Unavailable
 from longwriter.hashing import content_hash
 from longwriter.io import databases
@@ -87,6 +87,12 @@ class Row(NamedTuple):
     completion_tokens: int | None = None
 
 
+class Damaged(NamedTuple):
+    """A stored answer that cannot be read; `detail` says why."""
+
+    detail: str
+
+
 class Size(NamedTuple):
     """The size of one model's answers; `bytes` is their compressed size, times are UTC as ISO 8601."""
 
@@ -124,17 +130,31 @@ def pack(body: bytes, latency_s: float) -> bytes:
 
 def unpack(packed: bytes, request_hash: str) -> Stored | None:
     """Return a stored answer; if it is damaged, log a warning and return None."""
+    return known(read(packed), request_hash)
+
+
+def read(packed: bytes) -> Stored | Damaged:
+    """Return a stored answer, or what is wrong with it."""
     try:
         content = zstandard.decompress(packed)
         body, mark, end = content.rpartition(_END)
         if not mark or not body.startswith(_START):
-            raise NoCompletion("another format")
+            return Damaged("another format")
         return Stored(answers.read(body[len(_START) :]), float(orjson.loads(end[:-1])))
     except (zstandard.ZstdError, ValueError, TypeError) as error:
-        log.warning(
-            "the stored answer to request %s is damaged (%s): the request is sent again", request_hash, error
-        )
-        return None
+        return Damaged(str(error))
+
+
+def known(result: Stored | Damaged, request_hash: str) -> Stored | None:
+    """Return a stored answer; if it is damaged, log a warning and return None."""
+    if isinstance(result, Stored):
+        return result
+    log.warning(
+        "the stored answer to request %s is damaged (%s): the request is sent again",
+        request_hash,
+        result.detail,
+    )
+    return None
 
 
 def size(packed: bytes) -> int:

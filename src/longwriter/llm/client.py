@@ -135,7 +135,7 @@ class LLM:
         packed = self._cache.packed(key)
         if packed is None:
             return None
-        return await reading.apart(replay.size(packed), lambda: replay.unpack(packed, key))
+        return replay.known(await reading.apart(replay.size(packed), replay.read, packed), key)
 
     def usage(self) -> dict[str, float]:
         """Return counts of this client: calls sent, replayed and retried, tokens, and their cost.

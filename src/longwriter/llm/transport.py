@@ -137,7 +137,13 @@ class Transport:
             raise Fault(f"cannot be reached ({error.__cause__ or error})") from None
         except (aiohttp.ClientError, httpx2.HTTPError) as error:
             raise Fault(f"sent a reply that is not HTTP ({error})") from None
-        return await reading.apart(len(reply.content), lambda: _completion(reply, self.endpoint, body))
+        if reply.status_code != 200:
+            raise _error(reply, self.endpoint, body)
+        try:
+            return await reading.apart(len(reply.content), answers.read, reply.content)
+        except NoCompletion as error:
+            _raise_if_account(reply, self.endpoint, body)
+            raise Fault(f"answered 200 with {error}: {_message(reply, self.endpoint)}") from None
 
     async def tokens_under_way(self) -> int | None:
         """Return how many tokens a llama.cpp server has written of the answers under way; None if it does not say."""
@@ -258,17 +264,6 @@ def _unix_socket(endpoint: Endpoint, limits: httpx2.Limits) -> httpx2.AsyncHTTPT
 def _without(*names: str) -> Any:
     """Return headers that make the library omit its headers about this machine; no endpoint needs them."""
     return {f"X-Stainless-{name}": openai.Omit() for name in names}
-
-
-def _completion(reply: httpx2.Response, endpoint: Endpoint, request: bytes) -> Completion:
-    """Return a reply's chat completion, or raise the error that the reply means."""
-    if reply.status_code != 200:
-        raise _error(reply, endpoint, request)
-    try:
-        return answers.read(reply.content)
-    except NoCompletion as error:
-        _raise_if_account(reply, endpoint, request)
-        raise Fault(f"answered 200 with {error}: {_message(reply, endpoint)}") from None
 
 
 def _error(reply: httpx2.Response, endpoint: Endpoint, request: bytes) -> Fault | LongWriterError:

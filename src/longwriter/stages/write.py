@@ -21,7 +21,6 @@ from longwriter.params import Params
 from longwriter.records import Draft, Plan, Rejection
 from longwriter.stages import runner
 from longwriter.text.basics.counting import count_words
-from longwriter.text.talk import classifier
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
@@ -31,7 +30,6 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     calls = folder / "calls.jsonl.zst"
     reasked = Counter[str]()
     with files.spool(Draft, Rejection) as results:
-        classifier.prepare()
         usage = asyncio.run(writing.write_all(writer, params.write, plans, results.put, calls, reasked))
         lengths, reasons = _write_rows(results, folder)
     numbers = {

@@ -1,52 +1,72 @@
-"""A long answer is read while the event loop serves other requests."""
+"""A long answer is read in another process, while the event loop serves other requests."""
 
 import asyncio
 import json
-import threading
-import time
+import os
 
+import psutil
+import pytest
 from aiohttp import web
 
+from longwriter.calls import answers
+from longwriter.calls.answers import NoCompletion
+from longwriter.errors import Unavailable
 from longwriter.llm import reading
 from tests.unit.llm.endpoint import SAMPLING, client, completion, serving
 
 LONG = json.dumps(completion("<" * 2_000_000)).encode()
 
 
-def thread(size):
-    return asyncio.run(reading.apart(size, threading.current_thread))
+def process_of(size):
+    return asyncio.run(reading.apart(size, os.getpid))
 
 
-def test_only_a_long_answer_is_read_in_another_thread():
-    assert thread(100) is threading.main_thread()
-    assert thread(100_000) is not threading.main_thread()
+def cpu_s(process):
+    times = psutil.Process(process).cpu_times()
+    return times.user + times.system
 
 
-def test_an_answer_of_two_megabytes_leaves_the_event_loop_free_and_so_does_its_replay(tmp_path):
-    async def turns_during(work):
-        """The share of the CPU time that the event loop took, and how often another task ran meanwhile."""
-        turns = 0
+def test_only_a_long_answer_is_read_in_another_process_and_always_in_the_same():
+    assert process_of(100) == os.getpid()
+    assert process_of(100_000) == process_of(8_000) != os.getpid()
+    assert psutil.Process(process_of(8_000)).ppid() == os.getpid()
 
-        async def beat():
-            nonlocal turns
-            while True:
-                await asyncio.sleep(0.001)
-                turns += 1
 
-        beating = asyncio.create_task(beat())
-        start, all_start = time.thread_time(), time.process_time()
-        answer = await work
-        beating.cancel()
-        loop_s, all_s = time.thread_time() - start, time.process_time() - all_start
-        return answer.text, loop_s / all_s, turns
+def test_an_exception_of_the_other_process_is_raised_here():
+    with pytest.raises(NoCompletion, match="a web page"):
+        asyncio.run(reading.elsewhere(answers.read, b"<html>"))
+    assert process_of(8_000) != os.getpid()
+
+
+def test_after_the_other_process_was_killed_a_new_one_starts_with_the_next_answer():
+    first = process_of(8_000)
+    with pytest.raises(Unavailable, match="the system killed the process that reads answers"):
+        asyncio.run(reading.elsewhere(os._exit, 1))
+    second = process_of(8_000)
+    assert second not in (first, os.getpid())
+    assert not psutil.pid_exists(first)
+
+
+def test_calls_of_many_tasks_get_their_own_results():
+    async def go():
+        return await asyncio.gather(*[reading.elsewhere(divmod, number, 7) for number in range(50)])
+
+    assert asyncio.run(go()) == [divmod(number, 7) for number in range(50)]
+
+
+def test_an_answer_of_two_megabytes_and_its_replay_are_read_in_the_other_process(tmp_path):
+    reader = process_of(8_000)
 
     async def go():
         async with serving() as server:
             server.reply_with(lambda: web.Response(body=LONG, content_type="application/json"))
             async with client(server, tmp_path, timeout_s=60) as llm:
-                return [await turns_during(llm.ask("tell me", SAMPLING)) for _ in range(2)]
+                times_s, texts = [cpu_s(reader)], []
+                for _ in range(2):
+                    texts.append((await llm.ask("tell me", SAMPLING)).text)
+                    times_s.append(cpu_s(reader))
+                return times_s, texts
 
-    for text, share, turns in asyncio.run(go()):
-        assert len(text) == 2_000_000
-        assert share < 0.5  # it takes all if it reads the answer itself
-        assert turns > 5
+    times_s, texts = asyncio.run(go())
+    assert [len(text) for text in texts] == [2_000_000, 2_000_000]
+    assert times_s[0] < times_s[1] < times_s[2]  # reading takes some tenths of a second

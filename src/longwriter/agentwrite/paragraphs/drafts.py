@@ -121,12 +121,20 @@ def check_paragraph(
         instruction: The request; in a letter of apology, an apology is no refusal.
 
     Returns:
-        Refused with one of the reasons of `poison.check_text`, or `cut_off` (stops in mid-sentence),
-        `too_short_paragraph`, `wrong_length`, `wrong_language`, `loop` (repeats itself) or `repeats`
-        (repeats the text before it).
+        Refused with one of the reasons of `poison.check_text` or, after them, of `check_prose`.
     """
-    if refused := poison.check_text(paragraph, instruction):
-        return refused
+    refused = poison.check_text(paragraph, instruction)
+    return refused or check_prose(paragraph, limits, language, word_count, before)
+
+
+def check_prose(
+    paragraph: str, limits: Limits, language: Language, word_count: int | None, before: EarlierText
+) -> Refused | None:
+    """Return why a paragraph that passed `poison.check_text` is not used, or None; arguments as in `check_paragraph`.
+
+    The reasons are `cut_off` (stops in mid-sentence), `too_short_paragraph`, `wrong_length`, `wrong_language`,
+    `loop` (repeats itself) and `repeats` (repeats the text before it).
+    """
     if word_count is not None and endings.is_cut(paragraph):
         return Refused("cut_off", f"stops in mid-sentence: {paragraph[-120:]}")
     words = txt.count_words(paragraph)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from longwriter.params import LLMParams, Sampling, WriteParams
 from longwriter.records import Draft, Plan, Rejection
 from longwriter.text.basics.counting import EarlierText
 from longwriter.text.basics.prompts import Refused, break_marks
+from longwriter.text.talk import poison, refusals
 
 
 async def write_all(
@@ -169,8 +171,10 @@ async def _direct(job: _Job) -> list[Outcome[str]]:
     """Return the whole text as one answer to the instruction."""
     instruction = job.plan.instruction
 
-    def check(text: str) -> Refused | None:
-        return drafts.check_whole(text, job.limits(), instruction.language, instruction.prompt)
+    async def check(text: str) -> Refused | None:
+        return await reading.elsewhere(
+            drafts.check_whole, text, job.limits(), instruction.language, instruction.prompt
+        )
 
     prompt = break_marks(instruction.prompt)
     return [await _ask(job, prompt, job.params.direct_sampling, False, check)]
@@ -195,15 +199,14 @@ async def _step(
     plan = job.plan
     step = plan.steps[position]
 
-    def check(text: str) -> Refused | None:
-        return drafts.check_paragraph(
-            text,
-            job.limits(),
-            plan.instruction.language,
-            word_count=step.word_count,
-            before=earlier_text,
-            instruction=plan.instruction.prompt,
-        )
+    async def check(text: str) -> Refused | None:
+        check_text = reading.elsewhere if refusals.is_slow(text) else partial(reading.apart, len(text))
+        if refused := await check_text(poison.check_text, text, plan.instruction.prompt):
+            return refused
+        return await reading.apart(
+            len(text), drafts.check_prose,
+            text, job.limits(), plan.instruction.language, step.word_count, earlier_text,
+        )  # fmt: skip
 
     prompt = drafts.write_prompt(job.template, plan, position, shown)
     keep_first = job.params.keep == "first_paragraph"
@@ -218,19 +221,16 @@ async def _ask(
     prompt: str,
     sampling: Sampling,
     keep_first: bool,
-    check: Callable[[str], Refused | None],
+    check: Callable[[str], Awaitable[Refused | None]],
     earlier: Outcome[str] | None = None,
 ) -> Outcome[str]:
     """Return the first answer that passes `check`, cleaned; else the last refusal."""
 
-    def checked(answer: Answer) -> str | Refused:
-        text = drafts.read_answer(answer.text, answer.finish_reason, keep_first)
-        if isinstance(text, Refused):
-            return text
-        return check(text) or text
-
     async def read(answer: Answer) -> str | Refused:
-        return await reading.apart(len(answer.text), lambda: checked(answer))
+        text = await reading.apart(
+            len(answer.text), drafts.read_answer, answer.text, answer.finish_reason, keep_first
+        )
+        return text if isinstance(text, Refused) else await check(text) or text
 
     return await ask_until_usable(
         job.llm,

@@ -1,9 +1,9 @@
 """Scores how much an answer looks like a refusal, by its wording and its meaning; it helps the rules.
 
 Two models with one file of weights. `may_refuse` is a linear model of the opening's words, cheap enough for
-every text (0.3 ms). Few texts pass it; for them, `refusal_score` asks a small neural network with one layer
+every text (0.1 ms). Few texts pass it; for them, `refusal_score` asks a small neural network with one layer
 about the meanings of the opening, of the request and of the first and last sentence (Google's multilingual
-sentence encoder: English and Chinese in one space; about 6 ms). `infra/bench/train_refusals.py` trains both
+sentence encoder: English and Chinese in one space; 4 to 20 ms, by its length). `infra/bench/train_refusals.py` trains both
 and says how good they are.
 
 The encoder and the weights are files of installed packages. The encoder loads when a text first needs it, in
@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import math
 import re
-import zlib
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ _WORD = re.compile(r"[\u4e00-\u9fff]|[a-z0-9_']+|[^\s\w]|\w")
 
 
 def prepare() -> None:
-    """Load the models now: while they load, requests that are under way could time out."""
+    """Load the models now, for example before a measurement."""
     refusal_score("I can't.", "")
 
 
@@ -49,6 +49,7 @@ def may_refuse(text: str) -> bool:
     return wording_score(text) >= float(_weights()["wording_floor"][0])
 
 
+@lru_cache(maxsize=16)
 def wording_score(text: str) -> float:
     """Return how much the wording of an answer's opening looks like a refusal's; -inf for no words."""
     weights, buckets = _weights(), runs(text)
@@ -61,11 +62,15 @@ def wording_score(text: str) -> float:
 def runs(text: str) -> NDArray[np.int64]:
     """Return the buckets of the opening's words and of its runs of up to three words, each bucket once."""
     words = _WORD.findall(text[:_WINDOW].lower().replace("\u2019", "'"))[:_WORDS]
-    buckets = {
-        zlib.crc32(" ".join(words[start : start + size]).encode("utf-8", "replace")) % BUCKETS
-        for size in range(1, _LONGEST_RUN + 1)
-        for start in range(len(words) - size + 1)
-    }
+    first = [word.encode("utf-8", "replace") for word in words]
+    following = [b" " + word for word in first]
+    buckets = set()
+    for start, word in enumerate(first):
+        code = crc32(word)
+        buckets.add(code % BUCKETS)
+        for next_word in following[start + 1 : start + _LONGEST_RUN]:
+            code = crc32(next_word, code)
+            buckets.add(code % BUCKETS)
     return np.fromiter(sorted(buckets), np.int64, len(buckets))
 
 
@@ -77,7 +82,10 @@ def refusal_score(text: str, instruction: str) -> float:
         instruction: What was asked for, where that is known, else empty.
     """
     weights = _weights()
-    vector = features([_meaning_of(part) for part in parts(text, instruction)])
+    opening, request, first, last = parts(text, instruction)
+    different = list(dict.fromkeys((opening, first, last)))
+    meanings = dict(zip(different, meanings_of(different), strict=True))
+    vector = features([meanings[opening], _meaning_of(request), meanings[first], meanings[last]])
     hidden = np.maximum(vector @ weights["hidden"] + weights["hidden_bias"], 0)
     network = float(hidden @ weights["output"] + weights["output_bias"][0])
     return network + WORDING_SHARE * wording_score(text)
@@ -106,9 +114,9 @@ def meanings_of(texts: Sequence[str]) -> Vector:
 
 
 @lru_cache(maxsize=4096)
-def _meaning_of(part: str) -> Vector:
-    """Return the meaning of one part; a request is read once for all paragraphs of its text."""
-    return np.asarray(meanings_of([part])[0])
+def _meaning_of(request: str) -> Vector:
+    """Return the meaning of a request, which is read once for all paragraphs of its text."""
+    return np.asarray(meanings_of([request])[0])
 
 
 @lru_cache(maxsize=1)

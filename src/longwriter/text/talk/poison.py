@@ -16,7 +16,7 @@ from longwriter.text.basics.counting import BLANK_LINE
 from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
 from longwriter.text.basics.wording import unspoken
 from longwriter.text.talk.pattern_set import PatternSet
-from longwriter.text.talk.refusals import is_refusal, refused_by_rules
+from longwriter.text.talk.refusals import is_refusal, refused_by_models, refused_by_rules
 from longwriter.text.talk.task_talk import talking_sentence
 
 _WINDOW = 600  # characters in which a text opens or closes
@@ -264,13 +264,16 @@ def check_text(text: str, instruction: str = "") -> Refused | None:
         return Refused("error_text", evidence)
     if refused := check_markup(text):
         return refused
-    if refused_by_rules(text, instruction) and is_refusal(text, instruction):
+    by_rules = refused_by_rules(text, instruction)
+    if by_rules and is_refusal(text, instruction):
         return Refused("refusal", text[:EVIDENCE_CHARS])
     if evidence := plan_line(text):
         return Refused("plan_line", evidence)
     if evidence := talking_paragraph(text, instruction):
         return Refused("meta_talk", evidence)
-    return Refused("refusal", text[:EVIDENCE_CHARS]) if is_refusal(text, instruction) else None
+    if not by_rules and refused_by_models(text, instruction):
+        return Refused("refusal", text[:EVIDENCE_CHARS])
+    return None
 
 
 def check_markup(text: str) -> Refused | None:

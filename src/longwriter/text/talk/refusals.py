@@ -273,7 +273,22 @@ def is_refusal(text: str, instruction: str = "") -> bool:
         return by_rules
     if by_rules:
         return _is_plain(text) or refusal_score(text, instruction) >= VETO
-    return may_refuse(text) and refusal_score(text, instruction) >= THRESHOLD
+    return refused_by_models(text, instruction)
+
+
+def refused_by_models(text: str, instruction: str = "") -> bool:
+    """Tell whether the models find a refusal in a text that no rule refuses."""
+    text = text.strip()
+    return is_slow(text) and refusal_score(text, instruction) >= THRESHOLD
+
+
+def is_slow(text: str) -> bool:
+    """Tell whether `is_refusal` asks the network about a text, which takes 4 to 50 ms.
+
+    Of the few texts that only the rules take for a refusal, some are slow too.
+    """
+    text = text.strip()
+    return len(text) <= LONGEST_READ and may_refuse(text)
 
 
 def _is_plain(text: str) -> bool:

@@ -10,6 +10,8 @@ import pytest
 from longwriter.agentwrite.paragraphs import writing
 from longwriter.errors import EndpointUnavailable, NoAnswer
 from longwriter.records import Draft, Plan, PlanStep, Rejection
+from longwriter.text.talk import classifier
+from longwriter.text.talk.refusals import refused_by_models
 from tests.unit.agentwrite.scripted_llm import ScriptedLLM
 from tests.unit.agentwrite.test_planning import params
 from tests.unit.builders import instruction, prose
@@ -136,6 +138,28 @@ def test_a_request_that_gets_no_answer_rejects_its_row_and_an_endpoint_that_is_d
     assert row.detail.endswith("again and again")
     with pytest.raises(EndpointUnavailable):
         written(lambda prompt, attempt: EndpointUnavailable("down"), mode)
+
+
+@pytest.mark.parametrize("mode", ["serial", "direct"])
+def test_the_network_of_refusals_reads_in_another_process(mode):
+    plan = PLAN.model_copy(update={"instruction": instruction("Write a 60,000-word novel.")})
+    refusal = "This novel would take more room than I am given. Chapter one, perhaps?"
+    before = classifier._meaning_of.cache_info()
+    row, _, _, _ = written(lambda prompt, attempt: refusal, mode, plan)
+    assert (row.reason, row.detail[-len(refusal) :]) == ("refusal", refusal)
+    assert classifier._meaning_of.cache_info() == before  # this process has asked it nothing
+    assert refused_by_models(refusal, "Write a 60,000-word novel.")
+    assert classifier._meaning_of.cache_info() != before
+
+
+def test_a_long_paragraph_is_refused_for_the_same_reasons_as_a_short_one():
+    long = ("The garden river. " * 500)[:8_000]  # the longest that is read, with eight tokens
+    answers = [long, f"{long[:7_970]}.\nInternal Server Error", prose(60)]
+    draft, _, reasked, _ = written(
+        lambda prompt, attempt: answers[attempt] if step_of(prompt) == 0 else good(prompt, 0)
+    )
+    assert reasked == {"cut_off": 1, "error_text": 1}
+    assert draft.paragraphs[0] == prose(60)
 
 
 def test_the_calls_before_a_request_without_an_answer_are_kept():
