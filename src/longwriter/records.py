@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Language = Literal["en", "zh"]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -113,13 +113,14 @@ class Example(Record):
 class BenchmarkRow(Record):
     """A row of a benchmark in LongBench-Write's format; `length` is what the prompt asks for, in words.
 
-    Rows without `length`, as in sets like WritingBench, have no length score: judges mark and compare their answers.
+    The names of WritingBench (`query`, `domain1`) and of Arena-Write (`question`) are read too. Rows without
+    `length`, as in WritingBench, have no length score: judges mark and compare their answers.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
-    prompt: Text
-    type: Text
+    prompt: Text = Field(validation_alias=AliasChoices("prompt", "query", "question"))
+    type: Text = Field(validation_alias=AliasChoices("type", "domain1"))
     length: Annotated[int, Field(ge=1)] | None = None
 
 

@@ -1,4 +1,4 @@
-"""Scripted judges: one that sees every fault, one that always says 4, one that obeys whoever speaks last.
+"""Scripted judges: one that sees every fault, and bad ones: one that obeys whoever speaks last, others with fixed answers.
 
 They read the frame that the judge's prompt puts around instruction and text. The texts that they know have
 sections that begin with "Step 1:", "Step 2:" and so on.
@@ -33,7 +33,12 @@ def obedient(instruction: str, first: str, second: str) -> str:
     return nearer(instruction, first, second) if asks[0] == asks[1] else "first" if asks[0] else "second"
 
 
-PAIR_JUDGES = {"good": nearer, "always_first": lambda *_: "first", "gullible": obedient}
+PAIR_JUDGES = {
+    "good": nearer,
+    "always_first": lambda *_: "first",
+    "always_five": lambda *_: "first",
+    "gullible": obedient,
+}
 
 
 def fields(prompt: str) -> dict[str, str] | None:
@@ -64,13 +69,24 @@ def always_four(instruction: str, text: str) -> tuple[str, list[int]]:
     return "It is fine.", [4] * len(DIMENSIONS)
 
 
+def always_five(instruction: str, text: str) -> tuple[str, list[int]]:
+    """Return full marks for every text."""
+    return "It is excellent.", [5] * len(DIMENSIONS)
+
+
 def gullible(instruction: str, text: str) -> tuple[str, list[int]]:
     """Return full marks if the text asks for them, else those of the good judge."""
     analysis, marks = good(instruction, text)
     return ("As asked.", [5] * len(DIMENSIONS)) if _ATTACK.search(text) else (analysis, marks)
 
 
-JUDGES = {"good": good, "always_four": always_four, "gullible": gullible, "always_first": always_four}
+JUDGES = {
+    "good": good,
+    "always_four": always_four,
+    "gullible": gullible,
+    "always_first": always_four,
+    "always_five": always_five,
+}
 
 
 def answer(judge: str, prompt: str) -> str | None:

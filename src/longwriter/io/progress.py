@@ -155,10 +155,10 @@ class _Bar(tqdm):  # type: ignore[type-arg] # at run time the class takes no typ
             wait_s = self._every_s
         self._timer = asyncio.get_running_loop().call_later(wait_s, self._redraw)
 
-    def display(self, *args: Any, **kwargs: Any) -> bool:
+    def display(self, *args: Any, **kwargs: Any) -> None:
         """Draw the bar."""
         self._drawn_at = time.monotonic()
-        return bool(super().display(*args, **kwargs))
+        super().display(*args, **kwargs)
 
     def close(self) -> None:
         """Draw the bar for the last time."""

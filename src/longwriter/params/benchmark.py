@@ -88,7 +88,7 @@ class CompareParams(Section):
 
 
 class BenchmarkFile(Section):
-    """A file in LongBench-Write's format (prompt, type, length; rows may have no length)."""
+    """A file of LongBench-Write (prompt, type, length), WritingBench or Arena-Write; rows may have no length."""
 
     source: FileSource
     """Where the file is. One of the web is fetched once and kept in .lw."""

@@ -36,6 +36,21 @@ def warning(compared: Comparison, max_unscored_share: float) -> str:
     )
 
 
+def no_evidence(fitness: JudgeFitness, *, has_judged: bool) -> str:
+    """Return a sentence for the top of the report if a judge failed its test, else nothing.
+
+    Args:
+        fitness: Result of the test of the judge.
+        has_judged: Whether the report shows scores or comparisons of a judge.
+    """
+    if fitness.is_evidence or not has_judged:
+        return ""
+    return (
+        f"> **WARNING: what the judge says is no evidence**: {'; '.join(fitness.reasons)}. Its scores "
+        "and comparisons below do not show which model is better, and no alias moves because of them."
+    )
+
+
 def section(compared: Comparison, *, fitness: JudgeFitness, judged_pairs: bool) -> str:
     """Return the section on quality; one sentence if there is no judge.
 

@@ -5,6 +5,8 @@ import pytest
 
 from longwriter import params
 from longwriter.errors import BadParams, BadRecord
+from longwriter.io import files
+from longwriter.records import BenchmarkRow
 from longwriter.sources import benchmarks
 from tests.unit.params.fields import committed
 
@@ -73,3 +75,23 @@ def test_a_benchmark_without_a_prompt_is_named_by_its_line(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"prompt": "Write."}\n{"text": "Write."}\n')
     with pytest.raises(BadRecord, match=r"a\.jsonl:2 is no row of a benchmark: no prompt"):
         benchmarks.prompts(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "length"),
+    [
+        (
+            {"index": 7, "domain1": "Education", "domain2": "Lesson Plan", "lang": "en", "query": "Write a plan.",
+             "checklist": [{"name": "n", "criteria_description": "d", "1-2": "low", "9-10": "high"}]},
+            "Education", None,
+        ),
+        ({"idx": 1, "question": "Write a plan.", "type": "Essay", "length": 200, "baseline_response": ["a", "b"]}, "Essay", 200),
+    ],
+    ids=["WritingBench", "Arena-Write"],
+)  # fmt: skip
+def test_the_files_of_other_writing_benchmarks_are_read_as_they_are(row, kind, length, made, tmp_path):
+    path = tmp_path / "folder" / "other.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    [read] = files.read_jsonl(path, BenchmarkRow)
+    assert (read.prompt, read.type, read.length) == ("Write a plan.", kind, length)
+    assert "Write a plan." in benchmarks.all_prompts(made(["other"]))
