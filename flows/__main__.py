@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from flows import server
 from longwriter.io import access, disk, startup
@@ -68,7 +69,7 @@ def main(words: Sequence[str]) -> int:
             runs.client()  # opens the database of MLflow while the server still starts
             own_server.wait()
         how = {"overrides": options.set, "dry_run": options.dry_run, "share": options.share}
-        rows = flow(**how) if flow else pipeline.pipeline(stages=names, **how)
+        rows: Any = flow(**how) if flow else pipeline.pipeline(stages=names, **how)
     except repro.DvcFailed as error:
         sys.stderr.write(f"\n{error}\n")
         return error.stage_code or 1

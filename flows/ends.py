@@ -21,9 +21,9 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import TerminationSignal
-from prefect.states import Cancelled, Crashed, Scheduled, State
+from prefect.states import Cancelled, Crashed, Scheduled
 
 from flows import deployments, repro
 from longwriter.tracking import runs as tracking
@@ -99,7 +99,7 @@ def end_lost(own: str | None = None, pending_s: float = _PENDING_S) -> list[str]
             if str(run.id) == own or (reason := _why_lost(run, socket.gethostname(), pending_s)) is None:
                 continue
             is_wanted = run.state_type != StateType.CANCELLING
-            state = Crashed(message=reason) if is_wanted else Cancelled(message=reason)
+            state: State[Any] = Crashed(message=reason) if is_wanted else Cancelled(message=reason)
             client.set_flow_run_state(run.id, state, force=True)
             sentences.append(f"{run.name} is {state.name}: {reason}")
     return sentences

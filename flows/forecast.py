@@ -14,6 +14,7 @@ from longwriter.tracking import versioning
 
 _PAID = ("instructions", "plan", "write")
 """Stages of which `longwriter estimate` knows the cost."""
+_TOKENS_PER_SECOND = 50.0  # of a model that was not timed here, as in `longwriter estimate`
 
 
 class Row(NamedTuple):
@@ -60,7 +61,7 @@ def make(names: Sequence[str]) -> tuple[str, str]:
     dollars: float | None = 0.0
     table = tabulate(found, ("stage", "why", "seconds"), tablefmt="pipe", floatfmt=".0f")
     if selected & set(_PAID):
-        report = estimate.estimate_run(parameters.load())
+        report = estimate.estimate_run(parameters.load(), _TOKENS_PER_SECOND)
         dollars = cost(report["stages"], selected)
         table += "\n\n" + estimate.table(report)
     hours = sum(row.seconds for row in found) / 3600

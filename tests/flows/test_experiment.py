@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from dvc.repo import Repo
 
-from flows import experiment
+from flows import experiment, forecast
 from longwriter.errors import BadParams, LongWriterError
 from tests.workspace import ROOT
 
@@ -69,10 +69,11 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "infra/deepspeed",
     ):
         shutil.copytree(ROOT / folder, folder)
+    shutil.copy2(ROOT / "infra/prices.yaml", "infra/prices.yaml")
     subprocess.run(["git", "init", "-q", "-b", "main"], check=True)
     repo = Repo.init(".")
     repo.run(
-        name="count", cmd="mkdir -p data/count && echo 1 > data/count/rows", outs=["data/count/rows"],
+        name="plan", cmd="mkdir -p data/plan && echo 1 > data/plan/rows", outs=["data/plan/rows"],
         params=["report.seed"],
     )  # fmt: skip
     repo.close()
@@ -87,7 +88,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _state(checkout: Path) -> dict[str, str]:
     """Return what git, and whoever looks into the checkout, sees of it."""
     done = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True)
-    files = ["params.yaml", "dvc.lock", "data/count/rows"]
+    files = ["params.yaml", "dvc.lock", "data/plan/rows"]
     return {"git": done.stdout, **{name: (checkout / name).read_text() for name in files}}
 
 
@@ -98,12 +99,18 @@ def test_a_run_with_overrides_has_data_and_answers_and_leaves_a_dvc_experiment(c
         assert trial.name == "quick-fox-1"
         assert Path.cwd() == checkout / ".lw/experiments/quick-fox-1"
         assert "seed: 77" in Path("params.yaml").read_text()
-        assert Path("data/count/rows").read_text() == "1\n"
+        assert Path("data/plan/rows").read_text() == "1\n"
         assert Path(".lw/answers").read_text() == "stored"
         assert Path("notes.txt").read_text() == "not committed yet"
         with Repo(".") as repo:
-            assert set(repo.status()) == {"count"}
-            repo.reproduce(["count"], single_item=True)
+            assert set(repo.status()) == {"plan"}
+        sentence, table = forecast.make(["plan"])
+        assert sentence.startswith(
+            "1 of 1 stages would run, about 0.03 hours by the last runs here, $0.00 for AgentWrite"
+        )
+        assert "| plan    | its files or parameters have changed |" in table
+        with Repo(".") as repo:
+            repo.reproduce(["plan"], single_item=True)
         experiment.keep(trial)
     assert Path.cwd() == checkout
     assert _state(checkout) == before
