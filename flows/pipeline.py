@@ -36,7 +36,7 @@ from prefect.runtime import flow_run, task_run
 from prefect.states import Cancelled, Completed
 from tabulate import tabulate
 
-from flows import deployments, ends, experiment, forecast, lockfile, news, preflight, remaining, repro
+from flows import deployments, ends, experiment, forecast, lockfile, news, preflight, remaining, repro, room
 from longwriter import params as parameters
 from longwriter.doctor import retention
 from longwriter.errors import LongWriterError, UserError, without_password
@@ -116,6 +116,7 @@ def _stage(name: str, parent: str, is_fresh: bool, share: bool) -> State[Any]:
     }
     how = "unchanged"
     if not is_fresh:
+        room.check(name)
         words = ["repro", *(["--pull"] if share else []), "--single-item", name]
         how = repro.outcome(repro.run(words, log, f"{name}.log", env))
     lineage = json.loads(Path(f"data/lineage/{name}.json").read_text(encoding="utf-8"))
@@ -171,7 +172,8 @@ def _stages(
     if name := os.environ.get(experiment.NAME_ENV):
         tags["dvc.experiment"] = name
     parent = tracking.start_run(f"{kind} {flow_run.name}", tags)
-    tracking.log_params(parent, dict(override.split("=", 1) for override in overrides))
+    if overrides:
+        tracking.log_params(parent, dict(override.split("=", 1) for override in overrides))
     rows: list[dict[str, Any]] = []
     status = "FAILED"
     try:
