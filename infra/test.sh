@@ -21,7 +21,7 @@ mypy=$!
 trap 'kill "$mypy" 2>/dev/null || true' EXIT # the last command of a trap would set the exit code
 step ruff check .
 step ruff format --check .
-step shellcheck infra/*.sh infra/cluster/train.sh infra/cluster/slurm.sbatch
+step shellcheck infra/*.sh infra/services/*.sh infra/cluster/train.sh infra/cluster/slurm.sbatch
 step lint-imports
 echo "test: pytest $*"
 code=0
