@@ -13,6 +13,8 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstrain
 
 Language = Literal["en", "zh"]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+JOINT = "\n\n"
+"""What stands between two paragraphs, and so between a prefix and its continuation."""
 
 
 class Record(BaseModel):
@@ -176,6 +178,8 @@ class Generation(Record):
     `prompt_id` is the instruction's id, or a hash of the benchmark's prompt. `finish_reason` says why the
     answer ended: `stop` means that the model ended it before `max_tokens`. `words` is the length of `text`.
     `thinking_words` is the length of the thinking before the answer; the thinking is not part of `text`.
+    If the model only continued a text, `prefix` is the part that was given to it, and `text` is prefix, JOINT and
+    continuation.
     """
 
     generation_id: str
@@ -190,6 +194,7 @@ class Generation(Record):
     max_tokens: int
     call_ids: list[str]
     thinking_words: int = 0
+    prefix: Annotated[str, Field(exclude_if=lambda prefix: not prefix)] = ""
 
 
 class Judgement(Record):
@@ -320,6 +325,9 @@ class PairRow(Record):
 
 class PreferencePair(Record):
     """Two answers to one prompt in TRL's format, with their scores in [0, 100].
+
+    If `prompt` ends with a message of the assistant, the pair is one at a step: that message is the text so far, and
+    the answers are two continuations of it, behind JOINT. Their scores are those of the whole texts.
 
     A general pair has no scores, no language and no length; `origin` is the `file:line` of its source, and
     `licence` that of the source.

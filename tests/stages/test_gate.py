@@ -103,6 +103,32 @@ def test_the_gate_stops_preference_pairs_that_are_too_few(workspace: Workspace) 
     assert (workspace.path / ".lw/data_docs/preferences/index.html").is_file()
 
 
+def test_pairs_at_a_step_come_from_continuations_and_dpo_trains_on_these_alone(workspace: Workspace) -> None:
+    workspace.set_params({"sample.steps": "written", "sample.limit": 6, "dpo.optimizer.epochs": 1})
+    workspace.stage("sample")
+    workspace.stage("preferences")
+    workspace.stage("dpo")
+
+    calls = {row["call_id"]: row["request"] for row in workspace.rows("data/sample/calls.jsonl.zst")}
+    texts = {row["messages"][-1]["content"] for row in workspace.rows("data/dataset/train.jsonl")}
+    continued = [row for row in workspace.rows("data/sample/generations.jsonl") if "prefix" in row]
+    assert len(continued) == 4 * workspace.json("data/sample/metrics.json")["steps"]
+    for row in continued:
+        assert any(text.startswith(row["prefix"] + "\n\n") for text in texts)
+        assert row["text"].startswith(row["prefix"])
+        assert calls[row["call_ids"][0]]["messages"][1]["content"].strip() == row["prefix"]
+    pairs = [
+        row
+        for side in ("train", "test")
+        for row in workspace.rows(f"data/preferences/{side}.jsonl")
+        if len(row["prompt"]) == 2
+    ]
+    assert len(pairs) == workspace.json("data/preferences/metrics.json")["step_pairs"] > 0
+    assert {row["prompt"][1]["content"] for row in pairs} <= {row["prefix"] for row in continued}
+    assert all(set(row["call_ids"]) & set(calls) for row in pairs)
+    assert workspace.json("data/dpo/metrics.json")["train_pairs"] > 0
+
+
 LOOSE = {
     "llm.engine": "llama.cpp",
     "llm.model": "data/base_model/weights",

@@ -149,7 +149,8 @@ def _judge_requests(params: Params, to_plan: Sequence[Text], to_write: Sequence[
     if params.preferences.quality_weight:
         for text in islice(to_write, params.sample.limit):
             fields = {"instruction": text.instruction, "text": sum(text.paragraphs)}
-            yield from [estimate.question(template, fields, max_tokens)] * params.sample.samples
+            number = params.sample.samples * (1 if params.sample.steps is None else 2)
+            yield from [estimate.question(template, fields, max_tokens)] * number
 
 
 def _fitness_requests(params: Params, to_write: Sequence[Text]) -> Iterable[Request]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from longwriter.errors import BadRecord
 from longwriter.hashing import short_id
-from longwriter.records import BenchmarkRow, Example, Generation, Language, Rejection
+from longwriter.records import JOINT, BenchmarkRow, Example, Generation, Language, Rejection
 from longwriter.text.basics.counting import count_words, language_of
 from longwriter.text.basics.prompts import break_marks
 
@@ -30,6 +30,17 @@ class Prompt(NamedTuple):
     type: str
     language: Language
     required_words: int | None
+
+
+class Start(NamedTuple):
+    """The beginning of a text that a model continues."""
+
+    prefix: str
+    """Whole paragraphs, without space at the ends."""
+    line_ends: str
+    """What the model sees behind the prefix: JOINT, or as much of it as its tokenizer keeps apart from the rest."""
+    call_ids: list[str]
+    """Requests that wrote the prefix."""
 
 
 def token_cap(required_words: int, max_tokens_per_word: float, hard_cap: int) -> int:
@@ -107,7 +118,13 @@ def sample_prompts(examples: Iterable[Example], limit: int) -> tuple[list[Prompt
 
 
 async def ask(
-    llm: LLM, prompt: Prompt, max_tokens_per_word: float, sampling: Sampling, *, attempt: int = 0
+    llm: LLM,
+    prompt: Prompt,
+    max_tokens_per_word: float,
+    sampling: Sampling,
+    *,
+    attempt: int = 0,
+    start: Start | None = None,
 ) -> Generation:
     """Return a model's answer to a prompt, capped by the length that the prompt asks for, if it asks for one.
 
@@ -117,6 +134,7 @@ async def ask(
         max_tokens_per_word: Tokens allowed for each word that the prompt asks for.
         sampling: How to draw; its `max_tokens` is the hard cap.
         attempt: Number of the draw; another number gives another answer.
+        start: Text that the model continues, instead of beginning one; only for our own servers.
 
     Raises:
         NoAnswer, EndpointUnavailable, ModelUnusable, BudgetReached: as `LLM.ask` says.
@@ -124,21 +142,39 @@ async def ask(
     max_tokens = sampling.max_tokens
     if prompt.required_words is not None:
         max_tokens = token_cap(prompt.required_words, max_tokens_per_word, max_tokens)
+    if start is not None:  # a word has a token at least
+        max_tokens = max(1, max_tokens - count_words(start.prefix))
     answer = await llm.ask(
-        break_marks(prompt.text), sampling.model_copy(update={"max_tokens": max_tokens}), attempt=attempt
+        break_marks(prompt.text),
+        sampling.model_copy(update={"max_tokens": max_tokens}),
+        attempt=attempt,
+        opening=start.prefix + start.line_ends if start else "",
     )
     return generation_of(
         prompt,
-        answer.text,
+        _continued(start.prefix, answer.text) if start else answer.text,
         finish_reason=answer.refused.reason if answer.refused else answer.finish_reason,
         max_tokens=max_tokens,
-        call_ids=[answer.call_id],
+        call_ids=[answer.call_id, *(start.call_ids if start else [])],
         thinking=answer.thinking,
+        prefix=start.prefix if start else "",
     )
 
 
+def _continued(prefix: str, answer: str) -> str:
+    """Return prefix and continuation; the answer of an engine may repeat the prefix."""
+    return (prefix + JOINT + answer.removeprefix(prefix).strip()).rstrip()
+
+
 def generation_of(
-    prompt: Prompt, text: str, *, finish_reason: str, max_tokens: int, call_ids: list[str], thinking: str = ""
+    prompt: Prompt,
+    text: str,
+    *,
+    finish_reason: str,
+    max_tokens: int,
+    call_ids: list[str],
+    thinking: str = "",
+    prefix: str = "",
 ) -> Generation:
     """Return one answer as a record; its id is a hash of the other fields, except the length of the thinking.
 
@@ -149,6 +185,7 @@ def generation_of(
         max_tokens: Cap of this answer, in tokens.
         call_ids: Hashes of the requests; with them, equal texts of two draws have different ids.
         thinking: What the model thought before the answer; only its length is kept.
+        prefix: Beginning of the text that was given to the model; empty if it wrote the whole text.
     """
     content = {
         "prompt_id": prompt.prompt_id,
@@ -161,6 +198,7 @@ def generation_of(
         "finish_reason": finish_reason,
         "max_tokens": max_tokens,
         "call_ids": call_ids,
+        **({"prefix": prefix} if prefix else {}),
     }
     thinking_words = count_words(thinking)
     return Generation.model_validate(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from longwriter.gates.suite.expectations import Expectation, Gate, among, at_least, between, never, unique
 from longwriter.params.training import PreferencesParams
-from longwriter.records import PreferencePair, roles
+from longwriter.records import JOINT, Message, PreferencePair, roles
 from longwriter.text.basics import markup
 from longwriter.text.basics.counting import count_words, repeated_share
 from longwriter.text.talk import poison
@@ -57,6 +57,7 @@ def pair_table(train: list[PreferencePair], test: list[PreferencePair]) -> list[
 
     `words_ratio` is the number of words of chosen, divided by the mean number of words of all rejected
     answers. The mean of the column is then the ratio of the two means. A general pair has neither `gap` nor `calls`.
+    In a pair at a step, `repeated_share` is that of the whole text: a continuation may repeat the text before it.
     """
     both_sides = {row.instruction_id for row in train} & {row.instruction_id for row in test}
     rejected_words = [count_words(row.rejected[-1].content) for row in (*train, *test)]
@@ -69,17 +70,32 @@ def pair_table(train: list[PreferencePair], test: list[PreferencePair]) -> list[
             "roles": "/".join(roles(part) for part in (row.prompt, row.chosen, row.rejected)),
             "same": row.chosen == row.rejected,
             "gap": _gap(row),
-            "refusal": is_refusal(row.chosen[-1].content, row.prompt[-1].content),
+            "refusal": is_refusal(row.chosen[-1].content, _question(row)),
             "reasoning": markup.reasoning_text(row.chosen[-1].content) is not None,
-            "control_token": any(markup.control_token(turn.content) for turn in (*row.chosen, *row.rejected)),
-            "meta_talk": poison.talking_paragraph(row.chosen[-1].content, row.prompt[-1].content) is not None,
-            "repeated_share": round(repeated_share(row.chosen[-1].content), 6),
+            "control_token": any(
+                markup.control_token(turn.content)
+                for turn in (*_text_before(row), *row.chosen, *row.rejected)
+            ),
+            "meta_talk": poison.talking_paragraph(row.chosen[-1].content, _question(row)) is not None,
+            "repeated_share": round(
+                repeated_share(JOINT.join(turn.content for turn in (*_text_before(row), row.chosen[-1]))), 6
+            ),
             "words_ratio": count_words(row.chosen[-1].content) / rejected_mean,
             "calls": len(row.call_ids) if row.origin is None else None,
         }
         for side, rows in (("train", train), ("test", test))
         for row in rows
     ]
+
+
+def _text_before(row: PreferencePair) -> list[Message]:
+    """Return the text that both answers continue, as one message; empty if they are whole answers."""
+    return [row.prompt[-1]] if row.prompt[-1].role == "assistant" else []
+
+
+def _question(row: PreferencePair) -> str:
+    """Return the instruction."""
+    return row.prompt[-2 if _text_before(row) else -1].content
 
 
 def _gap(row: PreferencePair) -> float | None:
@@ -104,7 +120,12 @@ def suite(params: PreferencesParams, max_repeated_share: float) -> list[Expectat
         ),
         never(table, "sides_apart", "on_both_sides", "no instruction on both sides"),
         unique(table, "unique_ids", "pair_id", "each id once"),
-        among(table, "roles_in_turn", "roles", ["user/assistant/assistant"]),
+        among(
+            table,
+            "roles_in_turn",
+            "roles",
+            ["user/assistant/assistant", "user-assistant/assistant/assistant"],
+        ),
         never(table, "chosen_differs", "same", "chosen and rejected differ"),
         between(table, "chosen_is_ahead", "gap", params.min_gap, None, "points"),
         never(table, "no_refusal", "refusal", "no chosen answer that refuses"),

@@ -77,6 +77,7 @@ class LLM:
         schema: dict[str, Any] | None = None,
         json_object: bool = False,
         attempt: int = 0,
+        opening: str = "",
     ) -> Answer:
         """Return the answer to one user message, from the replay cache if it is stored there.
 
@@ -89,6 +90,8 @@ class LLM:
             json_object: Ask for any JSON object; the prompt has to describe it.
             attempt: 0, or the number of earlier answers to this prompt that were not usable; each
                 attempt is a separate request with its own seed.
+            opening: Text with which the answer begins, so that the model only continues it; only for our own
+                servers. llama.cpp repeats the opening in its answer, vLLM does not.
 
         Raises:
             NoAnswer: the endpoint refuses this request, or fails at it every time but answers others.
@@ -107,6 +110,7 @@ class LLM:
             schema=schema,
             json_object=json_object,
             attempt=attempt,
+            opening=opening,
         )
         self._sender.raise_if_ended()
         self._meter.raise_if_spent()

@@ -51,13 +51,14 @@ def chat(
     schema: dict[str, Any] | None,
     json_object: bool,
     attempt: int,
+    opening: str = "",
 ) -> Request:
     """Return the request for an answer to one user message; the arguments are those of `LLM.ask`.
 
-    `json_object` is in the identity only if it is true, so that requests from before it existed keep their
-    hash.
+    `json_object` is in the identity only if it is true, and `opening` only if it is not empty, so that requests
+    from before they existed keep their hash.
     """
-    identity = {
+    identity: Identity = {
         "model": model,
         "messages": [{"role": "user", "content": prompt}],
         "sampling": sampling.model_dump(),
@@ -67,12 +68,14 @@ def chat(
     }
     if json_object:
         identity["json_object"] = True
+    if opening:
+        identity["messages"].append({"role": "assistant", "content": opening})
     check_fields = {capabilities.tokens_field or "max_tokens": _CHECK_TOKENS}
     return Request(
         call_id=content_hash(identity),
         identity=identity,
         body=_body(identity, capabilities),
-        estimated_tokens=estimated_tokens(prompt, sampling.max_tokens),
+        estimated_tokens=estimated_tokens(prompt + opening, sampling.max_tokens),
         check_body=_plain(model, "Say yes.", check_fields, extra_body),
     )
 
@@ -106,6 +109,8 @@ def _body(identity: Identity, capabilities: Capabilities) -> bytes:
         fields["response_format"] = {"type": "json_schema", "json_schema": json_schema}
     elif identity.get("json_object"):
         fields["response_format"] = {"type": "json_object"}
+    if identity["messages"][-1]["role"] == "assistant":
+        fields |= {"add_generation_prompt": False, "continue_final_message": True}
     fields |= identity["extra_body"]
     if sampling["repetition_penalty"] is not None and capabilities.repetition_penalty:
         fields[capabilities.repetition_penalty] = sampling["repetition_penalty"]

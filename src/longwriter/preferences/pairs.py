@@ -2,6 +2,7 @@
 
 Pure. Source: LongWriter (arXiv:2408.07055), section 4.2: four samples, the best is chosen, one of the
 other three is rejected. Here the chosen answer must also be complete, and its score must be higher by a gap.
+The samples of a pair are whole answers, or continuations of one text, which steps.py chose.
 """
 
 from __future__ import annotations
@@ -61,6 +62,15 @@ def text_trouble(text: str, prompt: str, max_repeated_share: float) -> str | Non
     return "loop" if txt.repeated_share(text) > max_repeated_share else None
 
 
+def own_text(sample: Generation) -> str:
+    """Return what the model wrote: the answer, or its continuation of a prefix."""
+    return sample.text[len(sample.prefix) :].strip() if sample.prefix else sample.text.strip()
+
+
+def _own_words(sample: Generation) -> int:
+    return txt.count_words(own_text(sample)) if sample.prefix else sample.words
+
+
 def candidate(
     sample: Generation,
     quality: Judgement | Unscored | None,
@@ -79,7 +89,7 @@ def candidate(
         ValueError: the weight is above 0 and `quality` is None.
     """
     reason = trouble(sample, max_repeated_share)
-    if reason == "empty":
+    if reason == "empty" or not own_text(sample):
         return Unscored(reason="empty", detail="a message needs text", call_ids=sample.call_ids)
     if sample.required_words is None:
         return Unscored(reason="no_length", detail="the prompt asks for no length", call_ids=sample.call_ids)
@@ -107,7 +117,7 @@ def pair_of(
 
     Args:
         instruction_id: Id of the instruction.
-        samples: All samples of it.
+        samples: All whole answers to it, or all continuations of one text.
         min_gap: Smallest difference of the scores of chosen and rejected, in points.
         max_ratio: Largest ratio of their words, the longer one to the shorter; None = any.
         seed: Decides, together with the instruction's id, which other sample is rejected.
@@ -142,12 +152,11 @@ def pair_of(
         )
         return _rejection(instruction_id, "no_gap", f"scores {scores}; {min_gap} points are needed", samples)
     if max_ratio is not None:
-        words = ", ".join(str(item.sample.words) for item in lower)
-        lower = [item for item in lower if ratio(best.sample.words, item.sample.words) <= max_ratio]
+        length = _own_words(best.sample)
+        words = ", ".join(str(_own_words(item.sample)) for item in lower)
+        lower = [item for item in lower if ratio(length, _own_words(item.sample)) <= max_ratio]
         if not lower:
-            detail = (
-                f"chosen has {best.sample.words} words, the others {words}; a ratio of {max_ratio} is allowed"
-            )
+            detail = f"chosen has {length} words, the others {words}; a ratio of {max_ratio} is allowed"
             return _rejection(instruction_id, "other_length", detail, samples)
     return _pair(instruction_id, best, lower[int(hash_share(seed, instruction_id) * len(lower))])
 
@@ -173,12 +182,14 @@ def pair_numbers(train: Sequence[PreferencePair], test: Sequence[PreferencePair]
     ]
     scored = max(1, len(scores))
     chosen_words = sum(txt.count_words(row.chosen[-1].content) for row in pairs) / n
+    at_steps = sum(row.prompt[-1].role == "assistant" for row in pairs)
     rejected_words = sum(txt.count_words(row.rejected[-1].content) for row in pairs) / n
     return {
         "pairs": float(len(pairs)),
         "train_pairs": float(len(train)),
         "test_pairs": float(len(test)),
         "general_pairs": float(sum(row.origin is not None for row in pairs)),
+        **({"step_pairs": float(at_steps)} if at_steps else {}),
         "chosen_score_mean": round(sum(chosen for chosen, _ in scores) / scored, 3),
         "rejected_score_mean": round(sum(rejected for _, rejected in scores) / scored, 3),
         "chosen_words_mean": round(chosen_words, 3),
@@ -207,7 +218,9 @@ def _rejection(
 def _pair(instruction_id: str, chosen: Candidate, rejected: Candidate) -> PreferencePair:
     assert chosen.sample.required_words is not None  # else it has no score
     prompt = [Message(role="user", content=chosen.sample.prompt)]
-    answers = [[Message(role="assistant", content=item.sample.text)] for item in (chosen, rejected)]
+    if chosen.sample.prefix:
+        prompt.append(Message(role="assistant", content=chosen.sample.prefix))
+    answers = [[Message(role="assistant", content=own_text(item.sample))] for item in (chosen, rejected)]
     content = [[message.model_dump() for message in part] for part in (prompt, *answers)]
     return PreferencePair(
         pair_id=short_id(content),
@@ -219,5 +232,5 @@ def _pair(instruction_id: str, chosen: Candidate, rejected: Candidate) -> Prefer
         rejected=answers[1],
         chosen_score=chosen.score,
         rejected_score=rejected.score,
-        call_ids=[*chosen.call_ids, *rejected.call_ids],
+        call_ids=list(dict.fromkeys([*chosen.call_ids, *rejected.call_ids])),
     )

@@ -4,6 +4,7 @@ Reads   data/sft/weights, data/base_model/origin.json, data/preferences/train.js
 Writes  data/dpo/: weights/ (safetensors, tokenizer, generation config, card), curve.csv, rejected.jsonl,
         metrics.json
 Source  LongWriter (arXiv:2408.07055), section 4.2; the next-token term: ChatGLM-RLHF's recipe
+Steps   LongDPO (arXiv:2502.02095): where a pair continues a text, the loss counts the continuations only
 Run     dvc repro dpo; `.lw/logs/dpo-ranks.log` has the output of the ranks
 """
 
@@ -83,12 +84,9 @@ def _sources(pairs: list[PreferencePair]) -> dict[str, str]:
 
 def _coded(coder: tokenizer.Coder, row: PreferencePair, params: Params) -> dict[str, Any] | Rejection:
     """Return the columns of a pair that TRL reads, or why the pair is rejected."""
-    sides = []
-    for side in (row.chosen, row.rejected):
-        coded = coder.answer([*row.prompt, *side], params.dpo.max_length, row.pair_id, "dpo")
-        if isinstance(coded, Rejection):
-            return coded
-        sides.append(coded)
+    sides = coder.pair(row.prompt, [*row.chosen, *row.rejected], params.dpo.max_length, row.pair_id, "dpo")
+    if isinstance(sides, Rejection):
+        return sides
     ids = (sides[0].prompt_ids, *(side.completion_ids for side in sides))
     return dict(zip(packs.PAIR_COLUMNS, ids, strict=True))
 

@@ -1,5 +1,7 @@
 """Score the samples, pair the best sample of each instruction with a random other sample, check the pairs.
 
+Continuations of one text (`sample.steps`) are paired in the same way, with each other.
+
 Reads   data/sample/generations.jsonl, the judge's prompt template, general pairs, the prompts of the benchmarks
 Writes  data/preferences/: train.jsonl, test.jsonl, rejected.jsonl, calls.jsonl.zst, verdict.json,
         metrics.json
@@ -32,24 +34,24 @@ FOLDER = files.DATA / "preferences"
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Make a pair or a rejection for each instruction; write the verdict, or stop."""
+    """Make a pair or a rejection for each instruction, and for each text that was continued; write the verdict, or stop."""
     section = params.preferences
     max_repeated_share = params.score.max_repeated_share
     samples = files.read_jsonl(files.DATA / "sample" / "generations.jsonl", Generation)
     qualities, usage = _judged(params, samples, folder / "calls.jsonl.zst")
-    candidates: dict[str, list[Candidate | Unscored]] = defaultdict(list)
+    candidates: dict[tuple[str, str], list[Candidate | Unscored]] = defaultdict(list)
     for sample, quality in zip(samples, qualities, strict=True):
         candidate = preferences.candidate(sample, quality, section.quality_weight, max_repeated_share)
-        candidates[sample.prompt_id].append(candidate)
+        candidates[sample.prompt_id, sample.prefix].append(candidate)
     results = [
         preferences.pair_of(
-            prompt_id,
-            candidates[prompt_id],
+            key[0],
+            candidates[key],
             min_gap=section.min_gap,
             max_ratio=section.max_pair_ratio,
             seed=section.seed,
         )
-        for prompt_id in sorted(candidates)
+        for key in sorted(candidates)
     ]
     pairs = [row for row in results if isinstance(row, PreferencePair)]
     test = [row for row in pairs if preferences.is_test(row, section.test_share)]

@@ -1,8 +1,10 @@
 """Answer training instructions several times with the SFT model; the answers will become preference pairs.
 
+With `sample.steps`, the model also continues a text of each instruction from the step where its answers become weak.
+
 Reads   data/dataset/train.jsonl, data/sft/weights, data/base_model/weights
 Writes  data/sample/: generations.jsonl, calls.jsonl.zst, metrics.json
-Source  LongWriter (arXiv:2408.07055), section 4: four samples an instruction
+Source  LongWriter (arXiv:2408.07055), section 4: four samples an instruction; steps: LongDPO (arXiv:2502.02095)
 Run     dvc repro sample
 """
 
@@ -10,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from longwriter.errors import ModelUnusable, NoAnswer
@@ -18,8 +22,10 @@ from longwriter.io import files, progress
 from longwriter.llm.client import LLM
 from longwriter.models import servers
 from longwriter.params import Params
+from longwriter.preferences import steps
 from longwriter.records import Example, Generation, Rejection
 from longwriter.stages import runner
+from longwriter.tokens import tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +52,18 @@ async def _work(params: Params, folder: Path) -> runner.Summary:
             return await sample_one(llm, params, *draw)
 
         results = await progress.each(draws, answer, "sample", llm.note)
+        numbers = {}
+        if sample.steps is not None:
+            starts = _starts(params, prompts, results, examples)
+            results += await _continuations(llm, params, prompts, starts)
+            numbers = {"steps": float(len(starts))}
         usage = llm.usage()
     rows, refused = answers.drop_refused_prompts(results)
     if refused and not rows:
         reason = next(row.detail for row in results if isinstance(row, Rejection))
         raise ModelUnusable(f"the engine refused every prompt: {reason}. Check serving.context_tokens")
     files.write_jsonl(folder / "generations.jsonl", rows)
-    numbers = answers.generation_numbers(rows)
+    numbers |= answers.generation_numbers(rows)
     kept = len(prompts) - sum(refused.values())
     return runner.Summary(
         len(examples),
@@ -65,7 +76,54 @@ async def _work(params: Params, folder: Path) -> runner.Summary:
     )
 
 
-async def sample_one(llm: LLM, params: Params, prompt: answers.Prompt, draw: int) -> Generation | Rejection:
+def _starts(
+    params: Params,
+    prompts: Sequence[answers.Prompt],
+    results: Sequence[Generation | Rejection],
+    examples: Sequence[Example],
+) -> dict[str, answers.Start]:
+    """Return the text that the model continues, for each prompt that has one, by the prompt's id."""
+    assert params.sample.steps is not None
+    whole: dict[str, list[Generation]] = defaultdict(list)
+    for row in results:
+        if isinstance(row, Generation):
+            whole[row.prompt_id].append(row)
+    written = {
+        row.instruction_id: steps.Written(row.messages[-1].content, row.call_ids)
+        for row in examples
+        if row.instruction_id
+    }
+    coder = tokenizer.Coder(tokenizer.load(files.DATA / "sft" / "weights"))
+    starts = {}
+    for prompt in prompts:
+        key = prompt.prompt_id
+        begun = steps.beginning(whole[key], written[key], params.sample.steps)
+        if begun is not None:
+            starts[key] = answers.Start(begun.text, coder.line_ends(begun.text), begun.call_ids)
+    log.info("%d of %d prompts have a text with a weak step", len(starts), len(prompts))
+    return starts
+
+
+async def _continuations(
+    llm: LLM, params: Params, prompts: Sequence[answers.Prompt], starts: dict[str, answers.Start]
+) -> list[Generation | Rejection]:
+    """Return `sample.samples` continuations of each text."""
+    draws = [
+        (prompt, number)
+        for prompt in prompts
+        if prompt.prompt_id in starts
+        for number in range(params.sample.samples)
+    ]
+
+    async def answer(draw: tuple[answers.Prompt, int]) -> Generation | Rejection:
+        return await sample_one(llm, params, *draw, starts[draw[0].prompt_id])
+
+    return await progress.each(draws, answer, "continue", llm.note)
+
+
+async def sample_one(
+    llm: LLM, params: Params, prompt: answers.Prompt, draw: int, start: answers.Start | None = None
+) -> Generation | Rejection:
     """Return one answer to a prompt, or a rejection if the engine refuses the prompt, for example as too long.
 
     Raises:
@@ -74,7 +132,9 @@ async def sample_one(llm: LLM, params: Params, prompt: answers.Prompt, draw: int
     """
     sample = params.sample
     try:
-        return await answers.ask(llm, prompt, sample.max_tokens_per_word, sample.sampling, attempt=draw)
+        return await answers.ask(
+            llm, prompt, sample.max_tokens_per_word, sample.sampling, attempt=draw, start=start
+        )
     except NoAnswer as refusal:
         if refusal.reason != "request_refused":
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 IGNORE_INDEX = -100  # label of a token that is not a target, for torch's cross entropy
@@ -58,6 +59,29 @@ def turn(
     is_prefix = both[: len(prompt_ids)] == prompt_ids
     completion_ids = both[len(prompt_ids) :] if is_prefix else tokenise(answer)
     return Turn(prompt_ids, [*completion_ids, end[1]])
+
+
+def continuations(beginning: Turn, answers: Sequence[Turn]) -> list[Turn]:
+    """Return the ids of answers that begin with the same text; the ids of that text are part of the prompt.
+
+    No id changes. A token that holds the end of the beginning and more, such as a full stop with two line ends, is
+    part of the completion.
+
+    Args:
+        beginning: The common text, as if it were a whole answer.
+        answers: The answers; all have the same prompt.
+    """
+    text = beginning.completion_ids[:-1]
+    length = min(_common(text, answer.completion_ids) for answer in answers)
+    return [
+        Turn([*prompt_ids, *completion_ids[:length]], completion_ids[length:])
+        for prompt_ids, completion_ids in answers
+    ]
+
+
+def _common(ids: list[int], others: list[int]) -> int:
+    """Return how many ids at the beginning are the same."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(ids, others, strict=False)))
 
 
 def encode_chat(

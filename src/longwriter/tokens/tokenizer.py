@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 from jinja2 import TemplateError
 
 from longwriter.errors import ModelUnusable
-from longwriter.records import Message, Rejection
-from longwriter.tokens.packing import Encoded, Turn, encode_chat, turn
+from longwriter.records import JOINT, Message, Rejection
+from longwriter.tokens.packing import Encoded, Turn, continuations, encode_chat, turn
 
+_TAIL_CHARS = 200  # of a text: no token is longer
 _Ids = TypeVar("_Ids", list[Encoded], Turn)
 
 
@@ -90,6 +91,52 @@ class Coder:
     ) -> Turn | Rejection:
         """Return the ids of the last message and of its prompt for DPO, or why it is rejected; see `chat`."""
         return self._coded(turn, messages, max_length, row_id, stage)
+
+    def pair(
+        self, prompt: Sequence[Message], answers: Sequence[Message], max_length: int, row_id: str, stage: str
+    ) -> list[Turn] | Rejection:
+        """Return the ids of several answers to one prompt for DPO, or why the pair is rejected; see `chat`.
+
+        Args:
+            prompt: The messages before the answers; if the last is the assistant's, the answers continue it, and it
+                is part of the prompt's ids.
+            answers: The answers.
+            max_length: Largest number of tokens of the prompt and one answer.
+            row_id: See `chat`.
+            stage: See `chat`.
+        """
+        opened = prompt[-1] if prompt[-1].role == "assistant" else None
+        turns: list[Turn] = []
+        for answer in answers:
+            whole = [*prompt, answer]
+            if opened is not None:
+                text = opened.content + JOINT + answer.content
+                whole = [*prompt[:-1], Message(role="assistant", content=text)]
+            coded = self.answer(whole, max_length, row_id, stage)
+            if isinstance(coded, Rejection):
+                return coded
+            turns.append(coded)
+        if opened is None:
+            return turns
+        beginning = self.answer(prompt, max_length, row_id, stage)
+        return beginning if isinstance(beginning, Rejection) else continuations(beginning, turns)
+
+    def line_ends(self, text: str) -> str:
+        """Return the line ends with which a text must end, so that its ids stay the same if a paragraph follows.
+
+        Many tokenizers have a token for two line ends that they use only at the end of a text (GPT-2), or one for a
+        full stop and two line ends (Llama 3). A model that sees other ids than in its training goes on badly.
+
+        Returns:
+            Two line ends, one, or none.
+        """
+        tail = text[-_TAIL_CHARS:]
+        whole = self._ids(f"{tail}{JOINT}A")
+        for line_ends in (JOINT, "\n"):
+            ids = self._ids(tail + line_ends)
+            if whole[: len(ids)] == ids:
+                return line_ends
+        return ""
 
     def _coded(
         self,

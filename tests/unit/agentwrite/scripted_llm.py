@@ -15,7 +15,7 @@ class ScriptedLLM:
 
     def __init__(self, says, form="json_schema"):
         self.says, self.form, self.calls = says, form, []
-        self.refusals = {}
+        self.refusals, self.openings = {}, []
 
     def answer_format(self, requested):
         return self.form if requested == "auto" else requested
@@ -26,7 +26,8 @@ class ScriptedLLM:
     def refuse(self, call_id, refused):
         self.refusals[call_id] = refused
 
-    async def ask(self, prompt, sampling, *, schema=None, json_object=False, attempt=0):
+    async def ask(self, prompt, sampling, *, schema=None, json_object=False, attempt=0, opening=""):
+        self.openings.append(opening)
         self.calls.append((prompt, attempt, schema is not None, json_object))
         answer = self.says(prompt, attempt)
         if isinstance(answer, Exception):

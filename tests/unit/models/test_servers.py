@@ -49,9 +49,14 @@ def test_a_local_model_answers_on_a_socket_that_only_its_user_can_reach_and_on_n
             async with connect(
                 endpoint, params, GREEDY, tmp_path / "replay.sqlite", tmp_path / "calls"
             ) as llm:
-                return await llm.ask("Say yes.", GREEDY)
+                whole = await llm.ask("Say yes.", GREEDY)
+                begun = await llm.ask("Say yes.", GREEDY, opening="The tide")
+                return whole, begun
 
-        assert asyncio.run(ask()).usage.completion_tokens >= 1
+        whole, begun = asyncio.run(ask())
+        assert whole.usage.completion_tokens >= 1
+        assert begun.text.startswith("The tide")  # it is continued, not answered
+        assert begun.usage.prompt_tokens > whole.usage.prompt_tokens
     assert not folder.exists()
     assert not server.is_running()
 

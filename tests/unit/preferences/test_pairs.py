@@ -249,3 +249,41 @@ def test_without_an_answer_of_a_similar_length_there_is_no_pair():
     assert (refused.reason, refused.detail) == (
         "other_length", "chosen has 100 words, the others 170, 50; a ratio of 1.5 is allowed",
     )  # fmt: skip
+
+
+START = prose(40, 7)
+
+
+def continuation(key, words, **fields):
+    return sample(key, text=f"{START}\n\n{prose(words, key)}", **fields).model_copy(
+        update={"prefix": START, "call_ids": [f"c{key}", "start"]}
+    )
+
+
+def test_a_pair_at_a_step_has_the_common_text_in_its_prompt_and_differs_in_the_continuation():
+    pair = paired(continuation("a", 60), continuation("b", 10))
+    assert [(turn.role, turn.content) for turn in pair.prompt] == [
+        ("user", "Write 100 words."), ("assistant", START),
+    ]  # fmt: skip
+    assert [pair.chosen[0].content, pair.rejected[0].content] == [prose(60, "a"), prose(10, "b")]
+    assert (pair.chosen_score, pair.rejected_score) == (100.0, 50.0)  # of the whole texts
+    assert pair.call_ids == ["ca", "start", "cb"]
+    assert preferences.pair_numbers([pair], [])["step_pairs"] == 1.0
+
+
+def test_the_lengths_of_continuations_count_without_the_common_text():
+    both = [continuation("a", 60), continuation("b", 10)]
+    assert (
+        paired(*both, max_ratio=5.9).detail == "chosen has 60 words, the others 10; a ratio of 5.9 is allowed"
+    )
+    assert isinstance(paired(*both, max_ratio=6.0), PreferencePair)
+
+
+def test_a_continuation_that_ends_at_once_has_no_text_to_train_on():
+    text = continuation("b", 10).model_copy(update={"text": START, "words": 40})
+    assert [one.reason for one in candidates(text)] == ["empty"]
+
+
+def test_a_continuation_that_repeats_the_text_before_it_may_not_be_chosen():
+    loop = continuation("a", 9).model_copy(update={"text": f"{START}\n\n{START}"})
+    assert preferences.trouble(loop, 0.2) == "loop"

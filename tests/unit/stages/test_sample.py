@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from longwriter.errors import NoAnswer
+from longwriter.evaluation import answers
 from longwriter.evaluation.answers import Prompt
 from longwriter.records import Generation, Rejection
 from longwriter.stages import sample
@@ -32,3 +33,21 @@ def test_a_prompt_that_the_engine_refuses_is_a_row_left_out_and_not_the_end():
 def test_a_request_that_failed_may_pass_and_is_not_left_out():
     with pytest.raises(NoAnswer, match="answered 500"):
         drawn(lambda prompt, attempt: NoAnswer("answered 500", "request_failed"))
+
+
+@pytest.mark.parametrize(
+    "repeated", ["", "The tide.\n", "The tide."]
+)  # what llama.cpp puts before a continuation
+def test_a_continuation_is_asked_for_behind_its_beginning_and_kept_with_it(repeated):
+    llm = ScriptedLLM(lambda prompt, attempt: f"{repeated}\nIt came in. ")
+    start = answers.Start("The tide.", "\n", ["w1"])
+    row = asyncio.run(sample.sample_one(llm, params(), PROMPT, 0, start))
+    assert (row.text, row.prefix, row.words) == ("The tide.\n\nIt came in.", "The tide.", 5)
+    assert llm.openings == ["The tide.\n"]
+    assert row.call_ids == [*llm.call_ids, "w1"]
+    whole = asyncio.run(sample.sample_one(llm, params(), PROMPT, 0))
+    assert whole.max_tokens - row.max_tokens == 2
+
+
+def test_a_whole_answer_is_written_as_before_there_were_continuations():
+    assert "prefix" not in drawn(lambda prompt, attempt: "Tea.").model_dump_json()

@@ -162,3 +162,21 @@ def test_a_base_model_without_template_says_which_parameter_it_needs():
         chat.configure(coder, SHIPPED.read_text(), "<no>")
     chat.configure(coder, SHIPPED.read_text(), "<|end_of_text|>")
     assert coder.eos_token == "<|end_of_text|>"
+
+
+@EACH
+def test_a_continuation_has_the_ids_of_its_whole_answer_and_is_the_only_target(name):
+    coder = Coder(configured(name))
+    prompt = messages("Write 9 words.", "The tide came in.")
+    endings = ["It went out.", "It rose."]
+    answers = [Message(role="assistant", content=text) for text in endings]
+    pair = coder.pair(prompt, answers, 500, "p", "dpo")
+    for turn, text in zip(pair, endings, strict=True):
+        whole = coder.answer(messages("Write 9 words.", f"The tide came in.\n\n{text}"), 500, "p", "dpo")
+        assert [*turn.prompt_ids, *turn.completion_ids] == [*whole.prompt_ids, *whole.completion_ids]
+        assert configured(name).decode(turn.completion_ids[:-1]).strip() == text
+    assert pair[0].prompt_ids == pair[1].prompt_ids
+    assert coder.pair(prompt[:1], answers, 500, "p", "dpo") == [
+        coder.answer([prompt[0], answer], 500, "p", "dpo") for answer in answers
+    ]
+    assert coder.pair(prompt, answers, 5, "p", "dpo").reason == "too_long"

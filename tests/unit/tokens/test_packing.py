@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwriter.tokens.packing import IGNORE_INDEX, best_fit_decreasing, encode_chat, fill_share, turn
+from longwriter.tokens.packing import (
+    IGNORE_INDEX,
+    Turn,
+    best_fit_decreasing,
+    continuations,
+    encode_chat,
+    fill_share,
+    turn,
+)
 
 
 @given(st.lists(st.integers(1, 50), max_size=80), st.integers(50, 120))
@@ -132,3 +140,21 @@ def test_ids_that_cross_the_edge_of_prompt_and_answer_are_kept_apart():
     ids = turn(chat(("user", "Hi"), ("assistant", "Yes")), render, merged, END)
     assert "".join(map(chr, ids.prompt_ids)) == "<user>Hi$\n<assistant>"
     assert "".join(map(chr, ids.completion_ids)) == "Yes$"
+
+
+def test_a_token_that_reaches_beyond_the_common_text_belongs_to_the_continuations():
+    beginning = Turn([1, 2], [10, 11, 12, 0])  # 12 is a full stop
+    answers = [
+        Turn([1, 2], [10, 11, 13, 20, 0]),
+        Turn([1, 2], [10, 11, 13, 30, 31, 0]),
+    ]  # 13: with two line ends
+    assert continuations(beginning, answers) == [
+        Turn([1, 2, 10, 11], [13, 20, 0]), Turn([1, 2, 10, 11], [13, 30, 31, 0]),
+    ]  # fmt: skip
+
+
+def test_answers_with_the_same_prompt_of_another_split_share_the_shorter_one():
+    answers = [Turn([1], [10, 11, 20, 0]), Turn([1], [10, 14, 0])]
+    assert continuations(Turn([1], [10, 11, 0]), answers) == [
+        Turn([1, 10], [11, 20, 0]), Turn([1, 10], [14, 0]),
+    ]  # fmt: skip

@@ -71,3 +71,21 @@ def test_a_row_without_marks_has_the_ids_that_it_always_had():
 
 def test_control_tokens_are_the_special_ones_and_those_that_look_like_marks():
     assert sorted(tokenizers.control_tokens(tiny())) == ["<part>", "<tool_call>", "<|close|>", "<|open|>"]
+
+
+@pytest.mark.parametrize(
+    ("merges", "as_gpt2", "line_ends"),
+    [
+        ([], True, "\n\n"),
+        ([("Ċ", "Ċ")], True, "\n"),  # GPT-2: two line ends are one token only at the end of a text
+        ([("Ċ", "Ċ")], False, "\n\n"),
+        ([("Ċ", "Ċ"), (".", "ĊĊ")], False, "\n\n"),  # Llama 3: with the full stop
+        ([("Ċ", "Ċ"), ("ĊĊ", "A")], False, ""),
+    ],
+)
+def test_a_text_that_goes_on_keeps_the_ids_of_its_line_ends(merges, as_gpt2, line_ends):
+    words = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *map("".join, merges)]
+    bpe = Tokenizer(models.BPE(vocab={word: i for i, word in enumerate(words)}, merges=merges))
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=as_gpt2)
+    coder = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="a")
+    assert tokenizers.Coder(coder).line_ends("The tide.") == line_ends

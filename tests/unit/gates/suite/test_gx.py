@@ -103,6 +103,25 @@ def test_a_rejected_answer_may_loop_or_refuse():
         assert [f.name for f in judged_pairs(rows) if not f.passed] == []
 
 
+def at_a_step(before, chosen):
+    """Return clean pairs, the last one of train with two continuations of a text."""
+    prompt = [*turn("user", "Write 100 words on 9."), *turn("assistant", before)]
+    return pair_lists(prompt=prompt, chosen=turn("assistant", chosen))
+
+
+@pytest.mark.parametrize(
+    ("before", "chosen", "failed"),
+    [
+        (prose(40, "start"), prose(80, "end"), []),
+        (prose(80, "start"), prose(80, "start"), ["no_loop"]),  # neither part repeats itself
+        ("The tide<|im_end|> came in.", prose(80, "end"), ["no_control_tokens"]),
+        (prose(40, "start"), "I'm sorry, but I cannot write this. " + prose(72, "end"), ["no_refusal"]),
+    ],
+)
+def test_a_pair_at_a_step_is_checked_as_a_whole_text(before, chosen, failed):
+    assert [f.name for f in judged_pairs(at_a_step(before, chosen)) if f.critical and not f.passed] == failed
+
+
 def test_no_pairs_at_all_are_stopped():
     names = [f.name for f in judged_pairs(([], [])) if f.critical and not f.passed]
     assert names == ["enough_pairs", "both_sides_have_pairs"]

@@ -1,0 +1,98 @@
+"""The step of a text at which a model is weak, and the text before it, which the model then continues.
+
+Pure. Source: LongDPO (arXiv:2502.02095): a pair of whole texts does not say where the worse one went wrong; a better
+and a worse continuation of one text do. LongDPO finds the step by a search with a judge that scores each one. Here
+a step is a paragraph, rules find it in the model's own answers, and a continuation goes on to the end of the text,
+so that it has the same scores as a whole answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from longwriter.records import JOINT, Generation
+from longwriter.text.basics import markup
+from longwriter.text.basics.counting import BLANK_LINE, EarlierText, count_words
+
+_REPEATED = 0.5  # of the 5-grams of a paragraph: a loop, not a phrase that returns
+
+
+class Written(NamedTuple):
+    """The text of a training row, and the requests that wrote it."""
+
+    text: str
+    call_ids: list[str]
+
+
+class Beginning(NamedTuple):
+    """The paragraphs of a text before a step, and the requests that wrote the text."""
+
+    text: str
+    call_ids: list[str]
+
+
+def paragraphs(text: str) -> list[str]:
+    """Return the paragraphs of a text, without the space around them."""
+    return [part.strip() for part in BLANK_LINE.split(text) if part.strip()]
+
+
+def weak_paragraph(parts: Sequence[str], required_words: int) -> int:
+    """Return the place of the paragraph in which an answer becomes weak, from 0 on.
+
+    It is the first one that mostly repeats the text before it, or that makes the text longer than was asked for; if
+    there is none, it is the last one, after which the model ended.
+
+    Args:
+        parts: Paragraphs of the answer; at least one.
+        required_words: Length that the prompt asks for.
+    """
+    words, earlier = 0, EarlierText()
+    for place, part in enumerate(parts):
+        words += count_words(part)
+        if words > required_words or earlier.repeated_share(part) > _REPEATED:
+            return place
+        earlier.add(part)
+    return len(parts) - 1
+
+
+def beginning(
+    answers: Sequence[Generation], written: Written, source: Literal["own", "written"]
+) -> Beginning | None:
+    """Return the text that the model continues at its weak step, or None if no text has one.
+
+    Args:
+        answers: The model's whole answers to one prompt, which asks for a length.
+        written: The text of the training row with this prompt.
+        source: `own`: the paragraphs before the weak one of the answer whose length is farthest from the required
+            one, but not none; `written`: as many words of the written text, but one paragraph of it at least and not all.
+    """
+    for answer in sorted(answers, key=_farthest_first):
+        parts = paragraphs(answer.text)
+        if not parts or answer.required_words is None:
+            continue
+        before = parts[: weak_paragraph(parts, answer.required_words)]
+        call_ids = answer.call_ids
+        if source == "written":
+            before = _first_words(paragraphs(written.text), sum(map(count_words, before)))
+            call_ids = written.call_ids
+        text = JOINT.join(before)
+        if text and not markup.control_token(text) and not markup.reasoning_text(text):
+            return Beginning(text, list(call_ids))
+    return None
+
+
+def _farthest_first(answer: Generation) -> tuple[float, str]:
+    """Return a key by which the answer comes first whose length is farthest from the required one."""
+    words = (answer.required_words or 1, answer.words)
+    return -max(words) / max(1, min(words)), answer.generation_id
+
+
+def _first_words(parts: Sequence[str], words: int) -> list[str]:
+    """Return the paragraphs that end within a number of words: one at least, but not all; empty if there is one."""
+    kept: list[str] = []
+    for part in parts[:-1]:
+        if kept and sum(map(count_words, [*kept, part])) > words:
+            break
+        kept.append(part)
+    return kept
