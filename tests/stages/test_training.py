@@ -80,6 +80,9 @@ def rows_of(ranks: int, accumulation: int) -> list[dict]:
 LORA_ROWS = [pack(key, 3) for key in range(4)]
 
 
+SELECTIVE = TRAINING.model_copy(update={"gradient_checkpointing": True, "selective_checkpointing": True})
+
+
 @pytest.fixture(scope="module")
 def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Job]:
     """Jobs that ran to their end undisturbed, by name; all of them started at once, as imports take longest."""
@@ -102,11 +105,11 @@ def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     norm = one_step.dpo.model_copy(update={"loss": "sigmoid_norm", "beta": 5.0, "batch_pairs": 40})
     made["norm"] = one_step.model_copy(update={"dpo": norm})
     made["norm, zero 3"] = dpo_job(base / "norm_zero_3", tiny_model).model_copy(
-        update={"dpo": norm, **zero_3}
+        update={"dpo": norm, **zero_3, "training": SELECTIVE}
     )
     made["zero 3, offloaded"] = job(
         base / "offloaded", whole, [pack(key, 3) for key in range(4)], 2
-    ).model_copy(update={"layout": layout_without_compiler("zero3_offload")})
+    ).model_copy(update={"layout": layout_without_compiler("zero3_offload"), "training": SELECTIVE})
     in_bf16 = TRAINING.model_copy(update={"precision": "bf16"})
     strong = one_step.dpo.model_copy(update={"beta": 5.0, "batch_pairs": 40})
     made["bf16 pairs"] = dpo_job(base / "bf16_pairs", tiny_model).model_copy(

@@ -82,6 +82,8 @@ def trainings(params: Params, machine: Machine, shape: Shape, lora: int | None =
         layout=memory.layout(launch.layout_of(settings.deepspeed)),
         value_bytes=2 if settings.precision == "bf16" else 4,
         has_checkpointing=settings.gradient_checkpointing,
+        keeps_attention=settings.selective_checkpointing,
+        has_offload=settings.activation_offload,
         head="fused",
         tokens=params.pack.max_length,
     )
@@ -137,13 +139,14 @@ def report(params: Params, machine: Machine, model: Model, lora: int | None = No
         *_overfull(params, machine, shape, stages),
         *filter(None, [findings.full_disk(disk, machine.disk_bytes)]),
     ]
+    result["errors"] += _unrecomputed(params, stages)
     result["advice"] = _advice(machine, shape, stages)
     result["speed"] = _speed(params, machine, shape, stages)
     result["serving"] = _serving(params, machine, shape)
     if result["serving"].get("error"):
         result["errors"].append(result["serving"]["error"])
     result["measured"] = measured(stages["sft"], params) if machine.is_this and model.is_here else None
-    result["not_measured"] += _not_measured(machine, model)
+    result["not_measured"] += _not_measured(machine, model, stages["sft"])
     return result
 
 
@@ -190,6 +193,16 @@ def _missing_packages(params: Params, machine: Machine) -> list[str]:
         )
         errors += [refusal] if refusal else []
     return errors
+
+
+def _unrecomputed(params: Params, stages: Mapping[str, Training]) -> list[str]:
+    """Return a sentence if the layout does not allow the gradient checkpointing."""
+    loras = {"sft": params.sft.lora, "dpo": params.dpo.lora}
+    found = [
+        launch.recomputing_problem(params.training, loras[name], training.layout.stage, training.device)
+        for name, training in stages.items()
+    ]
+    return list(dict.fromkeys(filter(None, found)))
 
 
 def _overfull(params: Params, machine: Machine, shape: Shape, stages: Mapping[str, Training]) -> list[str]:
@@ -294,7 +307,8 @@ def measured(training: Training, params: Params) -> dict[str, float] | None:
         has_same_layout = memory.layout(job.layout) == training.layout
         if not (is_same and has_same_layout and curve and (folder / checkpoints.HELD_OUT).is_file()):
             continue
-        if job.training.gradient_checkpointing == training.has_checkpointing:
+        keys = ("gradient_checkpointing", "selective_checkpointing", "activation_offload")
+        if all(getattr(job.training, key) == getattr(params.training, key) for key in keys):
             return {
                 "tokens_per_s": statistics.median(point["tokens_per_s"] for point in curve),
                 "step_s": statistics.median(point["step_s"] for point in curve),
@@ -303,7 +317,7 @@ def measured(training: Training, params: Params) -> dict[str, float] | None:
     return None
 
 
-def _not_measured(machine: Machine, model: Model) -> list[str]:
+def _not_measured(machine: Machine, model: Model, training: Training) -> list[str]:
     """Return which parts of the report are only computed, or are not known."""
     rows = []
     if machine.gpus:
@@ -313,6 +327,8 @@ def _not_measured(machine: Machine, model: Model) -> list[str]:
         ]
     else:
         rows.append("speed on a CPU: nothing is assumed; the bar of the stage shows it")
+    if machine.gpus and (training.keeps_attention or training.has_offload):
+        rows.append("gradient checkpointing that is selective, or offloaded: computed, never tried on a GPU")
     if machine.host_bytes is None:
         rows.append("memory and disk of that machine: not known")
     if model.licence is None:

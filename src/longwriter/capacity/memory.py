@@ -70,6 +70,10 @@ class Training(NamedTuple):
     """Weights of LoRA; None = all weights are trained."""
     is_quantised: bool = False
     """Whether the weights that are not trained have 4 bits."""
+    keeps_attention: bool = False
+    """Whether checkpointing keeps the output of attention."""
+    has_offload: bool = False
+    """Whether the inputs of the layers, which checkpointing keeps, are in the memory of the host."""
 
 
 class Part(NamedTuple):
@@ -101,7 +105,7 @@ def parts(shape: Shape, training: Training) -> list[Part]:
     ]
     if zero.stage >= 3:
         rows.append(Part("gathered layers", size * min(zero.live, held)))
-    rows += [Part("activations", activations(shape, training)), Part("loss head", head(shape, training))]
+    rows += [_activations(shape, training), Part("loss head", head(shape, training))]
     used = sum(row.device for row in rows)
     if training.device == "cpu":
         return [
@@ -128,11 +132,26 @@ def layer_activations(shape: Shape, value_bytes: int) -> int:
 
 
 def activations(shape: Shape, training: Training) -> int:
-    """Return the activations of a rank; with checkpointing one value a layer, and one layer in full."""
+    """Return the activations of a rank; with checkpointing one value a layer, and one layer in full.
+
+    If the output of attention is kept too, its heads and an fp32 sum for each head are kept for each layer.
+    """
     full = layer_activations(shape, training.value_bytes)
     if not training.has_checkpointing:
         return training.tokens * shape.layers * full
-    return training.tokens * (shape.layers * shape.hidden * training.value_bytes + full)
+    kept = shape.hidden * training.value_bytes
+    if training.keeps_attention:
+        kept += shape.heads * (shape.head_size * training.value_bytes + 4)
+    return training.tokens * (shape.layers * kept + full)
+
+
+def _activations(shape: Shape, training: Training) -> Part:
+    """Return the activations on the GPU, and the inputs of the layers on the host, if they are there."""
+    size = activations(shape, training)
+    if not training.has_offload or training.device == "cpu":
+        return Part("activations", size)
+    inputs = training.tokens * shape.layers * shape.hidden * training.value_bytes
+    return Part("activations", size - inputs, int(_PINNED * inputs))
 
 
 def default_head(shape: Shape, training: Training) -> Literal["fused", "dense"]:

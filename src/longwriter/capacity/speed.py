@@ -41,14 +41,18 @@ def flops_a_token(shape: Shape, training: Training) -> float:
     """Return the floating-point operations of a training step for each token.
 
     Two for each weight forward, two for the gradient of its input, two for its own (not with LoRA), and the causal
-    attention over a pack that is one sequence. With checkpointing the forward pass runs twice.
+    attention over a pack that is one sequence. With checkpointing the forward pass runs twice, but not
+    its attention where that is kept.
     """
     used = shape.parameters - shape.lookup
     queries = shape.layers * shape.heads * shape.head_size
     forward = 2 * used + 2 * queries * training.tokens
     attention_back = 4 * queries * training.tokens
     back = (4 if training.adapter is None else 2) * used + attention_back
-    return float(forward + back + (forward if training.has_checkpointing else 0))
+    again = forward if training.has_checkpointing else 0
+    if training.has_checkpointing and training.keeps_attention:
+        again -= 2 * queries * training.tokens
+    return float(forward + back + again)
 
 
 def tokens_per_s(shape: Shape, training: Training, gpu: Peak) -> float:

@@ -54,7 +54,8 @@ def _facts(report: Mapping[str, Any]) -> str:
 def _training(report: Mapping[str, Any]) -> str:
     sft, layout = report["training"]["sft"], report["training"]["sft"]["layout"]
     what = f"LoRA, {sft['adapter']:,} weights" if sft["adapter"] else "all weights"
-    checkpointing = "gradient checkpointing" if sft["has_checkpointing"] else "no gradient checkpointing"
+    checkpointing = f"{'' if sft['has_checkpointing'] else 'no '}gradient checkpointing"
+    checkpointing += " without attention" * sft["keeps_attention"] + ", offloaded" * sft["has_offload"]
     return (
         f"{what}; {sft['ranks']} ranks on {sft['device']}, ZeRO-{layout['stage']} ({sft['file']}), "
         f"{'bf16' if sft['value_bytes'] == 2 else 'fp32'}, {checkpointing}, {sft['attention']}, {sft['head']} head"

@@ -79,10 +79,22 @@ class TrainingParams(Section):
     on a CPU while its logits take at most 2 GiB, else fused; the results are the same."""
     gradient_checkpointing: bool
     """Recompute activations in the backward pass: less memory, about a third more time."""
+    selective_checkpointing: bool = False
+    """Gradient checkpointing keeps the output of attention, too: less time for long packs, and about twice what it
+    keeps for each layer otherwise. Not for LoRA with ZeRO 3."""
+    activation_offload: bool = False
+    """Keep the inputs of the layers, which gradient checkpointing leaves, in the memory of the host instead of the
+    GPU's; each step takes longer. It needs a GPU."""
     save_steps: OptimizerSteps
     """Optimizer steps between two checkpoints."""
     keep_checkpoints: Checkpoints
     """Number of checkpoints that are kept during training."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield what gradient checkpointing would have to do, although it is off."""
+        for key in ("selective_checkpointing", "activation_offload"):
+            if getattr(self, key) and not self.gradient_checkpointing:
+                yield Conflict((key,), "false while training.gradient_checkpointing is false")
 
 
 class OptimizerParams(Section):

@@ -81,6 +81,7 @@ def fit(
         dpo=params.dpo if kind == "dpo" else None,
         base=f"dvc:{versioning.digest(Path(model))}",
     )
+    launch.check_recomputing(job)
     states.look_after(job, run.fingerprint)
     log.info("%s: %d ranks on %s, %s", kind, ranks, device, params.training.deepspeed)
     live_log = _LiveLog(kind, run)

@@ -95,6 +95,23 @@ def test_disk_counts_the_checkpoint_that_is_being_written():
     assert rows["models of SFT and DPO (data, DVC cache)"] == 8 * 9_399_951_360
 
 
+def test_selective_checkpointing_also_keeps_the_output_of_attention_for_each_layer():
+    work = training(layout("zero3"), tokens=32768, has_checkpointing=True)
+    more = memory.activations(LLAMA, work._replace(keeps_attention=True)) - memory.activations(LLAMA, work)
+    assert more == 32768 * 32 * (4096 * 2 + 32 * 4)  # 8.1 GiB
+
+
+def test_offload_moves_the_inputs_of_the_layers_into_pinned_memory_of_the_host():
+    work = training(layout("zero3"), tokens=32768, has_checkpointing=True)
+    there, moved = (
+        sizes(LLAMA, work._replace(has_offload=has_offload))["activations"] for has_offload in (False, True)
+    )
+    inputs = 32768 * 32 * 4096 * 2
+    assert (there.device - moved.device, moved.host) == (inputs, pytest.approx(1.6 * inputs))
+    on_cpu = sizes(LLAMA, work._replace(has_offload=True, device="cpu"))["activations"]
+    assert on_cpu == there
+
+
 MEASURED = {  # the largest GiB of a rank, by infra/bench/capacity.py; the first one by the demo
     "demo": (SMOLLM2, "zero2", {"ranks": 2, "tokens": 1024}, 5.726),
     "fused": (SMOLLM2, "zero2", {"ranks": 2, "tokens": 1024}, 4.715),

@@ -41,7 +41,7 @@ from longwriter.launch.launch import Job
 from longwriter.params.training import OptimizerParams
 from longwriter.tokens import tokenizer
 from longwriter.tokens.packing import IGNORE_INDEX
-from longwriter.training.ranks import adapters, attention, choices, loss_head
+from longwriter.training.ranks import adapters, attention, choices, loss_head, recomputing
 from longwriter.training.ranks.choices import Choice
 from longwriter.training.ranks.pack_trainer import PackTrainer
 from longwriter.training.ranks.pair_trainer import PairTrainer
@@ -72,6 +72,7 @@ def _arguments(job: Job, optimizer: OptimizerParams, batch: int) -> dict[str, An
         "ddp_timeout": int(job.training.timeout_s),
         "deepspeed": job.layout,
         "gradient_checkpointing": job.training.gradient_checkpointing,
+        "gradient_checkpointing_kwargs": recomputing.options(job.training),
         "save_strategy": "steps",
         "save_steps": job.training.save_steps,
         "save_total_limit": None,  # Watch removes old ones, after the new one is marked as complete
@@ -347,8 +348,8 @@ def _advice(error: Exception) -> str:
     if not isinstance(error, torch.OutOfMemoryError):
         return ""
     return (
-        ". Use infra/deepspeed/zero3_offload.json, training.gradient_checkpointing, or a smaller "
-        "pack.max_length"
+        ". Use infra/deepspeed/zero3_offload.json, training.gradient_checkpointing, training.activation_offload, or a "
+        "smaller pack.max_length"
     )
 
 
