@@ -46,7 +46,7 @@ CASES: dict[str, dict[str, Any]] = {
 STEPS = 4
 
 
-def _write_model(folder: Path, shape: dict[str, Any], precision: str) -> None:
+def write_model(folder: Path, shape: dict[str, Any], precision: str) -> None:
     """Write a random Llama of a shape with a tokenizer into a folder."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -64,7 +64,7 @@ def _write_model(folder: Path, shape: dict[str, Any], precision: str) -> None:
 def measure(case: dict[str, Any], folder: Path) -> list[float]:
     """Return the peak memory of a rank in GiB, after each step."""
     model = folder / "model"
-    _write_model(model, case["shape"], case["precision"])
+    write_model(model, case["shape"], case["precision"])
     tokens, ranks = case["tokens"], case["ranks"]
     ids = [4 + n % 200 for n in range(tokens)]
     third = tokens // 3
