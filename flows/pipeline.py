@@ -36,7 +36,19 @@ from prefect.runtime import flow_run, task_run
 from prefect.states import Cancelled, Completed
 from tabulate import tabulate
 
-from flows import deployments, ends, experiment, forecast, lockfile, news, preflight, remaining, repro, room
+from flows import (
+    deployments,
+    ends,
+    experiment,
+    forecast,
+    history,
+    lockfile,
+    news,
+    preflight,
+    remaining,
+    repro,
+    room,
+)
 from longwriter import params as parameters
 from longwriter.doctor import retention
 from longwriter.errors import LongWriterError, UserError, without_password
@@ -137,6 +149,8 @@ def _stage(name: str, parent: str, is_fresh: bool, share: bool) -> State[Any]:
         create_markdown_artifact(_report(name).read_text(encoding="utf-8"), key=_key(name))
     seconds = round(time.monotonic() - started, 1)
     result = {"stage": name, "how": how, "seconds": seconds, "run": url, **rows}
+    if how == "executed":
+        result |= history.usage(name)
     return Completed(name=how.capitalize(), message=f"{name}: {how}", data=result)
 
 
@@ -201,7 +215,9 @@ def _stages(
             for path in (Path("dvc.lock"), Path("params.yaml")):
                 if path.exists():
                     tracking.log_artifact(parent, path)
+            tracking.log_metrics(parent, history.metrics(rows))
             tracking.end_run(parent, status)
+            create_markdown_artifact(history.latest(), key="history", description="The last flows")
         except tracking.UNREACHABLE as error:
             url, reason = without_password(tracking.tracking_uri()), without_password(str(error))
             get_run_logger().warning(

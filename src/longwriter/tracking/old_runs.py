@@ -1,4 +1,4 @@
-"""Old runs in MLflow: those that only point to others and can be removed, and those that the registry needs."""
+"""Earlier runs in MLflow: flows, runs that only point to others and can be removed, runs that the registry needs."""
 
 from __future__ import annotations
 
@@ -19,6 +19,17 @@ def _search(filter_text: str) -> Iterator[Run]:
         yield from page
         if not (token := page.token):
             return
+
+
+def of_flows(number: int) -> list[Run]:
+    """Return the newest pipeline runs; the run of a stage is a child of one."""
+    mlflow_client, experiment = tracking.client()
+    order = ["attributes.start_time DESC"]
+    return list(
+        mlflow_client.search_runs(
+            [experiment], "tags.`lw.kind` = 'pipeline'", order_by=order, max_results=number
+        )
+    )
 
 
 def executed(before_ms: int) -> list[Run]:
