@@ -107,12 +107,12 @@ async def longest_delay_s(work: Awaitable[object]) -> float:
     return delay_s
 
 
-def check(text: str) -> str | Refused:
-    """Return a text as a draft takes it, or why it does not."""
-    paragraph = drafts.read_answer(text, "stop", keep_first=False)
-    if isinstance(paragraph, Refused):
-        return paragraph
-    return drafts.check_whole(paragraph, _LIMITS, "en") or paragraph
+async def read(answer: Answer) -> str | Refused:
+    """Return an answer as the stage `write` takes it, or why it does not."""
+    text = await reading.apart(len(answer.text), drafts.read_answer, answer.text, "stop", False)
+    if isinstance(text, Refused):
+        return text
+    return await reading.elsewhere(drafts.check_whole, text, _LIMITS, "en") or text
 
 
 async def measure(port: int, folder: Path) -> None:
@@ -120,9 +120,6 @@ async def measure(port: int, folder: Path) -> None:
     with closing(ReplayCache(folder / "r.sqlite")) as cache:
         cache.put_capabilities(probing.identity("m", _PARAMS), probing.NONE._asdict())
     endpoint = Endpoint(f"http://127.0.0.1:{port}/v1", "m", "key", is_local=True)
-
-    async def read(answer: Answer) -> str | Refused:
-        return await reading.apart(len(answer.text), check, answer.text)
 
     sys.stdout.write("| answer | bytes | ask | ask and check | replayed |\n|---|---:|---:|---:|---:|\n")
     async with connect(endpoint, _PARAMS, _SAMPLING, folder / "r.sqlite", folder / "calls.zst") as llm:

@@ -78,6 +78,7 @@ def measured(name: str, url: str, calls: int, concurrency: int, words: int) -> d
         "calls": after["calls"],
         "calls_a_second": after["calls"] / (after["last"] - after["first"]),
         "cpu_ms_a_call": 1000 * sum(report["cpu_s"] for report in reports) / after["calls"],
+        "helper_cpu_ms_a_call": 1000 * sum(report["helper_cpu_s"] for report in reports) / after["calls"],
         "server_cpu_ms_a_call": 1000 * (after["cpu_s"] - before["cpu_s"]) / after["calls"],
         "peak_mb": max(report["peak_mb"] for report in reports),
         "seconds": max(report["seconds"] for report in reports),
@@ -116,12 +117,16 @@ def measure(url: str, options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Return the rows as a table of text; `requests` is the number of requests at a time."""
+    """Return the rows as a table of text.
+
+    `requests` is the number of requests at a time, `helper's` the CPU of the process that reads answers.
+    """
     lines = [
-        "client     requests  calls/s  of bare  of latency  spread  CPU ms/call  server's  peak MB",
+        "client     requests  calls/s  of bare  of latency  spread  CPU ms/call  helper's  server's  peak MB",
         *(
             f"{row['client']:<11} {row['concurrency']:>7} {row['calls_a_second']:>8.1f} {row['of_bare']:>8.1%} "
             f"{row['of_latency']:>11.1%} {row['spread']:>7.1%} {row['cpu_ms_a_call']:>12.2f} "
+            f"{row['helper_cpu_ms_a_call']:>9.2f} "
             f"{row['server_cpu_ms_a_call']:>9.2f} {row['peak_mb']:>8.0f}"
             for row in rows
         ),

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longwriter.io import files, progress
-from longwriter.judge import context, judgements, merging
-from longwriter.judge.judgements import Question, Verdict
-from longwriter.llm.asking import ask_until_usable
-from longwriter.llm.client import LLM, Answer
+from longwriter.judge import asking, context, judgements, merging
+from longwriter.judge.judgements import Question
+from longwriter.llm.client import LLM
 from longwriter.models import servers
 from longwriter.params import JudgingParams, LLMParams
 from longwriter.records import Judgement, Unscored
@@ -132,19 +131,10 @@ class _Seat(NamedTuple):
 
     async def judge(self, prompt: str, repeat: int) -> Judgement | Unscored:
         """Return the judgement that answers `prompt`, or why there is none."""
-        served: str | None = None
-
-        async def read(answer: Answer) -> Verdict | Refused:
-            nonlocal served
-            served = answer.served
-            verdict = judgements.parse_judgement(answer.text)
-            if isinstance(verdict, Verdict):
-                return verdict
-            return Refused("cut_off" if answer.finish_reason == "length" else verdict.reason, verdict.detail)
-
         sampling = self.params.sampling
-        outcome = await ask_until_usable(
-            self.llm, prompt, sampling.model_copy(update={"seed": sampling.seed + repeat}), read,
+        outcome, served = await asking.ask(
+            self.llm, prompt, sampling.model_copy(update={"seed": sampling.seed + repeat}),
+            judgements.parse_judgement,
             max_attempts=self.params.max_attempts, schema=judgements.judgement_schema(),
         )  # fmt: skip
         verdict, call_ids = outcome.result, outcome.call_ids

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longwriter.io import files, progress
-from longwriter.judge import context
+from longwriter.judge import asking, context
 from longwriter.judge.judgements import judge_name
-from longwriter.llm.asking import ask_until_usable
-from longwriter.llm.client import LLM, Answer
+from longwriter.llm.client import LLM
 from longwriter.models import servers
 from longwriter.pairwise import question
 from longwriter.pairwise.question import Choice, Pair, Winner
@@ -154,18 +153,8 @@ class _Seat(NamedTuple):
 
     async def _choice(self, prompt: str, names: list[str], call_ids: list[str]) -> Choice | Refused:
         """Return the judge's answer to one order; append its identity to `names` and its calls to `call_ids`."""
-        served: str | None = None
-
-        async def read(answer: Answer) -> Choice | Refused:
-            nonlocal served
-            served = answer.served
-            choice = question.parse(answer.text)
-            if isinstance(choice, Choice):
-                return choice
-            return Refused("cut_off" if answer.finish_reason == "length" else choice.reason, choice.detail)
-
-        outcome = await ask_until_usable(
-            self.llm, prompt, self.params.sampling, read,
+        outcome, served = await asking.ask(
+            self.llm, prompt, self.params.sampling, question.parse,
             max_attempts=self.params.max_attempts, schema=question.schema(),
         )  # fmt: skip
         call_ids += outcome.call_ids
