@@ -33,7 +33,8 @@ from tests import forking
 from tests.small import BENCHMARK, SMALL
 
 ROOT = Path(__file__).parents[1]
-PATIENCE_S = 600.0  # for one command; the machine may be slow or busy
+FORKED_DVC = ROOT / "tests" / "forked_dvc.py"
+PATIENCE_S = 1800.0  # for one command; the machine may be slow or busy
 EMPTY_MLFLOW = "empty-mlflow.db"
 T = TypeVar("T")
 
@@ -102,9 +103,9 @@ class Workspace:
     def dvc(
         self, *words: str, code: int | None = 0, limit_s: float = PATIENCE_S, **env: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run dvc; only `repro` is a process of its own, as stages look for it above them."""
+        """Run dvc; `repro` is a process of its own, as stages look for it above them."""
         if words[0] == "repro":
-            return self.run("dvc", *words, code=code, limit_s=limit_s, **env)
+            return self.run(sys.executable, str(FORKED_DVC), "dvc", *words, code=code, limit_s=limit_s, **env)
         return self._fork("dvc", *words, code=code, limit_s=limit_s, **env)
 
     def git(self, *words: str) -> str:

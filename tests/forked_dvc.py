@@ -1,0 +1,102 @@
+"""Runs `dvc repro`, and the stages in forks of one process, so that they import MLflow and the like only once.
+
+DVC executes each command of dvc.yaml by a shell, as ever. The `python` that the shell finds on its PATH gives a
+stage to the process below, which forks; it becomes the real Python for anything else. Every stage runs below
+this process, whose command line has the word dvc, as stages look for it.
+
+Run: `python tests/forked_dvc.py dvc repro …` in a workspace.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import runpy
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import NoReturn
+
+_PYTHON = """#!{real} -IS
+import json, os, socket, sys
+if sys.argv[1:2] == ["-m"] and sys.argv[2].startswith("longwriter.stages."):
+    with socket.socket(socket.AF_UNIX) as server:
+        server.connect("{socket}")
+        request = json.dumps([sys.argv[2:], os.getcwd(), dict(os.environ)]).encode()
+        socket.send_fds(server, [len(request).to_bytes(8, "big")], [0, 1, 2])
+        server.sendall(request)
+        sys.exit(int(server.recv(8) or b"137"))
+os.execv("{real}", ["{real}", *sys.argv[1:]])
+"""
+
+
+def _next_stage(listener: socket.socket) -> list[str]:
+    """Wait for stages and fork for each; return the words of a stage, in the fork that is to run it."""
+    while True:
+        shell, _ = listener.accept()
+        head, fds, _, _ = socket.recv_fds(shell, 8, 3)
+        with shell.makefile("rb") as request:
+            words, folder, env = json.loads(request.read(int.from_bytes(head, "big")))
+        for module in (
+            words[0],
+            "mlflow.store.tracking.sqlalchemy_store",
+        ):  # imported late, by the first client
+            importlib.import_module(module)
+        if (child := os.fork()) == 0:
+            for number, fd in enumerate(fds):
+                os.dup2(fd, number)
+            os.closerange(3, 256)
+            os.chdir(folder)
+            os.environ.clear()
+            os.environ.update(env, PATH=env["PATH"].partition(os.pathsep)[2])
+            return words
+        for fd in fds:
+            os.close(fd)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        shell.sendall(str(code if code >= 0 else 128 - code).encode())
+        shell.close()
+
+
+def _run_stages(listener: socket.socket) -> NoReturn:
+    """Serve until dvc ends; in a fork, run its stage and exit with its code."""
+    from longwriter.io import process
+
+    process.die_with_parent(signal.SIGKILL)
+    gc.disable()  # until a stage has its imports
+    sys.argv = _next_stage(listener)
+    warnings.simplefilter("ignore", RuntimeWarning)  # runpy's: the module was imported before
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    sys.exit(0)
+
+
+def main() -> int:
+    """Run dvc with the arguments of this process; return its exit code."""
+    sys.path[0] = str(Path.cwd())  # as `python -m` does
+    folder = Path(tempfile.mkdtemp())
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / "stages"))
+    listener.listen()
+    if (forks := os.fork()) == 0:
+        _run_stages(listener)
+    listener.close()
+    (folder / "python").write_text(_PYTHON.format(real=sys.executable, socket=folder / "stages"))
+    (folder / "python").chmod(0o755)
+    os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    try:
+        from dvc import cli
+
+        return int(cli.main(sys.argv[2:]))
+    finally:
+        os.kill(forks, signal.SIGKILL)
+        os.waitpid(forks, 0)
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
