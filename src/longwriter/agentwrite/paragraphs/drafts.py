@@ -168,7 +168,7 @@ def check_whole(text: str, limits: Limits, language: Language, instruction: str 
     itself for text that is not prose, such as error messages.
     """
     for part in paragraphs_of(text):
-        if refused := poison.check_text(part, instruction):
+        if part != text and (refused := poison.check_text(part, instruction)):
             return refused
     return check_paragraph(
         text, limits, language, word_count=None, before=EarlierText(), instruction=instruction
