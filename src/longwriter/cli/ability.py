@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,15 +13,25 @@ from longwriter.cli import checkout
 from longwriter.errors import UserError
 from longwriter.text import inert
 
+if TYPE_CHECKING:
+    from longwriter.contest.ability import Remote
+
 
 def ability(
     models: Annotated[
         list[str],
         typer.Argument(
-            help="Models of the pipeline, aliases of the registry or folders; the first is the reference"
+            help="Models of the pipeline, aliases of the registry or folders; with --base-url their names there. "
+            "The first is the reference"
         ),
     ],
     tasks: Annotated[str, typer.Option(help="Tasks of the harness, with commas between them")],
+    base_url: Annotated[
+        str | None, typer.Option(help="https://HOST/v1 of an endpoint that has the models")
+    ] = None,
+    api_key_env: Annotated[
+        str, typer.Option(help="With --base-url: environment variable with the key, '' = none")
+    ] = "OPENAI_API_KEY",
     task_folder: Annotated[
         Path | None, typer.Option(help="Folder with task files of your own (YAML, data beside them)")
     ] = None,
@@ -42,6 +53,9 @@ def ability(
     Example: longwriter ability base_model sft dpo --tasks mmlu,ifeval --chat --device cuda
 
     Example: longwriter ability base_model sft --tasks capitals --task-folder my-tasks
+
+    Example: longwriter ability qwen3 qwen3-tuned --tasks ifeval --base-url http://localhost:8000/v1 --api-key-env ""
+    (only tasks that generate text)
     """
     checkout.require()
     from longwriter import params
@@ -55,13 +69,37 @@ def ability(
     if task_folder is not None and not task_folder.is_dir():
         raise UserError(f"--task-folder {inert.line(str(task_folder))}: no such folder")
     settings = params.load()
-    options = ["--device", device, *(["--apply_chat_template"] if chat else [])]
+    options = [] if base_url else ["--device", device, *(["--apply_chat_template"] if chat else [])]
     if limit is not None:
         options += ["--limit", str(limit)]
     process.exit_on_sigterm()
     with access.kept_private(files.LOCAL):
-        folders = {model.strip("./").replace("/", "_"): weights.folder(model, settings) for model in models}
+        measured = {
+            model.strip("./").replace("/", "_"): _remote(model, base_url, api_key_env)
+            if base_url
+            else weights.folder(model, settings)
+            for model in models
+        }
         results = harness.evaluate(
-            folders, names, out, python=python, task_folder=task_folder, options=options
+            measured, names, out, python=python, task_folder=task_folder, options=options
         )
     typer.echo(inert.terminal(harness.table(results)))
+
+
+def _remote(model: str, url: str, api_key_env: str) -> Remote:
+    """Return a model of an endpoint, with its settings checked as those of params.yaml are.
+
+    Raises:
+        BadParams: the URL or the name of the variable is not allowed.
+        UserError: the variable is not set.
+    """
+    from longwriter.cli import profile
+    from longwriter.contest.ability import Remote
+
+    llm = {"engine": "external", "model": model, "base_url": url, "api_key_env": api_key_env}
+    profile.checked({"llm": llm})
+    if api_key_env and not os.environ.get(api_key_env):
+        raise UserError(
+            f"{api_key_env} is not set: export the key, or give --api-key-env '' if there is none"
+        )
+    return Remote(model, url, os.environ.get(api_key_env, "") if api_key_env else "")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
 import re
 import subprocess
 import sys
@@ -38,12 +39,20 @@ class Measure(NamedTuple):
         return Measure(self.value - before.value, stderr, self.is_higher_better)
 
 
+class Remote(NamedTuple):
+    """A model of an OpenAI-compatible endpoint: its name there, the URL that ends in /v1, and the key ('' = none)."""
+
+    model: str
+    base_url: str
+    key: str
+
+
 Measures = dict[str, Measure]
 """{"TASK METRIC": number}; if a task has several filters, the name of the filter follows the metric."""
 
 
 def evaluate(
-    models: Mapping[str, Path],
+    models: Mapping[str, Path | Remote],
     tasks: Sequence[str],
     folder: Path,
     *,
@@ -54,7 +63,8 @@ def evaluate(
     """Return the numbers of each model; the harness writes to FOLDER/MODEL, and each model gets a run in MLflow.
 
     Args:
-        models: Folders with weights as Hugging Face reads them, by name.
+        models: Folders with weights as Hugging Face reads them, or models of endpoints, by name. An endpoint is
+            asked by chat requests, so it can answer only tasks of the harness that generate text.
         tasks: Names of tasks of the harness.
         folder: Where the harness writes.
         python: Interpreter in whose environment the harness is installed.
@@ -70,20 +80,19 @@ def evaluate(
             "lm-evaluation-harness is not installed: pip install -e '.[lm-eval]' -c infra/constraints.txt, or name "
             "the Python of another environment by --python"
         )
-    if odd := [str(path) for path in models.values() if set(str(path.resolve())) & set(",= ")]:
-        raise UserError(
-            f"{inert.line(odd[0])}: the harness reads no path with a comma, a space or =; rename the folder"
-        )
     results = {}
-    for name, weights in models.items():
+    for name, model in models.items():
         target = folder / name
         command = [
-            python, "-m", "lm_eval", "run", "--model", "hf", "--model_args", f"pretrained={weights.resolve()}",
+            python, "-m", "lm_eval", "run", *_model_words(model),
             "--tasks", ",".join(tasks), "--output_path", str(target), *options,
         ]  # fmt: skip
         if task_folder is not None:
             command += ["--include_path", str(task_folder)]
-        process = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+        key = {"OPENAI_API_KEY": model.key} if isinstance(model, Remote) else {}
+        process = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False, env={**os.environ, **key}
+        )
         if process.returncode:
             raise UserError(
                 f"the harness ended with {process.returncode} for {inert.line(name)}; its output is above"
@@ -94,6 +103,27 @@ def evaluate(
         results[name] = measures(files.read_json(written[-1]))
         _log(name, results[name], written[-1])
     return results
+
+
+def _model_words(model: Path | Remote) -> list[str]:
+    """Return the options of the harness that name a model; the key of an endpoint is not among them.
+
+    Raises:
+        UserError: the harness cannot read its path, its name or its URL.
+    """
+    if isinstance(model, Path):
+        kind, values, what = "hf", {"pretrained": str(model.resolve())}, "path"
+    else:
+        url = f"{model.base_url.rstrip('/')}/chat/completions"
+        kind, values, what = "local-chat-completions", {"model": model.model, "base_url": url}, "name or URL"
+    for value in values.values():
+        if set(value) & set(",= "):
+            raise UserError(
+                f"{inert.line(value)}: the harness reads no {what} with a comma, a space or =; rename it"
+            )
+    arguments = ",".join(f"{name}={value}" for name, value in values.items())
+    chat = ["--apply_chat_template"] if isinstance(model, Remote) else []
+    return ["--model", kind, "--model_args", arguments, *chat]
 
 
 def measures(content: Any) -> Measures:

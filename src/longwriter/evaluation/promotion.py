@@ -101,7 +101,7 @@ def candidate(
     """
     reasons = [f"the gate of {stage} did not pass" for stage, passed in gates.items() if not passed]
     reasons += _judging(scores, parent, name, rules)
-    measures = [*_measures(parent, scores, rules), _short_prompts(short, rules)]
+    measures = [*_measures(parent, scores, rules), *_short_prompts(short, rules)]
     reasons += [f"may be worse than {name} in {measure.text()}" for measure in _losses(measures)]
     return Decision(not reasons, name, measures, reasons)
 
@@ -133,15 +133,20 @@ def champion(
     gain = Measure("overall score", overall_gain(reference, scores, rules), 0.0, is_share=False)
     if gain.low() <= 0:
         reasons.append(f"not shown to be better than {name} in {gain.text()}")
-    measures = [*_measures(reference, scores, rules), _short_prompts(short, rules)]
+    measures = [*_measures(reference, scores, rules), *_short_prompts(short, rules)]
     reasons += [f"may be worse than {name} in {measure.text()}" for measure in _losses(measures)]
     return Decision(not reasons, name, [gain, *measures], reasons)
 
 
-def _short_prompts(short: Answers, rules: Rules) -> Measure:
-    """Return the gain in short prompts that are answered right, over those that both models answered."""
+def _short_prompts(short: Answers, rules: Rules) -> list[Measure]:
+    """Return the gain in short prompts that are answered right, over those that both models answered.
+
+    Without any answer (`short_prompts.limit` is 0) there is no such measure.
+    """
+    if not any(short):
+        return []
     change = statistics.share_change(*short_prompts.shared(*short), rules.confidence)
-    return Measure("short prompts answered right", change, rules.margins.short_prompts, is_share=True)
+    return [Measure("short prompts answered right", change, rules.margins.short_prompts, is_share=True)]
 
 
 def overall_gain(before: Sequence[Score], after: Sequence[Score], rules: Rules) -> Estimate | None:

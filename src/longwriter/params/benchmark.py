@@ -131,8 +131,9 @@ class ShortPromptsParams(Section):
 
     source: FilePath
     """JSON Lines with `prompt`, `type` and `check` (see `Check` in records.py). No training row may repeat a prompt."""
-    limit: Rows
-    """Largest number of prompts; the first ones of the file are taken."""
+    limit: Annotated[int, Field(ge=0, le=1_000_000_000)]
+    """Largest number of prompts; the first ones of the file are taken. 0 = none: the stage does nothing, and short
+    prompts count for no alias (against a champion that has answered some, set `register.margins.short_prompts` to 1)."""
     sampling: Sampling
     """Sampling of the answers; temperature 0 gives the model's most likely answer."""
 

@@ -28,10 +28,16 @@ def work(model: str, params: Params, folder: Path, run: runner.StageRun) -> runn
 
 async def _work(model: str, params: Params, folder: Path) -> runner.Summary:
     own = params.short_prompts
+    calls = folder / "calls.jsonl.zst"
+    if own.limit == 0:
+        with files.zstd_lines(calls):
+            files.write_jsonl(folder / "answers.jsonl", [])
+        return runner.Summary(
+            1, 1, {}, numbers([], params.report.confidence)
+        )  # one that keeps nothing has failed
     prompts = short_prompts.checked(files.read_jsonl(Path(own.source), ShortPrompt), own.source, own.limit)
     weights = files.DATA / model / "weights"
     base = files.DATA / "base_model" / "weights"
-    calls = folder / "calls.jsonl.zst"
     async with servers.trained(weights, base, params.serving, own.sampling, calls) as llm:
 
         async def answer(row: ShortPrompt) -> ShortAnswer:

@@ -75,11 +75,12 @@ def harness(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     program = tmp_path / "python"
     program.write_text(
-        f"#!{sys.executable}\nimport json, pathlib, sys\n"
+        f"#!{sys.executable}\nimport json, os, pathlib, sys\n"
         "if any('broken' in word for word in sys.argv): sys.exit(3)\n"
         "folder = pathlib.Path(sys.argv[sys.argv.index('--output_path') + 1], 'model')\n"
         "folder.mkdir(parents=True)\n"
         f"(folder / 'results_2026.json').write_text({json.dumps(RESULTS)!r})\n"
+        "(folder / 'called.json').write_text(json.dumps([sys.argv[1:], os.environ.get('OPENAI_API_KEY')]))\n"
     )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     return str(program)
@@ -97,6 +98,22 @@ def test_every_model_is_measured_and_logged_to_mlflow(harness, tmp_path):
         "capitals/exact_match/strict": 0.25, "capitals/exact_match/strict_stderr": 0.2,
     }  # fmt: skip
     assert runs["ability@sft"].info.status == "FINISHED"
+
+
+def test_a_model_of_an_endpoint_is_asked_by_chat_requests_and_its_key_is_in_no_argument(harness, tmp_path):
+    remote = ability.Remote("qwen3", "http://127.0.0.1:8000/v1/", "sk-7Jq2")
+    ability.evaluate(
+        {"qwen3": remote}, ["ifeval"], tmp_path / "out", python=harness, options=["--limit", "2"]
+    )
+    words, key = json.loads((tmp_path / "out/qwen3/model/called.json").read_text())
+    assert (words, key) == (
+        ["-m", "lm_eval", "run", "--model", "local-chat-completions", "--model_args",
+         "model=qwen3,base_url=http://127.0.0.1:8000/v1/chat/completions", "--apply_chat_template",
+         "--tasks", "ifeval", "--output_path", str(tmp_path / "out/qwen3"), "--limit", "2"],
+        "sk-7Jq2",
+    )  # fmt: skip
+    with pytest.raises(UserError, match="no name or URL with a comma"):
+        ability.evaluate({"q": remote._replace(model="a,b")}, ["ifeval"], tmp_path / "out", python=harness)
 
 
 def test_a_harness_that_fails_or_is_missing_is_named(harness, tmp_path):

@@ -113,6 +113,7 @@ def test_the_gate_says_what_is_shown(name, new, old, gates, found, reason):
         ((short(48), short(20)), False, "may be worse than SFT in short prompts answered right: gain -47%"),
         ((short(48), short(46)), True, ""),
         ((short(48), short(43)), False, "short prompts answered right: gain -8%"),
+        (([], []), True, ""),
         (([], short(48)), False, "short prompts answered right: no interval with 0 prompts"),
         ((short(48), []), False, "short prompts answered right: no interval with 0 prompts"),
     ],
