@@ -8,7 +8,7 @@ usage: bash infra/demo.sh [--quick] [NAME ...]
 Installs everything into .venv and runs the pipeline of params.yaml: half an hour on 2 cores, no GPU, no API key.
 A second run repeats only what changed. Exit codes: infra/README.md.
 
---quick runs every stage with six short texts, one or two steps of training and three benchmark prompts
+--quick runs every stage with eight short texts, one or two steps of training and three benchmark prompts
 (infra/quick/params.yaml): about six minutes on 2 idle cores. It works in .lw/quick, a clone of the last commit,
 so your params.yaml, dvc.lock and data/ stay as they are, and the next --quick undoes changes that you made there.
 
@@ -48,8 +48,9 @@ fi
 
 if [ -n "${LW_QUICK:-}" ]; then
   echo "demo: the quick run of commit $LW_QUICK, in $PWD: about six minutes on 2 idle cores
-demo: every stage runs, with six short texts, one or two steps of training and three benchmark prompts; it shows
-demo: how the parts work together, and not what the method or a model is worth: its numbers are chance"
+demo: every stage runs, with eight short texts, a few preference pairs, one or two steps of training and three
+demo: benchmark prompts; it shows how the parts work together, and not what the method or a model is worth:
+demo: its numbers are chance"
 else
   echo "demo: runs the stages of dvc.yaml by params.yaml: an LLM plans and writes texts, gates check them, a model is
 demo: trained on them (SFT, DPO) and compared on a benchmark. As committed: half an hour on 2 cores, with an embedded
@@ -76,7 +77,7 @@ kill -TERM -- "-$pipeline" 2>/dev/null || true # child processes that still run
 if [ -n "${LW_QUICK:-}" ]; then
   echo "demo: this was a quick run: its numbers are chance, its models have hardly learned anything. Run the whole demo
 demo: (bash infra/demo.sh in your checkout) for numbers that mean something.
-demo: to look at this run, first: cd $PWD
+demo: this run is in a folder of its own, where commands see it only after: cd $PWD
 demo: to remove it: rm -rf $PWD"
 fi
 echo "demo: ended with exit code $code after $SECONDS s, set-up included"

@@ -87,7 +87,7 @@ def test_the_quick_demo_runs_in_a_clone_of_the_last_commit_and_changes_nothing_e
     assert (demo.folder / "params.yaml").read_text() == "39\n"
     assert git(demo.folder, "status", "--porcelain") == " M params.yaml\n"
     assert ended.stdout.count("its numbers are chance") == 2  # at the begin and at the end
-    assert f"to look at this run, first: cd {place}" in ended.stdout
+    assert f"commands see it only after: cd {place}" in ended.stdout
 
 
 def test_the_quick_demo_says_what_to_do_in_a_folder_without_a_commit(demo):
