@@ -106,7 +106,7 @@ def stage(name: str, parent: str, is_fresh: bool, share: bool = False) -> State[
         name: The stage, or an item of a matrix stage.
         parent: MLflow run of the pipeline.
         is_fresh: Whether DVC reported it as up to date and no other stage has run since.
-        share: Take the result from the DVC remote if another machine has put it there.
+        share: Take the result from the DVC remote if dvc.lock names it and this machine lacks it.
     """
     try:
         return _stage(name, parent, is_fresh, share)
@@ -268,7 +268,7 @@ def _run(
         overrides: Other parameters, such as `sft.optimizer.epochs=1`; the result is a DVC experiment, and
             `register`, which moves aliases, runs only if it is named.
         dry_run: Only say what would run.
-        share: Take results of other machines from the DVC remote, and put those of this one there.
+        share: Take what dvc.lock names and this machine lacks from the DVC remote, and put new results there.
     """
     deployments.check_place(os.environ)
     with experiment.checkout(overrides or [], f"{flow_run.name}-{str(flow_run.id)[:6]}") as trial:
@@ -281,7 +281,7 @@ def _run(
         rows = _stages(stages, kind, overrides or [], share)
         message = f"ran or restored {', '.join(row['stage'] for row in rows if row['how'] != 'unchanged') or 'nothing'}"
         if share:
-            repro.run(["push", "--run-cache"], get_run_logger(), "push.log")
+            repro.run(["push"], get_run_logger(), "push.log")
             message += "; pushed"
         if trial:
             experiment.keep(trial)
@@ -329,7 +329,7 @@ def nightly(lock: Literal["branch", "log"] = "branch", share: bool = False) -> S
 
     Args:
         lock: Where dvc.lock is kept: on a branch of its own, or with the run.
-        share: Take results of other machines from the DVC remote, and put those of this one there.
+        share: Take what dvc.lock names and this machine lacks from the DVC remote, and put new results there.
     """
     log = get_run_logger()
     deployments.check_place(os.environ)
@@ -340,7 +340,7 @@ def nightly(lock: Literal["branch", "log"] = "branch", share: bool = False) -> S
     changed = [row["stage"] for row in rows if row["how"] != "unchanged"]
     is_left = lock == "branch" and not lockfile.is_kept()  # by a failed push, or a `dvc repro`
     if changed or is_left or lock == "log":
-        repro.run(["push", *(["--run-cache"] if share else [])], log, "push.log")
+        repro.run(["push"], log, "push.log")
     if not changed and not is_left:
         return Completed(name="NoNews", message="no news: every stage was up to date")
     if lock == "branch":
