@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import multiprocessing
+import os
 import pickle
 import signal
 import subprocess
@@ -94,7 +95,16 @@ class _Reader:
 
 _READER = _Reader()
 _THREAD = ThreadPoolExecutor(1, "reading")
-atexit.register(_READER.close)
+atexit.register(lambda: _READER.close())
+
+
+def _begin_fork() -> None:
+    """Give a forked process a thread and a reader of its own: it has no threads, and the pipe is its parent's."""
+    global _READER, _THREAD
+    _READER, _THREAD = _Reader(), ThreadPoolExecutor(1, "reading")
+
+
+os.register_at_fork(after_in_child=_begin_fork)
 
 
 def main() -> None:

@@ -47,6 +47,20 @@ def test_after_the_other_process_was_killed_a_new_one_starts_with_the_next_answe
     assert not psutil.pid_exists(first)
 
 
+def test_a_fork_starts_a_process_of_its_own(tmp_path):
+    mine, result = process_of(8_000), tmp_path / "process"
+    child = os.fork()
+    if not child:
+        try:
+            result.write_text(str(process_of(8_000)))
+            reading._READER.close()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert int(result.read_text()) not in (mine, child)
+    assert process_of(8_000) == mine
+
+
 def test_calls_of_many_tasks_get_their_own_results():
     async def go():
         return await asyncio.gather(*[reading.elsewhere(divmod, number, 7) for number in range(50)])
