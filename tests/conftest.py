@@ -96,7 +96,7 @@ def finished(shared: Path, tiny_model: Path, chat_server: ChatServer) -> Workspa
             shutil.rmtree(folder, ignore_errors=True)
             params = {"base_model.source": f"path:{tiny_model}", "llm.base_url": chat_server.url}
             checkout = workspace.make(folder / "checkout", params)
-            repro = checkout.dvc("repro", limit_s=1800)  # 160 s on an idle machine
+            repro = checkout.dvc("repro", limit_s=3000)  # minutes on an idle machine
             checkout.git("add", "dvc.lock", "data")
             checkout.git("commit", "--quiet", "--message=Run the pipeline")
             workspace.empty_mlflow(folder)
