@@ -161,7 +161,10 @@ def test_a_missing_link_is_named(finished: Workspace, words: list[str], told: st
     assert complaint.count("\n") == 1
 
 
-def test_a_number_is_traced_after_params_yaml_names_another_benchmark(workspace: Workspace) -> None:
+def test_a_number_is_traced_after_params_yaml_names_another_benchmark(
+    finished: Workspace, tmp_path: Path
+) -> None:
+    workspace = finished.copy(tmp_path / "checkout", with_mlflow=True)
     workspace.set_params({"generate.benchmarks": ["mine"]})
     text, _ = _lineage(workspace, "--benchmark", "tiny", "--model", "sft")
     assert text.startswith("number  sft on tiny: ")
