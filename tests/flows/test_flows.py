@@ -43,10 +43,11 @@ class Prefect:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
             return json.loads(answer.read() or b"null")
 
-    def deploy(self, cron: str = "0 2 29 2 *") -> str:
-        """Create or update the deployment; return its id."""
-        done = self.workspace.run("python", "-m", "flows.deployments", "--cron", cron, **self.env)
-        found = re.search(r"^deployment nightly/nightly ([0-9a-f-]{36}):", done.stdout, re.MULTILINE)
+    def deploy(self, cron: str = "0 2 29 2 *", flow: str = "nightly") -> str:
+        """Create or update the deployment of a flow; return its id."""
+        words = ["--flow", flow, "--cron", cron]
+        done = self.workspace.run("python", "-m", "flows.deployments", *words, **self.env)
+        found = re.search(rf"^deployment {flow}/{flow} ([0-9a-f-]{{36}}):", done.stdout, re.MULTILINE)
         assert found, done.stdout
         return found[1]
 
@@ -263,3 +264,33 @@ def test_a_night_without_news_says_so(prefect: Prefect, cron_night: dict[str, An
     branches = prefect.workspace.git("for-each-ref", "--format=%(refname:short)", "refs/heads/nightly")
     assert len(branches.splitlines()) == 1
     assert prefect.workspace.git("rev-list", "--count", f"main..{branches}") == "1"
+
+
+@pytest.mark.services
+def test_a_cancelled_run_is_cancelled_at_every_level_and_its_parameters_leave_no_trace(
+    prefect: Prefect,
+) -> None:
+    workspace = prefect.workspace
+
+    def state() -> dict[str, Any]:
+        files = {name: (workspace.path / name).read_text() for name in ("params.yaml", "dvc.lock")}
+        return {**files, "git": workspace.git("status", "--porcelain")}
+
+    def mlflow() -> dict[str, str]:
+        """Return {name of an MLflow run of this flow: its status}."""
+        runs = [run for run in workspace.runs() if run.data.tags.get("prefect.flow_run_id") == made["id"]]
+        assert all(run.data.tags["dvc.experiment"].endswith(f"-{made['id'][:6]}") for run in runs)
+        return {run.data.tags.get("lw.stage", "pipeline"): run.info.status for run in runs}
+
+    before = state()
+    deployment = prefect.deploy(flow="longwriter")
+    parameters = {"stages": ["sft"], "overrides": ["sft.optimizer.seed=5"]}
+    made = prefect.ask(f"/deployments/{deployment}/create_flow_run", {"parameters": parameters})
+    wait_for(lambda: mlflow().get("sft") == "RUNNING", "the training begins", RUN_S)
+    prefect.ask(f"/flow_runs/{made['id']}/set_state", {"state": {"type": "CANCELLING"}})
+    assert prefect.ended(made["id"])["state_name"] == "Cancelled", prefect.logs(made["id"])
+    assert prefect.states(made["id"]) == {"sft": "Cancelled"}
+    assert mlflow() == {"pipeline": "KILLED", "sft": "KILLED"}
+    experiments = workspace.path / ".lw" / "experiments"
+    wait_for(lambda: not list(experiments.iterdir()), "the copy of the checkout is removed")
+    assert state() == before
