@@ -92,7 +92,8 @@ ARGUMENTS: dict[str, Any] = {
     "answer_format": "lines", "before": EarlierText(), "cut_off": True, "finish_reason": "length",
     "index": _BENCHMARK, "keep_first": True, "key": "key", "keys": ("better",), "language": "en", "limits": _DRAFT_LIMITS,
     "max_repeated_share": 1.0, "names": list(_MEASURES), "template": "{instruction}{text}{plan}",
-    "width": 2, "word_count": None, "wordings": ["About {words} words."], "n": 5,
+    "width": 2, "word_count": None, "weights": classifier.read_weights("talk.safetensors"),
+    "wordings": ["About {words} words."], "n": 5,
 }  # fmt: skip
 """Values of the arguments beside the text, by name."""
 _PLAIN: dict[str, Any] = {"bool": True, "float": 1.0, "bytes": b"{}", "int": 400, "str": "name"}

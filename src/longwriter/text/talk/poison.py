@@ -17,9 +17,12 @@ from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
 from longwriter.text.basics.wording import unspoken
 from longwriter.text.talk.pattern_set import PatternSet
 from longwriter.text.talk.refusals import is_refusal, refused_by_models, refused_by_rules
-from longwriter.text.talk.task_talk import talking_sentence
+from longwriter.text.talk.talk_model import VETO, talk_score, talking_part
+from longwriter.text.talk.task_talk import speaks_of_texts, talking_sentence
 
 _WINDOW = 600  # characters in which a text opens or closes
+_MODELS_READ = 4000  # characters whose paragraphs the models read, in a text of several
+_MOST_VETOES = 40  # paragraphs of a text in which the models may overrule the rules
 _LONGEST_ERROR_LINE = 200  # characters
 _FENCED = re.compile(r"^[ \t]*```.*?(?:^[ \t]*```[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 
@@ -206,10 +209,23 @@ def error_text(text: str) -> str | None:
 def meta_talk(text: str, instruction: str = "") -> str | None:
     """Return the part of a text that talks about the text or the task, or None.
 
-    The opening ("Here is paragraph 3:", 以下是第三段) and the last line ("I hope this helps") are searched;
-    patterns that prose cannot hold ("[Continued in the next part]") count anywhere. `instruction` is what
-    was asked for, where that is known.
+    The rules search the opening ("Here is paragraph 3:", 以下是第三段) and the last line ("I hope this helps");
+    patterns that prose cannot hold ("[Continued in the next part]") count anywhere. The models of `talk_model`
+    read all sentences, of a very long text those at its ends. `instruction` is what was asked for, where that
+    is known.
     """
+    return _talk_by_rules(text, instruction, may_veto=True) or _talk_by_models(text, instruction)
+
+
+def _talk_by_models(text: str, instruction: str) -> str | None:
+    """Return the sentence that the models take for talk, or None."""
+    prose = _FENCED.sub("", text) if "```" in text else text
+    sentence = talking_part(prose, speaks_of_texts(instruction))
+    return sentence[:EVIDENCE_CHARS] if sentence else None
+
+
+def _talk_by_rules(text: str, instruction: str, may_veto: bool) -> str | None:
+    """Return the part that the rules take for talk, or None; `may_veto`: the models may overrule them."""
     text = text.strip()
     if _speaks(_OPENING, text[:_WINDOW]):
         return text[:EVIDENCE_CHARS]
@@ -220,7 +236,9 @@ def meta_talk(text: str, instruction: str = "") -> str | None:
     if closes:
         return end[-EVIDENCE_CHARS:]
     sentence = talking_sentence(text, instruction)
-    return sentence[:EVIDENCE_CHARS] if sentence else None
+    if sentence is None or (may_veto and talk_score(sentence) < VETO):
+        return None
+    return sentence[:EVIDENCE_CHARS]
 
 
 def plan_line(text: str) -> str | None:
@@ -288,17 +306,26 @@ def check_markup(text: str) -> Refused | None:
 def talking_paragraph(text: str, instruction: str = "") -> str | None:
     """Return the talk about the text or the task in a text or in one of its paragraphs, or None.
 
-    A code block and the paragraph before it are read as one.
+    A code block and the paragraph before it are read as one. The models read the paragraphs that begin in the
+    first `_MODELS_READ` characters, and the last one; each paragraph was read by itself when it was written.
     """
-    if (evidence := meta_talk(text, instruction)) or "\n" not in text:
+    if "\n" not in text:
+        return meta_talk(text, instruction)
+    if evidence := _talk_by_rules(text, instruction, may_veto=True):
         return evidence
-    paragraph = ""
-    for part in BLANK_LINE.split(text):
+    paragraph, start = "", 0
+    parts = BLANK_LINE.split(text)
+    for number, part in enumerate(parts, start=1):
         paragraph = f"{paragraph}\n\n{part}" if paragraph else part
         if paragraph.count("```") % 2:
             continue
-        if evidence := meta_talk(paragraph, instruction):
+        first = number <= _MOST_VETOES
+        evidence = _talk_by_rules(paragraph, instruction, may_veto=first)
+        if not evidence and ((first and start < _MODELS_READ) or number == len(parts)):
+            evidence = _talk_by_models(paragraph, instruction)
+        if evidence:
             return evidence
+        start += len(paragraph)
         paragraph = ""
     return None
 

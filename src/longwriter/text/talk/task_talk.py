@@ -3,8 +3,8 @@
 A text's first and last sentences are read one by one. A sentence talks about the task if it names two
 things that prose does not name together: who writes or asks (the assistant, "you asked") or the act of writing,
 and a part of the text itself (this paragraph, the draft, 300 words). Sections and articles may
-announce themselves, paragraphs and drafts do not. Measured on `tests/golden/refusal_meta_*.jsonl` by
-`infra/bench/refusal_rules.py`.
+announce themselves, paragraphs and drafts do not. The models of `talk_model` know more kinds. Measured on
+`tests/golden/refusal_meta_*.jsonl` by `infra/bench/refusal_rules.py`.
 
 Pure.
 """
@@ -73,6 +73,7 @@ _RULES = (
     ("feedback", rf"\b(?:your (?:feedback|thoughts|comments)|review)\b{_G}\b(?:draft|text|piece|version|essay|story|paragraph)\b|\b(?:above|given|corrected|requested|provided) (?:text|essay|story|draft|version)\b(?! (?:message|editor))|\bcopy and paste\b|\byour (?:text|essay|story|draft|article|paragraph) is ready\b|\b(?:starting point|modified as you|see fit)\b{_G}\b(?:text|draft|modif)|\bwrit(?:e|ing) this (?:piece|section|text|essay|story|article|letter|speech) for you\b|\bgood luck with (?:the|your) (?:assignment|essay|paper)"),
     ("feedback", r"^(?:is there )?anything else you(?:'d| would)? like me to|\bready for the next (?:part|section|paragraph|chapter)|\bif this isn't (?:quite )?what you|\bdo tell me if anything|\bjust ask\b.*\?*$|\bwant me to punch|\bsuit you better\?"),
     ("in brackets", r"^[\[(<{]+[^\])>}]{0,120}\b(?:paragraphs?|section \d|part \d|words|continue\w*|remaining|insert|goes here|text here|omitted|same pattern|example here|placeholder)\b[^\])>}]{0,60}[\])>}.]*$|^(?:to be added|todo): |\bword count is reached|\b(?:have to|must|to) be filled in by you"),
+    ("closes", r"\byou(?:'re| are) (?:absolutely|completely|totally) right\b|^i(?:'m| am) (?:still |a (?:bit|little) )?(?:stuck|confused)[,.;!]* (?:and |so )?i need (?:your |some |more )?(?:help|information|context)"),
     ("later", r"\b(?:next|another|my next|further|separate|later) (?:message|answer|response|reply)\b|\b(?:answer|response) is getting (?:too )?long|\bin a further answer"),
     ("plan", rf"\b(?:purpose|goal|aim|focus|point|topic) of (?:the|this) (?:section|paragraph|part|passage)\b|^(?:goal|length|key points(?: to include)?|focus|tone|style)\b.*\b(?:\d+ words|introduce the|of the (?:essay|section|story))|\bpoint \d+ of the outline|\b(?:writing|the) plan\b{_G}\b(?:the story|section|demands|turn to|essay|paragraph)|\bthis part of the (?:essay|story|article|text)\b|\bnext step is to write|^the (?:introduction|conclusion) (?:should|restates|must|needs|will)|^focus on the\b.*\b(?:do not|don't|yet)\b|\bpart of your (?:essay|article|story|text)\b|\bpoints? of your\b.*\btext\b|\bof the outline\b|\bthe outline (?:wants|asks|says|calls)|\bthe outline\b.*\bscene"),
     ("label", rf"^(?:here you go|here it is|here we go|there you go)[:.!]?$|^(?:your |the |a )?(?:\w+ )?(?:paragraph|continuation|essay|draft|version|rewrite|text|introduction|conclusion):$|^(?:title suggestion|text):|\bthe story goes on below|\bbelow[,.]? (?:is|find|you)\b{_G}{TEXT}|\bi(?:'ve| have) (?:put together|turned|prepared)\b{_G}(?:{TEXT}){_G}(?:for you|below|:$)|\bwhat follows is my\b|\bthis is a sample\b"),
@@ -123,7 +124,7 @@ _RULES = (
     ("placeholder", r"^(?:please )?note(?: to (?:the )?(?:user|reader|writer|editor|self))?: (?:[^.!?]{0,80})\b(?:this (?:section|paragraph|text|draft|essay|story|response|version|is a (?:draft|sample|template|fictional))|the (?:section|paragraph|text|essay|story) (?:above|below)|words|placeholder|fictional|template|draft|replace|brackets)\b"),
     ("critique", rf"\b(?:this|it|that|your \w+|the \w+) (?:is|was|looks like|seems(?: like)?|makes) (?:already )?(?:an?|off to a) (?:\w+ )?(?:good|great|solid|nice|strong|fine|decent|excellent|promising|wonderful|well-written)(?: \w+)? (?:start|beginning|draft|attempt|paragraph|introduction|essay|story|opening|piece|example|first draft|conclusion|foundation|job|text|point)\b(?!{_G}\bof the (?:novel|film|book|play|season|day|year))|\bwell[- ](?:written|structured|crafted) (?:paragraph|essay|text|story|draft|introduction|piece)"),
     ("critique", rf"\b(?:this|it|your|the) (?:\w+ )?(?:paragraph|essay|text|story|draft|passage|section|introduction|writing|conclusion|piece|sentence|article)\b{_G}(?:\bcould be (?:improved|strengthened|expanded|clearer|more)|\bdoes a (?:good|great|nice)|\bcould (?:use|benefit)|\bwould benefit|\bneeds (?:more|some|a)\b|\bis (?:well[- ]|clear|good|great|a bit|too|engaging))|\bto (?:make|improve|strengthen|enhance|polish) (?:this|the|your) {TEXT}|\bto (?:write|start|begin|continue|complete|expand|improve) this {TEXT}"),
-    ("critique", rf"\b(?:i(?:'d| would)? (?:recommend|suggest|advise|propose|encourage)|you (?:could|might|may|can|should)(?: also| want to| consider)*|consider|try|it would (?:help|be better))\b{_G}\b(?:add|includ|us|start|open|giv|expand|provid|break|vary|rephras|revis|remov|begin|replac|mak|follow)(?:e|ing|s|ding|d)?\b{_G}\b(?:thesis|more (?:details?|examples?|specific|description)|sentences?|transitions?|paragraphs?|strong (?:image|opening|hook|conclusion)|following structure|tone|concrete (?:examples|details)|this (?:section|text|essay|draft|story|paragraph)|dialogue|topic sentence|structure|your (?:essay|story|text|draft|writing|own (?:guide|essay|text|story)))\b"),
+    ("critique", rf"\b(?:i(?:'d| would)? (?:recommend|suggest|advise|propose|encourage)|you (?:could|might|may|can|should)(?: also| want to| consider| have)*|consider|try|it would (?:help|be better))\b{_G}\b(?:add|includ|us|start|open|giv|expand|provid|break|vary|rephras|revis|remov|begin|replac|mak|follow)(?:e|ing|s|ding|d|ed)?\b{_G}\b(?:thesis|more (?:details?|examples?|specific|description)|sentences?|transitions?|paragraphs?|strong (?:image|opening|hook|conclusion)|following structure|tone|concrete (?:examples|details)|this (?:section|text|essay|draft|story|paragraph)|dialogue|topic sentence|structure|your (?:essay|story|text|draft|writing|own (?:guide|essay|text|story)))\b"),
     ("critique", rf"\bthe (?:writer|author|narrator|speaker|text|paragraph|passage) (?:\w+ly )?(?:uses|describes|creates|conveys|explains|mentions|shows|emphasi[sz]es|introduces|discusses|is (?:trying|describing|talking)|provides|gives|wants to say)\b{_G}(?:\b(?:paragraph|passage|text|essay|reader|sentence|story|words|language|imagery|topic)\b)|\bin (?:this|the above|the) (?:paragraph|passage|excerpt), |\b(?:the|this) (?:paragraph|passage|excerpt)(?: above)? (?:is about |describes|introduces|discusses|explains|conveys|explores|highlights|shows)"),
     ("task", rf"\b(?:the|this|my|your) (?:task|assignment|prompt|instructions?|question|request|brief|outline|plan|guidelines?|writing steps?|user)(?: (?:here|now|for this \w+|above|given))? (?:is|are|was|says?|asks?|asked|mentions?|requires?|specif\w+|states?|calls?|wants?|tells?|told|needs?|gives?|gave|provided|includes?|allows?|lists?)\b{_G}(?:\bwrit\w+|\bparagraphs?\b|\bsections?\b|\bwords?\b|\bstory\b|\bessay\b|\bpart\b|\bchapter\b|\btext\b|\bme\b|\btone\b)(?!\b.{{0,20}}\bof the bridge)"),
     ("task", rf"\b(?:according to|based on|following|as per|per|given|in line with|in accordance with|to follow|as (?:planned|outlined|requested|instructed|specified|required|stated|described|you asked|you requested|asked)(?: in| by)?)\b{_G}(?:\b(?:outline|plan|instructions?|prompt|guidelines|requirements|request|brief|writing steps|steps|information (?:that )?you|you|user)\b)?{_G}(?:\bthis (?:\w+ )?(?:section|part|paragraph|text|draft|version|essay)\b|\b(?:next|following|second|third|first|final) (?:part|section|paragraph|chapter|step)\b|\bparagraph\b|\bhere(?:'s| is)\b|\bi(?:'ve| have|'ll| will)? (?:written|write|kept|keep|drafted|continue|focus)|\bi wrote\b)"),
@@ -187,7 +188,7 @@ _LETTER = re.compile(
 _POLITE = frozenset({"let me know", "if you need", "asks", "hopes", "closes", "offers", "feel free"})
 _THE_TEXT = re.compile(rf"{_TALK_OF_TEXT}|\b(?:rewrite|revise|rephrase)\b|{_HAN_TEXT}|要求")
 _WRITING_TASK = re.compile(
-    r"\bhow to write|\bwriting (?:guide|tips|advice|handbook|course)|\bcover letters?\b|\b(?:guide|advice|tips|lesson|article|essay) (?:on|about|to|for) (?:\w+ ){0,3}(?:writ|essay|paragraph|editing)|怎样写|如何写|写作(?:指南|技巧|课|教程|方法)|求职信|作文(?:课|指导)"
+    r"\bhow to write|\b(?:give|hold|deliver|prepare) an? (?:\w+ )?(?:speech|talk|presentation)\b|\bwriting (?:guide|tips|advice|handbook|course)|\bcover letters?\b|\b(?:guide|advice|tips|lesson|article|essay) (?:on|about|to|for) (?:\w+ ){0,3}(?:writ|essay|paragraph|editing)|怎样写|如何写|写作(?:指南|技巧|课|教程|方法)|求职信|作文(?:课|指导)"
 )
 _REVIEW = re.compile(r"\b(?:review|criticism|analysis|analy[sz]e|critique)|书评|影评|读后感|评论|赏析|分析")
 _OF_WRITING = frozenset(
@@ -212,6 +213,12 @@ def talking_sentence(text: str, instruction: str = "") -> str | None:
     """
     match = _match(text, instruction)
     return match[1] if match else None
+
+
+def speaks_of_texts(instruction: str) -> bool:
+    """Tell whether a request is for a text that may speak of texts, or to a reader: on writing, a review, a letter."""
+    request = instruction.lower()
+    return any(pattern.search(request) for pattern in (_WRITING_TASK, _REVIEW, _LETTER))
 
 
 def _match(text: str, instruction: str) -> tuple[str, str] | None:

@@ -21,9 +21,9 @@ BENCH.loader.exec_module(bench)
     ("half", "question", "precision", "recall"),
     [
         ("tuned", "refusal", 0.97, 0.97),
-        ("tuned", "meta", 0.97, 0.97),
+        ("tuned", "meta", 0.95, 0.97),
         ("untouched", "refusal", 0.94, 0.95),  # the aim is 0.97
-        ("untouched", "meta", 0.97, 0.65),  # the aim is 0.97
+        ("untouched", "meta", 0.94, 0.88),  # the aim is 0.97
     ],
 )
 def test_rules_and_models_are_as_good_as_measured(half, question, precision, recall):

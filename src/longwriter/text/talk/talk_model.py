@@ -1,0 +1,83 @@
+"""Scores how much a sentence talks about the task, by its wording and its meaning; it helps the rules.
+
+As for refusals, a linear model of the words is cheap enough for every sentence, and a small neural network
+reads the meaning of the few that pass it. `infra/bench/train_talk.py` trains both and says how good they are.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+import numpy as np
+
+from longwriter.text.basics.wording import unspoken
+from longwriter.text.talk import classifier
+from longwriter.text.talk.sentences import sentences
+
+SCALE = 6.0
+"""The meaning's numbers are about 0.04 each; the network learns faster from larger ones."""
+WORDING_SHARE = 0.6
+"""How much the wording's score adds to the network's, as for refusals."""
+THRESHOLD = 2.5
+"""A sentence with at least this score talks about the task."""
+VETO = -2.0
+"""A sentence with less does not, whatever the rules say."""
+SURE = 3.7
+"""The threshold for Chinese, and for a text that may well speak of texts, such as a review."""
+READ = 2000
+"""Characters at each end of a text that are read."""
+_FILE = "talk.safetensors"
+_HAN = re.compile(r"[\u4e00-\u9fff]")
+_LONGEST = 300  # characters of a sentence
+_MOST = 8  # sentences of a text whose meaning is read
+
+
+def parts(text: str) -> list[str]:
+    """Return the sentences that are read of a text, in lower case; none if the whole text is speech."""
+    text = text.strip()
+    if text[:1] in ('"', "\u201c") and unspoken(text[:READ]) == text[:READ]:
+        return []
+    read = sentences(text[:READ]) + (sentences(text[-READ:]) if len(text) > READ else [])
+    return list(dict.fromkeys(part[:_LONGEST] for part in read))
+
+
+def talking_part(text: str, speaks_of_texts: bool = False) -> str | None:
+    """Return the sentence of a text that talks about the task most plainly, or None.
+
+    Args:
+        text: A text, or a passage of one, in English or Chinese.
+        speaks_of_texts: What was asked for may speak of texts, or to its reader: it takes more to be talk.
+    """
+    likely = _likely(text)
+    talks = [part for part in likely if talk_score(part) >= _threshold(part, speaks_of_texts)]
+    return max(talks, key=talk_score, default=None)
+
+
+def is_slow(text: str) -> bool:
+    """Tell whether `talking_part` asks the network about a text, which takes about 1.5 ms a sentence."""
+    return bool(_likely(text))
+
+
+def _likely(text: str) -> list[str]:
+    """Return the sentences whose wording leaves it possible that they talk, the likeliest first."""
+    weights = classifier.read_weights(_FILE)
+    floor = float(weights["wording_floor"][0])
+    words = {part: classifier.score_of_words(weights, part) for part in parts(text)}
+    return sorted((part for part in words if words[part] >= floor), key=lambda part: -words[part])[:_MOST]
+
+
+def _threshold(part: str, speaks_of_texts: bool) -> float:
+    return SURE if speaks_of_texts or _HAN.search(part) else THRESHOLD
+
+
+@lru_cache(maxsize=4096)
+def talk_score(sentence: str) -> float:
+    """Return how much a sentence of `parts` talks about the task: above 0 if it is more likely than not."""
+    weights = classifier.read_weights(_FILE)
+    sentence = sentence[:_LONGEST]
+    meaning = SCALE * classifier.meanings_of([sentence])[0]
+    score = classifier.score_of_network(weights, np.asarray(meaning, np.float32))
+    return score + WORDING_SHARE * classifier.score_of_words(weights, sentence)
