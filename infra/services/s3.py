@@ -78,7 +78,7 @@ def start(services: State) -> None:
     services.start("ceph_store", ["ceph-osd", *conf, "-f", "-i", "0"], lambda: _has_store(folder))
     if is_new:
         _init_users(services, folder)
-        (folder / "ready").touch()
+        (folder / "ready").touch(mode=0o600)
     services.start("s3", ["radosgw", *conf, "-n", "client.rgw", "-f"], lambda: _answers(services))
     for user, bucket in BUCKETS.items():
         _ensure_bucket(services, user, bucket)

@@ -279,5 +279,6 @@ def _new_version(name: str, run_id: str, tags: Mapping[str, str]) -> ModelVersio
         model.model_uri,
         model.source_run_id,
         tags={**tags, "lw.model_id": model.model_id},
+        model_id=model.model_id,  # a server refuses a source of models:/ without it
         description=f"Weights of [run {model.source_run_id}]({tracking.run_url(model.source_run_id)})",
     )
