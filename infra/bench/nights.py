@@ -183,6 +183,9 @@ def running(*words: str, log: str) -> Iterator[None]:
             yield
         finally:
             child.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(30)
+            child.kill()  # a worker on a busy machine did not end for minutes
 
 
 def main() -> None:
