@@ -103,13 +103,13 @@ def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     packs.write(Path(made["no test rows"].test), [])
     one_step = dpo_job(base / "norm", tiny_model)
     norm = one_step.dpo.model_copy(update={"loss": "sigmoid_norm", "beta": 5.0, "batch_pairs": 40})
-    made["norm"] = one_step.model_copy(update={"dpo": norm})
+    made["norm"] = one_step.model_copy(update={"dpo": norm, "training": SELECTIVE})
     made["norm, zero 3"] = dpo_job(base / "norm_zero_3", tiny_model).model_copy(
-        update={"dpo": norm, **zero_3, "training": SELECTIVE}
+        update={"dpo": norm, **zero_3}
     )
     made["zero 3, offloaded"] = job(
         base / "offloaded", whole, [pack(key, 3) for key in range(4)], 2
-    ).model_copy(update={"layout": layout_without_compiler("zero3_offload"), "training": SELECTIVE})
+    ).model_copy(update={"layout": layout_without_compiler("zero3_offload")})
     in_bf16 = TRAINING.model_copy(update={"precision": "bf16"})
     strong = one_step.dpo.model_copy(update={"beta": 5.0, "batch_pairs": 40})
     made["bf16 pairs"] = dpo_job(base / "bf16_pairs", tiny_model).model_copy(

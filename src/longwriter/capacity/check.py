@@ -197,10 +197,9 @@ def _missing_packages(params: Params, machine: Machine) -> list[str]:
 
 def _unrecomputed(params: Params, stages: Mapping[str, Training]) -> list[str]:
     """Return a sentence if the layout does not allow the gradient checkpointing."""
-    loras = {"sft": params.sft.lora, "dpo": params.dpo.lora}
     found = [
-        launch.recomputing_problem(params.training, loras[name], training.layout.stage, training.device)
-        for name, training in stages.items()
+        launch.recomputing_problem(params.training, training.layout.stage, training.device)
+        for training in stages.values()
     ]
     return list(dict.fromkeys(filter(None, found)))
 

@@ -165,20 +165,21 @@ def check_quantised(lora: LoraParams | None, key: str, device: Literal["cuda", "
 
 
 def recomputing_problem(
-    training: TrainingParams, lora: LoraParams | None, zero_stage: int, device: Literal["cuda", "cpu"]
+    training: TrainingParams, zero_stage: int, device: Literal["cuda", "cpu"]
 ) -> str | None:
     """Return why ranks cannot keep activations as the parameters say, and what to do; None if they can.
 
-    TRL needs checkpoints of another kind (reentrant) for LoRA with ZeRO 3.
+    With ZeRO 3 the backward pass gathers weights that the forward pass had at hand; PyTorch's selective checkpoints
+    take such a step for an error.
     """
     if training.activation_offload and device == "cpu":
         return (
             "training.activation_offload is true, and on a CPU the activations are in the memory of the host anyway: "
             "set it to false"
         )
-    if training.selective_checkpointing and lora is not None and zero_stage >= 3:
+    if training.selective_checkpointing and zero_stage >= 3:
         return (
-            "training.selective_checkpointing is true, which is not possible for LoRA with ZeRO 3: set it to false, or "
+            "training.selective_checkpointing is true, which is not possible with ZeRO 3: set it to false, or "
             "training.deepspeed to infra/deepspeed/zero2.json"
         )
     return None
@@ -187,7 +188,7 @@ def recomputing_problem(
 def check_recomputing(job: Job) -> None:
     """Raise UserError if device or layout do not allow the job's gradient checkpointing."""
     stage = int(job.layout.get("zero_optimization", {}).get("stage", 0))
-    if reason := recomputing_problem(job.training, job.lora, stage, job.device):
+    if reason := recomputing_problem(job.training, stage, job.device):
         raise UserError(reason)
 
 

@@ -81,7 +81,7 @@ class TrainingParams(Section):
     """Recompute activations in the backward pass: less memory, about a third more time."""
     selective_checkpointing: bool = False
     """Gradient checkpointing keeps the output of attention, too: less time for long packs, and about twice what it
-    keeps for each layer otherwise. Not for LoRA with ZeRO 3."""
+    keeps for each layer otherwise. Not with ZeRO 3."""
     activation_offload: bool = False
     """Keep the inputs of the layers, which gradient checkpointing leaves, in the memory of the host instead of the
     GPU's; each step takes longer. It needs a GPU."""

@@ -11,11 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from longwriter.launch import launch
-from longwriter.params.training import LoraParams
 from tests.jobs import TRAINING, load_model
-from tests.unit.launch.test_launch import QUANTISED
-
-LORA = QUANTISED.model_copy(update={"quantised": False})
 
 
 class Calls(TorchDispatchMode):
@@ -72,20 +68,20 @@ def test_offload_is_left_to_transformers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "lora", "stage", "device", "advice"),
+    ("changes", "stage", "device", "advice"),
     [
-        ({"selective_checkpointing": True}, LORA, 3, "cuda", "set it to false, or training.deepspeed"),
-        ({"selective_checkpointing": True}, LORA, 2, "cuda", None),
-        ({"selective_checkpointing": True}, None, 3, "cpu", None),
-        ({}, LORA, 3, "cuda", None),
-        ({"activation_offload": True}, None, 2, "cpu", "set it to false"),
-        ({"activation_offload": True}, LORA, 3, "cuda", None),
+        ({"selective_checkpointing": True}, 3, "cuda", "set it to false, or training.deepspeed"),
+        ({"selective_checkpointing": True}, 3, "cpu", "set it to false, or training.deepspeed"),
+        ({"selective_checkpointing": True}, 2, "cuda", None),
+        ({}, 3, "cuda", None),
+        ({"activation_offload": True}, 2, "cpu", "set it to false"),
+        ({"activation_offload": True}, 3, "cuda", None),
     ],
 )
 def test_what_ranks_cannot_do_is_refused_with_what_to_do(
-    changes: dict[str, Any], lora: LoraParams | None, stage: int, device: Any, advice: str | None
+    changes: dict[str, Any], stage: int, device: Any, advice: str | None
 ) -> None:
     base = TRAINING.model_copy(update={"gradient_checkpointing": True, **changes})
-    reason = launch.recomputing_problem(base, lora, stage, device)
+    reason = launch.recomputing_problem(base, stage, device)
     assert (reason is None) == (advice is None)
     assert reason is None or advice in reason
