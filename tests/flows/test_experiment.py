@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -139,7 +140,8 @@ def test_after_kill_9_the_checkout_is_clean_and_the_next_run_removes_the_copy(ch
         "import os, signal\nfrom flows import experiment\n"
         "with experiment.checkout(['report.seed=77'], 'killed'): os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=False)
+    env = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, check=False)
     assert done.returncode == -9
     assert _state(checkout) == before
     assert (checkout / ".lw/experiments/killed/params.yaml").exists()

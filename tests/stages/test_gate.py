@@ -103,6 +103,7 @@ def test_the_gate_stops_preference_pairs_that_are_too_few(workspace: Workspace) 
     assert (workspace.path / ".lw/data_docs/preferences/index.html").is_file()
 
 
+@pytest.mark.services  # a minute; tests/unit/preferences/test_steps.py and tokens/test_packing.py have the rules
 def test_pairs_at_a_step_come_from_continuations_and_dpo_trains_on_these_alone(workspace: Workspace) -> None:
     workspace.set_params({"sample.steps": "written", "sample.limit": 6, "dpo.optimizer.epochs": 1})
     workspace.stage("sample")
