@@ -91,8 +91,7 @@ def test_every_model_is_measured_and_logged_to_mlflow(harness, tmp_path):
     results = ability.evaluate(models, ["capitals"], tmp_path / "out", python=harness)
     assert list(results) == ["base_model", "sft"]
     client, experiment = tracking.client()
-    found = client.search_runs([experiment])  # other tests of this process may have logged runs there, too
-    runs = {run.info.run_name: run for run in found if run.info.run_name.startswith("ability@")}
+    runs = {run.info.run_name: run for run in client.search_runs([experiment])}
     assert set(runs) == {"ability@base_model", "ability@sft"}
     assert runs["ability@sft"].data.metrics == {
         "capitals/acc": 0.5, "capitals/acc_stderr": 0.1, "capitals/perplexity": 3.0,
