@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from scipy import stats
 
-from longwriter.comparison import statistics
 from longwriter.pairwise import standings
 from longwriter.pairwise.question import preference
 from longwriter.records import PairwiseRow
+from longwriter.statistics import intervals
 
 BASE = [32, 40, 35, 26, 29, 46, 32, 35, 39, 37, 37, 33, 93, 29, 99, 27, 72, 52, 0, 29, 37, 28, 28, 33]
 SFT = [48, 36, 100, 62, 96, 53, 31, 26, 60, 87, 73, 91, 81, 39, 76, 94, 87, 40, 78, 88, 89, 86, 86, 76]
@@ -82,9 +82,7 @@ def share_coverage(rounds: int, rng: np.random.Generator) -> None:
     for gain, loss in ((0.02, 0.02), (0.15, 0.15), (0.2, 0.0), (0.6, 0.1)):
         for n in PROMPTS:
             changes = rng.choice([1.0, -1.0, 0.0], p=[gain, loss, 1 - gain - loss], size=(rounds, n))
-            results = [
-                statistics.share_change([[0.0]] * n, [[x] for x in row], CONFIDENCE) for row in changes
-            ]
+            results = [intervals.share_change([[0.0]] * n, [[x] for x in row], CONFIDENCE) for row in changes]
             covered = np.mean([result.low <= gain - loss <= result.high for result in results])
             say(f"{gain:.2f} {loss:.2f} {n:4} {100 * covered:6.1f}")
 
@@ -92,7 +90,7 @@ def share_coverage(rounds: int, rng: np.random.Generator) -> None:
 def pairwise_coverage(rounds: int, rng: np.random.Generator) -> None:
     """Write the coverage of the intervals of a win rate and of a Bradley-Terry score of two models."""
     say("coverage of win rate and Bradley-Terry score, %: chance to win, to tie, prompts")
-    method = statistics.Method(CONFIDENCE, 1000, 0)
+    method = intervals.Method(CONFIDENCE, 1000, 0)
     for win, tie in ((0.5, 0.0), (0.4, 0.2), (0.7, 0.2), (0.9, 0.05)):
         truth = win + tie / 2
         score = 1000 + 400 * np.log10(truth / (1 - truth))
@@ -121,7 +119,7 @@ def false_alarms(rounds: int, rng: np.random.Generator) -> None:
     by_prompt, by_answer = 0, 0
     for _ in range(rounds):
         change = rng.normal(0, 20, (24, 1)) + rng.normal(0, 10, (24, 4))  # of the prompt, and of decoding
-        result = statistics.mean_change([[0.0] * 4] * 24, change.tolist(), CONFIDENCE)
+        result = intervals.mean_change([[0.0] * 4] * 24, change.tolist(), CONFIDENCE)
         by_prompt += result.low > 0 or result.high < 0
         low, high = student(change.ravel())
         by_answer += low > 0 or high < 0

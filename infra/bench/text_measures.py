@@ -12,11 +12,11 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 
-from longwriter.comparison.statistics import Method
 from longwriter.evaluation.answers import Prompt, generation_of
 from longwriter.evaluation.measures import summary, texts
 from longwriter.evaluation.scores import score_of
 from longwriter.records import Generation, Score, TextMeasures, Unscored
+from longwriter.statistics.intervals import Method
 from longwriter.text.basics.counting import language_of
 
 _NO_JUDGE = Unscored(reason="no_judge", detail="")

@@ -1,1 +1,1 @@
-"""Numbers that compare models: intervals, differences in pairs, quality, agreement of judges."""
+"""Numbers that compare models: differences in pairs, groups of prompts, quality, win rates."""

@@ -10,12 +10,13 @@ import csv
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from longwriter.comparison import groups, quality, statistics
+from longwriter.comparison import groups, quality
 from longwriter.comparison.groups import Bucket, by_prompt, shared
 from longwriter.comparison.quality import Quality
-from longwriter.comparison.statistics import Difference, Estimate, Method
 from longwriter.errors import BadRecord
 from longwriter.records import Judgement, Score
+from longwriter.statistics import intervals
+from longwriter.statistics.intervals import Difference, Estimate, Method
 
 
 class Standing(NamedTuple):
@@ -183,7 +184,7 @@ def _p_values(name: str, difference: Difference | None) -> dict[str, float | Non
 def _standing(rows: Sequence[Score], confidence: float) -> Standing:
     lengths = by_prompt(rows, lambda row: row.length_score)
     ended, loop, refusal = (
-        statistics.share_interval(list(by_prompt(rows, hit).values()), confidence)
+        intervals.share_interval(list(by_prompt(rows, hit).values()), confidence)
         for hit in (lambda row: row.ended, lambda row: row.loop, lambda row: row.refusal)
     )
     draws = [
@@ -191,13 +192,13 @@ def _standing(rows: Sequence[Score], confidence: float) -> Standing:
         for draw in range(max(map(len, lengths.values()), default=0))
     ]
     return Standing(
-        length_score=statistics.mean_interval(list(lengths.values()), confidence),
+        length_score=intervals.mean_interval(list(lengths.values()), confidence),
         ended=ended,
         loop=loop,
         refusal=refusal,
         words_mean=round(sum(row.words for row in rows) / max(1, len(rows)), 3),
         draws=[round(sum(scores) / len(scores), 3) for scores in draws],
-        spread=statistics.spread(list(lengths.values())),
+        spread=intervals.spread(list(lengths.values())),
     )
 
 
@@ -218,16 +219,16 @@ def _ended_difference(
 ) -> Difference | None:
     """Return after - before in how often answers end by themselves."""
     after, before = (rows[model] for model in pair)
-    return statistics.paired_shares(*shared(before, after, lambda row: row.ended), method)
+    return intervals.paired_shares(*shared(before, after, lambda row: row.ended), method)
 
 
 def _length_difference(before: Sequence[Score], after: Sequence[Score], method: Method) -> Difference | None:
     """Return after - before in length score over the prompts that both have."""
-    return statistics.paired_difference(*shared(before, after, lambda row: row.length_score), method)
+    return intervals.paired_difference(*shared(before, after, lambda row: row.length_score), method)
 
 
 def _corrected(tests: Sequence[Difference | None]) -> list[Difference | None]:
     """Return the tests with p values that are corrected for their number."""
     made = [test for test in tests if test is not None]
-    corrected = iter(statistics.holm([test.p for test in made]))
+    corrected = iter(intervals.holm([test.p for test in made]))
     return [test and test._replace(p_holm=next(corrected)) for test in tests]

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from longwriter.comparison import statistics
-from longwriter.comparison.statistics import Estimate, Groups
 from longwriter.records import Score
+from longwriter.statistics import intervals
+from longwriter.statistics.intervals import Estimate, Groups
 
 _BOUNDS = (0, 500, 2000, 4000, 20_001)  # LongBench-Write's [0,500) [500,2k) [2k,4k) [4k,20k]
 _SHORT_BOUNDS = (
@@ -75,7 +75,7 @@ def buckets(rows: Mapping[str, Sequence[Score]], value: Value, confidence: float
                 if row.required_words is not None and low <= row.required_words < high
             ]
             groups = by_prompt(inside, value)
-            if estimate := statistics.mean_interval(list(groups.values()), confidence):
+            if estimate := intervals.mean_interval(list(groups.values()), confidence):
                 scores[model] = estimate
         if scores:
             filled.append(Bucket(int(low), high, scores))

@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from longwriter.comparison import agreement, statistics
 from longwriter.comparison.groups import Bucket, Value, buckets, by_prompt, shared
-from longwriter.comparison.statistics import Difference, Estimate, Method
 from longwriter.records import Judgement, Score, Unscored
+from longwriter.statistics import agreement, intervals
+from longwriter.statistics.intervals import Difference, Estimate, Method
 
 Rows = Mapping[str, Sequence[Score]]
 Pair = tuple[str, str]
@@ -77,9 +77,7 @@ def of_models(rows: Rows, method: Method, pairs: Sequence[Pair]) -> Quality | No
         buckets=buckets(fair, _overall, confidence),
         agreement=_agreement(qualities),
         differences={
-            (after, before): statistics.paired_difference(
-                *shared(fair[before], fair[after], _overall), method
-            )
+            (after, before): intervals.paired_difference(*shared(fair[before], fair[after], _overall), method)
             for after, before in pairs
         },
         difference_bounds={
@@ -109,7 +107,7 @@ def _overall(row: Score, unscored: float = _WORST) -> float | None:
 
 
 def _mean(scores: Sequence[Score], value: Value, confidence: float) -> Estimate | None:
-    return statistics.mean_interval(list(by_prompt(scores, value).values()), confidence)
+    return intervals.mean_interval(list(by_prompt(scores, value).values()), confidence)
 
 
 def _unjudged(scores: Sequence[Score]) -> Unjudged:
@@ -154,6 +152,6 @@ def _dimensions(fair: Rows, confidence: float) -> dict[str, dict[str, Estimate]]
     for name in names:
         for model, scores in fair.items():
             marks = by_prompt(scores, lambda row, key=name: row.quality.dimensions[key])  # type: ignore[misc]
-            if estimate := statistics.mean_interval(list(marks.values()), confidence):
+            if estimate := intervals.mean_interval(list(marks.values()), confidence):
                 means[name][model] = estimate
     return means

@@ -7,9 +7,9 @@ import statistics as sample
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from longwriter.comparison import statistics
 from longwriter.comparison.groups import by_prompt
 from longwriter.records import Score
+from longwriter.statistics import intervals
 
 
 class Repeat(NamedTuple):
@@ -40,7 +40,7 @@ def repeat(models: Sequence[str], rows: Mapping[str, Sequence[Score]]) -> Repeat
         return None
     means = [sample.fmean(sample.fmean(group[prompt]) for prompt in prompts) for group in groups]
     answers = [[group[prompt] for prompt in prompts] for group in groups]
-    spread = statistics.spread([values for group in answers for values in group])
+    spread = intervals.spread([values for group in answers for values in group])
     decoding = None
     if spread is not None:
         variance = (

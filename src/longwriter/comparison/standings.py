@@ -5,7 +5,7 @@ model with 100 more than another wins 64 % of the comparisons with it. They come
 each pair of models starts with half a win for each, so that a model that won everything has a finite score
 (Haldane 1956, Anscombe 1956). Their intervals are percentiles of a bootstrap over prompts; two prompts are added to
 those that are drawn, one won by the first model of each pair and one by the second, for the reason that
-`statistics.share_change` gives. `infra/bench/interval_coverage.py` measures how often the intervals are right.
+`intervals.share_change` gives. `infra/bench/interval_coverage.py` measures how often the intervals are right.
 Source: Bradley and Terry, Biometrika 39 (1952) 324.
 """
 
@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from longwriter.comparison import statistics
 from longwriter.comparison.quality import Unjudged
-from longwriter.comparison.statistics import Estimate, Method
 from longwriter.errors import BadRecord
 from longwriter.records import PairwiseRow, Preference, Unscored
+from longwriter.statistics import intervals
+from longwriter.statistics.intervals import Estimate, Method
 
 _PRIOR = 0.5  # wins of each model of a pair before the first prompt
 _ELO = 400 / np.log(10)
@@ -86,7 +86,7 @@ def standings(
         anchor=anchor,
         rates=_rates(scored, models, method.confidence),
         scores=_scores(scored, models, anchor, method),
-        consistency=statistics.share_interval(_consistent(scored), method.confidence),
+        consistency=intervals.share_interval(_consistent(scored), method.confidence),
         shown_first=places[True] / places.total() if places else None,
         unscored=Unjudged(reasons.total(), len(compared), dict(sorted(reasons.items()))),
         prompts=len({row.prompt_id for row, _ in scored}),
@@ -205,7 +205,7 @@ def _rates(scored: Scored, models: Sequence[str], confidence: float) -> dict[tup
             for prompt_id, winner in own:  # as two halves, so that a tie is as certain as a win
                 groups.setdefault(prompt_id, []).extend(_HALVES[winner])
             counts = Counter(winner for _, winner in own)
-            share = statistics.share_interval(list(groups.values()), confidence)
+            share = intervals.share_interval(list(groups.values()), confidence)
             found[model, other] = WinRate(share, counts["first"], counts["tie"], counts["second"])
     return found
 

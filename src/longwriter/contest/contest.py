@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from longwriter.comparison import comparison
 from longwriter.comparison import standings as pairwise
-from longwriter.comparison.statistics import Method
 from longwriter.contest import upstream_files
 from longwriter.contest.upstream_files import JudgeRow, PredRow
 from longwriter.evaluation import answers
@@ -24,6 +23,7 @@ from longwriter.params import GenerateParams, LLMParams, Params
 from longwriter.records import Generation, JudgeFitness, Judgement, PairwiseRow, Score, TextMeasures, Unscored
 from longwriter.report import markdown as report
 from longwriter.report import measure_plots, page, plots
+from longwriter.statistics.intervals import Method
 
 PRED, JUDGE, PAIRWISE = "pred.jsonl", "judge.jsonl", "pairwise.jsonl"
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from longwriter.comparison import groups, short_prompts, statistics
-from longwriter.comparison.statistics import Estimate, Groups
+from longwriter.comparison import groups
 from longwriter.records import Judgement, Score, ShortAnswer, Unscored
+from longwriter.statistics import intervals, short_prompts
+from longwriter.statistics.intervals import Estimate, Groups
 
 Answers = tuple[Sequence[ShortAnswer], Sequence[ShortAnswer]]
 """The answers of two models to the short prompts, before and after."""
@@ -145,7 +146,7 @@ def _short_prompts(short: Answers, rules: Rules) -> list[Measure]:
     """
     if not any(short):
         return []
-    change = statistics.share_change(*short_prompts.shared(*short), rules.confidence)
+    change = intervals.share_change(*short_prompts.shared(*short), rules.confidence)
     return [Measure("short prompts answered right", change, rules.margins.short_prompts, is_share=True)]
 
 
@@ -155,7 +156,7 @@ def overall_gain(before: Sequence[Score], after: Sequence[Score], rules: Rules) 
         pairs = _paired(before, after, _overall, _has_quality)
     else:
         pairs = _paired(before, after, lambda row: row.length_score)
-    return statistics.mean_change(*pairs, rules.confidence)
+    return intervals.mean_change(*pairs, rules.confidence)
 
 
 def judges(scores: Sequence[Score]) -> list[str]:
@@ -185,10 +186,10 @@ def _judging(scores: Sequence[Score], reference: Sequence[Score], name: str, rul
 def _measures(before: Sequence[Score], after: Sequence[Score], rules: Rules) -> list[Measure]:
     """Return the gain of each measure; one that is better when it is lower has its sign changed."""
     margins, confidence = rules.margins, rules.confidence
-    length = statistics.mean_change(*_paired(before, after, lambda row: row.length_score), confidence)
+    length = intervals.mean_change(*_paired(before, after, lambda row: row.length_score), confidence)
     measures = [Measure("length score", length, margins.length_score, is_share=False)]
     if _is_judged(before, after, rules):
-        quality = statistics.mean_change(*_paired(before, after, _quality, _has_quality), confidence)
+        quality = intervals.mean_change(*_paired(before, after, _quality, _has_quality), confidence)
         measures.append(Measure("quality score", quality, margins.quality_score, is_share=False))
     shares: list[tuple[str, Callable[[Score], bool], float]] = [
         ("answers that end by themselves", lambda row: row.ended, margins.ended),
@@ -198,7 +199,7 @@ def _measures(before: Sequence[Score], after: Sequence[Score], rules: Rules) -> 
     if judges(before) or judges(after):
         shares.append(("answers that the judge scored", lambda row: not _is_lost(row), margins.unscored))
     for name, is_good, margin in shares:
-        change = statistics.share_change(*_paired(before, after, is_good), confidence)
+        change = intervals.share_change(*_paired(before, after, is_good), confidence)
         measures.append(Measure(name, change, margin, is_share=True))
     return measures
 

@@ -1,7 +1,7 @@
 """Measures how reliable a judge is, and decides whether its scores are evidence. Pure.
 
 The judge sees good texts, degraded copies, and bad texts with an attack in them, in the same way as the answers
-of the benchmark. All cases of one text count as one group, as in `comparison.statistics`.
+of the benchmark. All cases of one text count as one group, as in `statistics.intervals`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from longwriter.comparison import statistics
-from longwriter.comparison.agreement import alpha
-from longwriter.comparison.statistics import Estimate
 from longwriter.fitness import attacks, votes
 from longwriter.fitness.copies import KINDS, Original
 from longwriter.judge.judgements import Question
 from longwriter.records import JudgeFitness, Judgement, Unscored
+from longwriter.statistics import intervals
+from longwriter.statistics.agreement import alpha
+from longwriter.statistics.intervals import Estimate
 
 _ORIGINAL = "original"
 _ATTACKED = (
@@ -97,10 +97,10 @@ def measure(rows: Sequence[Case], results: Results, limits: Limits) -> Measures:
         texts=len(texts),
         unscored=sum(isinstance(result, Unscored) for result in results),
         cases=len(results),
-        ranked=statistics.share_interval(list(zip(*right.values(), strict=True)), limits.confidence),
+        ranked=intervals.share_interval(list(zip(*right.values(), strict=True)), limits.confidence),
         by_kind={kind: sum(hits) / max(1, len(hits)) for kind, hits in right.items()},
         attacks=len(attacked),
-        gain=statistics.mean_change(before, after, limits.confidence),
+        gain=intervals.mean_change(before, after, limits.confidence),
         named=sum(_is_named(marks, text, kind) for text, kind in attacked),
         obeyed=sum(new - old > limits.max_attacked_gain for pairs in gains.values() for old, new in pairs),
         agreement=alpha(_repeats(marks)),

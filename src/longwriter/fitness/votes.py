@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from sklearn.metrics import cohen_kappa_score
 
-from longwriter.comparison import statistics
-from longwriter.comparison.agreement import alpha
-from longwriter.comparison.statistics import Estimate
 from longwriter.records import Judgement, Unscored, Vote
+from longwriter.statistics import intervals
+from longwriter.statistics.agreement import alpha
+from longwriter.statistics.intervals import Estimate
 
 Text = tuple[str, str]
 """A prompt and an answer to it."""
@@ -66,7 +66,7 @@ def agreement(votes: Sequence[Vote], marks: Marks, confidence: float) -> Agreeme
     return Agreement(
         votes=len(people),
         pairs=len(units),
-        accuracy=statistics.share_interval(hits, confidence),
+        accuracy=intervals.share_interval(hits, confidence),
         kappa=_kappa(people),
         alpha=alpha(with_judge, "nominal"),
         people=alpha(by_rater, "nominal"),

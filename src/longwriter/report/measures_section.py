@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from longwriter.comparison import statistics
 from longwriter.comparison.comparison import Comparison
 from longwriter.comparison.groups import by_prompt
 from longwriter.evaluation.measures.summary import Measured
 from longwriter.records import Score
 from longwriter.report.phrases import score, share, table
+from longwriter.statistics import intervals
 from longwriter.text import inert
 
 
@@ -35,7 +35,7 @@ def _kinds(compared: Comparison, heading: str, kind: Callable[[Score], str]) -> 
         cells = [inert.markdown(name)]
         for rows in compared.rows.values():
             groups = by_prompt([row for row in rows if kind(row) == name], lambda row: row.length_score)
-            estimate = statistics.mean_interval(list(groups.values()), compared.method.confidence)
+            estimate = intervals.mean_interval(list(groups.values()), compared.method.confidence)
             cells.append(f"{score(estimate)}, n = {estimate.n}" if estimate else "-")
         lines.append(cells)
     return f"{heading}\n\n{table(lines)}"

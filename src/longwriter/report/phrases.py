@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from longwriter.comparison.comparison import capitalised
-from longwriter.comparison.statistics import Difference, Estimate
+from longwriter.statistics.intervals import Difference, Estimate
 
 
 def sentence(after: str, before: str, difference: Difference | None, confidence: float) -> str:

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from longwriter.comparison.comparison import Comparison, Curve
-from longwriter.comparison.statistics import Estimate
+from longwriter.statistics.intervals import Estimate
 
 # The n-th model has the n-th colour and marker; with eight colours and seven markers, 56 models differ.
 _COLOURS = ("#595959", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from longwriter.comparison import short_prompts, statistics
 from longwriter.comparison.comparison import Comparison
-from longwriter.comparison.statistics import Difference, Method
 from longwriter.records import ShortAnswer
 from longwriter.report.phrases import share, table
+from longwriter.statistics import intervals, short_prompts
+from longwriter.statistics.intervals import Difference, Method
 
 Answers = Mapping[str, Sequence[ShortAnswer]]
 """{model: its answers to the short prompts}; the first model is the one that the others are compared with."""
@@ -30,7 +30,7 @@ def section(compared: Comparison, answers: Answers) -> str:
                 compared.title(model),
                 str(len(rows)),
                 share(
-                    statistics.share_interval(
+                    intervals.share_interval(
                         [[float(row.is_right)] for row in rows], compared.method.confidence
                     )
                 ),
@@ -53,7 +53,7 @@ def differences(answers: Answers, method: Method) -> dict[str, Difference | None
     """Return {model: share of its right answers minus the share of the first model}, without the first model."""
     first, *others = answers
     return {
-        model: statistics.paired_shares(*short_prompts.shared(answers[first], answers[model]), method)
+        model: intervals.paired_shares(*short_prompts.shared(answers[first], answers[model]), method)
         for model in others
     }
 
@@ -62,7 +62,7 @@ def numbers(answers: Answers, method: Method) -> dict[str, float]:
     """Return the shares of right answers and their differences as {metric name: value}."""
     values: dict[str, float | None] = {}
     for model, rows in answers.items():
-        estimate = statistics.share_interval([[float(row.is_right)] for row in rows], method.confidence)
+        estimate = intervals.share_interval([[float(row.is_right)] for row in rows], method.confidence)
         if estimate:
             name = f"{model}_short_prompts_right"
             values |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from longwriter.comparison import comparison, repeats
 from longwriter.comparison import standings as pairwise
-from longwriter.comparison.statistics import Method
 from longwriter.evaluation.measures import summary
 from longwriter.evaluation.measures.summary import Measured
 from longwriter.gates.suite import verdicts
@@ -28,6 +27,7 @@ from longwriter.records import Generation, JudgeFitness, PairwiseRow, Score, Sho
 from longwriter.report import markdown as report
 from longwriter.report import measure_plots, page, plots, short_section
 from longwriter.stages import runner
+from longwriter.statistics.intervals import Method
 from longwriter.tracking import git
 from longwriter.tracking import runs as tracking
 

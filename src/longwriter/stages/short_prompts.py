@@ -12,13 +12,13 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from longwriter.comparison.short_prompts import numbers
 from longwriter.evaluation import short_prompts
 from longwriter.io import files, progress
 from longwriter.models import servers
 from longwriter.params import Params
 from longwriter.records import ShortAnswer, ShortPrompt
 from longwriter.stages import runner
+from longwriter.statistics.short_prompts import numbers
 
 
 def work(model: str, params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:

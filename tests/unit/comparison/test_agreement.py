@@ -1,7 +1,7 @@
 import pytest
 
-from longwriter.comparison.agreement import alpha
 from longwriter.report import markdown as report
+from longwriter.statistics.agreement import alpha
 from tests.unit.comparison.test_comparison import GOOD, compared, judged, score
 
 # Krippendorff, "Computing Krippendorff's alpha-reliability" (2011): four observers, twelve units

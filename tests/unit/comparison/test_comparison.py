@@ -4,10 +4,10 @@ import math
 import pytest
 
 from longwriter.comparison import comparison
-from longwriter.comparison.statistics import Method
 from longwriter.errors import BadRecord
 from longwriter.evaluation.scores import length_score
 from longwriter.records import JudgeFitness, Judgement, Score, Unscored
+from longwriter.statistics.intervals import Method
 
 METHOD = Method(confidence=0.95, resamples=500, seed=0)
 NO_JUDGE = Unscored(reason="no_judge", detail="judge.llm is null")

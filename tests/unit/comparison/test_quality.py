@@ -3,9 +3,9 @@
 import pytest
 
 from longwriter.comparison import quality
-from longwriter.comparison.statistics import Method
 from longwriter.records import Judgement, Unscored
 from longwriter.report import markdown as report
+from longwriter.statistics.intervals import Method
 from tests.unit.comparison.test_comparison import GOOD, WEAK, compared, judged, score
 
 METHOD = Method(confidence=0.95, resamples=500, seed=0)

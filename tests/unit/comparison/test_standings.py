@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longwriter.comparison import standings as pairwise
-from longwriter.comparison.statistics import Method
 from longwriter.errors import BadRecord
 from longwriter.evaluation.answers import Prompt, generation_of
 from longwriter.pairwise import pairs
 from longwriter.pairwise.question import preference
 from longwriter.records import PairwiseRow, Unscored
+from longwriter.statistics.intervals import Method
 
 METHOD = Method(0.95, 200, 0)
 SAME = {"first": ("first", "first"), "second": ("second", "second"), "tie": ("tie", "tie")}

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from longwriter import params
-from longwriter.comparison.short_prompts import numbers, shared
 from longwriter.errors import BadRecord
 from longwriter.evaluation import checks, short_prompts
 from longwriter.io import files
 from longwriter.records import Check, ShortPrompt
 from longwriter.sources import benchmarks, decontamination
+from longwriter.statistics.short_prompts import numbers, shared
 
 PARAMS = params.load()
 SOURCE = Path("src/longwriter/seeds/short_prompts/short.jsonl")

@@ -1,7 +1,7 @@
 import pytest
 
-from longwriter.comparison.statistics import Difference
 from longwriter.report import markdown as report
+from longwriter.statistics.intervals import Difference
 from tests.unit.comparison.test_comparison import GOOD, WEAK, compared, judged, score
 
 

@@ -1,9 +1,9 @@
 """The part of a report about short prompts."""
 
 from longwriter.comparison import comparison
-from longwriter.comparison.statistics import Method
 from longwriter.records import Check, ShortPrompt
 from longwriter.report import short_section
+from longwriter.statistics.intervals import Method
 from tests.unit.comparison.test_comparison import score
 from tests.unit.evaluation.test_short_prompts import answer
 

@@ -1,11 +1,11 @@
 """Stage short_prompts without prompts: it asks no model, and neither report nor gate counts it."""
 
-from longwriter.comparison.statistics import Method
 from longwriter.io import files
 from longwriter.params import check
 from longwriter.records import ShortAnswer
 from longwriter.report import short_section
 from longwriter.stages import short_prompts
+from longwriter.statistics.intervals import Method
 from tests.unit.comparison.test_comparison import compared, score
 from tests.unit.params.fields import committed
 

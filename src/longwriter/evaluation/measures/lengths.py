@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from longwriter.comparison import statistics
-from longwriter.comparison.statistics import Estimate
 from longwriter.records import Score
+from longwriter.statistics import intervals
+from longwriter.statistics.intervals import Estimate
 
 
 def volatility(rows: Sequence[Score]) -> float | None:
@@ -40,7 +40,7 @@ def accuracy(rows: Sequence[Score], confidence: float) -> Estimate | None:
             continue
         off = abs(row.words - row.required_words) / row.required_words
         groups[row.prompt_id].append(100 * max(0.0, 1 - off))
-    return statistics.mean_interval(list(groups.values()), confidence)
+    return intervals.mean_interval(list(groups.values()), confidence)
 
 
 def _lengths(rows: Sequence[Score]) -> dict[str, list[int]]:

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from longwriter.comparison.statistics import Estimate
 from longwriter.records import Score
+from longwriter.statistics.intervals import Estimate
 
 _MIN_LEVELS = 3
 _MIN_PROMPTS = 4  # of a level; LongWrite-Ruler has 8

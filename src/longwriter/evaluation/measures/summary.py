@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from longwriter.comparison import statistics
-from longwriter.comparison.statistics import Estimate, Method
 from longwriter.evaluation.measures import lengths
 from longwriter.evaluation.measures.ruler import Ruler, ruler
 from longwriter.records import Score, TextMeasures
+from longwriter.statistics import intervals
+from longwriter.statistics.intervals import Estimate, Method
 
 
 class Measured(NamedTuple):
@@ -47,10 +47,10 @@ def summary(scores: Sequence[Score], rows: Sequence[TextMeasures], method: Metho
         volatility=lengths.volatility(scores),
         longest=max((row.words for row in scores), default=0),
         distinct={n: round(sum(row.distinct[n] for row in rows) / len(rows), 4) for n in ns},
-        beyond_gopher=statistics.share_interval(
+        beyond_gopher=intervals.share_interval(
             groups(lambda row: float(bool(row.beyond_gopher))), method.confidence
         ),
-        redundancy=statistics.mean_interval(groups(lambda row: 100 * row.redundancy), method.confidence),
+        redundancy=intervals.mean_interval(groups(lambda row: 100 * row.redundancy), method.confidence),
         repetition_along=_along([list(row.chunk_repetition) for row in rows]),
         quality_along=_along([row.chunk_quality for row in rows]),
         ruler=ruler(scores, method.confidence, method.seed),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from longwriter.comparison import statistics
 from longwriter.records import ShortAnswer
+from longwriter.statistics import intervals
 
 
 def numbers(rows: Sequence[ShortAnswer], confidence: float) -> dict[str, float]:
     """Return the share of right answers with its interval, and the shares by type."""
     values: dict[str, float] = {"n": float(len(rows))}
-    if share := statistics.share_interval([[float(row.is_right)] for row in rows], confidence):
+    if share := intervals.share_interval([[float(row.is_right)] for row in rows], confidence):
         values |= {"right_share": share.value, "right_low": share.low or 0.0, "right_high": share.high or 0.0}
     for kind, answers in by_type(rows).items():
         values[f"right_share_{kind}"] = round(sum(row.is_right for row in answers) / len(answers), 4)
