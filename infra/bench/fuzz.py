@@ -46,9 +46,9 @@ from longwriter.llm import transport
 from longwriter.params import extra_body, named_files, yaml_file
 from longwriter.sources import decontamination, rows
 from longwriter.sources import files as source_files
+from longwriter.talk import poison  # fmt: skip
 from longwriter.text import inert, language, repetition  # fmt: skip
 from longwriter.text.basics import counting, endings, markup, prompts, wording  # fmt: skip
-from longwriter.text.talk import poison  # fmt: skip
 
 _BATCH = 200  # inputs between two looks at the clock
 _GOOD_CHAT = {

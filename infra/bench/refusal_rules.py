@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from scipy.stats import binomtest
 from tabulate import tabulate
 
-from longwriter.text.talk.poison import meta_talk
-from longwriter.text.talk.refusals import is_refusal
+from longwriter.talk.poison import meta_talk
+from longwriter.talk.refusals import is_refusal
 
 GOLDEN = Path(__file__).parents[2] / "tests/golden"
 FILES = (GOLDEN / "refusal_meta_tuned.jsonl", GOLDEN / "refusal_meta_untouched.jsonl")

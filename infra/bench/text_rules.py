@@ -42,9 +42,9 @@ from longwriter.lengths import numerals, stated
 from longwriter.records import Check, Draft, Example, Instruction, Message, Plan, PlanStep
 from longwriter.sources import decontamination
 from longwriter.sources.rows import SourceRow
+from longwriter.talk import classifier
 from longwriter.text.basics import prompts
 from longwriter.text.basics.counting import EarlierText
-from longwriter.text.talk import classifier
 
 SHORT, LONG = 25_000, 100_000
 MAX_GROWTH = 6.0
@@ -55,7 +55,7 @@ NOISE_S = 0.010
 _ROOMS = (
     "agentwrite", "calls", "capacity.machine", "cli.contest", "contest", "dataset", "errors", "estimate", "evaluation",
     "fitness", "gates", "instructions", "io", "judge", "launch.environment", "launch.launch", "lengths", "llm",
-    "models", "params", "preferences", "sources", "text", "tokens", "tracking.logged_models",
+    "models", "params", "preferences", "sources", "talk", "text", "tokens", "tracking.logged_models",
     "tracking.versioning",
 )  # fmt: skip
 _UNREAD = ("gates.suite",)  # they read no text, and take seconds to import
@@ -65,9 +65,9 @@ _TEXTS = {
     "sections", "text", "words",
 }  # fmt: skip
 
-WINDOWS = {"longwriter.text.talk.refusals": 600, "longwriter.text.talk.classifier": 600, "longwriter.text.talk.task_talk": 600,
+WINDOWS = {"longwriter.talk.refusals": 600, "longwriter.talk.classifier": 600, "longwriter.talk.task_talk": 600,
            "longwriter.calls.error_bodies": 4000,
-           "longwriter.text.talk.poison._OPENING": 600, "longwriter.text.talk.poison._CLOSING": 600,
+           "longwriter.talk.poison._OPENING": 600, "longwriter.talk.poison._CLOSING": 600,
            "longwriter.lengths.rules": 200, "longwriter.lengths.stated._RANGE_END": 200,
            "longwriter.lengths.stated._OPENS_RANGE": 200}  # fmt: skip
 """Patterns, by module or name, whose callers cut the text to so many characters."""
@@ -125,7 +125,7 @@ _CHECKS = [
     Check(json_keys={"name": "string"}), Check(words_between=[1, 9]),
 ]  # fmt: skip
 CALLS: dict[str, Callable[[str], object]] = {
-    "text.talk.classifier.refusal_score": lambda text: classifier.refusal_score(text[:700], text[:700]),
+    "talk.classifier.refusal_score": lambda text: classifier.refusal_score(text[:700], text[:700]),
     "evaluation.checks.is_right": lambda text: [checks.is_right(check, text) for check in _CHECKS],
     "evaluation.checks.trouble": lambda text: checks.trouble(Check(regex=f"({text[:1000]}|b)+c")),
     "agentwrite.plans.plan.parse_plan json": lambda text: plans.parse_plan(text, "json_object"),

@@ -29,12 +29,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from tabulate import tabulate
 
-from longwriter.text.talk import classifier
-from longwriter.text.talk.refusals import BARE, LONGEST_READ, VETO, refused_by_rules
+from longwriter.talk import classifier
+from longwriter.talk.refusals import BARE, LONGEST_READ, VETO, refused_by_rules
 
 Vector = NDArray[np.float32]
 
-WEIGHTS = Path(__file__).parents[2] / "src/longwriter/text/talk/refusals.safetensors"
+WEIGHTS = Path(__file__).parents[2] / "src/longwriter/talk/refusals.safetensors"
 TRAINING = (GOLDEN / "refusal_meta_examples.jsonl", FILES[0], GOLDEN / "plain_texts.jsonl")
 _SEED = 5
 _FOLDS = 4

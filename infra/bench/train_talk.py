@@ -29,13 +29,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from tabulate import tabulate
 
-from longwriter.text.talk import classifier, talk_model
-from longwriter.text.talk.poison import meta_talk
+from longwriter.talk import classifier, talk_model
+from longwriter.talk.poison import meta_talk
 
 Vector = NDArray[np.float32]
 Places = NDArray[np.int64]
 
-WEIGHTS = Path(__file__).parents[2] / "src/longwriter/text/talk/talk.safetensors"
+WEIGHTS = Path(__file__).parents[2] / "src/longwriter/talk/talk.safetensors"
 TRAINING = tuple(
     GOLDEN / f"{name}.jsonl" for name in ("refusal_meta_examples", "small_model_talk", "plain_texts")
 )

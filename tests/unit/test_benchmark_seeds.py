@@ -10,8 +10,8 @@ from longwriter.evaluation.answers import benchmark_prompts
 from longwriter.io import files
 from longwriter.lengths.stated import statement
 from longwriter.records import BenchmarkRow
+from longwriter.talk.refusals import is_refusal
 from longwriter.text.basics.counting import repeated_share, tokens
-from longwriter.text.talk.refusals import is_refusal
 
 SEEDS = Path("src/longwriter/seeds")
 ROWS = files.read_jsonl(SEEDS / "benchmarks" / "small.jsonl", BenchmarkRow)

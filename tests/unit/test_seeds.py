@@ -17,9 +17,9 @@ from longwriter.lengths.stated import stated_length, statement
 from longwriter.records import GeneralRow, Plan, PlanStep
 from longwriter.sources import decontamination
 from longwriter.sources.rows import parse
+from longwriter.talk import poison
 from longwriter.text.basics.prompts import fill
 from longwriter.text.language import identify
-from longwriter.text.talk import poison
 from tests.unit.builders import instruction
 
 

@@ -14,11 +14,11 @@ from longwriter.dataset.filters import Limits
 from longwriter.hashing import hash_share, short_id
 from longwriter.lengths import stated as lengths
 from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Message, Rejection, roles
+from longwriter.talk import poison
+from longwriter.talk.refusals import is_refusal
 from longwriter.text.basics import counting as txt
 from longwriter.text.basics import wording
 from longwriter.text.basics.prompts import fill
-from longwriter.text.talk import poison
-from longwriter.text.talk.refusals import is_refusal
 
 
 def relabel(prompt: str, words: int, wordings: list[str]) -> str:

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from longwriter.evaluation.scores import length_score
 from longwriter.records import Language
+from longwriter.talk import poison
 from longwriter.text import repetition
 from longwriter.text.basics import counting as txt
 from longwriter.text.basics import endings
 from longwriter.text.basics.prompts import Refused
-from longwriter.text.talk import poison
 
 
 class Limits(NamedTuple):

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from longwriter.records import Generation, Judgement, Score, Unscored
+from longwriter.talk.refusals import is_refusal
 from longwriter.text.basics.counting import repeated_share
-from longwriter.text.talk.refusals import is_refusal
 
 
 def length_score(required: int, written: int) -> float:

@@ -24,10 +24,10 @@ from longwriter.gates.suite.expectations import (
 from longwriter.params import ValidateParams
 from longwriter.records import Example, roles
 from longwriter.sources import decontamination
+from longwriter.talk import poison
+from longwriter.talk.refusals import is_refusal
 from longwriter.text.basics import markup, wording
 from longwriter.text.basics.counting import count_words, repeated_share, tokens
-from longwriter.text.talk import poison
-from longwriter.text.talk.refusals import is_refusal
 
 COLUMNS = (
     "sample_id",

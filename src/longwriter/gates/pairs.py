@@ -12,10 +12,10 @@ import pandas as pd
 from longwriter.gates.suite.expectations import Expectation, Gate, among, at_least, between, never, unique
 from longwriter.params.training import PreferencesParams
 from longwriter.records import JOINT, Message, PreferencePair, roles
+from longwriter.talk import poison
+from longwriter.talk.refusals import is_refusal
 from longwriter.text.basics import markup
 from longwriter.text.basics.counting import count_words, repeated_share
-from longwriter.text.talk import poison
-from longwriter.text.talk.refusals import is_refusal
 
 COLUMNS = (
     "pair_id",

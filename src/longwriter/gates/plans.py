@@ -12,8 +12,8 @@ import pandas as pd
 from longwriter.gates.suite.expectations import Expectation, Gate, at_least, between, never, unique
 from longwriter.params import PlanParams
 from longwriter.records import Plan
+from longwriter.talk.refusals import refused_by_rules
 from longwriter.text.basics.counting import tokens
-from longwriter.text.talk.refusals import refused_by_rules
 
 PLAN_COLUMNS = ("instruction_id", "steps", "length_error", "kept_share", "calls")
 STEP_COLUMNS = ("instruction_id", "word_count", "empty", "seen", "refusal")

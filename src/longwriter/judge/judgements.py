@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from longwriter.hashing import short_id
 from longwriter.records import Unscored
+from longwriter.talk.refusals import refused_by_rules
 from longwriter.text.basics.counting import encodable
 from longwriter.text.basics.prompts import EVIDENCE_CHARS, framed
-from longwriter.text.talk.refusals import refused_by_rules
 
 DIMENSIONS = ("Relevance", "Accuracy", "Coherence", "Clarity", "Breadth and Depth", "Reading Experience")
 _LOWEST = 1

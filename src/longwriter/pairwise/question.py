@@ -12,9 +12,9 @@ from typing import Any, Literal, NamedTuple
 
 from longwriter.judge.judgements import object_in, unread
 from longwriter.records import Preference, Unscored
+from longwriter.talk.refusals import refused_by_rules
 from longwriter.text.basics.counting import encodable
 from longwriter.text.basics.prompts import framed
-from longwriter.text.talk.refusals import refused_by_rules
 
 Winner = Literal["first", "second", "tie"]
 _WINNERS: tuple[Winner, ...] = ("first", "second", "tie")

@@ -21,10 +21,10 @@ from longwriter.records import (
     Rejection,
     Unscored,
 )
+from longwriter.talk import poison
+from longwriter.talk.refusals import is_refusal
 from longwriter.text.basics import counting as txt
 from longwriter.text.basics import markup
-from longwriter.text.talk import poison
-from longwriter.text.talk.refusals import is_refusal
 
 
 class Candidate(NamedTuple):

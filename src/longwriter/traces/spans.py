@@ -141,7 +141,7 @@ def _opinions(score: Score) -> list[Opinion]:
         *(Opinion("length_score", value, rationale=length) for value in length_scores),
         Opinion("ended", score.ended, rationale="whether the model ended the text by itself"),
         Opinion("loop", score.loop, rationale=repeated),
-        Opinion("refusal", score.refusal, rationale="by the rules of wording in text/talk/refusals.py"),
+        Opinion("refusal", score.refusal, rationale="by the rules of wording in talk/refusals.py"),
     ]
     quality = score.quality
     if isinstance(quality, Unscored):

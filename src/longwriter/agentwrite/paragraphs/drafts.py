@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from longwriter.agentwrite.plans.plan import plan_lines
 from longwriter.records import Language, Plan
+from longwriter.talk import poison
 from longwriter.text.basics import counting as txt
 from longwriter.text.basics import endings, prompts, wording
 from longwriter.text.basics.counting import BLANK_LINE, EarlierText
 from longwriter.text.basics.prompts import Refused
-from longwriter.text.talk import poison
 
 _FIELDS = re.compile(r"\{(\w+)\}")
 

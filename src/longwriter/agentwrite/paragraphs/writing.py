@@ -23,9 +23,9 @@ from longwriter.llm.client import LLM, Answer
 from longwriter.models import servers
 from longwriter.params import LLMParams, Sampling, WriteParams
 from longwriter.records import Draft, Plan, Rejection
+from longwriter.talk import poison, refusals, talk_model
 from longwriter.text.basics.counting import EarlierText
 from longwriter.text.basics.prompts import Refused, break_marks
-from longwriter.text.talk import poison, refusals, talk_model
 
 
 async def write_all(

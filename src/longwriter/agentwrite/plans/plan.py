@@ -15,11 +15,11 @@ from pydantic_core import from_json
 
 from longwriter.agentwrite.plans import coverage
 from longwriter.records import Instruction, PlanStep
+from longwriter.talk import poison
+from longwriter.talk.refusals import refused_by_rules
 from longwriter.text.basics import counting as txt
 from longwriter.text.basics import prompts
 from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
-from longwriter.text.talk import poison
-from longwriter.text.talk.refusals import refused_by_rules
 
 AnswerFormat = Literal["json_schema", "json_object", "lines"]
 

@@ -10,8 +10,8 @@ import pytest
 from longwriter.agentwrite.paragraphs import writing
 from longwriter.errors import EndpointUnavailable, NoAnswer
 from longwriter.records import Draft, Plan, PlanStep, Rejection
-from longwriter.text.talk import classifier
-from longwriter.text.talk.refusals import refused_by_models
+from longwriter.talk import classifier
+from longwriter.talk.refusals import refused_by_models
 from tests.unit.agentwrite.scripted_llm import ScriptedLLM
 from tests.unit.agentwrite.test_planning import params
 from tests.unit.builders import instruction, prose

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longwriter.talk.refusals import is_refusal
 from longwriter.text.basics import counting as text
 from longwriter.text.basics import wording
-from longwriter.text.talk.refusals import is_refusal
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwriter.text.talk.sentences import sentences
+from longwriter.talk.sentences import sentences
 
 END = re.compile(r"(?<=[.!?…])[\"'”)\]*_]{0,3}\s+|(?<=[。！？；])[”』」）*_]{0,3}|\n+")
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import re
 
-from longwriter.text.talk.pattern_set import PatternSet
-from longwriter.text.talk.sentences import HAN_MODEL, MODEL, TEXT, sentences, words
+from longwriter.talk.pattern_set import PatternSet
+from longwriter.talk.sentences import HAN_MODEL, MODEL, TEXT, sentences, words
 
 _WINDOW = 600  # characters in which a text opens or closes
 _SENTENCES = 3  # at each end

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from longwriter.text.talk.refusals import LONGEST_READ, is_refusal, refused_by_rules
-from longwriter.text.talk.task_talk import talking_sentence
+from longwriter.talk.refusals import LONGEST_READ, is_refusal, refused_by_rules
+from longwriter.talk.task_talk import talking_sentence
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[3]
 BENCH = importlib.util.spec_from_file_location("refusal_rules", ROOT / "infra/bench/refusal_rules.py")
 bench = importlib.util.module_from_spec(BENCH)
 BENCH.loader.exec_module(bench)
@@ -101,7 +101,7 @@ def test_a_long_text_is_left_to_the_rules():
 def test_the_weights_name_the_rows_that_they_were_trained_on():
     names = ("refusal_meta_examples.jsonl", "refusal_meta_tuned.jsonl", "plain_texts.jsonl")
     rows = b"".join((ROOT / "tests/golden" / name).read_bytes() for name in names)
-    weights = files("longwriter.text.talk").joinpath("refusals.safetensors")
+    weights = files("longwriter.talk").joinpath("refusals.safetensors")
     with safe_open(str(weights), "numpy") as opened:
         assert opened.metadata()["training_rows_sha256"] == hashlib.sha256(rows).hexdigest()
 

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from longwriter.text.talk import poison, talk_model
-from longwriter.text.talk.task_talk import talking_sentence
+from longwriter.talk import poison, talk_model
+from longwriter.talk.task_talk import talking_sentence
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,6 @@ def test_any_text_has_the_same_verdict_twice(text):
 def test_the_weights_name_the_rows_that_they_were_trained_on():
     names = ("refusal_meta_examples.jsonl", "small_model_talk.jsonl", "plain_texts.jsonl")
     rows = b"".join((ROOT / "tests/golden" / name).read_bytes() for name in names)
-    weights = files("longwriter.text.talk").joinpath("talk.safetensors")
+    weights = files("longwriter.talk").joinpath("talk.safetensors")
     with safe_open(str(weights), "numpy") as opened:
         assert opened.metadata()["training_rows_sha256"] == hashlib.sha256(rows).hexdigest()

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longwriter.talk import poison
 from longwriter.text.basics.prompts import Refused
-from longwriter.text.talk import poison
 
 ERRORS = [
     "Max tries. Failed.",

@@ -13,9 +13,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from longwriter.talk import classifier
+from longwriter.talk.sentences import sentences
 from longwriter.text.basics.wording import unspoken
-from longwriter.text.talk import classifier
-from longwriter.text.talk.sentences import sentences
 
 SCALE = 6.0
 """The meaning's numbers are about 0.04 each; the network learns faster from larger ones."""

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.bench import hostile_texts
-from longwriter.text.talk import poison, refusals, task_talk
-from longwriter.text.talk.pattern_set import PatternSet
+from longwriter.talk import poison, refusals, task_talk
+from longwriter.talk.pattern_set import PatternSet
 
 PATTERNS = [
     re.compile(r"\bi (?:can't|won't) (?!believe)(?:write|help)\b"),

