@@ -20,7 +20,7 @@ from tests import forking
 from tests.workspace import PATIENCE_S, ROOT, environment
 
 STAGE = """
-from longwriter.stages import runner
+from longwriter.execution import runner
 from longwriter.errors import GateStopped
 
 def lose_mlflow():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from longwriter.stages.summary import Summary
+from longwriter.execution.summary import Summary
 from longwriter.tracking import versioning
 
 SHARED = ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", ".dvc/config")

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from longwriter.execution import runner
 from longwriter.io import files
 from longwriter.models.base import origin, rope, weights
 from longwriter.params import Params
-from longwriter.stages import runner
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from longwriter.errors import UserError
+from longwriter.execution import runner
 from longwriter.gates.suite import verdicts
 from longwriter.io import files, packs
 from longwriter.params import Params
 from longwriter.records import PreferencePair, Rejection
-from longwriter.stages import runner
 from longwriter.tokens import tokenizer
 from longwriter.training import fitting
 

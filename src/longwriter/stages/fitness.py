@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from longwriter.execution import runner
 from longwriter.fitness import copies, fitness, votes
 from longwriter.fitness.fitness import Limits
 from longwriter.io import files
@@ -18,7 +19,6 @@ from longwriter.judge.judge import judge_texts
 from longwriter.judge.judgements import Question
 from longwriter.params import Params
 from longwriter.records import Example, JudgeFitness, Vote
-from longwriter.stages import runner
 
 _NO_JUDGE = JudgeFitness(judge=None, is_evidence=False, reasons=["there is no judge"], lines=[])
 

@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from longwriter.evaluation import answers
+from longwriter.execution import runner
 from longwriter.io import files, progress
 from longwriter.models import servers
 from longwriter.params import Params
 from longwriter.records import BenchmarkRow, Generation
-from longwriter.stages import runner
 
 
 def work(model: str, benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:

@@ -19,6 +19,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
+from longwriter.execution import runner
 from longwriter.gates.suite import verdicts
 from longwriter.instructions import candidates, funnel, funnel_plot, intent, selection
 from longwriter.io import files, progress
@@ -27,7 +28,6 @@ from longwriter.llm.client import LLM, Answer
 from longwriter.models import servers as serving
 from longwriter.params import InstructionsParams, JudgeParams, Params
 from longwriter.records import Instruction, Rejection
-from longwriter.stages import runner
 from longwriter.text.basics.prompts import Refused
 from longwriter.tracking import versioning
 

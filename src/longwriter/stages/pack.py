@@ -13,12 +13,12 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+from longwriter.execution import runner
 from longwriter.gates.suite import verdicts
 from longwriter.io import files, startup
 from longwriter.io import packs as packs_file
 from longwriter.params import Params
 from longwriter.records import Example, Rejection
-from longwriter.stages import runner
 from longwriter.text import histogram
 from longwriter.tokens import encoding, packing
 

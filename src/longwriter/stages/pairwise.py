@@ -13,11 +13,11 @@ from collections import Counter
 from itertools import chain
 from pathlib import Path
 
+from longwriter.execution import runner
 from longwriter.io import files
 from longwriter.pairwise import asking, pairs
 from longwriter.params import Params
 from longwriter.records import Generation, PairwiseRow, Unscored
-from longwriter.stages import runner
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:

@@ -18,11 +18,11 @@ from collections import Counter
 from pathlib import Path
 
 from longwriter.agentwrite import planning
+from longwriter.execution import runner
 from longwriter.gates.suite import verdicts
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import Instruction, Plan, Rejection
-from longwriter.stages import runner
 from longwriter.tracking import versioning
 
 FOLDER = files.DATA / "plan"

@@ -16,11 +16,11 @@ from tempfile import TemporaryDirectory
 
 from longwriter.evaluation import promotion
 from longwriter.evaluation.promotion import Decision, Margins, Rules
+from longwriter.execution import runner
 from longwriter.hashing import short_id
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import JudgeFitness, Score, ShortAnswer
-from longwriter.stages import runner
 from longwriter.tracking import logged_models, notes, provenance
 from longwriter.tracking import runs as tracking
 

@@ -20,13 +20,13 @@ from longwriter.comparison import comparison, repeats
 from longwriter.comparison import standings as pairwise
 from longwriter.evaluation.measures import summary
 from longwriter.evaluation.measures.summary import Measured
+from longwriter.execution import runner
 from longwriter.gates.suite import verdicts
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import Generation, JudgeFitness, PairwiseRow, Score, ShortAnswer, TextMeasures
 from longwriter.report import markdown as report
 from longwriter.report import measure_plots, page, plots, short_section
-from longwriter.stages import runner
 from longwriter.statistics.intervals import Method
 from longwriter.tracking import git
 from longwriter.tracking import runs as tracking

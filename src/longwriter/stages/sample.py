@@ -18,13 +18,13 @@ from pathlib import Path
 
 from longwriter.errors import ModelUnusable, NoAnswer
 from longwriter.evaluation import answers
+from longwriter.execution import runner
 from longwriter.io import files, progress
 from longwriter.llm.client import LLM
 from longwriter.models import servers
 from longwriter.params import Params
 from longwriter.preferences import steps
 from longwriter.records import Example, Generation, Rejection
-from longwriter.stages import runner
 from longwriter.tokens import tokenizer
 
 log = logging.getLogger(__name__)

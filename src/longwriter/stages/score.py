@@ -15,12 +15,12 @@ from pathlib import Path
 
 from longwriter.evaluation.measures import texts as texts_measures
 from longwriter.evaluation.scores import score_numbers, score_of
+from longwriter.execution import runner
 from longwriter.io import files
 from longwriter.judge.judge import judge_texts
 from longwriter.judge.judgements import Question
 from longwriter.params import Params
 from longwriter.records import Generation, Judgement
-from longwriter.stages import runner
 
 
 def work(model: str, benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from longwriter.errors import UserError
+from longwriter.execution import runner
 from longwriter.io import files, packs
 from longwriter.params import Params
-from longwriter.stages import runner
 from longwriter.training import fitting
 
 _PACKS = files.DATA / "pack"

@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from longwriter.evaluation import short_prompts
+from longwriter.execution import runner
 from longwriter.io import files, progress
 from longwriter.models import servers
 from longwriter.params import Params
 from longwriter.records import ShortAnswer, ShortPrompt
-from longwriter.stages import runner
 from longwriter.statistics.short_prompts import numbers
 
 

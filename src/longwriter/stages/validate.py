@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from longwriter.execution import runner
 from longwriter.gates import examples
 from longwriter.gates.suite import gx, verdicts
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import Example
-from longwriter.stages import runner
 from longwriter.tracking import versioning
 
 

@@ -16,10 +16,10 @@ from collections import Counter
 from pathlib import Path
 
 from longwriter.agentwrite.paragraphs import writing
+from longwriter.execution import runner
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.records import Draft, Plan, Rejection
-from longwriter.stages import runner
 from longwriter.text.basics.counting import count_words
 
 

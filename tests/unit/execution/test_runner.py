@@ -2,7 +2,7 @@
 
 import logging
 
-from longwriter.stages import runner
+from longwriter.execution import runner
 
 
 def test_a_log_line_shows_what_a_terminal_would_obey():

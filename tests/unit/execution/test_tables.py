@@ -1,8 +1,8 @@
 """The table of rows of a stage's run links the traces that MLflow has, and no others."""
 
+from longwriter.execution import tables
 from longwriter.io import files
 from longwriter.records import Message, Rejection
-from longwriter.stages import tables
 from longwriter.traces import spans, traces
 from longwriter.traces.spans import Node, TextTrace
 from longwriter.tracking import runs as tracking

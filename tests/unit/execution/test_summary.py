@@ -2,7 +2,7 @@
 
 import pytest
 
-from longwriter.stages.summary import Summary
+from longwriter.execution.summary import Summary
 
 PAPER = {
     "calls_sent": 60_000,

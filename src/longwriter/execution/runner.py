@@ -28,9 +28,9 @@ import psutil
 
 from longwriter import params as parameters
 from longwriter.errors import GateStopped, LongWriterError, Unavailable, UserError, without_password
+from longwriter.execution import tables, tracing
+from longwriter.execution.summary import Summary as Summary
 from longwriter.io import access, disk, files, process, startup
-from longwriter.stages import tables, tracing
-from longwriter.stages.summary import Summary as Summary
 from longwriter.text import inert
 from longwriter.traces import traces
 from longwriter.tracking import git, notes, versioning
