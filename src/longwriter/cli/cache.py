@@ -20,7 +20,10 @@ _NO_MODEL = '"" (stored before the cache recorded models)'
 
 @app.callback()
 def show(context: typer.Context) -> None:
-    """Show what the replay cache holds, by model; `prune` removes from it."""
+    """Show what the replay cache holds, by model; `prune` removes from it.
+
+    Example: longwriter cache
+    """
     if context.invoked_subcommand is not None:
         return
     checkout.require()
@@ -41,6 +44,7 @@ def show(context: typer.Context) -> None:
 
 @app.command(
     help=f"Remove answers from the replay cache; a removed answer is paid again when it is requested again. {_CALL_LOGS}"
+    "\n\nExample: longwriter cache prune --older-than 90d"
 )
 def prune(
     older_than: Annotated[str | None, typer.Option(help="Age such as 90d, 12h or 4w")] = None,

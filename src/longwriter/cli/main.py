@@ -37,7 +37,9 @@ from longwriter.text import inert
 _QUICK = Path(".lw/quick")  # infra/demo.sh
 _RUNS = Path("data/lineage")
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, rich_markup_mode="markdown"
+)
 
 
 def _version(is_wanted: bool) -> None:

@@ -30,13 +30,19 @@ app = typer.Typer(no_args_is_help=True, help="Show, compare and apply infra/prof
 
 @app.command()
 def show(name: str) -> None:
-    """Print params.yaml as it would be under profile NAME."""
+    """Print params.yaml as it would be under profile NAME.
+
+    Example: longwriter profile show paper
+    """
     typer.echo(applied(name), nl=False)
 
 
 @app.command()
 def diff(name: str) -> None:
-    """Print what profile NAME would change in params.yaml."""
+    """Print what profile NAME would change in params.yaml.
+
+    Example: longwriter profile diff paper
+    """
     after = applied(name)
     before = PARAMS.read_text(encoding="utf-8")
     lines = unified_diff(before.splitlines(), after.splitlines(), str(PARAMS), name, n=1, lineterm="")

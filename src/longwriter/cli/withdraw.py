@@ -25,8 +25,10 @@ def withdraw(
 ) -> None:
     """Take a row out of all data sets on the next run, for example because its author asks for it.
 
-    longwriter withdraw 2ba1e1b0c1a1e1b0: says what holds the row and which stages run again, and adds its id
-    to src/longwriter/seeds/withdrawn.txt. The instruction is withdrawn with every text that was written to it.
+    Says what holds the row and which stages run again, and adds its id to src/longwriter/seeds/withdrawn.txt. The
+    instruction is withdrawn with every text that was written to it.
+
+    Example: longwriter withdraw 2ba1e1b0c1a1e1b0 --dry-run
     """
     checkout.require()
     from longwriter.sources import withdrawn

@@ -1,11 +1,15 @@
 """The `longwriter` command as a whole: what `--help` imports, and what happens outside a checkout."""
 
+import inspect
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+import typer
+
+from longwriter.cli import main as cli
 
 
 def test_help_imports_neither_mlflow_nor_torch():
@@ -77,23 +81,30 @@ def test_the_version_is_that_of_the_package(run):
     assert run("--version") == (0, f"longwriter {version}\n", "")
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "init",
-        "endpoint",
-        "benchmark",
-        "estimate",
-        "export",
-        "write",
-        "chat",
-        "serve",
-        "fetch",
-        "profile apply",
-    ],
-)
+def _commands(group, names=()):
+    """Yield (words of the command, its help) for each command and each group that does something by itself."""
+    for name, command in group.commands.items():
+        words = (*names, name)
+        if not hasattr(command, "commands") or command.invoke_without_command:
+            yield " ".join(words), command.help
+        if hasattr(command, "commands"):
+            yield from _commands(command, words)
+
+
+COMMANDS = dict(_commands(typer.main.get_command(cli.app)))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_each_command_has_an_example(command, run):
     code, out, _ = run(*command.split(), "--help")
     assert code == 0
-    assert f"longwriter {command}" in " ".join(out.split())
-    assert "Example:" in out
+    example = " ".join(out.partition("Example:")[2].split())
+    assert f"longwriter {command}" in example
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_each_command_shows_its_paragraphs_whole(command, run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "2000")
+    _, out, _ = run(*command.split(), "--help")
+    for paragraph in inspect.cleandoc(COMMANDS[command]).split("\n\n"):
+        assert " ".join(paragraph.replace("`", "").split()) in out
