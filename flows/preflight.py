@@ -39,7 +39,7 @@ def positions(names: Sequence[str], stale: Collection[str], source: str) -> list
 
 
 def check(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> bool:
-    """Log the report; tell whether the model is known.
+    """Log a line if everything fits, else the whole report; tell whether the model is known.
 
     Raises:
         UserError: something does not fit; the message names each thing.
@@ -53,8 +53,12 @@ def check(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> bool:
         reason = inert.terminal((done.stderr.strip().splitlines() or ["no output"])[-1])
         failure = UserError if done.returncode == UserError.exit_code else LongWriterError
         raise failure(f"longwriter capacity: {reason}") from None
-    for line in inert.terminal(table.text(report)).splitlines():
-        log.info("%s", line)
-    if report["errors"]:
+    if not report["errors"]:
+        log.info(
+            "capacity: %s (`longwriter capacity` shows the table)", inert.terminal(table.summary(report))
+        )
+    else:
+        for line in inert.terminal(table.text(report)).splitlines():
+            log.info("%s", line)
         raise UserError("the training does not fit: " + "; ".join(map(inert.terminal, report["errors"])))
     return report["model"] is not None

@@ -22,6 +22,8 @@ from longwriter.text import inert
 LOGS = Path(".lw/logs")
 _HINT = re.compile(
     r"Updating lock file |Generating lock file |To track the changes with git, run:|\s*git add .*\bdvc\.lock\b"
+    r"|Running stage '[^']*':$|> python -m longwriter\.stages\."  # the flow has announced the stage
+    r"|\[[^]]*\] \[WARNING\] \[real_accelerator\.py"  # of DeepSpeed, on each machine without a GPU
     r"|WARNING: '[^']*' is empty\.$|To enable auto staging, run:|\s*dvc config core\.autostage |Use `dvc push` to send "
 )
 _BAR = re.compile(r"(?P<label>[^|]{1,100}?):\s+(?P<share>\d{1,3})%\|")
@@ -65,22 +67,24 @@ def own_sentence(stage: str, lines: Sequence[str]) -> str:
 class _Shown:
     """Decides which lines of a stage go to the log of the flow; the file in .lw/logs has all of them.
 
-    Left out are hints of dvc, and bars that were shown less than `_BAR_S` seconds ago. Long lines are cut.
+    Left out are hints of dvc and the command that it starts, and bars that were shown less than `_BAR_S` seconds
+    ago or are shown at 100 % already. Long lines are cut.
     """
 
     def __init__(self) -> None:
         """Begin without bars."""
-        self._bars: dict[str, float] = {}
+        self._bars: dict[str, tuple[float, bool]] = {}
 
     def __call__(self, line: str) -> str | None:
         """Return what to show of a line; None = nothing."""
         if _HINT.match(line):
             return None
         if bar := _BAR.match(line):
-            now = time.monotonic()
-            if bar["share"] != "100" and now - self._bars.get(bar["label"], -_BAR_S) < _BAR_S:
+            now, is_full = time.monotonic(), bar["share"] == "100"
+            shown_at, was_full = self._bars.get(bar["label"], (-_BAR_S, False))
+            if was_full if is_full else now - shown_at < _BAR_S:
                 return None
-            self._bars[bar["label"]] = now
+            self._bars[bar["label"]] = now, is_full
         return line if len(line) <= _LINE_CHARS else f"{line[:_LINE_CHARS]} …"
 
 

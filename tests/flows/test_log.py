@@ -59,16 +59,19 @@ def test_hints_of_dvc_are_left_out_and_long_lines_are_cut() -> None:
         "\tdvc config core.autostage true",
         "Use `dvc push` to send your updates to remote storage.",
         "WARNING: 'data/pack/rejected.jsonl' is empty.",
+        "Running stage 'plan':",
+        "> python -m longwriter.stages.plan",
+        "[2026-11-27 23:35:05,303] [WARNING] [real_accelerator.py:213:get_accelerator] Setting accelerator to CPU.",
     ]
-    assert [shown(line) for line in hints] == [None] * 8
+    assert [shown(line) for line in hints] == [None] * 11
     assert shown("plan: 40 in, 40 kept") == "plan: 40 in, 40 kept"
     assert shown("x" * 8000) == "x" * 300 + " …"
 
 
 def test_a_bar_is_shown_at_its_begin_and_end_but_not_many_times_a_second() -> None:
     shown = repro._Shown()
-    bars = [f"Loading weights: {share:>3}%|█  | {share}/100" for share in (0, 1, 50, 99, 100)]
-    assert [shown(bar) is not None for bar in bars] == [True, False, False, False, True]
+    bars = [f"Loading weights: {share:>3}%|█  | {share}/100" for share in (0, 1, 50, 99, 100, 100)]
+    assert [shown(bar) is not None for bar in bars] == [True, False, False, False, True, False]
     assert shown("plan:   0%|          | 0/40") is not None
 
 

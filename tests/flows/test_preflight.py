@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flows import preflight
+from longwriter.capacity import table
 
 NAMES = ["base_model", "instructions", "plan", "pack", "sft", "sample"]
 
@@ -24,3 +25,13 @@ NAMES = ["base_model", "instructions", "plan", "pack", "sft", "sample"]
 )
 def test_the_check_runs_before_a_flow_that_will_train(names, stale, source, positions) -> None:
     assert preflight.positions(names, stale, source) == positions
+
+
+def test_a_training_that_fits_takes_one_line_of_the_log() -> None:
+    gib = 1024**3
+    memory = {"sft": {"weights": {"device": 3 * gib}, "buckets": {"device": gib, "host": 9 * gib}}}
+    report = {"model": {"model_type": "llama"}, "memory": memory, "advice": ["more disk"], "errors": []}
+    assert table.summary(report) == "everything that is known fits; sft 4.0 GiB a rank; more disk"
+    assert table.summary({**report, "model": None, "advice": []}) == (
+        "no trouble found; the model is not known yet"
+    )

@@ -24,6 +24,15 @@ def text(report: Mapping[str, Any]) -> str:
     return "\n\n".join(filter(None, blocks))
 
 
+def summary(report: Mapping[str, Any]) -> str:
+    """Return the verdict of a report without errors in one line, with the memory of a rank and the advice."""
+    needs = [
+        f"{stage} {_gib(sum(places.get('device', 0) for places in parts.values()))} a rank"
+        for stage, parts in (report["memory"] if report["model"] is not None else {}).items()
+    ]
+    return "; ".join([_verdict(report), *needs, *report["advice"]])
+
+
 def _verdict(report: Mapping[str, Any]) -> str:
     return (
         "no trouble found; the model is not known yet"

@@ -196,6 +196,8 @@ class LLM:
         trust = probing.LOCAL if self._endpoint.is_local else probing.REMOTE
         prober = Prober(self._endpoint.model, self._params.extra_body, self._sender)
         key = self.capabilities_key
+        if self._cache.capabilities(key) is None:
+            log.info("%r: finding out which settings it takes, by short requests", self._endpoint)
         capabilities = await probing.honoured(prober, sampling, self._cache, key, trust)
         problems: list[str] = []
         if capabilities.tokens_field is None and prober.extra_body:
