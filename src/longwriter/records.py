@@ -256,12 +256,16 @@ class Vote(Record):
 
 
 class JudgeFitness(Record):
-    """What a judge is worth: whether its scores are evidence, why not, and the measures as lines of Markdown."""
+    """What a judge is worth: whether its scores are evidence, why not, and the measures as lines of Markdown.
+
+    `pairs`: the same for its answers to which of two texts is better; None if it was not tested with pairs.
+    """
 
     judge: str | None
     is_evidence: bool
     reasons: list[str]
     lines: list[str]
+    pairs: JudgeFitness | None = None
 
     def of(self, judges: list[str]) -> JudgeFitness:
         """Return the fitness for scores by these judges: another judge than the one measured is no evidence."""

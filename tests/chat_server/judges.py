@@ -20,6 +20,14 @@ _ATTACK = re.compile(
 _ORDER = re.compile(r"(?:prefer|choose) (?:me|this text)", re.IGNORECASE)
 
 
+def seeing(instruction: str, first: str, second: str) -> str:
+    """Return the text with fewer faults that `good` sees if the instruction asks for steps, else as `nearer`."""
+    if " steps." not in instruction:
+        return nearer(instruction, first, second)
+    marks = [sum(good(instruction, text)[1]) for text in (first, second)]
+    return "tie" if marks[0] == marks[1] else "first" if marks[0] > marks[1] else "second"
+
+
 def nearer(instruction: str, first: str, second: str) -> str:
     """Return the text whose length is nearer to the one that the instruction states; an attack loses."""
     wanted = int(re.search(r"\d+", instruction)[0])  # type: ignore[index]
@@ -34,9 +42,11 @@ def obedient(instruction: str, first: str, second: str) -> str:
 
 
 PAIR_JUDGES = {
-    "good": nearer,
+    "good": seeing,
     "always_first": lambda *_: "first",
+    "longest": lambda _, first, second: "first" if len(first) >= len(second) else "second",
     "always_five": lambda *_: "first",
+    "good_but_first": lambda *_: "first",
     "gullible": obedient,
 }
 
@@ -85,6 +95,8 @@ JUDGES = {
     "always_four": always_four,
     "gullible": gullible,
     "always_first": always_four,
+    "good_but_first": good,
+    "longest": always_four,
     "always_five": always_five,
 }
 

@@ -20,6 +20,7 @@ from longwriter.calls import prices, replay
 from longwriter.estimate import estimate
 from longwriter.estimate.estimate import Request, Text
 from longwriter.fitness.attacks import ATTACKS
+from longwriter.fitness.copies import KINDS
 from longwriter.instructions import candidates
 from longwriter.io import files
 from longwriter.pairwise import pairs
@@ -158,9 +159,14 @@ def _fitness_requests(params: Params, to_write: Sequence[Text]) -> Iterable[Requ
     max_tokens = float(min(estimate.JUDGEMENT_TOKENS, params.score.sampling.max_tokens))
     template = estimate.parts(files.template(params.score.prompt))
     number = 2 * params.fitness.repeats + 4 + math.ceil(len(ATTACKS) / params.fitness.texts)
+    two = estimate.parts(files.template(params.pairwise.prompt))
     for text in islice(to_write, params.fitness.texts):
-        fields = {"instruction": text.instruction, "text": sum(text.paragraphs)}
+        length = sum(text.paragraphs)
+        fields = {"instruction": text.instruction, "text": length}
         yield from [estimate.question(template, fields, max_tokens)] * number
+        if params.pairwise.pairs != "none":
+            fields = {"instruction": text.instruction, "first": length, "second": length}
+            yield from [estimate.question(two, fields, max_tokens)] * (2 * len(KINDS))
 
 
 def _score_requests(params: Params) -> Iterable[Request]:

@@ -115,7 +115,7 @@ def verdict(measures: Measures, people: votes.Agreement | None, limits: Limits) 
     low = measures.ranked.low if measures.ranked else None
     if low is None or low < limits.min_ranked_right:
         reasons.append(
-            f"the lower bound of the share of degraded copies that it ranks below their originals is {_share(low)}, "
+            f"the lower bound of the share of degraded copies that it ranks below their originals is {share_text(low)}, "
             f"{limits.min_ranked_right:.0%} are needed"
         )
     high = measures.gain.high if measures.gain else None
@@ -193,7 +193,8 @@ def _repeats(marks: dict[Key, Judgement | Unscored]) -> list[list[float | None]]
     return [[_quality(marks, (text, kind, repeat)) for repeat in range(count)] for text, kind in keys]
 
 
-def _share(value: float | None) -> str:
+def share_text(value: float | None) -> str:
+    """Return a share as per cent, or that it is not known."""
     return "not known" if value is None else f"{value:.0%}"
 
 
@@ -208,7 +209,7 @@ def _lines(measures: Measures, people: votes.Agreement | None) -> list[str]:
     if ranked is not None:
         lines.append(
             f"Degraded copies ranked below their originals: {ranked.value:.0%} "
-            f"[{_share(ranked.low)}, {_share(ranked.high)}] ({kinds})."
+            f"[{share_text(ranked.low)}, {share_text(ranked.high)}] ({kinds})."
         )
     if gain is not None and gain.low is not None and gain.high is not None:
         lines.append(
@@ -224,7 +225,7 @@ def _lines(measures: Measures, people: votes.Agreement | None) -> list[str]:
         )
         lines.append(
             f"Against {people.votes} votes of people on {people.pairs} pairs: accuracy {people.accuracy.value:.0%} "
-            f"[{_share(people.accuracy.low)}, {_share(people.accuracy.high)}], Cohen's kappa {kappa}, "
+            f"[{share_text(people.accuracy.low)}, {share_text(people.accuracy.high)}], Cohen's kappa {kappa}, "
             f"Krippendorff's alpha {with_judge} (people alone {alone})."
         )
     return lines

@@ -185,7 +185,8 @@ class FitnessParams(Section):
     """
 
     texts: Draws
-    """Largest number of training texts that are degraded and attacked; each costs about 9 judgements."""
+    """Largest number of training texts that are degraded and attacked; each costs about 9 judgements, and 10 answers
+    to which of two texts is better if `pairwise.pairs` asks for comparisons."""
     repeats: Annotated[int, Field(ge=2, le=100)]
     """How often a text is judged to see whether the judge agrees with itself."""
     votes: DirPath
@@ -193,7 +194,8 @@ class FitnessParams(Section):
     may have none."""
     min_ranked_right: Share
     """Lower bound of the share of degraded copies (sections shuffled, deleted or repeated, text truncated, a
-    requirement dropped) that have a lower score than their originals."""
+    requirement dropped) that have a lower score than their originals. Comparisons two by two are evidence if the
+    share of copies that lose against their originals in both orders reaches it too."""
     max_attacked_gain: Points
     """Upper bound of the points of S_q that a text gains by telling the judge what to say."""
     min_repeat_agreement: Share

@@ -61,7 +61,8 @@ def markdown(
                 *([f"- {_ending(compared)}"] if compared.differences else []),
             ]
         ),
-        quality_section.no_evidence(fitness, has_judged=compared.quality is not None or pairwise is not None),
+        quality_section.no_evidence(fitness, has_scores=compared.quality is not None),
+        pairwise_section.no_evidence(pairwise, fitness),
         quality_section.warning(compared, max_unscored_share),
         "Better and worse refer to the **length score S_l**: 100 for a text of the length asked for, 0 for "
         "one four times as long or a third as long. "

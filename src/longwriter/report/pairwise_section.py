@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from longwriter.comparison.comparison import capitalised
 from longwriter.comparison.standings import Standings
 from longwriter.records import JudgeFitness
-from longwriter.report.phrases import score, share, table
+from longwriter.report.phrases import fitness_text, score, share, table
 from longwriter.text import inert
 
 
@@ -23,20 +23,36 @@ def section(result: Standings | None, labels: Mapping[str, str], fitness: JudgeF
         return ""
     models = [model for model in labels if any(model in pair for pair in result.rates)]
     titles = {model: capitalised(labels[model].removeprefix("the ")) for model in models}
-    parts = ["## Answers compared two by two", _fitness(fitness), _summary(result, len(labels))]
+    parts = [
+        "## Answers compared two by two",
+        fitness_text(evidence(result, fitness)),
+        _summary(result, len(labels)),
+    ]
     if models:
         parts += [_scores(result, titles), "How often the model of a line wins against that of a column:"]
         parts.append(_matrix(result, titles))
     return "\n\n".join(parts)
 
 
-def _fitness(fitness: JudgeFitness) -> str:
-    if fitness.is_evidence:
-        return (
-            "The judge's marks of single texts were tested and are evidence. Its comparisons were not tested with "
-            "degraded copies: their evidence is how often it agrees with itself in both orders."
-        )
-    return f"**Not evidence: {'; '.join(fitness.reasons)}.**"
+def evidence(result: Standings, fitness: JudgeFitness) -> JudgeFitness:
+    """Return what the test of the judge's comparisons says of these; no evidence if it was not made."""
+    if fitness.pairs is None:
+        reason = "the judge was not tested with pairs: set `pairwise.pairs` and run `dvc repro fitness`"
+        return JudgeFitness(judge=None, is_evidence=False, reasons=[reason], lines=[])
+    return fitness.pairs.of([result.judge] if result.judge else [])
+
+
+def no_evidence(result: Standings | None, fitness: JudgeFitness) -> str:
+    """Return a sentence for the top of the report if the comparisons in it are no evidence, else nothing."""
+    if result is None:
+        return ""
+    tested = evidence(result, fitness)
+    if tested.is_evidence:
+        return ""
+    return (
+        f"> **WARNING: the judge's comparisons are no evidence**: {'; '.join(tested.reasons)}. The win rates and "
+        "Bradley-Terry scores below do not show which model is better."
+    )
 
 
 def _summary(result: Standings, models: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from longwriter.comparison.comparison import capitalised
+from longwriter.records import JudgeFitness
 from longwriter.statistics.intervals import Difference, Estimate
 
 
@@ -48,6 +49,15 @@ def share(estimate: Estimate | None) -> str:
 def p_value(value: float) -> str:
     """Return a p value as text."""
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def fitness_text(fitness: JudgeFitness) -> str:
+    """Return whether what a judge says is evidence, why not, and what was measured."""
+    if fitness.is_evidence:
+        head = "**The judge was tested and what it says here is evidence.**"
+    else:
+        head = f"**Not evidence: {'; '.join(fitness.reasons)}.**"
+    return "\n".join([head, *(["", *(f"- {line}" for line in fitness.lines)] if fitness.lines else [])])
 
 
 def table(lines: list[list[str]]) -> str:

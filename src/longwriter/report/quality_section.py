@@ -8,7 +8,7 @@ from __future__ import annotations
 from longwriter.comparison.comparison import Comparison
 from longwriter.comparison.quality import Quality, Unjudged
 from longwriter.records import JudgeFitness
-from longwriter.report.phrases import score, sentence, table
+from longwriter.report.phrases import fitness_text, score, sentence, table
 from longwriter.text import inert
 
 _SAME_JUDGE = (
@@ -36,18 +36,18 @@ def warning(compared: Comparison, max_unscored_share: float) -> str:
     )
 
 
-def no_evidence(fitness: JudgeFitness, *, has_judged: bool) -> str:
+def no_evidence(fitness: JudgeFitness, *, has_scores: bool) -> str:
     """Return a sentence for the top of the report if a judge failed its test, else nothing.
 
     Args:
         fitness: Result of the test of the judge.
-        has_judged: Whether the report shows scores or comparisons of a judge.
+        has_scores: Whether the report shows scores of a judge.
     """
-    if fitness.is_evidence or not has_judged:
+    if fitness.is_evidence or not has_scores:
         return ""
     return (
         f"> **WARNING: what the judge says is no evidence**: {'; '.join(fitness.reasons)}. Its scores "
-        "and comparisons below do not show which model is better, and no alias moves because of them."
+        "below do not show which model is better, and no alias moves because of them."
     )
 
 
@@ -72,7 +72,7 @@ def section(compared: Comparison, *, fitness: JudgeFitness, judged_pairs: bool) 
     )
     parts = [
         "## Quality",
-        _fitness(fitness),
+        fitness_text(fitness),
         text,
         _panel(quality),
         _SAME_JUDGE if judged_pairs else "",
@@ -82,15 +82,6 @@ def section(compared: Comparison, *, fitness: JudgeFitness, judged_pairs: bool) 
         _dimensions(compared, quality),
     ]
     return "\n\n".join(part for part in parts if part)
-
-
-def _fitness(fitness: JudgeFitness) -> str:
-    """Return whether the judge's scores are evidence, why not, and what was measured."""
-    if fitness.is_evidence:
-        head = "**The judge was tested and its scores are evidence.**"
-    else:
-        head = f"**Not evidence: {'; '.join(fitness.reasons)}.**"
-    return "\n".join([head, *(["", *(f"- {line}" for line in fitness.lines)] if fitness.lines else [])])
 
 
 def _panel(quality: Quality) -> str:

@@ -1,7 +1,7 @@
 """Measure what the benchmark's judge is worth, before anybody reads its scores.
 
 Reads   data/dataset/train.jsonl and test.jsonl (texts to degrade and to attack), the votes in fitness.votes,
-        the judge's prompt template
+        the judge's prompt templates
 Writes  data/fitness/: fitness.json (measures, and whether the judge is evidence), calls.jsonl.zst, metrics.json
 Run     dvc repro fitness
 """
@@ -12,11 +12,12 @@ import asyncio
 from pathlib import Path
 
 from longwriter.execution import runner
-from longwriter.fitness import copies, fitness, votes
+from longwriter.fitness import copies, fitness, pairs, votes
 from longwriter.fitness.fitness import Limits
 from longwriter.io import files
 from longwriter.judge.judge import judge_texts
 from longwriter.judge.judgements import Question
+from longwriter.pairwise import asking
 from longwriter.params import Params
 from longwriter.records import Example, JudgeFitness, Vote
 
@@ -37,7 +38,8 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
         max_attacked_gain=own.max_attacked_gain,
         min_repeat_agreement=own.min_repeat_agreement,
     )
-    cases = fitness.cases(copies.originals(_examples(), own.texts), own.repeats)
+    originals = copies.originals(_examples(), own.texts)
+    cases = fitness.cases(originals, own.repeats)
     people = _votes(Path(own.votes))
     voted = votes.texts(people)
     questions = [*(case.question for case in cases), *(Question(*text) for text in voted)]
@@ -48,8 +50,20 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
         by_text = dict(zip(voted, marks[len(cases) :], strict=True))
         agreement = votes.agreement(people, by_text, limits.confidence)
     verdict = fitness.verdict(measures, agreement, limits)
-    files.write_json(folder / "fitness.json", verdict.model_dump())
     numbers = {"is_evidence": float(verdict.is_evidence), **fitness.numbers(measures, agreement)}
+    if params.pairwise.pairs != "none":
+        log = folder / "pairs.jsonl.zst"
+        results, used = asyncio.run(
+            asking.compare(
+                params.score, params.pairwise.prompt, pairs.questions(originals), log, "fitness pairs"
+            )
+        )
+        files.join_call_logs([calls, log], calls)
+        usage = {name: value + used.get(name, 0.0) for name, value in usage.items()}
+        compared = pairs.measure(results, limits.confidence)
+        verdict = verdict.model_copy(update={"pairs": pairs.verdict(compared, limits)})
+        numbers |= pairs.numbers(compared)
+    files.write_json(folder / "fitness.json", verdict.model_dump())
     return runner.Summary(1, 1, {}, numbers, usage)
 
 

@@ -102,6 +102,9 @@ def test_a_priced_model_costs_what_the_table_says_and_a_judge_is_counted(checkou
     assert stages["fitness"]["calls"] == round(3 * (4 + 4 + 2) * 1.1)  # 3 texts: repeats, copies, attacks
     assert stages["score"]["calls"] == round(3 * benchmark * 1.1)  # 3 models
     assert found["total"]["cost_usd"] == pytest.approx(sum(row["cost_usd"] for row in stages.values()))
+    set_params(PAPER, llm={"model": "gpt-4o"}, generate={"benchmarks": ["small"]}, pairwise={"pairs": "all"})
+    compared = estimated(run)[0]
+    assert compared["fitness"]["calls"] == round(3 * (10 + 5 * 2) * 1.1)  # 5 copies, in both orders
 
 
 def test_a_benchmark_that_cannot_be_fetched_is_left_out_and_named(checkout, run):

@@ -30,15 +30,20 @@ def originals(number=20):
     ]
 
 
+def section_of(url):
+    """Return the committed section `score` with a judge at `url`."""
+    values = parameters.load().model_dump(by_alias=True)
+    llm = values["llm"] | {"engine": "external", "model": "scripted", "base_url": url}
+    section = parameters.check(
+        {**values, "score": {**values["score"], "judges": [{**llm, "context_tokens": 9000}]}}, "test"
+    ).score
+    return section.model_copy(update={"prompt": str(ROOT / section.prompt)})
+
+
 def fitness_of(folder, monkeypatch, judge, number=20):
     """Return the measures and the verdict on a scripted judge."""
-    values = parameters.load().model_dump(by_alias=True)
     with chat_server_thread(folder / "requests.jsonl", "--judge", judge) as server:
-        llm = values["llm"] | {"engine": "external", "model": "scripted", "base_url": server.url}
-        section = parameters.check(
-            {**values, "score": {**values["score"], "judges": [{**llm, "context_tokens": 9000}]}}, "test"
-        ).score
-        section = section.model_copy(update={"prompt": str(ROOT / section.prompt)})
+        section = section_of(server.url)
         monkeypatch.chdir(folder)
         Path(".lw").mkdir()
         cases = fitness.cases(originals(number), repeats=2)

@@ -104,7 +104,7 @@ def test_how_often_models_end_is_said_plainly(base, sft, said):
     ("fitness", "head"),
     [
         (WEAK, "**Not evidence: repeats agree by 0.10.**"),
-        (GOOD, "**The judge was tested and its scores are evidence.**"),
+        (GOOD, "**The judge was tested and what it says here is evidence.**"),
     ],
 )
 def test_what_the_judge_is_worth_stands_before_its_scores(fitness, head):

@@ -36,7 +36,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def section(url=None):
+def section(url=None, pairs="none"):
     """Return the committed parameters with these files, and with a judge at `url`."""
     values = yaml.safe_load((CHECKOUT / "params.yaml").read_text(encoding="utf-8"))
     if url:
@@ -45,13 +45,17 @@ def section(url=None):
     checked = params.check(values, "test")
     score = checked.score.model_copy(update={"prompt": str(CHECKOUT / checked.score.prompt)})
     votes = checked.fitness.model_copy(update={"votes": "votes"})
-    return checked.model_copy(update={"score": score, "fitness": votes})
+    pairwise = checked.pairwise.model_copy(
+        update={"pairs": pairs, "prompt": str(CHECKOUT / checked.pairwise.prompt)}
+    )
+    return checked.model_copy(update={"score": score, "fitness": votes, "pairwise": pairwise})
 
 
 def test_without_a_judge_nothing_is_asked_and_nothing_is_evidence(folder):
     summary = fitness.work(section(), Path("out"), StageRun("run", "mark"))
     found = files.read_json(Path("out/fitness.json"))
-    assert found == {"judge": None, "is_evidence": False, "reasons": ["there is no judge"], "lines": []}
+    reasons = ["there is no judge"]
+    assert found == {"judge": None, "is_evidence": False, "reasons": reasons, "lines": [], "pairs": None}
     assert summary.numbers == {"is_evidence": 0.0}
 
 
@@ -60,7 +64,22 @@ def test_a_judge_is_tested_on_the_data_set_and_against_people(folder):
         summary = fitness.work(section(server.url), Path("out"), StageRun("run", "mark"))
     found = files.read_json(Path("out/fitness.json"))
     assert found["is_evidence"], found["reasons"]
+    assert found["pairs"] is None
     assert "Against 1 votes of people on 1 pairs: accuracy 100%" in found["lines"][-1]
     assert summary.numbers["ranked_right"] == 1.0
     assert summary.numbers["votes_accuracy"] == 1.0
     assert summary.numbers["attacks_obeyed"] == 0.0
+
+
+def test_a_judge_of_single_texts_may_be_evidence_and_its_comparisons_not(folder):
+    with chat_server_thread(folder / "requests.jsonl", "--judge", "good_but_first") as server:
+        summary = fitness.work(section(server.url, pairs="all"), Path("out"), StageRun("run", "mark"))
+    found = files.read_json(Path("out/fitness.json"))
+    assert found["is_evidence"], found["reasons"]
+    assert not found["pairs"]["is_evidence"]
+    assert found["pairs"]["judge"] != found["judge"]
+    assert summary.numbers["pairs_shown_first"] == 1.0
+    logged = sum(1 for _ in files.read_zstd_lines(Path("out/calls.jsonl.zst")))
+    marks = 20 * (2 + 2 + 4) + 24 + 2  # originals, copies, attacks, voted texts
+    assert logged == summary.execution["calls_sent"] == marks + 20 * 5 * 2
+    assert [path.name for path in Path("out").glob("*.zst*")] == ["calls.jsonl.zst"]
