@@ -49,9 +49,14 @@ def send(title: str, body: str) -> int:
 
 
 def ended(flow: Any, flow_run: Any, state: Any) -> None:
-    """Send how a flow run ended, why, and where to look; Prefect calls this as a hook."""
-    reason = without_password(str(state.message or "no reason is known"))[:_LONGEST]
-    send(f"{flow.name} {flow_run.name}: {state.name}", f"{reason}\n\n{_links(flow_run.id)}")
+    """Send how a flow run ended, why, and where to look; Prefect calls this as a hook.
+
+    For a cancelled run Prefect calls it before it sets the last state, when the run's process is gone already.
+    """
+    is_cancelled = state.name == "Cancelling"
+    reason = state.message or ("somebody cancelled it" if is_cancelled else "no reason is known")
+    title = f"{flow.name} {flow_run.name}: {'Cancelled' if is_cancelled else state.name}"
+    send(title, f"{without_password(str(reason))[:_LONGEST]}\n\n{_links(flow_run.id)}")
 
 
 def promoted(run: str, register_log: Path) -> None:

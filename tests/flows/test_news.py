@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from prefect.states import Cancelling
 
 from flows import news
 
@@ -87,6 +88,15 @@ def test_a_run_that_fails_is_reported_with_its_reason_and_links_to_every_address
     assert "/#/experiments" in message["message"]
     [written] = mails
     assert "nightly quick-fox: Failed" in written
+
+
+def test_a_run_that_is_being_cancelled_is_reported_as_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    with web_hook() as (hook, messages):
+        monkeypatch.setenv("LW_NOTIFY_URLS", hook)
+        news.ended(SimpleNamespace(name="nightly"), RUN, Cancelling())
+    [message] = messages
+    assert message["title"] == "nightly quick-fox: Cancelled"
+    assert message["message"].startswith("somebody cancelled it\n")
 
 
 def test_news_that_nobody_takes_fail_nothing_and_show_no_address(
