@@ -322,13 +322,16 @@ def sizes(path: Path) -> list[Size]:
         return [] if db is None else [Size(*row) for row in db.execute(query)]
 
 
-def prune(path: Path, *, before: datetime | None, model: str | None) -> tuple[int, int]:
+def prune(
+    path: Path, *, before: datetime | None, model: str | None, only_count: bool = False
+) -> tuple[int, int]:
     """Remove answers, and free their space on the disk.
 
     Args:
         path: The cache.
         before: Only answers stored before this time (with a time zone); None = of any age.
         model: Only answers of this model; None = of any model.
+        only_count: Remove nothing.
 
     Returns:
         (answers, bytes) removed.
@@ -346,6 +349,8 @@ def prune(path: Path, *, before: datetime | None, model: str | None) -> tuple[in
                 "SELECT COUNT(*), COALESCE(SUM(LENGTH(body)), 0) FROM answers" + where, (until, model)
             )
             answers, size = counts.fetchone()
+            if only_count or not answers:
+                return answers, size
             db.execute("DELETE FROM answers" + where, (until, model))
             db.commit()
             db.execute("VACUUM")

@@ -1,44 +1,92 @@
-"""`longwriter clean`: lists and removes what the checkout no longer needs in `.lw`."""
+"""`longwriter clean`: lists and removes what the checkout no longer needs: files, answers, prompts, data."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Annotated, NamedTuple
 
 import typer
 from tabulate import tabulate
 
 from longwriter.cli import checkout
+from longwriter.errors import UserError
 from longwriter.text import inert
 
-_OTHERS = (
-    "This list leaves out stored answers (longwriter cache) and old versions in DVC's cache "
-    "(dvc gc --workspace --all-branches --all-tags, which keeps what any branch or tag needs)."
-)
+_PARTS = ("files", "answers", "prompts", "data")
+Row = tuple[int | None, str, str]
+"""(bytes, place, what it is)"""
+
+
+class _Part(NamedTuple):
+    """What can be removed, and how."""
+
+    rows: list[Row]
+    remove: Callable[[], object]
 
 
 def clean(
-    older_than: Annotated[str, typer.Option(help="Least age of logs and damaged files, such as 90d")] = "30d",
+    parts: Annotated[list[str] | None, typer.Argument(help=f"{', '.join(_PARTS)}; none = files")] = None,
+    older_than: Annotated[
+        str, typer.Option(help="Least age of logs, damaged files, answers and prompts, such as 90d")
+    ] = "30d",
+    nights: Annotated[int, typer.Option(min=1, help="Newest nightly branches whose data stays")] = 30,
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only listed")] = False,
 ) -> None:
-    """List what is no longer needed: checkpoints of finished trainings, converted weights, old logs.
+    """List what is no longer needed, and remove it with --yes. Nothing is removed while a stage runs.
 
-    The checkpoints of a training that is not finished are never listed. Nothing is removed while a stage runs.
+    files: checkpoints of finished trainings, converted weights, old logs in .lw. answers: old stored answers of
+    LLMs, which are paid again when they are requested again. prompts: old versions of prompt templates in MLflow.
+    data: what DVC's cache holds and no branch, tag, experiment or recent nightly branch names.
 
-    Example: longwriter clean --yes
+    Data and prompts behind the models in the registry stay. Nothing is removed from the DVC remote.
+
+    Example: longwriter clean files data --nights 14 --yes
     """
     checkout.require()
-    from longwriter.doctor import leftovers
+    if unknown := set(parts or ()) - set(_PARTS):
+        raise UserError(f"{', '.join(sorted(unknown))}: there are {', '.join(_PARTS)}")
+    size, number = 0, 0
+    with checkout.no_stage_running() if yes else nullcontext():
+        for name in parts or ["files"]:
+            part = _find(name, older_than, nights)
+            if yes:
+                part.remove()
+            if part.rows:
+                typer.echo(_table(part.rows))
+            size += sum(row[0] or 0 for row in part.rows)
+            number += len(part.rows)
+    what = f"{size / 1e9:,.2f} GB in {number} places"
+    typer.echo(f"{what} {'removed' if yes else 'can be removed: the same command with --yes'}")
 
-    items = leftovers.find(checkout.age(older_than))
-    rows = [(f"{item.bytes / 1e6:,.1f}", str(item.path), item.what) for item in items]
-    if rows:
-        typer.echo(
-            inert.terminal(
-                tabulate(rows, ("MB", "path", "what it is"), colalign=("right",), disable_numparse=True)
-            )
+
+def _table(rows: list[Row]) -> str:
+    shown = [("" if size is None else f"{size / 1e6:,.1f}", place, what) for size, place, what in rows]
+    head = ("MB", "place", "what it is")
+    return inert.terminal(tabulate(shown, head, colalign=("right",), disable_numparse=True))
+
+
+def _find(name: str, older_than: str, nights: int) -> _Part:
+    """Return what can be removed of one part."""
+    from longwriter.doctor import leftovers, retention
+    from longwriter.io import files
+    from longwriter.tracking import old_data, old_runs
+
+    age = checkout.age(older_than)
+    if name == "files":
+        items = leftovers.find(age)
+        return _Part(
+            [(item.bytes, str(item.path), item.what) for item in items], lambda: leftovers.remove(items)
         )
-    total = f"{sum(item.bytes for item in items) / 1e9:,.2f} GB in {len(items)} files and folders"
-    if yes:
-        with checkout.no_stage_running():
-            leftovers.remove(items)
-    typer.echo(f"{total} {'removed' if yes else 'can be removed: longwriter clean --yes'}\n{_OTHERS}")
+    if name == "answers":
+        answers, size = retention.old_answers(age)
+        rows: list[Row] = [(size, str(files.REPLAY), f"{answers:,} stored answers")] if answers else []
+        return _Part(rows, lambda: retention.old_answers(age, only_count=False))
+    if name == "prompts":
+        versions = retention.old_prompts(age)
+        rows = [(None, "MLflow", f"version {number} of prompt {prompt}") for prompt, number in versions]
+        return _Part(rows, lambda: old_runs.delete_prompts(versions))
+    needed = retention.needed_digests()
+    old = old_data.find(nights, needed)
+    rows = [(old.bytes, ".dvc/cache", f"{len(old.objects):,} files, {len(old.entries):,} entries of runs")]
+    return _Part(rows if old.bytes else [], lambda: old_data.remove(nights, needed))

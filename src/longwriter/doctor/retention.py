@@ -1,15 +1,17 @@
-"""What a night that has ended well removes, by the section `retention`: files in `.lw`, runs and traces in MLflow."""
+"""What a night that has ended well removes, by the section `retention`: in `.lw`, in MLflow, and in DVC's cache."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
+from longwriter.calls import replay
 from longwriter.doctor import leftovers
 from longwriter.io import files
 from longwriter.params.retention import RetentionParams
 from longwriter.traces import traces
-from longwriter.tracking import old_runs, provenance
+from longwriter.tracking import old_data, old_runs, provenance
 from longwriter.tracking import runs as tracking
 
 _DAY_MS = 86_400_000
@@ -39,6 +41,32 @@ def apply(policy: RetentionParams) -> Iterator[str]:
     days = policy.trace_days
     if days is not None and (number := _delete_traces(_before(days))):
         yield f"{number} traces in MLflow"
+    days = policy.answer_days
+    if days is not None and (number := old_answers(timedelta(days=days), only_count=False)[0]):
+        yield f"{number:,} stored answers"
+    days = policy.template_days
+    if days is not None and (prompts := old_prompts(timedelta(days=days))):
+        old_runs.delete_prompts(prompts)
+        yield f"{len(prompts)} versions of prompt templates in MLflow"
+    nights = policy.data_nights
+    if nights is not None and (data := old_data.remove(nights, needed_digests())).bytes:
+        yield f"{data.bytes / 1e9:,.2f} GB in {len(data.objects)} files of DVC's cache"
+
+
+def old_answers(age: timedelta, only_count: bool = True) -> tuple[int, int]:
+    """Return (number, bytes) of the stored answers that are older; remove them unless they are only counted."""
+    return replay.prune(files.REPLAY, before=datetime.now(UTC) - age, model=None, only_count=only_count)
+
+
+def old_prompts(age: timedelta) -> list[tuple[str, str]]:
+    """Return (name, version) of each older prompt template behind neither the registry nor today's data."""
+    before_ms = int(time.time() * 1000 - age.total_seconds() * 1000)
+    return old_runs.prompts(before_ms, needed_digests()) if old_runs.prompts(before_ms, ()) else []
+
+
+def needed_digests() -> set[str]:
+    """Return DVC's digests of all data behind each version in the registry and behind the data of this checkout."""
+    return old_runs.digests(_needed())
 
 
 def _before(days: int) -> int:

@@ -9,8 +9,8 @@ from longwriter.params.numbers import Days
 class RetentionParams(Section):
     """For how many days the nightly flow keeps what can be made again, or was of use only for a time; null = for ever.
 
-    No stage depends on this section. Never removed: checkpoints of an unfinished training, stored answers, and in
-    MLflow each run that wrote data, and the traces behind each version in the registry and behind the data of today.
+    No stage depends on this section. Never removed: checkpoints of an unfinished training, in MLflow each run that
+    wrote data, and the data, prompts and traces behind each version in the registry and behind the data of today.
     """
 
     checkpoint_days: Days | None
@@ -23,3 +23,10 @@ class RetentionParams(Section):
     """Days after which MLflow runs of stages that a night left unchanged are deleted; they only point to other runs."""
     trace_days: Days | None
     """Days after which traces in MLflow are removed; `longwriter lineage` needs none of them."""
+    answer_days: Days | None
+    """Days after which stored answers of LLMs are removed; a request that comes again is paid again."""
+    template_days: Days | None
+    """Days after which versions of prompt templates in MLflow are removed; one that is used again comes back."""
+    data_nights: Days | None
+    """Newest nightly branches (a branch is a day) whose data stays in DVC's cache; that of older ones, and data that
+    no branch, tag or experiment names, is removed from this machine, not from the DVC remote."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from longwriter.tracking import provenance
 from longwriter.tracking import runs as tracking
@@ -80,4 +80,40 @@ def writers_of_inputs(run_id: str) -> set[str]:
         for path, digest in inputs.items()
         if path.startswith("data/")
         for run in tracking.runs_with_output(provenance.stage_of(path), digest)
+    }
+
+
+def prompts(before_ms: int, needed: Collection[str]) -> list[tuple[str, str]]:
+    """Return (name, version) of each prompt template that is older than a time, in milliseconds since 1970.
+
+    A version that a later run needs again is registered again.
+
+    Args:
+        before_ms: The time.
+        needed: Digests of templates that stay.
+    """
+    mlflow_client, _ = tracking.client()
+    return [
+        (prompt.name, str(version.version))
+        for prompt in mlflow_client.search_prompts(max_results=_PAGE)
+        for version in mlflow_client.search_prompt_versions(prompt.name, max_results=_PAGE)
+        if version.tags.get("dvc.md5", "") not in {"", *needed} and version.creation_timestamp < before_ms
+    ]
+
+
+def delete_prompts(versions: Iterable[tuple[str, str]]) -> None:
+    """Delete versions of prompt templates."""
+    mlflow_client, _ = tracking.client()
+    for name, version in versions:
+        mlflow_client.delete_prompt_version(name, version)
+
+
+def digests(run_ids: Iterable[str]) -> set[str]:
+    """Return DVC's digests of all that runs read and wrote."""
+    runs = [tracking.run(run_id) for run_id in run_ids]
+    return {
+        digest
+        for run in runs
+        for context in ("input", "output")
+        for digest in tracking.datasets(run, context).values()
     }

@@ -1,6 +1,6 @@
 """Asks DVC for the stages, their files and parameters, and the digests of files.
 
-The only file in `src` that imports dvc. Digests are DVC's own (md5 of a file, `.dir` of a folder), so
+Only this file and `old_data.py` import dvc. Digests are DVC's own (md5 of a file, `.dir` of a folder), so
 MLflow, `dvc.lock` and the DVC cache use one name for the same bytes.
 """
 

@@ -34,14 +34,14 @@ def test_only_what_can_be_made_again_is_listed_and_nothing_is_removed_without_ye
     answers = write(".lw/replay.sqlite")
     code, out, _ = run("clean")
     assert code == 0
-    assert "in 4 files and folders can be removed" in out
+    assert "in 4 places can be removed" in out
     assert all(path.exists() for path in (done, going_on, served, old, new, aside, answers))
     code, out, _ = run("clean", "--yes")
     assert code == 0
-    assert "in 4 files and folders removed" in out
+    assert "in 4 places removed" in out
     assert not any(path.exists() for path in (done, served, old, aside))
     assert all(path.exists() for path in (going_on, new, answers))
-    assert "0.00 GB in 0 files" in run("clean")[1]
+    assert "0.00 GB in 0 places" in run("clean")[1]
 
 
 def test_a_finished_training_whose_model_is_not_published_keeps_its_checkpoints(checkout, run):  # noqa: F811

@@ -2,17 +2,22 @@
 
 import json
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
 from longwriter.doctor import retention
 from longwriter.params.retention import RetentionParams
 from longwriter.traces import traces
-from longwriter.tracking import logged_models
+from longwriter.tracking import logged_models, old_runs
 from longwriter.tracking import runs as tracking
 from tests.unit.doctor.test_leftovers import training, write
 from tests.unit.traces import test_traces as text_traces
+from tests.unit.tracking import test_old_data as old_data_tests
+from tests.unit.tracking.test_old_data import repo  # noqa: F401
+from tests.unit.tracking.test_versioning import initialised  # noqa: F401
 
 NOTHING = dict.fromkeys(RetentionParams.model_fields)
 
@@ -103,3 +108,40 @@ def test_files_go_by_the_days_of_their_kind_and_stay_without_days(folder):
     assert log.exists()
     assert len(applied(log_days=39, checkpoint_days=1, conversion_days=1)) == 1
     assert not log.exists()
+
+
+def test_prompts_go_unless_the_data_of_today_rests_on_them(store, folder):
+    Path(".lw").mkdir()
+    Path("a.txt").write_text("Write about {topic}.")
+    needed = ended("plan", reads={"a.txt": "a" * 32})
+    tracking.log_prompts(needed, {"a.txt": ("clean-a", "a" * 32)})
+    tracking.log_prompts(needed, {"a.txt": ("clean-b", "b" * 32)})
+    Path("data/lineage").mkdir(parents=True)
+    Path("data/lineage/plan.json").write_text(json.dumps({"run_id": needed, "outputs": {}}))
+    assert retention.old_prompts(timedelta(days=1)) == []
+    assert ("clean-b", "1") in retention.old_prompts(timedelta(0))
+    assert ("clean-a", "1") not in retention.old_prompts(timedelta(0))
+    old_runs.delete_prompts([("clean-b", "1")])
+    assert ("clean-b", "1") not in retention.old_prompts(timedelta(0))
+    tracking.log_prompts(needed, {"a.txt": ("clean-b", "b" * 32)})
+    assert ("clean-b", "2") in retention.old_prompts(timedelta(0))
+
+
+def test_the_data_of_a_registered_model_stays_in_the_cache_and_other_old_data_goes(store, repo):  # noqa: F811
+    Path("weights").mkdir()
+    Path("weights/a.bin").write_text("a")
+    with Repo(".") as dvc:
+        [stage] = dvc.add(["weights"])
+        digest = stage.outs[0].hash_info.value
+    Path("weights.dvc").unlink()
+    old_data_tests.run_with("first", "main")
+    old_data_tests.run_with("never committed")
+    old_data_tests.run_with("first")
+    run = ended("sft", writes={"data/sft/weights": digest})
+    logged_models.register("writer-of-data", run, {"dvc.md5": digest})
+    [sentence] = applied(data_nights=1)
+    assert sentence == "0.00 GB in 2 files of DVC's cache"
+    texts, entries = old_data_tests.cached()
+    assert "a" in texts
+    assert "never committed" not in texts
+    assert entries == 1

@@ -1,0 +1,113 @@
+"""Versions of data that DVC's cache in this checkout holds and that nothing needs any more.
+
+`dvc gc` alone would remove too much and too little. It does not know what MLflow's registry names; it keeps the
+data of all nightly branches for ever; it removes the small outputs that git keeps, without which no entry of the
+run cache can be restored; and it keeps entries whose outputs are gone, which hide older entries of the same input.
+Only the cache of the checkout is touched: other checkouts may use the remote.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from dvc.repo import Repo
+from dvc_data.hashfile.hash_info import HashInfo
+from dvc_data.hashfile.tree import Tree
+from dvc_objects.errors import ObjectFormatError
+
+from longwriter.errors import UserError
+from longwriter.tracking import git
+
+_NIGHTLY = "refs/heads/nightly"
+
+
+class OldData(NamedTuple):
+    """What nothing needs: files and lists of folders in the cache, entries of the run cache, and the size of all."""
+
+    objects: list[Path]
+    entries: list[Path]
+    bytes: int
+
+
+def find(nights: int, digests: Iterable[str]) -> OldData:
+    """Return what can be removed.
+
+    Needed are: the checkout, all branches, tags and experiments, of the nightly branches only the newest, and what
+    the caller names.
+
+    Args:
+        nights: How many of the newest nightly branches keep their data.
+        digests: DVC's digests of more data that is needed.
+
+    Raises:
+        UserError: the cache lies outside the checkout, so others may use it.
+    """
+    with Repo(".") as repo:
+        return _find(repo, nights, digests)
+
+
+def remove(nights: int, digests: Iterable[str]) -> OldData:
+    """Remove what `find` returns, while no dvc command changes the cache."""
+    with Repo(".") as repo, repo.lock:
+        old = _find(repo, nights, digests)
+        for path in sorted([*old.entries, *old.objects], key=lambda path: not path.name.endswith(".dir")):
+            path.unlink(missing_ok=True)
+        for entry in old.entries:
+            with contextlib.suppress(OSError):  # others are left in it
+                entry.parent.rmdir()  # DVC crashes at an empty one
+    return old
+
+
+def _find(repo: Repo, nights: int, digests: Iterable[str]) -> OldData:
+    cache = repo.cache.local
+    if not Path(cache.path).resolve().is_relative_to(Path(repo.root_dir).resolve()):
+        raise UserError(
+            f"DVC's cache {cache.path} lies outside this checkout, so others may use it: name all of them with "
+            "dvc gc --workspace --all-branches --all-tags --projects FOLDER"
+        )
+    used = repo.used_objs(revs=_revisions(nights), all_tags=True, all_experiments=True, force=True)
+    needed = {item.value for items in used.values() for item in items}
+    for digest in digests:
+        needed |= {digest, *_members(cache, digest)}
+    stored = set(cache.all())
+    by_git = {out.def_path for out in repo.index.outs if not out.use_cache}
+    entries = []
+    for path in sorted(Path(repo.stage_cache.cache_dir).glob("*/*/*")):
+        outs = _outputs(path)
+        small = {digest for name, digest in outs if name in by_git}
+        if all(digest in stored and (digest in needed or name in by_git) for name, digest in outs):
+            needed |= small
+        else:
+            entries.append(path)
+    objects = [Path(cache.oid_to_path(digest)) for digest in sorted(stored - needed)]
+    return OldData(objects, entries, sum(path.stat().st_size for path in [*objects, *entries]))
+
+
+def _revisions(nights: int) -> list[str]:
+    """Return the branches, and of the nightly ones the newest."""
+    words = ("for-each-ref", "--sort=-committerdate", "--format=%(refname)")
+    nightly = git.run(*words, _NIGHTLY).splitlines()
+    branches = git.run(*words, "refs/heads", "refs/remotes").splitlines()
+    return [name for name in branches if name not in nightly[nights:] and not name.endswith("/HEAD")]
+
+
+def _members(cache: Any, digest: str) -> Iterator[str]:
+    """Yield the digests of a folder's files; nothing for a file, or if the list of the folder is not in the cache."""
+    if digest.endswith(".dir"):
+        try:
+            tree = Tree.load(cache, HashInfo("md5", digest))
+        except (FileNotFoundError, ObjectFormatError):
+            return
+        yield from (str(item.value) for _, _, item in tree)
+
+
+def _outputs(entry: Path) -> list[tuple[str, str]]:
+    """Return (path, digest) of each output of a run; a digest is empty if the entry cannot be read."""
+    try:
+        return [(str(out["path"]), str(out["md5"])) for out in yaml.safe_load(entry.read_bytes())["outs"]]
+    except (yaml.YAMLError, KeyError, TypeError):
+        return [(str(entry), "")]

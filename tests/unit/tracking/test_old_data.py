@@ -1,0 +1,117 @@
+"""What `dvc gc` alone would remove too much or too little of, in a real repository of DVC and git."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from dvc.repo import Repo
+
+from longwriter.errors import UserError
+from longwriter.tracking import old_data
+from tests.unit.tracking.test_versioning import initialised  # noqa: F401
+
+WORK = "cp in.txt out.txt && { cat in.txt; printf ' in short'; } >n.json && echo >>.git/ran"
+STAGE = {"cmd": WORK, "deps": ["in.txt"], "outs": ["out.txt"], "metrics": [{"n.json": {"cache": False}}]}
+
+
+@pytest.fixture
+def repo(initialised, tmp_path, monkeypatch):  # noqa: F811
+    shutil.copytree(initialised, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "Tests")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "tests@example.invalid")
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"work": STAGE}}))
+    return tmp_path
+
+
+def git(*words):
+    subprocess.run(["git", *words], check=True, capture_output=True)
+
+
+def run_with(text, branch=None):
+    """Run the stage on other input, and commit it to a branch."""
+    if branch:
+        git("checkout", "-q", "-B", branch)
+    Path("in.txt").write_text(text)
+    with Repo(".") as dvc:
+        dvc.reproduce()
+    if branch:
+        git("add", "-A")
+        git("commit", "-q", "-m", text)
+
+
+def cached():
+    """Return the contents of the cache, and the number of entries in the run cache."""
+    objects = [path.read_text() for path in Path(".dvc/cache/files").rglob("*") if path.is_file()]
+    return sorted(objects), len(list(Path(".dvc/cache/runs").glob("*/*/*")))
+
+
+def executions():
+    return Path(".git/ran").read_text().count("\n")
+
+
+def test_data_of_branches_and_of_the_newest_nights_stays_and_can_still_be_restored(repo):
+    run_with("first", "main")
+    for night in ("first night", "second night"):
+        run_with(night, f"nightly/{night.partition(' ')[0]}")
+    git("checkout", "-q", "main")
+    run_with("never committed")
+    run_with("first")
+    everything = ("first", "first night", "never committed", "second night")
+    assert cached() == (sorted([*everything, *(f"{text} in short" for text in everything)]), 4)
+    old = old_data.find(1, set())
+    gone = sorted(path.read_text() for path in old.objects)
+    assert gone == [
+        "first night",
+        "first night in short",
+        "never committed",
+        "never committed in short",
+    ]
+    assert cached()[1] == 4
+    assert old_data.remove(1, set()) == old
+    assert cached() == (["first", "first in short", "second night", "second night in short"], 2)
+    assert old_data.remove(1, set()) == ([], [], 0)
+    assert executions() == 4
+    run_with("second night")
+    assert executions() == 4
+    run_with("first night")
+    assert executions() == 5
+
+
+def test_data_that_the_caller_names_stays_with_the_files_of_a_folder(repo):
+    Path("folder").mkdir()
+    Path("folder/a.txt").write_text("a")
+    with Repo(".") as dvc:
+        [stage] = dvc.add(["folder"])
+        digest = stage.outs[0].hash_info.value
+    Path("folder.dvc").unlink()
+    run_with("first", "main")
+    assert len(old_data.find(1, set()).objects) == 2
+    assert old_data.find(1, {digest}) == ([], [], 0)
+    assert old_data.find(1, {"0" * 32 + ".dir"}).bytes > 0
+
+
+def test_an_entry_of_the_run_cache_goes_with_its_output_and_then_an_older_one_is_restored(repo):
+    run_with("first", "main")
+    [entry] = Path(".dvc/cache/runs").glob("*/*/*")
+    newer = yaml.safe_load(entry.read_text())
+    newer["outs"][0]["md5"] = "0" * 32  # an output that is not in the cache any more
+    (entry.parent / ("f" * 64)).write_text(yaml.safe_dump(newer))
+    assert [path.name for path in old_data.remove(1, set()).entries] == ["f" * 64]
+    run_with("second")
+    Path("in.txt").write_text("first")
+    with Repo(".") as dvc:
+        dvc.reproduce()
+    assert Path("out.txt").read_text() == "first"
+    assert executions() == 2
+    assert old_data.find(1, set()).entries != []  # of "second"
+
+
+def test_a_cache_that_others_may_use_is_left_alone(repo, tmp_path_factory):
+    with Repo(".") as dvc, dvc.config.edit("local") as config:
+        config["cache"]["dir"] = str(tmp_path_factory.mktemp("shared"))
+    with pytest.raises(UserError, match="lies outside this checkout"):
+        old_data.find(1, set())
