@@ -49,17 +49,13 @@ def prepare() -> None:
 
 def may_refuse(text: str) -> bool:
     """Tell whether the wording of an answer's opening leaves a refusal possible: true for 99 % of refusals."""
-    return wording_score(text) >= float(read_weights(_REFUSALS)["wording_floor"][0])
+    return wording_score(_REFUSALS, text) >= float(read_weights(_REFUSALS)["wording_floor"][0])
 
 
-@lru_cache(maxsize=16)
-def wording_score(text: str) -> float:
-    """Return how much the wording of an answer's opening looks like a refusal's; -inf for no words."""
-    return score_of_words(read_weights(_REFUSALS), text)
-
-
-def score_of_words(weights: Weights, text: str) -> float:
-    """Return the score of a linear model of words for a text's opening; -inf for no words."""
+@lru_cache(maxsize=512)  # a text is scored to choose where it is checked, and again by its check
+def wording_score(name: str, text: str) -> float:
+    """Return the score that the linear model in a file of this package gives to a text's opening; -inf for no words."""
+    weights = read_weights(name)
     buckets = runs(text)
     if not len(buckets):
         return -math.inf
@@ -70,16 +66,13 @@ def score_of_words(weights: Weights, text: str) -> float:
 def runs(text: str) -> NDArray[np.int64]:
     """Return the buckets of the opening's words and of its runs of up to three words, each bucket once."""
     words = _WORD.findall(text[:_WINDOW].lower().replace("\u2019", "'"))[:_WORDS]
-    first = [word.encode("utf-8", "replace") for word in words]
-    following = [b" " + word for word in first]
-    buckets = set()
-    for start, word in enumerate(first):
-        code = crc32(word)
-        buckets.add(code % BUCKETS)
-        for next_word in following[start + 1 : start + _LONGEST_RUN]:
-            code = crc32(next_word, code)
-            buckets.add(code % BUCKETS)
-    return np.fromiter(sorted(buckets), np.int64, len(buckets))
+    codes = [crc32(word.encode("utf-8", "replace")) for word in words]
+    following = [b" " + word.encode("utf-8", "replace") for word in words]
+    longer = codes
+    for length in range(1, _LONGEST_RUN):
+        longer = list(map(crc32, following[length:], longer))
+        codes += longer
+    return np.array(sorted({code % BUCKETS for code in codes}), np.int64)
 
 
 def refusal_score(text: str, instruction: str) -> float:
@@ -94,7 +87,7 @@ def refusal_score(text: str, instruction: str) -> float:
     different = list(dict.fromkeys((opening, first, last)))
     meanings = dict(zip(different, meanings_of(different), strict=True))
     vector = features([meanings[opening], _meaning_of(request), meanings[first], meanings[last]])
-    return score_of_network(weights, vector) + WORDING_SHARE * wording_score(text)
+    return score_of_network(weights, vector) + WORDING_SHARE * wording_score(_REFUSALS, text)
 
 
 def score_of_network(weights: Weights, vector: Vector) -> float:

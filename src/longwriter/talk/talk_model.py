@@ -63,9 +63,8 @@ def is_slow(text: str) -> bool:
 
 def _likely(text: str) -> list[str]:
     """Return the sentences whose wording leaves it possible that they talk, the likeliest first."""
-    weights = classifier.read_weights(_FILE)
-    floor = float(weights["wording_floor"][0])
-    words = {part: classifier.score_of_words(weights, part) for part in parts(text)}
+    floor = float(classifier.read_weights(_FILE)["wording_floor"][0])
+    words = {part: classifier.wording_score(_FILE, part) for part in parts(text)}
     return sorted((part for part in words if words[part] >= floor), key=lambda part: -words[part])[:_MOST]
 
 
@@ -80,4 +79,4 @@ def talk_score(sentence: str) -> float:
     sentence = sentence[:_LONGEST]
     meaning = SCALE * classifier.meanings_of([sentence])[0]
     score = classifier.score_of_network(weights, np.asarray(meaning, np.float32))
-    return score + WORDING_SHARE * classifier.score_of_words(weights, sentence)
+    return score + WORDING_SHARE * classifier.wording_score(_FILE, sentence)
