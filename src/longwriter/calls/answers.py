@@ -269,7 +269,10 @@ def _refusal(message: dict[str, Any]) -> str:
 def _clean(text: str, *, has_thinking: bool, body: bytes, is_json: bool) -> str:
     """Return a text without control tokens around it and without control characters."""
     if has_thinking:
-        text = markup.without_wrapper(text).strip()
+        text = text.strip()
+    text = markup.without_wrapper(text, has_thinking=has_thinking)
+    if has_thinking:
+        text = text.strip()
     text = markup.without_outer_tokens(text)
     if not is_json or b"\x7f" in body or b"\xc2" in body or _CONTROL_ESCAPE.search(body):
         text = markup.without_control_characters(text)

@@ -23,17 +23,20 @@ _ACCOUNT_CODES = re.compile(
     r"(?:spend|spending|key)_limit\w*|(?:account|organization|consumer|subscription|user|team)_"
     r"(?:deactivated|suspended|disabled|restricted|blocked|not_active|inactive)|"
     r"(?:invalid|incorrect|expired|missing)_(?:x_)?api_key|api_key_(?:invalid|expired|missing|service_blocked)|"
-    r"invalid_authentication\w*|authentication_error|unauthenticated|access_terminated\w*"
+    r"invalid_authentication\w*|authentication_error|unauthenticated|access_terminated\w*|"
+    r"token_not_found_in_db|expired_key"
 )  # fmt: skip
 _RATE_CODES = ("rate_limit", "ratelimit", "throttl", "overloaded", "requests", "tokens")
 _RATE = re.compile(
     r"rate.?limit|too many requests|\b(?:per|a|each) ?(?:second|sec|minute|min|hour)\b|perminute|persecond|"
-    r"\b[rt]pm\b|(?:try|retry)(?: again)? (?:in|after) \d|retrydelay",
+    r"\b[rt]pm\b|(?:try|retry)(?: again)? (?:in|after) \d|retrydelay|"
+    r"/ ?(?:second|sec|minute|min|hour)\b|每(?:秒|分钟|小时)|速率|频率",
     re.IGNORECASE,
 )
 _SUBJECT = re.compile(
     r"\bbudgets?\b|\bbilling\b|\bcredits?\b|\b(?:account|wallet|remaining|current|your|insufficient) balance\b|"
     r"\bquotas?\b|\bapi[ _-]?keys?\b|\bx-api-key\b|\bvirtual keys?\b|\bkey limit\b|\bsubscription\b|\bpayments?\b|"
+    r"\b(?:access|security|server|auth(?:entication|orization)?) token\b|\busage limits?\b|\bfree tier\b|\btrial\b|"
     r"\bspend(?:ing)?\b|\bfunds\b|\b(?:your|this|the|user|team) (?:account|organi[sz]ation|project|team)\b|"
     r"\b(?:account|organi[sz]ation) (?:is|has|was|with|associated|deactivated|suspended|disabled)\b",
     re.IGNORECASE,
@@ -43,13 +46,13 @@ _TROUBLE = re.compile(
     r"suspended|deactivated|\brevoked|required?s?\b|overdue|unpaid|depleted|exhausted|inactive|not (?:been )?active|"
     r"\bout of\b|top.?up|recharge|restricted|crossed|\bover\b|\bblocked|not enough|hard limit|missing|"
     r"good standing|didn't provide|not provided|\bno\b|must be verified|terminated|\bpurchase\b|negative|"
-    r"not enabled|\benable\b|\blow\b",
+    r"not enabled|\benable\b|\blow\b|have reached|has ended|must add|not authori[sz]ed|limited to",
     re.IGNORECASE,
 )
 _NO_SUBJECT = re.compile(
     r"thinking|reasoning|budget_tokens|token budget|\bcontext\b|credit card", re.IGNORECASE
 )
-_CHINESE = re.compile(r"欠费|余额不足|余额已|额度(?:已|不足|用|超)|充值|账[户号](?:已|被|异常)|密钥(?:无效|错误|已过期)|无效的(?:密钥|令牌)|令牌(?:已过期|状态不可用)")  # fmt: skip
+_CHINESE = re.compile(r"欠费|余额不足|余额已|(?:额度|配额)(?:已|不足|用|超)|充值|账[户号](?:已|被|异常)|密钥(?:无效|错误|已过期)|无效的(?:密钥|令牌)|令牌(?:已过期|状态不可用)")  # fmt: skip
 _QUOTED = re.compile(r"\"[^\"]{0,2000}\"|`[^`]{0,2000}`|“[^”]{0,2000}”|(?<!\w)'[^']{0,2000}'(?!\w)")
 _SENTENCE = re.compile(r"[.!?;]\s|[\n。！；]")
 _NO_QUOTA_AT_ALL = re.compile(r"limit: 0\b|requestsperday|tokensperday", re.IGNORECASE)
@@ -58,14 +61,16 @@ _FIELD_REFUSED = re.compile(
     r"no endpoints found that (?:support|can handle)|unrecognized request argument",
     re.IGNORECASE,
 )
+_MESSAGES = ("message", "detail", "msg", "title", "status_msg", "errorMessage")
 _LONGEST = 4000  # characters that are read
 
 
 def message(body: bytes) -> str:
     """Return the error message in a reply's body; if there is none, the beginning of the body."""
     error = _error(body)
-    if isinstance(error, dict):
-        error = next((error[key] for key in ("message", "detail", "msg", "title") if error.get(key)), None)
+    while isinstance(error, dict | list):  # FastAPI gives a list of objects as `detail`
+        error = {"message": error[0]} if isinstance(error, list) and error else error
+        error = next((error[key] for key in _MESSAGES if error.get(key)), None) if error else None
     return error if isinstance(error, str) and error else body[:2000].decode(errors="replace")
 
 
@@ -85,10 +90,10 @@ def concerns_account(status: int, body: bytes, prompt: str = "") -> bool:
         return True
     if _NO_QUOTA_AT_ALL.search(text):
         return True
-    is_rate = any(code.startswith(_RATE_CODES) for code in codes) or _RATE.search(text)
+    words = message(body)[:_LONGEST]
+    is_rate = any(code.startswith(_RATE_CODES) for code in codes) or _RATE.search(f"{text}\n{words}")
     if is_rate and status in (200, 429, 503):
         return False
-    words = message(body)[:_LONGEST]
     if len(prompt) > 20:
         words = words.partition(prompt[:20])[0]
     words = _QUOTED.sub(" ", words)
@@ -128,7 +133,7 @@ def _error(body: bytes) -> Any:
     choices = content.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], dict) and choices[0].get("error"):
         return choices[0]["error"]  # OpenRouter, if the provider failed after the answer began
-    return content.get("error") or content
+    return content.get("error") or content.get("base_resp") or content  # MiniMax sends base_resp
 
 
 def _codes(error: Any) -> Iterator[str]:

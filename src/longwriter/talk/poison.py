@@ -16,7 +16,7 @@ from longwriter.talk.refusals import is_refusal, refused_by_models, refused_by_r
 from longwriter.talk.talk_model import VETO, talk_score, talking_part
 from longwriter.talk.task_talk import speaks_of_texts, talking_sentence
 from longwriter.text.basics import markup
-from longwriter.text.basics.counting import BLANK_LINE
+from longwriter.text.basics.counting import BLANK_LINE, normalise
 from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
 from longwriter.text.basics.wording import unspoken
 
@@ -265,7 +265,11 @@ def check_answer(text: str, finish_reason: str) -> Refused | None:
     """
     if finish_reason == "content_filter":
         return Refused("content_filter", f"the endpoint cut the answer off: {text[:EVIDENCE_CHARS]}")
-    return None if text.strip() else Refused("empty_answer", f"no text (finish_reason {finish_reason})")
+    return (
+        None
+        if normalise(text[:_WINDOW]) or normalise(text)
+        else Refused("empty_answer", f"no text (finish_reason {finish_reason})")
+    )
 
 
 REASONS = ("error_text", "reasoning_text", "control_token", "refusal", "plan_line", "meta_talk")

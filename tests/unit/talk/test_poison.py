@@ -214,6 +214,7 @@ def test_poison_is_found_behind_prose_too(text):
     [
         ("The sea.", "stop", None),
         ("The sea.", "length", None),
+        ("\u200b\ufeff\n", "stop", Refused("empty_answer", "no text (finish_reason stop)")),
         (" \n", "stop", Refused("empty_answer", "no text (finish_reason stop)")),
         ("The", "content_filter", Refused("content_filter", "the endpoint cut the answer off: The")),
     ],

@@ -18,7 +18,7 @@ from longwriter.text.basics.prompts import EVIDENCE_CHARS
 _NAME = (
     r"(?:[\w:-]{0,16}(?:think(?:ing)?|thoughts?)"
     r"|(?:[\w-]{0,12}[:_-])?(?:reason(?:ing(?:_content)?)?|reflection|scratch_?pad|inner_monologue"
-    r"|chain_of_thought|analysis)|思考(?:过程)?|推理)"
+    r"|chain_of_thought|analysis|planning)|思考(?:过程)?|推理)"
 )
 _MARK = re.compile(
     rf"(?:[<＜]|&lt;)\s{{0,2}}(?P<close>[/\\])?\s{{0,2}}{_NAME}(?:\s[^<>\n]{{0,80}}?)?\s{{0,2}}(?P<empty>/)?(?:[>＞]|&gt;|\Z)"
@@ -54,8 +54,13 @@ _LABELLED_ANSWER = re.compile(
     r"|^#{1,4} ?\*{0,2}(?:final )?(?:answer|response|output)\*{0,2}$",
     re.IGNORECASE | re.MULTILINE,
 )
-_DETAILS = re.compile(r"\s*<details type=[\"']?reasoning[^<>\n]{0,120}>")  # Open WebUI
-_DETAILS_END = "</details>"
+_OPENED = (  # how thinking opens a text, how it ends, and whether the opening alone shows it
+    (re.compile(r"\A\s*<details type=[\"']?reasoning[^<>\n]{0,120}>"), "</details>", True),  # Open WebUI
+    (re.compile(r"\A\s*```(?:thinking|thoughts?|reasoning)\n"), "\n```", True),
+    (re.compile(r"\A\s*Thinking\.\.\.\s*\n"), "...done thinking.", False),  # Ollama
+    (re.compile(r"\A\s*<unused94>(?:thought\n)?"), "<unused95>", True),  # MedGemma
+    (re.compile(r"\A\s*thought\n"), "<unused95>", False),
+)
 _WRAPPER = re.compile(r"\s*<(?:final_)?(?:answer|response|output|solution)>")
 _WRAPPER_END = re.compile(r"(?:</(?:final_)?(?:answer|response|output|solution)>|\[END FINAL RESPONSE\])\Z")
 
@@ -63,19 +68,21 @@ _WORD_TOKENS = (
     r"bos|eos|pad|unk|mask|cls|sep|sop|eop|eot|eod|im_start|im_end|(?:start|end)_of_(?:turn|image|text|utterance)"
     r"|(?:end|begin)oftext|unused\d{1,4}|extra_id_\d{1,4}|reserved_special_token_\d{1,4}|0x[0-9A-F]{2}"
     r"|file_sep|repo_?name|filename|gh_stars|issue_(?:start|comment|closed)|empty_output"
+    r"|reserved_\d{1,4}|SPECIAL_\d{1,4}|(?:BOS|EOS|PAD|UNK|SEP|CLS|MASK|EOT|EOD)(?:_TOKEN)?|eo[ham]|seed:\w{1,16}"
+    r"|longcat_\w{1,16}|(?:beginning|end)_of_sentence|_(?:user|bot|system|end)|\[\w{1,80}\]"
     r"|jupyter_(?:start|text|code|output|script)|fim_(?:prefix|middle|suffix|pad)|commit_(?:before|msg|after)"
 )
 _TOKEN = re.compile(
     r"<[|｜] ?[\w▁/:.][^<>|｜\n]{0,64}[|｜]>"  # <|im_end|>, <｜end▁of▁sentence｜>
-    r"|<\|[a-z_]{2,24}>|<[a-z_]{2,24}\|>"
+    r"|<\|[a-z_]{2,24}>|<[a-z_]{2,24}\|>|<\|[a-z_]{1,24}\Z"
     r"|<\|(?:im_(?:start|end|sep)|endoftext|eot_id|end_of_text|(?:start|end)_header_id)\b"
     r"|\b(?:im_(?:start|end|sep)|endoftext|eot_id|end_of_text|(?:start|end)_header_id)\|>"
-    rf"|<(?:{_WORD_TOKENS})>|</?s>|<</?SYS>>"
+    rf"|<(?:{_WORD_TOKENS})>|</?s>|</?tool_(?:call|response)>|<</?SYS>>"
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS?|TOOL_RESULTS|TOOL_CONTENT|MODEL_SETTINGS)\]"
     r"|\[(?:PAD|UNK|CLS|SEP|MASK|BOS|EOS|gMASK|sMASK)\]|\]~!?b[\[\]]|\[e~\[|\[\|[a-z_]{2,24}\|\]"
 )
 _TOKEN_SIGNS = ("<", "[", "|", "]")  # each token has one of them
-_LONGEST_TOKEN = 70  # characters
+_LONGEST_TOKEN = 90  # characters
 _ROLE = re.compile(r"(?:assistant|model)(?=\s*[\n<])")
 _SPACE = re.compile(r"\s*")
 
@@ -127,13 +134,21 @@ def split_thinking(text: str) -> Split:
         if answer_at is None:
             return Split("", text[match.end() :], False)
         return Split(text[answer_at.end() :], text[match.end() : answer_at.start()], True)
-    if match := _DETAILS.match(text):
-        thinking, end, answer = text[match.end() :].partition(_DETAILS_END)
+    if opened := _opened(text):
+        thinking, end, answer = text[opened[0] :].partition(opened[1])
         return Split(answer, thinking, bool(end))
     if labels := _labels(text):
         before, after = labels
         return Split(text[after.end() :], text[before.end() : after.start()], True)
     return _split_tags(text)
+
+
+def _opened(text: str) -> tuple[int, str] | None:
+    """Return where the thinking begins that opens a text, and the words that end it; None without such thinking."""
+    for opening, end, is_sure in _OPENED:
+        if (match := opening.match(text)) and (is_sure or end in text):
+            return match.end(), end
+    return None
 
 
 def _labels(text: str) -> tuple[re.Match[str], re.Match[str]] | None:
@@ -223,9 +238,14 @@ def _split_channels(text: str) -> Split:
     return Split(answer, "".join(contents[False]), is_clean and bool(answer.strip()))
 
 
-def without_wrapper(text: str) -> str:
-    """Return a text without the tags that models put around an answer that follows thinking."""
+def without_wrapper(text: str, *, has_thinking: bool = True) -> str:
+    """Return a text without the tags that models put around an answer.
+
+    One tag without the other is removed only if the answer follows thinking.
+    """
     start = _WRAPPER.match(text)
+    if not has_thinking and not (start and _WRAPPER_END.search(text.rstrip())):
+        return text
     whole = text[start.end() :] if start else text
     return _WRAPPER_END.sub("", whole.rstrip())
 
@@ -234,7 +254,7 @@ def reasoning_text(text: str) -> str | None:
     """Return the first mark of thinking in a text with what follows it, or None."""
     if not has_marks(text):
         return None
-    if _BARE_HARMONY.match(text) or _ANNOUNCED.match(text) or _DETAILS.match(text) or _labels(text):
+    if _BARE_HARMONY.match(text) or _ANNOUNCED.match(text) or _opened(text) or _labels(text):
         return text.strip()[:EVIDENCE_CHARS]
     start = text.find("<|channel|>")
     if start < 0:
@@ -259,8 +279,9 @@ def without_outer_tokens(text: str) -> str:
 
     A text without such tokens is returned unchanged, unless it begins with a line that is a bare role.
     """
-    if text.startswith("assistant\n"):
-        text = text.removeprefix("assistant\n").lstrip()
+    for role in ("assistant\n", _BARE_FINAL):
+        if text.startswith(role):
+            text = text.removeprefix(role).lstrip()
     if not any(sign in text for sign in _TOKEN_SIGNS):
         return text
     start = 0
@@ -289,7 +310,7 @@ def _space_start(text: str, end: int) -> int:
 
 def _last_token(text: str, start: int, end: int) -> re.Match[str] | None:
     """Return the control token with which `text[:end]` ends, or None; it begins at `start` or later."""
-    for sign in ("<", "[", "]~", "<<"):
+    for sign in ("<", "[", "]~", "<<", "[e", "<["):
         begin = text.rfind(sign, start, end)
         if begin >= 0 and (match := _TOKEN.fullmatch(text, begin, end)):
             return match

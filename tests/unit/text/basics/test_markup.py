@@ -11,6 +11,8 @@ CONTROL_TOKENS = [
     "<｜Assistant｜>", "<s>", "</s>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<start_of_turn>", "<end_of_turn>",
     "<bos>", "<eos>", "<pad>", "<unk>", "<file_sep>", "<repo_name>", "<jupyter_code>", "<fim_prefix>", "<extra_id_7>",
     "<unused99>", "<0x0A>", "[TOOL_CALLS]", "[SYSTEM_PROMPT]", "[gMASK]", "]~b]", "<|turn>", "<turn|>", "[|endofturn|]",
+    "[e~[", "<reserved_106>", "<SPECIAL_12>", "<BOS_TOKEN>", "<EOS>", "<PAD>", "<tool_call>", "</tool_response>", "<eoh>",
+    "<seed:eos>", "<longcat_user>", "<end_of_sentence>", "<_user>", "<[BOS_never_used_51bce0c785ca2f68081bfa7d91973934]>",
 ]  # fmt: skip
 PROSE = [
     "A list [1] of <b>bold</b> words, 3 < 4 > 2, and a|b.",
@@ -30,7 +32,27 @@ def test_control_tokens_are_found_inside_a_text_and_removed_around_it(token):
 
 def test_a_bare_role_before_the_text_is_removed():
     assert markup.without_outer_tokens("assistant\n\nThe tide came in.") == "The tide came in."
+    assert markup.without_outer_tokens("assistantfinalThe tide came in.") == "The tide came in."
     assert markup.without_outer_tokens("assistant professors\ncame") == "assistant professors\ncame"
+
+
+def test_a_control_token_that_was_cut_at_the_end_of_a_text_is_found_and_removed():
+    assert markup.control_token("The tide came in.<|im_") == "<|im_"
+    assert markup.without_outer_tokens("The tide came in.<|im_") == "The tide came in."
+
+
+@pytest.mark.parametrize(
+    ("text", "bare"),
+    [
+        ("<answer>\nThe tide.\n</answer>", "\nThe tide.\n"),
+        ("<output>The tide.</output>\n", "The tide."),
+        ("<answer>The tide.", "<answer>The tide."),
+        ("The tide.</answer>", "The tide.</answer>"),
+    ],
+)
+def test_tags_around_a_whole_answer_are_removed_and_one_tag_alone_only_after_thinking(text, bare):
+    assert markup.without_wrapper(text, has_thinking=False) == bare
+    assert markup.without_wrapper(text).strip() == "The tide."
 
 
 @pytest.mark.parametrize("text", PROSE)
@@ -78,6 +100,12 @@ def test_control_and_damaged_characters_count_as_control_tokens(character):
         ('<details type="reasoning">a', ("", "a", False)),
         ("<details>a</details>b", ("<details>a</details>b", "", True)),
         ("Thought: a good word to begin with.", ("Thought: a good word to begin with.", "", True)),
+        ("```thinking\na\n```\nb", ("\nb", "a", True)),
+        ("Thinking...\na\n...done thinking.\n\nb", ("\n\nb", "a\n", True)),
+        ("Thinking...\nShe waited.", ("Thinking...\nShe waited.", "", True)),
+        ("<unused94>thought\na<unused95>b", ("b", "a", True)),
+        ("thought\na<unused95>b", ("b", "a", True)),
+        ("<planning>a</planning>b", ("b", "a", True)),
         ("<think>a", ("", "a", False)),
         ("a</think", ("", "a", True)),
         ("b<think>a", ("b", "a", False)),

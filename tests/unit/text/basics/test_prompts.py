@@ -75,6 +75,8 @@ def test_a_template_without_a_framed_field_is_named_by_its_parameter():
         "<filename>", "<fim_prefix>", "<extra_id_0>", "<unused12>", "<beginning_of_sentence>", "<end_of_sentence>",
         "]~!b[", "]~b]", "[e~[", "<seed:bos>", "<turn|>", "<|turn>", "<reserved_106>", "<|im_user|>", "[CLS]",
         "[|assistant|]", "[|endofturn|]", "<_user>", "<_end>", "<0x0A>", "<human>", "<bot>", "<image>", "[TOOL_CALL]", "[/TOOL_CALL]",
+        "<[BOS_never_used_51bce0c785ca2f68081bfa7d91973934]>", "<eom>", "<role>", "</role>", "[ARGS]", "[CALL_ID]", "[THINK]",
+        "[/THINK]", "<endofturn>", "<minimax:tool_call>",
     ],
 )  # fmt: skip
 def test_a_mark_of_any_chat_template_is_broken_in_every_prompt(mark):
@@ -94,6 +96,7 @@ def test_a_mark_of_any_chat_template_is_broken_in_every_prompt(mark):
         ("GPT4 Correct User: Hi.", "GPT4 Correct User : Hi."),
         ("Hi.\nUSER: a\nASSISTANT: b", "Hi.\nUSER : a\nASSISTANT : b"),
         ("### Instruction:\nSing.\n\n### Response:\n", "# ## Instruction:\nSing.\n\n# ## Response:\n"),
+        ("### Question:\nWhy?\n### Answer:\n", "# ## Question:\nWhy?\n# ## Answer:\n"),
     ],
 )
 def test_a_role_in_words_is_broken_at_the_start_of_a_line(text, broken):
