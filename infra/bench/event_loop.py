@@ -109,10 +109,10 @@ async def longest_delay_s(work: Awaitable[object]) -> float:
 
 async def read(answer: Answer) -> str | Refused:
     """Return an answer as the stage `write` takes it, or why it does not."""
-    text = await reading.apart(len(answer.text), drafts.read_answer, answer.text, "stop", False)
+    text = await reading.run_by_size(len(answer.text), drafts.read_answer, answer.text, "stop", False)
     if isinstance(text, Refused):
         return text
-    return await reading.elsewhere(drafts.check_whole, text, _LIMITS, "en") or text
+    return await reading.run_in_process(drafts.check_whole, text, _LIMITS, "en") or text
 
 
 async def measure(port: int, folder: Path) -> None:

@@ -73,7 +73,7 @@ def instruction(prompt: str, words: int | None) -> Instruction:
     )  # fmt: skip
 
 
-def fitted(params: Params, required_words: int, seed: int) -> Params:
+def fit_limits(params: Params, required_words: int, seed: int) -> Params:
     """Return the parameters with limits that are large enough for a text of this length.
 
     Args:
@@ -91,10 +91,10 @@ def fitted(params: Params, required_words: int, seed: int) -> Params:
         answer_tokens = max(write.direct_sampling.max_tokens, required_words * _TOKENS_PER_WORD)
     tokens = _PROMPT_TOKENS + max(plan_tokens, shown_words * _TOKENS_PER_WORD + answer_tokens)
 
-    def drawn(sampling: Sampling, max_tokens: int) -> Sampling:
+    def with_tokens(sampling: Sampling, max_tokens: int) -> Sampling:
         return sampling.model_copy(update={"max_tokens": max_tokens, "seed": seed})
 
-    def roomy(llm: LLMParams | None) -> LLMParams | None:
+    def with_context(llm: LLMParams | None) -> LLMParams | None:
         if llm is None or llm.engine == "external":
             return llm
         slots = min(llm.max_concurrency, 8)
@@ -106,26 +106,26 @@ def fitted(params: Params, required_words: int, seed: int) -> Params:
             "max_steps": max_steps,
             "max_attempts": max(plan.max_attempts, _ATTEMPTS),
             "coverage_judge": False,
-            "sampling": drawn(plan.sampling, plan_tokens),
-            "llm": roomy(plan.llm),
+            "sampling": with_tokens(plan.sampling, plan_tokens),
+            "llm": with_context(plan.llm),
         }
     )
     write = write.model_copy(
         update={
             "max_attempts": max(write.max_attempts, _ATTEMPTS),
-            "sampling": drawn(write.sampling, write.sampling.max_tokens),
-            "direct_sampling": drawn(write.direct_sampling, answer_tokens),
-            "llm": roomy(write.llm),
+            "sampling": with_tokens(write.sampling, write.sampling.max_tokens),
+            "direct_sampling": with_tokens(write.direct_sampling, answer_tokens),
+            "llm": with_context(write.llm),
         }
     )
-    return params.model_copy(update={"llm": roomy(params.llm), "plan": plan, "write": write})
+    return params.model_copy(update={"llm": with_context(params.llm), "plan": plan, "write": write})
 
 
 async def write_text(params: Params, row: Instruction, progress: Progress, calls: Path) -> Text:
     """Return the text of an instruction.
 
     Args:
-        params: Parameters that `fitted` returned.
+        params: Parameters that `fit_limits` returned.
         row: The instruction.
         progress: Called while the text is written.
         calls: Folder for the two call logs.
@@ -145,7 +145,7 @@ async def write_text(params: Params, row: Instruction, progress: Progress, calls
             outcome = await planning.plan_one(llm, None, params.plan, templates, row, Counter())
             usage.update(llm.usage())
         if isinstance(outcome, Rejection):
-            raise UserError(_trouble("plan", outcome, "plan.max_attempts"))
+            raise UserError(_failure("plan", outcome, "plan.max_attempts"))
         plan = outcome
         progress.plan(plan)
     writer = _present(params.write.llm or params.llm)
@@ -164,11 +164,11 @@ async def write_text(params: Params, row: Instruction, progress: Progress, calls
         draft = await writing.write_one(llm, params.write, template, plan, Counter(), tick)
         usage.update(llm.usage())
     if isinstance(draft, Rejection):
-        raise UserError(_trouble("paragraph", draft, "write.max_attempts"))
+        raise UserError(_failure("paragraph", draft, "write.max_attempts"))
     return Text(draft.paragraphs, dict(usage))
 
 
-def _trouble(what: str, refused: Rejection, key: str) -> str:
+def _failure(what: str, refused: Rejection, key: str) -> str:
     return (
         f"no usable {what}: the last was refused as {refused.reason} ({refused.detail[:200]}). "
         f"Try another --seed, another model (plan.llm, write.llm or llm in params.yaml), or raise {key}"

@@ -22,7 +22,7 @@ from longwriter.llm.client import LLM, Answer
 from longwriter.models import servers
 from longwriter.params import JudgeParams, LLMParams, PlanParams
 from longwriter.records import Instruction, Plan, PlanStep, Rejection
-from longwriter.text.basics.prompts import Refused
+from longwriter.text.basics.prompts import Refused, plan_lines
 
 _FORMATS = Path(__file__).parents[1] / "prompts" / "format"
 
@@ -122,13 +122,15 @@ async def plan_one(
 
     async def read(answer: Answer) -> list[PlanStep] | Refused:
         size = len(answer.text)
-        steps = await reading.apart(size, plans.parse_plan, answer.text, answer_format, answer.finish_reason)
+        steps = await reading.run_by_size(
+            size, plans.parse_plan, answer.text, answer_format, answer.finish_reason
+        )
         if isinstance(steps, Refused):
             return steps
         check = partial(
             plans.check_plan, max_length_error=params.max_length_error, min_coverage=params.min_coverage
         )
-        if refused := await reading.apart(size, check, steps, row, bounds):
+        if refused := await reading.run_by_size(size, check, steps, row, bounds):
             return refused
         if judge is None:
             return steps
@@ -172,7 +174,7 @@ async def _check_coverage(
 
     outcome = await ask_until_usable(
         judge.llm,
-        coverage.coverage_prompt(judge.template, row.prompt, plans.plan_lines(steps)),
+        coverage.coverage_prompt(judge.template, row.prompt, plan_lines(steps)),
         judge.params.sampling,
         read,
         max_attempts=judge.params.max_attempts,

@@ -130,7 +130,7 @@ def pack(body: bytes, latency_s: float) -> bytes:
 
 def unpack(packed: bytes, request_hash: str) -> Stored | None:
     """Return a stored answer; if it is damaged, log a warning and return None."""
-    return known(read(packed), request_hash)
+    return usable(read(packed), request_hash)
 
 
 def read(packed: bytes) -> Stored | Damaged:
@@ -145,7 +145,7 @@ def read(packed: bytes) -> Stored | Damaged:
         return Damaged(str(error))
 
 
-def known(result: Stored | Damaged, request_hash: str) -> Stored | None:
+def usable(result: Stored | Damaged, request_hash: str) -> Stored | None:
     """Return a stored answer; if it is damaged, log a warning and return None."""
     if isinstance(result, Stored):
         return result
@@ -240,9 +240,9 @@ class ReplayCache:
             sqlite3.Error: nothing was stored, for example because the disk is full.
         """
         with self._writing, self._writer as db:
-            known = [row for row in rows if db.execute(_INSERT, row).rowcount == 0]
+            conflicts = [row for row in rows if db.execute(_INSERT, row).rowcount == 0]
             earlier: dict[str, Stored] = {}
-            for row in known:
+            for row in conflicts:
                 key = row.request_hash
                 stored = unpack(db.execute(_SELECT, (key,)).fetchone()[0], key)
                 if stored is None:

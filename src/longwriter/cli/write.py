@@ -41,7 +41,7 @@ def write(
     if out is not None and (out.exists() or not out.parent.is_dir()):
         raise UserError(f"--out {out} exists, or its folder does not: name a new file")
     row = one_text.instruction(prompt, words)
-    settings = one_text.fitted(params.load(), row.required_words or 1, seed)
+    settings = one_text.fit_limits(params.load(), row.required_words or 1, seed)
     process.exit_on_sigterm()
     started = time.monotonic()
 

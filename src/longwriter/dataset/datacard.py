@@ -86,8 +86,8 @@ def card(
         "## Sources",
         _table(("source", "rows read", "licence"), sources),
         "## Funnel",
-        "A row is refused by the first filter that it fails. They stand in the order in which they look; "
-        "those of `plan` and `write` by name.",
+        "The first filter that a row fails refuses it. The filters are in the order in which they check a row; "
+        "those of `plan` and `write` are sorted by name.",
         _table(
             ("stage", "filter", "in", "refused", "out"),
             [(item.stage, item.filter, item.rows_in, item.refused, item.rows_out) for item in filters],
@@ -119,10 +119,10 @@ def _lengths(long: Sequence[Example]) -> str:
     if not filled:
         return "None."
     most = max(counts)
-    shown = range(filled[0], filled[-1] + 1)
+    bins = range(filled[0], filled[-1] + 1)
     return _table(
         ("words", "rows", ""),
-        [(bin_name(WORD_BINS, i), counts[i], "█" * round(30 * counts[i] / most)) for i in shown],
+        [(bin_name(WORD_BINS, i), counts[i], "█" * round(30 * counts[i] / most)) for i in bins],
     )
 
 

@@ -167,16 +167,16 @@ def _refused(row_id: str, reason: str, detail: str, call_ids: Sequence[str] = ()
     return Rejection(row_id=row_id, stage="dataset", reason=reason, detail=detail, call_ids=list(call_ids))
 
 
-def without_twins(rows: Iterable[Example]) -> tuple[list[Example], list[Rejection]]:
+def without_duplicates(rows: Iterable[Example]) -> tuple[list[Example], list[Rejection]]:
     """Return (rows without duplicates, rejections of the duplicates); the first of equal rows stays."""
-    kept: dict[str, Example] = {}
-    twins = []
+    first_rows: dict[str, Example] = {}
+    duplicates = []
     for row in rows:
-        if row.sample_id in kept:
-            twins.append(_refused(row.sample_id, "duplicate", "same messages", row.call_ids))
+        if row.sample_id in first_rows:
+            duplicates.append(_refused(row.sample_id, "duplicate", "same messages", row.call_ids))
         else:
-            kept[row.sample_id] = row
-    return list(kept.values()), twins
+            first_rows[row.sample_id] = row
+    return list(first_rows.values()), duplicates
 
 
 def without_withdrawn(
@@ -186,7 +186,7 @@ def without_withdrawn(
 
     Args:
         rows: Training rows.
-        withdrawn: Ids of instructions; of general chats, which have none, ids of rows.
+        withdrawn: Ids of instructions, and ids of rows for general chats, which have no instruction.
     """
     kept, rejected = [], []
     for row in rows:
@@ -220,23 +220,23 @@ def mix_general(
     """Return (`long` followed by the selected general rows, rejections of refused general rows).
 
     At most `share` of the result are general rows; `share` counts as an exact decimal. General rows are
-    taken in the order of their hashes. So one more long row adds a few general rows at most and replaces
+    taken in the order of their hashes, so that one more long row adds at most a few general rows and replaces
     none. A row that would fail the gate is refused, and the next row is taken instead.
     """
     part = Fraction(str(share))
     room = len(general) if part >= 1 else int(part * len(long) / (1 - part))
     answers = {row.messages[-1].content for row in long}
-    chosen: list[Example] = []
+    selected: list[Example] = []
     refused = []
     for row in sorted(general, key=lambda row: row.sample_id):
-        if len(chosen) == room:
+        if len(selected) == room:
             break
         if (trouble := _general_trouble(row.messages, answers)) is not None:
             refused.append(_refused(row.sample_id, *trouble))
         else:
-            chosen.append(row)
+            selected.append(row)
             answers.add(row.messages[-1].content)
-    return long + chosen, refused
+    return long + selected, refused
 
 
 def _general_trouble(messages: list[Message], answers: set[str]) -> tuple[str, str] | None:

@@ -61,7 +61,7 @@ def _refused(sections: tuple[str, ...], answer: str, prompt: str) -> Refused | N
     return Refused("meta_talk", talk) if talk else refused
 
 
-def _poisoned(reason: str) -> Callable[[Text, Limits], str | None]:
+def _poison_filter(reason: str) -> Callable[[Text, Limits], str | None]:
     """Return the filter for one reason of `poison.check_text`."""
 
     def check(text: Text, limits: Limits) -> str | None:
@@ -122,7 +122,7 @@ def _off_length(text: Text, limits: Limits) -> str | None:
 
 
 FILTERS: dict[str, Callable[[Text, Limits], str | None]] = {
-    **{reason: _poisoned(reason) for reason in poison.REASONS},
+    **{reason: _poison_filter(reason) for reason in poison.REASONS},
     "too_short": _too_short,
     "too_long": _too_long,
     "loop": _loop,

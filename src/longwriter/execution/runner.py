@@ -99,7 +99,7 @@ def _execute(name: str, work: Work) -> None:
         run_id = tracking.start_run(name, {**tags, "lw.stage": name, "lw.status": "executed"}, parent)
     log.info("%s: %s", name, tracking.run_url(run_id))
     started_s = time.time()
-    with _ended(run_id):
+    with _closing(run_id):
         with _needs_mlflow(_NOT_STARTED):
             tracking.log_params(run_id, stage.params)
             tracking.log_datasets(run_id, inputs, "input")
@@ -152,7 +152,7 @@ def _needs_mlflow(state: str) -> Iterator[None]:
 
 
 @contextmanager
-def _ended(run_id: str) -> Iterator[None]:
+def _closing(run_id: str) -> Iterator[None]:
     """End the MLflow run with the status of the block; an error of the block is raised even if MLflow cannot be reached."""
     try:
         yield
@@ -195,7 +195,7 @@ def _publish(name: str, work: Callable[[Path], Summary], outs: list[str]) -> Sum
 
 
 def _check_kept(name: str, summary: Summary, folder: Path) -> None:
-    """Do nothing if a stage keeps enough rows.
+    """Check that a stage keeps enough rows.
 
     Raises:
         GateStopped: it keeps none, or too few; its rejected rows are copied out of `folder`.
@@ -204,14 +204,14 @@ def _check_kept(name: str, summary: Summary, folder: Path) -> None:
     if shortage is None:
         return
     rejected = folder / "rejected.jsonl"
-    shown: tuple[Path, ...] = ()
+    artifacts: tuple[Path, ...] = ()
     if rejected.is_file():
         stopped = files.LOCAL / "stopped" / name / rejected.name
         stopped.parent.mkdir(parents=True, exist_ok=True)
-        shown = (Path(shutil.copyfile(rejected, stopped)),)
+        artifacts = (Path(shutil.copyfile(rejected, stopped)),)
         shortage += f". All rejected rows, with their reasons: {stopped}"
     advice = "remove the cause of the rejections and run again; stored answers are not requested again"
-    raise GateStopped(f"{shortage}: {advice}", artifacts=shown)
+    raise GateStopped(f"{shortage}: {advice}", artifacts=artifacts)
 
 
 _STARTER_TAGS = {

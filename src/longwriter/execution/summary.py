@@ -118,7 +118,7 @@ def _duration(seconds: float) -> str:
 
 
 def _number(value: float) -> str:
-    """Return a number with three digits that tell, or all of a whole number."""
+    """Return a number with three significant digits, a whole number with all its digits."""
     return f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.3g}"
 
 

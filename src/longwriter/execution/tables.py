@@ -30,7 +30,7 @@ def rows(name: str, run_id: str) -> list[dict[str, Any]]:
 
 
 def _traced_by(name: str, run_id: str) -> str:
-    """Return the run whose traces a stage's table links: its own, for `dataset` that of `write`."""
+    """Return the run whose traces the table of a stage links to: for `dataset` the run of `write`, else its own."""
     if name != "dataset":
         return run_id
     return str(files.read_json(LINEAGE / "write.json")["run_id"])

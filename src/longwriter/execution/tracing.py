@@ -84,7 +84,7 @@ def _prompts() -> dict[str, str]:
 
 
 def _drafts(params: Params) -> list[Traced]:
-    """Return the refused texts, then a share of the others; `tracing.seed` chooses."""
+    """Return the refused texts, then a share of the others, which `tracing.seed` draws."""
     is_parallel = params.write.mode == "parallel"
     folder = files.DATA / "write"
     refused = files.read_jsonl(folder / "rejected.jsonl", Rejection)

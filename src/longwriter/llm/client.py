@@ -139,7 +139,7 @@ class LLM:
         packed = self._cache.packed(key)
         if packed is None:
             return None
-        return replay.known(await reading.apart(replay.size(packed), replay.read, packed), key)
+        return replay.usable(await reading.run_by_size(replay.size(packed), replay.read, packed), key)
 
     def usage(self) -> dict[str, float]:
         """Return counts of this client: calls sent, replayed and retried, tokens, and their cost.

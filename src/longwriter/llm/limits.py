@@ -28,7 +28,7 @@ _MOST_ROWS = 10_000  # a minute; tokens are counted in pieces, and each piece is
 
 
 class _Bucket(SQLiteBucket):
-    """A bucket that drops records with a time more than a minute ahead, which are left when the clock is set back."""
+    """A bucket that drops records of more than a minute ahead; they are left over when the clock is set back."""
 
     def put(self, item: RateItem) -> bool:
         """Add an item if the limit allows it now; tell whether it was added."""
@@ -66,8 +66,8 @@ class RateLimits:
                     f"llm.tokens_per_minute {limit:,}: lower max_tokens, or raise the limit"
                 )
             piece = _tokens_per_piece(limit)
-            rounded_up = -(-tokens // piece)
-            await self._pieces.try_acquire_async("tokens", weight=min(rounded_up, limit // piece))
+            pieces = -(-tokens // piece)  # rounded up
+            await self._pieces.try_acquire_async("tokens", weight=min(pieces, limit // piece))
         if self._requests:
             await self._requests.try_acquire_async("requests")
 
@@ -112,8 +112,8 @@ async def open_limits(params: LLMParams, endpoint: str, folder: Path) -> AsyncIt
 def _open_bucket(file: Path, limit: int) -> _Bucket:
     """Open the record of one limit; a damaged file, which holds one minute only, is set aside."""
     with FileLock(f"{file}.open.lock"):
-        if wrong := databases.damage(file):
-            log.warning("%s is damaged (%s): kept as %s", file, wrong, databases.set_aside(file).name)
+        if damage := databases.damage(file):
+            log.warning("%s is damaged (%s): kept as %s", file, damage, databases.set_aside(file).name)
         rates = [Rate(limit, _MINUTE_MS)]
         bucket = _Bucket.init_from_file(rates, db_path=str(file), use_file_lock=True)
     assert isinstance(bucket, _Bucket)

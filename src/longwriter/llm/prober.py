@@ -1,7 +1,7 @@
 """Sends the probes of `probing` to an endpoint, and finds the caller's settings that it refuses.
 
-Settings are tried in the form in which the work will send them. So a refusal comes before the work, in one message
-with all keys, and not as one rejected row after the other.
+Settings are tried in the form in which the work will send them. So one message names all refused settings before the
+work starts; otherwise one row after the other would be rejected.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from longwriter.params import Sampling
 
 _REASONING_TOKENS = 4096  # added to each probe of a model whose reasoning uses up the tokens of the answer
 _FAILED = re.compile(r"\b(?:sorry|cannot|can't|unable|errors?|failed|timed out)\b", re.IGNORECASE)
-"""Words of refusals and errors. An honest answer to a probe that has one of them only costs another probe."""
+"""Words of refusals and errors. If a good answer to a probe has one of them, the only cost is another probe."""
 _NEUTRAL = {"temperature": 1, "top_p": 1}  # values that change nothing: not sent if they are refused
 
 
@@ -39,8 +39,8 @@ class Prober:
         limits = {"max_tokens": max_tokens} if max_tokens is not None else {}
         limits |= {name: fields.pop(name) for name in ("max_completion_tokens",) if name in fields}
         while True:
-            raised = {name: limit + self._extra_tokens for name, limit in limits.items()}
-            request = requests.probe(self._model, prompt, {**raised, **fields}, self.extra_body)
+            larger_limits = {name: limit + self._extra_tokens for name, limit in limits.items()}
+            request = requests.probe(self._model, prompt, {**larger_limits, **fields}, self.extra_body)
             try:
                 completion = await self._sender.send(request)
             except NoAnswer as refusal:
@@ -95,8 +95,8 @@ class Prober:
             trust: How many refusals are needed.
             known: Settings that cannot be used for another reason, and are not tried.
         """
-        sent = requests.sampling_fields(sampling.model_dump(), capabilities)
-        fields = {name: value for name, value in sent.items() if name not in known}
+        all_fields = requests.sampling_fields(sampling.model_dump(), capabilities)
+        fields = {name: value for name, value in all_fields.items() if name not in known}
         refusal = await self.refused(trust, **fields)
         if not refusal:
             return (), []

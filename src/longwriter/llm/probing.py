@@ -6,8 +6,8 @@ Others refuse fields: OpenAI's reasoning models take neither `max_tokens` nor a 
 assumed, and the result is remembered for endpoint and model.
 
 One answer proves little, because an endpoint may fail at a probe as it fails at any request: a false 400, a
-refusal, a text that is cut off. So each question is put several times in other words, and a result counts
-when it leads by `Trust.lead`. Of an engine that this pipeline started, one answer is enough.
+refusal, a text that is cut off. So each question is asked several times in other words, and a result counts
+when it leads by `Trust.lead`. For an engine that this pipeline started, one answer is enough.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ class Trust(NamedTuple):
     hot_draws: int
     """Answers of which two must differ to show that a temperature is used."""
     trials: int
-    """After so many the answer is no."""
+    """Number of trials; if no side leads after them, the result is no."""
 
 
 LOCAL = Trust(lead=1, draws=6, hot_draws=3, trials=3)
-"""For an engine that this pipeline started: nothing lies between, but rounding depends on the batch."""
+"""For an engine that this pipeline started: there is no proxy or network in between, but rounding depends on the batch."""
 REMOTE = Trust(lead=4, draws=3, hot_draws=2, trials=16)
-"""At 30 % faults a trial of two requests misleads in about 1 of 7 cases: 1 of 1,400 after a lead of 4."""
+"""If 30 % of the requests fail, a trial of two requests is wrong in about 1 of 7 cases; a lead of 4 is wrong in 1 of 1,400."""
 
 
 class Capabilities(NamedTuple):
@@ -79,7 +79,7 @@ class Capabilities(NamedTuple):
     fixed_temperature: bool = False
     """Whether temperatures are refused: the model has one of its own."""
     left_out: tuple[str, ...] = ()
-    """Fields that the endpoint refuses and that the caller has at a value without effect: they are not sent."""
+    """Fields that are not sent, because the endpoint refuses them and the caller's value has no effect."""
 
     def formats(self) -> list[AnswerFormat]:
         """Return the answer formats that are honoured, the strictest first."""
@@ -171,19 +171,19 @@ async def probe(ask: Ask, trust: Trust = LOCAL) -> Capabilities:
     if field is None:
         return NONE._replace(tokens_field=None)
     if field != "max_tokens":
-        ask = _renamed(ask, field)
+        ask = _with_tokens_field(ask, field)
     cold = await _first_accepted(ask, (0, 0.01), trust)
     hot = None if cold is None else await _first_accepted(ask, (1.5, 1.0), trust)
     fixed = cold is None or hot is None
     low, high = ({}, {}) if fixed else ({"temperature": cold}, {"temperature": hot})
     tests: list[Callable[[], Awaitable[Any]]] = [
-        lambda: _believed(lambda n: _honours_schema(ask, n, low), trust),
-        lambda: _believed(lambda n: _honours_json_mode(ask, n, low), trust),
-        lambda: _believed(lambda n: _honours_seed(ask, n, high, trust), trust),
+        lambda: _majority(lambda n: _honours_schema(ask, n, low), trust),
+        lambda: _majority(lambda n: _honours_json_mode(ask, n, low), trust),
+        lambda: _majority(lambda n: _honours_seed(ask, n, high, trust), trust),
         lambda: (
-            _no() if fixed else _believed(lambda n: _honours_temperature(ask, n, low, high, trust), trust)
+            _no() if fixed else _majority(lambda n: _honours_temperature(ask, n, low, high, trust), trust)
         ),
-        lambda: _believed(lambda n: _honours_stop(ask, n, low), trust),
+        lambda: _majority(lambda n: _honours_stop(ask, n, low), trust),
         lambda: _no() if fixed else _penalty_field(ask, low, trust),
     ]
     if trust is LOCAL:
@@ -212,8 +212,8 @@ async def _together(tests: list[Callable[[], Awaitable[Any]]]) -> list[Any]:
     return [task.result() for task in tasks]
 
 
-async def _believed(trial: Callable[[int], Awaitable[bool | None]], trust: Trust) -> bool:
-    """Return what the trials say, as soon as one side leads by `trust.lead`; None = a trial says nothing."""
+async def _majority(trial: Callable[[int], Awaitable[bool | None]], trust: Trust) -> bool:
+    """Return the result of the trials as soon as one side leads by `trust.lead`; a trial that gives None does not count."""
     balance = 0
     for number in range(trust.trials):
         result = await trial(number)
@@ -235,8 +235,8 @@ async def _tokens_field(ask: Ask, trust: Trust) -> str | None:
     """Return the field that limits the length of an answer: OpenAI's reasoning models refuse `max_tokens`."""
     if await is_accepted(ask, trust):
         return "max_tokens"
-    renamed = "max_completion_tokens"
-    return renamed if await is_accepted(ask, trust, None, **{renamed: 16}) else None
+    new_name = "max_completion_tokens"
+    return new_name if await is_accepted(ask, trust, None, **{new_name: 16}) else None
 
 
 async def _first_accepted(ask: Ask, temperatures: tuple[float, ...], trust: Trust) -> float | None:
@@ -247,7 +247,7 @@ async def _first_accepted(ask: Ask, temperatures: tuple[float, ...], trust: Trus
     return None
 
 
-def _renamed(ask: Ask, field: str) -> Ask:
+def _with_tokens_field(ask: Ask, field: str) -> Ask:
     def ask_with_field(prompt: str, max_tokens: int | None, **fields: Any) -> Awaitable[str | None]:
         return ask(prompt, None, **{field: max_tokens}, **fields)
 
@@ -286,7 +286,7 @@ def _json(text: str | None) -> object:
         return None
 
 
-async def _repeated(draw: Callable[[], Awaitable[str | None]], draws: int) -> str | None:
+async def _first_repeat(draw: Callable[[], Awaitable[str | None]], draws: int) -> str | None:
     """Return the first answer that comes twice among `draws` answers; None if none does.
 
     Two answers are not enough: rounding depends on the batch, so even a server that honours the setting
@@ -305,7 +305,7 @@ async def _honours_seed(ask: Ask, number: int, high: dict[str, Any], trust: Trus
     def draw(seed: int) -> Awaitable[str | None]:
         return ask(f"Make up a name for a {_THINGS[number]} and say why.", 24, **high, seed=seed)
 
-    same = await _repeated(lambda: draw(7), trust.draws)
+    same = await _first_repeat(lambda: draw(7), trust.draws)
     return same is not None and len({same, await draw(8), await draw(9)}) > 1
 
 
@@ -317,12 +317,12 @@ async def _honours_temperature(
             f"Make up a name for a {_THINGS[number + 1 - len(_THINGS)]} and say why.", 24, **temperature
         )
 
-    same = await _repeated(lambda: draw(low), trust.draws)
+    same = await _first_repeat(lambda: draw(low), trust.draws)
     return same is not None and len({await draw(high) for _ in range(trust.hot_draws)}) > 1
 
 
 async def _honours_stop(ask: Ask, number: int, low: dict[str, Any]) -> bool | None:
-    if not low:  # without a temperature of 0 each answer is another one, except to this question
+    if not low:  # without a temperature of 0 answers differ, except to this question
         text = await ask(
             "Write the numbers from one to ten as words: one, two, three, ...", 60, stop=["seven"]
         )
@@ -335,7 +335,7 @@ async def _honours_stop(ask: Ask, number: int, low: dict[str, Any]) -> bool | No
     cut = await ask(prompt, 32, **low, stop=[word])
     if cut is None or word in cut:
         return False
-    # an answer that is not shorter is another one that lacks the word, which proves nothing
+    # if it is not shorter, it is another answer that happens to lack the word
     return True if len(cut) < len(whole) else None
 
 
@@ -351,6 +351,6 @@ async def _penalty_field(ask: Ask, low: dict[str, Any], trust: Trust) -> str | N
             text = await ask(prompt, 24, **low, extra_body={field: 2.0})
             return None if "" in (plain, text) else text is not None and text != plain
 
-        if await _believed(trial, trust):
+        if await _majority(trial, trust):
             return field
     return None

@@ -1,9 +1,9 @@
 """Reads and checks answers in another process, so that the event loop serves the other requests meanwhile.
 
-A long answer takes up to a second, and the network of refusals 5 to 50 ms for a short one. A thread would not do:
-Python runs one thread at a time, a pattern never pauses, and each of the network's sixty steps would wait for the
-event loop's turn. The process starts when an answer first needs it, which takes about a second, and ends with this
-one. It runs nothing but the functions that it is sent, so it does not import the stage.
+A long answer takes up to a second, and the network of refusals 5 to 50 ms for a short one. A thread is not enough:
+Python runs one thread at a time, a pattern does not let other threads run, and each of the network's sixty steps would
+wait for the event loop. The process starts when an answer first needs it, which takes about a second, and ends with this
+one. It runs only the functions that are sent to it, so it does not import the stage.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from typing import Any, TypeVar
 
 from longwriter.errors import Unavailable
 
-_LONG = 8_000  # characters or bytes; shorter answers are read at once, which saves the way to the process
+_LONG = 8_000  # characters or bytes; shorter answers are read here, which is faster
 
 _T = TypeVar("_T")
 
 
-async def apart(size: int, function: Callable[..., _T], *arguments: Any) -> _T:
+async def run_by_size(size: int, function: Callable[..., _T], *arguments: Any) -> _T:
     """Return the result of a function; it runs in another process if the answer that it reads is long.
 
     Args:
@@ -37,11 +37,11 @@ async def apart(size: int, function: Callable[..., _T], *arguments: Any) -> _T:
         function: A function of a module; its result and its exceptions can be pickled.
         arguments: Its arguments, which can be pickled.
     """
-    return function(*arguments) if size < _LONG else await elsewhere(function, *arguments)
+    return function(*arguments) if size < _LONG else await run_in_process(function, *arguments)
 
 
-async def elsewhere(function: Callable[..., _T], *arguments: Any) -> _T:
-    """Return the result of a function, as `apart` does, whatever the size of the answer.
+async def run_in_process(function: Callable[..., _T], *arguments: Any) -> _T:
+    """Return the result of a function, as `run_by_size` does, whatever the size of the answer.
 
     Raises:
         Unavailable: the process was killed; the next call starts another one.

@@ -43,21 +43,23 @@ class Sender:
         self._limits = limits
         self._max_retries = max_retries
         self._answered_at = float("-inf")  # when the last answer came
-        self._end: LongWriterError | None = None  # why no more requests are sent; None = they are sent
+        self._final_error: LongWriterError | None = (
+            None  # why no more requests are sent; None = they are sent
+        )
         self._refusal = ""  # the last refusal, without ids
         self._refused_rows: set[object] = set()  # rows that got this refusal since the last answer
         self._checking = asyncio.Lock()
         self.retried = 0
 
     def raise_if_ended(self) -> None:
-        """Do nothing while requests may be sent.
+        """Raise the error after which no more requests are sent, if there is one.
 
         Raises:
             EndpointUnavailable: the endpoint is down.
             ModelUnusable: it refuses the account, the model, or every row.
         """
-        if self._end is not None:
-            raise type(self._end)(str(self._end))
+        if self._final_error is not None:
+            raise type(self._final_error)(str(self._final_error))
 
     async def tokens_under_way(self) -> int | None:
         """Return how many tokens of the answers under way are written; None if the endpoint does not say."""
@@ -100,12 +102,12 @@ class Sender:
     async def _send_once(self, request: Request) -> Completion:
         self.raise_if_ended()
         await self._limits.reserve(request.estimated_tokens)
-        self.raise_if_ended()  # another request may have found this out while this one waited
+        self.raise_if_ended()  # another request may have ended the sending while this one waited
         request.sent_at = time.monotonic()
         try:
             completion = await self._transport.post(request.body)
         except (EndpointUnavailable, ModelUnusable) as error:
-            self._end = self._end or error
+            self._final_error = self._final_error or error
             raise
         self._answered_at = time.monotonic()
         self._refused_rows.clear()
@@ -126,9 +128,9 @@ class Sender:
         row = progress.row.get()
         self._refused_rows.add(request.call_id if row is None else row)
         if len(self._refused_rows) >= _MOST_REFUSED_ROWS:
-            self._end = self._end or ModelUnusable(
+            self._final_error = self._final_error or ModelUnusable(
                 f"{self._transport.endpoint.where} refused {_MOST_REFUSED_ROWS} different rows in a row with the "
-                f"same message, so it is not these rows: {message}. Check the settings of the model and of its "
+                f"same message, so the cause is not these rows: {message}. Check the settings of the model and of its "
                 "sampling, and run again. No row is rejected, and all answers so far are stored"
             )
             self.raise_if_ended()
@@ -144,7 +146,7 @@ class Sender:
     async def _check_endpoint(self, check_body: bytes, since: float) -> None:
         """Note that the endpoint is down if it answered no request since `since`, and does not answer a test request."""
         async with self._checking:  # one check for all requests that fail at the same time
-            if self._answered_at >= since or self._end is not None:
+            if self._answered_at >= since or self._final_error is not None:
                 return
             check = Request("", {}, check_body, estimated_tokens=0, check_body=None)
             try:
@@ -152,7 +154,7 @@ class Sender:
             except NoAnswer:
                 self._answered_at = time.monotonic()  # a server that refuses a request is alive
             except Fault as fault:
-                self._end = self._unavailable(fault, _CHECK_RETRIES)
+                self._final_error = self._unavailable(fault, _CHECK_RETRIES)
 
     def _unavailable(self, fault: Fault, retries: int) -> EndpointUnavailable:
         return EndpointUnavailable(

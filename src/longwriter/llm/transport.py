@@ -41,7 +41,7 @@ from longwriter.llm import reading
 from longwriter.params import LLMParams
 
 _REFUSED = (400, 413, 422)  # the server refuses only this request
-_MAY_PASS = (408, 409, 425, 429)
+_TEMPORARY = (408, 409, 425, 429)
 _LONGEST_WAIT_S = 900.0  # if a server asks for a longer wait, the stage ends
 _CONNECT_S = 30.0
 _IDLE_CONNECTION_S = 60.0
@@ -81,8 +81,8 @@ class Endpoint(NamedTuple):
 
     def quote(self, message: str) -> str:
         """Return the beginning of a server's message, without the key if the server repeats it."""
-        hidden = message.replace(self.api_key, "(key)") if len(self.api_key) > 5 else message
-        return " ".join(hidden.split())[:_SHOWN_CHARACTERS]
+        safe = message.replace(self.api_key, "(key)") if len(self.api_key) > 5 else message
+        return " ".join(safe.split())[:_SHOWN_CHARACTERS]
 
 
 def origin(url: str) -> str:
@@ -140,7 +140,7 @@ class Transport:
         if reply.status_code != 200:
             raise _error(reply, self.endpoint, body)
         try:
-            return await reading.apart(len(reply.content), answers.read, reply.content)
+            return await reading.run_by_size(len(reply.content), answers.read, reply.content)
         except NoCompletion as error:
             _raise_if_account(reply, self.endpoint, body)
             raise Fault(f"answered 200 with {error}: {_message(reply, self.endpoint)}") from None
@@ -191,8 +191,8 @@ class Transport:
         if reply.status_code not in _REDIRECTS or not (is_same or is_upgrade):
             address = f"{target.scheme}://{target.netloc.decode()}"
             raise ModelUnusable(
-                f"{self.endpoint.where} answered {reply.status_code}: it redirects to {without_password(address)}, "
-                "which gets neither key nor texts. If that is the right server, set llm.base_url to it"
+                f"{self.endpoint.where} answered {reply.status_code}: it redirects to {without_password(address)}. "
+                "Neither key nor texts are sent there. If that is the right server, set llm.base_url to it"
             )
         return str(target)
 
@@ -272,7 +272,7 @@ def _error(reply: httpx2.Response, endpoint: Endpoint, request: bytes) -> Fault 
     _raise_if_account(reply, endpoint, request)
     if reply.status_code in _REFUSED or error_bodies.refuses_request(reply.status_code, reply.content):
         return NoAnswer(text, "request_refused")
-    if reply.status_code in _MAY_PASS or reply.status_code >= 500:
+    if reply.status_code in _TEMPORARY or reply.status_code >= 500:
         requested_s = wait_s(reply.headers, time.time())
         if requested_s is not None and requested_s > _LONGEST_WAIT_S:
             return EndpointUnavailable(
@@ -284,10 +284,10 @@ def _error(reply: httpx2.Response, endpoint: Endpoint, request: bytes) -> Fault 
 
 
 def _raise_if_account(reply: httpx2.Response, endpoint: Endpoint, request: bytes) -> None:
-    """Do nothing unless a reply without an answer concerns the account.
+    """Check that a reply without an answer does not concern the account.
 
     Raises:
-        ModelUnusable: it does.
+        ModelUnusable: it concerns the account.
     """
     prompt = orjson.loads(request)["messages"][0]["content"]
     if error_bodies.concerns_account(reply.status_code, reply.content, prompt):

@@ -16,19 +16,18 @@ from longwriter.params import Params
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Fill `folder/weights`."""
+    """Fetch the model into `folder/weights`, and write where it comes from."""
     model = folder / "weights"
     model.mkdir()
-    source = params.base_model
-    template = source.chat_template and Path(source.chat_template).read_text(encoding="utf-8")
-    chat_settings = weights.Chat(template, source.end_of_turn)
-    setting = source.rope_scaling
-    scaling = None if setting is None else rope.Scaling(**setting.model_dump())
+    own = params.base_model
+    template = own.chat_template and Path(own.chat_template).read_text(encoding="utf-8")
+    chat_settings = weights.Chat(template, own.end_of_turn)
+    scaling = None if own.rope_scaling is None else rope.Scaling(**own.rope_scaling.model_dump())
     downloads = files.LOCAL / "downloads"
-    known = weights.resolve(
-        source.source, source.sha256, source.dtype, model, downloads, chat_settings, scaling
+    model_origin = weights.resolve(
+        own.source, own.sha256, own.dtype, model, downloads, chat_settings, scaling
     )
-    files.write_json(folder / origin.FILE, known._asdict())
+    files.write_json(folder / origin.FILE, model_origin._asdict())
     size = sum(file.stat().st_size for file in model.iterdir())
     return runner.Summary(1, 1, numbers={"bytes": size})
 

@@ -44,7 +44,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
 
 
 def _instructions(own: InstructionsParams) -> Iterator[str]:
-    """Yield the prompts of the sources; rows without one are rejected by the stage instructions."""
+    """Yield the prompts of the sources; rows without a prompt are left out, and stage `instructions` rejects them."""
     local = sources.chunks(own.source, own.pattern)
     for chunk in chain(local, hub.chunks(own.hub)) if own.hub else local:
         for _, row in sources.rows(chunk):

@@ -1,6 +1,6 @@
 """Make training examples from drafts: filters, measured lengths, general chats, split by hash, data card.
 
-Reads   data/write/drafts.jsonl, wordings of length requests, general chats, other people's long texts,
+Reads   data/write/drafts.jsonl, wordings of length requests, general chats, long texts of others,
         the prompts of the benchmarks, the list of withdrawn rows, and for the data card the rejections of
         earlier stages and the licences of the sources
 Writes  data/dataset/: train.jsonl, test.jsonl, rejected.jsonl, benchmark_prompts.json (those that are in these
@@ -32,20 +32,21 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     own = params.dataset
     drafts = files.read_jsonl(files.DATA / "write" / "drafts.jsonl", Draft)
     results = _results(params, drafts)
-    gone = withdrawn.read()
-    allowed, taken_out = dataset.without_withdrawn((row for row in results if isinstance(row, Example)), gone)
-    long, twins = dataset.without_twins(allowed)
-    rejected = [*(row for row in results if isinstance(row, Rejection)), *taken_out, *twins]
+    withdrawals = withdrawn.read()
+    examples = (row for row in results if isinstance(row, Example))
+    remaining, withdrawals_here = dataset.without_withdrawn(examples, withdrawals)
+    long, duplicates = dataset.without_duplicates(remaining)
+    rejected = [*(row for row in results if isinstance(row, Rejection)), *withdrawals_here, *duplicates]
     malformed = [f"{row.row_id}: {row.detail}" for row in rejected if row.reason == "malformed"]
     max_share = params.instructions.max_malformed_share
     files.check_malformed(
         len(malformed), len(results), max_share, own.extra_source, next(iter(malformed), None)
     )
-    general, refused = dataset.without_withdrawn(_general(params), gone)
-    mixed, unfit = dataset.mix_general(long, general, own.general_share)
-    refused += unfit
+    general, refused = dataset.without_withdrawn(_general(params), withdrawals)
+    all_rows, not_mixed_in = dataset.mix_general(long, general, own.general_share)
+    refused += not_mixed_in
     rejected += refused
-    rows = sorted(mixed, key=lambda row: row.sample_id)
+    rows = sorted(all_rows, key=lambda row: row.sample_id)
     test = [row for row in rows if dataset.is_test(row, own.test_share)]
     train = [row for row in rows if not dataset.is_test(row, own.test_share)]
     for name, records in (("train.jsonl", train), ("test.jsonl", test), ("rejected.jsonl", rejected)):
@@ -53,12 +54,8 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     _write_benchmark_prompts(folder, rows)
     reasons = Counter(row.reason for row in rejected)
     counts = _filter_counts(len(results), reasons)
-    selection = params.instructions
     sources = [
-        (
-            f"{selection.source} and hub:{selection.hub}" if selection.hub else selection.source,
-            counts[0].rows_in,
-        ),
+        (_instruction_source(params), counts[0].rows_in),
         (own.extra_source, len(results) - len(drafts)),
         (own.general_source, len(general)),
     ]
@@ -75,19 +72,25 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     return runner.Summary(len(results) + len(refused), len(long), dict(reasons), numbers, artifacts=artifacts)
 
 
+def _instruction_source(params: Params) -> str:
+    """Return the source of the instructions, as the data card names it."""
+    own = params.instructions
+    return f"{own.source} and hub:{own.hub}" if own.hub else own.source
+
+
 def _results(params: Params, drafts: list[Draft]) -> list[Example | Rejection]:
     """Return the training row, or the rejection, of each draft and of each row of `extra_source`."""
     own = params.dataset
     languages = params.instructions.languages
     limits = filters.Limits(**{name: getattr(own, name) for name in filters.Limits._fields})
     wordings = _wordings(own, languages)
-    written = [
+    from_drafts = [
         dataset.example_of(row, limits, wordings[row.plan.instruction.language] if wordings else None)
         for row in drafts
     ]
     paths = sorted(path for path in Path(own.extra_source).glob("**/*.jsonl") if path.is_file())
     extra = (item for path in paths for item in files.scan_jsonl(path, ChatRow))
-    return [*written, *(dataset.imported_example(*item, languages, limits, wordings) for item in extra)]
+    return [*from_drafts, *(dataset.imported_example(*item, languages, limits, wordings) for item in extra)]
 
 
 def _wordings(own: DatasetParams, languages: list[Language]) -> dict[Language, list[str]] | None:

@@ -35,17 +35,17 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
         split: files.read_jsonl(_PAIRS / f"{split}.jsonl", PreferencePair) for split in ("train", "test")
     }
     coder = tokenizer.Coder(tokenizer.load(_SFT))
-    kept: dict[str, list[dict[str, Any]]] = {split: [] for split in pairs}
+    rows_by_split: dict[str, list[dict[str, Any]]] = {split: [] for split in pairs}
     rejected: list[Rejection] = []
-    for split, both in pairs.items():
-        for row in both:
-            coded = _coded(coder, row, params)
-            if isinstance(coded, Rejection):
-                rejected.append(coded)
+    for split, split_pairs in pairs.items():
+        for row in split_pairs:
+            columns = _columns(coder, row, params)
+            if isinstance(columns, Rejection):
+                rejected.append(columns)
             else:
-                kept[split].append(coded)
+                rows_by_split[split].append(columns)
     reasons = dict(Counter(row.reason for row in rejected))
-    for split, rows in kept.items():
+    for split, rows in rows_by_split.items():
         if not rows:
             raise UserError(
                 f"{_PAIRS}/{split}.jsonl has {len(pairs[split])} pairs, and all are rejected ({reasons}): "
@@ -53,7 +53,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
             )
 
     def prepare(state: Path) -> tuple[str, str]:
-        for split, rows in kept.items():
+        for split, rows in rows_by_split.items():
             packs.write_pairs(state / f"{split}.parquet", rows)
         return str(state / "train.parquet"), str(state / "test.parquet")
 
@@ -65,9 +65,9 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     files.write_jsonl(folder / "rejected.jsonl", rejected)
     return runner.Summary(
         sum(map(len, pairs.values())),
-        sum(map(len, kept.values())),
+        sum(map(len, rows_by_split.values())),
         reasons,
-        {"train_pairs": len(kept["train"]), **numbers},
+        {"train_pairs": len(rows_by_split["train"]), **numbers},
         execution=speed,
         artifacts=[files.DATA / "dpo" / "curve.csv"],
     )
@@ -76,13 +76,13 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
 def _sources(pairs: list[PreferencePair]) -> dict[str, str]:
     """Return what the card says about general pairs; empty if there are none."""
     licences = Counter(row.licence for row in pairs if row.licence is not None)
-    listed = "; ".join(
+    text = "; ".join(
         f"{count:,} of {len(pairs):,}, licence {name}" for name, count in sorted(licences.items())
     )
-    return {"general pairs": listed} if listed else {}
+    return {"general pairs": text} if text else {}
 
 
-def _coded(coder: tokenizer.Coder, row: PreferencePair, params: Params) -> dict[str, Any] | Rejection:
+def _columns(coder: tokenizer.Coder, row: PreferencePair, params: Params) -> dict[str, Any] | Rejection:
     """Return the columns of a pair that TRL reads, or why the pair is rejected."""
     sides = coder.pair(row.prompt, [*row.chosen, *row.rejected], params.dpo.max_length, row.pair_id, "dpo")
     if isinstance(sides, Rejection):

@@ -41,13 +41,13 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     originals = copies.originals(_examples(), own.texts)
     cases = fitness.cases(originals, own.repeats)
     people = _votes(Path(own.votes))
-    voted = votes.texts(people)
-    questions = [*(case.question for case in cases), *(Question(*text) for text in voted)]
+    voted_texts = votes.texts(people)
+    questions = [*(case.question for case in cases), *(Question(*text) for text in voted_texts)]
     marks, usage = asyncio.run(judge_texts(params.score, questions, calls, "fitness", "score"))
     measures = fitness.measure(cases, marks[: len(cases)], limits)
     agreement = None
     if people:
-        by_text = dict(zip(voted, marks[len(cases) :], strict=True))
+        by_text = dict(zip(voted_texts, marks[len(cases) :], strict=True))
         agreement = votes.agreement(people, by_text, limits.confidence)
     verdict = fitness.verdict(measures, agreement, limits)
     numbers = {"is_evidence": float(verdict.is_evidence), **fitness.numbers(measures, agreement)}

@@ -126,7 +126,7 @@ async def _select(
 def _write(
     pool: candidates.Candidates, result: _Selection, file: Path, rejected: IO[bytes]
 ) -> list[Instruction]:
-    """Write the selected instructions by id, and the rejections in the source's order; return the former."""
+    """Write the selected instructions by id, and the rejections in the order of the sources; return the instructions."""
     decisions = result.decisions
     selected = []
     for place, code in enumerate(decisions.codes):
@@ -186,14 +186,14 @@ class Judge(NamedTuple):
 
 
 @asynccontextmanager
-async def _judge_of(p: InstructionsParams, judge: JudgeParams, calls: Path) -> AsyncIterator[Judge | None]:
+async def _judge_of(own: InstructionsParams, judge: JudgeParams, calls: Path) -> AsyncIterator[Judge | None]:
     """Yield the judge, or None and an empty call log if prompts without a length are not judged."""
-    if p.unstated != "judge" or judge.llm is None:
+    if own.unstated != "judge" or judge.llm is None:
         with files.zstd_lines(calls):
             yield None
         return
     async with serving.model(judge.llm, judge.sampling, calls) as llm:
-        yield Judge(llm, files.template(p.judge_prompt), judge)
+        yield Judge(llm, files.template(own.judge_prompt), judge)
 
 
 if __name__ == "__main__":

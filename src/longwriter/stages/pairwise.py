@@ -1,4 +1,4 @@
-"""Compare the answers of the models two by two: which one do the judges prefer, asked in both orders?
+"""Ask the judges which of two models' answers is better, for each pair of answers and in both orders.
 
 Reads   data/generate/MODEL-BENCHMARK/generations.jsonl of the models of compare.models, the prompt template
 Writes  data/pairwise/: pairwise.jsonl (empty while pairwise.pairs is none), calls.jsonl.zst, metrics.json
@@ -29,16 +29,16 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     if not matches:
         with files.zstd_lines(calls):
             files.write_jsonl(folder / "pairwise.jsonl", [])
-        return runner.Summary(1, 1, {}, numbers([]))  # a stage that keeps nothing has failed
-    listed = list(
+        return runner.Summary(1, 1, {}, numbers([]))  # 1 row, because a stage that keeps no row fails
+    answer_pairs = list(
         chain.from_iterable(
             pairs.rows(benchmark, _answers(models, benchmark), matches)
             for benchmark in params.generate.benchmarks
         )
     )
-    rows, usage = asyncio.run(asking.with_verdicts(params.score, own.prompt, listed, calls, "pairwise"))
+    rows, usage = asyncio.run(asking.with_verdicts(params.score, own.prompt, answer_pairs, calls, "pairwise"))
     files.write_jsonl(folder / "pairwise.jsonl", rows)
-    return runner.Summary(len(listed), len(rows), {}, numbers(rows), usage)
+    return runner.Summary(len(answer_pairs), len(rows), {}, numbers(rows), usage)
 
 
 def numbers(rows: list[PairwiseRow]) -> dict[str, float]:

@@ -42,11 +42,11 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
             usage = asyncio.run(
                 planning.plan_all(planner, params.plan, params.judge, rows, results.put, calls, reasked)
             )
-        kept, steps, reasons = _write_rows(results, folder)
-    numbers = {"steps_mean": round(steps / max(1, kept), 3)}
+        plans, steps, reasons = _write_rows(results, folder)
+    numbers = {"steps_mean": round(steps / max(1, plans), 3)}
     numbers |= {f"reasked_{reason}": float(n) for reason, n in sorted(reasked.items())}
     gate, artifacts = _pass_gate(params, len(rows), folder)
-    return runner.Summary(len(rows), kept, dict(reasons), {**numbers, **gate}, usage, artifacts)
+    return runner.Summary(len(rows), plans, dict(reasons), {**numbers, **gate}, usage, artifacts)
 
 
 def _plan_without_steps(
@@ -60,29 +60,29 @@ def _plan_without_steps(
 
 def _write_rows(results: files.Spool[Plan | Rejection], folder: Path) -> tuple[int, int, Counter[str]]:
     """Write plans and rejections in the order of their instructions; return (plans, their steps, reasons)."""
-    kept = 0
+    plans = 0
     steps = 0
     reasons = Counter[str]()
     with files.jsonl(folder / "plans.jsonl") as keep, files.jsonl(folder / "rejected.jsonl") as reject:
         for row in results:
             if isinstance(row, Plan):
                 keep(row)
-                kept += 1
+                plans += 1
                 steps += len(row.steps)
             elif isinstance(row, Rejection):
                 reject(row)
                 reasons[row.reason] += 1
-    return kept, steps, reasons
+    return plans, steps, reasons
 
 
-def _pass_gate(params: Params, asked: int, folder: Path) -> tuple[dict[str, float], list[Path]]:
-    """Write the verdict, or stop; return the gate's numbers, and its files to show."""
+def _pass_gate(params: Params, instructions: int, folder: Path) -> tuple[dict[str, float], list[Path]]:
+    """Write the verdict, or stop; return the gate's numbers and its artifacts."""
     from longwriter.gates import plans as plan_gate
     from longwriter.gates.suite import gx  # imported here, because planning does not need it
 
     docs = verdicts.DOCS / "plan"
     plans = files.read_jsonl(folder / "plans.jsonl", Plan)
-    findings = gx.run(plan_gate.gate(plans, asked, params.plan, params.write.mode == "direct"), docs)
+    findings = gx.run(plan_gate.gate(plans, instructions, params.plan, params.write.mode == "direct"), docs)
     data = {str(FOLDER / "plans.jsonl"): versioning.digest(folder / "plans.jsonl")}
     numbers = verdicts.settle("plan", findings, data, len(plans), folder / "verdict.json")
     return numbers, [docs, FOLDER / "verdict.json"]

@@ -34,11 +34,11 @@ FOLDER = files.DATA / "preferences"
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Make a pair or a rejection for each instruction, and for each text that was continued; write the verdict, or stop."""
+    """Make a pair or a rejection for each instruction and for each continued text; then pass the gate, or stop."""
     section = params.preferences
     max_repeated_share = params.score.max_repeated_share
     samples = files.read_jsonl(files.DATA / "sample" / "generations.jsonl", Generation)
-    qualities, usage = _judged(params, samples, folder / "calls.jsonl.zst")
+    qualities, usage = _qualities(params, samples, folder / "calls.jsonl.zst")
     candidates: dict[tuple[str, str], list[Candidate | Unscored]] = defaultdict(list)
     for sample, quality in zip(samples, qualities, strict=True):
         candidate = preferences.candidate(sample, quality, section.quality_weight, max_repeated_share)
@@ -78,14 +78,14 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
 
 
 def _general(params: Params, pairs: int) -> tuple[list[PreferencePair], list[Rejection]]:
-    """Return the general pairs that go beside a number of training pairs, and the rows that were refused.
+    """Return the general pairs to mix with `pairs` training pairs, and the rows of the source that were refused.
 
     Raises:
         UserError: too many rows of the source are malformed.
     """
     section = params.preferences
-    wanted = general_pairs.number(pairs, section.general_share)
-    if not wanted:
+    number = general_pairs.number(pairs, section.general_share)
+    if not number:
         return [], []
     source = Path(section.general_source)
     paths = sorted(path for path in source.glob("**/*.jsonl") if path.is_file())
@@ -102,10 +102,10 @@ def _general(params: Params, pairs: int) -> tuple[list[PreferencePair], list[Rej
         section.max_pair_ratio,
         licences.licence_of(source),
     )
-    return general_pairs.mixed(rows, wanted, rules, section.seed)
+    return general_pairs.mixed(rows, number, rules, section.seed)
 
 
-def _judged(
+def _qualities(
     params: Params, samples: list[Generation], calls: Path
 ) -> tuple[list[Judgement | Unscored] | list[None], dict[str, float]]:
     """Return the quality of each sample; if quality has no weight, return None for each and call no judge."""

@@ -1,9 +1,8 @@
-"""Register the trained model in MLflow's registry, and move the aliases that the gate of promotion gives it.
+"""Register the trained model in MLflow's registry; the gate of promotion decides which aliases it gets.
 
 Reads   data/<register.model>/weights, the verdicts of the gates, data/score/*/scores.jsonl,
-        data/short_prompts/*/answers.jsonl,
-        data/fitness/fitness.json,
-        data/report/*/metrics.json, data/lineage (training run and training data); from MLflow the champion
+        data/short_prompts/*/answers.jsonl, data/fitness/fitness.json, data/report/*/metrics.json,
+        data/lineage (training run and training data); the champion in MLflow
 Writes  data/register/candidate.json; the version, its aliases, tags and description are in MLflow
 Run     dvc repro register
 """
@@ -27,13 +26,13 @@ from longwriter.tracking import runs as tracking
 log = logging.getLogger("longwriter")
 
 _GATED = ("instructions", "plan", "validate", "preferences")
-# Folders of the artifacts from which the next night's model is compared with this one.
+# Folders of artifacts: the next night compares its model with this one by them.
 _SCORES = "scores"
 _SHORT = "short_prompts"
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Register the weights if they are not registered yet, and move the aliases that they deserve."""
+    """Register the weights if they are not registered yet, and move the aliases that the gate gives them."""
     register = params.register_
     origin = provenance.of_model(register.model)
     candidate = {
@@ -93,17 +92,21 @@ def _decisions(params: Params, scores: list[Score], weights_md5: str) -> tuple[D
     if champion is None:
         base = next(iter(labels))
         answers = (_short(base), own)
-        theirs = _scores(params, base)
-        return first, promotion.champion(scores, theirs, labels[base].label, first, rules, short=answers)
-    if champion.tags.get("dvc.md5") == weights_md5:  # registered again: it stays what it is
+        reference_scores = _scores(params, base)
+        return first, promotion.champion(
+            scores, reference_scores, labels[base].label, first, rules, short=answers
+        )
+    if champion.tags.get("dvc.md5") == weights_md5:  # the same weights, registered again
         return first, Decision(True, "itself", [], [])
     name = f"the champion (version {champion.version})"
     if champion.tags.get("lw.decoding") != _decoding(params):
-        reason = f"{name} answered with other decoding: its scores do not compare"
+        reason = f"{name} answered with other decoding, so its scores cannot be compared"
         return first, Decision(False, name, [], [reason])
     run_id = champion.tags.get("lw.scores_run_id", "")
-    theirs = _stored_scores(params, run_id)
-    return first, promotion.champion(scores, theirs, name, first, rules, short=(_stored_short(run_id), own))
+    reference_scores = _stored_scores(params, run_id)
+    return first, promotion.champion(
+        scores, reference_scores, name, first, rules, short=(_stored_short(run_id), own)
+    )
 
 
 def _move_aliases(params: Params, version: int, decisions: dict[str, Decision]) -> None:
@@ -131,7 +134,7 @@ def _scores(params: Params, model: str) -> list[Score]:
 
 
 def _stored_scores(params: Params, run_id: str) -> list[Score]:
-    """Return the scores that an earlier run of this stage stored, on the benchmarks of today; empty without them."""
+    """Return the scores that an earlier run of this stage stored, on today's benchmarks; empty if it stored none."""
     rows: list[Score] = []
     with TemporaryDirectory() as folder:
         for benchmark in params.generate.benchmarks if run_id else ():
@@ -151,7 +154,7 @@ def _short_file(model: str) -> Path:
 
 
 def _stored_short(run_id: str) -> list[ShortAnswer]:
-    """Return the answers to short prompts that an earlier run of this stage stored; empty without them."""
+    """Return the answers to short prompts that an earlier run of this stage stored; empty if it stored none."""
     with TemporaryDirectory() as folder:
         path = f"{_SHORT}/answers.jsonl"
         file = tracking.fetch_artifact(run_id, path, Path(folder)) if run_id else None
@@ -163,7 +166,7 @@ def _file(model: str, benchmark: str) -> Path:
 
 
 def _decoding(params: Params) -> str:
-    """Return a hash of what decides how models answer; scores of different ones do not compare."""
+    """Return a hash of the settings of decoding; only scores with the same hash are compared."""
     generate, serving = params.generate, params.serving
     return short_id(
         {

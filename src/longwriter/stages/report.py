@@ -49,10 +49,8 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
         labels={name: model.label for name, model in models.items()},
         pairs=[(after, before) for after, before in params.compare.pairs],
     )
-    curves = {
-        stage: comparison.curve((files.DATA / stage / "curve.csv").read_text(encoding="utf-8"))
-        for stage in _CURVES
-    }
+    texts = {stage: (files.DATA / stage / "curve.csv").read_text(encoding="utf-8") for stage in _CURVES}
+    curves = {stage: comparison.curve(text) for stage, text in texts.items()}
     measured = {model: _measured(model, benchmark, scores, method) for model, scores in rows.items()}
     short = {
         model: files.read_jsonl(files.DATA / "short_prompts" / model / "answers.jsonl", ShortAnswer)
@@ -61,8 +59,8 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
     more = measure_plots.figures(compared, measured)
     figures = plots.draw(compared, curves, folder / "figures", more)
     fitness = JudgeFitness.model_validate(files.read_json(files.DATA / "fitness" / "fitness.json"))
-    found = {group[0]: repeats.repeat(group, rows) for group in params.compare.repeats}
-    repeated = {name: item for name, item in found.items() if item}
+    groups = ((group[0], repeats.repeat(group, rows)) for group in params.compare.repeats)
+    trainings = {model: repeat for model, repeat in groups if repeat}
     compared_pairs = _pairwise(benchmark, params, method)
     text = report.markdown(
         compared,
@@ -74,19 +72,14 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
         measured=measured,
         pairwise=compared_pairs,
         short=short,
-        repeats=list(repeated.values()),
+        repeats=list(trainings.values()),
     )
     (folder / "report.md").write_text(text, encoding="utf-8")
     count = sum(len(scores) for scores in rows.values())
     published = files.DATA / "report" / benchmark
     docs = _write_page(benchmark, params, compared, folder, run)
     artifacts = [published / "report.md", published / "figures", docs]
-    numbers = comparison.numbers(compared)
-    numbers |= short_section.numbers(short, method)
-    for model, trainings in repeated.items():
-        numbers[f"{model}_spread_of_trainings"] = trainings.between
-        if trainings.decoding is not None:
-            numbers[f"{model}_spread_of_decodings"] = trainings.decoding
+    numbers = comparison.numbers(compared) | short_section.numbers(short, method) | _spreads(trainings)
     for model, item in measured.items():
         numbers |= summary.numbers(model, item)
     if compared_pairs is not None:
@@ -94,8 +87,18 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
     return runner.Summary(count, count, numbers=numbers, artifacts=artifacts)
 
 
+def _spreads(trainings: dict[str, repeats.Repeat]) -> dict[str, float]:
+    """Return the spread between trainings of one recipe, and between decodings, for each recipe."""
+    numbers = {}
+    for model, repeat in trainings.items():
+        numbers[f"{model}_spread_of_trainings"] = repeat.between
+        if repeat.decoding is not None:
+            numbers[f"{model}_spread_of_decodings"] = repeat.decoding
+    return numbers
+
+
 def _pairwise(benchmark: str, params: Params, method: Method) -> pairwise.Standings | None:
-    """Return what the judges say of the answers to a benchmark two by two; None if they were not asked."""
+    """Return the results of the judges' comparisons on one benchmark; None if no pair was compared."""
     rows = files.read_jsonl(files.DATA / "pairwise" / "pairwise.jsonl", PairwiseRow)
     models = list(params.compare.models)
     own = [row for row in rows if row.benchmark == benchmark]

@@ -1,6 +1,6 @@
 """Answer training instructions several times with the SFT model; the answers will become preference pairs.
 
-With `sample.steps`, the model also continues a text of each instruction from the step where its answers become weak.
+With `sample.steps`, the model also continues one text of each instruction from its first weak step.
 
 Reads   data/dataset/train.jsonl, data/sft/weights, data/base_model/weights
 Writes  data/sample/: generations.jsonl, calls.jsonl.zst, metrics.json
@@ -84,11 +84,11 @@ def _starts(
 ) -> dict[str, answers.Start]:
     """Return the text that the model continues, for each prompt that has one, by the prompt's id."""
     assert params.sample.steps is not None
-    whole: dict[str, list[Generation]] = defaultdict(list)
+    answers_by_prompt: dict[str, list[Generation]] = defaultdict(list)
     for row in results:
         if isinstance(row, Generation):
-            whole[row.prompt_id].append(row)
-    written = {
+            answers_by_prompt[row.prompt_id].append(row)
+    texts = {
         row.instruction_id: steps.Written(row.messages[-1].content, row.call_ids)
         for row in examples
         if row.instruction_id
@@ -97,9 +97,9 @@ def _starts(
     starts = {}
     for prompt in prompts:
         key = prompt.prompt_id
-        begun = steps.beginning(whole[key], written[key], params.sample.steps)
-        if begun is not None:
-            starts[key] = answers.Start(begun.text, coder.line_ends(begun.text), begun.call_ids)
+        beginning = steps.beginning(answers_by_prompt[key], texts[key], params.sample.steps)
+        if beginning is not None:
+            starts[key] = answers.Start(beginning.text, coder.line_ends(beginning.text), beginning.call_ids)
     log.info("%d of %d prompts have a text with a weak step", len(starts), len(prompts))
     return starts
 

@@ -35,8 +35,8 @@ def work(model: str, benchmark: str, params: Params, folder: Path, run: runner.S
         if params.score.judges
     ]
     calls = folder / "calls.jsonl.zst"
-    asked = [*texts, *(Question(prompt, chunk) for _, prompt, chunk in parts)]
-    qualities, usage = asyncio.run(judge_texts(params.score, asked, calls, f"score {item}", "score"))
+    questions = [*texts, *(Question(prompt, chunk) for _, prompt, chunk in parts)]
+    qualities, usage = asyncio.run(judge_texts(params.score, questions, calls, f"score {item}", "score"))
     chunk_qualities: list[list[float | None]] = [[] for _ in texts]
     for (place, *_), quality in zip(parts, qualities[len(texts) :], strict=True):
         chunk_qualities[place].append(quality.quality_score if isinstance(quality, Judgement) else None)

@@ -1,4 +1,4 @@
-"""Let one model answer short prompts, and check the answers: shows what it lost by learning to write long.
+"""Let one model answer short prompts, and check the answers, to show what it lost by learning to write long.
 
 Reads   short_prompts.source, data/MODEL/weights, data/base_model/weights
 Writes  data/short_prompts/MODEL/: answers.jsonl, calls.jsonl.zst, metrics.json
@@ -32,9 +32,8 @@ async def _work(model: str, params: Params, folder: Path) -> runner.Summary:
     if own.limit == 0:
         with files.zstd_lines(calls):
             files.write_jsonl(folder / "answers.jsonl", [])
-        return runner.Summary(
-            1, 1, {}, numbers([], params.report.confidence)
-        )  # one that keeps nothing has failed
+        none = numbers([], params.report.confidence)
+        return runner.Summary(1, 1, {}, none)  # 1 row, because a stage that keeps no row fails
     prompts = short_prompts.checked(files.read_jsonl(Path(own.source), ShortPrompt), own.source, own.limit)
     weights = files.DATA / model / "weights"
     base = files.DATA / "base_model" / "weights"

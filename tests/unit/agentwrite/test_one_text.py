@@ -42,11 +42,11 @@ def test_a_prompt_that_cannot_be_written_is_refused(prompt, message):
 
 
 def test_a_longer_text_gets_more_steps_more_tokens_and_more_context():
-    fitted = one_text.fitted(PARAMS, 3000, seed=7)
+    fitted = one_text.fit_limits(PARAMS, 3000, seed=7)
     assert (fitted.plan.max_steps, fitted.plan.sampling.max_tokens) == (36, 2592)
     assert fitted.llm.context_tokens == 3592
     assert {fitted.plan.sampling.seed, fitted.write.sampling.seed, fitted.write.direct_sampling.seed} == {7}
-    short = one_text.fitted(PARAMS, 200, seed=0)
+    short = one_text.fit_limits(PARAMS, 200, seed=0)
     assert (short.plan.max_steps, short.plan.sampling.max_tokens) == (5, 360)
 
 
@@ -62,7 +62,7 @@ def test_a_text_is_planned_and_written_and_the_progress_is_told(chat_server, tmp
     row = one_text.instruction("Write a story about a harbour at night.", 400)
     plans, counts = [], []
     shown = one_text.Progress(plans.append, lambda ready, steps: counts.append((ready, steps)))
-    text = asyncio.run(one_text.write_text(one_text.fitted(settings, 400, 0), row, shown, tmp_path))
+    text = asyncio.run(one_text.write_text(one_text.fit_limits(settings, 400, 0), row, shown, tmp_path))
     steps = len(plans[0].steps)
     assert (len(text.paragraphs), counts[-1]) == (steps, (steps, steps))
     assert 200 <= count_words("\n".join(text.paragraphs)) <= 800

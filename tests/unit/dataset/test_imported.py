@@ -77,9 +77,9 @@ def test_earlier_turns_are_kept_and_the_last_prompt_asks_for_the_length():
 
 def test_the_second_of_two_rows_with_the_same_messages_is_a_duplicate():
     one = imported(chat("Write.", prose(60)))
-    kept, twins = dataset.without_twins([one, imported(chat("Write.", prose(70))), one])
+    kept, duplicates = dataset.without_duplicates([one, imported(chat("Write.", prose(70))), one])
     assert len(kept) == 2
-    assert [(twin.row_id, twin.reason) for twin in twins] == [(one.sample_id, "duplicate")]
+    assert [(row.row_id, row.reason) for row in duplicates] == [(one.sample_id, "duplicate")]
 
 
 def test_a_row_keeps_its_side_while_the_set_grows():

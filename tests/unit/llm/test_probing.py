@@ -198,5 +198,5 @@ def test_a_result_is_believed_when_it_leads(results, trust, believed, used):
         asked.append(number)
         return {"y": True, "n": False, "?": None}[results[number]]
 
-    assert asyncio.run(probing._believed(trial, trust)) is believed
+    assert asyncio.run(probing._majority(trial, trust)) is believed
     assert asked == list(range(used))

@@ -18,7 +18,7 @@ LONG = json.dumps(completion("<" * 2_000_000)).encode()
 
 
 def process_of(size):
-    return asyncio.run(reading.apart(size, os.getpid))
+    return asyncio.run(reading.run_by_size(size, os.getpid))
 
 
 def cpu_s(process):
@@ -34,14 +34,14 @@ def test_only_a_long_answer_is_read_in_another_process_and_always_in_the_same():
 
 def test_an_exception_of_the_other_process_is_raised_here():
     with pytest.raises(NoCompletion, match="a web page"):
-        asyncio.run(reading.elsewhere(answers.read, b"<html>"))
+        asyncio.run(reading.run_in_process(answers.read, b"<html>"))
     assert process_of(8_000) != os.getpid()
 
 
 def test_after_the_other_process_was_killed_a_new_one_starts_with_the_next_answer():
     first = process_of(8_000)
     with pytest.raises(Unavailable, match="the system killed the process that reads answers"):
-        asyncio.run(reading.elsewhere(os._exit, 1))
+        asyncio.run(reading.run_in_process(os._exit, 1))
     second = process_of(8_000)
     assert second not in (first, os.getpid())
     assert not psutil.pid_exists(first)
@@ -63,7 +63,7 @@ def test_a_fork_starts_a_process_of_its_own(tmp_path):
 
 def test_calls_of_many_tasks_get_their_own_results():
     async def go():
-        return await asyncio.gather(*[reading.elsewhere(divmod, number, 7) for number in range(50)])
+        return await asyncio.gather(*[reading.run_in_process(divmod, number, 7) for number in range(50)])
 
     assert asyncio.run(go()) == [divmod(number, 7) for number in range(50)]
 

@@ -245,7 +245,7 @@ def test_the_same_refusal_of_ten_rows_in_a_row_ends_the_stage_and_rejects_none_o
         ["Answer"] + ["NoAnswer"] * 9 + ["ModelUnusable"] * 10
     )
     assert len(server.requests) == 11
-    assert "refused 10 different rows in a row with the same message, so it is not these rows" in str(
+    assert "refused 10 different rows in a row with the same message, so the cause is not these rows" in str(
         results[-1]
     )
     assert "This deployment takes no such request" in str(results[-1])

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from longwriter.agentwrite.plans.plan import plan_lines
 from longwriter.records import Language, Plan
 from longwriter.talk import poison
 from longwriter.text.basics import counting as txt
@@ -34,29 +33,29 @@ class Limits(NamedTuple):
     max_repeated_share: float
 
 
-def write_prompt(template: str, plan: Plan, position: int, written: list[str]) -> str:
+def write_prompt(template: str, plan: Plan, position: int, shown: list[str]) -> str:
     """Return the writer's prompt for one step.
 
-    A template should begin with the constant fields (instruction, plan), followed by the field that only
+    A template should begin with the constant fields (instruction, plan), and then have the field that only
     grows (text). Each prompt then starts like the previous prompt of the same text, and providers charge
-    less for that part.
+    less for that start.
 
     Args:
         template: Text with {instruction} {plan} {text} {step} {steps} {main_point} {word_count}. A block
-            between blank lines whose only field is {text} is left out if `written` is empty.
+            between blank lines whose only field is {text} is left out if `shown` is empty.
         plan: A plan with steps.
         position: Position of the step, from 0.
-        written: The paragraphs to show, in order.
+        shown: The paragraphs to show, in order.
     """
-    if not written:
+    if not shown:
         blocks = BLANK_LINE.split(template)
         template = "\n\n".join(block for block in blocks if set(_FIELDS.findall(block)) != {"text"})
     step = plan.steps[position]
     return prompts.fill(
         template,
         instruction=plan.instruction.prompt,
-        plan=plan_lines(plan.steps),
-        text="\n\n".join(written),
+        plan=prompts.plan_lines(plan.steps),
+        text="\n\n".join(shown),
         step=position + 1,
         steps=len(plan.steps),
         main_point=step.main_point,
@@ -157,8 +156,8 @@ def check_repeats(paragraph: str, before: EarlierText, max_repeated_share: float
         return None
     own = txt.repeated_share(paragraph)
     if own > max_repeated_share:
-        return Refused("loop", f"{own:.0%} of its 5-grams stand in it before: {paragraph[:120]}")
-    return Refused("repeats", f"{share:.0%} of its 5-grams stood before: {paragraph[:120]}")
+        return Refused("loop", f"{own:.0%} of its 5-grams repeat earlier ones in it: {paragraph[:120]}")
+    return Refused("repeats", f"{share:.0%} of its 5-grams repeat earlier text: {paragraph[:120]}")
 
 
 def check_whole(text: str, limits: Limits, language: Language, instruction: str = "") -> Refused | None:

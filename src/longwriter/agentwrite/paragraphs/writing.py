@@ -172,7 +172,7 @@ async def _direct(job: _Job) -> list[Outcome[str]]:
     instruction = job.plan.instruction
 
     async def check(text: str) -> Refused | None:
-        return await reading.elsewhere(
+        return await reading.run_in_process(
             drafts.check_whole, text, job.limits(), instruction.language, instruction.prompt
         )
 
@@ -201,10 +201,10 @@ async def _step(
 
     async def check(text: str) -> Refused | None:
         is_slow = refusals.is_slow(text) or talk_model.is_slow(text)
-        check_text = reading.elsewhere if is_slow else partial(reading.apart, len(text))
+        check_text = reading.run_in_process if is_slow else partial(reading.run_by_size, len(text))
         if refused := await check_text(poison.check_text, text, plan.instruction.prompt):
             return refused
-        return await reading.apart(
+        return await reading.run_by_size(
             len(text), drafts.check_prose,
             text, job.limits(), plan.instruction.language, step.word_count, earlier_text,
         )  # fmt: skip
@@ -228,7 +228,7 @@ async def _ask(
     """Return the first answer that passes `check`, cleaned; else the last refusal."""
 
     async def read(answer: Answer) -> str | Refused:
-        text = await reading.apart(
+        text = await reading.run_by_size(
             len(answer.text), drafts.read_answer, answer.text, answer.finish_reason, keep_first
         )
         return text if isinstance(text, Refused) else await check(text) or text

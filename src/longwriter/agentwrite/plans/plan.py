@@ -1,7 +1,7 @@
 """Prompts for plans, and the rules that an answer must pass to become a plan (one step per paragraph).
 
-Pure. Plans are checked before they are kept. The paper's code does not check them, and it lost more texts to
-endless plans than to anything else. Every reason for a refusal has a name.
+Pure. Plans are checked before they are kept. The paper's code does not check them, and most of the texts that it lost
+had endless plans. Every reason for a refusal has a name.
 Source: LongWriter (arXiv:2408.07055), section 3.1.
 """
 
@@ -41,7 +41,7 @@ class Bounds(NamedTuple):
 
 
 def step_bounds(bounds: Bounds, required_words: int | None) -> Bounds:
-    """Return `bounds` with the number of steps narrowed so that the steps can sum to `required_words`.
+    """Return `bounds` with only those numbers of steps whose words can sum to `required_words`.
 
     If no number of steps makes that possible, the result has the nearest number that `bounds` allow.
     """
@@ -219,7 +219,7 @@ def check_plan(
         return Refused("duplicate_points", " / ".join(pair)[:400])
     if required and max_length_error is not None and abs(total - required) > max_length_error * required:
         return Refused(
-            "wrong_total", f"{total} words for {required} asked for, {max_length_error:.0%} off at most"
+            "wrong_total", f"{total} words, {required} asked for; at most {max_length_error:.0%} off"
         )
     if (language := txt.language_of("\n".join(points))) != instruction.language:
         return Refused(
@@ -246,11 +246,3 @@ def _check_steps(steps: list[PlanStep], bounds: Bounds) -> Refused | None:
         if not txt.count_words(step.main_point):
             return Refused("empty_point", step.main_point)
     return None
-
-
-def plan_lines(steps: list[PlanStep]) -> str:
-    """Return a plan as text, one line per paragraph, as the writer's prompt shows it."""
-    return "\n".join(
-        f"Paragraph {i} - Main Point: {step.main_point} - Word Count: {step.word_count} words"
-        for i, step in enumerate(steps, 1)
-    )

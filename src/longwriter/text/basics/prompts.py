@@ -1,4 +1,4 @@
-"""Templates filled with untrusted text, and JSON objects read from answers.
+"""Templates filled with untrusted text, plans as prompts show them, and JSON objects read from answers.
 
 Pure.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from longwriter.errors import BadParams
 from longwriter.hashing import content_hash
+from longwriter.records import PlanStep
 from longwriter.text.basics.counting import normalise
 
 EVIDENCE_CHARS = 200
@@ -73,7 +75,7 @@ def read_object(answer: str) -> dict[str, Any] | None:
 def break_marks(text: str) -> str:
     """Return `text` with a space in each mark that a chat template or tokenizer reads as the border of a turn.
 
-    Many servers read such marks also inside of a message: `<|im_end|>` in an instruction would end the user's
+    Many servers read such marks inside a message too: `<|im_end|>` in an instruction would end the user's
     turn, and what follows would speak as the system. `< |im_end|>` is plain text, and a model still reads it.
     A text without marks stays the same; a second call changes nothing.
 
@@ -93,6 +95,14 @@ def fill(template: str, **fields: object) -> str:
         KeyError: the template names a field that is not given.
     """
     return _FIELD.sub(lambda match: break_marks(str(fields[match[1]])), template).strip()
+
+
+def plan_lines(steps: Sequence[PlanStep]) -> str:
+    """Return a plan as prompts show it, one line for each paragraph."""
+    return "\n".join(
+        f"Paragraph {i} - Main Point: {step.main_point} - Word Count: {step.word_count} words"
+        for i, step in enumerate(steps, 1)
+    )
 
 
 def framed(template: str, key: str, **values: str) -> str:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from longwriter.agentwrite.plans import plan as pl
 from longwriter.records import PlanStep
-from longwriter.text.basics.prompts import Refused
+from longwriter.text.basics.prompts import Refused, plan_lines
 from tests.unit.builders import instruction
 
 BOUNDS = pl.Bounds(1, 3, 50, 100)
@@ -167,7 +167,7 @@ POINT = st.text("ab潮 -–:,.{}'0", max_size=20).map(lambda middle: f"the {midd
 
 @given(st.lists(st.tuples(POINT, st.integers(1, 5000)), min_size=1, max_size=8))
 def test_a_plan_with_any_punctuation_is_read_back(rows):
-    assert pl.parse_plan(pl.plan_lines(steps_of(*rows)), "lines") == steps_of(*rows)
+    assert pl.parse_plan(plan_lines(steps_of(*rows)), "lines") == steps_of(*rows)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_a_refusal_says_what_is_allowed():
     )
     assert few.detail == "0 steps, at least 1"
     assert words.detail == "101 words, allowed 50 to 100"
-    assert total == ("wrong_total", "60 words for 100 asked for, 25% off at most")
+    assert total == ("wrong_total", "60 words, 100 asked for; at most 25% off")
 
 
 @pytest.mark.parametrize(
