@@ -53,7 +53,7 @@ from longwriter import params as parameters
 from longwriter.doctor import retention
 from longwriter.errors import LongWriterError, UserError, without_password
 from longwriter.text import inert
-from longwriter.tracking import git, versioning
+from longwriter.tracking import git, notes, versioning
 from longwriter.tracking import runs as tracking
 
 
@@ -216,6 +216,7 @@ def _stages(
                 if path.exists():
                     tracking.log_artifact(parent, path)
             tracking.log_metrics(parent, history.metrics(rows))
+            tracking.set_tags(parent, {"mlflow.note.content": notes.of_flow(kind, tags, overview(rows))})
             tracking.end_run(parent, status)
             create_markdown_artifact(history.latest(), key="history", description="The last flows")
         except tracking.UNREACHABLE as error:

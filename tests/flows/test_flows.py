@@ -209,6 +209,13 @@ def test_reports_and_runs_are_artifacts(prefect: Prefect, first_night: dict[str,
     ]
     assert f"/runs/{reused})" in prefect.artifact("generate-base-model-tiny-mlflow-run")
     page = re.sub(" +", " ", prefect.artifact("time-budget"))
+    [night] = [
+        run.data.tags
+        for run in workspace.runs()
+        if run.data.tags.get("lw.kind") == "pipeline"
+        and run.data.tags.get("prefect.flow_run_id") == first_night["id"]
+    ]
+    assert page.splitlines()[2] in night["mlflow.note.content"]
     did = dict(re.findall(r"\| \[(\S+)\]\(http\S+\) \| (\w+) \|", page))
     assert did == {name: "executed" if name in NEWS else "unchanged" for name in STAGES}
     numbers = workspace.json("data/dataset/metrics.json")

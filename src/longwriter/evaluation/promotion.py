@@ -67,7 +67,7 @@ class Measure(NamedTuple):
             return f"{self.name}: no interval with {self.gain.n if self.gain else 0} prompts"
         value, low, high, margin = (
             f"{number:+.0%}" if self.is_share else f"{number:+.1f}"
-            for number in (self.gain.value, self.gain.low, self.gain.high, -self.margin)
+            for number in (self.gain.value, self.gain.low, self.gain.high, 0.0 - self.margin)
         )
         return f"{self.name}: gain {value} [{low}, {high}], n = {self.gain.n}, allowed {margin}"
 

@@ -6,6 +6,7 @@ MLflow shows the tag `mlflow.note.content` as Markdown. Texts from outside are e
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
@@ -17,6 +18,9 @@ from longwriter.tracking import runs as tracking
 from longwriter.tracking.provenance import LINEAGE
 
 _PROMPTS = "prompts"
+_MOST_CHARS = 7000  # of a table; MLflow takes tags of 8,000 characters
+_TRACED = ("plan", "write", "generate", "score")  # execution/tracing.py
+_TABLED = ("instructions", "plan", "write", "dataset", "score")  # execution/tables.py
 _EVALUATES = ("fitness", "short_prompts", "score", "pairwise", "report")
 
 
@@ -32,18 +36,43 @@ def of_run(name: str, what: str, run_id: str, inputs: Mapping[str, str], tags: M
         inputs: {path: digest} of its inputs.
         tags: Tags of the run; those of git and Prefect are shown as links.
     """
-    links = [f"[traces of this run]({tracking.run_url(run_id)}/traces)"]
-    if flow_run := tags.get("prefect.flow_run_id"):
-        ui = _page("LW_PREFECT_UI", "http://127.0.0.1:4200")
-        links.append(f"[Prefect run]({ui}/runs/flow-run/{flow_run})")
+    stage, links = name.partition("@")[0], []
+    if stage in _TRACED:
+        links.append(f"[traces of this run]({tracking.run_url(run_id)}/traces)")
+    if stage in _TABLED:
+        links.append(f"[table of rows]({tracking.run_url(run_id)}/artifacts/rows.json)")
     if (files.LOCAL / "data_docs" / name).is_dir():
         docs = _page("LW_DOCS_UI", "http://127.0.0.1:8800")
         links.append(f"[Data Docs]({docs}/{name}/)")
-    links.append(f"git commit {_commit(tags['git.commit'])}")
+    links += _origin(tags)
     parts = [", ".join(links), f"**{name}**: {inert.markdown(what)}"]
     if rows := _sources(inputs):
         parts.append("\n".join(["| input | written by | md5 |", "|---|---|---|", *rows]))
     return "\n\n".join(parts) + "\n"
+
+
+def of_flow(kind: str, tags: Mapping[str, str], stages: str) -> str:
+    """Return the description of a flow's run, as Markdown.
+
+    Args:
+        kind: Name of the flow.
+        tags: Tags of the run; those of git and Prefect are shown as links.
+        stages: Markdown table of what its stages did.
+    """
+    what = f"**{kind}**: stages of dvc.yaml in one flow; each has a run of its own"
+    table = [re.sub(" {2,}", " ", line) for line in stages.splitlines()]
+    while sum(map(len, table)) > _MOST_CHARS:
+        table[-2:] = ["| … |"]  # the Prefect run shows all
+    return "\n\n".join([", ".join(_origin(tags)), what, "\n".join(table)]) + "\n"
+
+
+def _origin(tags: Mapping[str, str]) -> list[str]:
+    """Return links to the Prefect run, if there is one, and to the commit."""
+    links = [f"git commit {_commit(tags['git.commit'])}"]
+    if flow_run := tags.get("prefect.flow_run_id"):
+        ui = _page("LW_PREFECT_UI", "http://127.0.0.1:4200")
+        links.insert(0, f"[Prefect run]({ui}/runs/flow-run/{flow_run})")
+    return links
 
 
 def _page(variable: str, default: str) -> str:

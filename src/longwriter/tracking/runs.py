@@ -34,6 +34,10 @@ from longwriter.text import inert  # noqa: E402
 log = logging.getLogger(__name__)
 
 EXPERIMENT = "longwriter"
+_WHAT = (
+    "Texts by AgentWrite, models trained on them, and a benchmark. Traces: each text and each answer with its "
+    "prompts, tokens and scores. Training runs: the stages of dvc.yaml, and the flows that ran them."
+)
 UNREACHABLE = (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError)
 """Errors of a server or database that cannot be reached."""
 PARENT_ENV = "LW_PIPELINE_RUN"
@@ -99,7 +103,10 @@ def _client(uri: str) -> tuple[MlflowClient, str]:
         if experiment is not None:
             return mlflow_client, experiment.experiment_id
         location = (LOCAL / "mlartifacts").resolve().as_uri() if is_local else None
-        tags = {"mlflow.experimentKind": "genai_development"}  # the UI then shows traces, tokens and cost
+        tags = {
+            "mlflow.experimentKind": "genai_development",  # the UI then shows traces, tokens and cost
+            "mlflow.note.content": _WHAT,
+        }
         return mlflow_client, mlflow_client.create_experiment(EXPERIMENT, location, tags)
 
 

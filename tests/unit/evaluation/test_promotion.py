@@ -6,6 +6,7 @@ import pytest
 from longwriter.evaluation import promotion
 from longwriter.evaluation.promotion import Margins, Rules
 from longwriter.records import Check, ShortPrompt, Unscored
+from longwriter.statistics.intervals import Estimate
 from tests.unit.comparison.test_comparison import judged, score
 from tests.unit.evaluation.test_short_prompts import answer
 
@@ -153,3 +154,8 @@ def test_the_decisions_are_readable_as_markdown_and_as_tags():
     tags = promotion.tags({"candidate": first}, ["j"])
     assert (tags["gate.candidate"], tags["gate.judge"]) == ("not given", "j")
     assert tags["gate.candidate.reasons"].startswith("may be worse than SFT in answers without loop")
+
+
+def test_a_margin_of_zero_has_no_minus():
+    measure = promotion.Measure("overall score", Estimate(3.0, 1.0, 5.0, 24), 0.0, is_share=False)
+    assert measure.text() == "overall score: gain +3.0 [+1.0, +5.0], n = 24, allowed +0.0"

@@ -45,6 +45,34 @@ def test_a_run_links_to_the_runs_that_wrote_its_inputs_to_prefect_and_to_its_tra
     assert "[Prefect run](http://127.0.0.1:4200/runs/flow-run/f1)" in note
 
 
+@pytest.mark.parametrize(
+    ("stage", "links"),
+    [
+        ("score@sft-tiny", ["/traces", "/artifacts/rows.json"]),
+        ("dataset", ["/artifacts/rows.json"]),
+        ("sft", []),
+    ],
+)
+def test_a_run_links_only_to_pages_that_are_not_empty(store, stage, links):
+    first = notes.of_run(stage, "x", "r1", {}, TAGS).splitlines()[0]
+    assert [link for link in ("/traces", "/artifacts/rows.json") if link in first] == links
+
+
+def test_the_run_of_a_flow_says_what_it_is_and_what_its_stages_did(store):
+    note = notes.of_flow("nightly", TAGS, "| stage |\n|---|\n| plan |")
+    assert note.startswith("[Prefect run](http://127.0.0.1:4200/runs/flow-run/f1), git commit ")
+    assert "\n\n**nightly**: " in note
+    assert note.endswith("\n\n| stage |\n|---|\n| plan |\n")
+
+
+def test_the_table_of_a_flow_with_many_stages_fits_into_a_tag(store):
+    table = "\n".join(["| stage |", "|---|", *(f"| stage {n} {'x' * 80} |" for n in range(200))])
+    note = notes.of_flow("nightly", TAGS, table)
+    assert len(note) < 8000
+    assert "| stage 60 x" in note
+    assert note.endswith("x |\n| … |\n")
+
+
 def test_a_password_in_the_address_of_a_page_is_left_out(store, monkeypatch):
     monkeypatch.setenv("LW_PREFECT_UI", "https://ann:secret@prefect.example/")
     note = notes.of_run("write", "write each plan", "r1", {}, TAGS)
@@ -123,6 +151,7 @@ def test_evaluation_is_shown_as_evaluation(store):
     assert notes.kind_tags("sft") == {}
     experiment = store.get_experiment(tracking.client()[1])
     assert experiment.tags["mlflow.experimentKind"] == "genai_development"
+    assert experiment.tags["mlflow.note.content"].startswith("Texts by AgentWrite")
 
 
 def test_the_profile_of_a_source_counts_the_rows_that_can_be_read(tmp_path):
