@@ -172,14 +172,15 @@ def _ending(compared: Comparison) -> str:
     both = f"{compared.title(before)} and {compared.heading(after)}"
     if old is None or new is None or compared.ended is None:
         return f"{both} cannot be compared in how they end: one of them has no answers."
-    shares = f"{old.value:.0%} against {new.value:.0%} of the answers"
+    values = [f"{old.value:.0%}", f"{new.value:.0%}"]
     if not compared.ended.is_shown(compared.method.confidence):
         verdict = f"{both} are not shown to differ in how often they end by themselves"
     else:
+        values.reverse()  # in the order of the sentence
         more = "more" if new.value > old.value else "less"
         label = capitalised(compared.labels[after])
         verdict = f"{label} ends by itself {more} often than {compared.labels[before]}"
-    return f"{verdict}: {shares}, {p_value(compared.ended.p_holm)}."
+    return f"{verdict}: {' against '.join(values)} of the answers, {p_value(compared.ended.p_holm)}."
 
 
 def _buckets(compared: Comparison) -> str:

@@ -69,7 +69,7 @@ def test_a_report_has_each_model_each_difference_and_each_bucket():
         "- SFT is better than the base model: difference +50.0, 95 % CI +50.0 to +50.0, p = 0.031, n = 8.",
         "- DPO is worse than SFT: difference -12.5, 95 % CI -12.5 to -12.5, p = 0.031, n = 8.",
         "- DPO is better than the base model: difference +37.5, 95 % CI +37.5 to +37.5, p = 0.031, n = 8.",
-        "- SFT ends by itself more often than the base model: 0% against 100% of the answers, p = 0.031.",
+        "- SFT ends by itself more often than the base model: 100% against 0% of the answers, p = 0.031.",
         "| words asked for | Base model S_l | SFT S_l | DPO S_l |",
         "| below 200 | 50.0 [50.0, 50.0], n = 8 | 100.0 [100.0, 100.0], n = 8 | 87.5 [87.5, 87.5], n = 8 |",
         "![figures/length.png](figures/length.png)",
@@ -91,7 +91,7 @@ def test_a_report_has_each_model_each_difference_and_each_bucket():
         (
             8,
             0,
-            "SFT ends by itself less often than the base model: 100% against 0% of the answers, p = 0.031.",
+            "SFT ends by itself less often than the base model: 0% against 100% of the answers, p = 0.031.",
         ),
     ],
 )
