@@ -8,8 +8,12 @@ Pure.
 | chat | `prompt` (TRL), `conversation` (WildChat), `messages`, `conversations` (ShareGPT), `dialog`, `dialogue`, `chat` or `turns` | the first turn of a user that has a text |
 | Alpaca | `instruction` with `input` or `context` | both, with a blank line between them |
 | export | `mapping` with `current_node` (ChatGPT): a tree of messages | the first turn of a user on the branch that was shown last |
-| question | `question`, `query`, `input` or `inputs` | the question |
+| question | `question`, `query`, `input`, `inputs`, `problem` or `text_input` | the question |
 | texts | `data` (UltraChat), a list of texts | the first text |
+| other chats | `contents` (Gemini), `input`, `inputs`, `items`, `history`, `context`, `conversation_a`, `chosen` | as of a chat |
+| envelope | `inputs` (LangSmith), `input`, `data`, `fields` (Argilla), `body` (batches of OpenAI), `request`, `item`, `row`, `chat` | that of the row inside |
+| one turn | `role` and `text` (OASST), or `user` and `assistant` | the text, unless it answers another row (`parent_id`) |
+| transcript | a chat with role marks in one text, in `prompt`, `text`, `chosen` or `chat` | the first text of the user |
 
 The first of these columns that holds a text counts. A row may hold anything, so `parse` never raises an
 error: it returns what is wrong with the row.
@@ -22,6 +26,7 @@ from collections.abc import Mapping
 from numbers import Number
 from typing import Any, NamedTuple
 
+from longwriter.sources.transcripts import first_user_text
 from longwriter.sources.turns import (
     ROLE_KEYS,
     Trouble,
@@ -33,12 +38,17 @@ from longwriter.sources.turns import (
     kind_of,
     text_of,
 )
+from longwriter.text.basics.counting import normalise
 
 _CHATS = ("conversation", "messages", "conversations", "chat_messages")
 _OTHER_CHATS = ("dialog", "dialogue", "chat", "turns")  # read only if they hold a list of objects
 _TREE, _BRANCH_END = "mapping", "current_node"  # of ChatGPT's export
-_QUESTIONS = ("instruction", "question", "query", "input", "inputs")
+_QUESTIONS = ("instruction", "question", "query", "input", "inputs", "problem", "text_input")
 _TEXTS = "data"  # of UltraChat: the texts of user and assistant in turn
+_LATE_CHATS = ("contents", "input", "inputs", "items", "history", "context", "conversation_a", "chosen")
+_INSIDE = ("inputs", "input", "data", "fields", "body", "request", "item", "row", "chat")  # hold a whole row
+_DEEPEST = 3  # envelopes in each other
+_TRANSCRIPTS = ("text", "chosen", "chat")
 _ADDED = ("input", "context")  # to an instruction
 _FLAGS = ("toxic", "redacted")
 STATED = ("type", "length", "language")
@@ -47,7 +57,16 @@ INSTRUCTIONS = frozenset(("prompt", *_CHATS, *_OTHER_CHATS, *_QUESTIONS, _TEXTS,
 """Columns that can hold an instruction."""
 COLUMNS = INSTRUCTIONS | {*_ADDED, *_FLAGS, *STATED, _BRANCH_END}
 """Columns that are read; all others are ignored. The case of their names does not matter."""
-_CHAT_OPENING = ('[{"', "[{'", "[{ ", "[ {", "[\n")  # first signs of a list of turns that is stored as a text
+LATE_COLUMNS = frozenset((*_LATE_CHATS, *_INSIDE, *_TRANSCRIPTS, "role", "parent_id", "user", "assistant"))
+"""Columns that are read only if no other can hold an instruction."""
+_CHAT_OPENING = (
+    '[{"',
+    "[{'",
+    "[{ ",
+    "[ {",
+    "[\n",
+    '["',
+)  # first signs of a list of turns that is stored as a text
 _TRUE, _FALSE = (
     {"true", "yes", "y", "t", "1", "1.0"},
     {"false", "no", "n", "f", "0", "0.0", "", "none", "null", "nan"},
@@ -96,14 +115,14 @@ def schema(value: Any) -> str:
     return f"{column}{chat}{f', with {others}' if others else ''}"
 
 
-def _read(value: Any) -> tuple[SourceRow, tuple[str, ...]]:
-    """Return a row, and the column and keys that it was read from."""
+def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
+    """Return a row, and the column and keys that it was read from; `depth` counts the envelopes around it."""
     if not isinstance(value, dict):
         hint = ": does the file hold one JSON array? Then name it .json" if isinstance(value, list) else ""
         raise Trouble("malformed", f"an object with named columns is needed, found {kind_of(value)}{hint}")
     prompt = value.get("prompt")
     if isinstance(prompt, str) and prompt and not prompt.isspace() and not prompt.startswith(_CHAT_OPENING):
-        return _plain(value, prompt), ("prompt",)
+        return _plain(value, first_user_text(prompt, at_start=True) or prompt), ("prompt",)
     nothing: Trouble | None = None
     for column in ("prompt", *_CHATS, *_OTHER_CHATS):
         content = value.get(column)
@@ -133,8 +152,47 @@ def _read(value: Any) -> tuple[SourceRow, tuple[str, ...]]:
         return SourceRow(_text(texts[0], _TEXTS), toxic=_flag(value, "toxic") is True), (_TEXTS,)
     lowered = {str(name).lower(): content for name, content in value.items()}
     if nothing is None and lowered.keys() != value.keys():
-        return _read(lowered)
+        return _read(lowered, depth)
+    if nothing is None and (late := _late(value, depth)):
+        return late
     raise nothing or _nothing(value)
+
+
+def _late(value: Mapping[str, Any], depth: int) -> tuple[SourceRow, tuple[str, ...]] | None:
+    """Return a row, and what it was read from, if columns hold an instruction that often hold something else."""
+    for column in _LATE_CHATS:
+        content = value.get(column)
+        if isinstance(content, list) and _has_roles(content):
+            user = first_user_turn(content, column)
+            return _of_chat(value, user), (column, *user.keys)
+    for column in _INSIDE if depth < _DEEPEST else ():
+        if isinstance(inner := value.get(column), dict) and inner:
+            flags = {name: value[name] for name in _FLAGS if name in value}
+            try:
+                row, (first, *keys) = _read(flags | inner, depth + 1)
+            except Trouble as trouble:
+                reason, detail = trouble.unusable
+                raise Trouble(reason, f"{column}: {detail}") from None
+            return row, (f"{column}.{first}", *keys)
+    is_answered = {"user", "assistant"} <= value.keys()
+    if is_answered or (isinstance(value.get("role"), str) and isinstance(value.get("text"), str)):
+        if value.get("parent_id"):
+            raise Trouble("no_instruction", "the row answers another one (parent_id)")
+        user = first_user_turn([value], "row")
+        return _of_chat(value, user), ("row", *user.keys)
+    for column in _TRANSCRIPTS:
+        content = value.get(column)
+        if isinstance(content, str) and (said := first_user_text(content, at_start=column != "text")):
+            return SourceRow(_text(said, column), toxic=_flag(value, "toxic") is True), (column,)
+    return None
+
+
+def _has_roles(content: list[Any]) -> bool:
+    """Tell whether a list holds turns: objects with a role, lists of turns, or Gemini's parts."""
+    first = content[0] if content else None
+    if isinstance(first, list):
+        return bool(first) and isinstance(first[0], str | dict)
+    return isinstance(first, dict) and not first.keys().isdisjoint((*ROLE_KEYS, "parts"))
 
 
 def _is_chat(content: Any) -> bool:
@@ -142,6 +200,8 @@ def _is_chat(content: Any) -> bool:
     if isinstance(content, str) and content.startswith(_CHAT_OPENING):
         content = decoded(content)
         first = content[0] if isinstance(content, list) and content else None
+        if isinstance(first, str) and isinstance(content, list):
+            return all(isinstance(text, str) for text in content)
         return isinstance(first, dict) and not first.keys().isdisjoint(ROLE_KEYS)
     return isinstance(content, list) and bool(content) and isinstance(content[0], dict)
 
@@ -158,7 +218,8 @@ def _nothing(value: Mapping[str, Any]) -> Trouble:
     if isinstance(text, str) and _MARKUP.search(text[:2000]):
         return Trouble(
             "malformed",
-            "text: this is a whole chat with role marks in one text: put its turns into a column messages",
+            "text: this is a whole chat with role marks in one text, and no turn of a user is clear: put its turns "
+            "into a column messages",
         )
     needed = ", ".join(("prompt", *_CHATS, *_QUESTIONS))
     names = ", ".join(repr(str(name)[:30]) for name in list(value)[:10]) or "none"
@@ -222,7 +283,7 @@ def _text(content: Any, name: str) -> str:
         Trouble: the text is empty, or `text_of` cannot read it.
     """
     text = text_of(content, name, [])
-    if not text or text.isspace():
+    if not text or text.isspace() or not (text[0].isprintable() or normalise(text)):
         raise Trouble("no_instruction", f"no text in {name}")
     return text
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from longwriter.sources.rows import COLUMNS, STATED
+from longwriter.sources.rows import COLUMNS, INSTRUCTIONS, LATE_COLUMNS, STATED
 
 _UNREADABLE = (
     pa.ArrowException,
@@ -23,10 +23,12 @@ def columns(schema: pa.Schema) -> list[str]:
     """Return the names of the columns that are read.
 
     A column `type`, `length` or `language` whose type does not fit (a date, for example) means something else
-    and is not read. The column `text` is read only if there is no other, for a better error message.
+    and is not read.
     """
     names = [field.name for field in schema if field.name.lower() in COLUMNS and _can_hold(field)]
-    return names or [name for name in schema.names if name == "text"]
+    if any(name.lower() in INSTRUCTIONS - LATE_COLUMNS for name in names):
+        return names
+    return names + [name for name in schema.names if name.lower() in LATE_COLUMNS and name not in names]
 
 
 def _can_hold(field: pa.Field) -> bool:

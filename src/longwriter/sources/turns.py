@@ -5,7 +5,7 @@ Pure.
 | what differs | shapes that are read |
 |---|---|
 | the chat | a list of turns, one turn, a list as a JSON text or as Python prints it, one list for each key ({role: […], content: […]}) |
-| the role | under `role`, `from`, `speaker`, `author` or `sender`; or the role is the key of the text ({human: …}), or a turn holds question and answer ({input: …, output: …}) |
+| the role | under `role`, `from`, `speaker`, `author` or `sender`; or the role is the key of the text ({human: …}), or a turn holds question and answer ({input: …, output: …}); LangChain's classes; texts without roles take turns, the user first |
 | the text | under `content`, `value`, `text`, `message` or `parts`; a text, or a list of parts |
 | the order | a list; or a tree of messages with their parents, as ChatGPT exports chats (`mapping`) |
 """
@@ -79,7 +79,8 @@ def first_user_turn(chat: Any, column: str) -> UserTurn:
     """
     others: set[str] = set()
     attachments: list[str] = []
-    for turn in _turns(chat, column):
+    for item in _turns(chat, column):
+        turn = _of_langchain(item) if isinstance(item, dict) else item
         if not isinstance(turn, dict):
             raise Trouble(
                 "malformed",
@@ -129,9 +130,26 @@ def _turns(chat: Any, column: str) -> list[Any]:
         return []
     if not isinstance(chat, list):
         raise Trouble("malformed", f"{column}: a list of turns is needed, found {kind_of(chat)}")
-    if chat and isinstance(chat[0], list):  # Arrow gives a map as a list of pairs
+    if chat and isinstance(chat[0], list) and _is_pairs(chat[0]):  # Arrow gives a map as a list of pairs
         return [dict(turn) if _is_pairs(turn) else turn for turn in chat]
-    return chat
+    if chat and isinstance(chat[0], list):  # one list for each round, or for each prompt of a batch
+        chat = chat[0]
+    if chat and all(isinstance(text, str) for text in chat):
+        return [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(chat)]
+    return list(chat)
+
+
+def _of_langchain(turn: dict[str, Any]) -> dict[str, Any]:
+    """Return a turn of LangChain, which names the role by a type or a class, as {role, content}; others unchanged."""
+    inner = turn.get("kwargs", turn.get("data"))
+    fields = inner if isinstance(inner, dict) else turn
+    names = turn.get("id")
+    classes = names[-1:] if isinstance(names, list) else []
+    kinds = [fields.get("type"), turn.get("type"), *classes]
+    kind = next((kind for kind in kinds if isinstance(kind, str) and kind != "constructor"), "")
+    if kind and "content" in fields and turn.keys().isdisjoint(ROLE_KEYS):
+        return {"role": kind.removesuffix("Message").removesuffix("Chunk"), "content": fields["content"]}
+    return turn
 
 
 def branch(tree: Mapping[str, Any], end: Any) -> list[dict[str, Any]]:
@@ -218,6 +236,8 @@ def _keys(turn: Mapping[str, Any], column: str) -> tuple[str, str, str]:
             return key, key, name
     if asked := next((key for key in _ASKED if turn.get(key)), None) if _ANSWERED & turn.keys() else None:
         return asked, asked, "user"
+    if turn.get("parts"):  # Gemini's API takes one turn without a role as the user's
+        return "parts", "parts", "user"
     named = next((key.lower() for key in turn if key.lower() in OTHER_ROLES), "")
     if named or not any(turn.values()):
         return "", "", named or "system"

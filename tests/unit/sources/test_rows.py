@@ -142,6 +142,91 @@ def test_an_instruction_is_found_in_every_common_schema(value):
     assert parse(value) == SourceRow(SEA)
 
 
+SAID = {"role": "assistant", "content": "The sea."}
+CHAT_TEXTS = [
+    f"### Human: {SEA}### Assistant: The sea.### Human: More.",
+    f"\n\nHuman: {SEA}\n\nAssistant: The sea.\n\nHuman: More.\n\nAssistant:",
+    f"USER: {SEA} ASSISTANT: The sea.</s>",
+    f"<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n{SEA}<|im_end|>\n<|im_start|>assistant\n",
+    f"<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\n{SEA} [/INST] The sea. </s>",
+    f"Below is an instruction.\n\n### Instruction:\n{SEA}\n\n### Response:\nThe sea.",
+    f"<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n{SEA}<|eot_id|>",
+    f"<start_of_turn>user\n{SEA}<end_of_turn>\n<start_of_turn>model\nThe sea.<end_of_turn>",
+    f"<|user|>\n{SEA}</s>\n<|assistant|>\nThe sea.</s>",
+]
+
+
+@pytest.mark.parametrize("text", CHAT_TEXTS)
+def test_a_chat_with_role_marks_in_one_text_gives_what_its_user_says_first(text):
+    assert parse({"text": text, "id": 4}) == SourceRow(SEA)
+
+
+def test_a_prompt_with_role_marks_is_read_only_if_it_begins_as_a_chat():
+    assert parse({"prompt": f"\n\nHuman: {SEA}\n\nAssistant: "}) == SourceRow(SEA)
+    assert parse({"chosen": f"\n\nHuman: {SEA}\n\nAssistant: The sea."}) == SourceRow(SEA)
+    quoted = "Continue this chat.\nHuman: Hi.\nAssistant: Hello."
+    assert parse({"prompt": quoted}) == SourceRow(quoted)
+    assert parse({"prompt": "User: the word for a person"}) == SourceRow("User: the word for a person")
+
+
+def test_what_follows_an_instruction_of_alpaca_stays_without_its_heading():
+    text = "### Instruction:\nSum it up.\n\n### Input:\nThe tide.\n\n### Response:\n"
+    assert parse({"text": text}) == SourceRow("Sum it up.\n\nThe tide.")
+
+
+LANGCHAIN = {"lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", "HumanMessage"]}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"conversations": [SEA, "The sea."], "source": "LIMA"},
+        {"prompt": json.dumps([SEA, "More."]), "response_a": json.dumps(["The sea."])},
+        {"history": [[SEA, "The sea."], ["More.", "No."]]},
+        {"messages": [[USER, SAID]]},
+        {"messages": [{"type": "human", "content": SEA}, {"type": "ai", "content": "x"}]},
+        {"messages": [{"type": "system", "data": {"content": "x"}}, {"type": "human", "data": {"content": SEA}}]},
+        {"messages": [{**LANGCHAIN, "kwargs": {"content": SEA}}]},
+        {"contents": [{"role": "user", "parts": [{"text": SEA}]}, {"role": "model", "parts": [{"text": "x"}]}]},
+        {"key": "a", "request": {"contents": [{"parts": [{"text": SEA}]}]}},
+        {"custom_id": "1", "body": {"model": "m", "messages": [USER]}},
+        {"inputs": {"messages": [USER]}, "outputs": {"generations": []}},
+        {"inputs": {"question": SEA}, "outputs": {"answer": "x"}},
+        {"input": [USER], "output": SAID},
+        {"input": {"messages": [USER], "tools": []}, "preferred_output": [SAID]},
+        {"fields": {"prompt": SEA, "response": "x"}, "suggestions": {}},
+        {"data": {"prompt": SEA}, "annotations": []},
+        {"data": {"dialogue": [{"author": "user", "text": SEA}]}, "annotations": []},
+        {"chat": {"title": "t", "messages": [USER], "history": {"currentId": "2"}}},
+        {"items": [{"from": "human", "value": SEA}], "avatarUrl": ""},
+        {"conversation_a": [USER, SAID], "conversation_b": [USER, SAID], "winner": "model_a"},
+        {"chosen": [USER, SAID], "rejected": [USER, SAID]},
+        {"context": [USER], "response1": "x", "response2": "y"},
+        {"question": SEA, "context": [{"title": "t", "text": "x"}]},
+        {"text": SEA, "role": "prompter", "parent_id": None, "lang": "en"},
+        {"user": SEA, "assistant": "The sea."},
+        {"problem": SEA, "solution": "x"},
+        {"text_input": SEA, "output": "x"},
+    ],
+)  # fmt: skip
+def test_exports_and_chats_in_other_columns_are_read(value):
+    assert parse(value) == SourceRow(SEA)
+
+
+def test_a_row_of_oasst_that_is_no_opening_is_no_instruction():
+    assert parse({"text": "x", "role": "assistant", "parent_id": "a"}).reason == "no_instruction"
+    assert parse({"text": "More.", "role": "prompter", "parent_id": "b"}).reason == "no_instruction"
+
+
+def test_the_flags_beside_an_envelope_count():
+    assert parse({"inputs": {"question": "a"}, "toxic": 1}) == SourceRow("a", toxic=True)
+
+
+@pytest.mark.parametrize("text", ["\u200b", "\ufeff \n\u2060"])
+def test_a_prompt_of_invisible_characters_is_no_instruction(text):
+    assert parse({"prompt": text}) == Unusable("no_instruction", "no text in prompt")
+
+
 def message(role, *parts, hidden=False, kind="text"):
     content = {"content_type": kind, "parts": list(parts)}
     metadata = {"is_visually_hidden_from_conversation": True} if hidden else {}
@@ -248,12 +333,12 @@ def test_what_a_user_shows_cannot_be_written_about(content, detail):
         (None, "object"),
         ({}, "no prompt: one of the columns prompt, conversation, messages, conversations, chat_messages"),
         ({"title": "a", "body": "b"}, "is needed, found 'title', 'body'"),
-        ({"text": "<|im_start|>user\nHi<|im_end|>"}, "text: this is a whole chat with role marks in one text"),
-        ({"text": "\n\nHuman: Hi\n\nAssistant: Hi"}, "text: this is a whole chat"),
+        ({"text": "<|im_start|>assistant\nHi<|im_end|>"}, "text: this is a whole chat with role marks in one text"),
+        ({"text": "\n\nHuman: Hi"}, "text: this is a whole chat"),
         ({"text": "Once upon a time."}, "found 'text'"),
         ({"prompt": 3}, "prompt: text is needed, found int"),
         ({"prompt": True}, "prompt: text is needed, found a boolean"),
-        ({"prompt": ["a"]}, 'prompt: each turn is an object such as {"role": "user", "content": "…"}, found a text'),
+        ({"prompt": ["a", 1]}, 'prompt: each turn is an object such as {"role": "user", "content": "…"}, found a text'),
         ({"prompt": "a\0b"}, "NUL"),
         ({"prompt": "a\ud83c"}, "surrogate"),
         ({"prompt": b"\xff"}, "prompt: no UTF-8"),
@@ -278,8 +363,10 @@ def test_what_a_user_shows_cannot_be_written_about(content, detail):
         ({"question": "a", "redacted": {}}, "redacted: true or false is needed"),
         ({"conversation": "a"}, "conversation: a list of turns is needed, found a text that is no JSON"),
         ({"conversation": 5}, "conversation: a list of turns is needed, found int"),
-        ({"conversation": ["a"]}, "conversation: each turn is an object"),
-        ({"conversation": [["a"]]}, "conversation: each turn is an object"),
+        ({"conversation": [1]}, "conversation: each turn is an object"),
+        ({"conversation": [[["a"]]]}, "conversation: each turn is an object"),
+        ({"body": {"messages": 5}}, "body: messages: a list of turns is needed, found int"),
+        ({"data": {"data": {"data": {"data": {"prompt": "a"}}}}}, "data: data: data: no prompt"),
         ({"messages": [{"role": ["user"], "content": "a"}]}, "messages.role: a role is a text, found a list"),
         ({"messages": [{"content": "a"}]}, "messages: a turn has no role: one of role, from"),
         ({"messages": [{"role": "customer", "content": "a"}]}, "the roles are 'customer'; a user is human,"),
@@ -308,7 +395,9 @@ def test_a_row_that_cannot_be_read_is_malformed_and_the_column_is_named(value, t
         ({"turns": [{"Human": "a"}]}, "turns (a chat: Human)"),
         ({"instruction": "a", "input": "b"}, "instruction and input"),
         ({"a": 1}, "no instruction (no prompt: one of the columns prompt, conversation, messages, conversations, "
-                   "chat_messages, instruction, question, query, input, inputs is needed, found 'a')"),
+                   "chat_messages, instruction, question, query, input, inputs, problem, text_input is needed, found 'a')"),
+        ({"inputs": {"messages": [USER]}}, "inputs.messages (a chat: role, content)"),
+        ({"text": "USER: a ASSISTANT: b"}, "text"),
     ],
 )  # fmt: skip
 def test_a_schema_is_told_in_words(value, words):
