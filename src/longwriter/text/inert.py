@@ -24,7 +24,8 @@ _CONTROLS = re.compile(
 _PLAIN_MARKDOWN = re.compile(r"[\w .,;:()/%+?'’“”、。，：（）§¦█=-]*")
 _AUTOLINK = re.compile(r"://|www\.|mailto:|xmpp:", re.IGNORECASE)
 _STARTS_BLOCK = re.compile(r"\s|[-+=]|\d{1,9}[.)]")  # list item, heading, rule
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_UNDERLINED = re.compile(r"(?:^|\W)_")  # _emphasis_; an underscore inside a word is only text
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # Excel also reads the wide signs
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -70,7 +71,8 @@ def markdown(text: str) -> str:
     images, HTML and addresses are only text. A pipe becomes `¦`: renderers disagree on how to escape one.
     """
     shown = line(text).replace("|", "¦")
-    if _PLAIN_MARKDOWN.fullmatch(shown) and not _AUTOLINK.search(shown) and not _STARTS_BLOCK.match(shown):
+    is_plain = _PLAIN_MARKDOWN.fullmatch(shown) and not _UNDERLINED.search(shown)
+    if is_plain and not _AUTOLINK.search(shown) and not _STARTS_BLOCK.match(shown):
         return shown
     fence = "`" * (1 + _longest_run(shown))
     space = " " if shown.startswith(("`", " ")) or shown.endswith(("`", " ")) else ""

@@ -83,6 +83,11 @@ def test_common_labels_stay_as_they_are(text):
     assert inert.markdown(text) == text
 
 
+@pytest.mark.parametrize("text", ["_sft_", "__init__", "a (_b_)"])
+def test_underscores_at_the_edge_of_a_word_make_no_emphasis(text):
+    assert text in in_table(text).text
+
+
 @pytest.mark.parametrize("text", ["a: 1\n```\n[x](y)\n", "````", "~~~\n<b>"])
 def test_no_line_ends_a_code_block(text):
     page = Page(MARKDOWN(inert.code_block(text, "yaml")))
@@ -110,6 +115,9 @@ def test_html_shows_a_text_and_has_no_tag(text):
         ('=HYPERLINK("http://shop.example","x")', '"\'=HYPERLINK(""http://shop.example"",""x"")"'),
         ("-3.5", "-3.5"),
         ("+1e6", "+1e6"),
+        ("\n=1", '"\'\n=1"'),
+        ("＝1+1", "'＝1+1"),
+        ("＠SUM(A1)", "'＠SUM(A1)"),
         ("a,b", '"a,b"'),
         ("plan: refused", "plan: refused"),
         ("", ""),
