@@ -53,6 +53,7 @@ def run(
         raise UserError("--pairwise needs a judge: name one in score.judges of params.yaml")
     name, path = _benchmark(benchmark, params)
     contenders = _contenders(models, urls, api_key_env, preds, params)
+    _note_same_weights(contenders)
     prompts = answers.benchmark_prompts(files.read_jsonl(path, BenchmarkRow), str(path))
     folder = out or files.LOCAL / "benchmark" / name
     process.exit_on_sigterm()
@@ -103,25 +104,35 @@ def _contenders(
     if urls and not models:
         raise UserError("--base-url needs --model, the name of the model there")
     places = urls * len(models) if len(urls) == 1 else urls or [""] * len(models)
-    listed: list[tuple[str, LLMParams | Path]] = []
+    listed: list[Contender] = []
     for model, url in zip(models, places, strict=True):
         if url:
             host = urlsplit(url).netloc
             label = f"{model} at {host}" if models.count(model) > 1 else model
-            listed.append((label, _endpoint(model, url, api_key_env, params)))
+            listed.append(Contender(label, _endpoint(model, url, api_key_env, params)))
         else:
-            listed.append((model, _own(model, params)))
+            listed.append(_own(model, params))
     for pred in preds:
         if not pred.is_file():
             raise UserError(f"--pred {pred}: no such file")
-        listed.append((pred.parent.name or pred.stem, pred))
+        listed.append(Contender(pred.parent.name or pred.stem, pred))
     contenders: dict[str, Contender] = {}
-    for label, source in listed:
-        name = re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")[:60] or "model"
+    for item in listed:
+        name = re.sub(r"[^a-z0-9]+", "_", item.label.lower()).strip("_")[:60] or "model"
         while name in contenders:
             name += "_again"
-        contenders[name] = Contender(_label(label, contenders), source)
+        contenders[name] = item._replace(label=_label(item.label, contenders))
     return contenders
+
+
+def _note_same_weights(contenders: dict[str, Contender]) -> None:
+    """Say which versions of the registry have the same weights: their difference is that of two decodings."""
+    by_origin: dict[str, list[str]] = {}
+    for contender in contenders.values():
+        by_origin.setdefault(contender.origin or contender.label, []).append(contender.label)
+    for labels in by_origin.values():
+        if len(labels) > 1:
+            typer.echo(inert.line(f"{' and '.join(labels)} have the same weights"), err=True)
 
 
 def _label(label: str, contenders: dict[str, Contender]) -> str:
@@ -154,24 +165,43 @@ def _endpoint(model: str, url: str, api_key_env: str | None, params: Params) -> 
     return profile.checked({"llm": llm}).llm
 
 
-def _own(model: str, params: Params) -> LLMParams:
+def _own(model: str, params: Params) -> Contender:
     """Return a model of this checkout: of the pipeline, of the registry by alias, number or MLflow URI, or a folder.
 
     Raises:
         UserError: nothing has this name, or a URI names another registered model than register.name.
     """
     from longwriter.chat import weights
+    from longwriter.contest.contest import Contender
     from longwriter.io import files
     from longwriter.models import servers
+
+    base, registered = files.DATA / "base_model" / "weights", params.register_.name
+    match = _REGISTERED.fullmatch(model)
+    if match and match[1] != registered:
+        raise UserError(
+            f"models:/{match[1]}: this checkout registers {registered} (register.name); for another model, "
+            "run longwriter fetch in its checkout and name the folder"
+        )
+    word = match[2] if match else model
+    if match or not (word in weights.available() or "/" in word or Path(word).is_dir()):
+        if version := _version(word, registered):
+            number, digest = version
+            label = f"{registered} version {number}" + ("" if word == number else f" ({word})")
+            source = servers.local(weights.of_digest(digest), base, params.serving)
+            return Contender(label, source, f"{registered}, version {number}: weights with DVC md5 {digest}")
+        if match:
+            raise UserError(
+                f"{model}: {registered} has no such version or alias in MLflow: see its page there"
+            )
+    return Contender(model, servers.local(weights.folder(word, params), base, params.serving))
+
+
+def _version(word: str, registered: str) -> tuple[str, str] | None:
+    """Return number and DVC digest of a registered version, by its number or alias; None if there is none."""
     from longwriter.tracking import logged_models
 
-    if match := _REGISTERED.fullmatch(model):
-        name, model = match[1], match[2]
-        if name != params.register_.name:
-            raise UserError(
-                f"models:/{name}: this checkout registers {params.register_.name} (register.name); for another model, "
-                "run longwriter fetch in its checkout and name the folder"
-            )
-    numbers = logged_models.versions(params.register_.name) if model.isdigit() else {}
-    folder = weights.of_digest(numbers[model]) if model in numbers else weights.folder(model, params)
-    return servers.local(folder, files.DATA / "base_model" / "weights", params.serving)
+    numbers = logged_models.versions(registered)
+    aliased = None if word.isdigit() else logged_models.version_of(registered, word)
+    number = str(aliased.version) if aliased else word
+    return (number, numbers[number]) if number in numbers else None

@@ -61,16 +61,22 @@ class Comparison(NamedTuple):
         return self.labels[model].removeprefix("the ")
 
     def title(self, model: str) -> str:
-        """Return a model's heading with a capital, such as `Base model`."""
-        return capitalised(self.heading(model))
+        """Return a model's label for a table, such as `Base model`."""
+        return title(self.labels[model])
 
 
 Curve = dict[str, list[float]]
 
 
-def capitalised(text: str) -> str:
-    """Return `text` with its first letter as a capital; the others stay."""
-    return text[0].upper() + text[1:]
+def capitalised(label: str) -> str:
+    """Return a model's label for the start of a sentence, such as `The base model`; a name such as `qwen3` stays."""
+    return f"The {label[4:]}" if label.startswith("the ") else label
+
+
+def title(label: str) -> str:
+    """Return a model's label for a table, such as `Base model` for `the base model`; a name such as `qwen3` stays."""
+    heading = label.removeprefix("the ")
+    return heading if heading == label else heading[:1].upper() + heading[1:]
 
 
 def compare(

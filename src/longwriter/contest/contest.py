@@ -29,10 +29,14 @@ PRED, JUDGE, PAIRWISE = "pred.jsonl", "judge.jsonl", "pairwise.jsonl"
 
 
 class Contender(NamedTuple):
-    """A model of the table: an endpoint or a served folder that answers, or a `pred.jsonl` with its answers."""
+    """A model of the table: an endpoint or a served folder that answers, or a `pred.jsonl` with its answers.
+
+    `origin`: where its weights come from, for the report; empty if `source` says it.
+    """
 
     label: str
     source: LLMParams | Path
+    origin: str = ""
 
 
 async def run(
@@ -171,7 +175,7 @@ def _facts(
     for contender in contenders.values():
         source = contender.source
         where = str(source) if isinstance(source, Path) else f"{source.model} {source.base_url or ''}".strip()
-        facts.append(page.Fact(contender.label, where))
+        facts.append(page.Fact(contender.label, contender.origin or where))
     return facts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from longwriter.comparison.comparison import capitalised
+from longwriter.comparison.comparison import title
 from longwriter.comparison.standings import Standings
 from longwriter.records import JudgeFitness
 from longwriter.report.phrases import fitness_text, score, share, table
@@ -22,7 +22,7 @@ def section(result: Standings | None, labels: Mapping[str, str], fitness: JudgeF
     if result is None:
         return ""
     models = [model for model in labels if any(model in pair for pair in result.rates)]
-    titles = {model: capitalised(labels[model].removeprefix("the ")) for model in models}
+    titles = {model: title(labels[model]) for model in models}
     parts = [
         "## Answers compared two by two",
         fitness_text(evidence(result, fitness)),
@@ -95,7 +95,7 @@ def _points(result: Standings, model: str) -> float:
 
 def _matrix(result: Standings, titles: Mapping[str, str]) -> str:
     lines = [["", *titles.values()]]
-    for model, title in titles.items():
+    for model, name in titles.items():
         cells = []
         for other in titles:
             rate = result.rates.get((model, other))
@@ -103,5 +103,5 @@ def _matrix(result: Standings, titles: Mapping[str, str]) -> str:
                 cells.append("-")
                 continue
             cells.append(f"{share(rate.share)}; {rate.wins} won, {rate.ties} tied, {rate.losses} lost")
-        lines.append([title, *cells])
+        lines.append([name, *cells])
     return table(lines)

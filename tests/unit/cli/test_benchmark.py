@@ -4,7 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
+from longwriter.io import files
+from longwriter.tracking import logged_models, runs, versioning
 from tests.chat_server.server import chat_server_thread
 from tests.unit.cli.checkout import PARAMS, set_params
 
@@ -38,7 +41,7 @@ def test_two_endpoints_stand_in_one_table_and_their_answers_are_scored_again_wit
         counts = [len(log.read_bytes().splitlines()) for log in (first.log, second.log)]
         assert min(counts) >= 6
     assert out.startswith("# Benchmark `own`")
-    assert out.count("| M at 127.0.0.1:") == 2
+    assert out.count("| m at 127.0.0.1:") == 2
     [one, other] = sorted(path.parent.name for path in Path("done").glob("*/pred.jsonl"))
     rows = lines(f"done/{one}/pred.jsonl")
     assert [{key: row[key] for key in ROWS[0]} for row in rows] == [row for row in ROWS for _ in range(2)]
@@ -55,6 +58,31 @@ def test_two_endpoints_stand_in_one_table_and_their_answers_are_scored_again_wit
     ]
     assert numbers[0] == numbers[1]
     assert "Answers side by side" in Path("again/report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.services  # two servers with weights, and a new MLflow database: a minute beside other work
+def test_a_version_of_the_registry_by_number_and_by_alias_is_named_and_known_as_the_same_weights(
+    own, run, tiny_model
+):
+    Repo.init(no_scm=True).close()
+    for stage in ("base_model", "sft"):
+        (files.DATA / stage).mkdir(parents=True)
+        (files.DATA / stage / "weights").symlink_to(tiny_model)
+    digest = versioning.digest(files.DATA / "sft" / "weights")
+    number = logged_models.register("longwriter", runs.start_run("register", {}), {"dvc.md5": digest})
+    logged_models.give_alias("longwriter", "sft", number)  # the name of a model of the pipeline too
+    code, out, err = run(
+        "benchmark", "--model", f"models:/longwriter/{number}", "--model", "models:/longwriter@sft",
+        "--benchmark", "own.jsonl", "--max-tokens", "9", "--out", "done",
+    )  # fmt: skip
+    assert code == 0, err
+    labels = [f"longwriter version {number}", f"longwriter version {number} (sft)"]
+    assert [
+        line.split("|")[1].strip() for line in out.splitlines() if line.startswith("| longwriter")
+    ] == labels
+    assert f"{labels[0]} and {labels[1]} have the same weights" in err
+    page = Path("done/report.html").read_text(encoding="utf-8")
+    assert f"longwriter, version {number}: weights with DVC md5 {digest}" in page
 
 
 def test_the_files_of_upstream_are_read_with_its_judgements(own, run):
@@ -109,7 +137,7 @@ def test_a_judge_compares_all_pairs_of_models_in_both_orders(own, run, tmp_path)
     assert "9 pairs of answers of 3 models to 3 prompts were compared" in text
     assert "Position consistency (the same answer in both orders): 100%" in text
     assert "**Not evidence: the judge was not tested" in text
-    assert "| Right | 1000 by definition | 3 |" in text
+    assert "| right | 1000 by definition | 3 |" in text
     assert "3 won, 0 tied, 0 lost" in text
     rows = lines("done/pairwise.jsonl")
     assert {(row["first"], row["second"], row["verdict"]["winner"]) for row in rows} == {
@@ -129,8 +157,8 @@ def test_prompts_without_a_length_are_answered_and_compared_but_have_no_length_s
             "--benchmark", "free.jsonl", "--pairwise", "reference", "--max-tokens", "90", "--out", "done",
         )  # fmt: skip
     assert code == 0, err
-    assert "| A | 2 | - |" in out
-    assert "B and a cannot be compared: they have 0 prompts in common with such a score" in out
+    assert "| a | 2 | - |" in out
+    assert "b and a cannot be compared: they have 0 prompts in common with such a score" in out
     assert "2 pairs of answers of 2 models to 2 prompts were compared" in pairwise_part("done")
     assert [row["length"] for row in lines("done/a/pred.jsonl")] == [None, None]
 
@@ -170,7 +198,7 @@ def test_two_judges_do_not_compare(own, run):
         (["--base-url", "http://u:p@a/v1", "--model", "m"], "llm.base_url"),
         (["--pred", "gone.jsonl"], "--pred gone.jsonl: no such file"),
         (["--model", "models:/other@champion"], "models:/other: this checkout registers longwriter"),
-        (["--model", "models:/longwriter@gone"], "no model gone: models with weights in data/ are"),
+        (["--model", "models:/longwriter@gone"], "longwriter has no such version or alias in MLflow"),
         (["--model", "m", "--benchmark", "gone"], "no benchmark gone; there are small, or name a *.jsonl"),
         (["--pred", "own.jsonl", "--benchmark", "own.jsonl"], "own.jsonl:1 is not a valid PredRow: response"),
     ],
