@@ -40,7 +40,14 @@ def lock() -> list[dict[str, Any]]:
     lines = Path("infra/constraints.txt").read_text().splitlines()
     pins = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["dev"], *extras["postgres"], "uv", "setuptools"]
+    wanted = [
+        *project["dependencies"],
+        *extras["dev"],
+        *extras["openlineage"],
+        *extras["postgres"],
+        "uv",
+        "setuptools",
+    ]
     wanted = [line for line in wanted if not line.startswith(f"{project['name']}[")]
     text = f"""
 [project]

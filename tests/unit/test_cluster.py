@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import jsonschema
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -109,3 +110,47 @@ def test_the_manifest_fits_the_schema_of_jobset_and_its_parts_name_each_other() 
     [script] = pod["containers"][0]["args"]
     assert subprocess.run(["bash", "-n", "-c", script], check=False).returncode == 0
     assert f"jobset-name={jobset['metadata']['name']}" in script
+
+
+def test_the_manifests_of_prefect_fit_the_schema_of_kubernetes_and_name_each_other() -> None:
+    folder = CLUSTER / "prefect"
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    names = kustomization["resources"]
+    assert sorted([*names, "kustomization.yaml"]) == sorted(path.name for path in folder.iterdir())
+    parts = [part for name in names for part in yaml.safe_load_all((folder / name).read_text())]
+    for part in parts:
+        kubernetes_validate.validate(part, "1.32", strict=True)
+    server, service, policy, *workers = parts
+    labels = server["spec"]["template"]["metadata"]["labels"]
+    selectors = (server["spec"]["selector"]["matchLabels"], service["spec"]["selector"])
+    assert (*selectors, policy["spec"]["podSelector"]["matchLabels"]) == (labels, labels, labels)
+    for worker, pool in zip(workers, ("cpu", "gpu"), strict=True):
+        pod = worker["spec"]["template"]["spec"]
+        [container] = pod["containers"]
+        assert worker["kind"] == "StatefulSet"  # its pod keeps its name, which a deployment of Prefect holds
+        assert f"--pool {pool} " in container["args"][0]
+        assert container["env"] == [
+            {
+                "name": "PREFECT_API_URL",
+                "value": f"http://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}/api",
+            }
+        ]
+        assert ("nvidia.com/gpu" in container["resources"]["limits"]) == (pool == "gpu")
+    del workers[0]["spec"]["template"]["spec"]["containers"][0]["name"]
+    with pytest.raises(kubernetes_validate.ValidationError, match="name"):
+        kubernetes_validate.validate(workers[0], "1.32", strict=True)
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="needs kubectl")
+def test_kustomize_renders_every_manifest_of_prefect_with_the_image_and_the_label() -> None:
+    words = ["kubectl", "kustomize", str(CLUSTER / "prefect")]
+    rendered = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    parts = list(yaml.safe_load_all(rendered))
+    for part in parts:
+        kubernetes_validate.validate(part, "1.32", strict=True)
+    pods = [part["spec"]["template"] for part in parts if "template" in part["spec"]]
+    assert {pod["spec"]["containers"][0]["image"] for pod in pods} == {
+        "registry.example.com/longwriter:latest"
+    }
+    assert all(pod["metadata"]["labels"]["app.kubernetes.io/part-of"] == "longwriter" for pod in pods)
+    assert len(pods) == 3

@@ -33,7 +33,7 @@ from longwriter.execution.summary import Summary as Summary
 from longwriter.io import access, disk, files, process, startup
 from longwriter.text import inert
 from longwriter.traces import traces
-from longwriter.tracking import git, notes, versioning
+from longwriter.tracking import git, notes, openlineage, versioning
 from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
 from longwriter.tracking.provenance import LINEAGE
@@ -99,7 +99,8 @@ def _execute(name: str, work: Work) -> None:
         run_id = tracking.start_run(name, {**tags, "lw.stage": name, "lw.status": "executed"}, parent)
     log.info("%s: %s", name, tracking.run_url(run_id))
     started_s = time.time()
-    with _closing(run_id):
+    lineage = openlineage.Stage(name, run_id, parent, inputs)
+    with _closing(run_id), openlineage.events(lineage) as written:
         with _needs_mlflow(_NOT_STARTED):
             tracking.log_params(run_id, stage.params)
             tracking.log_datasets(run_id, inputs, "input")
@@ -122,6 +123,7 @@ def _execute(name: str, work: Work) -> None:
             for path in summary.artifacts:
                 tracking.log_artifact(run_id, path)
             _write_lineage(name, run_id, parent, tags, inputs, outputs)
+        written.update(outputs)
     log.info(summary.line(name))
 
 
