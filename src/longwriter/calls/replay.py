@@ -50,6 +50,7 @@ CREATE TABLE IF NOT EXISTS owners (
     endpoint TEXT NOT NULL
 ) WITHOUT ROWID;
 """
+_KEYS = {"answers": "request_hash", "capabilities": "engine_hash", "owners": "model"}  # key of each table
 _VERSION = 2  # PRAGMA user_version; 0 = answers without these columns, 1 = no owners
 _COLUMNS_SINCE_1 = (
     "model TEXT NOT NULL DEFAULT ''",  # '' = stored by version 0
@@ -168,32 +169,44 @@ def size(packed: bytes) -> int:
 def _repair(path: Path) -> None:
     """Rename a damaged cache, and use the answers that can be read; the caller holds the lock."""
     message = databases.repair(path)
-    if message is None and path.exists() and not _has_answers(path):
+    if message is None and path.exists() and not _is_cache(path):
         message = f"{path} holds other tables: kept as {databases.set_aside(path).name}"
     if message:
         log.warning("%s; requests whose answers are lost are sent again", message)
 
 
-def _has_answers(path: Path) -> bool:
-    """Tell whether a database has the table of answers with its columns, or no table of that name."""
+def _is_cache(path: Path) -> bool:
+    """Tell whether a database has the tables of a cache, of any version, or none of these names, and no triggers."""
     with closing(sqlite3.connect(path, timeout=_WAIT_S)) as db:
-        columns = {row[1] for row in db.execute("PRAGMA table_info(answers)")}
-    return not columns or {"request_hash", "stored_at", "body"} <= columns
+        kinds = dict(db.execute("SELECT name, type FROM sqlite_master WHERE type != 'index'"))
+        keys = {name: _columns(db, name) for name in _KEYS}
+    is_other = any(columns and not columns.get(_KEYS[name]) for name, columns in keys.items())
+    return set(kinds.values()) <= {"table"} and not is_other and (
+        not keys["answers"] or {"stored_at", "body"} <= keys["answers"].keys()
+    )  # fmt: skip
+
+
+def _columns(db: sqlite3.Connection, table: str) -> dict[str, bool]:
+    """Return the columns of a table, and whether they are its key; empty if there is no such table."""
+    return {row[1]: bool(row[5]) for row in db.execute(f"PRAGMA table_info({table})")}
 
 
 def _open(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=_WAIT_S, check_same_thread=False)
+    db.text_factory = lambda text: text.decode("utf-8", "replace")
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")  # so that a paid answer survives a power cut
     return db
 
 
 def _set_up(db: sqlite3.Connection) -> None:
-    """Create the tables, or add the columns that a cache of version 0 does not have."""
-    if db.execute("PRAGMA user_version").fetchone()[0] >= _VERSION:
+    """Create what is missing: tables, which damage may have taken, and the columns that version 0 does not have."""
+    tables = {name: _columns(db, name) for name in _KEYS}
+    missing = [column for column in _COLUMNS_SINCE_1 if column.split()[0] not in tables["answers"]]
+    if not missing and all(tables.values()):
         return
     db.executescript(_SCHEMA)
-    existing = {row[1] for row in db.execute("PRAGMA table_info(answers)")}
+    existing = _columns(db, "answers")
     for column in _COLUMNS_SINCE_1:
         if column.split()[0] not in existing:
             db.execute(f"ALTER TABLE answers ADD COLUMN {column}")
@@ -272,7 +285,7 @@ class ReplayCache:
             ).fetchone()
         try:
             stored = None if row is None else json.loads(row[0])
-        except ValueError:  # damaged: the endpoint is probed again
+        except (ValueError, RecursionError):  # damaged: the endpoint is probed again
             return None
         return stored if isinstance(stored, dict) else None
 

@@ -14,7 +14,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from longwriter.errors import LongWriterError
+from longwriter.errors import LongWriterError, Unavailable
 
 DatabaseError = sqlite3.DatabaseError
 _ARTIFACTS = (
@@ -34,7 +34,11 @@ def damage(file: Path) -> str | None:
     Raises:
         OSError: the file cannot be read.
     """
-    if not file.exists() or not file.stat().st_size:
+    if not file.exists():
+        return None
+    if not file.is_file():
+        return "no file"
+    if not file.stat().st_size:
         return None
     try:
         with closing(_connect(file)) as db:
@@ -71,7 +75,14 @@ def repair(file: Path) -> str | None:
     Returns:
         One line for the log: what was wrong, the new name of the damaged file, and how many rows were copied;
         None if nothing is wrong.
+
+    Raises:
+        Unavailable: the file is a link to a file that is missing.
     """
+    if file.is_symlink() and not file.exists():
+        raise Unavailable(
+            f"{file} is a link to {file.readlink()}, which is missing: mount its disk, or remove the link"
+        )
     if (wrong := damage(file)) is None:
         return None
     aside = set_aside(file)

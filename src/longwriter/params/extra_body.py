@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from longwriter.params.common import Conflict, conflict_error
 from longwriter.params.texts import is_secret_name
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*")
+_NAMES = "names of fields: ASCII letters, digits, _ . : and -, without spaces"
 _SAMPLING = ("temperature", "max_tokens", "max_completion_tokens", "n_predict", "top_p", "stop", "seed")
 _FORMAT = (
     "response_format", "json_schema", "grammar", "structured_outputs",
@@ -42,6 +45,7 @@ def sendable(body: dict[str, Any]) -> dict[str, Any]:
         for name in body
         if name.lower() in RESERVED
     ]
+    conflicts += [Conflict((name,), _NAMES) for name in body if not _NAME.fullmatch(name)]
     conflicts += _unsendable(body, ())
     if conflicts:
         raise conflict_error(conflicts)

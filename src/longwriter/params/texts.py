@@ -189,7 +189,7 @@ FileSource = Annotated[
 ]  # fmt: skip
 """URL or path of one file."""
 BaseUrl = Annotated[
-    str, Kind("http://HOST/v1 or https://HOST:PORT/v1, without user, query, #, quotes, brackets or spaces; ports 1 to 65535", _is_base_url)
+    str, Kind("http://HOST/v1 or https://HOST:PORT/v1, without user, query, #, quotes, brackets or spaces, and without /chat/completions; ports 1 to 65535", lambda text: _is_base_url(text) and not text.rstrip("/").endswith("/completions"))
 ]  # fmt: skip
 """URL of an OpenAI-compatible endpoint."""
 EnvName = Annotated[

@@ -100,8 +100,9 @@ class Document:
 
 
 def dotted(key: Key) -> str:
-    """Return a key as a person writes it, such as `plan.sampling.seed`."""
-    return ".".join(str(part) for part in key) or "(whole file)"
+    """Return a key as a person writes it, such as `plan.sampling.seed`, on one line and without control characters."""
+    name = ".".join(str(part) for part in key) or "(whole file)"
+    return name if name.isprintable() else repr(name)[1:-1]
 
 
 def shown(value: Any) -> str:

@@ -263,7 +263,51 @@ def test_an_answer_that_an_earlier_version_could_not_read_again_is_replayed(tmp_
     assert replay.speeds(tmp_path / "r.sqlite", "m").n == 0
 
 
-@pytest.mark.parametrize("tables", ["CREATE TABLE answers (x)", "CREATE TABLE answers (request_hash, note)"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DROP TABLE owners",
+        "DROP TABLE capabilities",
+        "ALTER TABLE answers DROP COLUMN latency_s",
+        "UPDATE answers SET model = CAST(X'ff' AS TEXT)",
+        "PRAGMA user_version = 99",
+    ],
+)
+def test_a_cache_that_lost_a_table_or_a_column_gets_a_new_one(tmp_path, change):
+    path = tmp_path / "r.sqlite"
+    with closing(ReplayCache(path)) as cache:
+        put(cache, "a", "answer")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(change)
+        db.commit()
+    with closing(ReplayCache(path)) as cache:
+        cache.put_capabilities("k", {"b": 1})
+        put(cache, "b", "other")
+        assert (text_of(cache, "a"), text_of(cache, "b"), cache.capabilities("k")) == (
+            "answer",
+            "other",
+            {"b": 1},
+        )
+        assert cache.owner("m", "http://a.example") == "http://a.example"
+    assert sum(size.answers for size in replay.sizes(path)) == 2
+
+
+def test_a_cache_that_is_a_link_to_a_missing_disk_says_so_and_no_second_cache_is_begun(tmp_path):
+    (tmp_path / "r.sqlite").symlink_to(tmp_path / "disk" / "r.sqlite")
+    with pytest.raises(Unavailable, match=r"r\.sqlite is a link to .*, which is missing: mount its disk"):
+        ReplayCache(tmp_path / "r.sqlite")
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        "CREATE TABLE answers (x)",
+        "CREATE TABLE answers (request_hash, note)",
+        "CREATE TABLE answers (request_hash, stored_at, body)",
+        "CREATE VIEW answers AS SELECT 'a' AS request_hash, '' AS stored_at, x'' AS body",
+        "CREATE TABLE owners (model, endpoint)",
+    ],
+)
 def test_a_database_of_another_program_is_set_aside(tmp_path, caplog, tables):
     path = tmp_path / "r.sqlite"
     with closing(sqlite3.connect(path)) as db:
@@ -274,7 +318,7 @@ def test_a_database_of_another_program_is_set_aside(tmp_path, caplog, tables):
     assert "holds other tables: kept as r.sqlite.damaged-" in caplog.text
 
 
-@pytest.mark.parametrize("body", ["{", "[1]", "null", "", "7"])
+@pytest.mark.parametrize("body", ["{", "[1]", "null", "", "7", "[" * 100_000])
 def test_damaged_capabilities_count_as_unknown(tmp_path, body):
     with closing(ReplayCache(tmp_path / "r.sqlite")) as cache:
         cache.put_capabilities("k", {"a": 1})

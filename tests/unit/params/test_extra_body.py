@@ -44,6 +44,12 @@ def test_other_fields_of_servers_are_accepted():
     assert errors("llm.extra_body", SENDABLE) == []
 
 
+@pytest.mark.parametrize("name", ["messages ", "mеssages", "", "min p", "min_p\n", "🚀"])
+def test_a_name_that_no_server_knows_is_refused(name):
+    [line] = errors("llm.extra_body", {name: 1})
+    assert "allowed: names of fields: ASCII letters, digits" in line
+
+
 @pytest.mark.parametrize(
     ("value", "allowed"),
     [
