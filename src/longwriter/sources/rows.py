@@ -129,6 +129,10 @@ def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
         if content is None or (column in _OTHER_CHATS and not _is_chat(content)):
             continue
         try:
+            if column == "prompt" and isinstance(content, list) and content and isinstance(content[0], str):
+                raise Trouble(
+                    "malformed", "prompt: a text is needed, found a list of texts"
+                )  # many rows in one
             if (
                 column == "prompt"
                 and isinstance(content, str | bytes | int | float)

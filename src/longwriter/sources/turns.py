@@ -198,6 +198,8 @@ def _exported(message: Any) -> list[dict[str, Any]]:
 def decoded(text: str) -> Any:
     """Return the value of a JSON text, or of a text that Python prints, as pandas writes lists into CSV.
 
+    pandas prints the arrays of a Parquet file with line ends in place of commas.
+
     A text that is neither is returned unchanged.
     """
     try:
@@ -206,7 +208,7 @@ def decoded(text: str) -> Any:
         if len(text) > _LONGEST_PYTHON or not text.lstrip().startswith(("[{'", "{'")):
             return text
     try:
-        return ast.literal_eval(text.strip())
+        return ast.literal_eval(text.strip().replace("}\n {", "},\n {"))
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return text
 

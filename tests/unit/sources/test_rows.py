@@ -181,6 +181,7 @@ LANGCHAIN = {"lc": 1, "type": "constructor", "id": ["langchain", "schema", "mess
     "value",
     [
         {"conversations": [SEA, "The sea."], "source": "LIMA"},
+        {"messages": f"[{USER}\n {SAID}]"},
         {"prompt": json.dumps([SEA, "More."]), "response_a": json.dumps(["The sea."])},
         {"history": [[SEA, "The sea."], ["More.", "No."]]},
         {"messages": [[USER, SAID]]},
@@ -338,7 +339,7 @@ def test_what_a_user_shows_cannot_be_written_about(content, detail):
         ({"text": "Once upon a time."}, "found 'text'"),
         ({"prompt": 3}, "prompt: text is needed, found int"),
         ({"prompt": True}, "prompt: text is needed, found a boolean"),
-        ({"prompt": ["a", 1]}, 'prompt: each turn is an object such as {"role": "user", "content": "…"}, found a text'),
+        ({"prompt": ["a", "b"]}, "prompt: a text is needed, found a list of texts"),
         ({"prompt": "a\0b"}, "NUL"),
         ({"prompt": "a\ud83c"}, "surrogate"),
         ({"prompt": b"\xff"}, "prompt: no UTF-8"),
