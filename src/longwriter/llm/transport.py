@@ -179,7 +179,13 @@ class Transport:
         Raises:
             ModelUnusable: it leads to another host, or does not keep method and body.
         """
-        target = reply.url.join(reply.headers.get("location", ""))
+        try:
+            target = reply.url.join(reply.headers.get("location", ""))
+        except httpx2.InvalidURL as error:
+            raise ModelUnusable(
+                f"{self.endpoint.where} answered {reply.status_code}: it redirects to an address that is no URL "
+                f"({self.endpoint.quote(str(error))}): set llm.base_url to the right server"
+            ) from None
         is_same = (target.scheme, target.host, target.port) == (
             reply.url.scheme,
             reply.url.host,

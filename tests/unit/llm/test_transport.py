@@ -48,7 +48,7 @@ def test_a_redirect_to_another_host_gets_no_request(tmp_path, status):
 
     error, server, other = asyncio.run(go())
     assert (len(server.requests), other.requests) == (1, [])
-    assert f"answered {status}: it redirects to {other.url.removesuffix('/v1')}, which gets neither" in error
+    assert f"answered {status}: it redirects to {other.url.removesuffix('/v1')}. Neither key nor" in error
     assert "set llm.base_url to it" in error
 
 
@@ -63,6 +63,14 @@ def test_another_scheme_or_name_is_another_host(tmp_path, target):
                     await llm.ask("tell me", SAMPLING)
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize("target", ["http://[::1", "http://a.example:port/", "http://a.example:8\x01/"])
+def test_a_redirect_to_what_is_no_url_ends_the_run_in_one_line(tmp_path, target):
+    (error,), server = ask(tmp_path, redirect(307, target))
+    assert isinstance(error, ModelUnusable)
+    assert "answered 307: it redirects to an address that is no URL" in str(error)
+    assert len(server.requests) == 1
 
 
 def test_a_redirect_shows_no_password_and_a_circle_ends(tmp_path):
