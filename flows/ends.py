@@ -33,13 +33,12 @@ log = logging.getLogger(__name__)
 AGAIN = "again"  # tag of a run that repeats a crashed one
 _AGAIN_S = 600  # a crashed run may hold its slot of the deployment for 300 s
 _PENDING_S = 600  # a worker begins a run within seconds
-_TEMPORARY = 75  # longwriter.errors.Unavailable
 
 
 def can_pass(error: object) -> bool:
     """Tell whether the cause of an error can pass: something could not be reached, or a rank was killed."""
     if isinstance(error, repro.DvcFailed):
-        return error.stage_code == _TEMPORARY
+        return error.can_pass
     return isinstance(error, tracking.UNREACHABLE)
 
 

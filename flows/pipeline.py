@@ -154,6 +154,24 @@ def _stage(name: str, parent: str, is_fresh: bool, share: bool) -> State[Any]:
     return Completed(name=how.capitalize(), message=f"{name}: {how}", data=result)
 
 
+def _push() -> None:
+    """Put new data into the DVC remote; if that cannot be reached, try again after 10 and 60 seconds.
+
+    Another try sends only what is missing there. No task of Prefect, as a flow that is cancelled meanwhile must end
+    as `Cancelled` by itself.
+    """
+    for delay_s in (10, 60, None):
+        try:
+            repro.run(["push"], get_run_logger(), "push.log")
+        except repro.DvcFailed as error:
+            if delay_s is None or not error.can_pass:
+                raise
+            get_run_logger().warning("%s: the next try is in %d s", error, delay_s)
+            time.sleep(delay_s)
+        else:
+            return
+
+
 def _row_counts(name: str) -> dict[str, int]:
     """Return how many rows a stage read, kept and rejected."""
     numbers = json.loads(Path(f"data/{name.replace('@', '/')}/metrics.json").read_text(encoding="utf-8"))
@@ -282,7 +300,7 @@ def _run(
         rows = _stages(stages, kind, overrides or [], share)
         message = f"ran or restored {', '.join(row['stage'] for row in rows if row['how'] != 'unchanged') or 'nothing'}"
         if share:
-            repro.run(["push"], get_run_logger(), "push.log")
+            _push()
             message += "; pushed"
         if trial:
             experiment.keep(trial)
@@ -341,7 +359,7 @@ def nightly(lock: Literal["branch", "log"] = "branch", share: bool = False) -> S
     changed = [row["stage"] for row in rows if row["how"] != "unchanged"]
     is_left = lock == "branch" and not lockfile.is_kept()  # by a failed push, or a `dvc repro`
     if changed or is_left or lock == "log":
-        repro.run(["push"], log, "push.log")
+        _push()
     if not changed and not is_left:
         return Completed(name="NoNews", message="no news: every stage was up to date")
     if lock == "branch":

@@ -31,6 +31,10 @@ _REDRAWN = re.compile(r"\[\d\d:\d\d[^\]]*\] *$")
 _BAR_S = 10.0
 _SILENCE_S = 25.0
 _LINE_CHARS = 300
+_TEMPORARY = 75  # longwriter.errors.Unavailable
+_AWAY = re.compile(
+    r"connect|timed? ?out|connection (?:reset|refused|aborted)|unavailable|slow ?down|\b50[0234]\b", re.I
+)
 _STAGE_EXIT = re.compile(r"exited with (\d+)")
 
 
@@ -43,7 +47,11 @@ class Done(NamedTuple):
 
 
 class DvcFailed(Exception):
-    """A dvc command failed; `stage_code` is the stage's exit code, see longwriter/errors.py."""
+    """A dvc command failed.
+
+    `stage_code` is the stage's exit code, see longwriter/errors.py; `can_pass` tells whether the cause can pass:
+    something could not be reached.
+    """
 
     def __init__(self, words: Sequence[str], done: Done) -> None:
         """Quote the stage's own sentence; if it has none, name the command and its last lines that look like a reason."""
@@ -51,6 +59,8 @@ class DvcFailed(Exception):
         reasons = [line for line in done.lines if "ERROR" in line or "Error" in line or "stop" in line]
         super().__init__(sentence or f"dvc {' '.join(words)}: " + " | ".join((reasons or done.lines)[-3:]))
         self.stage_code = done.stage_code
+        is_remote = bool(words) and words[0] in ("push", "update")
+        self.can_pass = done.stage_code == _TEMPORARY or (is_remote and bool(_AWAY.search(str(self))))
 
 
 def own_sentence(stage: str, lines: Sequence[str]) -> str:

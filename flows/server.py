@@ -51,13 +51,16 @@ def is_configured() -> bool:
 
 def trouble(error: Exception) -> LongWriterError | None:
     """Return an error of Prefect's client as one for people: no login, or no server; None for any other error."""
+    import httpx  # of Prefect's client
+
     url = without_password(os.environ.get("PREFECT_API_URL", "the address of its profile"))
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403):
         return UserError(
             f"Prefect at {url} refuses this login ({status}): correct PREFECT_API_AUTH_STRING (user:password)"
         )
-    if isinstance(error, RuntimeError) and str(error).startswith("Failed to reach API"):
+    is_first_call = isinstance(error, RuntimeError) and str(error).startswith("Failed to reach API")
+    if is_first_call or isinstance(error, httpx.TransportError):  # of a server that ended while the flow ran
         return Unavailable(f"cannot reach Prefect at {url}: start the server, or correct PREFECT_API_URL")
     return None
 

@@ -113,6 +113,19 @@ def test_a_failed_stage_is_quoted_in_its_own_words() -> None:
     assert str(other) == "dvc push: ERROR: no remote is set"
 
 
+def test_the_cause_of_a_failed_push_can_pass_only_if_the_remote_could_not_be_reached() -> None:
+    away = [
+        "ERROR: failed to transfer '2f92' - Could not connect to the endpoint URL: \"http://127.0.0.1:1/data\"",
+        "ERROR: failed to push data to the cloud - 1 files failed to upload",
+    ]
+    assert repro.DvcFailed(["push"], repro.Done(1, None, away)).can_pass
+    assert repro.DvcFailed(["push"], repro.Done(1, None, ["ERROR: Read timeout on endpoint"])).can_pass
+    assert not repro.DvcFailed(["push"], repro.Done(1, None, ["ERROR: no remote is set"])).can_pass
+    assert not repro.DvcFailed(["push"], repro.Done(1, None, ["ERROR: Access Denied (403)"])).can_pass
+    assert repro.DvcFailed(["repro", "sft"], repro.Done(1, 75, away)).can_pass
+    assert not repro.DvcFailed(["repro", "sft"], repro.Done(1, 2, away)).can_pass
+
+
 def test_the_log_of_the_flow_has_no_traceback_of_a_failed_stage() -> None:
     from flows import pipeline  # imports Prefect, which takes seconds
 

@@ -56,6 +56,7 @@ def test_a_server_is_configured_by_the_environment_or_by_a_profile(
             "cannot reach Prefect at http://x/api",
         ),
         (RuntimeError("anything else"), None, ""),
+        (httpx.ConnectError("Connection refused"), Unavailable, "cannot reach Prefect at http://x/api"),
     ],
 )
 def test_a_server_that_cannot_be_used_is_said_in_one_line_without_the_password(
