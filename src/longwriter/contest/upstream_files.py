@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field
 from longwriter.evaluation.answers import Prompt, generation_of
 from longwriter.hashing import short_id
 from longwriter.judge.judgements import DIMENSIONS, quality_score
-from longwriter.records import BenchmarkRow, Generation, Judgement, Record, Unscored
+from longwriter.records import BenchmarkRow, Generation, Judgement, Record, Text, Unscored
 from longwriter.text.basics.counting import language_of
 
 UNKNOWN = "unknown"
@@ -37,7 +37,7 @@ class JudgeRow(Record):
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
-    prompt: str | None = None
+    prompt: Text | None = None
     response: str = ""
     scores: dict[str, Any] = Field(default_factory=dict)
     judge: str | None = None

@@ -7,6 +7,7 @@ import pytest
 from longwriter.contest import upstream_files
 from longwriter.contest.upstream_files import JudgeRow, PredRow
 from longwriter.evaluation.answers import Prompt, generation_of
+from longwriter.evaluation.scores import score_of
 from longwriter.judge.judgements import DIMENSIONS
 from longwriter.records import Judgement, Unscored
 
@@ -100,3 +101,33 @@ def test_a_row_without_a_length_is_read_and_written_without_one():
     )
     assert row.required_words is None
     assert upstream_files.pred_row(row)["length"] is None
+
+
+def test_a_prompt_with_space_at_its_ends_keeps_its_judgement():
+    """Five of LongBench-Write's 120 prompts end in a line end or a space; records leave it out."""
+    row = UPSTREAM | {"prompt": "Write 3 words.\n\n", "response": "\nOne two three. "}
+    judged = read(JudgeRow, row | {"scores": {"Analysis": "a", **MARKS}})
+    answers = upstream_files.generations([read(PredRow, row)])
+    [quality] = upstream_files.qualities(answers, [judged], "judge.jsonl")
+    assert isinstance(quality, Judgement)
+
+
+def test_the_means_of_upstreams_files_are_the_ones_that_its_formulas_give():
+    """S_l: 100 * (1 - (y / x - 1) / 3) above the length asked for, 100 * (1 - (x / y - 1) / 2) below, not below 0;
+    S_q: 25 * (mark - 1), as a mean over answers and dimensions."""
+    words = {9: 100.0, 10: 100 * 26 / 27, 18: 200 / 3, 36: 0.0, 8: 93.75, 3: 0.0, 4: 37.5, 1: 0.0}
+    rows = [UPSTREAM | {"length": 9, "response": " ".join(["it"] * count)} for count in words]
+    marks = [dict.fromkeys(DIMENSIONS, 1 + place % 5) | {"Clarity": 5} for place in range(len(rows))]
+    judged = [row | {"scores": scores} for row, scores in zip(rows, marks, strict=True)]
+    answers = upstream_files.generations([read(PredRow, row) for row in rows])
+    qualities = upstream_files.qualities(answers, [read(JudgeRow, row) for row in judged], "judge.jsonl")
+    scores = [score_of(*pair, 0.2) for pair in zip(answers, qualities, strict=True)]
+    lengths = [score.length_score for score in scores]
+    assert lengths == pytest.approx(list(words.values()), abs=1e-9)
+    points = [score.quality.quality_score for score in scores]
+    assert points == pytest.approx([(125 * (place % 5) + 100) / 6 for place in range(8)], abs=1e-9)
+    written = [read(PredRow, upstream_files.pred_row(answer)) for answer in answers]
+    again = [
+        score_of(*pair, 0.2) for pair in zip(upstream_files.generations(written), qualities, strict=True)
+    ]
+    assert [score.length_score for score in again] == lengths
