@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -44,6 +45,8 @@ def init(
     from longwriter.instructions import preview as previews
     from longwriter.io import access, files
 
+    if "://" not in source and not Path(source).exists():
+        raise UserError(f"{inert.line(source)}: no such file or folder; name the one with your instructions")
     settings = params.load()
     own: dict[str, Any] = {"source": source, "limit": limit or _ALL}
     if pattern is not None:

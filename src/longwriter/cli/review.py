@@ -92,6 +92,11 @@ def _of_pipeline(
     found = {}
     for model in models or settings.compare.models:
         path = files.DATA / "generate" / f"{model}-{name}" / "generations.jsonl"
+        if not path.is_file() and model not in settings.compare.models:
+            raise UserError(
+                f"compare.models has no model {inert.line(model)}: it has {', '.join(settings.compare.models)}; "
+                "or name files by --pred"
+            )
         if not path.is_file():
             raise UserError(
                 f"{inert.line(str(path))} is missing: run `dvc repro generate@{inert.line(model)}-{inert.line(name)}`, "

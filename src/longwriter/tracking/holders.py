@@ -75,7 +75,11 @@ def _of(is_first: Callable[[dict[str, Any]], bool], what: str, *, lists_sources:
                     origins.add(origin)
                     withdrawable |= _withdrawable(row)
     if not data:
-        known = f"; there are {', '.join(sorted(filter(None, sources)))}" if lists_sources else ""
+        known = (
+            f"; there are {', '.join(sorted(filter(None, sources)))}"
+            if lists_sources
+            else "; `longwriter lineage` shows a row and its id"
+        )
         raise UserError(f"no data set of this checkout holds {what}{known}")
     reached = _reached(lineages, set(data))
     numbers = [

@@ -37,6 +37,12 @@ def test_a_source_is_previewed_and_nothing_is_written(checkout, run):
     assert not Path("data").exists()
 
 
+def test_a_source_that_does_not_exist_is_named(checkout, run):
+    code, out, err = run("init", "nowhere.csv")
+    assert (code, out) == (2, "")
+    assert err == ("UserError: nowhere.csv: no such file or folder; name the one with your instructions\n")
+
+
 @pytest.mark.parametrize(
     ("words", "chosen", "least"), [((), 8, 4), (("--limit", "6", "--min-share", "0.9"), 6, 6)]
 )

@@ -76,6 +76,12 @@ def test_a_command_that_has_no_data_here_names_the_quick_run(stages_ran_in, is_n
     assert "Traceback" not in err
 
 
+def test_a_review_of_a_model_that_there_is_not_names_those_that_there_are(checkout, run):
+    code, _, err = run("review", "mine")
+    assert code == 2
+    assert err.startswith("UserError: compare.models has no model mine: it has base_model, dpo, sft; ")
+
+
 def test_the_version_is_that_of_the_package(run):
     version = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
     assert run("--version") == (0, f"longwriter {version}\n", "")
