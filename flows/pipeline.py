@@ -66,6 +66,7 @@ class _WithoutTraceback(logging.Filter):
         return True
 
 
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it says that it makes its tables
 for _logger in ("prefect.flow_runs", "prefect.task_runs"):
     logging.getLogger(_logger).addFilter(_WithoutTraceback())
 
