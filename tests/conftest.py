@@ -51,6 +51,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=position)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the processes of a parallel run forks of one, so that libraries are imported once."""
+    if specs := config.getoption("tx", None):
+        from tests import forking
+
+        config.option.tx = [
+            spec if spec != "popen" else f"popen//python={forking.workers()}" for spec in specs
+        ]
+
+
 @pytest.fixture(autouse=True)
 def own_tracking_uri() -> Iterator[None]:
     """Keep MLflow's database of one test from the next ones: `mlflow.set_tracking_uri` also sets the variable."""

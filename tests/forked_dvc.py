@@ -2,13 +2,14 @@
 
 DVC executes each command of dvc.yaml by a shell, as ever. The `python` that the shell finds on its PATH gives a
 stage to the process below, which forks; it becomes the real Python for anything else. Every stage runs below
-this process, whose command line has the word dvc, as stages look for it.
+this process, which shows the command line of dvc, as stages look for it.
 
-Run: `python tests/forked_dvc.py dvc repro …` in a workspace.
+Run: `python -m tests.forked_dvc repro …` in a workspace, also in a fork of `fork_server.py`.
 """
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import json
@@ -43,11 +44,7 @@ def _next_stage(listener: socket.socket) -> list[str]:
         head, fds, _, _ = socket.recv_fds(shell, 8, 3)
         with shell.makefile("rb") as request:
             words, folder, env = json.loads(request.read(int.from_bytes(head, "big")))
-        for module in (
-            words[0],
-            "mlflow.store.tracking.sqlalchemy_store",
-        ):  # imported late, by the first client
-            importlib.import_module(module)
+        importlib.import_module(words[0])
         if (child := os.fork()) == 0:
             for number, fd in enumerate(fds):
                 os.dup2(fd, number)
@@ -75,9 +72,16 @@ def _run_stages(listener: socket.socket) -> NoReturn:
     sys.exit(0)
 
 
+def _show_command(words: list[str]) -> None:
+    """Make the command line that other processes see of this one `words`."""
+    start, end = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[45:47]
+    size = int(end) - int(start)
+    ctypes.memmove(int(start), "\0".join(words).encode()[:size].ljust(size, b"\0"), size)
+
+
 def main() -> int:
     """Run dvc with the arguments of this process; return its exit code."""
-    sys.path[0] = str(Path.cwd())  # as `python -m` does
+    _show_command(["dvc", *sys.argv[1:]])
     folder = Path(tempfile.mkdtemp())
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(folder / "stages"))
@@ -91,7 +95,7 @@ def main() -> int:
     try:
         from dvc import cli
 
-        return int(cli.main(sys.argv[2:]))
+        return int(cli.main(sys.argv[1:]))
     finally:
         os.kill(forks, signal.SIGKILL)
         os.waitpid(forks, 0)

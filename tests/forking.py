@@ -2,23 +2,63 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import atexit
 import os
-import runpy
-import signal
+import shlex
+import shutil
+import socket
+import subprocess
 import sys
-import warnings
+import tempfile
 from pathlib import Path
 
-_STAGES = Path(__file__).parents[1] / "src" / "longwriter" / "stages"
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(
-    [
-        *(f"longwriter.stages.{file.stem}" for file in _STAGES.glob("[!_]*.py")),
-        "dvc.cli",
-        "mlflow.store.tracking.sqlalchemy_store",  # imported late, by the first client
-    ]
+from tests import fork_server
+
+_ROOT = Path(__file__).parents[1]
+_STAGES = (
+    *(f"longwriter.stages.{file.stem}" for file in (_ROOT / "src/longwriter/stages").glob("[!_]*.py")),
+    "longwriter.cli.main",
+    "dvc.cli",
+    "mlflow.store.tracking.sqlalchemy_store",  # imported late, by the first client
 )
+_TESTS = (*_STAGES, "flows.pipeline", "longwriter.training.ranks.attention", "trl", "boto3")
+"""What the test files import, too."""
+
+
+def start(modules: tuple[str, ...] = _STAGES) -> None:
+    """Start the server of forks for this process and those that it starts, unless one runs already."""
+    if fork_server.ADDRESS in os.environ:
+        return
+    folder = Path(tempfile.mkdtemp())
+    address = folder / "forks"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(address))
+        listener.listen(64)
+        command = [sys.executable, fork_server.__file__, str(listener.fileno()), *modules]
+        env = {**os.environ, "PYTHONPATH": f"{_ROOT / 'src'}{os.pathsep}{_ROOT}"}
+        server = subprocess.Popen(
+            command, cwd=_ROOT, env=env, stdin=subprocess.DEVNULL, pass_fds=[listener.fileno()]
+        )
+    os.environ[fork_server.ADDRESS] = str(address)
+
+    def end() -> None:
+        server.kill()
+        server.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(end)
+
+
+def python() -> list[str]:
+    """Return a command that takes the arguments of Python and runs them in a fork, with its stdin and output."""
+    start()
+    return [sys.executable, "-IS", fork_server.__file__, os.environ[fork_server.ADDRESS]]
+
+
+def workers() -> str:
+    """Return the command line of `python`, for processes that collect all tests."""
+    start(_TESTS)
+    return shlex.join(python())
 
 
 def run(
@@ -39,25 +79,15 @@ def run(
         output: Files for stdout and stderr.
         limit_s: How long it may take.
     """
-    child = _processes.Process(target=_run_module, args=(module, words, folder, env, output))
-    child.start()
-    child.join(limit_s)
-    if child.exitcode is None:
-        os.killpg(child.pid, signal.SIGKILL)
-        raise TimeoutError(f"{module} {words} took more than {limit_s:.0f} s")
-    return child.exitcode
-
-
-def _run_module(
-    module: str, words: list[str], folder: Path, env: dict[str, str], output: tuple[Path, Path]
-) -> None:
-    os.setsid()
-    for number, file in enumerate(output, 1):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    os.chdir(folder)
-    sys.path.insert(0, str(folder))  # as `python -m` does
-    os.environ.clear()
-    os.environ.update(env)
-    sys.argv = [module, *words]
-    warnings.simplefilter("ignore", RuntimeWarning)  # runpy's: the module was imported before
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    start()
+    with Path(os.devnull).open() as nothing, output[0].open("wb") as out, output[1].open("wb") as err:
+        fds = [file.fileno() for file in (nothing, out, err)]
+        server = fork_server.request(
+            os.environ[fork_server.ADDRESS], ["-m", module, *words], str(folder), env, fds
+        )
+    with server:
+        server.settimeout(limit_s)
+        try:
+            return fork_server.exit_code(server)
+        except TimeoutError:
+            raise TimeoutError(f"{module} {words} took more than {limit_s:.0f} s") from None

@@ -33,7 +33,6 @@ from tests import forking
 from tests.small import BENCHMARK, SMALL
 
 ROOT = Path(__file__).parents[1]
-FORKED_DVC = ROOT / "tests" / "forked_dvc.py"
 PATIENCE_S = 1800.0  # for one command; the machine may be slow or busy
 EMPTY_MLFLOW = "empty-mlflow.db"
 T = TypeVar("T")
@@ -103,14 +102,17 @@ class Workspace:
     def dvc(
         self, *words: str, code: int | None = 0, limit_s: float = PATIENCE_S, **env: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run dvc; `repro` is a process of its own, as stages look for it above them."""
-        if words[0] == "repro":
-            return self.run(sys.executable, str(FORKED_DVC), "dvc", *words, code=code, limit_s=limit_s, **env)
-        return self._fork("dvc", *words, code=code, limit_s=limit_s, **env)
+        """Run dvc in a fork; the stages of `repro` are forks too."""
+        module = "tests.forked_dvc" if words[0] == "repro" else "dvc"
+        return self._fork(module, *words, code=code, limit_s=limit_s, **env)
 
     def git(self, *words: str) -> str:
         """Run git; return its output."""
         return self.run("git", *words).stdout.strip()
+
+    def longwriter(self, *words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """Run the command `longwriter`."""
+        return self._fork("longwriter.cli.main", *words, code=code, limit_s=PATIENCE_S)
 
     def stage(self, name: str, code: int | None = 0, **env: str) -> subprocess.CompletedProcess[str]:
         """Run the process of a stage, or of an item `NAME@MODEL-BENCHMARK`, without DVC around it."""

@@ -189,7 +189,8 @@ def modules() -> Iterator[ModuleType]:
 
 
 def rules() -> list[Rule]:
-    """Return every pattern and every function that reads a text."""
+    """Return every pattern and every function that reads a text, ready to be timed."""
+    classifier.prepare()  # else the first text that is timed has to load the models
     searches = [Rule(name, use(name, pattern), window) for name, (pattern, window) in patterns()]
     return [*functions(), *searches]
 
@@ -231,7 +232,6 @@ def functions() -> list[Rule]:
     Raises:
         LookupError: a function takes an argument that has no entry in `ARGUMENTS`.
     """
-    classifier.prepare()  # else the first text that is timed has to load the models
     found: dict[str, Rule] = {name: Rule(name, call) for name, call in CALLS.items()}
     for module in modules():
         if "Pure." in (module.__doc__ or ""):

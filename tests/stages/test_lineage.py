@@ -138,7 +138,7 @@ def test_the_base_models_number_ends_at_its_weights(finished: Workspace) -> None
 
 def test_a_row_leads_to_its_calls(finished: Workspace) -> None:
     rows = [row for row in finished.rows("data/dataset/test.jsonl") if row["call_ids"]]
-    steps = _steps(finished.run("longwriter", "lineage", "--json", "--full", rows[-1]["sample_id"]).stdout)
+    steps = _steps(finished.longwriter("lineage", "--json", "--full", rows[-1]["sample_id"]).stdout)
     assert _only(steps, "row")["row"] == rows[-1]
     _leads_to_calls(finished, steps, "data/dataset/test.jsonl")
 

@@ -165,13 +165,13 @@ def test_a_model_that_is_not_shown_to_be_no_worse_leaves_the_alias_and_a_person_
     assert client.get_model_version_by_alias("longwriter", "candidate").version == before
     newest = max(int(row.version) for row in client.search_model_versions("name = 'longwriter'"))
     assert client.get_model_version("longwriter", str(newest)).tags["gate.candidate"] == "not given"
-    done = workspace.run("longwriter", "promote", str(newest), "--reason", "read by hand")
+    done = workspace.longwriter("promote", str(newest), "--reason", "read by hand")
     assert f"promoted: version {newest} of longwriter is champion" in done.stdout
     assert client.get_model_version_by_alias("longwriter", "champion").version == newest
     workspace.stage("register")
     again = client.get_model_version_by_alias("longwriter", "champion")
     assert (again.version, again.tags["gate.champion"]) == (newest, "given"), "it was compared with itself"
-    done = workspace.run("longwriter", "fetch", str(newest), "OUT")
+    done = workspace.longwriter("fetch", str(newest), "OUT")
     assert "fetched longwriter" in done.stdout
     source = finished.path / "data/sft/weights"
     exported = {file.name: file.read_bytes() for file in (workspace.path / "OUT").iterdir()}
@@ -189,7 +189,7 @@ def test_a_model_that_is_not_shown_to_be_no_worse_leaves_the_alias_and_a_person_
         "may be worse than",
     ):
         assert part in added, part
-    failed = workspace.run("longwriter", "rollback", "--reason", "too short", code=2)
+    failed = workspace.longwriter("rollback", "--reason", "too short", code=2)
     assert "longwriter has no version with the alias former-champion" in failed.stderr
 
 

@@ -14,6 +14,7 @@ import pytest
 import longwriter
 from infra.bench import hostile_texts, text_rules
 from infra.bench.hostile_texts import repeated
+from longwriter.talk import classifier
 
 TINY, SCREENED, SHORT, LONG = 1_000, 10_000, 25_000, 100_000
 TRIALS = 5
@@ -91,6 +92,12 @@ SUMS = ("dataset.filters.trouble", "dataset.examples.example_of", "gates.example
         "text.repetition.measures")  # fmt: skip
 """Functions that only call several of the others."""
 FUNCTIONS = {rule.name: rule.call for rule in text_rules.functions() if rule.name not in SUMS}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def with_models():
+    """Load the models of texts, else the first text that is timed has to load them."""
+    classifier.prepare()
 
 
 def rooms(names):

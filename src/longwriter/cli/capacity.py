@@ -10,6 +10,7 @@ import typer
 
 from longwriter.cli import checkout
 from longwriter.errors import UserError
+from longwriter.io import startup
 from longwriter.text import inert
 
 
@@ -36,10 +37,11 @@ def capacity(
     Example: longwriter capacity --profile paper --gpus 8x80
     """
     checkout.require()
-    from longwriter import params
-    from longwriter.capacity import check, machine, table
-    from longwriter.cli import profile as profiles
-    from longwriter.params import yaml_file
+    with startup.imports():
+        from longwriter import params
+        from longwriter.capacity import check, machine, table
+        from longwriter.cli import profile as profiles
+        from longwriter.params import yaml_file
 
     if profile is None:
         values = params.load()

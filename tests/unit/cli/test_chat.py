@@ -12,6 +12,7 @@ import pytest
 
 from longwriter.cli import chat
 from longwriter.errors import UserError
+from tests import forking
 from tests.unit.cli.checkout import PARAMS, set_params
 
 COMMAND = [sys.executable, "-c", "from longwriter.cli.main import main; main()"]
@@ -27,9 +28,13 @@ def with_model(checkout, tiny_model):
     return checkout
 
 
+def chat_fork():
+    return [*forking.python(), "-m", "longwriter.cli.main", "chat"]
+
+
 def test_a_line_is_answered_with_its_words_and_the_words_asked_for(with_model):
     done = subprocess.run(
-        [*COMMAND, "chat"],
+        chat_fork(),
         input="Write 50 words.\n\n/new\nSay it.\n",
         capture_output=True,
         text=True,
@@ -46,7 +51,7 @@ def test_a_line_is_answered_with_its_words_and_the_words_asked_for(with_model):
 def test_a_message_beyond_the_context_ends_a_script_with_one_sentence(with_model):
     set_params(PARAMS, serving={"context_tokens": 256})
     text = "word " * 3000
-    done = subprocess.run([*COMMAND, "chat"], input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run(chat_fork(), input=text, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     [said] = [line for line in done.stderr.splitlines() if line.startswith("ModelUnusable: ")]
     assert "the model refuses the request" in said
@@ -100,12 +105,10 @@ def test_an_unknown_model_is_told_in_one_line(with_model, run, words, message):
     assert err.splitlines()[-1].startswith(f"UserError: {message}")
 
 
-def test_fetch_of_an_unknown_alias_writes_nothing(with_model):
-    done = subprocess.run(
-        [*COMMAND, "fetch", "candidate", "OUT"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == (
+def test_fetch_of_an_unknown_alias_writes_nothing(with_model, run):
+    code, _, err = run("fetch", "candidate", "OUT")
+    assert code == 2
+    assert err.splitlines()[-1] == (
         "UserError: longwriter has no version or alias candidate in MLflow; it has none"
     )
     assert not Path("OUT").exists()
