@@ -164,15 +164,15 @@ def test_a_stage_takes_over_the_state_of_other_ranks_and_removes_it_after_a_step
     train_in_turn([old_file], tmp_path)
     new_file = job_file(new)
 
-    states.look_after(new, "fingerprint")
+    states.prepare(new, "fingerprint")
 
     assert (Path(new.checkpoints) / "checkpoint-1" / checkpoints.UNIVERSAL).is_file()
     assert checkpoints.finished(Path(new.checkpoints)) == checkpoints.finished(Path(old.checkpoints)) == [1]
-    states.look_after(new, "fingerprint")  # converted once; the old state stays until the new one has a step
+    states.prepare(new, "fingerprint")  # converted once; the old state stays until the new one has a step
     assert Path(old.checkpoints).is_dir()
     train_in_turn([new_file], tmp_path)
     check_same(moved[MOVES[0]][0], new)
-    states.look_after(new, "fingerprint")
+    states.prepare(new, "fingerprint")
     assert not Path(old.checkpoints).exists()
 
 

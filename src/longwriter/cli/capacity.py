@@ -47,8 +47,8 @@ def capacity(
         values = params.load()
     else:
         values = params.complete(yaml_file.parse(profiles.applied(profile), f"profile {profile}"))
-    there = machine.from_text(gpus) if gpus is not None else machine.this()
-    report = check.report(values, there, check.model_of(values, model), lora)
+    target = machine.from_text(gpus) if gpus is not None else machine.this()
+    report = check.report(values, target, check.model_of(values, model), lora)
     text = json.dumps(report, ensure_ascii=False, indent=2) if as_json else table.text(report)
     typer.echo(inert.terminal(text))
     if report["errors"]:

@@ -58,17 +58,19 @@ def review(
         raise UserError(
             f"answers of two models are needed, found {len(answers)}: name another model or --pred"
         )
-    listed = pairs.review_pairs(answers)
-    if not listed:
+    answer_pairs = pairs.review_pairs(answers)
+    if not answer_pairs:
         raise UserError("no prompt has two different answers: the files must be of the same benchmark")
     folder = votes or Path(settings.fitness.votes)
     process.exit_on_sigterm()
-    with ballot.opened(folder) as box, door.listen(port) as bound:
-        typer.echo(f"review: {len(listed):,} pairs; votes go to {inert.line(str(folder / ballot.NAME))}")
-        typer.echo(f"review: page  http://127.0.0.1:{bound.getsockname()[1]}")
+    with ballot.opened(folder) as box, door.listen(port) as listener:
+        typer.echo(
+            f"review: {len(answer_pairs):,} pairs; votes go to {inert.line(str(folder / ballot.NAME))}"
+        )
+        typer.echo(f"review: page  http://127.0.0.1:{listener.getsockname()[1]}")
         typer.echo("review: Ctrl-C stops it; start it again to go on")
         with contextlib.suppress(KeyboardInterrupt):
-            door.serve(web.app(listed, box, seed), bound)
+            door.serve(web.app(answer_pairs, box, seed), listener)
     typer.echo("review: stopped")
 
 
@@ -89,7 +91,7 @@ def _of_pipeline(
     from longwriter.records import Generation
 
     name = benchmark or settings.generate.benchmarks[0]
-    found = {}
+    answers = {}
     for model in models or settings.compare.models:
         path = files.DATA / "generate" / f"{model}-{name}" / "generations.jsonl"
         if not path.is_file() and model not in settings.compare.models:
@@ -102,5 +104,5 @@ def _of_pipeline(
                 f"{inert.line(str(path))} is missing: run `dvc repro generate@{inert.line(model)}-{inert.line(name)}`, "
                 "or name files by --pred"
             )
-        found[model] = files.read_jsonl(path, Generation)
-    return found
+        answers[model] = files.read_jsonl(path, Generation)
+    return answers

@@ -37,16 +37,16 @@ def serve(
 
     settings = params.load()
     process.exit_on_sigterm()
-    with access.kept_private(files.LOCAL), door.listen(port) as bound:
+    with access.kept_private(files.LOCAL), door.listen(port) as listener:
         names = list(dict.fromkeys(models or _default(weights.available(), weights.default(settings))))
         typer.echo(f"serve: starting {', '.join(names)} …")
         with serving.served(names, settings, slots) as endpoints:
-            own = f"http://127.0.0.1:{bound.getsockname()[1]}"
+            own = f"http://127.0.0.1:{listener.getsockname()[1]}"
             typer.echo(f"serve: page  {own}")
             typer.echo(f"serve: API   {own}/v1 (OpenAI-compatible; models {', '.join(names)}; no key)")
             typer.echo("serve: Ctrl-C stops it")
             with contextlib.suppress(KeyboardInterrupt):
-                door.serve(web.app(endpoints, settings), bound)
+                door.serve(web.app(endpoints, settings), listener)
     typer.echo("serve: stopped")
 
 

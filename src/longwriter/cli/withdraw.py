@@ -1,4 +1,4 @@
-"""`longwriter withdraw`: somebody's text must go; what holds it, what goes stale, and out on the next run."""
+"""`longwriter withdraw`: takes a text out of all data sets, and says what holds it and which stages run again."""
 
 from __future__ import annotations
 

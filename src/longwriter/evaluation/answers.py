@@ -152,7 +152,7 @@ async def ask(
     )
     return generation_of(
         prompt,
-        _continued(start.prefix, answer.text) if start else answer.text,
+        _join(start.prefix, answer.text) if start else answer.text,
         finish_reason=answer.refused.reason if answer.refused else answer.finish_reason,
         max_tokens=max_tokens,
         call_ids=[answer.call_id, *(start.call_ids if start else [])],
@@ -161,7 +161,7 @@ async def ask(
     )
 
 
-def _continued(prefix: str, answer: str) -> str:
+def _join(prefix: str, answer: str) -> str:
     """Return prefix and continuation; the answer of an engine may repeat the prefix."""
     return (prefix + JOINT + answer.removeprefix(prefix).strip()).rstrip()
 
@@ -219,8 +219,8 @@ def drop_refused_prompts(
     """
     rows = list(draws)
     refused = {row.row_id: row.reason for row in rows if isinstance(row, Rejection)}
-    kept = [row for row in rows if isinstance(row, Generation) and row.prompt_id not in refused]
-    return kept, dict(Counter(refused.values()))
+    answers = [row for row in rows if isinstance(row, Generation) and row.prompt_id not in refused]
+    return answers, dict(Counter(refused.values()))
 
 
 def generation_numbers(rows: Sequence[Generation]) -> dict[str, float]:

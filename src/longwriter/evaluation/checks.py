@@ -67,8 +67,8 @@ def _plain(text: str) -> str:
 
 
 def _has(text: str, pattern: str) -> bool:
-    found = pc.match_substring_regex(pa.array([text], pa.large_string()), pattern)
-    return bool(found[0].as_py())
+    matches = pc.match_substring_regex(pa.array([text], pa.large_string()), pattern)
+    return bool(matches[0].as_py())
 
 
 def _is_object(text: str, keys: dict[str, Any]) -> bool:

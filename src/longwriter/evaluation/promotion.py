@@ -1,7 +1,7 @@
 """The gate of promotion: decides whether a model version gets the alias candidate, and the alias champion. Pure.
 
-A version becomes *candidate* if all data gates passed and it is shown not to be worse than its parent: for
-each measure, the lower bound of the gain is above minus the margin. It becomes *champion* if it is also shown
+A version becomes *candidate* if all data gates passed and the scores show that it is not worse than its
+parent: for each measure, the lower bound of the gain is above minus the margin. It becomes *champion* if it is also shown
 to be better (lower bound of the gain above 0) than the present champion, or than the base model where there is
 none, on enough prompts, and not worse than it in any measure. If this is not shown, the alias stays where it is.
 Gains are paired by prompt; a prompt counts once, however many answers it has.
@@ -101,7 +101,7 @@ def candidate(
         short: The answers of the parent and of the model to the short prompts.
     """
     reasons = [f"the gate of {stage} did not pass" for stage, passed in gates.items() if not passed]
-    reasons += _judging(scores, parent, name, rules)
+    reasons += _judge_reasons(scores, parent, name, rules)
     measures = [*_measures(parent, scores, rules), *_short_prompts(short, rules)]
     reasons += [f"may be worse than {name} in {measure.text()}" for measure in _losses(measures)]
     return Decision(not reasons, name, measures, reasons)
@@ -127,7 +127,7 @@ def champion(
         short: The answers of the reference and of the model to the short prompts.
     """
     reasons = [] if first.is_given else ["it is not a candidate"]
-    reasons += _judging(scores, reference, name, rules)
+    reasons += _judge_reasons(scores, reference, name, rules)
     prompts = len({row.prompt_id for row in scores} & {row.prompt_id for row in reference})
     if prompts < rules.min_prompts:
         reasons.append(f"{prompts} prompts in common with {name}, {rules.min_prompts} are needed")
@@ -169,16 +169,16 @@ def unscored_share(scores: Sequence[Score]) -> float:
     return sum(map(_is_lost, scores)) / max(1, len(scores))
 
 
-def _judging(scores: Sequence[Score], reference: Sequence[Score], name: str, rules: Rules) -> list[str]:
+def _judge_reasons(scores: Sequence[Score], reference: Sequence[Score], name: str, rules: Rules) -> list[str]:
     """Return the reasons why the judgements of the two models cannot be compared."""
     reasons = []
     if (share := unscored_share(scores)) > rules.max_unscored_share:
         reasons.append(f"{share:.0%} of its answers are unscored, {rules.max_unscored_share:.0%} are allowed")
-    ours, theirs = judges(scores), judges(reference)
-    if rules.believes_judge and ours != theirs:
+    own, other = judges(scores), judges(reference)
+    if rules.believes_judge and own != other:
         reasons.append(
-            f"judged by {', '.join(ours) or 'nobody'}, {name} by {', '.join(theirs) or 'nobody'}: "
-            "scores of different judges do not compare"
+            f"judged by {', '.join(own) or 'nobody'}, {name} by {', '.join(other) or 'nobody'}: "
+            "scores of different judges cannot be compared"
         )
     return reasons
 

@@ -16,7 +16,7 @@ def tokens(text: str) -> int:
     return math.ceil(ascii_chars / _CHARS_PER_TOKEN) + len(text) - ascii_chars
 
 
-def room(prompt_without_text: str, context_tokens: int, max_tokens: int) -> int:
+def free_tokens(prompt_without_text: str, context_tokens: int, max_tokens: int) -> int:
     """Return how many tokens a text may have.
 
     Args:

@@ -58,8 +58,8 @@ async def judge_texts(
         usages.append(used)
     if len(judges) > 1:
         files.join_call_logs(logs, calls)
-    known = set(usages[0]).intersection(*usages)  # a judge without a price has no cost
-    usage = {name: sum(used[name] for used in usages) for name in usages[0] if name in known}
+    names = set(usages[0]).intersection(*usages)  # a judge without a price has no cost
+    usage = {name: sum(used[name] for used in usages) for name in usages[0] if name in names}
     return [merging.panel(members) for members in zip(*opinions, strict=True)], usage
 
 
@@ -75,13 +75,13 @@ async def _ask(
     template = files.template(params.prompt)
     prompts = [_prompts(params, judge, template, question) for question in questions]
     async with servers.model(judge, params.sampling, calls, f"{section}.sampling") as llm:
-        seat = _Seat(llm, params, template, _fields(params, judge))
+        member = _PanelMember(llm, params, template, _fields(params, judge))
 
         async def each(place: int) -> Judgement | Unscored:
             parts = prompts[place]
             if isinstance(parts, Unscored):
                 return parts
-            results = [await seat.judge(prompt, questions[place].repeat) for prompt, _ in parts]
+            results = [await member.judge(prompt, questions[place].repeat) for prompt, _ in parts]
             return merging.chunks(results, [weight for _, weight in parts])
 
         results = await progress.each(range(len(questions)), each, label, llm.note)
@@ -95,7 +95,7 @@ def _prompts(
     if not question.text.strip():
         return _EMPTY
     empty = judgements.judge_prompt(template, question.instruction, "")
-    most = context.room(empty, judge.context_tokens, params.sampling.max_tokens)
+    most = context.free_tokens(empty, judge.context_tokens, params.sampling.max_tokens)
     chunks = context.chunks(question.text, most)
     if chunks is None or (len(chunks) > 1 and params.long_texts == "refuse"):
         needs = context.tokens(question.text)
@@ -121,7 +121,7 @@ def _fields(params: JudgingParams, judge: LLMParams) -> dict[str, object]:
     return fields if params.long_texts == "refuse" else fields | {"long_texts": params.long_texts}
 
 
-class _Seat(NamedTuple):
+class _PanelMember(NamedTuple):
     """One judge of a panel."""
 
     llm: LLM

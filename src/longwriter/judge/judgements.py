@@ -65,7 +65,7 @@ def judgement_schema() -> dict[str, Any]:
 def judge_name(
     model: str, endpoint: str, template: str, fields: Mapping[str, Any], served: str | None = None
 ) -> str:
-    """Return what identifies a judge: scores of judges with different names do not compare.
+    """Return what identifies a judge: scores of judges with different names cannot be compared.
 
     Args:
         model: The model; for a local engine with the digest of its weights.
@@ -99,17 +99,17 @@ def parse_judgement(answer: str) -> Verdict | Unscored:
     """
     values = object_in(answer, DIMENSIONS)
     if isinstance(values, str):
-        return unread("refusal" if values == "no_json" and refused_by_rules(answer) else values, answer)
+        return unreadable("refusal" if values == "no_json" and refused_by_rules(answer) else values, answer)
     analysis = values.get("analysis", values.get("Analysis"))
     if not isinstance(analysis, str) or not analysis.strip():
-        return unread("missing_analysis", answer)
+        return unreadable("missing_analysis", answer)
     for name in DIMENSIONS:
         if name not in values:
-            return unread("missing_dimension", f"{name}: {answer}")
+            return unreadable("missing_dimension", f"{name}: {answer}")
         if type(values[name]) is not int:
-            return unread("not_an_integer", f"{name}: {answer}")
+            return unreadable("not_an_integer", f"{name}: {answer}")
         if not _LOWEST <= values[name] <= _HIGHEST:
-            return unread("out_of_range", f"{name}: {answer}")
+            return unreadable("out_of_range", f"{name}: {answer}")
     return Verdict(encodable(analysis.strip()), {name: values[name] for name in DIMENSIONS})
 
 
@@ -131,12 +131,12 @@ def quality_score(dimensions: Mapping[str, float]) -> float:
 def object_in(answer: str, keys: Collection[str]) -> dict[str, Any] | str:
     """Return the JSON object with one of `keys` in an answer; `no_json` or `ambiguous` if there is not exactly one."""
     text = _THINKING.sub("", answer.removeprefix("\ufeff"))
-    repeated: list[dict[str, Any]] = []
+    with_repeats: list[dict[str, Any]] = []
 
     def to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         values = dict(pairs)
         if len({key.lower() for key in values}) < len(pairs):
-            repeated.append(values)
+            with_repeats.append(values)
         return values
 
     decoder = json.JSONDecoder(object_pairs_hook=to_dict, strict=False)
@@ -155,9 +155,9 @@ def object_in(answer: str, keys: Collection[str]) -> dict[str, Any] | str:
     fitting = [value for value in objects if not value.keys().isdisjoint(keys)] or objects
     if not fitting:
         return "no_json"
-    return "ambiguous" if len(fitting) > 1 or any(fitting[0] is twice for twice in repeated) else fitting[0]
+    return "ambiguous" if len(fitting) > 1 or any(fitting[0] is item for item in with_repeats) else fitting[0]
 
 
-def unread(reason: str, detail: str) -> Unscored:
+def unreadable(reason: str, detail: str) -> Unscored:
     """Return an unreadable answer with its reason; `detail` is cut to what is kept as evidence."""
     return Unscored(reason=reason, detail=encodable(detail[:EVIDENCE_CHARS]))

@@ -91,10 +91,10 @@ def damage(checkpoint: Path) -> str | None:
     """
     try:
         parts = json.loads((checkpoint / COMPLETE).read_bytes() or b"{}")
-        listed = {str(name): (int(size), crc) for name, (size, crc) in parts.items()}
+        files = {str(name): (int(size), crc) for name, (size, crc) in parts.items()}
     except (*_UNREADABLE, AttributeError):
         return f"{COMPLETE} is not readable"
-    for name, (size, crc) in listed.items():
+    for name, (size, crc) in files.items():
         file = checkpoint / name
         if not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises where a name is too long
             return f"{name[:_SHOWN]} is missing"
@@ -138,13 +138,13 @@ def go_back_to_last(folder: Path) -> None:
     last = 0
     for step in reversed(finished(folder)):
         checkpoint = folder / f"checkpoint-{step}"
-        if (wrong := damage(checkpoint)) is None:
+        if (reason := damage(checkpoint)) is None:
             last = step
             break
         aside = folder / f"{_SET_ASIDE}{checkpoint.name}"
         shutil.rmtree(aside, ignore_errors=True)
         checkpoint.replace(aside)
-        log.warning("checkpoint %s is damaged (%s): set aside as %s", checkpoint, wrong, aside.name)
+        log.warning("checkpoint %s is damaged (%s): set aside as %s", checkpoint, reason, aside.name)
     points = [point for point in _readable_points(folder / CURVE) if point["step"] <= last]
     part = folder / f"{CURVE}.part"
     part.write_text("".join(json.dumps(point) + "\n" for point in points), encoding="utf-8")

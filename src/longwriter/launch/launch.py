@@ -170,7 +170,7 @@ def recomputing_problem(
     """Return why ranks cannot keep activations as the parameters say, and what to do; None if they can.
 
     With ZeRO 3 the backward pass gathers weights that the forward pass had at hand; PyTorch's selective checkpoints
-    take such a step for an error.
+    treat such a step as an error.
     """
     if training.activation_offload and device == "cpu":
         return (
@@ -244,7 +244,7 @@ def run(
     """
     folder = Path(job.checkpoints)
     folder.mkdir(parents=True, exist_ok=True)
-    failure, curve = folder / FAILED, folder / checkpoints.CURVE
+    curve = folder / checkpoints.CURVE
     for name in (FAILED, checkpoints.STOP, checkpoints.RUNNING, checkpoints.HELD_OUT):
         (folder / name).unlink(missing_ok=True)
     checkpoints.go_back_to_last(folder)
@@ -264,21 +264,28 @@ def run(
         finally:
             _end(ranks)
     if ranks.returncode:
-        if failure.is_file():
-            raise TrainingFailed(f"{failure.read_text(encoding='utf-8')}; all of it in {log_file}")
-        tail = process.last_lines(log_file)
-        if not _was_killed(ranks.returncode, log_file.read_text(errors="replace")):
-            raise TrainingFailed(f"{job.kind} ended with exit code {ranks.returncode}; {log_file}: {tail}")
-        raise Unavailable(
-            f"a rank of {job.kind} was killed, or a node was lost (exit {ranks.returncode}): run again, "
-            f"it goes on from the last checkpoint in {folder}; {log_file}: {tail}"
-        )
+        raise _failure(job, ranks.returncode, log_file)
     if not (folder / checkpoints.HELD_OUT).is_file():
         raise Unavailable(
             f"the ranks of {job.kind} were asked to stop, and saved step {checkpoints.finished(folder)[-1]}: "
             "run again, it goes on from there"
         )
     return checkpoints.read_curve(curve)
+
+
+def _failure(job: Job, code: int, log_file: Path) -> TrainingFailed | Unavailable:
+    """Return the error for ranks that ended with an exit code other than 0."""
+    folder = Path(job.checkpoints)
+    if (folder / FAILED).is_file():
+        message = (folder / FAILED).read_text(encoding="utf-8")
+        return TrainingFailed(f"{message}; all of it in {log_file}")
+    tail = process.last_lines(log_file)
+    if not _was_killed(code, log_file.read_text(errors="replace")):
+        return TrainingFailed(f"{job.kind} ended with exit code {code}; {log_file}: {tail}")
+    return Unavailable(
+        f"a rank of {job.kind} was killed, or a node was lost (exit {code}): run again, "
+        f"it goes on from the last checkpoint in {folder}; {log_file}: {tail}"
+    )
 
 
 def _save_and_leave(ranks: subprocess.Popen[bytes], folder: Path) -> None:
@@ -335,7 +342,7 @@ def _follow(
                 on_points(points)
                 reported_lines += len(points)
                 bar.total = int(points[-1]["max_steps"])
-                bar.set_postfix(_shown(points), refresh=False)
+                bar.set_postfix(_bar_numbers(points), refresh=False)
                 bar.update(int(points[-1]["step"]) - bar.n)
             for step in sorted(set(checkpoints.finished(curve.parent)) - reported_checkpoints):
                 reported_checkpoints.add(step)
@@ -345,7 +352,7 @@ def _follow(
             time.sleep(_POLL_S)
 
 
-def _shown(points: list[dict[str, float]]) -> dict[str, str]:
+def _bar_numbers(points: list[dict[str, float]]) -> dict[str, str]:
     """Return what the bar shows of the newest points."""
     last: dict[str, float] = {}
     for point in points:

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 _POLL_S = 0.2
 _GRACE_S = 12.0  # time for the nodes to end their ranks
-_SIGNALLED = 128  # exit codes above it: a signal ended the ranks, or (255) ssh lost the node
+_SIGNAL_CODES = 128  # exit codes above it: a signal ended the ranks, or (255) ssh lost the node
 _PORTS = range(29500, 30500)  # below the ports that Linux gives to outgoing connections
 _NODE = Path(__file__).with_name("node.py")
 
@@ -62,13 +62,13 @@ def of_job(job: Job, file: str) -> list[Node]:
         file: The job's file, which each node reads.
     """
     assert job.training.hostfile is not None
-    known = hosts(Path(job.training.hostfile))
+    all_hosts = hosts(Path(job.training.hostfile))
     port = _PORTS[zlib.crc32(file.encode()) % len(_PORTS)]
-    first = _address(job.training.remote_shell, known[0][0])
+    first = _address(job.training.remote_shell, all_hosts[0][0])
     nodes = []
-    for number, (host, slots) in enumerate(known):
+    for number, (host, slots) in enumerate(all_hosts):
         options = {
-            "nnodes": len(known), "node-rank": number, "nproc-per-node": slots,
+            "nnodes": len(all_hosts), "node-rank": number, "nproc-per-node": slots,
             "master-addr": first, "master-port": port,
         }  # fmt: skip
         launcher = ["torch.distributed.run", *(f"--{name}={value}" for name, value in options.items())]
@@ -103,7 +103,7 @@ def run(nodes: Sequence[Node], shell: Literal["ssh", "srun", "kubectl"], variabl
             for node, code in zip(nodes, codes, strict=True):
                 if code:
                     log.error("node %s ended with exit code %d: ending all nodes", node.host, code)
-                    return Unavailable.exit_code if code < 0 or code > _SIGNALLED else code
+                    return Unavailable.exit_code if code < 0 or code > _SIGNAL_CODES else code
             if all(code == 0 for code in codes):
                 return 0
             time.sleep(_POLL_S)

@@ -119,7 +119,7 @@ def _unasked(
     if pair.first == pair.second:
         return _Opinion(("tie", "tie"), _EQUAL, [])
     empty = question.prompt(template, Pair(pair.instruction, "", ""))
-    most = context.room(empty, judge.context_tokens, params.sampling.max_tokens)
+    most = context.free_tokens(empty, judge.context_tokens, params.sampling.max_tokens)
     needs = context.tokens(pair.first) + context.tokens(pair.second)
     if needs <= most:
         return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from longwriter.judge.judgements import object_in, unread
+from longwriter.judge.judgements import object_in, unreadable
 from longwriter.records import Preference, Unscored
 from longwriter.talk.refusals import refused_by_rules
 from longwriter.text.basics.counting import encodable
@@ -72,15 +72,15 @@ def parse(answer: str) -> Choice | Unscored:
     """
     values = object_in(answer, ("better",))
     if isinstance(values, str):
-        return unread("refusal" if values == "no_json" and refused_by_rules(answer) else values, answer)
+        return unreadable("refusal" if values == "no_json" and refused_by_rules(answer) else values, answer)
     analysis = values.get("analysis", values.get("Analysis"))
     if not isinstance(analysis, str) or not analysis.strip():
-        return unread("missing_analysis", answer)
+        return unreadable("missing_analysis", answer)
     better = values.get("better")
     for winner in _WINNERS:
         if isinstance(better, str) and better.strip().lower() == winner:
             return Choice(encodable(analysis.strip()), winner)
-    return unread("no_choice", answer)
+    return unreadable("no_choice", answer)
 
 
 def swapped(better: Winner) -> Winner:

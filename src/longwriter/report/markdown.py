@@ -49,26 +49,13 @@ def markdown(
     """
     labels = {model: inert.markdown(label) for model, label in compared.labels.items()}
     compared = compared._replace(labels=labels)
-    level = f"{compared.method.confidence * 100:.3g} %"
     parts = [
         f"# Benchmark `{compared.benchmark}`",
-        "\n".join(
-            [
-                *(
-                    f"- {sentence(labels[after], labels[before], difference, compared.method.confidence)}"
-                    for (after, before), difference in compared.differences.items()
-                ),
-                *([f"- {_ending(compared)}"] if compared.differences else []),
-            ]
-        ),
+        _verdict(compared),
         quality_section.no_evidence(fitness, has_scores=compared.quality is not None),
         pairwise_section.no_evidence(pairwise, fitness),
         quality_section.warning(compared, max_unscored_share),
-        "Better and worse refer to the **length score S_l**: 100 for a text of the length asked for, 0 for "
-        "one four times as long or a third as long. "
-        + _counts(compared)
-        + f" In brackets: {level} confidence "
-        "intervals.",
+        _introduction(compared),
         _models(compared),
         quality_section.section(compared, fitness=fitness, judged_pairs=judged_pairs),
         pairwise_section.section(pairwise, labels, fitness),
@@ -85,6 +72,24 @@ def markdown(
         _method(compared),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _verdict(compared: Comparison) -> str:
+    """Return a sentence for each pair of models, and one about how answers end."""
+    labels, confidence = compared.labels, compared.method.confidence
+    lines = [
+        f"- {sentence(labels[after], labels[before], difference, confidence)}"
+        for (after, before), difference in compared.differences.items()
+    ]
+    return "\n".join([*lines, f"- {_ending(compared)}"] if lines else [])
+
+
+def _introduction(compared: Comparison) -> str:
+    level = f"{compared.method.confidence * 100:.3g} %"
+    return (
+        "Better and worse refer to the **length score S_l**: 100 for a text of the length asked for, 0 for "
+        f"one four times as long or a third as long. {_counts(compared)} In brackets: {level} confidence intervals."
+    )
 
 
 def _counts(compared: Comparison) -> str:
@@ -197,13 +202,13 @@ def _buckets(compared: Comparison) -> str:
     return table([head, *lines])
 
 
-_TELLING_PAIRS = 6  # with fewer, even if all are right, a sign test has p above 0.05 (2 / 2 ** 5)
+_MIN_PAIRS = 6  # with fewer, even if all are right, a sign test has p above 0.05 (2 / 2 ** 5)
 
 
 def _training(dpo: Mapping[str, float]) -> str:
     if "test_reward_accuracy" not in dpo:
         return ""
-    if dpo.get("test_pairs", _TELLING_PAIRS) < _TELLING_PAIRS:
+    if dpo.get("test_pairs", _MIN_PAIRS) < _MIN_PAIRS:
         trained = f"{dpo['train_pairs']:.0f} pairs" if "train_pairs" in dpo else "its pairs"
         return (
             f"## DPO\n\nDPO was trained on {trained} and measured on {dpo['test_pairs']:.0f}: too few to say "

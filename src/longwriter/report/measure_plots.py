@@ -15,24 +15,24 @@ from longwriter.report import plots
 
 def figures(compared: Comparison, measured: Mapping[str, Measured]) -> dict[str, Callable[[], Figure]]:
     """Return {file name: what draws it}; a figure without data is left out."""
-    drawn: dict[str, Callable[[], Figure]] = {}
+    by_name: dict[str, Callable[[], Figure]] = {}
     if any(item.ruler for item in measured.values()):
-        drawn["ruler.png"] = lambda: _ruler(compared, measured)
+        by_name["ruler.png"] = lambda: _ruler(compared, measured)
     if any(item.repetition_along or item.quality_along for item in measured.values()):
-        drawn["along.png"] = lambda: _along(compared, measured)
-    return drawn
+        by_name["along.png"] = lambda: _along(compared, measured)
+    return by_name
 
 
 def _ruler(compared: Comparison, measured: Mapping[str, Measured]) -> Figure:
     figure = Figure(figsize=(9, 6), layout="constrained")
     panel = figure.subplots()
-    asked: list[int] = []
+    required: list[int] = []
     for model, item in measured.items():
         if item.ruler is None:
             continue
         look = plots.looks(compared)[model]
         levels = [level for level in item.ruler.levels if level.words.value > 0]
-        asked += [level.required for level in item.ruler.levels]
+        required += [level.required for level in item.ruler.levels]
         x, y = [level.required for level in levels], [level.words.value for level in levels]
         low = [max(1.0, level.words.low or 1.0) for level in levels]
         below = [max(0.0, value - bound) for value, bound in zip(y, low, strict=True)]
@@ -41,9 +41,9 @@ def _ruler(compared: Comparison, measured: Mapping[str, Measured]) -> Figure:
         maximum = item.ruler.maximum
         panel.axhline(maximum.value, color=look.colour, linestyle=":", linewidth=1)
         panel.annotate(
-            f"{maximum.value:,.0f}", (min(asked), maximum.value), (0, 3), textcoords="offset points"
+            f"{maximum.value:,.0f}", (min(required), maximum.value), (0, 3), textcoords="offset points"
         )
-    lengths = sorted(set(asked))
+    lengths = sorted(set(required))
     panel.plot(lengths, lengths, color="black", linestyle="--", linewidth=1)
     panel.set_xscale("log")
     panel.set_yscale("log")

@@ -108,7 +108,7 @@ def subject(compared: Comparison) -> str:
 
 
 def _example(heading: str, row: Score, compared: Comparison, texts: Mapping[str, Generation]) -> Example:
-    shown = []
+    answers = []
     for model, rows in compared.rows.items():
         own = _first_by_prompt(rows).get(row.prompt_id)
         if own is None or own.generation_id not in texts:
@@ -130,8 +130,8 @@ def _example(heading: str, row: Score, compared: Comparison, texts: Mapping[str,
             *(["refusal"] if own.refusal else []),
         ]
         text = texts[own.generation_id].text
-        shown.append(Answer(compared.title(model), ", ".join(traits), inert.terminal(text)))
-    return Example(heading, inert.terminal(texts[row.generation_id].prompt), shown)
+        answers.append(Answer(compared.title(model), ", ".join(traits), inert.terminal(text)))
+    return Example(heading, inert.terminal(texts[row.generation_id].prompt), answers)
 
 
 def _first_by_prompt(rows: Sequence[Score]) -> dict[str, Score]:

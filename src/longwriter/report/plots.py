@@ -41,7 +41,7 @@ _PANELS_IN_ROW = 4
 _HANDLES_IN_ROW = 8
 _ROOM = 0.07  # of the span of the values, left free at both ends of an axis
 _DECADE = 10  # lengths asked for that differ by this factor or more are drawn on logarithmic axes
-_UNCROWDED = 3  # up to this many models have room for dots and labels; more are drawn closer together
+_FEW_MODELS = 3  # up to this many models have room for dots and labels; more are drawn closer together
 _REQUIRED_LABEL = "words asked for"
 _WRITTEN_LABEL = "words written"
 _CURVE_TITLES = {"loss": "loss", "reward_accuracy": "reward accuracy"}
@@ -138,15 +138,15 @@ def _training(compared: Comparison, curves: Mapping[str, Curve]) -> Figure:
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for panel, (stage, column) in zip(panels, shown, strict=True):
         points = zip(curves[stage]["step"], curves[stage][column], strict=True)
-        known = [(step, value) for step, value in points if math.isfinite(value)]
-        steps = [step for step, _ in known]
-        values = [value for _, value in known]
+        finite = [(step, value) for step, value in points if math.isfinite(value)]
+        steps = [step for step, _ in finite]
+        values = [value for _, value in finite]
         colour = own[stage].colour if stage in own else _GREY
-        panel.plot(steps, values, color=colour, marker="o" if len(known) < 40 else "", markersize=4)
+        panel.plot(steps, values, color=colour, marker="o" if len(finite) < 40 else "", markersize=4)
         if column == "loss":
             _draw_held_out(panel, curves[stage], colour)
         title = compared.title(stage) if stage in own else stage
-        panel.set_title(f"{title}: {_CURVE_TITLES[column]}, {len(known)} logged steps")
+        panel.set_title(f"{title}: {_CURVE_TITLES[column]}, {len(finite)} logged steps")
         panel.set_xlabel("optimizer step")
         panel.set_ylabel(_CURVE_TITLES[column])
         if column == "reward_accuracy":
@@ -157,10 +157,10 @@ def _training(compared: Comparison, curves: Mapping[str, Curve]) -> Figure:
 
 def _draw_held_out(panel: Axes, curve: Curve, colour: str) -> None:
     """Draw the held-out loss, where it was measured, as hollow diamonds."""
-    measured = zip(curve["step"], curve.get("test_loss", []), strict=False)
-    known = [(step, value) for step, value in measured if math.isfinite(value)]
-    if known:
-        steps, values = zip(*known, strict=True)
+    points = zip(curve["step"], curve.get("test_loss", []), strict=False)
+    finite = [(step, value) for step, value in points if math.isfinite(value)]
+    if finite:
+        steps, values = zip(*finite, strict=True)
         panel.plot(
             steps, values, color=colour, marker="D", fillstyle="none", linestyle="--", label="held-out loss"
         )
@@ -195,7 +195,7 @@ def _draw_length(panel: Axes, compared: Comparison, models: list[str]) -> None:
         linestyle="--",
     )
     own = looks(compared)
-    drawn = [float(words) for words in required]
+    x_values = [float(words) for words in required]
     for model, offset in zip(models, _offsets(len(models), 0.013), strict=True):
         colour, marker = own[model]
         for ended in (True, False):
@@ -207,7 +207,7 @@ def _draw_length(panel: Axes, compared: Comparison, models: list[str]) -> None:
             places = [
                 words * (1 + 2 * offset) if is_log else words + offset * max(required) for words, _ in scores
             ]
-            drawn += places
+            x_values += places
             panel.scatter(
                 places,
                 [max(words, 1) if is_log else words for _, words in scores],
@@ -223,7 +223,7 @@ def _draw_length(panel: Axes, compared: Comparison, models: list[str]) -> None:
         panel.set_xscale("log")
         panel.set_yscale("log")
     else:
-        panel.set_xlim(limits(drawn, (0, math.inf)))
+        panel.set_xlim(limits(x_values, (0, math.inf)))
         panel.set_ylim(limits(written, (0, math.inf)))
     panel.xaxis.set_major_formatter("{x:,.0f}")
     panel.yaxis.set_major_formatter("{x:,.0f}")
@@ -257,7 +257,7 @@ def _draw_buckets(panel: Axes, compared: Comparison) -> None:
 def _draw_ended(panel: Axes, compared: Comparison) -> None:
     """Draw each model's share of answers that ended by themselves, and of those that looped."""
     offsets = _offsets(len(compared.labels), 0.26)
-    is_crowded = len(compared.labels) > _UNCROWDED
+    is_crowded = len(compared.labels) > _FEW_MODELS
     for (model, standing), offset in zip(compared.standings.items(), offsets, strict=True):
         shares = [(place, share) for place, share in enumerate((standing.ended, standing.loop)) if share]
         places = [place + offset for place, _ in shares]
@@ -271,10 +271,12 @@ def _draw_ended(panel: Axes, compared: Comparison) -> None:
                 textcoords="offset points",
                 fontsize=9 if is_crowded else 11,
             )
-    drawn = [share for item in compared.standings.values() for share in (item.ended, item.loop) if share]
+    shares_of_all = [
+        share for item in compared.standings.values() for share in (item.ended, item.loop) if share
+    ]
     panel.set_xticks([0, 1], ["ended by itself", "looped"])
     panel.set_xlim(-0.5, 1.5)
-    panel.set_ylim(limits(_ends(drawn, 100), (-2, 105)))
+    panel.set_ylim(limits(_ends(shares_of_all, 100), (-2, 105)))
     panel.grid(visible=False, axis="x")
     panel.set_ylabel(f"% of answers ({_level(compared)})")
 
@@ -330,8 +332,8 @@ def looks(compared: Comparison) -> dict[str, Look]:
 
 def _offsets(count: int, step: float) -> list[float]:
     """Return positions of `count` models around 0, `step` apart; closer if there are many."""
-    if count > _UNCROWDED:
-        step = step * _UNCROWDED / count
+    if count > _FEW_MODELS:
+        step = step * _FEW_MODELS / count
     return [(place - (count - 1) / 2) * step for place in range(count)]
 
 

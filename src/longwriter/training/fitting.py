@@ -67,22 +67,13 @@ def fit(
     weights = folder / "weights"
     weights.mkdir()
     job = launch.Job(
-        kind=kind,
-        model=model,
-        train=train,
-        test=test,
-        out=str(weights),
-        checkpoints=str(state),
-        device=device,
-        ranks=ranks,
-        layout=layout,
-        training=params.training,
-        sft=params.sft if kind == "sft" else None,
-        dpo=params.dpo if kind == "dpo" else None,
+        kind=kind, model=model, train=train, test=test, out=str(weights), checkpoints=str(state),
+        device=device, ranks=ranks, layout=layout, training=params.training,
+        sft=params.sft if kind == "sft" else None, dpo=params.dpo if kind == "dpo" else None,
         base=f"dvc:{versioning.digest(Path(model))}",
-    )
+    )  # fmt: skip
     launch.check_recomputing(job)
-    states.look_after(job, run.fingerprint)
+    states.prepare(job, run.fingerprint)
     log.info("%s: %d ranks on %s, %s", kind, ranks, device, params.training.deepspeed)
     live_log = _LiveLog(kind, run)
     curve = launch.run(job, live_log.add_points, live_log.add_checkpoint)
@@ -129,15 +120,15 @@ def _speed(curve: list[dict[str, float]]) -> dict[str, float]:
 
     The first step of a run, which also prepares, counts only if there is no other one.
     """
-    measured = [point for point in curve if "step_s" in point]
-    steps = measured[1:] or measured
+    all_steps = [point for point in curve if "step_s" in point]
+    steps = all_steps[1:] or all_steps
     if not steps:
         return {}
     medians = {name: statistics.median(point[name] for point in steps) for name in ("step_s", "tokens_per_s")}
     return {
         **medians,
         "fill": sum(point["fill"] for point in steps) / len(steps),
-        "peak_gib_a_rank": max(point["peak_gib"] for point in measured),
+        "peak_gib_a_rank": max(point["peak_gib"] for point in all_steps),
     }
 
 

@@ -1,7 +1,7 @@
-"""What happens to the states of other trainings when one begins; that of an unfinished one is never lost.
+"""What happens to the states of other trainings when one begins; the state of an unfinished training is never lost.
 
-A state is a folder of checkpoints. Ranks read only those of the same number of ranks and the same layout. If the
-same training was begun with others, its last checkpoint is converted (`universal.py`), or the stage ends and says
+A state is a folder of checkpoints. Ranks read only checkpoints of the same number of ranks and the same layout. If the
+same training was begun with another number or layout, its last checkpoint is converted (`universal.py`), or the stage ends and says
 what to do.
 """
 
@@ -22,11 +22,11 @@ from longwriter.launch.launch import Job
 log = logging.getLogger(__name__)
 
 _MOVED = "moved"
-"""File in a state whose last checkpoint was converted for other ranks; its content is the folder of these."""
+"""File in a state whose last checkpoint was converted for other ranks; its content is the new folder."""
 
 
-def look_after(job: Job, fingerprint: str) -> None:
-    """Remove the states of finished trainings, name unfinished ones, and take over that of this training.
+def prepare(job: Job, fingerprint: str) -> None:
+    """Remove the states of finished trainings, log the unfinished ones, and take over the state of this training.
 
     Args:
         job: The training that begins.
@@ -117,7 +117,7 @@ def _take_over(job: Job, before: Job) -> None:
 
 def _obstacle(job: Job, before: Job) -> str | None:
     """Return why a checkpoint cannot be converted, or None."""
-    stages = [one.layout.get("zero_optimization", {}).get("stage") for one in (before, job)]
+    stages = [item.layout.get("zero_optimization", {}).get("stage") for item in (before, job)]
     if stages[0] != stages[1]:
         return f"ZeRO {stages[1]} cannot read a checkpoint of ZeRO {stages[0]}"
     if job.lora is not None:

@@ -46,7 +46,7 @@ def state(fingerprint, *, ranks=2, step=1800, is_finished=False, kind="sft"):
 
 def look(fingerprint="now", ranks=1, kind="sft", layout=LAYOUT, sft=None):
     own = launch.checkpoint_folder(kind, fingerprint, ranks, layout)
-    states.look_after(job_of(own, ranks, layout, kind, sft), fingerprint)
+    states.prepare(job_of(own, ranks, layout, kind, sft), fingerprint)
     return own
 
 

@@ -91,12 +91,12 @@ def _output(
         columns: Positions of the logits among the targets.
         outputs: Fields to compute; all are 0 where a token is no target.
     """
-    kept = targets[:, columns]
-    mask = kept != IGNORE_INDEX
+    tokens = targets[:, columns]
+    mask = tokens != IGNORE_INDEX
     logits = result.logits.float()
     nll = torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1), kept.flatten(), ignore_index=IGNORE_INDEX, reduction="none"
-    ).view_as(kept)
+        logits.flatten(0, 1), tokens.flatten(), ignore_index=IGNORE_INDEX, reduction="none"
+    ).view_as(tokens)
 
     def spread(values: torch.Tensor) -> torch.Tensor:
         rows = torch.zeros(targets.shape, dtype=values.dtype, device=values.device)
@@ -110,7 +110,7 @@ def _output(
         if "mean_logits" in outputs:
             fields["mean_logits"] = spread(logits.mean(-1))
         if "is_top1" in outputs:
-            fields["is_top1"] = spread(logits.argmax(-1) == kept)
+            fields["is_top1"] = spread(logits.argmax(-1) == tokens)
     return FusedCausalLMOutput(
         **fields, label_mask=targets != IGNORE_INDEX, aux_loss=getattr(result, "aux_loss", None)
     )

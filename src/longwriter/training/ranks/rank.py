@@ -107,8 +107,8 @@ def _rows(path: str, cache: Path, columns: Sequence[str]) -> Dataset:
     return rows.select_columns(list(columns))
 
 
-def _padded(packs: Dataset, multiple: int, token: int) -> Dataset:
-    """Return the packs with packs without targets added: all ranks get equally many, and none repeats a real pack."""
+def _with_padding(packs: Dataset, multiple: int, token: int) -> Dataset:
+    """Return the packs and as many empty ones that all ranks get the same number; no real pack is repeated."""
     missing = -len(packs) % multiple
     empty = {"input_ids": [token] * 2, "labels": [IGNORE_INDEX] * 2, "seq_lengths": [2]}
     extra = Dataset.from_list([empty] * missing, features=packs.features) if missing else None
@@ -139,8 +139,8 @@ def sft_trainer(job: Job, cache: Path, watch: Watch) -> PackTrainer:
     trainer = PackTrainer(
         model=job.model,
         args=config,
-        train_dataset=_padded(train, job.sft.batch_packs, coder.eos_token_id),
-        eval_dataset=_padded(test, world, coder.eos_token_id) if len(test) else None,
+        train_dataset=_with_padding(train, job.sft.batch_packs, coder.eos_token_id),
+        eval_dataset=_with_padding(test, world, coder.eos_token_id) if len(test) else None,
         processing_class=coder,
         callbacks=[watch],
         **adapters.options(job),
@@ -333,7 +333,7 @@ def _main(file: str) -> None:
         connect(job.device, job.training.timeout_s)
         train(job)
     except Exception as error:
-        # A rank that loses its connection because another rank was killed has not failed itself.
+        # If another rank was killed, this one loses its connection, but it is not the cause.
         if not isinstance(error, dist.DistError) and "gloo/transport" not in str(error):
             with suppress(FileExistsError), (Path(job.checkpoints) / launch.FAILED).open("x") as out:
                 out.write(

@@ -1,8 +1,7 @@
 """Which activations are kept for the backward pass, which are computed again, and where the kept ones are.
 
-With gradient checkpointing a layer keeps only its input. Selective checkpointing also keeps the output of attention, which is the
-part whose time grows with the square of the length. With offload the inputs of the layers wait in the memory of the
-host. Loss and gradients are the same in each case. Neither was tried on a GPU.
+With gradient checkpointing a layer keeps only its input. Selective checkpointing also keeps the output of attention,
+whose time grows with the square of the length. With offload the inputs of the layers wait in the memory of the host. Loss and gradients are the same in each case. Neither was tried on a GPU.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ _KERNELS = ("aten._scaled_dot_product_", "torch_attn._varlen_attn", "flash_attn"
 
 def options(params: TrainingParams) -> dict[str, Any] | None:
     """Return `gradient_checkpointing_kwargs` of a trainer; None = its defaults."""
-    chosen: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     if params.activation_offload:
-        chosen["offload"] = True
+        settings["offload"] = True
     if params.selective_checkpointing:
         context = partial(create_selective_checkpoint_contexts, _policy)
-        chosen |= {"use_reentrant": False, "context_fn": context}
-    return chosen or None
+        settings |= {"use_reentrant": False, "context_fn": context}
+    return settings or None
 
 
 def _policy(_context: Any, operation: Any, *_: Any, **__: Any) -> CheckpointPolicy:

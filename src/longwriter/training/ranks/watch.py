@@ -68,14 +68,16 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Start the clock of a step."""
         self._tokens = self._room = 0
-        self._began = time.monotonic()
+        self._started_s = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Save and stop if any rank was asked to; all ranks decide the same, at the same step."""
-        wants = self._has_signal or (self._folder / checkpoints.STOP).is_file()
-        sums = torch.tensor([int(wants), self._tokens, self._room], dtype=torch.int64, device=args.device)
+        should_stop = self._has_signal or (self._folder / checkpoints.STOP).is_file()
+        sums = torch.tensor(
+            [int(should_stop), self._tokens, self._room], dtype=torch.int64, device=args.device
+        )
         dist.all_reduce(sums)
-        seconds = time.monotonic() - self._began
+        seconds = time.monotonic() - self._started_s
         peak = torch.tensor([_peak_gib(args.device)], device=args.device)
         dist.all_reduce(peak, dist.ReduceOp.MAX)
         votes, tokens, room = sums.tolist()
@@ -88,9 +90,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         if votes and state.global_step < state.max_steps:
             self.is_stopped = control.should_save = control.should_training_stop = True
         if state.global_step >= state.max_steps and args.eval_strategy == "steps":
-            control.should_evaluate = (
-                True  # the last step is measured also if eval_steps does not divide its number
-            )
+            # The last step is measured, even if its number is not a multiple of eval_steps.
+            control.should_evaluate = True
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Save the step if its held-out loss is the lowest, and stop if the loss has not fallen for too long."""
@@ -136,16 +137,15 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             if step == best:
                 continue
             old = self._folder / f"checkpoint-{step}"
-            (
-                old / checkpoints.COMPLETE
-            ).unlink()  # first, so that a partly removed checkpoint never counts as complete
+            # The marker goes first, so that a partly removed checkpoint never counts as complete.
+            (old / checkpoints.COMPLETE).unlink()
             shutil.rmtree(old)
 
 
 def _held_out_losses(state: Any) -> dict[int, float]:
     """Return the held-out loss by step; one that is not finite counts as the worst."""
-    measured = [row for row in state.log_history if "eval_loss" in row]
-    losses = {int(row["step"]): float(row["eval_loss"]) for row in measured}
+    rows = [row for row in state.log_history if "eval_loss" in row]
+    losses = {int(row["step"]): float(row["eval_loss"]) for row in rows}
     return {step: loss if math.isfinite(loss) else math.inf for step, loss in losses.items()}
 
 
