@@ -25,28 +25,26 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("busy", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("busy")
 
-_LONG = (  # the first makes `finished`; those that need it come after the long ones that do not
-    "test_pipeline.py",
-    "test_training.py",
-    "test_faults.py",
-    "test_doors.py",
-    "test_flows.py",
-    "test_kill.py",
-    "test_gate.py",
-    "test_bad_input.py",
-)
+_FIRST = ("test_pipeline.py", "test_training.py", "test_faults.py", "test_flows.py", "test_doors.py")
+"""The longest files; the first makes `finished`."""
+_NEXT = ("test_kill.py", "test_gate.py", "test_bad_input.py")
+"""Long files that need `finished`."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the test files so that no process of `--dist loadfile` waits for another at the end.
+    """Sort the test files so that no process of `--dist loadfile` waits for another for long.
 
-    The long files come first, and the files of `unit/` last: they are short, and they keep the cores busy
-    while other processes wait for servers and stages.
+    While `finished` is made, which takes minutes, half of `unit/` keeps the cores busy. The other half comes
+    last: these files are short, so all processes end at about the same time.
     """
 
-    def position(item: pytest.Item) -> int:
-        name = item.path.name
-        return _LONG.index(name) if name in _LONG else len(_LONG) + ("unit" in item.path.parts)
+    def position(item: pytest.Item) -> tuple[int, int]:
+        name, parts = item.path.name, item.path.parts
+        if name in _FIRST:
+            return 0, _FIRST.index(name)
+        if "unit" in parts:
+            return (1, 0) if parts[parts.index("unit") + 1] < "k" else (3, 0)
+        return 2, _NEXT.index(name) if name in _NEXT else len(_NEXT)
 
     items.sort(key=position)
 
