@@ -87,6 +87,8 @@ NO_ERRORS = [
     "他的账户余额不足以支付房租。",
 ]
 TALK = [
+    "The essay will continue to argue that rivers matter to the people who live beside them.",
+    "The paragraph should then go on to describe the mill.",
     "Here is paragraph 3:\nThe sea",
     "Here's the third paragraph of the story: The sea",
     "**Here is your paragraph**\nThe sea",
@@ -124,6 +126,8 @@ TALK = [
     "大海。（共300字）",
 ]
 NO_TALK = [
+    "The essay will also be printed in May.",
+    "The paragraph would then cost the paper its licence.",
     "",
     "Of course, the sea was cold, and nobody swam.",
     "Certainly, the reform changed the town.",
