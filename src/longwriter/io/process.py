@@ -112,7 +112,7 @@ def only_one(name: str, folder: Path, wait_s: float = 20.0) -> Iterator[None]:
     try:
         lock.acquire(timeout=wait_s)
     except Timeout:
-        pid = owner.read_text().strip() if owner.exists() else "?"
+        pid = owner.read_text(errors="replace").strip() if owner.exists() else "?"
         raise StageBusy(
             f"stage {name} is running in process {pid}: wait for it, or end that process"
         ) from None

@@ -19,7 +19,7 @@ def read() -> frozenset[str]:
         BadRecord: a line is neither an id, nor empty, nor a comment.
     """
     ids = set()
-    for number, line in enumerate(FILE.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(FILE.read_text(encoding="utf-8", errors="surrogateescape").splitlines(), 1):
         word = line.partition("#")[0].strip()
         if word and not _ID.fullmatch(word):
             raise BadRecord(
@@ -33,8 +33,8 @@ def add(ids: Iterable[str]) -> list[str]:
     """Append ids to the list; return those that were not in it."""
     known = read()
     new = sorted(set(ids) - known)
-    text = FILE.read_text(encoding="utf-8")
+    text = FILE.read_text(encoding="utf-8", errors="surrogateescape")
     if text and not text.endswith("\n"):
         text += "\n"
-    FILE.write_text(text + "".join(f"{name}\n" for name in new), encoding="utf-8")
+    FILE.write_text(text + "".join(f"{name}\n" for name in new), encoding="utf-8", errors="surrogateescape")
     return new

@@ -60,7 +60,7 @@ def prepare(job: Job, fingerprint: str) -> None:
 def _is_replaced(other: Path, own: Path) -> bool:
     """Tell whether a state was converted for this training, which has saved a step of its own since."""
     moved = other / _MOVED
-    if not moved.is_file() or moved.read_text(encoding="utf-8") != str(own):
+    if not moved.is_file() or moved.read_text(encoding="utf-8", errors="replace") != str(own):
         return False
     steps = checkpoints.finished(own)
     return bool(steps) and not (own / f"checkpoint-{steps[-1]}" / checkpoints.UNIVERSAL).is_file()

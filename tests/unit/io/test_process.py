@@ -71,6 +71,12 @@ def test_a_second_holder_is_refused_and_told_who_holds(tmp_path):
         process.only_one("plan", tmp_path, wait_s=0.2),
     ):
         pass
+    (tmp_path / "plan.pid").write_bytes(b"\xff")
+    with (
+        pytest.raises(StageBusy, match="stage plan is running"),
+        process.only_one("plan", tmp_path, wait_s=0.2),
+    ):
+        pass
     holder.kill()
     holder.wait()
     with process.only_one("plan", tmp_path, wait_s=60):

@@ -22,7 +22,14 @@ def test_ids_are_read_without_comments_and_added_once():
     assert withdrawn.FILE.read_text().splitlines()[2:] == [f"{FIRST} # asked by the author, 3 May", SECOND]
 
 
-@pytest.mark.parametrize("line", ["0123", "0123456789ABCDEF", f"{FIRST} {SECOND}", "'; rm -rf /"])
+def test_a_comment_may_be_in_another_encoding_and_stays_as_it_is():
+    withdrawn.FILE.write_bytes(f"# asked by M\u00fcller\n{FIRST}\n".encode("latin-1"))
+    assert withdrawn.add([SECOND]) == [SECOND]
+    assert withdrawn.read() == {FIRST, SECOND}
+    assert withdrawn.FILE.read_bytes().startswith(b"# asked by M\xfcller\n")
+
+
+@pytest.mark.parametrize("line", ["\x00", "0123", "0123456789ABCDEF", f"{FIRST} {SECOND}", "'; rm -rf /"])
 def test_a_line_that_is_no_id_is_named(line):
     withdrawn.FILE.write_text(f"{FIRST}\n{line}\n")
     with pytest.raises(BadRecord, match=r"withdrawn.txt:2: found .* allowed: an id of 16 hex digits"):
