@@ -56,22 +56,22 @@ def make(names: Sequence[str]) -> tuple[str, str]:
         names: Stages of the flow, in order.
     """
     stale = versioning.stale_stages() & set(names)
-    found = rows(names, stale, versioning.stages_behind(stale), remaining.read())
-    selected = {row.stage for row in found}
+    stages = rows(names, stale, versioning.stages_behind(stale), remaining.read())
+    selected = {row.stage for row in stages}
     dollars: float | None = 0.0
-    table = tabulate(found, ("stage", "why", "seconds"), tablefmt="pipe", floatfmt=".0f")
+    table = tabulate(stages, ("stage", "why", "seconds"), tablefmt="pipe", floatfmt=".0f")
     if selected & set(_PAID):
         report = estimate.estimate_run(parameters.load(), _TOKENS_PER_SECOND)
         dollars = cost(report["stages"], selected)
         table += "\n\n" + estimate.table(report)
-    hours = sum(row.seconds for row in found) / 3600
+    hours = sum(row.seconds for row in stages) / 3600
     price = (
         "a cost that is not known (add the price to infra/prices.yaml)"
         if dollars is None
         else f"${dollars:,.2f}"
     )
     sentence = (
-        f"{len(found)} of {len(names)} stages would run, about {hours:,.2f} hours by the last runs here, {price} for "
+        f"{len(stages)} of {len(names)} stages would run, about {hours:,.2f} hours by the last runs here, {price} for "
         "AgentWrite; nothing was run"
     )
     return sentence, str(table)

@@ -62,9 +62,9 @@ def ended(flow: Any, flow_run: Any, state: Any) -> None:
 def promoted(run: str, register_log: Path) -> None:
     """Send what the stage `register` said of the aliases: which were moved, and why others were not."""
     lines = register_log.read_text(encoding="utf-8", errors="replace").splitlines()
-    said = [line.removeprefix("register: ") for line in lines if line.startswith("register: version ")]
-    if said:
-        send(f"{run}: {said[0]}", "\n".join([*said, "", f"MLflow: {tracking.ui_url()}/#/models"]))
+    decisions = [line.removeprefix("register: ") for line in lines if line.startswith("register: version ")]
+    if decisions:
+        send(f"{run}: {decisions[0]}", "\n".join([*decisions, "", f"MLflow: {tracking.ui_url()}/#/models"]))
 
 
 def _links(flow_run_id: Any) -> str:

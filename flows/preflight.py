@@ -1,6 +1,6 @@
 """Asks `longwriter capacity`, before a flow pays for anything, whether the training will fit.
 
-It is a process of its own, because who looks at a GPU takes some of its memory until he ends.
+It is a process of its own, because a process that looks at a GPU takes some of its memory until it ends.
 """
 
 from __future__ import annotations

@@ -69,9 +69,9 @@ def own_sentence(stage: str, lines: Sequence[str]) -> str:
     begins = [number for number, line in enumerate(lines) if head.match(line)]
     if not begins:
         return ""
-    said = list(lines[begins[-1] :])
-    end = next((number for number, line in enumerate(said) if line.startswith("ERROR: ")), len(said))
-    return "\n".join(said[:end])
+    message = list(lines[begins[-1] :])
+    end = next((number for number, line in enumerate(message) if line.startswith("ERROR: ")), len(message))
+    return "\n".join(message[:end])
 
 
 class _Shown:

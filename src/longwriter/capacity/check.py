@@ -53,11 +53,11 @@ def model_of(params: Params, config_file: Path | None = None) -> Model:
     if versioning.is_current("base_model", _WEIGHTS):
         shape = config.read(_WEIGHTS / "config.json")
         return Model(shape, None, _version(name, None), (_WEIGHTS / "model.gguf").is_file(), True, "")
-    known = source.look(name)
+    facts = source.look(name)
     setting = params.base_model.rope_scaling
     scaling = None if setting is None else rope.Scaling(**setting.model_dump())
-    own = config.read(known.config, scaling) if known.config else None
-    return Model(own, known.licence, _version(name, known.commit), False, False, known.reason)
+    own = config.read(facts.config, scaling) if facts.config else None
+    return Model(own, facts.licence, _version(name, facts.commit), False, False, facts.reason)
 
 
 def _version(name: str, commit: str | None) -> str:
@@ -130,7 +130,7 @@ def report(params: Params, machine: Machine, model: Model, lora: int | None = No
     shape = model.shape
     result["model"] = shape._asdict()
     stages = trainings(params, machine, shape, lora)
-    result["training"] = {name: _described(params, training) for name, training in stages.items()}
+    result["training"] = {name: _fields(params, training) for name, training in stages.items()}
     result["memory"] = {name: _rows(memory.parts(shape, training)) for name, training in stages.items()}
     disk = memory.disk(shape, stages["sft"], params.training.keep_checkpoints, model.is_here)
     result["disk"] = _rows(disk)
@@ -139,7 +139,7 @@ def report(params: Params, machine: Machine, model: Model, lora: int | None = No
         *_overfull(params, machine, shape, stages),
         *filter(None, [findings.full_disk(disk, machine.disk_bytes)]),
     ]
-    result["errors"] += _unrecomputed(params, stages)
+    result["errors"] += _recomputing_problems(params, stages)
     result["advice"] = _advice(machine, shape, stages)
     result["speed"] = _speed(params, machine, shape, stages)
     result["serving"] = _serving(params, machine, shape)
@@ -154,7 +154,7 @@ def _rows(parts: list[Part]) -> dict[str, dict[str, int]]:
     return {row.name: {"device": row.device, "host": row.host} for row in parts}
 
 
-def _described(params: Params, training: Training) -> dict[str, Any]:
+def _fields(params: Params, training: Training) -> dict[str, Any]:
     values = training._asdict() | {"layout": training.layout._asdict(), "file": params.training.deepspeed}
     return values | {"attention": params.training.attention}
 
@@ -195,13 +195,13 @@ def _missing_packages(params: Params, machine: Machine) -> list[str]:
     return errors
 
 
-def _unrecomputed(params: Params, stages: Mapping[str, Training]) -> list[str]:
+def _recomputing_problems(params: Params, stages: Mapping[str, Training]) -> list[str]:
     """Return a sentence if the layout does not allow the gradient checkpointing."""
-    found = [
+    problems = [
         launch.recomputing_problem(params.training, training.layout.stage, training.device)
         for training in stages.values()
     ]
-    return list(dict.fromkeys(filter(None, found)))
+    return list(dict.fromkeys(filter(None, problems)))
 
 
 def _overfull(params: Params, machine: Machine, shape: Shape, stages: Mapping[str, Training]) -> list[str]:
@@ -216,11 +216,11 @@ def _overfull(params: Params, machine: Machine, shape: Shape, stages: Mapping[st
         if params.training.hostfile is None and machine.gpus and training.ranks > machine.gpus:
             errors.append(f"training.ranks is {training.ranks}, and there are {machine.gpus} GPUs: set auto")
         host = None if params.training.hostfile is not None else machine.host_bytes
-        trouble = findings.overfull(shape, training, machine.gpu_bytes, host)
-        if trouble:
+        problem = findings.overfull(shape, training, machine.gpu_bytes, host)
+        if problem:
             others = _layouts(training, params.training.deepspeed)
             errors.append(
-                f"{name}: {trouble}; {findings.cure(shape, training, others, machine.gpu_bytes, host)}"
+                f"{name}: {problem}; {findings.cure(shape, training, others, machine.gpu_bytes, host)}"
             )
     return list(dict.fromkeys(errors))
 

@@ -74,12 +74,12 @@ def cure(
     """
     for name, other in layouts.items():
         for has_checkpointing in (training.has_checkpointing, True):
-            tried = other._replace(has_checkpointing=has_checkpointing)
-            if overfull(shape, tried, gpu, host) is None:
-                changed = [f"training.deepspeed: {name}"] if other.layout != training.layout else []
+            candidate = other._replace(has_checkpointing=has_checkpointing)
+            if overfull(shape, candidate, gpu, host) is None:
+                changes = [f"training.deepspeed: {name}"] if other.layout != training.layout else []
                 if has_checkpointing != training.has_checkpointing:
-                    changed.append("training.gradient_checkpointing: true")
-                return f"it fits with {' and '.join(changed)}"
+                    changes.append("training.gradient_checkpointing: true")
+                return f"it fits with {' and '.join(changes)}"
     return "no layout of infra/deepspeed fits: take more or larger GPUs, shorter packs, or a smaller model"
 
 

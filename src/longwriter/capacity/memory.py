@@ -139,10 +139,10 @@ def activations(shape: Shape, training: Training) -> int:
     full = layer_activations(shape, training.value_bytes)
     if not training.has_checkpointing:
         return training.tokens * shape.layers * full
-    kept = shape.hidden * training.value_bytes
+    layer_bytes = shape.hidden * training.value_bytes
     if training.keeps_attention:
-        kept += shape.heads * (shape.head_size * training.value_bytes + 4)
-    return training.tokens * (shape.layers * kept + full)
+        layer_bytes += shape.heads * (shape.head_size * training.value_bytes + 4)
+    return training.tokens * (shape.layers * layer_bytes + full)
 
 
 def _activations(shape: Shape, training: Training) -> Part:

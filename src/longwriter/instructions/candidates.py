@@ -182,7 +182,7 @@ def screen_sources(
 def decide(candidates: Candidates, params: InstructionsParams) -> Decisions:
     """Return the decisions for which neither the judge nor the quotas are needed.
 
-    A withdrawn row still stands for its near-duplicates, so that none of them takes its place.
+    A withdrawn row also excludes its near-duplicates, so that none of them takes its place.
     """
     repeats = selection.reject_repeats(
         candidates.ids(), candidates.signatures(), candidates.benchmark_hits, params.near_duplicate

@@ -72,10 +72,10 @@ def near_duplicates(
     for band in range(0, MINIMA, _BAND):
         rows = order[repeats[order] < 0]
         keys = np.ascontiguousarray(signatures[:, band : band + _BAND]).view(np.uint64)[:, 0][rows]
-        ranked = np.argsort(keys, kind="stable")  # keeps the order of rows that have the same key
-        later, first, last = _groups(keys[ranked])
+        by_key = np.argsort(keys, kind="stable")  # keeps the order of rows that have the same key
+        later, first, last = _groups(keys[by_key])
         for earlier in (first, last):
-            left, right = rows[ranked[later]], rows[ranked[earlier]]
+            left, right = rows[by_key[later]], rows[by_key[earlier]]
             equal = _shares(signatures, left, right)
             hits = (equal >= similarity) & (repeats[left] < 0)
             repeats[left[hits]], shares[left[hits]] = right[hits], equal[hits]

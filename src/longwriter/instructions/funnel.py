@@ -49,7 +49,7 @@ def funnel(rows: int, reasons: Mapping[str, int]) -> list[Step]:
     steps = []
     for name, step_reasons in STEPS.items():
         rejected = {reason: reasons[reason] for reason in step_reasons if reasons.get(reason)}
-        left = rows - sum(rejected.values())
-        steps.append(Step(name, rows, left, rejected))
-        rows = left
+        rows_out = rows - sum(rejected.values())
+        steps.append(Step(name, rows, rows_out, rejected))
+        rows = rows_out
     return steps

@@ -68,8 +68,8 @@ def screen(
             continue
         row = row._replace(prompt=normalise(row.prompt))
         language = row.language or identify(row.prompt[: limits.max_chars])
-        if (trouble := _trouble(row, language, limits)) is not None:
-            reason, detail = trouble
+        if (problem := _problem(row, language, limits)) is not None:
+            reason, detail = problem
             rejected.append(_rejection(_instruction_id(row.prompt, language), reason, f"{origin}: {detail}"))
         else:
             passed.append((origin, row, language))
@@ -91,7 +91,7 @@ def screen(
     return candidates, rejected
 
 
-def _trouble(row: SourceRow, language: str, limits: ScreeningLimits) -> tuple[str, str] | None:
+def _problem(row: SourceRow, language: str, limits: ScreeningLimits) -> tuple[str, str] | None:
     """Return (reason, detail) of the first check that a row fails, or None; the order is that of the funnel."""
     words = len(tokens(row.prompt[: limits.max_chars]))
     if not words:

@@ -67,8 +67,8 @@ def reject_repeats(
     """
     codes = np.zeros(len(ids), np.uint8)
     codes[exact_duplicates(ids)] = REASON_CODE["duplicate"]
-    kept = np.flatnonzero(codes == 0)
-    order = kept[np.argsort(ids[kept], kind="stable")]
+    remaining = np.flatnonzero(codes == 0)
+    order = remaining[np.argsort(ids[remaining], kind="stable")]
     nearest, similarity = near_duplicates(signatures, order, min_similarity)
     codes[nearest >= 0] = REASON_CODE["near_duplicate"]
     hits = np.fromiter(benchmark_hits, np.int64)
@@ -99,8 +99,10 @@ def select(
     group_names = [tuple(name[_LEVELS[level]] for level in balance) for name in cell_names]
     groups = {name: place for place, name in enumerate(dict.fromkeys(group_names))}
     group_of_cell = np.array([groups[name] for name in group_names], np.int64)
-    kept = np.flatnonzero(codes == 0)
-    return kept[select_evenly(ids[kept], group_of_cell[cells[kept]], list(groups), limit, seed)]
+    remaining = np.flatnonzero(codes == 0)
+    return remaining[
+        select_evenly(ids[remaining], group_of_cell[cells[remaining]], list(groups), limit, seed)
+    ]
 
 
 def select_evenly(

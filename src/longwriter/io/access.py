@@ -37,9 +37,9 @@ def kept_private(folder: Path) -> Iterator[None]:
 def publish(folder: Path) -> None:
     """Let everybody read a folder and its content: folders 0755, files 0644."""
     for path, mode in _own_paths(folder):
-        wanted = 0o755 if path.is_dir() else 0o644
-        if mode != wanted:
-            _set_mode(path, wanted)
+        public_mode = 0o755 if path.is_dir() else 0o644
+        if mode != public_mode:
+            _set_mode(path, public_mode)
 
 
 def _own_paths(folder: Path) -> Iterator[tuple[Path, int]]:

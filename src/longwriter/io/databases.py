@@ -83,7 +83,7 @@ def repair(file: Path) -> str | None:
         raise Unavailable(
             f"{file} is a link to {file.readlink()}, which is missing: mount its disk, or remove the link"
         )
-    if (wrong := damage(file)) is None:
+    if (reason := damage(file)) is None:
         return None
     aside = set_aside(file)
     if not aside.is_file():
@@ -95,7 +95,7 @@ def repair(file: Path) -> str | None:
         part.replace(file)
     else:
         part.unlink(missing_ok=True)
-    return f"{file} is damaged ({wrong}): kept as {aside.name}; {rows:,} rows could be read and are used"
+    return f"{file} is damaged ({reason}): kept as {aside.name}; {rows:,} rows could be read and are used"
 
 
 def adopt_artifacts(file: Path, folder: Path) -> str | None:

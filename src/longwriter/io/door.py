@@ -176,12 +176,12 @@ def _with_headers(send: Send) -> Send:
 
     async def send_closed(message: Message) -> None:
         if message["type"] == "http.response.start":
-            kept = [
+            others = [
                 (name, value)
                 for name, value in message.get("headers", [])
                 if name.lower() not in own and not name.lower().startswith(b"access-control-")
             ]
-            message = {**message, "headers": [*kept, *_HEADERS]}
+            message = {**message, "headers": [*others, *_HEADERS]}
         await send(message)
 
     return send_closed
@@ -198,23 +198,23 @@ def listen(port: int) -> socket.socket:
     Raises:
         UserError: another process holds the port, or the number is not a port.
     """
-    bound = socket.socket()
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        bound.bind(("127.0.0.1", port))
+        listener.bind(("127.0.0.1", port))
     except (OSError, OverflowError) as error:
-        bound.close()
+        listener.close()
         reason = getattr(error, "strerror", None) or "ports are 0 to 65535"
         raise UserError(f"cannot serve on port {port} ({reason}): name a free one with --port") from None
-    return bound
+    return listener
 
 
-def serve(app: App, bound: socket.socket, start_pages: Sequence[str] = ("/",)) -> None:
+def serve(app: App, listener: socket.socket, start_pages: Sequence[str] = ("/",)) -> None:
     """Serve an application behind its door on a socket of `listen`, until the process is stopped."""
     import uvicorn
 
     config = uvicorn.Config(Door(app, start_pages), **_UVICORN)
-    uvicorn.Server(config).run(sockets=[bound])
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 def main(name: str, port: int) -> None:

@@ -32,9 +32,9 @@ def by_hash(url: str, sha256: str, key: str) -> Path:
         BadRecord: the file has more than `MAX_BYTES`.
         Unavailable: the server does not answer now.
     """
-    kept = FOLDER / f"{sha256}{PurePosixPath(urlsplit(url).path).suffix}"
-    if kept.is_file() and files.sha256(kept) == sha256:
-        return kept
+    file = FOLDER / f"{sha256}{PurePosixPath(urlsplit(url).path).suffix}"
+    if file.is_file() and files.sha256(file) == sha256:
+        return file
     log.info("fetching %s", url)
     content = _content(url, key)
     actual = hashlib.sha256(content).hexdigest()
@@ -44,10 +44,10 @@ def by_hash(url: str, sha256: str, key: str) -> Path:
             "or correct the hash if you trust the file"
         )
     FOLDER.mkdir(parents=True, exist_ok=True)
-    part = kept.with_suffix(".part")
+    part = file.with_suffix(".part")
     part.write_bytes(content)
-    part.replace(kept)
-    return kept
+    part.replace(file)
+    return file
 
 
 def _content(url: str, key: str) -> bytes:

@@ -181,14 +181,14 @@ class Spool(Generic[R]):
 
 
 @contextmanager
-def spool(kept: type[R], refused: type[S]) -> Iterator[Spool[R | S]]:
+def spool(first: type[R], second: type[S]) -> Iterator[Spool[R | S]]:
     """Yield a store on disk for records of two types that arrive in any order; the block's end removes it.
 
     Its file in `.lw/tmp` has no name, so nothing remains even if the process is killed.
     """
     (LOCAL / "tmp").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=LOCAL / "tmp") as file:
-        yield Spool(file, (kept, refused))
+        yield Spool(file, (first, second))
 
 
 @contextmanager

@@ -84,10 +84,10 @@ async def each_to(
     number of rows: `concurrency` workers take one row after the other, and results are not kept here.
 
         plans = files.indexed(path, Plan, lambda plan: len(plan.steps))
-        with files.spool(Draft, Rejection) as done:
-            await progress.each_to(plans, write, done.put, "write", llm.note,
+        with files.spool(Draft, Rejection) as results:
+            await progress.each_to(plans, write, results.put, "write", llm.note,
                                    concurrency=8, weights=plans.weights, unit="paragraphs")
-            for result in done:  # in the order of the plans
+            for result in results:  # in the order of the plans
                 ...
 
     Args:
@@ -138,7 +138,7 @@ class _Bar(tqdm):  # type: ignore[type-arg] # at run time the class takes no typ
     """
 
     def __init__(self, total: int, label: str, unit: str, note: Callable[[], str]) -> None:
-        """Draw it empty."""
+        """Draw the empty bar."""
         self._note, tty = note, sys.stderr.isatty()
         self._every_s = 0.5 if tty else 10.0
         self._drawn_at = 0.0
@@ -149,7 +149,7 @@ class _Bar(tqdm):  # type: ignore[type-arg] # at run time the class takes no typ
         self._redraw()
 
     def _redraw(self) -> None:
-        """Draw the bar if that was long ago, and look again later."""
+        """Draw the bar if it was not drawn lately, and call this method again later."""
         if (wait_s := self._drawn_at + self._every_s - time.monotonic()) <= 0:
             self.refresh()
             wait_s = self._every_s

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +30,17 @@ def _end_of_turn(weights: Path) -> int | None:
         return None
     stops = json.loads((weights / "generation_config.json").read_text(encoding="utf-8"))["eos_token_id"]
     return int(stops[0] if isinstance(stops, list) else stops)
+
+
+def _copy_metadata(reader: Any, writer: Any, skipped: Collection[str]) -> None:
+    """Copy the metadata of a GGUF, which include its tokenizer, without the `skipped` keys."""
+    from gguf import GGUFValueType
+
+    for key, field in reader.fields.items():
+        if not key.startswith("GGUF.") and key not in skipped:
+            is_array = field.types[0] == GGUFValueType.ARRAY
+            sub_type = field.types[-1] if is_array else None
+            writer.add_key_value(key, field.contents(), field.types[0], sub_type=sub_type)
 
 
 def to_gguf(template: Path, weights: Path, out: Path, quantisation: str = "F16") -> None:
@@ -70,15 +83,10 @@ def to_gguf(template: Path, weights: Path, out: Path, quantisation: str = "F16")
         "general.file_type",
         *(() if end is None else ("tokenizer.ggml.eos_token_id",)),
     )
-    for key, field in reader.fields.items():
-        if not key.startswith("GGUF.") and key not in own:
-            array = field.types[0] == gguf.GGUFValueType.ARRAY
-            writer.add_key_value(
-                key, field.contents(), field.types[0], sub_type=field.types[-1] if array else None
-            )
+    _copy_metadata(reader, writer, own)
     writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{quantisation}"])
     shapes = {tensor.name: tuple(int(n) for n in reversed(tensor.shape)) for tensor in reader.tensors}
-    written: set[str] = set()
+    done: set[str] = set()
     for file in sorted(weights.glob("*.safetensors")):
         with safe_open(file, "pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118 (safe_open is no dict)
@@ -90,12 +98,12 @@ def to_gguf(template: Path, weights: Path, out: Path, quantisation: str = "F16")
                     raise ModelUnusable(
                         f"{file}: {name} {rows.shape} does not fit {template}: {shapes.get(new or '')}"
                     )
-                written.add(new)
+                done.add(new)
                 if rows.ndim == 1:
                     writer.add_tensor(new, rows)
                 else:
                     writer.add_tensor(new, gguf.quants.quantize(rows, kind), raw_dtype=kind)
-    if missing := shapes.keys() - written:
+    if missing := shapes.keys() - done:
         raise ModelUnusable(f"{weights} lacks {', '.join(sorted(missing)[:5])} of {template}")
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

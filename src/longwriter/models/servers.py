@@ -231,7 +231,7 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 def _start(command: list[str], log_file: Path) -> subprocess.Popen[bytes]:
     """Start a server whose output goes to `log_file`; return it.
 
-    A pipe would not do: once its 64 KiB are full, a server that logs to it would block.
+    The output is no pipe: nobody reads it, and a server stops when the 64 KiB of a pipe are full.
     """
     with log_file.open("wb") as output:
         return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)

@@ -170,10 +170,10 @@ def _latest_run(stage: str) -> Run:
 
 def _report(benchmark: str, model: str, scores_path: str) -> Run:
     """Return the newest run that reported a benchmark, if it compared the model."""
-    known = sorted(stage.partition("@")[2] for stage in tracking.stages("report@"))
-    if benchmark not in known:
-        there = f"there are reports of {', '.join(known)}" if known else "run the pipeline first"
-        raise UserError(f"MLflow has no report of the benchmark {benchmark}: {there}")
+    benchmarks = sorted(stage.partition("@")[2] for stage in tracking.stages("report@"))
+    if benchmark not in benchmarks:
+        advice = f"there are reports of {', '.join(benchmarks)}" if benchmarks else "run the pipeline first"
+        raise UserError(f"MLflow has no report of the benchmark {benchmark}: {advice}")
     run = _latest_run(f"report@{benchmark}")
     inputs = tracking.datasets(run, "input")
     if scores_path not in inputs:

@@ -143,7 +143,7 @@ def register(name: str, run_id: str, tags: Mapping[str, str], description: str =
         for key, value in tags.items():
             mlflow_client.set_model_version_tag(name, version.version, key, value)
         if description:
-            mlflow_client.update_model_version(name, version.version, _fitting(description))
+            mlflow_client.update_model_version(name, version.version, _shortened(description))
     return int(version.version)
 
 
@@ -152,7 +152,7 @@ def _tag(value: str) -> str:
     return inert.terminal(value)[:_TAG_CHARS]
 
 
-def _fitting(description: str) -> str:
+def _shortened(description: str) -> str:
     """Return a description that fits MLflow's database; if lines at its end are cut off, a sentence says so."""
     if len(description) <= _DESCRIPTION_CHARS:
         return description
@@ -202,10 +202,10 @@ def card_of(name: str, version: str) -> str:
     Raises:
         UserError: there is no such version.
     """
-    aliased = version_of(name, version)
-    if aliased is None:
+    by_alias = version_of(name, version)
+    if by_alias is None:
         _require(name, int(version))
-    item = aliased or tracking.client()[0].get_model_version(name, version)
+    item = by_alias or tracking.client()[0].get_model_version(name, version)
     facts = {
         "weights, DVC": "dvc.md5",
         "training rows, DVC": "dvc.data_md5",
@@ -249,7 +249,9 @@ def crown(name: str, alias: str, former_alias: str, version: int, tags: Mapping[
     Raises:
         UserError: there is no such version.
     """
-    with FileLock(LOCAL / "registry.lock"):  # one lock: no other process moves an alias between
+    with FileLock(
+        LOCAL / "registry.lock"
+    ):  # one lock for both aliases, so that no other process moves one of them meanwhile
         before = version_of(name, alias)
         if before is not None and int(before.version) == version:
             return version
@@ -264,10 +266,12 @@ def crown(name: str, alias: str, former_alias: str, version: int, tags: Mapping[
 
 def _require(name: str, version: int) -> None:
     """Raise UserError unless the model has this version."""
-    known = sorted(int(row.version) for row in tracking.client()[0].search_model_versions(f"name = '{name}'"))
-    if version not in known:
+    numbers = sorted(
+        int(row.version) for row in tracking.client()[0].search_model_versions(f"name = '{name}'")
+    )
+    if version not in numbers:
         raise UserError(
-            f"{name} has no version {version}: it has {', '.join(map(str, known)) or 'none'}; "
+            f"{name} has no version {version}: it has {', '.join(map(str, numbers)) or 'none'}; "
             "`dvc repro register` makes one"
         )
 

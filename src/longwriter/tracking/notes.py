@@ -27,7 +27,7 @@ _EVALUATES = ("fitness", "short_prompts", "score", "pairwise", "report")
 def of_run(name: str, what: str, run_id: str, inputs: Mapping[str, str], tags: Mapping[str, str]) -> str:
     """Return the description of a stage's run, as Markdown.
 
-    The links come first: MLflow folds a description, and a veil over all but its first line takes the clicks.
+    The links come first: MLflow folds a description, and only links in its first line can then be clicked.
 
     Args:
         name: The stage, or an item of a matrix stage.

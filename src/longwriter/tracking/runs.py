@@ -43,7 +43,9 @@ UNREACHABLE = (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError)
 PARENT_ENV = "LW_PIPELINE_RUN"
 _REFUSALS = {401: "login", 403: "user"}  # by HTTP status
 _METRICS_PER_REQUEST = 1000  # MLflow's limit
-_PROFILED_BYTES = 50_000_000  # of a larger data set the profile has only the bytes: reading it takes seconds
+_PROFILED_BYTES = (
+    50_000_000  # larger data sets are not read, which would take seconds: their profile has only the bytes
+)
 _VALUE_CHARS = 6000  # of a parameter, MLflow's limit
 
 
@@ -71,13 +73,13 @@ def client() -> tuple[MlflowClient, str]:
     try:
         return _client(tracking_uri())
     except mlflow.exceptions.MlflowException as error:
-        if (refused := refusal(error)) is None:
+        if (user_error := refusal(error)) is None:
             raise
-        raise refused from None
+        raise user_error from None
 
 
 def refusal(error: BaseException) -> UserError | None:
-    """Return an error of MLflow's client as one for people if the server has refused the login or the user; else None."""
+    """Return a UserError if an error says that MLflow's server refuses the login or the user, else None."""
     if not isinstance(error, mlflow.exceptions.MlflowException):
         return None
     if (status := error.get_http_status_code()) not in _REFUSALS:

@@ -250,8 +250,8 @@ def bytes_of(md5: str, path: str) -> Path:
         BadRecord: neither of them has it.
     """
     with _open_repo() as repo:
-        cached = Path(repo.cache.local.oid_to_path(md5))
-    for file in (cached, Path(path)):
+        cache_file = Path(repo.cache.local.oid_to_path(md5))
+    for file in (cache_file, Path(path)):
         if file.is_file() and digest(file) == md5:
             return file
     raise BadRecord(
@@ -324,11 +324,11 @@ def copy_folder(digest: str, target: Path) -> None:
                 f"weights with digest {digest} are not in DVC's cache or remote ({reason})"
             ) from None
         for name, md5 in stored:
-            cached = Path(cache.oid_to_path(md5))
-            if not cached.is_file():
+            cache_file = Path(cache.oid_to_path(md5))
+            if not cache_file.is_file():
                 raise BadRecord(f"{name} of the weights with digest {digest} is not in DVC's cache or remote")
             path = target / name
             if not path.resolve().is_relative_to(target.resolve()):
                 raise BadRecord(f"{name!r} in the weights with digest {digest} leads out of their folder")
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(cached, path)
+            shutil.copyfile(cache_file, path)

@@ -78,8 +78,8 @@ def written_end(tokenizer: Any) -> str | None:
 
 def stops(end: int, others: int | Sequence[int] | None) -> int | list[int]:
     """Return the `eos_token_id` of a generation config: the end of an answer first, then the model's others."""
-    listed = [others] if isinstance(others, int) else list(others or ())
-    ids = [end, *(number for number in listed if number != end)]
+    other_ids = [others] if isinstance(others, int) else list(others or ())
+    ids = [end, *(number for number in other_ids if number != end)]
     return ids if len(ids) > 1 else end
 
 

@@ -57,10 +57,10 @@ def extend(config: Mapping[str, Any], scaling: Scaling) -> dict[str, Any]:
             f"{reach(config):,} tokens); allowed: null"
         )
     own = config["max_position_embeddings"]
-    changed = {**rope, "rope_theta": scaling.rope_theta or rope["rope_theta"]}
+    new_rope = {**rope, "rope_theta": scaling.rope_theta or rope["rope_theta"]}
     if scaling.rope_type != "theta":
-        changed |= {"rope_type": scaling.rope_type, "factor": scaling.factor}
+        new_rope |= {"rope_type": scaling.rope_type, "factor": scaling.factor}
     if scaling.rope_type == "yarn":
-        changed["original_max_position_embeddings"] = own
+        new_rope["original_max_position_embeddings"] = own
     positions = own if scaling.rope_type in _MULTIPLIES else int(own * scaling.factor)
-    return {**config, "rope_parameters": changed, "max_position_embeddings": positions}
+    return {**config, "rope_parameters": new_rope, "max_position_embeddings": positions}
