@@ -1,6 +1,7 @@
 """Simulate the gate of promotion: how often it moves an alias that it should not, and what it says in ten situations.
 
-Run: python -m infra.bench.promotion_gate (some minutes; `--rounds 500` for a first look)
+Run: python -m infra.bench.promotion_gate (some minutes; `--rounds 500` for a first look, `--prompts 120 --samples 4`
+for one size)
 
 A false alarm of `champion` is a better verdict for a model that is no better. A false alarm of `candidate` is a
 "not worse" for a model whose true loss is exactly the margin. Both are nominally 2.5 %, half of 5 %, because the
@@ -75,12 +76,14 @@ def short(right: int, n: int = 60) -> list[ShortAnswer]:
 AS_BEFORE = (short(48), short(48))
 
 
-def false_alarms(rounds: int, rng: np.random.Generator) -> None:
+def false_alarms(
+    rounds: int, rng: np.random.Generator, sizes: Sequence[int] = PROMPTS, samples: Sequence[int] = SAMPLES
+) -> None:
     """Write the false alarms of both aliases for each number of prompts and of answers to a prompt."""
     say("| prompts | answers a prompt | champion | candidate | champion, answers as independent rows |")
     say("|---:|---:|---:|---:|---:|")
-    for n in PROMPTS:
-        for k in SAMPLES:
+    for n in sizes:
+        for k in samples:
             better, not_worse, rows = 0, 0, 0
             for _ in range(rounds):
                 before, after = pair(rng, n, k, 0.0)
@@ -153,10 +156,12 @@ def main() -> None:
     """Write both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=2000)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--prompts", type=int, nargs="+", default=PROMPTS)
+    parser.add_argument("--samples", type=int, nargs="+", default=SAMPLES)
+    options = parser.parse_args()
     verdicts()
     say("")
-    false_alarms(rounds, np.random.default_rng(0))
+    false_alarms(options.rounds, np.random.default_rng(0), options.prompts, options.samples)
 
 
 if __name__ == "__main__":

@@ -128,10 +128,13 @@ def champion(
     """
     reasons = [] if first.is_given else ["it is not a candidate"]
     reasons += _judge_reasons(scores, reference, name, rules)
-    prompts = len({row.prompt_id for row in scores} & {row.prompt_id for row in reference})
-    if prompts < rules.min_prompts:
-        reasons.append(f"{prompts} prompts in common with {name}, {rules.min_prompts} are needed")
     gain = Measure("overall score", overall_gain(reference, scores, rules), 0.0, is_share=False)
+    prompts = gain.gain.n if gain.gain else 0
+    if prompts < rules.min_prompts:
+        reasons.append(
+            f"{prompts} prompts in common with {name}, {rules.min_prompts} are needed; those without an overall "
+            "score of both do not count"
+        )
     if gain.low() <= 0:
         reasons.append(f"not shown to be better than {name} in {gain.text()}")
     measures = [*_measures(reference, scores, rules), *_short_prompts(short, rules)]

@@ -252,7 +252,8 @@ class RegisterParams(Section):
     former_alias: Alias
     """Alias of the version that was champion before; `longwriter rollback` returns to it."""
     min_n: Rows
-    """Smallest number of prompts, of all benchmarks together, on which a champion is chosen."""
+    """Smallest number of prompts, of all benchmarks together, on which a champion is chosen; a prompt without an overall
+    score of both models does not count."""
     max_unscored_share: Share
     """Largest share of answers without quality score where there is a judge; above it no alias moves, and the
     report warns."""

@@ -125,6 +125,22 @@ def test_a_better_model_that_lost_short_prompts_gets_no_alias(answers, is_given,
     assert reason in reasons
 
 
+@pytest.mark.parametrize(
+    ("old", "n"),
+    [
+        (model(quality=lambda k: judged(60.0) if k < 40 else Unscored(reason="no_json", detail="")), 40),
+        (model(length_score=lambda k: 60.0 if k < 30 else None, quality=judged(60.0)), 30),
+    ],
+)
+def test_prompts_without_a_score_of_both_models_do_not_count_for_a_champion(old, n):
+    new = model(20, seed=1, quality=judged(80.0))
+    _, is_champion, reasons = decide(new, old)
+    assert not is_champion
+    assert (
+        f"{n} prompts in common with the champion, 60 are needed; those without an overall score" in reasons
+    )
+
+
 def test_a_judge_that_is_not_believed_does_not_decide():
     rules = RULES._replace(believes_judge=False)
     assert decide(model(20, seed=1, quality=lambda k: judged(0.0)), JUDGED, rules=rules)[:2] == (True, True)
