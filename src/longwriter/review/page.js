@@ -66,3 +66,4 @@ document.addEventListener("keydown", (event) => {
   vote(keys[event.key]);
 });
 $("rater").value = localStorage.getItem("rater") ?? "";
+$("start").hidden = false; // not before: what somebody typed would be lost
