@@ -76,6 +76,11 @@ def short(right: int, n: int = 60) -> list[ShortAnswer]:
 AS_BEFORE = (short(48), short(48))
 
 
+def loose(rows: Sequence[Score]) -> list[Score]:
+    """Return the scores as if each answer had a prompt of its own."""
+    return [row.model_copy(update={"prompt_id": row.generation_id}) for row in rows]
+
+
 def false_alarms(
     rounds: int, rng: np.random.Generator, sizes: Sequence[int] = PROMPTS, samples: Sequence[int] = SAMPLES
 ) -> None:
@@ -89,11 +94,7 @@ def false_alarms(
                 before, after = pair(rng, n, k, 0.0)
                 gain = promotion.overall_gain(before, after, OPEN)
                 better += gain is not None and gain.low is not None and gain.low > 0
-                loose = [
-                    [row.model_copy(update={"prompt_id": row.generation_id}) for row in side]
-                    for side in (before, after)
-                ]
-                gain = promotion.overall_gain(*loose, OPEN)
+                gain = promotion.overall_gain(loose(before), loose(after), OPEN)
                 rows += gain is not None and gain.low is not None and gain.low > 0
                 before, after = pair(rng, n, k, -MARGIN)
                 not_worse += promotion.candidate(after, before, "SFT", GATES, OPEN, short=AS_BEFORE).is_given
