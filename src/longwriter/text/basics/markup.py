@@ -83,6 +83,8 @@ _TOKEN = re.compile(
 )
 _TOKEN_SIGNS = ("<", "[", "|", "]")  # each token has one of them
 _LONGEST_TOKEN = 90  # characters
+_LINE_ROLES = ("\nuser\n", "\nassistant\n")  # what is left of a ChatML turn whose control tokens were skipped
+_LAST_ROLE = re.compile(r"\n(?:Assistant|ASSISTANT):\s*\Z")
 _ROLE = re.compile(r"(?:assistant|model)(?=\s*[\n<])")
 _SPACE = re.compile(r"\s*")
 
@@ -266,12 +268,15 @@ def control_token(text: str) -> str | None:
     """Return the first control token or control character of a text with what follows it, or None.
 
     Control tokens are those of the usual tokenizers and chat templates; whole (`<|im_end|>`) or, of the
-    most frequent ones, without one of their ends.
+    most frequent ones, without one of their ends. A line that is only `user` or `assistant` counts as one.
     """
     match = _CONTROL.search(text)
     if match is None and any(sign in text for sign in _TOKEN_SIGNS):
         match = _TOKEN.search(text)
-    return None if match is None else repr(text[match.start() :][:EVIDENCE_CHARS])[1:-1]
+    if match is None:
+        match = _LAST_ROLE.search(text)
+    start = match.start() if match else max(text.find(role) for role in _LINE_ROLES)
+    return None if start < 0 else repr(text[start:].lstrip("\n")[:EVIDENCE_CHARS])[1:-1]
 
 
 def without_outer_tokens(text: str) -> str:

@@ -36,6 +36,26 @@ def test_a_bare_role_before_the_text_is_removed():
     assert markup.without_outer_tokens("assistant professors\ncame") == "assistant professors\ncame"
 
 
+@pytest.mark.parametrize(
+    ("rest", "evidence"),
+    [
+        ("\nuser\nThanks!\nassistant\nWelcome.", "assistant\\nWelcome."),
+        ("\nassistant\n", "assistant\\n"),
+        ("\n\nAssistant:", "Assistant:"),
+        ("\nASSISTANT: \n", "ASSISTANT: \\n"),
+    ],
+)
+def test_the_role_of_a_turn_whose_tokens_a_server_left_out_counts_as_control_token(rest, evidence):
+    assert markup.control_token(f"The tide came in.{rest}") == evidence
+
+
+@pytest.mark.parametrize(
+    "rest", ["\nuser manuals\n", "\nAssistant: Yes, doctor.", "\nAssistant\n", "\nThe user\n"]
+)
+def test_a_line_of_prose_with_such_a_word_does_not(rest):
+    assert markup.control_token(f"The tide came in.{rest}") is None
+
+
 def test_a_control_token_that_was_cut_at_the_end_of_a_text_is_found_and_removed():
     assert markup.control_token("The tide came in.<|im_") == "<|im_"
     assert markup.without_outer_tokens("The tide came in.<|im_") == "The tide came in."
@@ -63,9 +83,12 @@ def test_brackets_of_prose_are_no_control_tokens_and_no_thinking(text):
     assert markup.split_thinking(text) == (text, "", True)
 
 
-@pytest.mark.parametrize("character", ["\x00", "\x08", "\x1b", "\x7f", "\x9f", "\ud800", "\ufffd", "\uffff"])
+@pytest.mark.parametrize(
+    "character", ["\x00", "\x08", "\x1b", "\x1f", "\x7f", "\x9f", "\ud800", "\ufffd", "\uffff"]
+)
 def test_control_and_damaged_characters_count_as_control_tokens(character):
     assert markup.control_token(f"The tide{character} came in.") is not None
+    assert markup.control_token(f"The tide came in.{character}")
 
 
 @pytest.mark.parametrize(
