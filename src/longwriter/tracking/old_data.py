@@ -89,7 +89,8 @@ def _find(repo: Repo, nights: int, digests: Iterable[str]) -> OldData:
 
 def _revisions(nights: int) -> list[str]:
     """Return the branches, and of the nightly ones the newest."""
-    words = ("for-each-ref", "--sort=-refname", "--sort=-committerdate", "--format=%(refname)")  # last = first key
+    order = ("--sort=-refname", "--sort=-committerdate")  # by time, then by name
+    words = ("for-each-ref", *order, "--format=%(refname)")
     nightly = git.run(*words, _NIGHTLY).splitlines()
     branches = git.run(*words, "refs/heads", "refs/remotes").splitlines()
     return [name for name in branches if name not in nightly[nights:] and not name.endswith("/HEAD")]
