@@ -74,10 +74,14 @@ while true; do
   kill -0 "$pipeline" 2>/dev/null || break # else a signal ended `wait`, not the pipeline
 done
 kill -TERM -- "-$pipeline" 2>/dev/null || true # child processes that still run
-if [ -n "${LW_QUICK:-}" ]; then
+if [ "$code" != 0 ]; then
+  echo "demo: the run did not reach its end; the same command goes on where it stopped"
+elif [ -n "${LW_QUICK:-}" ]; then
   echo "demo: this was a quick run: its numbers are chance, its models have hardly learned anything. Run the whole demo
-demo: (bash infra/demo.sh in your checkout) for numbers that mean something.
-demo: this run is in a folder of its own, where commands see it only after: cd $PWD
+demo: (bash infra/demo.sh in your checkout) for numbers that mean something."
+fi
+if [ -n "${LW_QUICK:-}" ]; then
+  echo "demo: this run is in a folder of its own, where commands see it only after: cd $PWD
 demo: to remove it: rm -rf $PWD"
 fi
 echo "demo: ended with exit code $code after $SECONDS s, set-up included"

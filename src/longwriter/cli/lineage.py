@@ -159,7 +159,7 @@ def _print_holders(row: str | None, source: str | None, *, as_json: bool) -> Non
     lines = [
         f"ids      {_list(held_by.ids)}",
         f"from     {_list(held_by.origins) or 'not named by the rows'}",
-        *(f"data     {path}: {count} rows" for path, count in held_by.data.items()),
+        *(f"data     {path}: {count} row{'s' * (count != 1)}" for path, count in held_by.data.items()),
         *(f"model    {path}" for path in held_by.models),
         *(f"number   {path}" for path in held_by.numbers),
         f"stale    without the row: {', '.join(held_by.stale)}",
