@@ -114,6 +114,7 @@ def _become(process: tuple[list[str], str, dict[str, str]], fds: list[int]) -> l
 def _main(fd: int, modules: list[str]) -> None:
     import gc
     import importlib
+    import logging
     import runpy
     import types
     import warnings
@@ -134,6 +135,8 @@ def _main(fd: int, modules: list[str]) -> None:
         main = sys.modules["__main__"] = types.ModuleType("__main__")
         exec(words[1], main.__dict__)
         return
+    logging.root.handlers.clear()  # Prefect's, which a stage or dvc would not have imported
+    logging.root.setLevel(logging.WARNING)
     warnings.simplefilter("ignore", RuntimeWarning)  # runpy's: the module was imported before
     sys.argv = words[1:]
     sys.path[0] = str(Path.cwd())  # as `python -m` does
