@@ -165,6 +165,7 @@ LOOSE = {
 }
 
 
+@pytest.mark.services  # a minute; the tests below and tests/unit/gates have each way to stop
 def test_the_gate_stops_what_a_random_model_writes(workspace: Workspace) -> None:
     workspace.set_params(LOOSE)
     done = workspace.dvc("repro", code=None)
