@@ -246,7 +246,7 @@ def test_a_withdrawn_row_is_out_of_every_data_set_on_the_next_run_and_what_held_
         f"withdrawn: {general['sample_id']} in" in _longwriter(workspace, "withdraw", general["sample_id"])[0]
     )
     _, complaint = _longwriter(workspace, "withdraw", answer["generation_id"], code=2)
-    assert "is in no data set that is trained on, only in data/generate/" in complaint
+    assert "is in no training data, only in data/generate/" in complaint
     workspace.dvc("repro", "dataset")
     for path in ("instructions/instructions", "plan/plans", "write/drafts", "dataset/train", "dataset/test"):
         assert row["instruction_id"] not in (workspace.path / f"data/{path}.jsonl").read_text()

@@ -1,4 +1,4 @@
-"""Starts servers for the models to talk to, with the engine and precision of the benchmark."""
+"""Starts servers for `longwriter chat` and `longwriter serve`, with the engine and precision of the benchmark."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from longwriter.params import Params
 
 
 @contextmanager
-def served(names: Sequence[str], params: Params, slots: int) -> Iterator[dict[str, Endpoint]]:
+def serve(names: Sequence[str], params: Params, slots: int) -> Iterator[dict[str, Endpoint]]:
     """Yield {name: endpoint} of models that answer until the block ends.
 
     Args:

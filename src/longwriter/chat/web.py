@@ -1,8 +1,8 @@
 """The web server of `longwriter serve`: an OpenAI-compatible API, and a page for two models side by side.
 
 It passes requests on to the models, which listen on Unix sockets that no browser reaches; `io/door.py` first refuses
-requests of other web pages. A request names a model as the command line did (`sft`). Fields that it leaves out get the
-benchmark's values.
+requests of other web pages. A request names a model as the command line did (`sft`). A field that is missing gets
+the benchmark's value.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 _HERE = Path(__file__).parent
 _LARGEST_BODY = 8 * 2**20  # bytes; a text of 100,000 words has 0.6 MB
-_CLIENT_LEFT = 499  # nobody reads it; the code that nginx logs
+_CLIENT_LEFT = 499  # status of a reply that no client reads; nginx logs the same
 _NO_ANSWER = "the model does not answer: see .lw/logs/chat"
 _CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
@@ -62,14 +62,14 @@ def app(models: Mapping[str, Endpoint] | None = None, params: Params | None = No
         endpoint = _endpoint(body, endpoints)
         assert params is not None
         try:
-            sent = requests.with_defaults(body, params) | {"model": endpoint.model}
+            filled_body = requests.with_defaults(body, params) | {"model": endpoint.model}
         except UserError as error:
             raise Refusal(400, str(error)) from None
         try:
-            content = json.dumps(sent, ensure_ascii=False, allow_nan=False).encode()
+            content = json.dumps(filled_body, ensure_ascii=False, allow_nan=False).encode()
         except (ValueError, RecursionError):  # NaN and lone surrogates, which Python's reader of JSON accepts
             raise Refusal(
-                400, "the body is no JSON: it has NaN, an infinite number, or a broken text"
+                400, "the body is not JSON: it has NaN, an infinite number, or a broken text"
             ) from None
         return await _pass_on(request, endpoint, content)
 
@@ -87,7 +87,7 @@ def app(models: Mapping[str, Endpoint] | None = None, params: Params | None = No
             Route(requests.ROUTE, complete, methods=["POST"]),
             Route("/measure", _measure, methods=["POST"]),
         ],
-        exception_handlers={Refusal: refused},
+        exception_handlers={Refusal: refusal_response},
     )
 
 
@@ -118,7 +118,7 @@ async def json_body(request: Request) -> dict[str, Any]:
     """Return the JSON object that a request holds.
 
     Raises:
-        Refusal: it holds none, or is too large.
+        Refusal: it holds no JSON object, or is too large.
     """
     content = bytearray()
     async for part in request.stream():
@@ -128,9 +128,9 @@ async def json_body(request: Request) -> dict[str, Any]:
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
-        raise Refusal(400, "the body is no JSON") from None
+        raise Refusal(400, "the body is not JSON") from None
     if not isinstance(value, dict):
-        raise Refusal(400, "the body is no JSON object")
+        raise Refusal(400, "the body is not a JSON object")
     return value
 
 
@@ -202,7 +202,7 @@ async def _wait_for_disconnect(request: Request) -> None:
         pass
 
 
-async def refused(_: Request, error: Exception) -> Response:
+async def refusal_response(_: Request, error: Exception) -> Response:
     """Return the reply to a refused request."""
     assert isinstance(error, Refusal)
     return JSONResponse(_error(error.status, str(error)), error.status)

@@ -26,7 +26,7 @@ def folder(name: str, params: Params) -> Path:
         params: `register.name` is the registered model that has the aliases.
 
     Raises:
-        UserError: nothing has this name; the message lists the names that there are.
+        UserError: nothing has this name; the message lists the names that exist.
         BadRecord: the weights of a registered version are neither here nor in DVC's cache and remote.
     """
     if name in available():
@@ -35,7 +35,7 @@ def folder(name: str, params: Params) -> Path:
         path = Path(name)
         if any(path.glob("*.safetensors")) or (path / "model.gguf").is_file():
             return path
-        raise UserError(f"{inert.line(name)} is no folder with *.safetensors or model.gguf")
+        raise UserError(f"{inert.line(name)} is not a folder with *.safetensors or model.gguf")
     registered = params.register_.name
     aliases = logged_models.aliases(registered)
     if name not in aliases:
@@ -90,7 +90,7 @@ def available() -> list[str]:
 
 
 def default(params: Params) -> str:
-    """Return the model to use where none is named: the one to register, else one with weights.
+    """Return the model to use if none is named: the one to register, else one that has weights.
 
     Raises:
         UserError: no model has weights.

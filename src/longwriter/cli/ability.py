@@ -21,8 +21,8 @@ def ability(
     models: Annotated[
         list[str],
         typer.Argument(
-            help="Models of the pipeline, aliases of the registry or folders; with --base-url their names there. "
-            "The first is the reference"
+            help="Models of the pipeline, aliases in MLflow's registry, or folders; with --base-url: names of models at "
+            "that endpoint. All others are compared with the first"
         ),
     ],
     tasks: Annotated[str, typer.Option(help="Tasks of the harness, with commas between them")],
@@ -36,9 +36,11 @@ def ability(
         Path | None, typer.Option(help="Folder with task files of your own (YAML, data beside them)")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first items of each task, for a try")
+        int | None, typer.Option(min=1, help="Use only this many items of each task, for a quick test")
     ] = None,
-    chat: Annotated[bool, typer.Option("--chat", help="Ask by the chat template of the model")] = False,
+    chat: Annotated[
+        bool, typer.Option("--chat", help="Apply the chat template of the model to the prompts")
+    ] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:0 …")] = "cpu",
     python: Annotated[
         str, typer.Option(help="Python of the environment that has lm-eval, if it is another one")
@@ -74,20 +76,20 @@ def ability(
         options += ["--limit", str(limit)]
     process.exit_on_sigterm()
     with access.kept_private(files.LOCAL):
-        measured = {
+        sources = {
             model.strip("./").replace("/", "_"): _remote(model, base_url, api_key_env)
             if base_url
             else weights.folder(model, settings)
             for model in models
         }
         results = harness.evaluate(
-            measured, names, out, python=python, task_folder=task_folder, options=options
+            sources, names, out, python=python, task_folder=task_folder, options=options
         )
     typer.echo(inert.terminal(harness.table(results)))
 
 
 def _remote(model: str, url: str, api_key_env: str) -> Remote:
-    """Return a model of an endpoint, with its settings checked as those of params.yaml are.
+    """Return a model of an endpoint; its settings are checked like those of params.yaml.
 
     Raises:
         BadParams: the URL or the name of the variable is not allowed.

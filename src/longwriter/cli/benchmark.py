@@ -25,14 +25,15 @@ def benchmark(
     folder: Annotated[
         str | None,
         typer.Argument(
-            help="Folder with NAME.jsonl to use from now on; each row has prompt, type and mostly length"
+            help="Folder with a NAME.jsonl for each benchmark to use from now on; a row has prompt, type and, if the "
+            "prompt states one, length"
         ),
     ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="Model that answers. With --base-url: its name there. Without: a model of this checkout, an alias "
-            "or a version number of the registry, or a folder. Give several to compare them with the first"
+            help="Model that answers. With --base-url: its name at that endpoint. Without: a model of this checkout, "
+            "an alias or a version number of the registry, or a folder. Give several to compare them with the first"
         ),
     ] = None,
     base_url: Annotated[

@@ -43,7 +43,7 @@ def show(context: typer.Context) -> None:
 
 
 @app.command(
-    help=f"Remove answers from the replay cache; a removed answer is paid again when it is requested again. {_CALL_LOGS}"
+    help=f"Remove answers from the replay cache; the next request for a removed answer is paid for again. {_CALL_LOGS}"
     "\n\nExample: longwriter cache prune --older-than 90d"
 )
 def prune(
@@ -51,7 +51,7 @@ def prune(
     model: Annotated[
         str | None, typer.Option(help="Only this model's, as `longwriter cache` names it")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation")] = False,
 ) -> None:
     """Remove answers by age, by model, or by both."""
     checkout.require()
@@ -68,7 +68,7 @@ def prune(
             f"{files.REPLAY} holds no answer of {model}; it has {', '.join(filter(None, models)) or 'none'}"
         )
     with checkout.no_stage_running():
-        pass  # checked before the question, so that nobody confirms in vain
+        pass  # a running stage is reported before the question, not after it
     if not yes:
         age = f" older than {older_than}" if older_than is not None else ""
         typer.confirm(f"Remove the answers of {model or 'every model'}{age}?", abort=True)

@@ -38,9 +38,11 @@ def chat(
     with access.kept_private(files.LOCAL):
         name = model or weights.default(settings)
         typer.echo(f"{name}: starting …", err=True)
-        with serving.served([name], settings, slots=1) as endpoints:
+        with serving.serve([name], settings, slots=1) as endpoints:
             endpoint = endpoints[name]
-            typer.echo(f"{name} is ready ({endpoint.model}); /new begins anew, Ctrl-D ends", err=True)
+            typer.echo(
+                f"{name} is ready ({endpoint.model}); /new begins a new conversation, Ctrl-D ends", err=True
+            )
             messages: list[dict[str, str]] = []
             while (line := _line()) is not None:
                 if line == "/new":
@@ -64,7 +66,7 @@ def _refuse(reason: str, context_tokens: int) -> None:
     """
     sentence = (
         f"{reason}. Message and answers together may have {context_tokens:,} tokens "
-        "(serving.context_tokens): shorten the message, or begin anew with /new"
+        "(serving.context_tokens): shorten the message, or begin a new conversation with /new"
     )
     if not sys.stdin.isatty():
         raise ModelUnusable(sentence)

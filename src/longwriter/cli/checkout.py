@@ -1,4 +1,4 @@
-"""What several subcommands need of a checkout: that it is one, that no stage runs in it, an age as `90d`."""
+"""Checks that several subcommands share: this is a checkout, no stage runs in it, an age is written as `90d`."""
 
 from __future__ import annotations
 

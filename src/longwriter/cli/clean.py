@@ -28,16 +28,18 @@ class _Part(NamedTuple):
 def clean(
     parts: Annotated[list[str] | None, typer.Argument(help=f"{', '.join(_PARTS)}; none = files")] = None,
     older_than: Annotated[
-        str, typer.Option(help="Least age of logs, damaged files, answers and prompts, such as 90d")
+        str, typer.Option(help="Smallest age of logs, damaged files, answers and prompts, such as 90d")
     ] = "30d",
-    nights: Annotated[int, typer.Option(min=1, help="Newest nightly branches whose data stays")] = 30,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only listed")] = False,
+    nights: Annotated[
+        int, typer.Option(min=1, help="Number of newest nightly branches whose data stays")
+    ] = 30,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without --yes it is only listed")] = False,
 ) -> None:
     """List what is no longer needed, and remove it with --yes. Nothing is removed while a stage runs.
 
     files: checkpoints of finished trainings, converted weights, old logs in .lw. answers: old stored answers of
-    LLMs, which are paid again when they are requested again. prompts: old versions of prompt templates in MLflow.
-    data: what DVC's cache holds and no branch, tag, experiment or recent nightly branch names.
+    LLMs, which are paid for again when they are requested again. prompts: old versions of prompt templates in MLflow.
+    data: files of DVC's cache that no branch, tag, experiment or recent nightly branch needs.
 
     Data and prompts behind the models in the registry stay. Nothing is removed from the DVC remote.
 
@@ -45,7 +47,7 @@ def clean(
     """
     checkout.require()
     if unknown := set(parts or ()) - set(_PARTS):
-        raise UserError(f"{', '.join(sorted(unknown))}: there are {', '.join(_PARTS)}")
+        raise UserError(f"{', '.join(sorted(unknown))}: allowed are {', '.join(_PARTS)}")
     size, number = 0, 0
     with checkout.no_stage_running() if yes else nullcontext():
         for name in parts or ["files"]:
@@ -56,14 +58,17 @@ def clean(
                 typer.echo(_table(part.rows))
             size += sum(row[0] or 0 for row in part.rows)
             number += len(part.rows)
-    what = f"{size / 1e9:,.2f} GB in {number} places"
-    typer.echo(f"{what} {'removed' if yes else 'can be removed: the same command with --yes'}")
+    total = f"{size / 1e9:,.2f} GB in {number} places"
+    typer.echo(f"{total} {'removed' if yes else 'can be removed: the same command with --yes'}")
 
 
 def _table(rows: list[Row]) -> str:
-    shown = [("" if size is None else f"{size / 1e6:,.1f}", place, what) for size, place, what in rows]
+    lines = [
+        ("" if size is None else f"{size / 1e6:,.1f}", place, description)
+        for size, place, description in rows
+    ]
     head = ("MB", "place", "what it is")
-    return inert.terminal(tabulate(shown, head, colalign=("right",), disable_numparse=True))
+    return inert.terminal(tabulate(lines, head, colalign=("right",), disable_numparse=True))
 
 
 def _find(name: str, older_than: str, nights: int) -> _Part:
@@ -76,7 +81,8 @@ def _find(name: str, older_than: str, nights: int) -> _Part:
     if name == "files":
         items = leftovers.find(age)
         return _Part(
-            [(item.bytes, str(item.path), item.what) for item in items], lambda: leftovers.remove(items)
+            [(item.bytes, str(item.path), item.description) for item in items],
+            lambda: leftovers.remove(items),
         )
     if name == "answers":
         answers, size = retention.old_answers(age)

@@ -99,10 +99,10 @@ def _contenders(
 
     if urls and len(urls) not in (1, len(models)):
         raise UserError(
-            f"{len(urls)} --base-url for {len(models)} --model: give one for all, or one for each"
+            f"{len(urls)} --base-url for {len(models)} --model: give one for all models, or one for each"
         )
     if urls and not models:
-        raise UserError("--base-url needs --model, the name of the model there")
+        raise UserError("--base-url needs --model, the name of the model at that endpoint")
     places = urls * len(models) if len(urls) == 1 else urls or [""] * len(models)
     listed: list[Contender] = []
     for model, url in zip(models, places, strict=True):
@@ -111,7 +111,7 @@ def _contenders(
             label = f"{model} at {host}" if models.count(model) > 1 else model
             listed.append(Contender(label, _endpoint(model, url, api_key_env, params)))
         else:
-            listed.append(_own(model, params))
+            listed.append(_local(model, params))
     for pred in preds:
         if not pred.is_file():
             raise UserError(f"--pred {pred}: no such file")
@@ -126,7 +126,7 @@ def _contenders(
 
 
 def _note_same_weights(contenders: dict[str, Contender]) -> None:
-    """Say which versions of the registry have the same weights: their difference is that of two decodings."""
+    """Say which models have the same weights: a difference between them comes from sampling, not from the weights."""
     by_origin: dict[str, list[str]] = {}
     for contender in contenders.values():
         by_origin.setdefault(contender.origin or contender.label, []).append(contender.label)
@@ -146,7 +146,7 @@ def _label(label: str, contenders: dict[str, Contender]) -> str:
 
 
 def _endpoint(model: str, url: str, api_key_env: str | None, params: Params) -> LLMParams:
-    """Return the settings of an endpoint, checked as those of params.yaml are."""
+    """Return the settings of an endpoint; they are checked like those of params.yaml."""
     from longwriter.cli import profile
 
     llm = {
@@ -165,7 +165,7 @@ def _endpoint(model: str, url: str, api_key_env: str | None, params: Params) -> 
     return profile.checked({"llm": llm}).llm
 
 
-def _own(model: str, params: Params) -> Contender:
+def _local(model: str, params: Params) -> Contender:
     """Return a model of this checkout: of the pipeline, of the registry by alias, number or MLflow URI, or a folder.
 
     Raises:

@@ -48,10 +48,10 @@ def init(
     if "://" not in source and not Path(source).exists():
         raise UserError(f"{inert.line(source)}: no such file or folder; name the one with your instructions")
     settings = params.load()
-    own: dict[str, Any] = {"source": source, "limit": limit or _ALL}
+    keys: dict[str, Any] = {"source": source, "limit": limit or _ALL}
     if pattern is not None:
-        own["pattern"] = pattern
-    trial = profile.checked({"instructions": own})
+        keys["pattern"] = pattern
+    trial = profile.checked({"instructions": keys})
     with access.kept_private(files.LOCAL):
         result = previews.preview(trial)
     typer.echo(inert.terminal(_funnel(result)))
@@ -60,8 +60,8 @@ def init(
             f"no row of {inert.line(source)} would be chosen: the funnel says why; the bounds are in the section "
             "instructions of params.yaml (max_chars, max_required_words, languages, gate.min_prompt_words …)"
         )
-    own["limit"] = limit or result.chosen
-    changes = _changes(own, result.chosen, min_share, settings.preferences.min_pairs)
+    keys["limit"] = limit or result.chosen
+    changes = _changes(keys, result.chosen, min_share, settings.preferences.min_pairs)
     next_step = "`longwriter estimate` (calls, cost, hours), then `python -m flows`"
     profile.offer(changes, "your data", apply, next_step)
 
@@ -80,11 +80,11 @@ def _funnel(result: Preview) -> str:
     return "\n".join(lines)
 
 
-def _changes(own: dict[str, Any], chosen: int, min_share: float, min_pairs: int) -> dict[str, Any]:
+def _changes(keys: dict[str, Any], chosen: int, min_share: float, min_pairs: int) -> dict[str, Any]:
     """Return the keys to change, with the minimum rows of all gates scaled with the chosen rows."""
     least = max(1, math.ceil(chosen * min_share))
     return {
-        "instructions": own | {"gate": {"min_rows": least}},
+        "instructions": keys | {"gate": {"min_rows": least}},
         "plan": {"gate": {"min_rows": least}},
         "validate": {"min_rows": least},
         "preferences": {"min_pairs": max(2, min(min_pairs, chosen // 4))},

@@ -1,4 +1,4 @@
-"""`longwriter lineage`: leads from a number or a row back to its LLM calls, or from a row to all that holds it."""
+"""`longwriter lineage`: shows which LLM calls are behind a number or a row, or what was made from a row."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def lineage(
     model: Annotated[str, typer.Option(help="A model of the report; with --benchmark")] = "sft",
     as_json: Annotated[bool, typer.Option("--json", help="Print each step as JSON")] = False,
     full: Annotated[bool, typer.Option(help="With --json: print requests and answers in full")] = False,
-    row: Annotated[str | None, typer.Option(help="Backwards: what holds the row with this id")] = None,
-    source: Annotated[str | None, typer.Option(help="Backwards: what holds the rows of this file")] = None,
+    row: Annotated[str | None, typer.Option(help="Show instead what holds the row with this id")] = None,
+    source: Annotated[str | None, typer.Option(help="Show instead what holds the rows of this file")] = None,
 ) -> None:
     """Follow MLflow's records from the data set, or from a benchmark number, to the LLM calls behind it.
 
@@ -65,8 +65,8 @@ def lineage(
     for step in steps:
         text = json.dumps(step, ensure_ascii=False, indent=2)
         is_whole = full or len(text) < _WHOLE_CHARS
-        shown = text if is_whole else json.dumps(_shortened(step), ensure_ascii=False, indent=2)
-        typer.echo(inert.terminal(shown))
+        short = text if is_whole else json.dumps(_shortened(step), ensure_ascii=False, indent=2)
+        typer.echo(inert.terminal(short))
 
 
 def tree(steps: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -145,8 +145,8 @@ def _run(run: dict[str, str]) -> str:
 
 
 def _cut_line(text: str, chars: int = _LINE_CHARS) -> str:
-    shown = inert.line(text)
-    return shown if len(shown) <= chars else f"{shown[:chars]} …"
+    line = inert.line(text)
+    return line if len(line) <= chars else f"{line[:chars]} …"
 
 
 def _print_holders(row: str | None, source: str | None, *, as_json: bool) -> None:
@@ -170,9 +170,9 @@ def _print_holders(row: str | None, source: str | None, *, as_json: bool) -> Non
 
 
 def _list(names: list[str]) -> str:
-    """Return names in one line; beyond ten their number."""
-    rest = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return ", ".join(names[:10]) + rest
+    """Return names in one line: the first ten, and the number of the others."""
+    others = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + others
 
 
 def _shortened(value: Any) -> Any:

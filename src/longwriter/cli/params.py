@@ -28,13 +28,13 @@ def params(
     from longwriter.tracking import versioning
 
     entries = list(reference.entries(parameters.Params))
-    shown = [entry for entry in entries if not key or entry.key == key or entry.key.startswith(f"{key}.")]
-    if not shown:
+    selected = [entry for entry in entries if not key or entry.key == key or entry.key.startswith(f"{key}.")]
+    if not selected:
         sections = ", ".join(entry.key for entry in entries if "." not in entry.key)
         raise UserError(f"params.yaml has no key {key!r}; its sections are {sections}")
     values = parameters.load().model_dump(by_alias=True)
     read = versioning.stage_params()
-    for entry in shown:
+    for entry in selected:
         if not entry.allowed:
             typer.echo(f"\n{entry.key}: {entry.meaning}\n")
             continue

@@ -66,7 +66,7 @@ def _yaml() -> YAML:
     codec.indent(mapping=2, sequence=4, offset=2)
     codec.width = 110
     codec.representer.add_representer(
-        type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", "null")
+        type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
     )
     return codec
 
@@ -150,7 +150,9 @@ def changed(changes: dict[str, Any], source: str) -> str:
         params.check(yaml_file.parse(out.getvalue(), str(PARAMS)).values, source).model_dump(by_alias=True)
         != values
     ):
-        raise BadParams(f"{PARAMS} shares values by & and *, which {source} changes: write each value out")
+        raise BadParams(
+            f"{PARAMS} shares values by & and *, and {source} changes one of them: write each value in full"
+        )
     return out.getvalue()
 
 
@@ -164,9 +166,9 @@ def applied(name: str) -> str:
     is_file = name.endswith(".yaml")
     path = Path(name) if is_file else FOLDER / f"{name}.yaml"
     if not (path.is_file() if is_file else name in names()):
-        known = ", ".join(names())
+        profiles = ", ".join(names())
         raise BadParams(
-            f"no profile {name!r} in {FOLDER}; there are {known}; a file of your own ends with .yaml"
+            f"no profile {name!r} in {FOLDER}; there are {profiles}; a file of your own ends with .yaml"
         )
     base, profile = _read(PARAMS), _read(path)
     merged = Document(f"{PARAMS} with {path}", _unshared(base.values), base.places | profile.places)
@@ -177,5 +179,7 @@ def applied(name: str) -> str:
     out = io.StringIO()
     _yaml().dump(content, out)
     if yaml_file.parse(out.getvalue(), str(PARAMS)).values != merged.values:
-        raise BadParams(f"{PARAMS} shares values by & and *, which {path} changes: write each value out")
+        raise BadParams(
+            f"{PARAMS} shares values by & and *, and {path} changes one of them: write each value in full"
+        )
     return out.getvalue()

@@ -53,7 +53,7 @@ def _move(version: int, reason: str, word: str) -> None:
     tags = {"lw.champion_by": "a person", "lw.champion_reason": reason.strip()}
     before = logged_models.crown(register.name, register.champion_alias, register.former_alias, version, tags)
     if before == version:
-        typer.echo(f"version {version} of {register.name} already is {register.champion_alias}")
+        typer.echo(f"version {version} of {register.name} is already {register.champion_alias}")
         return
-    was = f"; version {before} is {register.former_alias}" if before else ""
-    typer.echo(f"{word}: version {version} of {register.name} is {register.champion_alias}{was}")
+    former = f"; version {before} is {register.former_alias}" if before else ""
+    typer.echo(f"{word}: version {version} of {register.name} is {register.champion_alias}{former}")

@@ -30,16 +30,16 @@ def review(
     ] = None,
     votes: Annotated[
         Path | None,
-        typer.Option(help="Folder of the votes, which get into review.jsonl (default: fitness.votes)"),
+        typer.Option(help="Folder of the votes, which are written to review.jsonl (default: fitness.votes)"),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the order of pairs and sides", min=0)] = 0,
     port: Annotated[int, typer.Option(help="Port of 127.0.0.1; 0 = any free one", min=0, max=65535)] = 8601,
 ) -> None:
     """Let people vote which of two answers is better, until Ctrl-C; nobody sees which model wrote what.
 
-    Each person gives a name and gets all pairs in an order of their own; keys 1 2 3, or the arrows left and right, vote. Each vote is
-    on disk at once, and after a restart everybody goes on with the next pair. Stage `fitness` reads the votes and
-    reports how far the judge agrees with people. Only this machine reaches the page.
+    Each person gives a name and gets all pairs in an order of their own. Keys 1 2 3, or the arrows left and right,
+    vote. Each vote is on disk at once, and after a restart everybody goes on with the next pair. Stage `fitness`
+    reads the votes and reports how far the judge agrees with people. Only this machine reaches the page.
 
     Example: longwriter review base_model sft --benchmark small, then open http://127.0.0.1:8601
 
@@ -63,14 +63,14 @@ def review(
         raise UserError("no prompt has two different answers: the files must be of the same benchmark")
     folder = votes or Path(settings.fitness.votes)
     process.exit_on_sigterm()
-    with ballot.opened(folder) as box, door.listen(port) as listener:
+    with ballot.open_folder(folder) as votes_file, door.listen(port) as listener:
         typer.echo(
             f"review: {len(answer_pairs):,} pairs; votes go to {inert.line(str(folder / ballot.NAME))}"
         )
         typer.echo(f"review: page  http://127.0.0.1:{listener.getsockname()[1]}")
         typer.echo("review: Ctrl-C stops it; start it again to go on")
         with contextlib.suppress(KeyboardInterrupt):
-            door.serve(web.app(answer_pairs, box, seed), listener)
+            door.serve(web.app(answer_pairs, votes_file, seed), listener)
     typer.echo("review: stopped")
 
 

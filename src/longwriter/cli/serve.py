@@ -40,10 +40,10 @@ def serve(
     with access.kept_private(files.LOCAL), door.listen(port) as listener:
         names = list(dict.fromkeys(models or _default(weights.available(), weights.default(settings))))
         typer.echo(f"serve: starting {', '.join(names)} …")
-        with serving.served(names, settings, slots) as endpoints:
-            own = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            typer.echo(f"serve: page  {own}")
-            typer.echo(f"serve: API   {own}/v1 (OpenAI-compatible; models {', '.join(names)}; no key)")
+        with serving.serve(names, settings, slots) as endpoints:
+            address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            typer.echo(f"serve: page  {address}")
+            typer.echo(f"serve: API   {address}/v1 (OpenAI-compatible; models {', '.join(names)}; no key)")
             typer.echo("serve: Ctrl-C stops it")
             with contextlib.suppress(KeyboardInterrupt):
                 door.serve(web.app(endpoints, settings), listener)

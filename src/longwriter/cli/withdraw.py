@@ -13,7 +13,7 @@ from longwriter.text import inert
 _COPIES = """\
 copies   that the next run does not remove:
   {origins}: the source itself
-  versions of data sets and models before: `dvc gc --workspace` after the run; also `--cloud`, if you pushed
+  earlier versions of data sets and models: `dvc gc --workspace` after the run; also `--cloud`, if you pushed
   stored answers: `longwriter cache prune`; traces and tables in MLflow; registered versions; exported folders"""
 
 
@@ -34,28 +34,28 @@ def withdraw(
     from longwriter.sources import withdrawn
     from longwriter.tracking import holders
 
-    held = holders.of_row(row_id)
-    if not held.withdrawable:
+    holding = holders.of_row(row_id)
+    if not holding.withdrawable:
         raise UserError(
-            f"row {row_id} is in no data set that is trained on, only in {', '.join(list(held.data)[:3])}: "
-            f"remove it from its source{', ' + ', '.join(held.origins) if held.origins else ''}"
+            f"row {row_id} is in no training data, only in {', '.join(list(holding.data)[:3])}: "
+            f"remove it from its source{', ' + ', '.join(holding.origins) if holding.origins else ''}"
         )
-    new = [] if dry_run else withdrawn.add(held.withdrawable)
+    added = [] if dry_run else withdrawn.add(holding.withdrawable)
     lines = [
-        *(f"data     {path}: {count} rows" for path, count in held.data.items()),
-        *(f"model    {path} was trained on it" for path in held.models),
-        *(f"number   {path} rests on it" for path in held.numbers),
-        f"stale    {', '.join(held.stale)}",
+        *(f"data     {path}: {count} rows" for path, count in holding.data.items()),
+        *(f"model    {path} was trained on it" for path in holding.models),
+        *(f"number   {path} was computed from it" for path in holding.numbers),
+        f"stale    {', '.join(holding.stale)}",
         *_COPIES.format(
-            origins=", ".join(held.origins) or "the files of dataset.general_source"
+            origins=", ".join(holding.origins) or "the files of dataset.general_source"
         ).splitlines(),
     ]
     if dry_run:
         lines.append(
-            f"nothing is changed; without --dry-run: {', '.join(held.withdrawable)} in {withdrawn.FILE}"
+            f"nothing is changed; without --dry-run: {', '.join(holding.withdrawable)} in {withdrawn.FILE}"
         )
-    elif new:
-        lines.append(f"withdrawn: {', '.join(new)} in {withdrawn.FILE}; now commit it and run the pipeline")
+    elif added:
+        lines.append(f"withdrawn: {', '.join(added)} in {withdrawn.FILE}; now commit it and run the pipeline")
     else:
         lines.append(f"it is in {withdrawn.FILE} already: run the pipeline")
     for line in lines:

@@ -25,7 +25,7 @@ def write(
     out: Annotated[Path | None, typer.Option(help="New file for the text, instead of the screen")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Another seed gives another text")] = 0,
 ) -> None:
-    """Write one text by plan and paragraphs with the model of params.yaml (llm, plan.llm, write.llm).
+    """Write one text by AgentWrite: a plan, then its paragraphs, with the models of params.yaml (llm, plan, write).
 
     The plan and the progress go to the error output, the text to the screen or to OUT. Answers are stored, so that
     the same prompt and seed give the same text at no cost.
@@ -60,8 +60,8 @@ def write(
     with access.kept_private(files.LOCAL):
         calls = files.LOCAL / "write" / row.instruction_id
         calls.mkdir(parents=True, exist_ok=True)
-        shown = one_text.Progress(show_plan, show_paragraphs)
-        text = asyncio.run(one_text.write_text(settings, row, shown, calls))
+        progress = one_text.Progress(show_plan, show_paragraphs)
+        text = asyncio.run(one_text.write_text(settings, row, progress, calls))
     content = "\n\n".join(text.paragraphs)
     if out is None:
         typer.echo(inert.terminal(content))

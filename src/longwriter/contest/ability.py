@@ -32,10 +32,10 @@ class Measure(NamedTuple):
     is_higher_better: bool
 
     def minus(self, before: Measure) -> Measure:
-        """Return the difference; its standard error holds if the two numbers are independent."""
+        """Return the difference; its standard error is right if the two numbers are independent."""
         errors = (self.stderr, before.stderr)
-        known = [error for error in errors if error is not None]
-        stderr = math.hypot(*known) if len(known) == len(errors) else None
+        numbers = [error for error in errors if error is not None]
+        stderr = math.hypot(*numbers) if len(numbers) == len(errors) else None
         return Measure(self.value - before.value, stderr, self.is_higher_better)
 
 
@@ -97,11 +97,11 @@ def evaluate(
             raise UserError(
                 f"the harness ended with {process.returncode} for {inert.line(name)}; its output is above"
             )
-        written = sorted(target.rglob("results_*.json"), key=lambda path: path.stat().st_mtime)
-        if not written:
+        result_files = sorted(target.rglob("results_*.json"), key=lambda path: path.stat().st_mtime)
+        if not result_files:
             raise BadRecord(f"{target} has no results_*.json: the harness wrote no results")
-        results[name] = measures(files.read_json(written[-1]))
-        _log(name, results[name], written[-1])
+        results[name] = measures(files.read_json(result_files[-1]))
+        _log(name, results[name], result_files[-1])
     return results
 
 
@@ -112,14 +112,14 @@ def _model_words(model: Path | Remote) -> list[str]:
         UserError: the harness cannot read its path, its name or its URL.
     """
     if isinstance(model, Path):
-        kind, values, what = "hf", {"pretrained": str(model.resolve())}, "path"
+        kind, values, noun = "hf", {"pretrained": str(model.resolve())}, "path"
     else:
         url = f"{model.base_url.rstrip('/')}/chat/completions"
-        kind, values, what = "local-chat-completions", {"model": model.model, "base_url": url}, "name or URL"
+        kind, values, noun = "local-chat-completions", {"model": model.model, "base_url": url}, "name or URL"
     for value in values.values():
         if set(value) & set(",= "):
             raise UserError(
-                f"{inert.line(value)}: the harness reads no {what} with a comma, a space or =; rename it"
+                f"{inert.line(value)}: the harness cannot read a {noun} with a comma, a space or =: rename it"
             )
     arguments = ",".join(f"{name}={value}" for name, value in values.items())
     chat = ["--apply_chat_template"] if isinstance(model, Remote) else []
@@ -136,17 +136,17 @@ def measures(content: Any) -> Measures:
     if not isinstance(tasks, dict):
         raise BadRecord("the harness's results have no `results`: another version of lm-eval than 0.4?")
     higher = content.get("higher_is_better", {})
-    found: Measures = {}
+    numbers: Measures = {}
     for task, values in tasks.items():
         for key, value in values.items():
             metric, _, kind = key.partition(",")
             if not kind or metric.endswith("_stderr") or not isinstance(value, int | float):
                 continue
             stderr = values.get(f"{metric}_stderr,{kind}")
-            own = float(stderr) if isinstance(stderr, int | float) else None
+            error = float(stderr) if isinstance(stderr, int | float) else None
             name = f"{task} {metric}" + ("" if kind == "none" else f" {kind}")
-            found[name] = Measure(float(value), own, higher.get(task, {}).get(metric) is not False)
-    return found
+            numbers[name] = Measure(float(value), error, higher.get(task, {}).get(metric) is not False)
+    return numbers
 
 
 def table(results: Mapping[str, Measures]) -> str:
@@ -168,8 +168,9 @@ def table(results: Mapping[str, Measures]) -> str:
     rule = ["---", *["---:"] * (len(lines[0]) - 1)]
     rows = "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], rule, *lines[1:]])
     return (
-        f"{rows}\n\n± is the standard error of the harness. That of a difference takes both models as independent, "
-        "so it is too large where they answer the same items alike: a loss above twice of it is shown."
+        f"{rows}\n\n± is the standard error of the harness. For a difference it assumes that the two models are "
+        "independent. It is too large if they answer most items alike, so a loss of more than twice this error is "
+        "clear evidence."
     )
 
 

@@ -75,12 +75,12 @@ async def run(
             )
             _write(target / PRED, [upstream_files.pred_row(row) for row in generations])
         if any(row.finish_reason == upstream_files.UNKNOWN for row in generations):
-            note(f"{contender.label}: its file does not say how answers ended, so none counts as ended")
+            note(f"{contender.label}: its file does not say how answers ended, so no answer counts as ended")
         if is_judged and isinstance(contender.source, Path):
-            judged = contender.source.with_name(JUDGE)
-            qualities = upstream_files.qualities(generations, files.read_jsonl(judged, JudgeRow), str(judged))
+            path = contender.source.with_name(JUDGE)
+            qualities = upstream_files.qualities(generations, files.read_jsonl(path, JudgeRow), str(path))
         else:
-            qualities = await _judged(contender.label, generations, params, target)
+            qualities = await _judge(contender.label, generations, params, target)
         rows[name] = (
             [
                 score_of(row, quality, params.score.max_repeated_share)
@@ -105,11 +105,11 @@ async def compare_pairs(
     """
     first = next(iter(contenders))
     answers = {name: _read(folder / name / PRED, contender) for name, contender in contenders.items()}
-    listed = pairs.rows(benchmark, answers, pairs.matches(list(contenders), which, first))
-    if not listed:
+    pair_rows = pairs.rows(benchmark, answers, pairs.matches(list(contenders), which, first))
+    if not pair_rows:
         return []
     rows, _ = await asking.with_verdicts(
-        params.score, params.pairwise.prompt, listed, folder / "pairwise-calls.jsonl.zst", "pairwise"
+        params.score, params.pairwise.prompt, pair_rows, folder / "pairwise-calls.jsonl.zst", "pairwise"
     )
     files.write_jsonl(folder / PAIRWISE, rows)
     return rows
@@ -133,7 +133,7 @@ def write_report(
         labels={name: contender.label for name, contender in contenders.items()},
         pairs=[(other, first) for other in others],
     )
-    measured = {name: summary.summary(*both, method) for name, both in rows.items()}
+    measured = {name: summary.summary(scores, measures, method) for name, (scores, measures) in rows.items()}
     figures = plots.draw(compared, {}, folder / "figures", measure_plots.figures(compared, measured))
     text = report.markdown(
         compared,
@@ -158,9 +158,9 @@ def write_report(
     return compared
 
 
-def _read(own: Path, contender: Contender) -> list[Generation]:
-    path = contender.source if isinstance(contender.source, Path) else own
-    return upstream_files.generations(files.read_jsonl(path, PredRow))
+def _read(path: Path, contender: Contender) -> list[Generation]:
+    source = contender.source if isinstance(contender.source, Path) else path
+    return upstream_files.generations(files.read_jsonl(source, PredRow))
 
 
 def _facts(
@@ -174,8 +174,8 @@ def _facts(
     ]
     for contender in contenders.values():
         source = contender.source
-        where = str(source) if isinstance(source, Path) else f"{source.model} {source.base_url or ''}".strip()
-        facts.append(page.Fact(contender.label, contender.origin or where))
+        place = str(source) if isinstance(source, Path) else f"{source.model} {source.base_url or ''}".strip()
+        facts.append(page.Fact(contender.label, contender.origin or place))
     return facts
 
 
@@ -208,10 +208,10 @@ async def _answers(
         return await progress.each(draws, answer, f"benchmark {label}", llm.note)
 
 
-async def _judged(
+async def _judge(
     label: str, generations: Sequence[Generation], params: Params, folder: Path
 ) -> list[Judgement | Unscored]:
-    """Return the quality of each answer, and write `judge.jsonl` if one has a judgement."""
+    """Return the quality of each answer, and write `judge.jsonl` if any answer has a judgement."""
     questions = [Question(row.prompt, row.text) for row in generations]
     calls = folder / "judge-calls.jsonl.zst"
     qualities, _ = await judge_texts(params.score, questions, calls, f"judge {label}", "score")

@@ -1,7 +1,7 @@
 """Converts the files of the paper's evaluation scripts (upstream), `pred.jsonl` and `judge.jsonl`, to records and back.
 
 A row of `pred.jsonl` is a benchmark's row with `response` and `response_length`; in `judge.jsonl` it has `scores` too.
-Upstream's scripts read the files written here. Rows have fields more than upstream's: how the answer ended, and
+Upstream's scripts read the files written here. Rows have more fields than upstream's: how the answer ended, and
 which judge scored it.
 """
 
@@ -19,7 +19,7 @@ from longwriter.records import BenchmarkRow, Generation, Judgement, Record, Text
 from longwriter.text.basics.counting import language_of
 
 UNKNOWN = "unknown"
-"""Why an answer in upstream's `pred.jsonl` ended: the file does not say so, and the answer does not count as ended."""
+"""Finish reason of an answer if `pred.jsonl` names none; upstream's never does. It does not count as ended."""
 _LOWEST, _HIGHEST = 1, 5
 
 
@@ -64,7 +64,7 @@ def judge_row(generation: Generation, quality: Judgement) -> dict[str, Any]:
 
 
 def generations(rows: Sequence[PredRow]) -> list[Generation]:
-    """Return the answers of `pred.jsonl`; words are counted again. Equal answers to a prompt stay apart."""
+    """Return the answers of `pred.jsonl`; words are counted again. Equal answers to a prompt stay separate."""
     return [
         generation_of(
             Prompt(short_id(row.prompt), row.prompt, row.type, language_of(row.prompt), row.length),

@@ -22,7 +22,8 @@ from longwriter.io import databases, files
 from longwriter.tracking import git
 
 _MIN_DISK, _LOW_DISK = 2 * GIB, 12 * GIB
-"""Free disk below which stages of the embedded profile fail, and below which one demo may fill it (it takes 6 GB)."""
+"""Bytes of free disk: with fewer than the first, stages of the embedded profile fail; with fewer than the second, a
+demo, which writes 6 GB, may fill the disk."""
 _LOW_MEMORY = 6 * GIB  # a demo's SFT on two CPU ranks peaks at 5.7 GiB
 _NAMES_SHOWN = 6
 
@@ -40,28 +41,32 @@ def checks() -> Iterator[Finding]:
 
 def packages(project: Path = Path("pyproject.toml")) -> Finding:
     """Compare the installed packages with the versions that the checkout asks for."""
-    asked = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
-    wrong = []
-    for line in asked["dependencies"]:
-        needed = Requirement(line)
-        if needed.marker is not None and not needed.marker.evaluate():
+    project_table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
+    problems = []
+    for line in project_table["dependencies"]:
+        requirement = Requirement(line)
+        if requirement.marker is not None and not requirement.marker.evaluate():
             continue
         try:
-            version = metadata.version(needed.name)
+            version = metadata.version(requirement.name)
         except metadata.PackageNotFoundError:
-            wrong.append(f"{needed.name} is missing")
+            problems.append(f"{requirement.name} is missing")
             continue
-        if not needed.specifier.contains(version, prereleases=True):
-            wrong.append(f"{needed.name} is {version}, not {needed.specifier}")
+        if not requirement.specifier.contains(version, prereleases=True):
+            problems.append(f"{requirement.name} is {version}, not {requirement.specifier}")
     python = f"Python {sys.version.split()[0]}"
-    if not Requirement(f"python{asked['requires-python']}").specifier.contains(sys.version.split()[0]):
-        wrong.insert(0, f"{python} is not {asked['requires-python']}")
-    if not wrong:
+    if not Requirement(f"python{project_table['requires-python']}").specifier.contains(
+        sys.version.split()[0]
+    ):
+        problems.insert(0, f"{python} is not {project_table['requires-python']}")
+    if not problems:
         return Finding(
-            "packages", "ok", f"{python}, {len(asked['dependencies'])} packages as pyproject.toml asks"
+            "packages",
+            "ok",
+            f"{python}, {len(project_table['dependencies'])} packages as pyproject.toml asks",
         )
-    text = "; ".join(wrong[:_NAMES_SHOWN]) + (
-        f"; and {len(wrong) - _NAMES_SHOWN} more" if wrong[_NAMES_SHOWN:] else ""
+    text = "; ".join(problems[:_NAMES_SHOWN]) + (
+        f"; and {len(problems) - _NAMES_SHOWN} more" if problems[_NAMES_SHOWN:] else ""
     )
     return Finding("packages", "error", text, "bash infra/setup.sh base")
 
@@ -77,16 +82,16 @@ def settings() -> Finding:
             "; ".join(str(error).splitlines()),
             "longwriter params shows what is allowed",
         )
-    return Finding("params.yaml", "ok", "every value is allowed, and every file that it names is there")
+    return Finding("params.yaml", "ok", "every value is allowed, and every file that it names exists")
 
 
 def memory() -> Finding:
     """Compare the memory that is free with what the embedded profile takes."""
-    free, whole = psutil.virtual_memory().available, psutil.virtual_memory().total
-    text = f"{free / GIB:.1f} of {whole / GIB:.1f} GiB are free"
+    free, total = psutil.virtual_memory().available, psutil.virtual_memory().total
+    text = f"{free / GIB:.1f} of {total / GIB:.1f} GiB are free"
     if free >= _LOW_MEMORY:
         return Finding("memory", "ok", text)
-    cure = "end other programs, or see with `longwriter capacity` what the training of params.yaml takes"
+    cure = "end other programs; `longwriter capacity` shows what the training of params.yaml needs"
     return Finding("memory", "warning", text, cure)
 
 
@@ -94,24 +99,28 @@ def disk() -> Iterator[Finding]:
     """Compare the free disk of each file system that the pipeline writes to with what a demo takes."""
     folders: dict[int, list[Path]] = {}
     for folder in (files.LOCAL, files.DATA, Path(".dvc/cache")):
-        there = folder if folder.exists() else Path()
-        folders.setdefault(there.stat().st_dev, []).append(folder)
-    for same in folders.values():
-        free = shutil.disk_usage(same[0] if same[0].exists() else Path()).free
-        text = f"{free / GIB:.1f} GiB are free for {', '.join(map(str, same))}"
+        existing = folder if folder.exists() else Path()
+        folders.setdefault(existing.stat().st_dev, []).append(folder)
+    for group in folders.values():
+        free = shutil.disk_usage(group[0] if group[0].exists() else Path()).free
+        text = f"{free / GIB:.1f} GiB are free for {', '.join(map(str, group))}"
         if free >= _LOW_DISK:
             yield Finding("disk", "ok", text)
         else:
             state: State = "error" if free < _MIN_DISK else "warning"
-            yield Finding("disk", state, text, "make room: longwriter clean lists what can go")
+            yield Finding("disk", state, text, "make room: `longwriter clean` lists what can be removed")
 
 
 def gpus() -> Finding:
     """Name the GPUs that PyTorch sees."""
-    there = capacity.this()
-    if not there.gpus:
+    this_machine = capacity.this()
+    if not this_machine.gpus:
         return Finding("GPUs", "ok", "PyTorch sees none: models are trained and served on the CPU")
-    return Finding("GPUs", "ok", f"{there.gpus} x {there.gpu} with {(there.gpu_bytes or 0) / GIB:.0f} GiB")
+    return Finding(
+        "GPUs",
+        "ok",
+        f"{this_machine.gpus} x {this_machine.gpu} with {(this_machine.gpu_bytes or 0) / GIB:.0f} GiB",
+    )
 
 
 def local_state() -> Finding:
@@ -123,16 +132,16 @@ def local_state() -> Finding:
     except OSError as error:
         cure = "give this user the right to write there, or move the checkout"
         return Finding(".lw", "error", f"cannot write to {files.LOCAL.resolve()}: {error.strerror}", cure)
-    whole = [file for file in (files.REPLAY, files.LOCAL / "mlflow.db") if file.exists()]
-    damaged = [f"{file}: {reason}" for file in whole if (reason := databases.damage(file))]
+    present = [file for file in (files.REPLAY, files.LOCAL / "mlflow.db") if file.exists()]
+    damaged = [f"{file}: {reason}" for file in present if (reason := databases.damage(file))]
     if damaged:
         return Finding(
             ".lw",
             "error",
             "; ".join(damaged),
-            "run any stage: it sets the file aside and keeps what is whole",
+            "run any stage: it moves the damaged file aside and keeps the rows that can be read",
         )
-    return Finding(".lw", "ok", f"can be written; {len(whole)} databases are whole")
+    return Finding(".lw", "ok", f"can be written; {len(present)} databases are not damaged")
 
 
 def source() -> Finding:
@@ -143,7 +152,7 @@ def source() -> Finding:
     commit, branch = git.run("rev-parse", "--short", "HEAD"), git.run("rev-parse", "--abbrev-ref", "HEAD")
     changed = len(git.run("status", "--porcelain").splitlines())
     text = f"{branch} at {commit}, " + (
-        f"{changed} files are not committed" if changed else "all is committed"
+        f"{changed} files are not committed" if changed else "everything is committed"
     )
     return Finding(
         "git",

@@ -1,4 +1,7 @@
-"""What a night that has ended well removes, by the section `retention`: in `.lw`, in MLflow, and in DVC's cache."""
+"""Removes what is older than the section `retention` keeps: in `.lw`, in MLflow, and in DVC's cache.
+
+The nightly flow calls it after its last stage.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _REMOVED = "lw.traces_removed"  # tag of a run
 
 
 def apply(policy: RetentionParams) -> Iterator[str]:
-    """Remove what is older than the policy keeps; yield a sentence for each kind of which something was removed.
+    """Remove what is older than the policy keeps; yield one line for each kind of thing that was removed.
 
     Raises:
         OSError: a file cannot be removed.
@@ -54,19 +57,19 @@ def apply(policy: RetentionParams) -> Iterator[str]:
 
 
 def old_answers(age: timedelta, only_count: bool = True) -> tuple[int, int]:
-    """Return (number, bytes) of the stored answers that are older; remove them unless they are only counted."""
+    """Return (number, bytes) of the stored answers that are older than `age`; remove them unless `only_count`."""
     return replay.prune(files.REPLAY, before=datetime.now(UTC) - age, model=None, only_count=only_count)
 
 
 def old_prompts(age: timedelta) -> list[tuple[str, str]]:
-    """Return (name, version) of each older prompt template behind neither the registry nor today's data."""
+    """Return (name, version) of each old prompt template that made neither a registered model nor today's data."""
     before_ms = int(time.time() * 1000 - age.total_seconds() * 1000)
     return old_runs.prompts(before_ms, needed_digests()) if old_runs.prompts(before_ms, ()) else []
 
 
 def needed_digests() -> set[str]:
-    """Return DVC's digests of all data behind each version in the registry and behind the data of this checkout."""
-    return old_runs.digests(_needed())
+    """Return DVC's digests of all data from which the registered models and the data of this checkout were made."""
+    return old_runs.digests(_needed_runs())
 
 
 def _before(days: int) -> int:
@@ -75,28 +78,27 @@ def _before(days: int) -> int:
 
 
 def _delete_traces(before_ms: int) -> int:
-    """Remove the traces of old runs that stand neither behind the registry nor behind today's data."""
-    old = {run.info.run_id for run in old_runs.executed(before_ms) if _REMOVED not in run.data.tags}
-    if not old:
+    """Remove the traces of old runs that made neither a registered model nor today's data; return their number."""
+    old_ids = {run.info.run_id for run in old_runs.executed(before_ms) if _REMOVED not in run.data.tags}
+    if not old_ids:
         return 0
-    needed, number = _needed(), 0
-    kept = {
-        trace_id for run_id in needed for trace_id in traces.ids_of(run_id)
-    }  # a text that was written again
-    for run_id in sorted(old - needed):
-        number += traces.delete(run_id, kept)
+    needed_runs, number = _needed_runs(), 0
+    # A text that was written again has the same trace in an old run and in a needed one.
+    needed_traces = {trace_id for run_id in needed_runs for trace_id in traces.ids_of(run_id)}
+    for run_id in sorted(old_ids - needed_runs):
+        number += traces.delete(run_id, needed_traces)
         tracking.set_tags(run_id, {_REMOVED: "by the section retention"})
     return number
 
 
-def _needed() -> set[str]:
-    """Return the runs behind each version in the registry and behind the data of this checkout."""
+def _needed_runs() -> set[str]:
+    """Return the runs that made the registered models and the data of this checkout."""
     todo = {
         str(files.read_json(path)["run_id"]) for path in sorted(provenance.LINEAGE.glob("*.json"))
     } | old_runs.of_registry()
-    needed: set[str] = set()
+    runs: set[str] = set()
     while todo:
         run_id = todo.pop()
-        needed.add(run_id)
-        todo |= old_runs.writers_of_inputs(run_id) - needed
-    return needed
+        runs.add(run_id)
+        todo |= old_runs.writers_of_inputs(run_id) - runs
+    return runs

@@ -20,7 +20,7 @@ from longwriter.params import LLMParams, Params
 from longwriter.tracking import runs, versioning
 
 _TIMEOUT_S = 10
-_SKEW_S, _MAX_SKEW_S = 60, 600  # S3 refuses requests of a clock that is 15 minutes wrong
+_SKEW_S, _MAX_SKEW_S = 60, 600  # S3 refuses requests if the clock is wrong by 15 minutes
 _LATE_S = 600  # a run that is pending for longer has probably lost its worker
 _PORTS = (("LW_MLFLOW_PORT", 5000), ("LW_PREFECT_PORT", 4200), ("LW_DOCS_PORT", 8800))
 _POOL = "longwriter"  # the work pool of flows/deployments.py
@@ -28,7 +28,7 @@ _OPENAI = "https://api.openai.com/v1"
 
 
 class Reply(NamedTuple):
-    """What a server answered: its JSON, or None if it was something else; `skew_s` = its clock minus this one's."""
+    """The answer of a server: status, JSON (None = something else), and the seconds that its clock is ahead of ours."""
 
     status: int
     body: Any
@@ -116,7 +116,7 @@ def bucket() -> Finding | None:
 
 
 def mlflow() -> Finding:
-    """Ask the tracking server whether it is up and takes the login; a checkout's own database is a check of `.lw`."""
+    """Check that the tracking server answers and accepts the login; a database in `.lw` is checked with `.lw`."""
     uri = runs.tracking_uri()
     if not uri.startswith(("http://", "https://")):
         return Finding("MLflow", "ok", f"runs go to {without_password(uri)}")
@@ -144,31 +144,31 @@ def mlflow() -> Finding:
 
 
 def prefect() -> Iterator[Finding]:
-    """Ask the Prefect server for the nightly deployment, its workers, and runs that wait for none."""
+    """Ask the Prefect server for the nightly deployment, its workers, and runs that no worker has started."""
     url = os.environ.get("PREFECT_API_URL", "").rstrip("/")
     if not url:
         yield Finding("Prefect", "ok", "PREFECT_API_URL is not set: each flow starts a server of its own")
         return
     login = os.environ.get("PREFECT_API_AUTH_STRING", "")
     auth = (login.partition(":")[0], login.partition(":")[2]) if login else None
-    shown = without_password(url)
+    safe_url = without_password(url)
     try:
         nightly = {"flows": {"name": {"any_": ["nightly"]}}}
         reply = ask("POST", f"{url}/deployments/filter", json=nightly, auth=auth)
         if reply.status in (401, 403):
             yield Finding(
-                "Prefect", "error", f"{shown} refuses this login", "correct PREFECT_API_AUTH_STRING"
+                "Prefect", "error", f"{safe_url} refuses this login", "correct PREFECT_API_AUTH_STRING"
             )
             return
         if reply.status != 200 or not isinstance(reply.body, list):
             yield Finding(
                 "Prefect",
                 "error",
-                f"{shown} answers {reply.status}",
+                f"{safe_url} answers {reply.status}",
                 "PREFECT_API_URL ends in /api: correct it",
             )
             return
-        yield clock("Prefect", reply) or Finding("Prefect", "ok", f"{shown} answers")
+        yield clock("Prefect", reply) or Finding("Prefect", "ok", f"{safe_url} answers")
         yield owner(_rows(reply.body))
         workers = ask("POST", f"{url}/work_pools/{_POOL}/workers/filter", json={}, auth=auth)
         pending = {"flow_runs": {"state": {"type": {"any_": ["PENDING"]}}}}
@@ -177,7 +177,7 @@ def prefect() -> Iterator[Finding]:
         yield Finding(
             "Prefect",
             "error",
-            f"cannot reach {shown} ({error})",
+            f"cannot reach {safe_url} ({error})",
             "start the server, or correct PREFECT_API_URL",
         )
         return
@@ -213,17 +213,19 @@ def _age_s(row: Mapping[str, Any]) -> float:
 def owner(deployments: Sequence[Mapping[str, Any]]) -> Finding:
     """Say which nightly deployments run in this checkout, and where the others run."""
     here: list[str] = []
-    others: list[str] = []
+    elsewhere: list[str] = []
     for deployment in deployments:
         variables = deployment.get("job_variables") or {}
         folder = str(variables.get("working_dir") or deployment.get("path") or "unknown")
         host = str((variables.get("env") or {}).get("LW_DEPLOYED_ON") or "")
         name = f"nightly/{deployment.get('name')}"
         is_here = folder == str(Path.cwd().resolve()) and host in ("", socket.gethostname())
-        (here if is_here else others).append(name if is_here else f"{name} in {host and f'{host}:'}{folder}")
+        (here if is_here else elsewhere).append(
+            name if is_here else f"{name} in {host and f'{host}:'}{folder}"
+        )
     text = f"of this checkout: {', '.join(here) or 'none'}"
-    if others:
-        text += f"; of others: {', '.join(others)}"
+    if elsewhere:
+        text += f"; of other checkouts: {', '.join(elsewhere)}"
     cure = "" if here else "python -m flows.deployments schedules the nightly flow"
     return Finding("deployment", "ok" if here else "warning", text, cure)
 
@@ -257,24 +259,24 @@ def endpoint(key: str, llm: LLMParams) -> Finding:
             key, "error", f"cannot reach {url} ({error})", f"correct {key}.base_url, or start the server"
         )
     credentials = f"{llm.api_key_env} is set" if llm.api_key_env else "takes no key"
-    text = f"{url} answers ({reply.status}); {credentials}; longwriter endpoint asks it what it supports"
+    text = f"{url} answers ({reply.status}); {credentials}"
     return clock(key, reply) or Finding(key, "ok", text)
 
 
 def ports() -> Finding:
     """Say which ports of infra/ui.sh are in use."""
-    used = []
+    busy = []
     for variable, default in _PORTS:
         text = os.environ.get(variable, str(default))
         with socket.socket() as probe:
             probe.settimeout(1)
             if text.isdigit() and int(text) < 65536 and probe.connect_ex(("127.0.0.1", int(text))) == 0:
-                used.append(f"{text} ({variable})")
-    if not used:
+                busy.append(f"{text} ({variable})")
+    if not busy:
         return Finding("ports", "ok", "the ports of infra/ui.sh are free")
     return Finding(
         "ports",
         "ok",
-        f"a server listens on {', '.join(used)}",
+        f"a server listens on {', '.join(busy)}",
         "if it is not infra/ui.sh, set the variable to a free port",
     )

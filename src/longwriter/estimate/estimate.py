@@ -143,8 +143,8 @@ def plan_request(template: Parts, text: Text, answer_format: float, max_tokens: 
     """
     fields = {"instruction": text.instruction, "format": answer_format}
     request = _request(template, fields, _FIRST, min(text.plan, max_tokens))
-    follows = 0.0 if "format" in dict(template) else answer_format
-    return request._replace(prompt=request.prompt + follows)
+    description = 0.0 if "format" in dict(template) else answer_format
+    return request._replace(prompt=request.prompt + description)
 
 
 def write_chains(mode: str, template: Parts, text: Text, max_tokens: int) -> list[list[Request]]:
@@ -158,17 +158,22 @@ def write_chains(mode: str, template: Parts, text: Text, max_tokens: int) -> lis
     """
     if mode == "direct":
         return [[Request(CHAT_TOKENS + text.instruction, 0.0, min(sum(text.paragraphs), max_tokens))]]
-    serial = mode == "serial"
+    is_serial = mode == "serial"
     requests: list[Request] = []
-    before = written = 0.0
+    before = so_far = 0.0
     for point, paragraph in zip(text.points, text.paragraphs, strict=True):
-        fields = {"instruction": text.instruction, "plan": text.plan, "main_point": point, "text": written}
-        changed = {"step": 0.0, "main_point": 0.0, "word_count": 0.0, **({"text": before} if serial else {})}
+        fields = {"instruction": text.instruction, "plan": text.plan, "main_point": point, "text": so_far}
+        changed = {
+            "step": 0.0,
+            "main_point": 0.0,
+            "word_count": 0.0,
+            **({"text": before} if is_serial else {}),
+        }
         answer = min(paragraph, max_tokens)
         requests.append(_request(template, fields, changed if requests else _FIRST, answer))
-        if serial:
-            before, written = written, written + answer
-    return [requests] if serial else [[request] for request in requests]
+        if is_serial:
+            before, so_far = so_far, so_far + answer
+    return [requests] if is_serial else [[request] for request in requests]
 
 
 def question(template: Parts, fields: Mapping[str, float], completion: float) -> Request:
@@ -216,7 +221,7 @@ def total(chains: Iterable[Sequence[Request]], endpoint: Endpoint, reask_rate: f
         calls += len(requests)
         prompt += sum(request.prompt for request in requests)
         cached += sum(
-            _served(request.prefix, endpoint) + reask_rate * _served(request.prompt, endpoint)
+            _cached_tokens(request.prefix, endpoint) + reask_rate * _cached_tokens(request.prompt, endpoint)
             for request in requests
         )
         answers = sum(request.completion for request in requests)
@@ -237,6 +242,6 @@ def total(chains: Iterable[Sequence[Request]], endpoint: Endpoint, reask_rate: f
     return Estimate(calls, prompt, cached, completion, seconds[bound] / 3600, bound, longest)
 
 
-def _served(prefix: float, endpoint: Endpoint) -> float:
+def _cached_tokens(prefix: float, endpoint: Endpoint) -> float:
     """Return the tokens of a prefix that the prompt cache serves."""
     return 0.0 if prefix < endpoint.cached_from else prefix - prefix % endpoint.cached_step

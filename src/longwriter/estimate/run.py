@@ -108,7 +108,7 @@ def _texts(params: Params, assumptions: list[str]) -> tuple[list[Text], list[Tex
 def _stages(
     params: Params, to_plan: Sequence[Text], to_write: Sequence[Text]
 ) -> Iterable[tuple[str, LLMParams, Chains, int]]:
-    """Yield (stage, its model, its requests, their number) for plan, write, and each judge there is."""
+    """Yield (stage, its model, its requests, their number) for plan, write, and each judge of params.yaml."""
     plan, write, judge = params.plan, params.write, params.judge.llm
     template = estimate.parts(files.template(plan.prompt))
     is_in_schema = plan.answer_format in ("auto", "json_schema") and "format" not in dict(template)
@@ -128,10 +128,10 @@ def _stages(
     if judge is not None:
         judge_chains = [[request] for request in _judge_requests(params, to_plan, to_write)]
         yield "judge", judge, judge_chains, len(judge_chains)
-    for place, judge in enumerate(params.score.judges, 1):
+    for position, judge in enumerate(params.score.judges, 1):
         score_chains = [[request] for request in _score_requests(params)]
         fitness_chains = [[request] for request in _fitness_requests(params, to_write)]
-        number = "" if place == 1 else f" {place}"
+        number = "" if position == 1 else f" {position}"
         yield f"fitness{number}", judge, fitness_chains, len(fitness_chains)
         yield f"score{number}", judge, score_chains, len(score_chains)
         if pairwise_chains := [[request] for request in _pairwise_requests(params)]:
@@ -159,14 +159,14 @@ def _fitness_requests(params: Params, to_write: Sequence[Text]) -> Iterable[Requ
     max_tokens = float(min(estimate.JUDGEMENT_TOKENS, params.score.sampling.max_tokens))
     template = estimate.parts(files.template(params.score.prompt))
     number = 2 * params.fitness.repeats + 4 + math.ceil(len(ATTACKS) / params.fitness.texts)
-    two = estimate.parts(files.template(params.pairwise.prompt))
+    pair_template = estimate.parts(files.template(params.pairwise.prompt))
     for text in islice(to_write, params.fitness.texts):
         length = sum(text.paragraphs)
         fields = {"instruction": text.instruction, "text": length}
         yield from [estimate.question(template, fields, max_tokens)] * number
         if params.pairwise.pairs != "none":
             fields = {"instruction": text.instruction, "first": length, "second": length}
-            yield from [estimate.question(two, fields, max_tokens)] * (2 * len(KINDS))
+            yield from [estimate.question(pair_template, fields, max_tokens)] * (2 * len(KINDS))
 
 
 def _score_requests(params: Params) -> Iterable[Request]:
@@ -199,7 +199,7 @@ def _pairwise_requests(params: Params) -> Iterable[Request]:
 
 
 def _answer_tokens(row: BenchmarkRow, params: Params) -> float:
-    """Return the tokens of an answer that has the length that a benchmark's row asks for, else of the longest."""
+    """Return the tokens of an answer of the requested length; if a row states none, of the longest answer."""
     if row.length is None:
         return float(params.generate.sampling.max_tokens)
     factor = estimate.TOKENS_PER_HAN if language_of(row.prompt) == "zh" else estimate.TOKENS_PER_WORD
@@ -223,8 +223,10 @@ def _speed(llm: LLMParams, default: float, assumptions: list[str]) -> float:
     """Return the tokens per second of one request, measured if possible; add its source to `assumptions`."""
     name = llm.model
     if llm.engine != "external":  # the replay cache knows a local model as FOLDER@HASH-OF-ITS-WEIGHTS
-        stored = [row for row in replay.sizes(files.REPLAY) if row.model.startswith(f"{Path(name).name}@")]
-        name = max(stored, key=lambda row: row.newest).model if stored else name
+        local_models = [
+            row for row in replay.sizes(files.REPLAY) if row.model.startswith(f"{Path(name).name}@")
+        ]
+        name = max(local_models, key=lambda row: row.newest).model if local_models else name
     timings = replay.speeds(files.REPLAY, name)
     is_measured = bool(timings.latency_s)
     speed = timings.completion_tokens / timings.latency_s if is_measured else default

@@ -17,15 +17,15 @@ NAME = "review.jsonl"
 
 
 class Ballot:
-    """The votes of a folder; one process at a time writes them. Made by `opened`."""
+    """The votes of a folder; one process at a time writes them. Made by `open_folder`."""
 
     def __init__(self, descriptor: int, votes: list[Vote]) -> None:
         """Keep the open file and the votes in it."""
         self._descriptor = descriptor
-        self._voted = {(vote.rater, pairs.vote_id(vote)) for vote in votes}
+        self._voted = {(vote.rater, pairs.voted_pair_id(vote)) for vote in votes}
 
     def has(self, rater: str, pair_id: str) -> bool:
-        """Return whether a rater has voted on a pair."""
+        """Tell whether a rater has voted on a pair."""
         return (rater, pair_id) in self._voted
 
     def add(self, vote: Vote) -> bool:
@@ -33,7 +33,7 @@ class Ballot:
 
         The vote is on disk when this returns: after a kill or a loss of power it is there, once.
         """
-        key = (vote.rater, pairs.vote_id(vote))
+        key = (vote.rater, pairs.voted_pair_id(vote))
         if key in self._voted:
             return False
         line = f"{vote.model_dump_json()}\n".encode()
@@ -45,10 +45,10 @@ class Ballot:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Ballot]:
+def open_folder(folder: Path) -> Iterator[Ballot]:
     """Yield the ballot of a folder, which is created if it is missing.
 
-    A line that a kill left unfinished is cut off: nobody was told that this vote counts.
+    A line that a kill left unfinished is cut off: its rater got no confirmation.
 
     Raises:
         UserError: another process has it open.

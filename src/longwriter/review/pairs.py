@@ -26,31 +26,31 @@ class ReviewPair(NamedTuple):
 
 def review_pairs(answers: Mapping[str, Sequence[Generation]]) -> list[ReviewPair]:
     """Return all pairs of answers of two models to the same prompt, without equal and empty answers."""
-    found = {}
+    unique = {}
     for _, pair in pairs.rows("", answers, list(combinations(answers, 2))):
         prompt, left, right = pair.instruction.strip(), pair.first.strip(), pair.second.strip()
         if left and right and left != right:
-            made = ReviewPair(_pair_id(prompt, left, right), prompt, left, right)
-            found[made.pair_id] = made
-    return list(found.values())
+            pair_id = _pair_id(prompt, left, right)
+            unique[pair_id] = ReviewPair(pair_id, prompt, left, right)
+    return list(unique.values())
 
 
 def for_rater(listed: Sequence[ReviewPair], rater: str, seed: int) -> list[ReviewPair]:
-    """Return the pairs in the order, and with the sides, of a rater."""
+    """Return the pairs in the order and with the sides that a rater sees."""
     ordered = sorted(listed, key=lambda pair: short_id([seed, rater, pair.pair_id, "order"]))
-    return [_sided(pair, short_id([seed, rater, pair.pair_id, "side"])) for pair in ordered]
+    return [_with_sides(pair, short_id([seed, rater, pair.pair_id, "side"])) for pair in ordered]
 
 
-def vote_id(vote: Vote) -> str:
-    """Return the id of the pair on which a vote is."""
+def voted_pair_id(vote: Vote) -> str:
+    """Return the id of the pair that a vote is about."""
     return _pair_id(vote.prompt, vote.first, vote.second)
 
 
-def _pair_id(prompt: str, one: str, other: str) -> str:
-    return short_id([prompt, *sorted((one, other))])
+def _pair_id(prompt: str, first: str, second: str) -> str:
+    return short_id([prompt, *sorted((first, second))])
 
 
-def _sided(pair: ReviewPair, key: str) -> ReviewPair:
+def _with_sides(pair: ReviewPair, key: str) -> ReviewPair:
     left, right = sorted((pair.left, pair.right))
     if int(key, 16) % 2:
         left, right = right, left

@@ -1,4 +1,4 @@
-"""The web server of `longwriter review`; `io/door.py` stands before it, as before the other servers."""
+"""The web server of `longwriter review`; `io/door.py` refuses requests of other web pages before they get here."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from longwriter.chat.web import Refusal, json_body, page_file, refused
+from longwriter.chat.web import Refusal, json_body, page_file, refusal_response
 from longwriter.records import Vote
 from longwriter.review import pairs
 from longwriter.review.ballot import Ballot
 from longwriter.review.pairs import ReviewPair
 
 _HERE = Path(__file__).parent
-_MOST_NAME, _MOST_REASON = 60, 2000  # characters
+_NAME_CHARS, _REASON_CHARS = 60, 2000  # at most
 _VOTES = {"left": "first", "tie": "tie", "right": "second"}
 
 
@@ -33,20 +33,22 @@ def app(listed: Sequence[ReviewPair], ballot: Ballot, seed: int) -> Starlette:
     """
 
     def state(rater: str) -> Response:
-        """Answer the next pair of a rater (null = none is left), and how many are done."""
-        own = pairs.for_rater(listed, rater, seed)
-        left = [pair for pair in own if not ballot.has(rater, pair.pair_id)]
-        pair = left[0]._asdict() if left else None
-        return JSONResponse({"done": len(own) - len(left), "total": len(own), "pair": pair})
+        """Reply with the next pair of a rater (null = none is left), and how many are done."""
+        rater_pairs = pairs.for_rater(listed, rater, seed)
+        open_pairs = [pair for pair in rater_pairs if not ballot.has(rater, pair.pair_id)]
+        pair = open_pairs[0]._asdict() if open_pairs else None
+        return JSONResponse(
+            {"done": len(rater_pairs) - len(open_pairs), "total": len(rater_pairs), "pair": pair}
+        )
 
-    async def following(request: Request) -> Response:
+    async def next_pair(request: Request) -> Response:
         return state(_rater(await json_body(request)))
 
     async def vote(request: Request) -> Response:
         body = await json_body(request)
         rater = _rater(body)
-        own = {pair.pair_id: pair for pair in pairs.for_rater(listed, rater, seed)}
-        if not ballot.add(_vote(body, rater, own)):
+        rater_pairs = {pair.pair_id: pair for pair in pairs.for_rater(listed, rater, seed)}
+        if not ballot.add(_vote(body, rater, rater_pairs)):
             raise Refusal(409, "you have voted on this pair before")
         return state(rater)
 
@@ -55,10 +57,10 @@ def app(listed: Sequence[ReviewPair], ballot: Ballot, seed: int) -> Starlette:
             Route("/", page_file(_HERE / "page.html")),
             Route("/page.js", page_file(_HERE / "page.js")),
             Route("/page.css", page_file(_HERE / "page.css")),
-            Route("/next", following, methods=["POST"]),
+            Route("/next", next_pair, methods=["POST"]),
             Route("/vote", vote, methods=["POST"]),
         ],
-        exception_handlers={Refusal: refused},
+        exception_handlers={Refusal: refusal_response},
     )
 
 
@@ -66,20 +68,20 @@ def _rater(body: Mapping[str, Any]) -> str:
     """Return the name of a rater in one form, however it was typed."""
     value = body.get("rater")
     name = " ".join(unicodedata.normalize("NFKC", value).split()) if isinstance(value, str) else ""
-    if not name or len(name) > _MOST_NAME or not name.isprintable():
-        raise Refusal(400, f"rater: a name of 1 to {_MOST_NAME} characters is needed")
+    if not name or len(name) > _NAME_CHARS or not name.isprintable():
+        raise Refusal(400, f"rater: a name of 1 to {_NAME_CHARS} characters is needed")
     return name
 
 
-def _vote(body: Mapping[str, Any], rater: str, own: Mapping[str, ReviewPair]) -> Vote:
+def _vote(body: Mapping[str, Any], rater: str, rater_pairs: Mapping[str, ReviewPair]) -> Vote:
     pair_id, choice, reason = body.get("pair_id"), body.get("choice"), body.get("reason", "")
-    if not isinstance(pair_id, str) or pair_id not in own:
+    if not isinstance(pair_id, str) or pair_id not in rater_pairs:
         raise Refusal(404, "pair_id: there is no such pair")
     if not isinstance(choice, str) or choice not in _VOTES:
         raise Refusal(400, f"choice: one of {', '.join(_VOTES)} is needed")
-    if not isinstance(reason, str) or len(reason) > _MOST_REASON:
-        raise Refusal(400, f"reason: a text of at most {_MOST_REASON:,} characters is needed")
-    pair = own[pair_id]
+    if not isinstance(reason, str) or len(reason) > _REASON_CHARS:
+        raise Refusal(400, f"reason: a text of at most {_REASON_CHARS:,} characters is needed")
+    pair = rater_pairs[pair_id]
     fields = {"prompt": pair.prompt, "first": pair.left, "second": pair.right, "vote": _VOTES[choice]}
     try:
         reason.encode()

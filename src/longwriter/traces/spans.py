@@ -2,8 +2,8 @@
 
 The ids of a trace and of its spans are hashes of content, made here and not by MLflow. So the id of a trace can be
 computed from its row, a stage that runs again writes the same traces, and no file has to store an id of MLflow.
-Call logs say how long an answer took, but not when it came. So spans are placed one after another, or side by side
-where paragraphs were written at the same time: durations are measured, start times are not.
+Call logs say how long an answer took, but not when it came. So the durations of spans are measured, but their start
+times are not: a span starts when the one before it ends, or with it if paragraphs were written at the same time.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Node(NamedTuple):
 
     def duration(self) -> float:
         """Return the seconds of this step and of those inside it."""
-        inner = [child.duration() for child in self.children]
-        return self.seconds + (max(inner, default=0.0) if self.is_parallel else sum(inner))
+        child_seconds = [child.duration() for child in self.children]
+        return self.seconds + (max(child_seconds, default=0.0) if self.is_parallel else sum(child_seconds))
 
 
 class Opinion(NamedTuple):
@@ -76,7 +76,8 @@ def trace_id(row_id: str, call_ids: Sequence[str]) -> str:
 
     Args:
         row_id: `instruction_id` of a text that AgentWrite wrote, `generation_id` of an answer.
-        call_ids: The calls that wrote it, in the order of its record; none for an answer, whose id names them.
+        call_ids: The calls that wrote it, in the order of its record; empty for an answer, because its id depends
+            on them already.
     """
     return f"tr-{content_hash([row_id, *call_ids])[:32]}"
 
@@ -87,8 +88,8 @@ def of_draft(draft: Draft, calls: Calls, *, is_parallel: bool) -> TextTrace:
     text = "\n\n".join(draft.paragraphs)
     parts = _paragraphs(plan, draft.call_ids, draft.paragraphs, calls)
     root = _text(plan, text, [_plan(plan, calls), _writing(parts, text, is_parallel)], None)
-    own_id = trace_id(plan.instruction.instruction_id, [*plan.call_ids, *draft.call_ids])
-    return TextTrace(own_id, root, _tags(plan, "kept"))
+    call_ids = [*plan.call_ids, *draft.call_ids]
+    return TextTrace(trace_id(plan.instruction.instruction_id, call_ids), root, _tags(plan, "kept"))
 
 
 def of_refused_draft(row: Rejection, plan: Plan, calls: Calls, *, is_parallel: bool) -> TextTrace:
@@ -133,10 +134,10 @@ def of_answer(answer: Generation, calls: Calls, item: str, score: Score | None) 
 
 
 def _opinions(score: Score) -> list[Opinion]:
-    asked = "no length" if score.required_words is None else score.required_words
-    length = f"{score.words} words written, {asked} asked for"
+    required = "no length" if score.required_words is None else score.required_words
+    length = f"{score.words} words written, {required} asked for"
     length_scores = [] if score.length_score is None else [round(score.length_score, 4)]
-    repeated = f"{score.repeated_share:.1%} of the 5-grams stand in the text before"
+    repeated = f"{score.repeated_share:.1%} of the 5-grams repeat the text before them"
     rows = [
         *(Opinion("length_score", value, rationale=length) for value in length_scores),
         Opinion("ended", score.ended, rationale="whether the model ended the text by itself"),
@@ -214,7 +215,7 @@ def _attempts(call_ids: Sequence[str], calls: Calls) -> list[Node]:
 def _attempt(line: Line, calls: Calls) -> Node:
     """Return one request with its answer; `error` says why the stage asked again."""
     request = line["request"]
-    refused = calls.refusals.get(line["call_id"])
+    refusal = calls.refusals.get(line["call_id"])
     attributes: dict[str, Any] = {
         "mlflow.llm.model": line["model"],
         "mlflow.message.format": "openai",
@@ -235,15 +236,15 @@ def _attempt(line: Line, calls: Calls) -> Node:
     if (cost := calls.cost(line)) is not None:
         keys = ("input_cost", "output_cost", "total_cost")
         attributes["mlflow.llm.cost"] = dict(zip(keys, (*cost, sum(cost)), strict=True))
-    if refused:
-        attributes["lw.refused"] = refused[0]
+    if refusal:
+        attributes["lw.refused"] = refusal[0]
     answer = line.get("answer")
     return Node(
         f"attempt {line['attempt'] + 1}",
         "CHAT_MODEL",
         {"messages": request["messages"], "sampling": request["sampling"]},
         line.get("body", line.get("body_base64")) if answer is None else {"choices": answer.get("choices")},
-        error=": ".join(refused) if refused else None,
+        error=": ".join(refusal) if refusal else None,
         seconds=line["latency_s"],
         attributes=attributes,
     )
@@ -277,11 +278,11 @@ def span_dicts(trace: TextTrace, started_ns: int) -> list[dict[str, Any]]:
 
 
 def _add(
-    own_id: str, node: Node, parent: str, path: str, started_ns: int, spans: list[dict[str, Any]]
+    text_trace_id: str, node: Node, parent: str, path: str, started_ns: int, spans: list[dict[str, Any]]
 ) -> None:
-    span_id = _base64(content_hash([own_id, path])[:16])
+    span_id = _base64(content_hash([text_trace_id, path])[:16])
     attributes = {
-        "mlflow.traceRequestId": own_id,
+        "mlflow.traceRequestId": text_trace_id,
         "mlflow.spanType": node.kind,
         "mlflow.spanInputs": node.inputs,
         "mlflow.spanOutputs": node.outputs,
@@ -289,7 +290,7 @@ def _add(
     }
     spans.append(
         {
-            "trace_id": _base64(own_id.removeprefix("tr-")),
+            "trace_id": _base64(text_trace_id.removeprefix("tr-")),
             "span_id": span_id,
             "parent_span_id": parent,
             "name": node.name,
@@ -304,7 +305,7 @@ def _add(
     )
     begin = started_ns
     for number, child in enumerate(node.children):
-        _add(own_id, child, span_id, f"{path}/{number}", begin, spans)
+        _add(text_trace_id, child, span_id, f"{path}/{number}", begin, spans)
         if not node.is_parallel:
             begin += round(child.duration() * 1e9)
 

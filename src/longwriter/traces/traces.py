@@ -16,7 +16,7 @@ from longwriter.hashing import content_hash
 from longwriter.text import inert
 from longwriter.traces import spans
 from longwriter.traces.spans import TextTrace
-from longwriter.tracking import runs as tracking  # first: it sets MLflow's switches
+from longwriter.tracking import runs as tracking  # first: it sets variables that mlflow reads
 
 # isort: split
 from mlflow.entities import AssessmentSource, Feedback, Span, TraceInfo, TraceState
@@ -38,7 +38,7 @@ class Writer(NamedTuple):
     model_id: str | None = None
 
 
-class Written(NamedTuple):
+class WriteResult(NamedTuple):
     """How many traces were written, how many were left out because the time budget had ended, and the seconds."""
 
     traces: int
@@ -53,7 +53,7 @@ def write(
     started_s: float,
     max_seconds: float,
     writer: Writer,
-) -> Written:
+) -> WriteResult:
     """Write traces, and link them to a run.
 
     Args:
@@ -64,15 +64,15 @@ def write(
         writer: Who wrote the texts.
     """
     begin = time.monotonic()
-    written = left_out = 0
-    rest = iter(traces)
-    while batch := list(islice(rest, _BATCH)):
+    number = left_out = 0
+    remaining = iter(traces)
+    while batch := list(islice(remaining, _BATCH)):
         if time.monotonic() - begin > max_seconds:
             left_out += len(batch)
             continue
         _write_batch(batch, run_id, round(started_s * 1000), writer)
-        written += len(batch)
-    return Written(written, left_out, time.monotonic() - begin)
+        number += len(batch)
+    return WriteResult(number, left_out, time.monotonic() - begin)
 
 
 def _write_batch(batch: list[TextTrace], run_id: str, started_ms: int, writer: Writer) -> None:
@@ -154,10 +154,10 @@ def ids_of(run_id: str) -> set[str]:
             return ids
 
 
-def delete(run_id: str, kept: Collection[str]) -> int:
-    """Delete the traces that are linked to a run, except `kept`; return their number."""
+def delete(run_id: str, needed: Collection[str]) -> int:
+    """Delete the traces that are linked to a run, except `needed`; return their number."""
     mlflow_client, experiment = tracking.client()
-    ids = sorted(ids_of(run_id).difference(kept))
+    ids = sorted(ids_of(run_id).difference(needed))
     for start in range(0, len(ids), _BATCH):
         mlflow_client.delete_traces(experiment, trace_ids=ids[start : start + _BATCH])
     return len(ids)

@@ -58,9 +58,9 @@ def test_an_openai_client_gets_an_answer_whole_and_as_a_stream(url):
 @pytest.mark.parametrize(
     ("path", "body", "status", "message"),
     [
-        ("/v1/chat/completions", b"{", 400, "the body is no JSON"),
-        ("/v1/chat/completions", b"[" * 100_000, 400, "the body is no JSON"),
-        ("/v1/chat/completions", b"[]", 400, "the body is no JSON object"),
+        ("/v1/chat/completions", b"{", 400, "the body is not JSON"),
+        ("/v1/chat/completions", b"[" * 100_000, 400, "the body is not JSON"),
+        ("/v1/chat/completions", b"[]", 400, "the body is not a JSON object"),
         ("/v1/chat/completions", b'{"model": "gpt-4o"}', 404, "no such model; this server has tiny, gone"),
         ("/v1/chat/completions", b'{"model": ["tiny"]}', 404, "no such model; this server has tiny, gone"),
         ("/v1/chat/completions", b'{"model": "tiny"}', 400, "messages: a list of"),
@@ -74,13 +74,13 @@ def test_an_openai_client_gets_an_answer_whole_and_as_a_stream(url):
             "/v1/chat/completions",
             b'{"model": "tiny", "messages": [{"role": "user", "content": "x"}], "temperature": NaN}',
             400,
-            "the body is no JSON: it has NaN",
+            "the body is not JSON: it has NaN",
         ),
         (
             "/v1/chat/completions",
             b'{"model": "tiny", "messages": [{"role": "user", "content": "\\ud800"}]}',
             400,
-            "the body is no JSON: it has NaN",
+            "the body is not JSON: it has NaN",
         ),
         ("/measure", b'{"prompt": 1, "text": "x"}', 400, "prompt and text: two texts are needed"),
         ("/measure", b'"' + b"x" * 9_000_000 + b'"', 413, "the body is larger than"),

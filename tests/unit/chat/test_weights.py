@@ -105,8 +105,8 @@ def test_weights_that_are_nowhere_are_no_folder(checkout):
     [
         ("dpo", "no model dpo: models with weights in data/ are sft"),
         ("champion", "aliases of longwriter in MLflow are .*; or name a folder"),
-        ("data/sft", "data/sft is no folder with"),
-        ("\x1b[31m/x", r"\\x1b\[31m/x is no folder"),
+        ("data/sft", "data/sft is not a folder with"),
+        ("\x1b[31m/x", r"\\x1b\[31m/x is not a folder"),
     ],
 )
 def test_an_unknown_name_lists_the_right_ones(checkout, name, message):

@@ -100,7 +100,7 @@ def test_the_files_of_upstream_are_read_with_its_judgements(own, run):
     )  # fmt: skip
     assert code == 0, err
     assert "| glm | 3 |" in out
-    assert "glm: its file does not say how answers ended, so none counts as ended" in err
+    assert "glm: its file does not say how answers ended, so no answer counts as ended" in err
     report = Path("done/report.md").read_text(encoding="utf-8")
     assert "100.0" in report.partition("## Quality")[2].partition("\n## ")[0]
 

@@ -55,7 +55,7 @@ def test_a_message_beyond_the_context_ends_a_script_with_one_sentence(with_model
     assert done.returncode == 2
     [said] = [line for line in done.stderr.splitlines() if line.startswith("ModelUnusable: ")]
     assert "the model refuses the request" in said
-    assert "(serving.context_tokens): shorten the message, or begin anew with /new" in said
+    assert "(serving.context_tokens): shorten the message, or begin a new conversation with /new" in said
 
 
 def test_a_person_goes_on_after_a_message_beyond_the_context(monkeypatch, capsys):

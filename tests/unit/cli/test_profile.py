@@ -75,4 +75,4 @@ def test_values_that_params_shares_by_anchors_are_not_changed_by_half(profile):
     Path("params.yaml").write_text(f"{shared[:start]}  sampling: *one\n\n{shared[end:]}", encoding="utf-8")
     code, _, err = profile("show", "plan: {sampling: {temperature: 0.1}}\n")
     assert code == 2
-    assert "params.yaml shares values by & and *, which infra/profiles/mine.yaml changes" in err
+    assert "params.yaml shares values by & and *, and infra/profiles/mine.yaml changes one of them" in err

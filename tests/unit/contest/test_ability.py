@@ -112,14 +112,14 @@ def test_a_model_of_an_endpoint_is_asked_by_chat_requests_and_its_key_is_in_no_a
          "--tasks", "ifeval", "--output_path", str(tmp_path / "out/qwen3"), "--limit", "2"],
         "sk-7Jq2",
     )  # fmt: skip
-    with pytest.raises(UserError, match="no name or URL with a comma"):
+    with pytest.raises(UserError, match="cannot read a name or URL with a comma"):
         ability.evaluate({"q": remote._replace(model="a,b")}, ["ifeval"], tmp_path / "out", python=harness)
 
 
 def test_a_harness_that_fails_or_is_missing_is_named(harness, tmp_path):
     with pytest.raises(UserError, match="ended with 3 for broken"):
         ability.evaluate({"broken": tmp_path / "broken"}, ["x"], tmp_path / "out", python=harness)
-    with pytest.raises(UserError, match="no path with a comma"):
+    with pytest.raises(UserError, match="cannot read a path with a comma"):
         ability.evaluate({"x": tmp_path / "a,b"}, ["x"], tmp_path / "out", python=harness)
     if importlib.util.find_spec("lm_eval") is None:
         with pytest.raises(UserError, match=r"pip install -e '\.\[lm-eval\]'"):

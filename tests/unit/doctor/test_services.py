@@ -152,7 +152,7 @@ def test_the_owners_of_the_deployments_and_the_workers_are_named(monkeypatch):
     assert {topic: finding.state for topic, finding in here.items()} == {
         "Prefect": "ok", "deployment": "ok", "workers": "ok",
     }  # fmt: skip
-    text = "of this checkout: nightly/mine; of others: nightly/nightly in /srv/other"
+    text = "of this checkout: nightly/mine; of other checkouts: nightly/nightly in /srv/other"
     assert here["deployment"].text == text
     other = prefect(monkeypatch, {"nightly": "/srv/other"}, [{"name": "w1", "status": "OFFLINE"}])
     assert other["deployment"].state == other["workers"].state == "warning"

@@ -54,4 +54,4 @@ def test_a_vote_is_on_the_pair_whose_texts_it_has_in_either_order():
     pair = listed(1)[0]
     for one, other in ((pair.left, pair.right), (pair.right, pair.left)):
         vote = Vote(prompt=pair.prompt, first=one, second=other, vote="tie", rater="ann")
-        assert pairs.vote_id(vote) == pair.pair_id
+        assert pairs.voted_pair_id(vote) == pair.pair_id

@@ -50,7 +50,7 @@ LISTED = pairs.review_pairs({"base_model": generations("slept"), "sft": generati
 @contextmanager
 def serving(folder):
     """Serve the page of votes; yield its URL."""
-    with ballot.opened(folder) as box, served(web.app(LISTED, box, 0)) as url:
+    with ballot.open_folder(folder) as box, served(web.app(LISTED, box, 0)) as url:
         yield url
 
 
@@ -91,7 +91,7 @@ GOOD = {"rater": "Ann", "pair_id": LISTED[0].pair_id, "choice": "tie"}
 @pytest.mark.parametrize(
     ("path", "content", "status", "message"),
     [
-        ("/next", b"{", 400, "the body is no JSON"),
+        ("/next", b"{", 400, "the body is not JSON"),
         ("/next", b"{}", 400, "rater: a name"),
         ("/next", b'{"rater": " "}', 400, "rater: a name"),
         ("/next", b'{"rater": "\\u0000"}', 400, "rater: a name"),
