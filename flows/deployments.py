@@ -53,7 +53,7 @@ _CRON = "0 2 * * *"  # of nightly; the other flows have no schedule if none is n
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _HOST = "LW_DEPLOYED_ON"  # variable in the deployment's environment: host name of the checkout's machine
 _FOLDER, _REMOTE, _BRANCH = "LW_DEPLOYED_FOLDER", "LW_DEPLOYED_REMOTE", "LW_DEPLOYED_BRANCH"
-"""Variables in the deployment's environment: its folder, and the git remote and branch of that time."""
+"""Variables in the deployment's environment: its folder, and the git remote and branch at the time of the deployment."""
 _POOL_TYPE = "process"
 
 
@@ -126,14 +126,16 @@ def check_is_ours(name: str, deployment: DeploymentResponse | None, what_to_do: 
         what_to_do: The end of the message.
     """
     here = this_checkout()
-    if deployment is not None and not here.is_same(there := checkout_of(deployment)):
-        raise UserError(f"the deployment {name} runs in {there}, this checkout is {here}: {what_to_do}")
+    if deployment is not None and not here.is_same(its_checkout := checkout_of(deployment)):
+        raise UserError(
+            f"the deployment {name} runs in {its_checkout}, this checkout is {here}: {what_to_do}"
+        )
 
 
 def source() -> dict[str, str]:
     """Return the git remote and the branch of the working directory, as variables of a deployment.
 
-    A password in the address is left out. Without a remote, or away from a branch, the value is empty.
+    A password in the address is left out. Without a remote, or if no branch is checked out, the value is empty.
     """
     url = git.run("remote", "get-url", "origin") if git.succeeds("remote", "get-url", "origin") else ""
     branch = git.run("branch", "--show-current") if git.succeeds("rev-parse", "--git-dir") else ""
@@ -141,9 +143,9 @@ def source() -> dict[str, str]:
 
 
 def check_place(env: Mapping[str, str]) -> None:
-    """Raise an error if a deployed flow runs elsewhere than where it was deployed from.
+    """Raise an error if a deployed flow does not run where it was deployed from.
 
-    It would push and commit there. A flow that no deployment started is not checked.
+    It would push and commit in the wrong place. A flow that no deployment started is not checked.
 
     Args:
         env: The environment of the flow.
@@ -155,9 +157,9 @@ def check_place(env: Mapping[str, str]) -> None:
         return
     host, folder = this_checkout()
     now = {_HOST: host, _FOLDER: folder, **source()}
-    other = [
-        f"{what} is {now[key] or 'none'}, not {env[key] or 'none'}"
-        for key, what in (
+    differences = [
+        f"{label} is {now[key] or 'none'}, not {env[key] or 'none'}"
+        for key, label in (
             (_HOST, "machine"),
             (_FOLDER, "folder"),
             (_REMOTE, "git remote"),
@@ -165,10 +167,10 @@ def check_place(env: Mapping[str, str]) -> None:
         )
         if key in env and env[key] != now[key]
     ]
-    if other:
+    if differences:
         raise UserError(
-            f"this is not the place that the flow was deployed from: its {'; its '.join(other)}; nothing was run. "
-            "Go back to it, or deploy again: python -m flows.deployments"
+            f"this is not the place that the flow was deployed from: its {'; its '.join(differences)}; nothing was run. "
+            "Run it there, or deploy again: python -m flows.deployments"
         )
 
 
@@ -192,12 +194,12 @@ def deploy(flow: str, name: str, place: Place, *, share: bool = False, replace: 
     schedule = _schedule(place)
     for option, text in (("--pool", place.pool), *(("--tag", tag) for tag in place.tags)):
         _checked(option, text)
-    shown = full_name(flow, name)
+    deployment_name = full_name(flow, name)
     with get_client(sync_client=True) as client:
         if not replace:
             check_is_ours(
-                shown,
-                find(client, shown),
+                deployment_name,
+                find(client, deployment_name),
                 "give yours another --name, deploy it there, or take it over with --replace",
             )
         _make_pool(client, place.pool)
@@ -281,8 +283,8 @@ def _lines(client: SyncPrefectClient, flow: str, deployment: DeploymentResponse)
     """Return what the server knows of one deployment."""
     pool = deployment.work_pool_name or POOL
     workers = client.read_workers_for_work_pool(pool)
-    there = checkout_of(deployment)
-    whose = "this checkout" if this_checkout().is_same(there) else "another checkout"
+    its_checkout = checkout_of(deployment)
+    whose = "this checkout" if this_checkout().is_same(its_checkout) else "another checkout"
     schedules = [
         f"{getattr(item.schedule, 'cron', item.schedule)} {getattr(item.schedule, 'timezone', '')}"
         f"{'' if item.active else ' (paused)'}"
@@ -292,7 +294,7 @@ def _lines(client: SyncPrefectClient, flow: str, deployment: DeploymentResponse)
     return "\n".join(
         [
             f"deployment {flow}/{deployment.name} {deployment.id}{' (paused)' if deployment.paused else ''}",
-            f"runs in     {there} ({whose})",
+            f"runs in     {its_checkout} ({whose})",
             f"schedule    {', '.join(schedules) or 'none'}",
             f"workers     {', '.join(online) or f'none: prefect worker start --pool {pool}'}",
         ]

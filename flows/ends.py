@@ -36,13 +36,13 @@ _PENDING_S = 600  # a worker begins a run within seconds
 
 
 def can_pass(error: object) -> bool:
-    """Tell whether the cause of an error can pass: something could not be reached, or a rank was killed."""
+    """Tell whether the cause of an error can go away by itself: something could not be reached, or a rank was killed."""
     if isinstance(error, repro.DvcFailed):
         return error.can_pass
     return isinstance(error, tracking.UNREACHABLE)
 
 
-def again(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
+def start_again(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
     """Start a deployed run once more, ten minutes after it crashed or could not reach something.
 
     Prefect calls this as a hook. A retry of Prefect itself would lose the deployment's slot (PrefectHQ/prefect#22885).
@@ -73,18 +73,18 @@ def is_cancelled(flow_run_id: str) -> bool:
 
 
 def cancel() -> None:
-    """End this flow as its cancellation would have ended it."""
+    """End this flow as Prefect's cancellation would end it."""
     raise TerminationSignal(signal.SIGTERM)
 
 
-def end_lost(own: str | None = None, pending_s: float = _PENDING_S) -> list[str]:
+def end_lost(own_id: str | None = None, pending_s: float = _PENDING_S) -> list[str]:
     """End the runs of this checkout's deployments whose process or worker is gone; return a sentence for each.
 
     A run that is pending for ten minutes has lost its worker. A run whose process is gone stays `Running` or
     `Cancelling` if its worker ended too.
 
     Args:
-        own: Id of the run that calls this.
+        own_id: Id of the run that calls this.
         pending_s: A run that is pending for longer has lost its worker.
     """
     sentences = []
@@ -95,7 +95,7 @@ def end_lost(own: str | None = None, pending_s: float = _PENDING_S) -> list[str]
             if deployments.this_checkout().is_same(deployments.checkout_of(deployment))
         ]
         for run in _open_runs(client, ours) if ours else ():
-            if str(run.id) == own or (reason := _why_lost(run, socket.gethostname(), pending_s)) is None:
+            if str(run.id) == own_id or (reason := _why_lost(run, socket.gethostname(), pending_s)) is None:
                 continue
             is_wanted = run.state_type != StateType.CANCELLING
             state: State[Any] = Crashed(message=reason) if is_wanted else Cancelled(message=reason)
@@ -118,14 +118,14 @@ def _why_lost(run: FlowRun, host: str, pending_s: float) -> str | None:
     if state is not None and state.is_pending():
         age_s = (datetime.now(UTC) - state.timestamp).total_seconds()
         return f"no worker began it in {age_s / 60:.0f} minutes" if age_s > pending_s else None
-    where, _, pid = (run.infrastructure_pid or "").rpartition(":")
-    if where != host or not pid.isdigit() or int(pid) == os.getpid():
+    run_host, _, pid = (run.infrastructure_pid or "").rpartition(":")
+    if run_host != host or not pid.isdigit() or int(pid) == os.getpid():
         return None
     return None if _is_alive(int(pid), run.start_time) else f"its process {pid} on {host} is gone"
 
 
 def _is_alive(pid: int, since: datetime | None) -> bool:
-    """Tell whether the process that runs a flow since then is alive; a later process may have got its number."""
+    """Tell whether the process that began a flow at `since` is alive; another process may have got its number later."""
     try:
         process = psutil.Process(pid)
         is_later = since is not None and process.create_time() > since.timestamp() + 60

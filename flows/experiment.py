@@ -1,8 +1,8 @@
 """A run with other parameters: in a copy of the checkout, so that params.yaml and data/ stay as they are.
 
 The copy lies in `.lw/experiments/NAME` and shares DVC's cache and `.lw` (stored answers, checkpoints, MLflow) with
-the checkout. Its result is a DVC experiment (`dvc exp show`, `dvc exp apply NAME`). However the run ends, the
-checkout is as before. The copy of a run that was killed is removed by the next run with other parameters.
+the checkout. Its result is a DVC experiment (`dvc exp show`, `dvc exp apply NAME`). The run does not change the
+checkout, however it ends. The copy of a run that was killed is removed by the next run with other parameters.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def rows(
     Args:
         names: Stages of the flow, in order.
         stale: Stages whose own files or parameters have changed.
-        behind: Stages that read what a stale stage writes; DVC skips those whose input comes out the same.
+        behind: Stages that read what a stale stage writes; DVC skips those whose input did not change.
         earlier: Seconds of stages that ran here before.
     """
     why = dict.fromkeys(behind, "reads the output of a stage that runs")

@@ -19,7 +19,7 @@ _USAGE = ("prompt_tokens", "completion_tokens", "cost_usd")
 
 
 def usage(stage: str) -> dict[str, float]:
-    """Return the tokens and dollars of a stage that has just run; nothing for a stage that asks no model."""
+    """Return the tokens and dollars of a stage that has just run; empty for a stage that calls no model."""
     file = Path(f"data/{stage.replace('@', '/')}/summary.json")
     if not file.is_file():
         return {}
@@ -41,7 +41,7 @@ def metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def page(runs: Sequence[Any], url: Callable[[str], str]) -> str:
-    """Return a Markdown table of flows, one a row.
+    """Return a Markdown table with one flow in each row.
 
     Args:
         runs: MLflow's pipeline runs, the newest first.

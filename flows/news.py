@@ -1,8 +1,8 @@
 """Tells people how a nightly run ended: by web hook, e-mail, Slack, and whatever else apprise reaches.
 
 LW_NOTIFY_URLS names the addresses, divided by white space, in apprise's form: `json://host/path`, `slack://…`,
-`mailto://…`. They hold passwords, so they come from the environment and are not logged. A night without news
-sends nothing.
+`mailto://…`. They hold passwords, so they come from the environment and are not logged. A night
+sends nothing if it did not fail, was not cancelled, and decided nothing about an alias.
 """
 
 from __future__ import annotations
@@ -22,33 +22,35 @@ logging.getLogger("apprise").setLevel(
 )  # its lines name addresses; a line here says what failed
 
 URLS = "LW_NOTIFY_URLS"
-_LONGEST = 1500  # characters of a reason: some services refuse longer messages
+_REASON_CHARS = 1500  # characters of a reason: some services refuse longer messages
 
 
 def send(title: str, body: str) -> int:
-    """Send a message to each address of LW_NOTIFY_URLS; return how many took it.
+    """Send a message to each address of LW_NOTIFY_URLS; return how many addresses accepted it.
 
-    A message that cannot be sent is a line in the log: news never fail a run.
+    A message that cannot be sent is a warning in the log and never fails a run.
     """
     if not (urls := os.environ.get(URLS, "").split()):
         return 0
     import apprise  # 0.2 s, for those who want messages
 
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its lines name addresses; ours do not
-    taken = 0
+    accepted = 0
     for number, url in enumerate(urls, 1):
         address = apprise.Apprise()
         if not address.add(url):
-            log.warning("%s: address %d is none that apprise knows: no message was sent to it", URLS, number)
+            log.warning(
+                "%s: address %d has no form that apprise knows: no message was sent to it", URLS, number
+            )
         elif address.notify(title=inert.line(title), body=inert.terminal(body)):
-            taken += 1
+            accepted += 1
         else:
             kind = url.partition(":")[0]
-            log.warning("%s: address %d (%s) did not take the message %r", URLS, number, kind, title)
-    return taken
+            log.warning("%s: address %d (%s) did not accept the message %r", URLS, number, kind, title)
+    return accepted
 
 
-def ended(flow: Any, flow_run: Any, state: Any) -> None:
+def send_end(flow: Any, flow_run: Any, state: Any) -> None:
     """Send how a flow run ended, why, and where to look; Prefect calls this as a hook.
 
     For a cancelled run Prefect calls it before it sets the last state, when the run's process is gone already.
@@ -56,10 +58,10 @@ def ended(flow: Any, flow_run: Any, state: Any) -> None:
     is_cancelled = state.name == "Cancelling"
     reason = state.message or ("somebody cancelled it" if is_cancelled else "no reason is known")
     title = f"{flow.name} {flow_run.name}: {'Cancelled' if is_cancelled else state.name}"
-    send(title, f"{without_password(str(reason))[:_LONGEST]}\n\n{_links(flow_run.id)}")
+    send(title, f"{without_password(str(reason))[:_REASON_CHARS]}\n\n{_links(flow_run.id)}")
 
 
-def promoted(run: str, register_log: Path) -> None:
+def send_promotion(run: str, register_log: Path) -> None:
     """Send what the stage `register` said of the aliases: which were moved, and why others were not."""
     lines = register_log.read_text(encoding="utf-8", errors="replace").splitlines()
     decisions = [line.removeprefix("register: ") for line in lines if line.startswith("register: version ")]

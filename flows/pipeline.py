@@ -66,7 +66,7 @@ class _WithoutTraceback(logging.Filter):
         return True
 
 
-logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it says that it makes its tables
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it logs each table that it creates
 for _logger in ("prefect.flow_runs", "prefect.task_runs"):
     logging.getLogger(_logger).addFilter(_WithoutTraceback())
 
@@ -88,8 +88,8 @@ def expand(names: Sequence[str]) -> list[str]:
     for name in names:
         matches = {stage for stage in groups if name in (stage, stage.partition("@")[0], groups[stage])}
         if not matches:
-            known = dict.fromkeys([*filter(None, groups.values()), *groups])
-            raise UserError(f"unknown stage {name}; there are {', '.join(known)}")
+            allowed = dict.fromkeys([*filter(None, groups.values()), *groups])
+            raise UserError(f"unknown stage {name}; there are {', '.join(allowed)}")
         selected |= matches
     return [stage for stage in groups if stage in selected]
 
@@ -158,8 +158,8 @@ def _stage(name: str, parent: str, is_fresh: bool, share: bool) -> State[Any]:
 def _push() -> None:
     """Put new data into the DVC remote; if that cannot be reached, try again after 10 and 60 seconds.
 
-    Another try sends only what is missing there. No task of Prefect, as a flow that is cancelled meanwhile must end
-    as `Cancelled` by itself.
+    Another try sends only what is missing there. This is not a task of Prefect: a flow that is cancelled
+    meanwhile must itself end as `Cancelled`.
     """
     for delay_s in (10, 60, None):
         try:
@@ -316,7 +316,7 @@ def pipeline(
     dry_run: bool = False,
     share: bool = False,
 ) -> State[Any]:
-    """Bring stages or groups up to date, one after the other; everything where none is named."""
+    """Bring stages or groups up to date, one after the other; all stages if none is named."""
     return _run(stages or [], "pipeline", overrides, dry_run, share)
 
 
@@ -340,9 +340,9 @@ def benchmark(overrides: list[str] | None = None, dry_run: bool = False, share: 
 
 @flow(
     name="nightly",
-    on_failure=[news.ended, ends.again],
-    on_crashed=[news.ended, ends.again],
-    on_cancellation=[news.ended],
+    on_failure=[news.send_end, ends.start_again],
+    on_crashed=[news.send_end, ends.start_again],
+    on_cancellation=[news.send_end],
 )
 def nightly(lock: Literal["branch", "log"] = "branch", share: bool = False) -> State[Any]:
     """Update the sources, run stale stages, push data, keep dvc.lock; `NoNews` if nothing was stale.
@@ -368,21 +368,23 @@ def nightly(lock: Literal["branch", "log"] = "branch", share: bool = False) -> S
         commit = lockfile.commit(
             branch, f"Nightly run {flow_run.name}: {', '.join(changed) or 'earlier work'}"
         )
-        kept = (
-            f"dvc.lock is commit {commit[:10]} on branch {branch}" if commit else "dvc.lock is as committed"
+        lock_note = (
+            f"dvc.lock is commit {commit[:10]} on branch {branch}"
+            if commit
+            else "dvc.lock was committed before"
         )
     else:
         lock_text = Path("dvc.lock").read_text(encoding="utf-8")
         create_markdown_artifact(inert.code_block(lock_text, "yaml"), key="dvc-lock")
-        kept = "dvc.lock is logged with the run"
+        lock_note = "dvc.lock is logged with the run"
     if any(row["stage"] == "register" and row["how"] == "executed" for row in rows):
-        news.promoted(f"nightly {flow_run.name}", repro.LOGS / "register.log")
+        news.send_promotion(f"nightly {flow_run.name}", repro.LOGS / "register.log")
     ran = f"ran or restored {', '.join(changed)}" if changed else "every stage was up to date"
-    return Completed(message=f"{ran}; pushed; {kept}")
+    return Completed(message=f"{ran}; pushed; {lock_note}")
 
 
 def _clean() -> None:
-    """Remove what the section `retention` does not keep; what cannot be removed is a warning, as the night is done."""
+    """Remove what is older than the section `retention` keeps; a failure is only a warning, as the stages are done."""
     log = get_run_logger()
     try:
         for sentence in retention.apply(parameters.load().retention):
@@ -394,8 +396,8 @@ def _clean() -> None:
 def closing_block(rows: list[dict[str, Any]]) -> str:
     """Return what the command line prints at its end: the time budget, the reports, and what to do next."""
     reports = [_report(name) for name in expand(["report"])]
-    written = [path.resolve() for path in reports if path.is_file()]
-    number = f" --benchmark {written[0].parent.name}" if written else ""
+    written_reports = [path.resolve() for path in reports if path.is_file()]
+    number = f" --benchmark {written_reports[0].parent.name}" if written_reports else ""
     commands = {
         "bash infra/ui.sh": "MLflow, Prefect and Data Docs",
         "longwriter serve": "the base model and the trained one side by side",
@@ -404,7 +406,7 @@ def closing_block(rows: list[dict[str, Any]]) -> str:
     }
     width = max(map(len, commands))
     lines = [
-        *(f"report: {path}" for path in written),
+        *(f"report: {path}" for path in written_reports),
         "data: data/<stage>/, models: data/<model>/weights",
         f"next: cd {shlex.quote(str(Path.cwd()))} && source .venv/bin/activate",
         *(f"  {command:{width}}  {meaning}" for command, meaning in commands.items()),

@@ -20,10 +20,10 @@ _COMMAND = ("-m", "longwriter.cli.main", "capacity", "--json")
 
 
 def positions(names: Sequence[str], stale: Collection[str], source: str) -> list[int]:
-    """Return the positions of the stages before which the check runs, until it knows the model.
+    """Return the positions of the stages before which the check runs, until one check knows the model.
 
-    Before the first stage, and again behind base_model, which fetches a model that is not known yet; without a
-    training, never. A GGUF or a folder is known only then; the hub shows a config without its weights.
+    A flow that does not train has no check. A check before the first stage knows a model that is here already, or the
+    config that the hub shows. A GGUF or a folder is known only after base_model, so it is checked there.
 
     Args:
         names: Stages of the flow, in order.
@@ -46,12 +46,12 @@ def check(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> bool:
         LongWriterError: the check itself failed.
     """
     command = [sys.executable, "-m", "longwriter.io.process", sys.executable, *_COMMAND]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    process = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     try:
-        report = json.loads(done.stdout)
+        report = json.loads(process.stdout)
     except ValueError:
-        reason = inert.terminal((done.stderr.strip().splitlines() or ["no output"])[-1])
-        failure = UserError if done.returncode == UserError.exit_code else LongWriterError
+        reason = inert.terminal((process.stderr.strip().splitlines() or ["no output"])[-1])
+        failure = UserError if process.returncode == UserError.exit_code else LongWriterError
         raise failure(f"longwriter capacity: {reason}") from None
     if not report["errors"]:
         log.info(

@@ -1,7 +1,7 @@
 """How long the rest of a flow takes, from the seconds that its stages took before.
 
-Where a stage has not run here yet, the seconds of the demo on two cores stand for it, scaled by how this machine did
-so far. `.lw/seconds.json` keeps the seconds of stages that ran.
+For a stage that has not run here yet, the seconds of the demo on two cores are used, scaled by the speed of this
+machine so far. `.lw/seconds.json` keeps the seconds of stages that ran.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def _expected(name: str, earlier: Mapping[str, float]) -> float:
 def sentence(names: Sequence[str], position: int, seconds: float) -> str:
     """Return the line that announces a stage, such as `stage 7 of 19 (sft), about 12 minutes left`."""
     minutes = round(seconds / 60)
-    left = (
+    time_left = (
         "about a minute" if minutes == 1 else f"about {minutes} minutes" if minutes else "less than a minute"
     )
-    return f"stage {position + 1} of {len(names)} ({names[position]}), {left} left"
+    return f"stage {position + 1} of {len(names)} ({names[position]}), {time_left} left"
 
 
 def read() -> dict[str, float]:
-    """Return {stage: seconds} of stages that ran here before, without values that are no seconds."""
+    """Return {stage: seconds} of stages that ran here before, without values that are not seconds."""
     try:
         values = json.loads(FILE.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -32,13 +32,13 @@ _BAR_S = 10.0
 _SILENCE_S = 25.0
 _LINE_CHARS = 300
 _TEMPORARY = 75  # longwriter.errors.Unavailable
-_AWAY = re.compile(
+_UNREACHABLE = re.compile(
     r"connect|timed? ?out|connection (?:reset|refused|aborted)|unavailable|slow ?down|\b50[0234]\b", re.I
 )
 _STAGE_EXIT = re.compile(r"exited with (\d+)")
 
 
-class Done(NamedTuple):
+class CommandResult(NamedTuple):
     """How a dvc command ended: its code, the stage's own code, and its lines."""
 
     code: int
@@ -49,22 +49,24 @@ class Done(NamedTuple):
 class DvcFailed(Exception):
     """A dvc command failed.
 
-    `stage_code` is the stage's exit code, see longwriter/errors.py; `can_pass` tells whether the cause can pass:
-    something could not be reached.
+    `stage_code` is the stage's exit code, see longwriter/errors.py; `can_pass` tells whether the cause can go
+    away by itself: something could not be reached.
     """
 
-    def __init__(self, words: Sequence[str], done: Done) -> None:
+    def __init__(self, words: Sequence[str], result: CommandResult) -> None:
         """Quote the stage's own sentence; if it has none, name the command and its last lines that look like a reason."""
-        sentence = own_sentence(words[-1] if words else "", done.lines)
-        reasons = [line for line in done.lines if "ERROR" in line or "Error" in line or "stop" in line]
-        super().__init__(sentence or f"dvc {' '.join(words)}: " + " | ".join((reasons or done.lines)[-3:]))
-        self.stage_code = done.stage_code
+        sentence = own_sentence(words[-1] if words else "", result.lines)
+        reasons = [line for line in result.lines if "ERROR" in line or "Error" in line or "stop" in line]
+        super().__init__(sentence or f"dvc {' '.join(words)}: " + " | ".join((reasons or result.lines)[-3:]))
+        self.stage_code = result.stage_code
         is_remote = bool(words) and words[0] in ("push", "update")
-        self.can_pass = done.stage_code == _TEMPORARY or (is_remote and bool(_AWAY.search(str(self))))
+        self.can_pass = result.stage_code == _TEMPORARY or (
+            is_remote and bool(_UNREACHABLE.search(str(self)))
+        )
 
 
 def own_sentence(stage: str, lines: Sequence[str]) -> str:
-    """Return what a failed stage says of itself: `STAGE: ERROR: …`, up to the lines of dvc; "" if it says nothing."""
+    """Return the error message of a failed stage: `STAGE: ERROR: …`, up to the lines of dvc; "" if it has none."""
     head = re.compile(rf"{re.escape(stage)}: [A-Z]\w+: ")
     begins = [number for number, line in enumerate(lines) if head.match(line)]
     if not begins:
@@ -74,11 +76,11 @@ def own_sentence(stage: str, lines: Sequence[str]) -> str:
     return "\n".join(message[:end])
 
 
-class _Shown:
+class _LineFilter:
     """Decides which lines of a stage go to the log of the flow; the file in .lw/logs has all of them.
 
-    Left out are hints of dvc and the command that it starts, and bars that were shown less than `_BAR_S` seconds
-    ago or are shown at 100 % already. Long lines are cut.
+    It leaves out hints of dvc, the command that dvc starts, and each bar that was shown less than `_BAR_S` seconds
+    ago or is shown at 100 % already. It cuts long lines.
     """
 
     def __init__(self) -> None:
@@ -103,7 +105,7 @@ def run(
     log: logging.Logger | logging.LoggerAdapter[logging.Logger],
     log_file: str,
     env: Mapping[str, str] | None = None,
-) -> Done:
+) -> CommandResult:
     """Run `dvc WORDS` and return how it went.
 
     Args:
@@ -119,7 +121,7 @@ def run(
     command = [sys.executable, "-m", "longwriter.io.process", sys.executable, "-m", "dvc", *words]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     lines: list[str] = []
-    shown, last_s = _Shown(), time.monotonic()
+    line_filter, last_s = _LineFilter(), time.monotonic()
     with (
         (LOGS / log_file).open("w", encoding="utf-8") as file,
         subprocess.Popen(
@@ -137,17 +139,17 @@ def run(
                 if line := inert.terminal(line.rstrip()):
                     lines.append(line)
                     file.write(line + "\n")
-                    if (text := shown(line)) is not None:
+                    if (text := line_filter(line)) is not None:
                         log.info("%s", text)
             code = child.wait()
         except BaseException:
             child.terminate()
             raise
     exits = [int(match[1]) for line in lines for match in [_STAGE_EXIT.search(line)] if match]
-    done = Done(code, exits[-1] if exits else None, lines)
+    result = CommandResult(code, exits[-1] if exits else None, lines)
     if code:
-        raise DvcFailed(words, done)
-    return done
+        raise DvcFailed(words, result)
+    return result
 
 
 def _lines(pipe: IO[bytes], silence_s: float = _SILENCE_S) -> Iterator[str | None]:
@@ -171,9 +173,9 @@ def _lines(pipe: IO[bytes], silence_s: float = _SILENCE_S) -> Iterator[str | Non
             return
 
 
-def outcome(done: Done) -> str:
+def outcome(result: CommandResult) -> str:
     """Return what `dvc repro --single-item` did: executed, restored or unchanged."""
-    text = "\n".join(done.lines)
+    text = "\n".join(result.lines)
     if "Running stage" in text:
         return "executed"
     return "restored" if "is cached - skipping run" in text else "unchanged"

@@ -1,4 +1,4 @@
-"""Whether the disk has room for what a stage will write, by the sizes in dvc.lock; asked before each stage."""
+"""Whether the disk has room for what a stage will write, by the sizes in dvc.lock; checked before each stage."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _WEIGHTS = "data/base_model/weights"
 _MODELS = ("sft", "dpo")
 
 
-def needed(lock: Mapping[str, Any], stage: str) -> int:
-    """Return the bytes that a stage will write: as many as last time; a first training writes those of its base model.
+def needed_bytes(lock: Mapping[str, Any], stage: str) -> int:
+    """Return the bytes that a stage will write: as many as last time; for a first training, the size of its base model.
 
     Args:
         lock: The stages of dvc.lock.
@@ -35,7 +35,7 @@ def check(stage: str) -> None:
     """Raise UserError if the disk has no room for what a stage will write."""
     file = Path("dvc.lock")
     lock = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.is_file() else {}
-    size, free = needed(lock.get("stages", {}), stage) + _MARGIN, shutil.disk_usage(".").free
+    size, free = needed_bytes(lock.get("stages", {}), stage) + _MARGIN, shutil.disk_usage(".").free
     if size > free:
         raise UserError(shortage(stage, size, free))
 

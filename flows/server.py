@@ -50,7 +50,7 @@ def is_configured() -> bool:
 
 
 def trouble(error: Exception) -> LongWriterError | None:
-    """Return an error of Prefect's client as one for people: no login, or no server; None for any other error."""
+    """Return the error to show for one of Prefect's client: login refused, or no server; None for any other error."""
     import httpx  # of Prefect's client
 
     url = without_password(os.environ.get("PREFECT_API_URL", "the address of its profile"))
@@ -72,7 +72,7 @@ def start() -> Server:
     log.parent.mkdir(parents=True, exist_ok=True)
     home = Path(os.environ.get("PREFECT_HOME", ".lw/prefect"))
     if message := databases.repair(home / "prefect.db"):
-        sys.stderr.write(f"{message}; flow runs that are missing there are lost for the Prefect UI\n")
+        sys.stderr.write(f"{message}; the Prefect UI no longer shows flow runs that are missing there\n")
     with log.open("wb") as output:
         child = subprocess.Popen(
             door.command("prefect", port),

@@ -163,21 +163,21 @@ def test_a_crashed_run_is_repeated_once_ten_minutes_later(api: httpx2.Client, tm
     flow, first = Flow(name="nightly"), new_run()
     with site.here(site.url):
         for state in (failed(2), failed(3), Cancelled()):
-            ends.again(flow, first, state)
+            ends.start_again(flow, first, state)
         assert runs() == []
         for _ in range(2):  # a hook that is called twice starts one run
-            ends.again(flow, first, Crashed(message="killed"))
+            ends.start_again(flow, first, Crashed(message="killed"))
         [repeated] = runs()
         assert repeated["name"] == f"{first.name}-again"
         assert sorted(repeated["tags"]) == ["again", "mine"]
         assert repeated["parameters"] == first.parameters
         due = datetime.fromisoformat(repeated["expected_start_time"]) - datetime.now(UTC)
         assert timedelta(minutes=5) < due <= timedelta(minutes=10)
-        ends.again(flow, FlowRun.model_validate(repeated), Crashed(message="killed again"))
+        ends.start_again(flow, FlowRun.model_validate(repeated), Crashed(message="killed again"))
         assert len(runs()) == 1
-        ends.again(flow, new_run(), failed(75))
+        ends.start_again(flow, new_run(), failed(75))
         assert len(runs()) == 2
-        ends.again(flow, FlowRun(flow_id=first.flow_id, name="by hand"), Crashed())
+        ends.start_again(flow, FlowRun(flow_id=first.flow_id, name="by hand"), Crashed())
         assert len(runs()) == 2
     site.run("remove", "--name", "crash")
 
@@ -218,7 +218,7 @@ def test_a_run_whose_worker_or_process_is_gone_is_ended_with_a_reason(
     ]
     assert other.run("clear").stdout == "no run of this checkout has lost its worker or process\n"
     with site.here(site.url):
-        ends.end_lost(own=lost[0])
+        ends.end_lost(own_id=lost[0])
         assert states(lost) == [("RUNNING", None), ("CANCELLED", reason)]
     assert f"is Crashed: {reason}" in site.run("clear").stdout
     with site.here(site.url):

@@ -49,7 +49,7 @@ def test_a_file_of_seconds_that_cannot_be_read_counts_as_none(tmp_path, monkeypa
 
 
 def test_hints_of_dvc_are_left_out_and_long_lines_are_cut() -> None:
-    shown = repro._Shown()
+    shown = repro._LineFilter()
     hints = [
         "Updating lock file 'dvc.lock'",
         "To track the changes with git, run:",
@@ -69,7 +69,7 @@ def test_hints_of_dvc_are_left_out_and_long_lines_are_cut() -> None:
 
 
 def test_a_bar_is_shown_at_its_begin_and_end_but_not_many_times_a_second() -> None:
-    shown = repro._Shown()
+    shown = repro._LineFilter()
     bars = [f"Loading weights: {share:>3}%|█  | {share}/100" for share in (0, 1, 50, 99, 100, 100)]
     assert [shown(bar) is not None for bar in bars] == [True, False, False, False, True, False]
     assert shown("plan:   0%|          | 0/40") is not None
@@ -107,9 +107,9 @@ FAILED = [
 
 
 def test_a_failed_stage_is_quoted_in_its_own_words() -> None:
-    error = repro.DvcFailed(["repro", "--single-item", "plan"], repro.Done(255, 2, FAILED))
+    error = repro.DvcFailed(["repro", "--single-item", "plan"], repro.CommandResult(255, 2, FAILED))
     assert str(error) == "\n".join(FAILED[2:4])
-    other = repro.DvcFailed(["push"], repro.Done(1, None, ["ERROR: no remote is set"]))
+    other = repro.DvcFailed(["push"], repro.CommandResult(1, None, ["ERROR: no remote is set"]))
     assert str(other) == "dvc push: ERROR: no remote is set"
 
 
@@ -118,12 +118,16 @@ def test_the_cause_of_a_failed_push_can_pass_only_if_the_remote_could_not_be_rea
         "ERROR: failed to transfer '2f92' - Could not connect to the endpoint URL: \"http://127.0.0.1:1/data\"",
         "ERROR: failed to push data to the cloud - 1 files failed to upload",
     ]
-    assert repro.DvcFailed(["push"], repro.Done(1, None, away)).can_pass
-    assert repro.DvcFailed(["push"], repro.Done(1, None, ["ERROR: Read timeout on endpoint"])).can_pass
-    assert not repro.DvcFailed(["push"], repro.Done(1, None, ["ERROR: no remote is set"])).can_pass
-    assert not repro.DvcFailed(["push"], repro.Done(1, None, ["ERROR: Access Denied (403)"])).can_pass
-    assert repro.DvcFailed(["repro", "sft"], repro.Done(1, 75, away)).can_pass
-    assert not repro.DvcFailed(["repro", "sft"], repro.Done(1, 2, away)).can_pass
+    assert repro.DvcFailed(["push"], repro.CommandResult(1, None, away)).can_pass
+    assert repro.DvcFailed(
+        ["push"], repro.CommandResult(1, None, ["ERROR: Read timeout on endpoint"])
+    ).can_pass
+    assert not repro.DvcFailed(["push"], repro.CommandResult(1, None, ["ERROR: no remote is set"])).can_pass
+    assert not repro.DvcFailed(
+        ["push"], repro.CommandResult(1, None, ["ERROR: Access Denied (403)"])
+    ).can_pass
+    assert repro.DvcFailed(["repro", "sft"], repro.CommandResult(1, 75, away)).can_pass
+    assert not repro.DvcFailed(["repro", "sft"], repro.CommandResult(1, 2, away)).can_pass
 
 
 def test_the_log_of_the_flow_has_no_traceback_of_a_failed_stage() -> None:
@@ -131,7 +135,7 @@ def test_the_log_of_the_flow_has_no_traceback_of_a_failed_stage() -> None:
 
     logger = logging.getLogger("prefect.flow_runs")
     for error, is_kept in (
-        (repro.DvcFailed(["push"], repro.Done(1, None, ["no"])), False),
+        (repro.DvcFailed(["push"], repro.CommandResult(1, None, ["no"])), False),
         (OSError(), True),
     ):
         try:

@@ -80,7 +80,7 @@ def test_a_run_that_fails_is_reported_with_its_reason_and_links_to_every_address
 ) -> None:
     with web_hook() as (hook, messages), mail_server() as (mail, mails):
         monkeypatch.setenv("LW_NOTIFY_URLS", f"{hook}\n {mail} ")
-        news.ended(SimpleNamespace(name="nightly"), RUN, FAILED)
+        news.send_end(SimpleNamespace(name="nightly"), RUN, FAILED)
     [message] = messages
     assert message["title"] == "nightly quick-fox: Failed"
     assert message["message"].startswith("plan: GateStopped: too few plans are left")
@@ -93,7 +93,7 @@ def test_a_run_that_fails_is_reported_with_its_reason_and_links_to_every_address
 def test_a_run_that_is_being_cancelled_is_reported_as_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     with web_hook() as (hook, messages):
         monkeypatch.setenv("LW_NOTIFY_URLS", hook)
-        news.ended(SimpleNamespace(name="nightly"), RUN, Cancelling())
+        news.send_end(SimpleNamespace(name="nightly"), RUN, Cancelling())
     [message] = messages
     assert message["title"] == "nightly quick-fox: Cancelled"
     assert message["message"].startswith("somebody cancelled it\n")
@@ -105,8 +105,8 @@ def test_news_that_nobody_takes_fail_nothing_and_show_no_address(
     with web_hook(status=500) as (hook, _):
         monkeypatch.setenv("LW_NOTIFY_URLS", f"no-such-service://secret {hook}")
         assert news.send("a", "b") == 0
-    assert "address 1 is none that apprise knows" in caplog.text
-    assert "address 2 (json) did not take the message" in caplog.text
+    assert "address 1 has no form that apprise knows" in caplog.text
+    assert "address 2 (json) did not accept the message" in caplog.text
     assert "secret" not in caplog.text
     monkeypatch.delenv("LW_NOTIFY_URLS")
     assert news.send("a", "b") == 0
@@ -119,9 +119,9 @@ def test_what_became_of_the_aliases_is_reported(monkeypatch: pytest.MonkeyPatch,
     )
     with web_hook() as (hook, messages):
         monkeypatch.setenv("LW_NOTIFY_URLS", hook)
-        news.promoted("nightly fox", log)
+        news.send_promotion("nightly fox", log)
         log.write_text("Stage 'register' is cached\n")
-        news.promoted("nightly fox", log)
+        news.send_promotion("nightly fox", log)
     [message] = messages
     assert message["title"] == "nightly fox: version 3 is candidate"
     assert "version 3 is not champion: n" in message["message"]

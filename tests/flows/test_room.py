@@ -21,11 +21,11 @@ LOCK = {
     ("stage", "size"), [("plan", 42), ("sft", 500), ("dpo", 600), ("report@small", 0), ("base_model", 600)]
 )
 def test_a_stage_needs_what_it_wrote_last_time_in_data_and_in_the_cache(stage: str, size: int) -> None:
-    assert room.needed(LOCK, stage) == size
+    assert room.needed_bytes(LOCK, stage) == size
 
 
 def test_a_first_training_without_a_base_model_is_not_guessed() -> None:
-    assert room.needed({}, "sft") == 0
+    assert room.needed_bytes({}, "sft") == 0
 
 
 def test_a_full_disk_is_one_line_before_the_stage_begins(

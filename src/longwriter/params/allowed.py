@@ -22,11 +22,11 @@ def members(annotation: Any, metadata: tuple[Any, ...] = ()) -> list[tuple[Any, 
         inner, *more = get_args(annotation)
         return members(inner, (*metadata, *more))
     if get_origin(annotation) in (Union, UnionType):
-        return [found for member in get_args(annotation) for found in members(member, metadata)]
+        return [pair for member in get_args(annotation) for pair in members(member, metadata)]
     return [(annotation, metadata)]
 
 
-def allowed(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
+def allowed_values(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
     """Return what a field takes, such as `a whole number from 1 to 100, or null`."""
     words = [_words(member, more) for member, more in members(annotation, metadata)]
     return ", or ".join(dict.fromkeys(words))
@@ -45,10 +45,12 @@ def _words(member: Any, metadata: tuple[Any, ...]) -> str:
         return f"one of {', '.join(names)}" if len(names) > 1 else names[0]
     if get_origin(member) is list:
         size = _bounds(metadata, " item(s)")
-        return "; ".join(filter(None, ["a list", size, *kinds, f"an item: {allowed(get_args(member)[0])}"]))
+        return "; ".join(
+            filter(None, ["a list", size, *kinds, f"an item: {allowed_values(get_args(member)[0])}"])
+        )
     if get_origin(member) is dict:
         size = _bounds(metadata, " key(s)")
-        return "; ".join(filter(None, ["a mapping", size, f"a key: {allowed(get_args(member)[0])}"]))
+        return "; ".join(filter(None, ["a mapping", size, f"a key: {allowed_values(get_args(member)[0])}"]))
     if isinstance(member, type) and issubclass(member, BaseModel):
         return f"a mapping with the keys {', '.join(keys(member))}"
     return kinds[-1] if kinds else "a text"

@@ -59,7 +59,7 @@ class CompareParams(Section):
     the spread between trainings with the spread between decodings of the same weights."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield pairs of unknown or equal models, and names that could be taken for each other."""
+        """Yield pairs of unknown or equal models, and names whose metrics would get equal names."""
         for place, pair in enumerate(self.pairs):
             for side, name in enumerate(pair):
                 if name not in self.models:
@@ -91,12 +91,12 @@ class BenchmarkFile(Section):
     """A file of LongBench-Write (prompt, type, length), WritingBench or Arena-Write; rows may have no length."""
 
     source: FileSource
-    """Where the file is. One of the web is fetched once and kept in .lw."""
+    """Where the file is. A file on the web is fetched once and kept in .lw."""
     sha256: Sha256 | None
-    """Hash of the file; another file is refused. Null = not checked, which only a path may be."""
+    """Hash of the file; another file is refused. Null = not checked, which is allowed only for a path."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield a file of the web without a hash."""
+        """Yield a file on the web without a hash."""
         if "://" in self.source and self.sha256 is None:
             yield Conflict(("sha256",), "the sha256 of the file, since its source is a URL")
 
@@ -156,7 +156,7 @@ class ScoreParams(JudgingParams):
         return self.judges
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield a judge that sits on the panel twice."""
+        """Yield a judge that is on the panel twice."""
         seats = [(judge.engine, judge.model, judge.base_url) for judge in self.judges]
         for place, seat in enumerate(seats):
             if seat in seats[:place]:
@@ -185,17 +185,17 @@ class FitnessParams(Section):
     """
 
     texts: Draws
-    """Largest number of training texts that are degraded and attacked; each costs about 9 judgements, and 10 answers
-    to which of two texts is better if `pairwise.pairs` asks for comparisons."""
+    """Largest number of training texts that are degraded and attacked; each costs about 9 judgements, and 10
+    comparisons of two texts unless `pairwise.pairs` is `none`."""
     repeats: Annotated[int, Field(ge=2, le=100)]
     """How often a text is judged to see whether the judge agrees with itself."""
     votes: DirPath
     """Folder of votes of people, `*.jsonl` with prompt, first, second, vote (first, second or tie) and rater; it
-    may have none."""
+    may be empty."""
     min_ranked_right: Share
     """Lower bound of the share of degraded copies (sections shuffled, deleted or repeated, text truncated, a
-    requirement dropped) that have a lower score than their originals. Comparisons two by two are evidence if the
-    share of copies that lose against their originals in both orders reaches it too."""
+    requirement dropped) that have a lower score than their originals. Pairwise comparisons are evidence if the
+    share of copies that lose against their originals in both orders also reaches this bound."""
     max_attacked_gain: Points
     """Upper bound of the points of S_q that a text gains by telling the judge what to say."""
     min_repeat_agreement: Share
@@ -216,14 +216,14 @@ class ReportParams(Section):
 class Margins(Section):
     """The largest loss that still counts as not worse; the whole scale (100, or 1.0) switches a measure off.
 
-    The gate is passed when the lower bound of the gain is above minus the margin, so that few prompts need wide
-    margins: 24 prompts show no loss in length score below about 13 points, 120 none below 6.
+    The gate is passed if the lower bound of the gain is above minus the margin. So few prompts need wide margins:
+    24 prompts cannot show a loss in length score below about 13 points, 120 prompts none below 6.
     """
 
     length_score: Points
     """Points of S_l."""
     quality_score: Points
-    """Points of S_q; looked at where a judge that is evidence (see `fitness`) scored both models."""
+    """Points of S_q; used only if a judge that is evidence (see `fitness`) scored both models."""
     ended: Share
     """Share of answers that end by themselves."""
     loops: Share
@@ -247,7 +247,7 @@ class RegisterParams(Section):
     alias: Alias
     """Alias of the newest version that passed all gates and is shown not to be worse than its parent."""
     champion_alias: Alias
-    """Alias of the best version: shown to be better than the champion before it, or, where there is none,
+    """Alias of the best version: shown to be better than the champion before it, or, if there is none,
     than the first model of compare.models."""
     former_alias: Alias
     """Alias of the version that was champion before; `longwriter rollback` returns to it."""
@@ -255,7 +255,7 @@ class RegisterParams(Section):
     """Smallest number of prompts, of all benchmarks together, on which a champion is chosen; a prompt without an overall
     score of both models does not count."""
     max_unscored_share: Share
-    """Largest share of answers without quality score where there is a judge; above it no alias moves, and the
+    """Largest share of answers without quality score if there is a judge; above it no alias moves, and the
     report warns."""
     margins: Margins
     """Largest losses that still count as not worse."""

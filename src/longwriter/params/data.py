@@ -78,7 +78,7 @@ class BaseModelParams(Section):
     """Token that ends an answer: training teaches it, and every engine stops at it; null = the token that the
     chat template writes after an answer."""
     rope_scaling: RopeScaling | None
-    """Extends the context, for a model whose own one is shorter than packs or answers; null = the model's own."""
+    """Extends the context, for a model whose own context is shorter than packs or answers; null = the model's own."""
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield the missing hash of a wheel."""

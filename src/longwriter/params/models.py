@@ -53,7 +53,7 @@ class LLMParams(Section):
     """`https://host/v1` of an external endpoint; null = OpenAI. Must be null for local engines."""
     replay_as: BaseUrl | None = None
     """URL of another endpoint (scheme, host, port) whose stored answers are used in place of this endpoint's
-    own, for example after a server moved; new answers are stored there too. null = the answers of its own."""
+    own, for example after a server moved; new answers are stored there too. null = its own answers."""
     api_key_env: EnvName
     """Name of the environment variable that holds the API key, in capitals, not the key itself; '' = no key."""
     extra_body: Annotated[dict[str, Any], AfterValidator(sendable)]
@@ -143,7 +143,7 @@ class JudgingParams(Section):
 class JudgeParams(JudgingParams):
     """The judge of the training data: of plans, of prompts without length, of samples for preference pairs.
 
-    The judge of the benchmark is in `score`, so that another one does not train the models again.
+    The judge of the benchmark is in `score`, so that a change of that judge does not start the training again.
     """
 
     llm: LLMParams | None

@@ -36,14 +36,14 @@ def template(*needs: str, others: tuple[str, ...] | None = None) -> Content:
         needs: Fields that the template must have.
         others: Fields that it may have too; None = other braces are text, as in JSON.
     """
-    known = None if others is None else {*needs, *others}
+    allowed_names = None if others is None else {*needs, *others}
 
     def fits(text: str) -> bool:
         names = set(_FIELD.findall(text))
-        return set(needs) <= names and (known is None or names <= known)
+        return set(needs) <= names and (allowed_names is None or names <= allowed_names)
 
-    rest = "" if others is None else f"; no other field than {_braces(others)}"
-    return Content(f"a template with {_braces(needs)}{rest}", fits)
+    limit = "" if others is None else f"; no other field than {_braces(others)}"
+    return Content(f"a template with {_braces(needs)}{limit}", fits)
 
 
 def _braces(names: Iterable[str]) -> str:
@@ -54,8 +54,8 @@ def hosts(text: str) -> list[tuple[str, int]] | None:
     """Return the hosts of a DeepSpeed hostfile with the `slots` of each; None for any other text."""
     lines = [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
     matches = [_SLOTS.fullmatch(line) for line in lines]
-    known = [(match[1], int(match[2])) for match in matches if match]
-    return known if known and len(known) == len(lines) else None
+    slots = [(match[1], int(match[2])) for match in matches if match]
+    return slots if slots and len(slots) == len(lines) else None
 
 
 def read_json_object(text: str) -> dict[str, Any] | None:
@@ -70,7 +70,7 @@ def read_json_object(text: str) -> dict[str, Any] | None:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key occurs twice")
     return values
 
 
@@ -98,26 +98,26 @@ def fields(path: str) -> set[str]:
 
 def check(params: BaseModel, document: Document) -> None:
     """Add a problem to `document` for each file that is missing, or that is not what its key needs."""
-    for key, path, content in _named(params, ()):
+    for key, path, content in _named_files(params, ()):
         if actual := _trouble(Path(path), content):
             document.add(key, f"found {path}, which {actual}; allowed: {content.allows}")
 
 
-def _named(section: BaseModel, key: Key) -> Iterator[tuple[Key, str, Content]]:
+def _named_files(section: BaseModel, key: Key) -> Iterator[tuple[Key, str, Content]]:
     """Yield the key, the path and the content of each file that the parameters name."""
     for name, field in type(section).model_fields.items():
         value, here = getattr(section, name), (*key, field.alias or name)
         if isinstance(value, BaseModel):
-            yield from _named(value, here)
+            yield from _named_files(value, here)
         elif isinstance(value, str):
             yield from ((here, value, content) for content in _contents(field.metadata, field.annotation))
 
 
 def _contents(metadata: Iterable[Any], annotation: Any) -> Iterator[Content]:
-    inner = [
-        more for part in getattr(annotation, "__args__", ()) for more in getattr(part, "__metadata__", ())
+    of_members = [
+        item for part in getattr(annotation, "__args__", ()) for item in getattr(part, "__metadata__", ())
     ]
-    yield from (item for item in (*metadata, *inner) if isinstance(item, Content))
+    yield from (item for item in (*metadata, *of_members) if isinstance(item, Content))
 
 
 def _trouble(path: Path, content: Content) -> str | None:

@@ -42,7 +42,7 @@ Tokens = Annotated[int, Field(ge=1, le=10_000_000)]
 RowTokens = Annotated[int, Field(ge=8, le=10_000_000)]
 """Tokens of a training row; the markers of a chat alone are eight."""
 RopeFactor = Annotated[Number, Field(gt=1, le=128)]
-"""A longer context as a multiple of the own one; the largest published one is 128 (1M of 8k tokens)."""
+"""A longer context as a multiple of the model's own; the largest published one is 128 (1M of 8k tokens)."""
 RopeTheta = Annotated[Number, Field(ge=100, le=1e10)]
 """Base of a rotary embedding; published ones are 10,000 to 100 million."""
 PlanSteps = Annotated[int, Field(ge=1, le=1000)]
@@ -60,7 +60,7 @@ Dollars = Annotated[Number, Field(gt=0, le=1_000_000)]
 TokenPrice = Annotated[Number, Field(ge=0, le=100_000)]
 """USD per million tokens; the most expensive model of a public list costs 600."""
 Days = Annotated[int, Field(ge=1, le=36_500)]
-"""Number of days; a hundred years are for ever."""
+"""Number of days; at most a hundred years."""
 Seconds = Annotated[Number, Field(gt=0, le=86_400)]
 """A time limit in seconds; a day, longer than any answer takes."""
 

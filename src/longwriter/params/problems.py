@@ -13,10 +13,10 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from longwriter.errors import BadParams
-from longwriter.params.allowed import allowed, members
+from longwriter.params.allowed import allowed_values, members
 from longwriter.params.common import keys
 from longwriter.params.texts import secret
-from longwriter.params.yaml_file import Document, Key, shown
+from longwriter.params.yaml_file import Document, Key, short_text
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -75,23 +75,25 @@ def _add(document: Document, model: type[BaseModel], item: Any) -> None:
     key, annotation, metadata, section = _resolved(model, item["loc"][:-1] if is_key else item["loc"])
     if item["type"] == "conflicts":
         for conflict in item["ctx"]["conflicts"]:
-            actual = _HIDDEN if conflict.is_secret else shown(_at(document.values, (*key, *conflict.key)))
+            actual = (
+                _HIDDEN if conflict.is_secret else short_text(_at(document.values, (*key, *conflict.key)))
+            )
             _add_once(document, (*key, *conflict.key), f"found {actual}; allowed: {conflict.allowed}")
     elif item["type"] == "extra_forbidden":
         names = list(keys(section))
-        near = get_close_matches(str(key[-1]), names, n=1)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        _add_once(document, key, f"found a key that does not exist{meant}; allowed: {', '.join(names)}")
+        similar = get_close_matches(str(key[-1]), names, n=1)
+        hint = f"; did you mean {similar[0]}?" if similar else ""
+        _add_once(document, key, f"found a key that does not exist{hint}; allowed: {', '.join(names)}")
     elif item["type"] == "missing":
-        _add_once(document, key, f"this key is missing; allowed: {allowed(annotation, metadata)}")
+        _add_once(document, key, f"this key is missing; allowed: {allowed_values(annotation, metadata)}")
     elif is_key:
         mapping = _resolved(model, item["loc"][:-2])[1]
-        words = allowed(get_args(mapping)[0])
+        words = allowed_values(get_args(mapping)[0])
         _add_once(document, key, f"found this key; allowed: {words}")
     else:
         is_hidden = bool(key) and str(key[-1]).endswith("_env")
-        actual = f"a text {_HIDDEN}" if is_hidden else shown(item["input"])
-        words = allowed(annotation, metadata) + _without_quotes(item["input"], annotation)
+        actual = f"a text {_HIDDEN}" if is_hidden else short_text(item["input"])
+        words = allowed_values(annotation, metadata) + _without_quotes(item["input"], annotation)
         _add_once(document, key, f"found {actual}; allowed: {words}")
 
 

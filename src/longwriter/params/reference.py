@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import NoneType
 from typing import Any, NamedTuple
 
-from longwriter.params.allowed import allowed, members
+from longwriter.params.allowed import allowed_values, members
 from longwriter.params.common import Section, keys
 
 
@@ -36,7 +36,7 @@ def entries(section: type[Section], prefix: str = "") -> Iterator[Entry]:
         inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
         meaning = " ".join((field.description or "").split())
         if inner is None or NoneType in kinds:
-            yield Entry(key, allowed(field.annotation, metadata), meaning)
+            yield Entry(key, allowed_values(field.annotation, metadata), meaning)
         else:
             yield Entry(key, "", meaning or (inner.__doc__ or "").partition("\n")[0])
             yield from entries(inner, f"{key}.")
@@ -50,9 +50,9 @@ def stale_stages(key: str, params: Mapping[str, Sequence[str]]) -> list[str]:
         params: {stage: the keys and sections that it names in dvc.yaml}.
     """
     return [
-        name
-        for name, names in params.items()
-        if any(key == other or key.startswith(f"{other}.") for other in names)
+        stage
+        for stage, names in params.items()
+        if any(key == name or key.startswith(f"{name}.") for name in names)
     ]
 
 

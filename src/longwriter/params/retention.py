@@ -1,4 +1,4 @@
-"""The section `retention`: what a night removes when it has ended well."""
+"""The section `retention`: what the nightly flow removes at the end of a successful night."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from longwriter.params.numbers import Days
 
 
 class RetentionParams(Section):
-    """For how many days the nightly flow keeps what can be made again, or was of use only for a time; null = for ever.
+    """How long the nightly flow keeps what can be made again, or is useful only for a time; null = for ever.
 
-    No stage depends on this section. Never removed: checkpoints of an unfinished training, in MLflow each run that
-    wrote data, and the data, prompts and traces behind each version in the registry and behind the data of today.
+    No stage depends on this section. Never removed: checkpoints of an unfinished training; MLflow runs that wrote
+    data; and the data, prompts and traces from which a registered model or the data of today was made.
     """
 
     checkpoint_days: Days | None
@@ -24,9 +24,9 @@ class RetentionParams(Section):
     trace_days: Days | None
     """Days after which traces in MLflow are removed; `longwriter lineage` needs none of them."""
     answer_days: Days | None
-    """Days after which stored answers of LLMs are removed; a request that comes again is paid again."""
+    """Days after which stored answers of LLMs are removed; a request that comes again is paid for again."""
     template_days: Days | None
-    """Days after which versions of prompt templates in MLflow are removed; one that is used again comes back."""
+    """Days after which versions of prompt templates in MLflow are removed; one that is used again is stored again."""
     data_nights: Days | None
-    """Newest nightly branches (a branch is a day) whose data stays in DVC's cache; that of older ones, and data that
-    no branch, tag or experiment names, is removed from this machine, not from the DVC remote."""
+    """Number of newest nightly branches (one a day) whose data stays in DVC's cache. Data of older ones, and data that
+    no branch, tag or experiment names, is removed from this machine, but not from the DVC remote."""

@@ -79,7 +79,7 @@ def secret(text: str) -> str | None:
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether the name of a request's field means a secret, such as `api_key` or `Authorization`."""
+    """Tell whether the field of a request holds a secret, by its name, such as `api_key` or `Authorization`."""
     return _SECRET_NAME.fullmatch(name) is not None
 
 
@@ -134,7 +134,7 @@ def _is_env_name(text: str) -> bool:
         return True
     if not _ENV_NAME.fullmatch(text) or secret(text):
         return False
-    return not any(len(part) >= 12 and sum(c.isdigit() for c in part) >= 3 for part in text.split("_"))
+    return not any(len(part) >= 12 and sum(map(str.isdigit, part)) >= 3 for part in text.split("_"))
 
 
 def _is_alias(text: str) -> bool:

@@ -80,10 +80,10 @@ class TrainingParams(Section):
     gradient_checkpointing: bool
     """Recompute activations in the backward pass: less memory, about a third more time."""
     selective_checkpointing: bool = False
-    """Gradient checkpointing keeps the output of attention, too: less time for long packs, and about twice what it
-    keeps for each layer otherwise. Not with ZeRO 3."""
+    """Gradient checkpointing also keeps the output of attention: long packs take less time, and each layer keeps about
+    twice as much memory. Not allowed with ZeRO 3."""
     activation_offload: bool = False
-    """Keep the inputs of the layers, which gradient checkpointing leaves, in the memory of the host instead of the
+    """Keep the inputs of the layers, which gradient checkpointing stores, in the memory of the host instead of the
     GPU's; each step takes longer. It needs a GPU."""
     save_steps: OptimizerSteps
     """Optimizer steps between two checkpoints."""
@@ -91,7 +91,7 @@ class TrainingParams(Section):
     """Number of checkpoints that are kept during training."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what gradient checkpointing would have to do, although it is off."""
+        """Yield settings of gradient checkpointing that are on although it is off."""
         for key in ("selective_checkpointing", "activation_offload"):
             if getattr(self, key) and not self.gradient_checkpointing:
                 yield Conflict((key,), "false while training.gradient_checkpointing is false")
@@ -143,9 +143,11 @@ class LoraParams(Section):
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield layers that would be trained twice."""
-        both = set(self.full_layers) & set(self.targets)
-        if not isinstance(self.targets, str) and both:
-            yield Conflict(("full_layers",), f"layers that are not in targets: {', '.join(sorted(both))} are")
+        overlap = set(self.full_layers) & set(self.targets)
+        if not isinstance(self.targets, str) and overlap:
+            yield Conflict(
+                ("full_layers",), f"layers that are not in targets: {', '.join(sorted(overlap))} are"
+            )
 
 
 class SftParams(Section):
@@ -162,7 +164,7 @@ class SftParams(Section):
     patience: Evaluations | None
     """Training stops after this many measurements in a row without a lower held-out loss; null = never."""
     lora: LoraParams | None = None
-    """A low-rank adapter is trained; null = all weights are."""
+    """Adapter (LoRA) to train; null = all weights are trained."""
     optimizer: OptimizerParams
     """Settings of AdamW."""
 
@@ -182,8 +184,8 @@ class SampleParams(Section):
     samples: Samples
     """Answers to each instruction (4 in the paper)."""
     steps: Literal["own", "written"] | None = None
-    """Beside whole answers, the model also writes `samples` continuations of one text an instruction, from the
-    paragraph on in which its answers become weak (LongDPO, arXiv:2502.02095): it repeats itself, becomes too long, or
+    """Beside whole answers, the model also writes `samples` continuations of one text for each instruction, starting at
+    the paragraph in which its answers become weak (LongDPO, arXiv:2502.02095): it repeats itself, becomes too long, or
     ends too early. They become a pair with the same beginning, and DPO trains on the continuations only. `own`: the
     text is the model's own answer with the worst length; `written`: the text of the training row; null = whole
     answers only."""
@@ -241,6 +243,6 @@ class DpoParams(Section):
     max_length: RowTokens
     """Largest number of tokens of a prompt and one answer together; a longer pair is rejected."""
     lora: LoraParams | None = None
-    """A low-rank adapter to the SFT model is trained; null = all weights are."""
+    """Adapter (LoRA) of the SFT model to train; null = all weights are trained."""
     optimizer: OptimizerParams
     """Settings of AdamW."""

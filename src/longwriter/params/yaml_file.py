@@ -105,7 +105,7 @@ def dotted(key: Key) -> str:
     return name if name.isprintable() else repr(name)[1:-1]
 
 
-def shown(value: Any) -> str:
+def short_text(value: Any) -> str:
     """Return a value as a message shows it: short, on one line, spelled as in YAML."""
     if isinstance(value, dict):
         return "a mapping" if value else "an empty mapping"
@@ -185,7 +185,7 @@ def _reason(text: str, mark: Any, error: MarkedYAMLError) -> str:
 
 
 class _Composer:
-    """Builds the values of a document from the parser's events, one by one; deep nesting is a problem, no crash."""
+    """Builds the values of a document from the parser's events, one by one; deep nesting is a problem, not a crash."""
 
     def __init__(self, document: Document, events: Iterator[Event], with_dates: bool) -> None:
         self.document = document
@@ -238,7 +238,7 @@ class _Composer:
             node = self._sequence(key)
         if event.tag is not None:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            self._add(event, key, f"the tag {shown(tag)}", "a value without a tag")
+            self._add(event, key, f"the tag {short_text(tag)}", "a value without a tag")
             node = _Composed(None)
         if node.size > _VALUES:
             self._stop(event, f"more than {_VALUES:,} values", f"at most {_VALUES:,}, aliases filled in")
@@ -248,7 +248,7 @@ class _Composer:
 
     def _alias(self, event: AliasEvent, key: Key) -> _Composed:
         if event.anchor not in self.anchors:
-            self._add(event, key, f"the alias *{event.anchor}", "an anchor that stands before it in the file")
+            self._add(event, key, f"the alias *{event.anchor}", "an anchor that the file defines before it")
             return _Composed(None)
         node = self.anchors[event.anchor]
         if node is None:
@@ -266,14 +266,14 @@ class _Composer:
         return _collection([node.value for node in nodes], nodes)
 
     def _mapping(self, start: Event, key: Key) -> _Composed:
-        own: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         merged: dict[str, Any] | None = None
         nodes = []
         while not isinstance(event := next(self.events), MappingEndEvent):
             name = self._key(event, key)
             inner = (*key, "?" if name is None else name)
             is_merge = name == "<<" and isinstance(event, ScalarEvent) and not event.style
-            is_repeated = name in own or (is_merge and merged is not None)
+            is_repeated = name in values or (is_merge and merged is not None)
             if is_repeated:
                 _, first = self.document.places[inner]
                 self._add(event, inner, f"this key twice (first in line {first})", "each key once")
@@ -284,8 +284,8 @@ class _Composer:
             if is_merge:
                 merged = self._merge(start, inner, node.value)
             elif name is not None and not is_repeated:
-                own[name] = node.value
-        return _collection((merged or {}) | own, nodes)
+                values[name] = node.value
+        return _collection((merged or {}) | values, nodes)
 
     def _key(self, event: Event, key: Key) -> str | None:
         """Return the name of a key; if the key is not text, add a problem and return None."""
@@ -304,7 +304,7 @@ class _Composer:
         parts = value if isinstance(value, list) else [value]
         if not all(isinstance(part, dict) for part in parts):
             if not any(problem.key == key for problem in self.document.problems):
-                self._add(start, key, f"{shown(value)} after <<", "a mapping, or a list of mappings")
+                self._add(start, key, f"{short_text(value)} after <<", "a mapping, or a list of mappings")
             return {}
         merged: dict[str, Any] = {}
         for part in parts:
