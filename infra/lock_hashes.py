@@ -1,7 +1,7 @@
 """Writes infra/hashes.txt: every package of constraints.txt with the sha256 of its files for this platform.
 
 uv resolves the project with the versions of constraints.txt; the packages that PyTorch's default build needs on
-a GPU come with it. Only files for Linux on x86-64 with Python 3.11 are kept, as constraints.txt is for these.
+a GPU come with it. Only files for Linux on x86-64 with Python 3.11 are kept, because constraints.txt is for these.
 
 Run it after constraints.txt has changed: python infra/lock_hashes.py
 """
@@ -40,7 +40,7 @@ def lock() -> list[dict[str, Any]]:
     lines = Path("infra/constraints.txt").read_text().splitlines()
     pins = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     extras = project["optional-dependencies"]
-    wanted = [
+    requirements = [
         *project["dependencies"],
         *extras["dev"],
         *extras["openlineage"],
@@ -48,13 +48,13 @@ def lock() -> list[dict[str, Any]]:
         "uv",
         "setuptools",
     ]
-    wanted = [line for line in wanted if not line.startswith(f"{project['name']}[")]
+    requirements = [line for line in requirements if not line.startswith(f"{project['name']}[")]
     text = f"""
 [project]
 name = "lock"
 version = "0"
 requires-python = ">=3.11,<3.12"
-dependencies = {json.dumps(wanted)}
+dependencies = {json.dumps(requirements)}
 [tool.uv]
 environments = ["sys_platform == 'linux' and platform_machine == 'x86_64'"]
 constraint-dependencies = {json.dumps(pins)}

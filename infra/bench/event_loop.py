@@ -89,7 +89,7 @@ def _server() -> Iterator[int]:
 
 
 async def longest_delay_s(work: Awaitable[object]) -> float:
-    """Return by how much a task that sleeps for a millisecond at a time woke up late, at most, during `work`."""
+    """Return the longest delay during `work` of a task that sleeps for a millisecond at a time."""
     delay_s = 0.0
 
     async def beat() -> None:

@@ -147,7 +147,7 @@ def _table(
     poisoned = sum(_POISON.search(text) is not None for text in texts)
     rejected = [row for stage in ("plan", "write") for row in killed.rows(f"{stage}/rejected.jsonl")]
     of_account = sum("udget" in row["detail"] for row in rejected)
-    same = sum(one == other for one, other in zip(*digests, strict=True))
+    equal = sum(first == second for first, second in zip(*digests, strict=True))
     return [
         ("kills", len(stops) - 1, True),
         (
@@ -156,7 +156,7 @@ def _table(
             True,
         ),
         ("kept drafts", len(killed.rows("write/drafts.jsonl")), bool(texts)),
-        ("outputs with the same bytes", f"{same} of {len(OUTPUTS)}", same == len(OUTPUTS)),
+        ("outputs with the same bytes", f"{equal} of {len(OUTPUTS)}", equal == len(OUTPUTS)),
         ("stored answers asked again", again, again == 0),
         ("most answers repeated after a kill", repeated, repeated <= concurrency),
         ("kept texts with poison", f"{poisoned} of {len(texts)}", poisoned == 0),

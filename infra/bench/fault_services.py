@@ -109,8 +109,8 @@ def _uploads(client: Any) -> set[str]:
 def _mlflow(since_ms: int) -> Counter[str]:
     client = MlflowClient()
     experiment = client.get_experiment_by_name("longwriter")
-    found = client.search_runs([experiment.experiment_id], f"attributes.start_time > {since_ms}")
-    return Counter(run.info.status for run in found)
+    runs = client.search_runs([experiment.experiment_id], f"attributes.start_time > {since_ms}")
+    return Counter(run.info.status for run in runs)
 
 
 def _prefect(since_ms: int) -> Counter[str]:
@@ -142,10 +142,10 @@ def main() -> int:
     """Run the drills; print the table."""
     parser = argparse.ArgumentParser(description="Stops servers in mid-stage and in mid-push.")
     parser.add_argument("--folder", type=Path, required=True, help="state of the services, which run")
-    parser.add_argument("--seconds", type=float, default=120, help="for which a server is away")
+    parser.add_argument("--seconds", type=float, default=120, help="time for which a server is stopped")
     parser.add_argument("--megabytes", type=int, default=512, help="size of the file of a push")
-    known = [f"{name}/{moment}" for name, moment in DRILLS]
-    parser.add_argument("--drills", nargs="*", choices=known, default=known)
+    drills = [f"{name}/{moment}" for name, moment in DRILLS]
+    parser.add_argument("--drills", nargs="*", choices=drills, default=drills)
     options = parser.parse_args()
     services, rows, is_right = State(options.folder), [], True
     env = servers.client_env(services)

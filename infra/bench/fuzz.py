@@ -314,7 +314,7 @@ def parsers() -> dict[str, Parser]:
 
 
 class Report(NamedTuple):
-    """What came of one parser."""
+    """The result of one parser."""
 
     inputs: int
     longest_s: float
@@ -323,7 +323,7 @@ class Report(NamedTuple):
 
 
 def fuzz(parser: Parser, seconds: float) -> Report:
-    """Return what came of a parser in so many seconds."""
+    """Feed a parser for so many seconds, and return its result."""
     counts = {"inputs": 0, "longest_s": 0.0, "size": 0}
     failures: list[str] = []
     ends_at = time.monotonic() + seconds

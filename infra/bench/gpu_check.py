@@ -1,4 +1,4 @@
-"""Checks and measures training on one GPU in eight minutes; each result is a JSON line, as soon as it is there.
+"""Checks and measures training on one GPU in eight minutes; each result is written at once, as a JSON line.
 
     versions     packages, GPU, and a sum over NCCL
     attention    ms of forward and backward pass of one layer: by sequence, variable length, with a mask
@@ -374,7 +374,7 @@ def packs_rows(task: Job) -> list[list[int]]:
 
 
 def _mfu(points: list[dict[str, float]], rows: list[list[int]], size: Size, weights: int) -> float:
-    """Return the share of the peak over these steps; all packs are of one mixture, so their order is no matter."""
+    """Return the share of the peak over these steps; all packs are of one mixture, so their order does not matter."""
     flops = sum(
         6 * weights * sum(lengths) + 6 * size.hidden * size.layers * sum(length**2 for length in lengths)
         for lengths in rows

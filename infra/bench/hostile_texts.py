@@ -15,7 +15,7 @@ from typing import Any
 
 _LONG = 20  # a repeat that may have more items can be made long
 _RUN = 100  # characters of a long repeat in a text that is copied
-_CHARACTERS = " a1\n字“-.A_|\x00"  # the first that a negated class or a dot takes stands for it
+_CHARACTERS = " a1\n字“-.A_|\x00"  # a negated class or a dot becomes the first of these that it matches
 _REPEATS = (codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT)
 _CATEGORY = {
     codes.CATEGORY_DIGIT: "1", codes.CATEGORY_NOT_DIGIT: "a", codes.CATEGORY_SPACE: " ", codes.CATEGORY_NOT_SPACE: "a",

@@ -38,7 +38,7 @@ PARAMS = Path("params.yaml")
 
 
 class Nights:
-    """The server, asked over HTTP, and what the nights left."""
+    """The server, read over HTTP, and what the nights left."""
 
     def __init__(self, url: str, messages: list[str]) -> None:
         """Begin without nights."""

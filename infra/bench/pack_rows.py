@@ -94,7 +94,7 @@ def _write(path: Path, count: int) -> None:
 
 
 class _Peak:
-    """The largest memory of this process and those below it, looked at ten times a second."""
+    """The largest memory of this process and those below it, measured ten times a second."""
 
     def __enter__(self) -> _Peak:
         self.bytes = self.shared_once = 0

@@ -56,11 +56,15 @@ def _other_machine() -> Iterator[list[str]]:
 def _curl(prefix: list[str], url: str, *words: str) -> str:
     """Return the status of a GET request, or why there is none."""
     command = [*prefix, "curl", "--silent", "--output", "/dev/null", "--max-time", "10", "--noproxy", "*"]
-    done = subprocess.run(
+    completed = subprocess.run(
         [*command, "--write-out", "%{http_code}", *words, url], capture_output=True, text=True, check=False
     )
     codes = {6: "no such name", 7: "refused", 28: "no answer", 35: "no TLS", 60: "untrusted TLS", 52: "empty"}
-    return codes.get(done.returncode, f"curl {done.returncode}") if done.returncode else done.stdout
+    return (
+        codes.get(completed.returncode, f"curl {completed.returncode}")
+        if completed.returncode
+        else completed.stdout
+    )
 
 
 def _wait(is_ready: Callable[[], bool], what: str) -> None:
@@ -121,12 +125,14 @@ def _databases(services: State, other: list[str]) -> list[str]:
     for where, host in (([], "127.0.0.1"), (other, _HOST)):
         for env in ({**login, "PGPASSWORD": "wrong"}, login):
             command = [*where, str(postgres.program("psql")), "-h", host, "-w", "-c", "SELECT 1"]
-            done = subprocess.run(
+            completed = subprocess.run(
                 command, env={**base_env(), **env}, capture_output=True, text=True, check=False
             )
-            refused = "password" if "password authentication failed" in done.stderr else "refused"
+            refused = "password" if "password authentication failed" in completed.stderr else "refused"
             cells.append(
-                f"{refused} refused".replace("refused refused", "refused") if done.returncode else "answers"
+                f"{refused} refused".replace("refused refused", "refused")
+                if completed.returncode
+                else "answers"
             )
     return cells
 
