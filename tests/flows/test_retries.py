@@ -9,7 +9,7 @@ from flows import repro
 
 
 def _failed(stage_code: int | None) -> repro.DvcFailed:
-    return repro.DvcFailed(["repro"], repro.Done(1, stage_code, ["ERROR: it failed"]))
+    return repro.DvcFailed(["repro"], repro.CommandResult(1, stage_code, ["ERROR: it failed"]))
 
 
 @pytest.mark.parametrize(

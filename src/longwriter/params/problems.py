@@ -16,7 +16,7 @@ from longwriter.errors import BadParams
 from longwriter.params.allowed import allowed_values, members
 from longwriter.params.common import keys
 from longwriter.params.texts import secret
-from longwriter.params.yaml_file import Document, Key, short_text
+from longwriter.params.yaml_file import Document, Key, shown
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -75,9 +75,7 @@ def _add(document: Document, model: type[BaseModel], item: Any) -> None:
     key, annotation, metadata, section = _resolved(model, item["loc"][:-1] if is_key else item["loc"])
     if item["type"] == "conflicts":
         for conflict in item["ctx"]["conflicts"]:
-            actual = (
-                _HIDDEN if conflict.is_secret else short_text(_at(document.values, (*key, *conflict.key)))
-            )
+            actual = _HIDDEN if conflict.is_secret else shown(_at(document.values, (*key, *conflict.key)))
             _add_once(document, (*key, *conflict.key), f"found {actual}; allowed: {conflict.allowed}")
     elif item["type"] == "extra_forbidden":
         names = list(keys(section))
@@ -92,7 +90,7 @@ def _add(document: Document, model: type[BaseModel], item: Any) -> None:
         _add_once(document, key, f"found this key; allowed: {words}")
     else:
         is_hidden = bool(key) and str(key[-1]).endswith("_env")
-        actual = f"a text {_HIDDEN}" if is_hidden else short_text(item["input"])
+        actual = f"a text {_HIDDEN}" if is_hidden else shown(item["input"])
         words = allowed_values(annotation, metadata) + _without_quotes(item["input"], annotation)
         _add_once(document, key, f"found {actual}; allowed: {words}")
 
