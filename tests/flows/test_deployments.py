@@ -157,7 +157,7 @@ def test_a_crashed_run_is_repeated_once_ten_minutes_later(api: httpx2.Client, tm
         return FlowRun.model_validate(row)
 
     def failed(code: int) -> Any:
-        error = repro.DvcFailed(["repro", "plan"], repro.Done(1, code, ["ERROR: it failed"]))
+        error = repro.DvcFailed(["repro", "plan"], repro.CommandResult(1, code, ["ERROR: it failed"]))
         return Failed(data=error)
 
     flow, first = Flow(name="nightly"), new_run()
