@@ -43,7 +43,8 @@ class ChatServer:
 
     def requests(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Return the requests so far, of one kind or all but the probes, in the order of their replies."""
-        lines = self.log.read_bytes().splitlines() if self.log.exists() else []
+        log = self.log.read_bytes() if self.log.exists() else b""
+        lines = log[: log.rfind(b"\n") + 1].splitlines()  # the last line may be half written
         rows = [json.loads(line) for line in lines]
         return [row for row in rows if (row["kind"] == kind if kind else row["kind"] != "probe")]
 
