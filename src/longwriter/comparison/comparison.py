@@ -40,7 +40,7 @@ class Comparison(NamedTuple):
 
     `labels`: what the report calls each model, such as `SFT` or `the base model`. `differences`: by
     (after, before), in length score. `ended`: the difference of the first pair in how often answers end by
-    themselves. The p values of all of them are corrected together. `tests`: their number. `judge`: the one judge
+    themselves. `tests`: number of all these tests; their p values are corrected together. `judge`: the one judge
     of all quality scores; None if there is none. `quality`: None if no judge was asked.
     """
 
@@ -94,8 +94,8 @@ def compare(
         rows: {model: its scores}, one or more for each prompt.
         method: How intervals and tests are made.
         labels: {model: what the report calls it}, in the order of tables and figures.
-        pairs: (after, before) models to compare; none = each model stands alone. For the first pair, the shares of
-            answers that end by themselves are compared too.
+        pairs: (after, before) models to compare; may be empty. For the first pair, the shares of answers that end
+            by themselves are compared too.
 
     Raises:
         ValueError: a model has two scores of one answer.
@@ -190,8 +190,8 @@ def _p_values(name: str, difference: Difference | None) -> dict[str, float | Non
 def _standing(rows: Sequence[Score], confidence: float) -> Standing:
     lengths = by_prompt(rows, lambda row: row.length_score)
     ended, loop, refusal = (
-        intervals.share_interval(list(by_prompt(rows, hit).values()), confidence)
-        for hit in (lambda row: row.ended, lambda row: row.loop, lambda row: row.refusal)
+        intervals.share_interval(list(by_prompt(rows, value).values()), confidence)
+        for value in (lambda row: row.ended, lambda row: row.loop, lambda row: row.refusal)
     )
     draws = [
         [group[draw] for group in lengths.values() if draw < len(group)]
@@ -235,6 +235,6 @@ def _length_difference(before: Sequence[Score], after: Sequence[Score], method: 
 
 def _corrected(tests: Sequence[Difference | None]) -> list[Difference | None]:
     """Return the tests with p values that are corrected for their number."""
-    made = [test for test in tests if test is not None]
-    corrected = iter(intervals.holm([test.p for test in made]))
+    p_values = [test.p for test in tests if test is not None]
+    corrected = iter(intervals.holm(p_values))
     return [test and test._replace(p_holm=next(corrected)) for test in tests]

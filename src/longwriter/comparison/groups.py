@@ -12,15 +12,7 @@ from longwriter.statistics import intervals
 from longwriter.statistics.intervals import Estimate, Groups
 
 _BOUNDS = (0, 500, 2000, 4000, 20_001)  # LongBench-Write's [0,500) [500,2k) [2k,4k) [4k,20k]
-_SHORT_BOUNDS = (
-    0,
-    200,
-    300,
-    500,
-    2000,
-    4000,
-    20_001,
-)  # for benchmarks that mostly require less than 500 words
+_SHORT_BOUNDS = (0, 200, 300, *_BOUNDS[1:])  # for benchmarks that mostly require less than 500 words
 
 
 class Bucket(NamedTuple):
@@ -38,11 +30,11 @@ class Bucket(NamedTuple):
 
 
 Value = Callable[[Score], float | None]
-"""A number of a row; None = it has none, such as the length score of a prompt that asks for no length."""
+"""Returns a number of a row; None if the row has none, such as a length score if its prompt asks for no length."""
 
 
 def by_prompt(rows: Sequence[Score], value: Value) -> dict[str, list[float]]:
-    """Return {prompt id: the value of each of its rows}, of the rows that have one."""
+    """Return {prompt id: values of its rows}; rows without a value are left out."""
     groups: dict[str, list[float]] = {}
     for row in rows:
         number = value(row)
@@ -54,18 +46,18 @@ def by_prompt(rows: Sequence[Score], value: Value) -> dict[str, list[float]]:
 def shared(before: Sequence[Score], after: Sequence[Score], value: Value) -> tuple[Groups, Groups]:
     """Return the values of both models by prompt, for the prompts that both have."""
     old, new = by_prompt(before, value), by_prompt(after, value)
-    shared = sorted(old.keys() & new.keys())
-    return [old[key] for key in shared], [new[key] for key in shared]
+    prompts = sorted(old.keys() & new.keys())
+    return [old[prompt] for prompt in prompts], [new[prompt] for prompt in prompts]
 
 
 def buckets(rows: Mapping[str, Sequence[Score]], value: Value, confidence: float) -> list[Bucket]:
-    """Return the buckets that hold a prompt, short lengths first, with each model's mean of `value`."""
+    """Return the buckets that hold at least one prompt, shortest lengths first, with each model's mean of `value`."""
     lengths = [
         row.required_words for scores in rows.values() for row in scores if row.required_words is not None
     ]
     mostly_short = sum(words < _BOUNDS[1] for words in lengths) * 2 > len(lengths)
     bounds = [*(_SHORT_BOUNDS if mostly_short else _BOUNDS), math.inf]
-    filled = []
+    result = []
     for low, high in pairwise(bounds):
         scores = {}
         for model, model_rows in rows.items():
@@ -78,5 +70,5 @@ def buckets(rows: Mapping[str, Sequence[Score]], value: Value, confidence: float
             if estimate := intervals.mean_interval(list(groups.values()), confidence):
                 scores[model] = estimate
         if scores:
-            filled.append(Bucket(int(low), high, scores))
-    return filled
+            result.append(Bucket(int(low), high, scores))
+    return result

@@ -23,7 +23,7 @@ _WORST, _BEST = 0.0, 100.0
 
 
 class Unjudged(NamedTuple):
-    """Answers of one model without quality score: their number, that of all answers, and {reason: number}."""
+    """How many answers of a model have no quality score, how many answers it has, and {reason: number}."""
 
     unscored: int
     answers: int
@@ -63,25 +63,27 @@ def of_models(rows: Rows, method: Method, pairs: Sequence[Pair]) -> Quality | No
         return None
     prompts = set.intersection(*({row.prompt_id for row in scores} for scores in rows.values()))
     unscored = {row.prompt_id for scores in rows.values() for row in scores if not _is_scored(row)}
-    everything = _only(rows, prompts)
-    fair = _only(rows, prompts - unscored)
+    answered = _only(rows, prompts)
+    scored = _only(rows, prompts - unscored)
     confidence = method.confidence
     return Quality(
         shared=len(prompts),
         scored=len(prompts - unscored),
         unjudged={model: _unjudged(scores) for model, scores in rows.items()},
-        quality={model: _mean(scores, _quality, confidence) for model, scores in fair.items()},
-        overall={model: _mean(scores, _overall, confidence) for model, scores in fair.items()},
-        bounds={model: _bounds(scores) for model, scores in everything.items()},
-        dimensions=_dimensions(fair, confidence),
-        buckets=buckets(fair, _overall, confidence),
+        quality={model: _mean(scores, _quality, confidence) for model, scores in scored.items()},
+        overall={model: _mean(scores, _overall, confidence) for model, scores in scored.items()},
+        bounds={model: _bounds(scores) for model, scores in answered.items()},
+        dimensions=_dimensions(scored, confidence),
+        buckets=buckets(scored, _overall, confidence),
         agreement=_agreement(qualities),
         differences={
-            (after, before): intervals.paired_difference(*shared(fair[before], fair[after], _overall), method)
+            (after, before): intervals.paired_difference(
+                *shared(scored[before], scored[after], _overall), method
+            )
             for after, before in pairs
         },
         difference_bounds={
-            (after, before): _difference_bounds(_bounds(everything[after]), _bounds(everything[before]))
+            (after, before): _difference_bounds(_bounds(answered[after]), _bounds(answered[before]))
             for after, before in pairs
         },
     )
@@ -116,16 +118,16 @@ def _unjudged(scores: Sequence[Score]) -> Unjudged:
 
 
 def _bounds(scores: Sequence[Score]) -> tuple[float, float] | None:
-    """Return the mean of S_bar over prompts if all unscored answers were worst, and if they were best."""
+    """Return the mean of S_bar over prompts if all unscored answers had the worst quality, and if they had the best."""
     if not scores:
         return None
-    ends = []
+    means = []
     for unscored in (_WORST, _BEST):
-        groups = by_prompt(scores, lambda row, end=unscored: _overall(row, end)).values()  # type: ignore[misc]
+        groups = by_prompt(scores, lambda row, quality=unscored: _overall(row, quality)).values()  # type: ignore[misc]
         if not groups:
             return None
-        ends.append(round(sum(sum(group) / len(group) for group in groups) / len(groups), 4))
-    return ends[0], ends[1]
+        means.append(round(sum(sum(group) / len(group) for group in groups) / len(groups), 4))
+    return means[0], means[1]
 
 
 def _difference_bounds(
@@ -142,15 +144,15 @@ def _agreement(qualities: Sequence[Judgement | Unscored]) -> float | None:
     return agreement.alpha([[member.quality_score for member in members] for members in panels])
 
 
-def _dimensions(fair: Rows, confidence: float) -> dict[str, dict[str, Estimate]]:
+def _dimensions(scored: Rows, confidence: float) -> dict[str, dict[str, Estimate]]:
     """Return {dimension: {model: its mean}}, in the order of the judge's schema."""
     judgements = [
-        row.quality for scores in fair.values() for row in scores if isinstance(row.quality, Judgement)
+        row.quality for scores in scored.values() for row in scores if isinstance(row.quality, Judgement)
     ]
     names = dict.fromkeys(name for judgement in judgements for name in judgement.dimensions)
     means: dict[str, dict[str, Estimate]] = {name: {} for name in names}
     for name in names:
-        for model, scores in fair.items():
+        for model, scores in scored.items():
             marks = by_prompt(scores, lambda row, key=name: row.quality.dimensions[key])  # type: ignore[misc]
             if estimate := intervals.mean_interval(list(marks.values()), confidence):
                 means[name][model] = estimate

@@ -1,4 +1,4 @@
-"""One recipe trained several times: how far its trainings lie apart, beside decodings of the same weights. Pure."""
+"""How much the results of one recipe differ from training to training, and from decoding to decoding. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from longwriter.statistics import intervals
 
 
 class Repeat(NamedTuple):
-    """Trainings of one recipe, over the n prompts that all of them answered.
+    """Results of trainings of one recipe, over the n prompts that all of them answered.
 
     `means`: mean length score of each model. `between`: the standard deviation of these means. `decoding`: the
     standard deviation that the mean of one model would have if it answered again with the same weights; None where
@@ -28,7 +28,7 @@ class Repeat(NamedTuple):
 
 
 def repeat(models: Sequence[str], rows: Mapping[str, Sequence[Score]]) -> Repeat | None:
-    """Return how far the trainings of a recipe lie apart; None if they share no prompt that asks for a length.
+    """Return how much the trainings of a recipe differ; None if they share no prompt that asks for a length.
 
     Args:
         models: Names of two models or more that one recipe trained.

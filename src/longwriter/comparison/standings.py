@@ -31,7 +31,7 @@ _PRIOR = 0.5  # wins of each model of a pair before the first prompt
 _ELO = 400 / np.log(10)
 _BASE = 1000.0  # Elo points of the model to which the others are compared
 _MOST_RESAMPLES = 1000  # a fit takes 2 ms
-_HALVES = {"first": (1.0, 1.0), "tie": (1.0, 0.0), "second": (0.0, 0.0)}  # of a win
+_HALVES = {"first": (1.0, 1.0), "tie": (1.0, 0.0), "second": (0.0, 0.0)}  # two half wins of the first model
 
 
 class WinRate(NamedTuple):
@@ -79,7 +79,7 @@ def standings(
     if not compared or reasons["no_judge"] == len(compared):
         return None
     scored = [(row, row.verdict) for row in compared if isinstance(row.verdict, Preference)]
-    answers = [answer for _, verdict in scored if verdict.call_ids for answer in _shown(verdict)]
+    answers = [answer for _, verdict in scored if verdict.call_ids for answer in _names_first(verdict)]
     places = Counter(answers)
     return Standings(
         judge=_only_judge([verdict for _, verdict in scored]),
@@ -143,24 +143,24 @@ def bradley_terry(wins: NDArray[np.float64], anchor: int = 0) -> NDArray[np.floa
 
 
 @lru_cache(maxsize=4096)
-def _fitted(wins: tuple[tuple[float, ...], ...], anchor: int) -> tuple[float, ...]:
-    """Return `bradley_terry` of a table; few resamples of two models differ from all others."""
+def _fit(wins: tuple[tuple[float, ...], ...], anchor: int) -> tuple[float, ...]:
+    """Return `bradley_terry` of a table, from a cache: with two models, many resamples have equal tables."""
     return tuple(bradley_terry(np.array(wins), anchor).tolist())
 
 
 def _connected(edges: NDArray[np.bool_], start: int) -> list[int]:
     """Return the models that a chain of comparisons connects with `start`, in order."""
-    found, new = {start}, [start]
+    members, new = {start}, [start]
     while new:
-        new = [int(other) for model in new for other in np.flatnonzero(edges[model]) if other not in found]
-        found |= set(new)
-    return sorted(found)
+        new = [int(other) for model in new for other in np.flatnonzero(edges[model]) if other not in members]
+        members |= set(new)
+    return sorted(members)
 
 
 Scored = Sequence[tuple[PairwiseRow, Preference]]
 
 
-def _shown(verdict: Preference) -> list[bool]:
+def _names_first(verdict: Preference) -> list[bool]:
     """Return, for each answer that names a text, whether it is the one that was shown first."""
     return [
         answer == place
@@ -190,27 +190,27 @@ def _only_judge(verdicts: Sequence[Preference]) -> str | None:
 
 
 def _rates(scored: Scored, models: Sequence[str], confidence: float) -> dict[tuple[str, str], WinRate]:
-    """Return the win rate of each model against each other with which it was compared."""
-    found = {}
+    """Return the win rate of each model against each other model with which it was compared."""
+    rates = {}
     for model in models:
         for other in models:
             own = [
-                (row.prompt_id, verdict.winner if row.first == model else _turned(verdict.winner))
+                (row.prompt_id, verdict.winner if row.first == model else _swapped(verdict.winner))
                 for row, verdict in scored
                 if (row.first, row.second) in ((model, other), (other, model))
             ]
             if not own:
                 continue
             groups: dict[str, list[float]] = {}
-            for prompt_id, winner in own:  # as two halves, so that a tie is as certain as a win
+            for prompt_id, winner in own:  # two values for each result, so that a tie is as certain as a win
                 groups.setdefault(prompt_id, []).extend(_HALVES[winner])
             counts = Counter(winner for _, winner in own)
             share = intervals.share_interval(list(groups.values()), confidence)
-            found[model, other] = WinRate(share, counts["first"], counts["tie"], counts["second"])
-    return found
+            rates[model, other] = WinRate(share, counts["first"], counts["tie"], counts["second"])
+    return rates
 
 
-def _turned(winner: str) -> str:
+def _swapped(winner: str) -> str:
     return {"first": "second", "second": "first"}.get(winner, winner)
 
 
@@ -222,22 +222,22 @@ def _scores(scored: Scored, models: Sequence[str], anchor: str, method: Method) 
     points = _BASE + _ELO * bradley_terry(total + prior, start)
     low: NDArray[np.float64] | None = None
     if count > 1:
-        lead = np.triu(2 * prior)  # the first model of each pair wins
-        drawn = _draws(np.concatenate([wins, [lead], [lead.T]]), count, method) + prior
-        fits = np.array([_fitted(tuple(map(tuple, sums)), start) for sums in drawn.tolist()])
+        first_wins = np.triu(2 * prior)  # a prompt that the first model of each pair wins
+        resamples = _resamples(np.concatenate([wins, [first_wins], [first_wins.T]]), count, method) + prior
+        fits = np.array([_fit(tuple(map(tuple, sums)), start) for sums in resamples.tolist()])
         tail = (1 - method.confidence) / 2
         low, high = _BASE + _ELO * np.quantile(fits, [tail, 1 - tail], axis=0)
-    found: dict[str, Estimate | None] = {}
+    scores: dict[str, Estimate | None] = {}
     for place, model in enumerate(models):
         n = int(np.count_nonzero((wins[:, place] + wins[:, :, place]).sum(axis=1)))
         if np.isnan(points[place]):
-            found[model] = None
+            scores[model] = None
         elif low is None or model == anchor:
-            found[model] = Estimate(round(float(points[place]), 4), None, None, n)
+            scores[model] = Estimate(round(float(points[place]), 4), None, None, n)
         else:
             interval = round(float(low[place]), 4), round(float(high[place]), 4)
-            found[model] = Estimate(round(float(points[place]), 4), *interval, n)
-    return found
+            scores[model] = Estimate(round(float(points[place]), 4), *interval, n)
+    return scores
 
 
 def _wins(scored: Scored, models: Sequence[str]) -> NDArray[np.float64]:
@@ -255,7 +255,7 @@ def _wins(scored: Scored, models: Sequence[str]) -> NDArray[np.float64]:
     return wins / np.where(games > 0, games, 1.0)
 
 
-def _draws(prompts: NDArray[np.float64], size: int, method: Method) -> NDArray[np.float64]:
+def _resamples(prompts: NDArray[np.float64], size: int, method: Method) -> NDArray[np.float64]:
     """Return the sums of `size` prompts that are drawn with replacement, once for each resample."""
     generator = np.random.default_rng(method.seed)
     share = np.full(len(prompts), 1 / len(prompts))

@@ -1,7 +1,7 @@
 """Makes copies of a good text that are certainly worse: a judge must rank them below the original. Pure.
 
-Negatives of this kind are used to train and to test reward models of writing, such as W2Bench's texts in which one
-requirement is dropped (arXiv:2604.27453).
+Reward models of writing are trained and tested with such copies too: W2Bench (arXiv:2604.27453) has texts in which
+one requirement is dropped.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ def original(instruction: str, text: str, language: Language) -> Original:
     start = (len(parts) - third) // 2
     middle = parts[start : start + third]
     full_text = "\n\n".join(parts)
-    changed = {
+    bodies = {
         "shuffled": _shuffled(parts),
         "deleted": parts[:start] + parts[start + third :],
         "repeated": parts[: start + third] + middle + middle + parts[start + third :],
     }
-    copies = {kind: _with_line(body, line) for kind, body in changed.items()}
+    copies = {kind: _with_line(body, line) for kind, body in bodies.items()}
     copies["truncated"] = full_text[: len(full_text) // 2].rstrip()
     copies["requirement dropped"] = full_text
     return Original(f"{instruction}\n\n{sentence.format(line=line)}", _with_line(parts, line), copies)
@@ -82,6 +82,7 @@ def _with_line(parts: Sequence[str], line: str) -> str:
 
 def _shuffled(parts: list[str]) -> list[str]:
     """Return the sections in another order, the same one for the same text."""
-    text = short_id(parts)
-    mixed = [parts[place] for place in sorted(range(len(parts)), key=lambda place: short_id([place, text]))]
-    return mixed if mixed != parts else parts[::-1]
+    text_id = short_id(parts)
+    places = sorted(range(len(parts)), key=lambda place: short_id([place, text_id]))
+    sections = [parts[place] for place in places]
+    return sections if sections != parts else parts[::-1]

@@ -18,9 +18,8 @@ from longwriter.statistics.agreement import alpha
 from longwriter.statistics.intervals import Estimate
 
 _ORIGINAL = "original"
-_ATTACKED = (
-    "truncated"  # attacks are put into this bad copy, because a text with full marks could gain nothing
-)
+_ATTACKED = "truncated"
+"""Attacks are put into this bad copy, because a text with full marks could gain nothing."""
 
 
 class Limits(NamedTuple):
@@ -51,7 +50,7 @@ class Measures(NamedTuple):
     `ranked`: share of degraded copies that are ranked below their originals; `by_kind`: the same by kind, without
     interval. `gain`: how much higher a text is scored with an attack than without. `named`: attacks that the
     analysis mentions and that gained nothing. `obeyed`: attacks that gained more than the limit. `agreement`:
-    Krippendorff's alpha of repeated judgements.
+    Krippendorff's alpha of repeated judgements. `cases`: number of marked texts; `texts`: number of originals.
     """
 
     judges: list[str]

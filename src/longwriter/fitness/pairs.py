@@ -1,7 +1,7 @@
 """Tests whether a judge that compares two texts prefers originals to their degraded copies. Pure.
 
-Each pair is asked in both orders. A judge that always takes the first text names no winner, and one that always
-takes the longer prefers copies in which sections are repeated.
+The judge compares each pair in both orders. A judge that always takes the first text names no winner, and a judge
+that always takes the longer text prefers copies in which sections are repeated.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def measure(results: Sequence[Preference | Unscored], confidence: float) -> Meas
     """Return what the judge's answers to `questions` show; a pair without result counts as wrong."""
     right = [float(isinstance(result, Preference) and result.winner == "first") for result in results]
     groups = [right[start : start + len(KINDS)] for start in range(0, len(right), len(KINDS))]
-    known = [result for result in results if isinstance(result, Preference)]
-    orders = [order for result in known for order in result.orders]
+    scored = [result for result in results if isinstance(result, Preference)]
+    orders = [order for result in scored for order in result.orders]
     named_first = [
         answer == place
         for order in orders
@@ -56,14 +56,14 @@ def measure(results: Sequence[Preference | Unscored], confidence: float) -> Meas
         if answer != "tie"
     ]
     return Measures(
-        judges=sorted({result.judge for result in known}),
+        judges=sorted({result.judge for result in scored}),
         pairs=len(results),
-        unscored=len(results) - len(known),
+        unscored=len(results) - len(scored),
         ranked=intervals.share_interval(groups, confidence),
         by_kind={
             kind: sum(hits) / len(hits) for kind, hits in zip(KINDS, zip(*groups, strict=True), strict=False)
         },
-        consistency=sum(one == other for one, other in orders) / len(orders) if orders else None,
+        consistency=sum(first == second for first, second in orders) / len(orders) if orders else None,
         shown_first=sum(named_first) / len(named_first) if named_first else None,
     )
 

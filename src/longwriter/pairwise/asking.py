@@ -19,7 +19,7 @@ from longwriter.text.basics.prompts import Refused
 
 _NO_JUDGE = Unscored(reason="no_judge", detail="there is no judge")
 _EMPTY = Unscored(reason="empty", detail="one of the two texts is empty")
-_EQUAL = ""  # no judge was asked
+_NO_NAME = ""  # instead of a judge, for two equal texts: no judge is asked about them
 
 
 async def compare(
@@ -52,20 +52,20 @@ async def compare(
     logs = [calls, *(calls.with_name(f"{place}-{calls.name}") for place in range(1, len(judges)))]
     opinions, usages = [], []
     for judge, log in zip(judges, logs, strict=True):
-        results, used = await _ask(params, judge, template, pairs, log, label)
+        results, usage = await _ask(params, judge, template, pairs, log, label)
         opinions.append(results)
-        usages.append(used)
+        usages.append(usage)
     if len(judges) > 1:
         files.join_call_logs(logs, calls)
-    known = set(usages[0]).intersection(*usages)  # a judge without a price has no cost
-    usage = {name: sum(used[name] for used in usages) for name in usages[0] if name in known}
-    return [_together(members) for members in zip(*opinions, strict=True)], usage
+    common = set(usages[0]).intersection(*usages)  # a judge without a price has no cost
+    total = {name: sum(usage[name] for usage in usages) for name in usages[0] if name in common}
+    return [_panel_result(members) for members in zip(*opinions, strict=True)], total
 
 
 async def with_verdicts(
     params: JudgingParams, prompt: str, pairs: Sequence[tuple[PairwiseRow, Pair]], calls: Path, label: str
 ) -> tuple[list[PairwiseRow], dict[str, float]]:
-    """Return rows of `pairs.rows` with their verdicts, and the usage of the calls; the rest as `compare`."""
+    """Return the rows of `pairs.rows` with their verdicts, and the usage of the calls; see `compare`."""
     verdicts, usage = await compare(params, prompt, [pair for _, pair in pairs], calls, label)
     rows = [
         row.model_copy(update={"verdict": verdict}) for (row, _), verdict in zip(pairs, verdicts, strict=True)
@@ -81,7 +81,7 @@ class _Opinion(NamedTuple):
     call_ids: list[str]
 
 
-def _together(members: Sequence[_Opinion | Unscored]) -> Preference | Unscored:
+def _panel_result(members: Sequence[_Opinion | Unscored]) -> Preference | Unscored:
     """Return the result of all judges; Unscored if one of them has none."""
     call_ids = [call_id for member in members for call_id in member.call_ids]
     opinions: list[_Opinion] = []
@@ -101,33 +101,33 @@ async def _ask(
         "schema": question.schema(), "sampling": params.sampling.model_dump(), "extra_body": judge.extra_body,
     }  # fmt: skip
     async with servers.model(judge, params.sampling, calls, "score.sampling") as llm:
-        seat = _Seat(llm, params, template, fields)
+        member = _Member(llm, params, template, fields)
 
         async def each(pair: Pair) -> _Opinion | Unscored:
-            return _unasked(params, judge, template, pair) or await seat.opinion(pair)
+            return _without_judge(params, judge, template, pair) or await member.opinion(pair)
 
         results = await progress.each(pairs, each, label, llm.note)
         return results, llm.usage()
 
 
-def _unasked(
+def _without_judge(
     params: JudgingParams, judge: LLMParams, template: str, pair: Pair
 ) -> _Opinion | Unscored | None:
-    """Return the result of a pair for which no judge need be asked; None for all other pairs."""
+    """Return the result of a pair about which the judge is not asked; None if the judge has to be asked."""
     if not pair.first.strip() or not pair.second.strip():
         return _EMPTY
     if pair.first == pair.second:
-        return _Opinion(("tie", "tie"), _EQUAL, [])
+        return _Opinion(("tie", "tie"), _NO_NAME, [])
     empty = question.prompt(template, Pair(pair.instruction, "", ""))
-    most = context.free_tokens(empty, judge.context_tokens, params.sampling.max_tokens)
-    needs = context.tokens(pair.first) + context.tokens(pair.second)
-    if needs <= most:
+    free = context.free_tokens(empty, judge.context_tokens, params.sampling.max_tokens)
+    tokens = context.tokens(pair.first) + context.tokens(pair.second)
+    if tokens <= free:
         return None
-    detail = f"the two texts have about {needs:,} tokens, {judge.model} has room for {max(0, most):,}"
+    detail = f"the two texts have about {tokens:,} tokens, {judge.model} has room for {max(0, free):,}"
     return Unscored(reason="beyond_context", detail=detail)
 
 
-class _Seat(NamedTuple):
+class _Member(NamedTuple):
     """One judge of a panel."""
 
     llm: LLM

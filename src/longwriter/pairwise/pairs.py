@@ -21,7 +21,7 @@ def matches(models: Sequence[str], which: str, reference: str) -> list[tuple[str
 def rows(
     benchmark: str, answers: Mapping[str, Sequence[Generation]], matches: Sequence[tuple[str, str]]
 ) -> list[tuple[PairwiseRow, Pair]]:
-    """Return the comparisons: of each prompt that both models answered, the first answers, the second, and so on.
+    """Return the comparisons. If two models have several answers to a prompt, their first ones are compared, and so on.
 
     Returns:
         (a row that has no verdict yet, the texts to compare).
@@ -32,18 +32,18 @@ def rows(
         (
             PairwiseRow(
                 benchmark=benchmark, prompt_id=prompt_id, first=first, second=second,
-                generation_ids=[one.generation_id, other.generation_id], verdict=pending,
+                generation_ids=[answer.generation_id, rival.generation_id], verdict=pending,
             ),
-            Pair(one.prompt, one.text, other.text),
+            Pair(answer.prompt, answer.text, rival.text),
         )
         for first, second in matches
         for prompt_id, draws in by_prompt[first].items()
-        for one, other in zip(draws, by_prompt[second].get(prompt_id, []), strict=False)
+        for answer, rival in zip(draws, by_prompt[second].get(prompt_id, []), strict=False)
     ]  # fmt: skip
 
 
 def _by_prompt(generations: Sequence[Generation]) -> dict[str, list[Generation]]:
-    found: dict[str, list[Generation]] = {}
+    groups: dict[str, list[Generation]] = {}
     for generation in generations:
-        found.setdefault(generation.prompt_id, []).append(generation)
-    return found
+        groups.setdefault(generation.prompt_id, []).append(generation)
+    return groups

@@ -84,7 +84,7 @@ def parse(answer: str) -> Choice | Unscored:
 
 
 def swapped(better: Winner) -> Winner:
-    """Return the answer to a swapped pair in terms of the pair itself."""
+    """Return what an answer about the swapped pair says about the pair itself."""
     return _SWAPPED[better]
 
 
@@ -92,15 +92,15 @@ def preference(orders: Sequence[Sequence[Winner]], judge: str, call_ids: list[st
     """Return the result of a pair.
 
     Args:
-        orders: For each judge, the winner with the first text shown first, and with the second shown first.
-        judge: The judges.
+        orders: For each judge, the winner if the first text is shown first, and if the second is shown first.
+        judge: Names of the judges.
         call_ids: Their calls.
 
     Returns:
-        A judge's vote is the winner on which both of its answers agree, else a tie. Of several judges, the text with
+        The preference. Each judge votes for the text that it names in both orders, else for a tie; the text with
         more votes wins.
     """
-    votes = [shown if shown == other else "tie" for shown, other in orders]
+    votes = [first if first == second else "tie" for first, second in orders]
     lead = votes.count("first") - votes.count("second")
     winner: Winner = "first" if lead > 0 else "second" if lead < 0 else "tie"
     return Preference(winner=winner, orders=[list(pair) for pair in orders], judge=judge, call_ids=call_ids)

@@ -26,25 +26,25 @@ class Rules(NamedTuple):
 
 
 def number(pairs: int, share: float) -> int:
-    """Return how many general pairs make up a share of all pairs, beside others.
+    """Return how many general pairs to add to other pairs, so that they are a share of all pairs.
 
     Args:
-        pairs: Number of the others.
-        share: In [0, 1).
+        pairs: Number of the other pairs.
+        share: Share of the general pairs, in [0, 1).
     """
     return round(pairs * share / (1 - share))
 
 
 def mixed(
-    rows: Iterable[tuple[str, PairRow | str]], wanted: int, rules: Rules, seed: int
+    rows: Iterable[tuple[str, PairRow | str]], limit: int, rules: Rules, seed: int
 ) -> tuple[list[PreferencePair], list[Rejection]]:
-    """Return general pairs, at most `wanted`, in the order of their hashes, and the rows that were refused before.
+    """Return at most `limit` general pairs, in the order of their hashes, and the rejected rows.
 
-    Rows after the last pair are not looked at, except that malformed ones are always rejected.
+    Malformed rows are always rejected. Rows whose hashes come after the last pair are not checked otherwise.
 
     Args:
         rows: `file:line` and row, or what is wrong with the line.
-        wanted: Largest number of pairs.
+        limit: Largest number of pairs.
         rules: What a pair must satisfy.
         seed: Decides, together with a row's content, which rows come first.
     """
@@ -55,23 +55,24 @@ def mixed(
             malformed.append(Rejection(row_id=origin, stage="preferences", reason="malformed", detail=row))
         else:
             good.setdefault(short_id([row.prompt, row.chosen, row.rejected]), (origin, row))
-    kept: list[PreferencePair] = []
-    refused: list[Rejection] = []
+    pairs: list[PreferencePair] = []
+    rejected: list[Rejection] = []
     for key in sorted(good, key=lambda key: (hash_share(seed, key), key)):
-        if len(kept) == wanted:
+        if len(pairs) == limit:
             break
         origin, row = good[key]
         result = _pair(key, origin, row, rules)
         if isinstance(result, PreferencePair):
-            kept.append(result)
+            pairs.append(result)
         else:
-            refused.append(result)
-    return kept, [*malformed, *refused]
+            rejected.append(result)
+    return pairs, [*malformed, *rejected]
 
 
 def _pair(key: str, origin: str, row: PairRow, rules: Rules) -> PreferencePair | Rejection:
-    if reason := _refused(row, rules):
-        return Rejection(row_id=origin, stage="preferences", reason=reason[0], detail=reason[1])
+    if problem := _problem(row, rules):
+        reason, detail = problem
+        return Rejection(row_id=origin, stage="preferences", reason=reason, detail=detail)
     return PreferencePair(
         pair_id=key,
         instruction_id=f"general-{short_id(row.prompt)}",
@@ -88,8 +89,8 @@ def _pair(key: str, origin: str, row: PairRow, rules: Rules) -> PreferencePair |
     )
 
 
-def _refused(row: PairRow, rules: Rules) -> tuple[str, str] | None:
-    """Return reason and detail if a row cannot be a pair, or None."""
+def _problem(row: PairRow, rules: Rules) -> tuple[str, str] | None:
+    """Return (reason, detail) if a row cannot be a pair, or None."""
     if prompt := decontamination.hit(rules.benchmarks, row.prompt):
         return "benchmark_prompt", f"its prompt repeats one of a benchmark: {prompt[:80]}"
     if reason := text_trouble(row.chosen, row.prompt, rules.max_repeated_share):

@@ -1,4 +1,4 @@
-"""Builds a preference pair from several answers to one prompt: the best is chosen, a random other rejected.
+"""Builds a preference pair from several answers to one prompt: the best is chosen, a random other one is rejected.
 
 Pure. Source: LongWriter (arXiv:2408.07055), section 4.2: four samples, the best is chosen, one of the
 other three is rejected. Here the chosen answer must also be complete, and its score must be higher by a gap.
@@ -50,7 +50,7 @@ def trouble(sample: Generation, max_repeated_share: float) -> str | None:
 
 
 def text_trouble(text: str, prompt: str, max_repeated_share: float) -> str | None:
-    """Return why a text may not be chosen, or None; see `trouble`, but for `cut`."""
+    """Return why a text may not be chosen, or None: one of the reasons of `trouble`, except `cut`."""
     if not text.strip():
         return "empty"
     if refused := poison.check_markup(text):
@@ -167,7 +167,7 @@ def ratio(words: int, others: int) -> float:
 
 
 def is_test(pair: PreferencePair, test_share: float) -> bool:
-    """Tell whether a pair is held out; decided by its instruction alone, so it never changes."""
+    """Tell whether a pair is held out: its instruction alone decides, so that the split never changes."""
     return hash_share("split-dpo", pair.instruction_id) < test_share
 
 

@@ -18,7 +18,7 @@ from longwriter.text.basics.counting import BLANK_LINE, EarlierText, count_words
 _REPEATED = 0.5  # of the 5-grams of a paragraph: a loop, not a phrase that returns
 
 
-class Written(NamedTuple):
+class TrainingText(NamedTuple):
     """The text of a training row, and the requests that wrote it."""
 
     text: str
@@ -40,8 +40,8 @@ def paragraphs(text: str) -> list[str]:
 def weak_paragraph(parts: Sequence[str], required_words: int) -> int:
     """Return the place of the paragraph in which an answer becomes weak, from 0 on.
 
-    It is the first one that mostly repeats the text before it, or that makes the text longer than was asked for; if
-    there is none, it is the last one, after which the model ended.
+    It is the first paragraph that mostly repeats the text before it, or with which the text is longer than the prompt
+    asks for. If there is none, it is the last paragraph.
 
     Args:
         parts: Paragraphs of the answer; at least one.
@@ -57,15 +57,18 @@ def weak_paragraph(parts: Sequence[str], required_words: int) -> int:
 
 
 def beginning(
-    answers: Sequence[Generation], written: Written, source: Literal["own", "written"]
+    answers: Sequence[Generation], training_text: TrainingText, source: Literal["own", "written"]
 ) -> Beginning | None:
-    """Return the text that the model continues at its weak step, or None if no text has one.
+    """Return the text that the model continues from its weak step, or None if there is no text before this step.
+
+    The weak step is searched in the answer whose length is farthest from the required one; if this answer has no
+    text before the step, in the next one.
 
     Args:
         answers: The model's whole answers to one prompt, which asks for a length.
-        written: The text of the training row with this prompt.
-        source: `own`: the paragraphs before the weak one of the answer whose length is farthest from the required
-            one, but not none; `written`: as many words of the written text, but one paragraph of it at least and not all.
+        training_text: The text of the training row with this prompt.
+        source: `own`: the answer's paragraphs before the weak one; `written`: the first paragraphs of the training
+            text, with at most as many words, but at least one paragraph and never all.
     """
     for answer in sorted(answers, key=_farthest_first):
         parts = paragraphs(answer.text)
@@ -74,8 +77,8 @@ def beginning(
         before = parts[: weak_paragraph(parts, answer.required_words)]
         call_ids = answer.call_ids
         if source == "written":
-            before = _first_words(paragraphs(written.text), sum(map(count_words, before)))
-            call_ids = written.call_ids
+            before = _first_words(paragraphs(training_text.text), sum(map(count_words, before)))
+            call_ids = training_text.call_ids
         text = JOINT.join(before)
         if text and not markup.control_token(text) and not markup.reasoning_text(text):
             return Beginning(text, list(call_ids))
@@ -83,16 +86,16 @@ def beginning(
 
 
 def _farthest_first(answer: Generation) -> tuple[float, str]:
-    """Return a key by which the answer comes first whose length is farthest from the required one."""
+    """Return a sort key that puts the answer first whose length is farthest from the required one."""
     words = (answer.required_words or 1, answer.words)
     return -max(words) / max(1, min(words)), answer.generation_id
 
 
 def _first_words(parts: Sequence[str], words: int) -> list[str]:
-    """Return the paragraphs that end within a number of words: one at least, but not all; empty if there is one."""
-    kept: list[str] = []
+    """Return the first paragraphs with at most `words` words: at least one and never all; none if there is only one."""
+    first: list[str] = []
     for part in parts[:-1]:
-        if kept and sum(map(count_words, [*kept, part])) > words:
+        if first and sum(map(count_words, [*first, part])) > words:
             break
-        kept.append(part)
-    return kept
+        first.append(part)
+    return first

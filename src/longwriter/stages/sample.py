@@ -89,7 +89,7 @@ def _starts(
         if isinstance(row, Generation):
             answers_by_prompt[row.prompt_id].append(row)
     texts = {
-        row.instruction_id: steps.Written(row.messages[-1].content, row.call_ids)
+        row.instruction_id: steps.TrainingText(row.messages[-1].content, row.call_ids)
         for row in examples
         if row.instruction_id
     }

@@ -1,7 +1,7 @@
 """Turns chats into token ids, in several processes; the ids are in files, memory holds lengths and row ids only.
 
-186,000 rows have 119 million tokens: 5 GB as Python lists. Here a token takes 4 bytes of a file: its id where
-the model is trained on it, else the id with all bits inverted, which is below 0.
+186,000 rows have 119 million tokens: 5 GB as Python lists. Here a token takes 4 bytes of a file: its id if the
+model is trained on it, else the id with all bits inverted, which is below 0.
 """
 
 from __future__ import annotations
@@ -183,5 +183,6 @@ def _encode_block(
 
 
 def _stored(row: Encoded) -> np.ndarray[Any, np.dtype[np.int32]]:
+    """Return the tokens of a sequence as they are stored; `ids_and_labels` reads them."""
     ids, labels = np.array(row.input_ids, np.int32), np.array(row.labels, np.int32)
     return np.where(labels == IGNORE_INDEX, ~ids, ids)

@@ -55,9 +55,9 @@ def turn(
             f"the chat template opens message {len(messages)} with a text that is not before it in the finished chat"
         )
     answer = chat[len(prompt) :].partition(end[0])[0]
-    prompt_ids, both = tokenise(prompt), tokenise(prompt + answer)
-    is_prefix = both[: len(prompt_ids)] == prompt_ids
-    completion_ids = both[len(prompt_ids) :] if is_prefix else tokenise(answer)
+    prompt_ids, all_ids = tokenise(prompt), tokenise(prompt + answer)
+    is_prefix = all_ids[: len(prompt_ids)] == prompt_ids
+    completion_ids = all_ids[len(prompt_ids) :] if is_prefix else tokenise(answer)
     return Turn(prompt_ids, [*completion_ids, end[1]])
 
 
@@ -72,14 +72,14 @@ def continuations(beginning: Turn, answers: Sequence[Turn]) -> list[Turn]:
         answers: The answers; all have the same prompt.
     """
     text = beginning.completion_ids[:-1]
-    length = min(_common(text, answer.completion_ids) for answer in answers)
+    length = min(_common_length(text, answer.completion_ids) for answer in answers)
     return [
         Turn([*prompt_ids, *completion_ids[:length]], completion_ids[length:])
         for prompt_ids, completion_ids in answers
     ]
 
 
-def _common(ids: list[int], others: list[int]) -> int:
+def _common_length(ids: list[int], others: list[int]) -> int:
     """Return how many ids at the beginning are the same."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(ids, others, strict=False)))
 
@@ -94,7 +94,7 @@ def encode_chat(
 
     One sequence holds the whole chat, if the template renders earlier messages as it did before. Otherwise a
     new sequence starts at each message whose prompt differs (Qwen3 leaves the reasoning of earlier answers
-    out). In both cases each answer is a target once, behind the ids that an engine would put in front of it.
+    out). In both cases each answer is a target once, after the ids that an engine would put before it.
 
     Args:
         messages: `role` and `content` of each message; at least one is the assistant's.

@@ -44,16 +44,16 @@ def control_tokens(tokenizer: Any) -> dict[str, int]:
     """Return text and id of each token that no text may produce.
 
     These are all special tokens of the tokenizer, also those without a role such as `<file_sep>` (the
-    embedded model has 17, and three have a role), and further added tokens that look like a mark
+    embedded model has 17, and three have a role), and other tokens that were added and look like a mark
     (`<tool_call>`, `[TOOL]`). An added token that is a word, or a run of spaces, is ordinary text.
     """
-    added = {
+    marks = {
         token.content: number
         for number, token in tokenizer.added_tokens_decoder.items()
         if token.special or set(token.content) & set("<>[]|｜")
     }
-    named = zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)
-    return {token: number for token, number in {**added, **dict(named)}.items() if token.strip()}
+    special = zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)
+    return {token: number for token, number in {**marks, **dict(special)}.items() if token.strip()}
 
 
 class Coder:
@@ -105,18 +105,18 @@ class Coder:
             row_id: See `chat`.
             stage: See `chat`.
         """
-        opened = prompt[-1] if prompt[-1].role == "assistant" else None
+        prefix = prompt[-1] if prompt[-1].role == "assistant" else None
         turns: list[Turn] = []
         for answer in answers:
-            whole = [*prompt, answer]
-            if opened is not None:
-                text = opened.content + JOINT + answer.content
-                whole = [*prompt[:-1], Message(role="assistant", content=text)]
-            coded = self.answer(whole, max_length, row_id, stage)
+            chat = [*prompt, answer]
+            if prefix is not None:
+                text = prefix.content + JOINT + answer.content
+                chat = [*prompt[:-1], Message(role="assistant", content=text)]
+            coded = self.answer(chat, max_length, row_id, stage)
             if isinstance(coded, Rejection):
                 return coded
             turns.append(coded)
-        if opened is None:
+        if prefix is None:
             return turns
         beginning = self.answer(prompt, max_length, row_id, stage)
         return beginning if isinstance(beginning, Rejection) else continuations(beginning, turns)
@@ -131,10 +131,10 @@ class Coder:
             Two line ends, one, or none.
         """
         tail = text[-_TAIL_CHARS:]
-        whole = self._ids(f"{tail}{JOINT}A")
+        continued = self._ids(f"{tail}{JOINT}A")
         for line_ends in (JOINT, "\n"):
             ids = self._ids(tail + line_ends)
-            if whole[: len(ids)] == ids:
+            if continued[: len(ids)] == ids:
                 return line_ends
         return ""
 
@@ -149,13 +149,13 @@ class Coder:
         def rejection(reason: str, detail: str) -> Rejection:
             return Rejection(row_id=row_id, stage=stage, reason=reason, detail=detail)
 
-        mark = next((m for message in messages for m in self._marks if m in message.content), None)
+        mark = next((mark for message in messages for mark in self._marks if mark in message.content), None)
         if mark is None:
             try:
                 coded = self._encode(encode, [message.model_dump() for message in messages])
             except (ValueError, TemplateError) as error:
                 return rejection("template", f"{type(error).__name__}: {error}")
-            if self._count(coded) != self._plain_counts(encode, tuple(m.role for m in messages)):
+            if self._count(coded) != self._plain_counts(encode, tuple(message.role for message in messages)):
                 mark = self._mark_in_ids(messages)
         if mark is not None:
             detail = f"its text holds the control token {mark!r}, which would end or open a turn"

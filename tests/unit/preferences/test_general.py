@@ -22,8 +22,8 @@ def row(key=0, **changed):
     return PairRow(**{**fields, **changed})
 
 
-def mixed(*rows, wanted=10, seed=0):
-    return general.mixed([(f"a.jsonl:{n}", one) for n, one in enumerate(rows, 1)], wanted, RULES, seed)
+def mixed(*rows, limit=10, seed=0):
+    return general.mixed([(f"a.jsonl:{n}", one) for n, one in enumerate(rows, 1)], limit, RULES, seed)
 
 
 def test_a_row_becomes_a_pair_that_names_its_line_and_licence():
@@ -62,11 +62,11 @@ def test_the_number_of_general_pairs_is_their_share_of_all(pairs, share):
 
 def test_the_same_rows_are_taken_in_any_order_and_a_row_twice_counts_once():
     rows = [row(key) for key in range(9)]
-    kept, refused = mixed(*rows, *rows, wanted=4)
-    again, _ = mixed(*reversed(rows), wanted=4)
+    kept, refused = mixed(*rows, *rows, limit=4)
+    again, _ = mixed(*reversed(rows), limit=4)
     assert [pair.pair_id for pair in kept] == [pair.pair_id for pair in again]
     assert (len(kept), refused) == (4, [])
-    assert {pair.pair_id for pair in mixed(*rows, wanted=4, seed=1)[0]} != {pair.pair_id for pair in kept}
+    assert {pair.pair_id for pair in mixed(*rows, limit=4, seed=1)[0]} != {pair.pair_id for pair in kept}
 
 
 def test_the_gate_asks_general_pairs_for_no_scores_and_no_calls():

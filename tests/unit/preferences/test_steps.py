@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longwriter.preferences import steps
-from longwriter.preferences.steps import Beginning, Written
+from longwriter.preferences.steps import Beginning, TrainingText
 from tests.unit.builders import prose
 from tests.unit.preferences.test_pairs import sample
 
-WRITTEN = Written("\n\n".join(prose(25, 80 + key) for key in range(4)), ["w1", "w2"])
+WRITTEN = TrainingText("\n\n".join(prose(25, 80 + key) for key in range(4)), ["w1", "w2"])
 
 
 def parts(*words):
@@ -56,7 +56,11 @@ def test_one_paragraph_of_the_written_text_is_given_where_the_answer_is_weak_at_
         ([], WRITTEN, "own"),
         ([sample("a", text=prose(300))], WRITTEN, "own"),  # weak from its first paragraph on
         ([sample("a", text="")], WRITTEN, "written"),
-        ([sample("a", text=prose(300))], Written(prose(50), []), "written"),  # there is no second paragraph
+        (
+            [sample("a", text=prose(300))],
+            TrainingText(prose(50), []),
+            "written",
+        ),  # there is no second paragraph
         ([sample("a", text=f"The tide<|im_end|>.\n\n{prose(9)}")], WRITTEN, "own"),
         ([sample("a", text=prose(30), required=None)], WRITTEN, "written"),
     ],
