@@ -1,9 +1,10 @@
-"""`longwriter clean`: lists and removes what the checkout no longer needs: files, answers, prompts, data."""
+"""`longwriter clean`: lists and removes what the checkout no longer needs: files, answers, prompts, data, and the DVC remote."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
@@ -13,7 +14,7 @@ from longwriter.cli import checkout
 from longwriter.errors import UserError
 from longwriter.text import inert
 
-_PARTS = ("files", "answers", "prompts", "data")
+_PARTS = ("files", "answers", "prompts", "data", "remote")
 Row = tuple[int | None, str, str]
 """(bytes, place, what it is)"""
 
@@ -28,20 +29,26 @@ class _Part(NamedTuple):
 def clean(
     parts: Annotated[list[str] | None, typer.Argument(help=f"{', '.join(_PARTS)}; none = files")] = None,
     older_than: Annotated[
-        str, typer.Option(help="Smallest age of logs, damaged files, answers and prompts, such as 90d")
+        str,
+        typer.Option(help="Smallest age of logs, damaged files, answers, prompts and remote, such as 90d"),
     ] = "30d",
     nights: Annotated[
         int, typer.Option(min=1, help="Number of newest nightly branches whose data stays")
     ] = 30,
+    others: Annotated[
+        list[Path] | None,
+        typer.Option("--checkout", help="remote: another checkout that uses it; may be repeated"),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove it; without --yes it is only listed")] = False,
 ) -> None:
     """List what is no longer needed, and remove it with --yes. Nothing is removed while a stage runs.
 
     files: checkpoints of finished trainings, converted weights, old logs in .lw. answers: old stored answers of
     LLMs, which are paid for again when they are requested again. prompts: old versions of prompt templates in MLflow.
-    data: files of DVC's cache that no branch, tag, experiment or recent nightly branch needs.
+    data: files of DVC's cache that no branch, tag, experiment or recent nightly branch needs. remote: the same in the
+    DVC remote, where also what others pushed in the last 30 days stays; --checkout names other checkouts that use it.
 
-    Data and prompts behind the models in the registry stay. Nothing is removed from the DVC remote.
+    Data and prompts behind the models in the registry stay.
 
     Example: longwriter clean files data --nights 14 --yes
     """
@@ -51,7 +58,7 @@ def clean(
     size, number = 0, 0
     with checkout.no_stage_running() if yes else nullcontext():
         for name in parts or ["files"]:
-            part = _find(name, older_than, nights)
+            part = _find(name, older_than, nights, others or [])
             if yes:
                 part.remove()
             if part.rows:
@@ -71,11 +78,11 @@ def _table(rows: list[Row]) -> str:
     return inert.terminal(tabulate(lines, head, colalign=("right",), disable_numparse=True))
 
 
-def _find(name: str, older_than: str, nights: int) -> _Part:
+def _find(name: str, older_than: str, nights: int, others: list[Path]) -> _Part:
     """Return what can be removed of one part."""
     from longwriter.doctor import leftovers, retention
     from longwriter.io import files
-    from longwriter.tracking import old_data, old_runs
+    from longwriter.tracking import old_data, old_remote, old_runs
 
     age = checkout.age(older_than)
     if name == "files":
@@ -93,6 +100,10 @@ def _find(name: str, older_than: str, nights: int) -> _Part:
         rows = [(None, "MLflow", f"version {number} of prompt {prompt}") for prompt, number in versions]
         return _Part(rows, lambda: old_runs.delete_prompts(versions))
     needed = retention.needed_digests()
+    if name == "remote":
+        there = old_remote.find(nights, needed, others, age)
+        rows = [(there.bytes, there.url, f"{len(there.paths):,} files")] if there.paths else []
+        return _Part(rows, lambda: old_remote.remove(nights, needed, others, age))
     old = old_data.find(nights, needed)
     rows = [(old.bytes, ".dvc/cache", f"{len(old.objects):,} files, {len(old.entries):,} entries of runs")]
     return _Part(rows if old.bytes else [], lambda: old_data.remove(nights, needed))

@@ -3,13 +3,13 @@
 `dvc gc` alone would remove too much and too little. It does not know what MLflow's registry names; it keeps the
 data of all nightly branches for ever; it removes the small outputs that git keeps, without which no entry of the
 run cache can be restored; and it keeps entries whose outputs are gone, which hide older entries of the same input.
-Only the cache of the checkout is touched: other checkouts may use the remote.
+Only the cache of the checkout is touched: old_remote.py removes data from the remote.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,10 +69,7 @@ def _find(repo: Repo, nights: int, digests: Iterable[str]) -> OldData:
             f"DVC's cache {cache.path} lies outside this checkout, so others may use it: name all of them with "
             "dvc gc --workspace --all-branches --all-tags --projects FOLDER"
         )
-    used = repo.used_objs(revs=_revisions(nights), all_tags=True, all_experiments=True, force=True)
-    needed = {item.value for items in used.values() for item in items}
-    for digest in digests:
-        needed |= {digest, *_members(cache, digest)}
+    needed = needed_by(repo, nights, digests, [cache])
     stored = set(cache.all())
     by_git = {out.def_path for out in repo.index.outs if not out.use_cache}
     entries = []
@@ -87,20 +84,37 @@ def _find(repo: Repo, nights: int, digests: Iterable[str]) -> OldData:
     return OldData(objects, entries, sum(path.stat().st_size for path in [*objects, *entries]))
 
 
-def _revisions(nights: int) -> list[str]:
+def needed_by(repo: Repo, nights: int, digests: Iterable[str], stores: Sequence[Any]) -> set[str]:
+    """Return the digests of the data that a checkout needs, as `find` says; of a folder also those of its files.
+
+    Args:
+        repo: The checkout.
+        nights: How many of the newest nightly branches keep their data.
+        digests: DVC's digests of more data that is needed.
+        stores: Where DVC finds the list of files of a folder: its cache, a remote.
+    """
+    revisions = _revisions(nights, repo.root_dir)
+    used = repo.used_objs(revs=revisions, all_tags=True, all_experiments=True, force=True)
+    needed = {str(item.value) for items in used.values() for item in items}
+    for digest in digests:
+        needed |= {digest, *(member for store in stores for member in _members(store, digest))}
+    return needed
+
+
+def _revisions(nights: int, folder: str) -> list[str]:
     """Return the branches, and of the nightly ones the newest."""
     order = ("--sort=-refname", "--sort=-committerdate")  # by time, then by name
-    words = ("for-each-ref", *order, "--format=%(refname)")
+    words = ("-C", folder, "for-each-ref", *order, "--format=%(refname)")
     nightly = git.run(*words, _NIGHTLY).splitlines()
     branches = git.run(*words, "refs/heads", "refs/remotes").splitlines()
     return [name for name in branches if name not in nightly[nights:] and not name.endswith("/HEAD")]
 
 
-def _members(cache: Any, digest: str) -> Iterator[str]:
-    """Yield the digests of a folder's files; nothing for a file, or if the list of the folder is not in the cache."""
+def _members(store: Any, digest: str) -> Iterator[str]:
+    """Yield the digests of a folder's files; nothing for a file, or if the list of the folder is not in the store."""
     if digest.endswith(".dir"):
         try:
-            tree = Tree.load(cache, HashInfo("md5", digest))
+            tree = Tree.load(store, HashInfo("md5", digest))
         except (FileNotFoundError, ObjectFormatError):
             return
         yield from (str(item.value) for _, _, item in tree)

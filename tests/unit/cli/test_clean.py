@@ -21,4 +21,4 @@ def test_old_answers_are_listed_and_only_removed_if_that_is_confirmed(checkout, 
 def test_a_part_that_does_not_exist_is_refused_with_those_that_do(checkout, run):
     code, _, err = run("clean", "everything")
     assert code == 2
-    assert "everything: allowed are files, answers, prompts, data" in err
+    assert "everything: allowed are files, answers, prompts, data, remote" in err

@@ -1,0 +1,104 @@
+"""Versions of data in the DVC remote that nothing needs any more.
+
+`dvc gc --cloud` does not know what MLflow's registry names, keeps the data of all nightly branches for ever, and
+removes at once what another checkout has pushed and not yet committed. Here, what came into the remote lately
+stays, whoever put it there, and so does what the named other checkouts need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dvc.config import NoRemoteError
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc_data.hashfile.db import get_index
+
+from longwriter.errors import Unavailable, UserError, without_password
+from longwriter.tracking import old_data
+
+
+class OldRemote(NamedTuple):
+    """What nothing needs: the address of the remote, paths in it, and their size."""
+
+    url: str
+    paths: list[str]
+    bytes: int
+
+
+def find(nights: int, digests: Iterable[str], others: Sequence[Path], age: timedelta) -> OldRemote:
+    """Return what can be removed from the default remote.
+
+    Needed are, for this checkout and the others: the files of the checkout, all branches, tags and experiments, of
+    the nightly branches only the newest, and what the caller names.
+
+    Args:
+        nights: How many of the newest nightly branches keep their data.
+        digests: DVC's digests of more data that is needed.
+        others: Other checkouts that use the same remote.
+        age: What came into the remote later than so long ago stays.
+
+    Raises:
+        UserError: there is no default remote, or another folder is no checkout.
+        Unavailable: the remote cannot be read.
+    """
+    with Repo(".") as repo:
+        return _find(repo, nights, digests, others, age)
+
+
+def remove(nights: int, digests: Iterable[str], others: Sequence[Path], age: timedelta) -> OldRemote:
+    """Remove what `find` returns, while no dvc command of this checkout pushes or pulls."""
+    with Repo(".") as repo, repo.lock:
+        old = _find(repo, nights, digests, others, age)
+        store = _store(repo)
+        lists = [path for path in old.paths if path.endswith(".dir")]
+        files = [path for path in old.paths if not path.endswith(".dir")]
+        for paths in (lists, files):  # a list without its files would look whole
+            if paths:
+                store.fs.remove(paths)
+        get_index(store).clear()  # else the next push believes that the files are there
+    return old
+
+
+def _find(
+    repo: Repo, nights: int, digests: Iterable[str], others: Sequence[Path], age: timedelta
+) -> OldRemote:
+    store = _store(repo)
+    before = datetime.now(UTC) - age
+    try:
+        needed = old_data.needed_by(repo, nights, digests, [repo.cache.local, store])
+        with ExitStack() as stack:
+            for folder in others:
+                other = stack.enter_context(_checkout(folder))
+                needed |= old_data.needed_by(other, nights, (), [])
+        paths = [store.oid_to_path(digest) for digest in sorted(set(store.all()) - needed)]
+        old = [path for path in paths if _modified(store, path) < before]
+        size = sum(store.fs.size(path) for path in old)
+    except (OSError, DvcException) as error:
+        url = without_password(store.fs.unstrip_protocol(store.path))
+        message = f"cannot list what the DVC remote {url} holds and what is needed ({error.__cause__ or error}): nothing was removed"
+        raise Unavailable(message) from error
+    return OldRemote(str(store.fs.unstrip_protocol(store.path)), old, size)
+
+
+def _store(repo: Repo) -> Any:
+    try:
+        return repo.cloud.get_remote_odb()
+    except NoRemoteError:
+        raise UserError("DVC has no default remote: dvc remote add --default NAME URL") from None
+
+
+def _checkout(folder: Path) -> Repo:
+    try:
+        return Repo(str(folder))
+    except DvcException:
+        raise UserError(f"--checkout {folder}: no folder with a .dvc below: name checkouts") from None
+
+
+def _modified(store: Any, path: str) -> datetime:
+    time = store.fs.modified(path)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -1,0 +1,116 @@
+"""What leaves a DVC remote that two checkouts share: neither what one of them needs, nor what came lately."""
+
+import os
+import shutil
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+
+from longwriter.errors import UserError
+from longwriter.tracking import old_remote
+from tests.unit.tracking.test_old_data import initialised, repo, run_with  # noqa: F401
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def remote(repo, tmp_path_factory):  # noqa: F811
+    folder = tmp_path_factory.mktemp("remote")
+    with Repo(".") as dvc, dvc.config.edit("repo") as config:
+        config["remote"] = {"shared": {"url": str(folder)}}
+        config["core"] = {**config.get("core", {}), "remote": "shared"}
+    return folder
+
+
+def push():
+    with Repo(".") as dvc:
+        dvc.push()
+
+
+def contents(remote, with_lists=False):
+    paths = [path for path in remote.rglob("*") if path.is_file()]
+    return sorted(path.read_text() for path in paths if with_lists or path.suffix != ".dir")
+
+
+def make_old(remote, days=2):
+    then = time.time() - days * 86_400
+    for path in remote.rglob("*"):
+        os.utime(path, (then, then))
+
+
+def test_branches_newest_nights_and_what_came_lately_stay_in_the_remote(remote):
+    for text, branch in (
+        ("first", "main"),
+        ("night a", "nightly/a"),
+        ("night b", "nightly/b"),
+        ("lost", None),
+    ):
+        run_with(text, branch)
+        push()
+    make_old(remote)
+    run_with("of today")
+    push()
+    run_with("first", "main")
+    old = old_remote.find(1, set(), [], DAY)
+    assert sorted(Path(path).read_text() for path in old.paths) == ["lost", "night a"]
+    assert old.bytes == len("lost") + len("night a")
+    assert old.url == f"{remote}/files/md5"
+    assert len(contents(remote)) == 5
+    assert old_remote.remove(1, set(), [], DAY) == old
+    assert contents(remote) == ["first", "night b", "of today"]
+    assert old_remote.remove(1, set(), [], DAY).paths == []
+
+
+def test_what_was_removed_is_pushed_again_when_it_is_needed_again(remote):
+    run_with("lost")
+    push()
+    make_old(remote)
+    run_with("first", "main")
+    old_remote.remove(1, set(), [], DAY)
+    assert contents(remote) == []
+    run_with("lost")
+    push()
+    assert contents(remote) == ["lost"]
+
+
+def test_what_another_checkout_or_the_caller_needs_stays_with_the_files_of_a_folder(
+    repo,  # noqa: F811
+    remote,
+    tmp_path_factory,
+    monkeypatch,
+):
+    run_with("first", "main")
+    other = tmp_path_factory.mktemp("other") / "checkout"
+    shutil.copytree(".", other)
+    Path("folder").mkdir()
+    Path("folder/a.txt").write_text("a of the registry")
+    with Repo(".") as dvc:
+        digest = dvc.add(["folder"])[0].outs[0].hash_info.value
+    push()
+    Path("folder.dvc").unlink()
+    (other / "in.txt").write_text("of the other")
+    monkeypatch.chdir(other)
+    with Repo(".") as dvc:
+        dvc.reproduce()
+    push()
+    monkeypatch.chdir(repo)
+    make_old(remote)
+    shutil.rmtree(".dvc/cache/files")  # a fresh clone has no list of the folder's files
+    assert old_remote.find(1, {digest}, [other], DAY).paths == []
+    without = [Path(path).read_text() for path in old_remote.find(1, set(), [], DAY).paths]
+    assert "of the other" in without
+    assert "a of the registry" in without
+    assert "first" in contents(remote)
+
+
+def test_a_folder_that_is_no_checkout_and_a_missing_remote_are_said(repo, remote, tmp_path_factory):  # noqa: F811
+    nowhere = tmp_path_factory.mktemp("nowhere")
+    with pytest.raises(UserError, match=r"--checkout .*: no folder with a \.dvc below"):
+        old_remote.find(1, set(), [nowhere], DAY)
+    with Repo(".") as dvc, dvc.config.edit("repo") as config:
+        del config["core"]["remote"]
+    with pytest.raises(UserError, match="no default remote"):
+        old_remote.find(1, set(), [], DAY)
