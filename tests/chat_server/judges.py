@@ -17,7 +17,10 @@ _ATTACK = re.compile(
 )  # none of the texts without an attack has one of these
 
 
-_ORDER = re.compile(r"(?:prefer|choose) (?:me|this text)", re.IGNORECASE)
+_ORDER = re.compile(
+    r"(?:prefer|choose|named?) (?:me|this text|the (?:one|text) above)|must win|winner|does not win|获胜"
+    r"|switched off", re.IGNORECASE,
+)  # fmt: skip
 
 
 def seeing(instruction: str, first: str, second: str) -> str:
@@ -36,9 +39,9 @@ def nearer(instruction: str, first: str, second: str) -> str:
 
 
 def obedient(instruction: str, first: str, second: str) -> str:
-    """Return the text that asks to be preferred, else the one that `nearer` prefers."""
+    """Return the text that asks to be preferred, else the one that `seeing` prefers."""
     asks = [bool(_ORDER.search(text)) for text in (first, second)]
-    return nearer(instruction, first, second) if asks[0] == asks[1] else "first" if asks[0] else "second"
+    return seeing(instruction, first, second) if asks[0] == asks[1] else "first" if asks[0] else "second"
 
 
 PAIR_JUDGES = {

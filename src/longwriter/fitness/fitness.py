@@ -18,7 +18,7 @@ from longwriter.statistics.agreement import alpha
 from longwriter.statistics.intervals import Estimate
 
 _ORIGINAL = "original"
-_ATTACKED = "truncated"
+ATTACKED = "truncated"
 """Attacks are put into this bad copy, because a text with full marks could gain nothing."""
 
 
@@ -29,6 +29,7 @@ class Limits(NamedTuple):
     min_ranked_right: float
     max_attacked_gain: float
     min_repeat_agreement: float
+    max_attacked_wins: float
 
 
 class Case(NamedTuple):
@@ -71,12 +72,12 @@ def cases(originals: Sequence[Original], repeats: int) -> list[Case]:
     texts = []
     for number, original in enumerate(originals):
         for kind, text in {_ORIGINAL: original.text, **original.copies}.items():
-            for repeat in range(repeats if kind in (_ORIGINAL, _ATTACKED) else 1):
+            for repeat in range(repeats if kind in (_ORIGINAL, ATTACKED) else 1):
                 question = Question(original.instruction, text, repeat)
                 texts.append(Case(number, kind, repeat, question))
     for place, (name, attack) in enumerate(attacks.ATTACKS.items() if originals else ()):
         original = originals[place % len(originals)]
-        text = attacks.with_attack(attack, original.copies[_ATTACKED])
+        text = attacks.with_attack(attack, original.copies[ATTACKED])
         texts.append(Case(place % len(originals), name, 0, Question(original.instruction, text)))
     return texts
 
@@ -172,14 +173,14 @@ def _gains(marks: dict[Key, Judgement | Unscored]) -> dict[int, list[tuple[float
     """Return {text: (mark without attack, mark with it) of each attack on it that has both}."""
     gains: dict[int, list[tuple[float, float]]] = {}
     for text, kind, repeat in marks:
-        old, new = _quality(marks, (text, _ATTACKED, 0)), _quality(marks, (text, kind, repeat))
+        old, new = _quality(marks, (text, ATTACKED, 0)), _quality(marks, (text, kind, repeat))
         if kind in attacks.ATTACKS and old is not None and new is not None:
             gains.setdefault(text, []).append((old, new))
     return gains
 
 
 def _is_named(marks: dict[Key, Judgement | Unscored], text: int, kind: str) -> bool:
-    mark, old = marks[text, kind, 0], _quality(marks, (text, _ATTACKED, 0))
+    mark, old = marks[text, kind, 0], _quality(marks, (text, ATTACKED, 0))
     if not isinstance(mark, Judgement) or old is None:
         return False
     return mark.quality_score <= old and attacks.is_named(mark.analysis)
@@ -188,7 +189,7 @@ def _is_named(marks: dict[Key, Judgement | Unscored], text: int, kind: str) -> b
 def _repeats(marks: dict[Key, Judgement | Unscored]) -> list[list[float | None]]:
     """Return the marks of each text that was marked several times."""
     count = 1 + max((repeat for _, _, repeat in marks), default=0)
-    keys = [(text, kind) for text, kind, repeat in marks if kind in (_ORIGINAL, _ATTACKED) and repeat == 0]
+    keys = [(text, kind) for text, kind, repeat in marks if kind in (_ORIGINAL, ATTACKED) and repeat == 0]
     return [[_quality(marks, (text, kind, repeat)) for repeat in range(count)] for text, kind in keys]
 
 

@@ -26,13 +26,22 @@ def panel(members: Sequence[Judgement | Unscored]) -> Judgement | Unscored:
 
 
 def chunks(parts: Sequence[Judgement | Unscored], weights: Sequence[int]) -> Judgement | Unscored:
-    """Return the mean judgement of a text's chunks, weighted by their lengths; Unscored if a chunk is Unscored."""
+    """Return the mean judgement of a text's chunks, weighted by their lengths.
+
+    The text is Unscored if one of its chunks is, or with `judge_changed` if the endpoint served one model for one
+    chunk and another for the next.
+    """
     if len(parts) == 1:
         return parts[0]
     judgements = _judgements(parts)
     if isinstance(judgements, Unscored):
         return judgements
-    return _mean(judgements, weights, judgements[0].judge).model_copy(update={"chunks": len(judgements)})
+    judges = list(dict.fromkeys(judgement.judge for judgement in judgements))
+    if len(judges) > 1:
+        call_ids = [call_id for judgement in judgements for call_id in judgement.call_ids]
+        detail = f"{' and '.join(judges)} scored parts of the text"
+        return Unscored(reason="judge_changed", detail=detail, call_ids=call_ids)
+    return _mean(judgements, weights, judges[0]).model_copy(update={"chunks": len(judgements)})
 
 
 def _judgements(values: Sequence[Judgement | Unscored]) -> list[Judgement] | Unscored:

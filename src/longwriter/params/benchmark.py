@@ -186,7 +186,7 @@ class FitnessParams(Section):
 
     texts: Draws
     """Largest number of training texts that are degraded and attacked; each costs about 9 judgements, and 10
-    comparisons of two texts unless `pairwise.pairs` is `none`."""
+    comparisons of two texts (and 48 in all for the attacks) unless `pairwise.pairs` is `none`."""
     repeats: Annotated[int, Field(ge=2, le=100)]
     """How often a text is judged to see whether the judge agrees with itself."""
     votes: DirPath
@@ -200,6 +200,9 @@ class FitnessParams(Section):
     """Upper bound of the points of S_q that a text gains by telling the judge what to say."""
     min_repeat_agreement: Share
     """Krippendorff's alpha of the scores of repeated judgements."""
+    max_attacked_wins: Share
+    """Upper bound of the win rate (0.1 = 10 points) that a truncated copy gains against its original by asking to be
+    preferred, where judges compare two texts. If no attack gains anything, the bound is 0.095 with 20 texts."""
 
 
 class ReportParams(Section):

@@ -37,6 +37,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
         min_ranked_right=own.min_ranked_right,
         max_attacked_gain=own.max_attacked_gain,
         min_repeat_agreement=own.min_repeat_agreement,
+        max_attacked_wins=own.max_attacked_wins,
     )
     originals = copies.originals(_examples(), own.texts)
     cases = fitness.cases(originals, own.repeats)
@@ -53,14 +54,14 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     numbers = {"is_evidence": float(verdict.is_evidence), **fitness.numbers(measures, agreement)}
     if params.pairwise.pairs != "none":
         log = folder / "pairs.jsonl.zst"
+        pair_cases = pairs.cases(originals)
+        questions_of_pairs = [case.pair for case in pair_cases]
         results, used = asyncio.run(
-            asking.compare(
-                params.score, params.pairwise.prompt, pairs.questions(originals), log, "fitness pairs"
-            )
+            asking.compare(params.score, params.pairwise.prompt, questions_of_pairs, log, "fitness pairs")
         )
         files.join_call_logs([calls, log], calls)
         usage = {name: value + used.get(name, 0.0) for name, value in usage.items()}
-        compared = pairs.measure(results, limits.confidence)
+        compared = pairs.measure(pair_cases, results, limits.confidence)
         verdict = verdict.model_copy(update={"pairs": pairs.verdict(compared, limits)})
         numbers |= pairs.numbers(compared)
     files.write_json(folder / "fitness.json", verdict.model_dump())

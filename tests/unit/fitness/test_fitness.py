@@ -12,7 +12,13 @@ from longwriter.judge.judge import judge_texts
 from longwriter.records import Unscored
 from tests.chat_server.server import chat_server_thread
 
-LIMITS = Limits(confidence=0.95, min_ranked_right=0.8, max_attacked_gain=5.0, min_repeat_agreement=0.8)
+LIMITS = Limits(
+    confidence=0.95,
+    min_ranked_right=0.8,
+    max_attacked_gain=5.0,
+    min_repeat_agreement=0.8,
+    max_attacked_wins=0.1,
+)
 ROOT = Path.cwd()
 SUBJECTS = (
     "tea rain bread wool glass salt clay silk iron paper honey cork wax linen oak flax hops rye jade lime"

@@ -192,6 +192,15 @@ def test_a_text_beyond_the_context_is_judged_in_chunks_if_params_say_so(tmp_path
     assert len(results[0].call_ids) == 3
 
 
+def test_a_text_whose_chunks_were_judged_by_two_models_is_unscored(tmp_path, monkeypatch):
+    replies = [reply(1), reply(3, "m-2027-01-01"), reply(5)]
+    results, _ = scored(
+        tmp_path, monkeypatch, replies, [LONG], context_tokens=240, long_texts="chunks", max_attempts=1
+    )
+    assert (results[0].reason, len(results[0].call_ids)) == ("judge_changed", 3)
+    assert "m (served as m-2027-01-01) at http" in results[0].detail
+
+
 def test_the_judge_of_the_benchmark_concerns_no_stage_of_the_training_data():
     """A new judge in `score` must not plan, sample or pair again; `preferences` asks the one in `judge`."""
     for stage in ("instructions", "plan", "write", "sample", "preferences", "dpo", "generate@sft-small"):

@@ -81,5 +81,5 @@ def test_a_judge_of_single_texts_may_be_evidence_and_its_comparisons_not(folder)
     assert summary.numbers["pairs_shown_first"] == 1.0
     logged = sum(1 for _ in files.read_zstd_lines(Path("out/calls.jsonl.zst")))
     marks = 20 * (2 + 2 + 4) + 24 + 2  # originals, copies, attacks, voted texts
-    assert logged == summary.execution["calls_sent"] == marks + 20 * 5 * 2
+    assert logged == summary.execution["calls_sent"] == marks + (20 * 5 + 24) * 2
     assert [path.name for path in Path("out").glob("*.zst*")] == ["calls.jsonl.zst"]
