@@ -13,27 +13,9 @@ from itertools import groupby
 from operator import itemgetter
 
 _ONES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+]  # fmt: skip
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _WORDS = (
     {word: number for number, word in enumerate(_ONES)}
@@ -121,7 +103,7 @@ def _spelled(text: str) -> int | None:
 
 
 def _han(text: str) -> int | None:
-    """Return the value of a Chinese numeral; None for a unit that no digit begins (千) and for digits alone."""
+    """Return the value of a Chinese numeral; None for a unit without a digit before it (千) and for digits alone."""
     if text[0] in "百千万零〇" or not set(text) & set("十百千万"):
         return None
     total = group = digit = 0

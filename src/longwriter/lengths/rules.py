@@ -334,7 +334,7 @@ HEDGE = _ends(
     r"差不多|约|接近|近|为"
     r"|(?:控制|限制|保持)?在|达到?|总共|一共|共|合计"
 )
-"""Words right before the number that the rules do not read. (So 不要 in 不要超过 does not reject a length.)"""
+"""Words right before the number that the rules skip. (So 不要 in 不要超过 does not reject a length.)"""
 MINIMUM = re.compile(
     r"at least|not? (?:fewer|less) than|(?<!no )(?<!not )more than|\bmin|over\b|"
     r"不少于|不低于|至少|最少|不得少于|不能少于|多于",

@@ -25,7 +25,7 @@ _UNIT = (
     r"|\s?[多余来]?\s?个?(?:(?:中文|汉)字|字(?![数符典母体幕画节眼形帖迹样面号库型谜]|段(?!落))"
     r"|(?:英文)?单词|词(?![语汇条典组性频云根源曲人牌])))"
 )
-_UNITS = ("word", "character", "字", "词")  # each text that `_MENTION` or `_LABEL` matches holds one
+_UNITS = ("word", "character", "字", "词")  # each match of `_MENTION` or `_LABEL` holds one of these
 _TO = r"(?:\s?(?:[-–—~～－至到]|to\b|and\b|or\b|与|和|或)\s?)"
 _MENTION = re.compile(
     rf"(?:(?P<low>{_N}){_UNIT}?{_TO}(?!hundred|thousand))?(?P<number>{_N})(?P<unit>{_UNIT})", re.IGNORECASE

@@ -80,7 +80,7 @@ def refusal_score(text: str, instruction: str) -> float:
 
     Args:
         text: The answer, in English or Chinese.
-        instruction: What was asked for, where that is known, else empty.
+        instruction: The instruction, or empty if it is not known.
     """
     weights = read_weights(_REFUSALS)
     opening, request, first, last = parts(text, instruction)

@@ -211,8 +211,7 @@ def meta_talk(text: str, instruction: str = "") -> str | None:
 
     The rules search the opening ("Here is paragraph 3:", 以下是第三段) and the last line ("I hope this helps");
     patterns that prose cannot hold ("[Continued in the next part]") count anywhere. The models of `talk_model`
-    read all sentences, of a very long text those at its ends. `instruction` is what was asked for, where that
-    is known.
+    read all sentences, of a very long text those at its ends. `instruction` is empty if it is not known.
     """
     return _talk_by_rules(text, instruction, may_veto=True) or _talk_by_models(text, instruction)
 
@@ -279,8 +278,8 @@ REASONS = ("error_text", "reasoning_text", "control_token", "refusal", "plan_lin
 def check_text(text: str, instruction: str = "") -> Refused | None:
     """Return why a text is not prose, with one of the `REASONS`, or None.
 
-    The models of refusals come last: a text that the other rules know gets their reason, at no cost.
-    `instruction` is what was asked for, where that is known: a letter of apology may apologise.
+    The models of refusals come last, because they are slow: most bad texts get a reason from the rules before.
+    `instruction` is empty if it is not known; it matters because a letter of apology may apologise.
     """
     if evidence := error_text(text):
         return Refused("error_text", evidence)
@@ -299,7 +298,7 @@ def check_text(text: str, instruction: str = "") -> Refused | None:
 
 
 def check_markup(text: str) -> Refused | None:
-    """Return `reasoning_text` or `control_token` for a text with what only models and servers write, or None."""
+    """Return why a text holds marks that only models and servers write, `reasoning_text` or `control_token`, or None."""
     if evidence := markup.reasoning_text(text):
         return Refused("reasoning_text", evidence)
     if evidence := markup.control_token(text):

@@ -1,10 +1,10 @@
 """Tells whether an answer refuses: it declines to write, or asks for more instead of writing.
 
-Rules give a verdict, and the trained models of `classifier` find refusals that the rules do not know, and
-overrule them where they are sure. By the rules, one sentence of the opening must decline or ask: the assistant says no, and names the act or the thing
-that was asked for. Then points are added for what surrounds a refusal (an apology, "you", the rules of a
-model, a short answer) and taken away for what surrounds a text (a letter, a line of a play, a text that
-follows a disclaimer). Measured on `tests/golden/refusal_meta_*.jsonl` by `infra/bench/refusal_rules.py`.
+Rules give a verdict. The trained models of `classifier` find refusals that the rules do not know, and overrule the
+rules if they are sure. By the rules, one sentence of the opening must decline or ask: the assistant says no, and
+names the act or the thing that was requested. Then there are points for signs of a refusal (an apology, "you", the
+rules of a model, a short answer), and fewer points for signs of a text (a letter, a line of a play, a text after a
+disclaimer). Measured on `tests/golden/refusal_meta_*.jsonl` by `infra/bench/refusal_rules.py`.
 
 Pure.
 """
@@ -28,12 +28,12 @@ BARE = 24
 LONGEST_READ = 700
 """Characters up to which the models read a text: the longest of 2,500 labelled refusals has 560."""
 THRESHOLD = 1.5
-"""Score of `refusal_score` from which an answer is a refusal, though no rule says so."""
+"""An answer with at least this `refusal_score` is a refusal, even if no rule says so."""
 VETO = -2.0
-"""Score of `refusal_score` below which an answer is none, though a rule says so."""
+"""An answer with a lower `refusal_score` is no refusal, even if a rule says so."""
 FIRST_SENTENCE = 7.5
-"""Score of the first sentence alone from which it refuses whatever follows it: "I'm sorry, but I can't assist with
-that request." has 9; of 89 texts that the veto saves, two have more."""
+"""If the first sentence alone has at least this score, the answer is a refusal, whatever follows: "I'm sorry, but I
+can't assist with that request." has 9; of 89 texts that the veto saves, two have more."""
 
 _ADVERB = (
     r"(?:,? (?:just|simply|really|also|still|currently|therefore|thus|unfortunately|regretfully|sadly|personally|"
@@ -249,11 +249,11 @@ _VOICE = re.compile(
     )
     + "|信|邮件|微信|短信|消息|道歉|致歉|检讨|拒|回绝|谢绝|演讲|致辞|发言|公告|通知|独白|对话|剧本|留言|请假|声明|回复"
 )  # fmt: skip
-_TOLD = (
+_SPEECH_VERBS = (
     r"\b(?:said|says|asked|whispered|replied|answered|told|shouted|muttered|cried|wrote|sighed)\b(?! in your)"
 )
 _OTHERS = re.compile(
-    _TOLD + r"|"
+    _SPEECH_VERBS + r"|"
     r"\b(?:we|our|us)\b|我们|本[店馆公校院人]|我司|我校|[他她它]|(?:昨|今|明)[天晚早]|周[一二三四五六日末]|那[年天时]|父亲|母亲|爷爷|奶奶|妈妈|爸爸"
     r"|\b(?:yesterday|tonight|tomorrow|(?:mon|tues|wednes|thurs|fri|satur|sun)day|my (?:mother|father|wife|husband|son|daughter|boss|friend|brother|sister|grand\w+))\b"
 )
@@ -265,7 +265,7 @@ def is_refusal(text: str, instruction: str = "") -> bool:
 
     Args:
         text: The answer, in English or Chinese.
-        instruction: What was asked for, where that is known: in a letter of apology, "I" is its writer.
+        instruction: The instruction, or empty if it is not known: in a letter of apology, "I" is its writer.
     """
     text = text.strip()
     by_rules = refused_by_rules(text, instruction)
@@ -292,9 +292,9 @@ def is_slow(text: str) -> bool:
 
 
 def _is_plain(text: str) -> bool:
-    """Tell whether a text that the rules refuse is a refusal whatever follows its first sentence.
+    """Tell whether a text that the rules take for a refusal is one, whatever follows its first sentence.
 
-    It is quoted, it cannot go on, or its first sentence is clearly a refusal.
+    So it is if it is quoted, if it says that it cannot go on, or if its first sentence is clearly a refusal.
     """
     first = sentences(text[:_WINDOW])[0]
     if text.startswith(_QUOTES) or _CANNOT_GO_ON.fullmatch(first):

@@ -24,9 +24,9 @@ WORDING_SHARE = 0.6
 THRESHOLD = 2.5
 """A sentence with at least this score talks about the task."""
 VETO = -2.0
-"""A sentence with less does not, whatever the rules say."""
+"""A sentence with a lower score does not, whatever the rules say."""
 SURE = 3.7
-"""The threshold for Chinese, and for a text that may well speak of texts, such as a review."""
+"""The threshold for Chinese, and for a text that may speak of texts itself, such as a review."""
 READ = 2000
 """Characters at each end of a text that are read."""
 _FILE = "talk.safetensors"
@@ -49,7 +49,7 @@ def talking_part(text: str, speaks_of_texts: bool = False) -> str | None:
 
     Args:
         text: A text, or a passage of one, in English or Chinese.
-        speaks_of_texts: What was asked for may speak of texts, or to its reader: it takes more to be talk.
+        speaks_of_texts: The requested text may speak of texts, or to its reader: then the threshold is higher.
     """
     likely = _likely(text)
     talks = [part for part in likely if talk_score(part) >= _threshold(part, speaks_of_texts)]
@@ -62,7 +62,7 @@ def is_slow(text: str) -> bool:
 
 
 def _likely(text: str) -> list[str]:
-    """Return the sentences whose wording leaves it possible that they talk, the likeliest first."""
+    """Return the sentences that may talk about the task, by their wording, the likeliest first."""
     floor = float(classifier.read_weights(_FILE)["wording_floor"][0])
     words = {part: classifier.wording_score(_FILE, part) for part in parts(text)}
     return sorted((part for part in words if words[part] >= floor), key=lambda part: -words[part])[:_MOST]

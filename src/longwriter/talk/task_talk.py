@@ -47,26 +47,12 @@ _ON_WRITING = re.compile(
     )
 )  # fmt: skip
 
-_THIRD = re.compile(
+_THIRD = re.compile(  # prose about a third person
     words(
-        r"he",
-        r"she",
-        r"his",
-        r"her",
-        r"hers",
-        r"him",
-        r"they",
-        r"their",
-        r"was",
-        r"were",
-        r"had",
-        r"editor",
-        r"teacher",
-        r"professor",
-        r"cut",
-        r"read",
+        r"he", r"she", r"his", r"her", r"hers", r"him", r"they", r"their", r"was", r"were", r"had", r"editor",
+        r"teacher", r"professor", r"cut", r"read",
     )
-)
+)  # fmt: skip
 
 # English: (name, pattern). Each is looked for in one sentence, in lower case.
 _RULES = (
@@ -192,17 +178,9 @@ _WRITING_TASK = re.compile(
     r"\bhow to write|\b(?:give|hold|deliver|prepare) an? (?:\w+ )?(?:speech|talk|presentation)\b|\bwriting (?:guide|tips|advice|handbook|course)|\bcover letters?\b|\b(?:guide|advice|tips|lesson|article|essay) (?:on|about|to|for) (?:\w+ ){0,3}(?:writ|essay|paragraph|editing)|怎样写|如何写|写作(?:指南|技巧|课|教程|方法)|求职信|作文(?:课|指导)"
 )
 _REVIEW = re.compile(r"\b(?:review|criticism|analysis|analy[sz]e|critique)|书评|影评|读后感|评论|赏析|分析")
-_OF_WRITING = frozenset(
-    {
-        "asks for text",
-        "of a paragraph",
-        "nth paragraph",
-        "section should",
-        "this part",
-        "critique",
-        "plan step",
-    }
-)
+_OF_WRITING = frozenset({
+    "asks for text", "of a paragraph", "nth paragraph", "section should", "this part", "critique", "plan step",
+})  # fmt: skip
 
 
 def talking_sentence(text: str, instruction: str = "") -> str | None:
@@ -210,7 +188,7 @@ def talking_sentence(text: str, instruction: str = "") -> str | None:
 
     Args:
         text: A text, or a passage of one, in English or Chinese.
-        instruction: What was asked for, where that is known: a letter offers changes of its own.
+        instruction: The instruction, or empty if it is not known: a letter may offer changes itself.
     """
     match = _match(text, instruction)
     return match[1] if match else None

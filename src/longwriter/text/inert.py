@@ -103,12 +103,12 @@ def csv_cell(text: str) -> str:
 def masked(value: Any, name: str = "") -> Any:
     """Return a JSON value of settings in which keys, tokens and passwords are replaced by `MASK`.
 
-    They are found by the name of their field (`api_key`, `X-Auth-Token`), by their look (`Bearer …`), or as
-    login of a URL. Counts such as `max_tokens` stay.
+    A value is replaced if the name of its field says so (`api_key`, `X-Auth-Token`) or if it looks like a key
+    (`Bearer …`); in a URL, only the login is replaced. Counts such as `max_tokens` stay.
 
     Args:
         value: Any JSON value.
-        name: Name of the field that holds it; empty = none.
+        name: Name of the field that holds it; may be empty.
     """
     if isinstance(value, dict):
         return {key: masked(item, str(key)) for key, item in value.items()}
@@ -122,6 +122,6 @@ def masked(value: Any, name: str = "") -> Any:
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether a field of this name holds a key, a token or a password, in whatever style it is written."""
+    """Tell whether a field of this name holds a key, a token or a password; any style: `api_key`, `apiKey`, `API-Key`."""
     words = re.sub(r"[^a-z0-9]+", "_", _CAMEL.sub("_", name.rpartition(".")[2]).lower()).strip("_")
     return bool(_SECRET_NAME.search(words))

@@ -1,4 +1,4 @@
-"""How much a text repeats itself: shares of duplicate lines, paragraphs and n-grams, and between sections.
+"""How much a text repeats itself: shares of duplicate lines, paragraphs and n-grams, and n-grams that sections share.
 
 The measures are Gopher's (Rae et al. 2021, arXiv:2112.11446, table A1), and so are the thresholds in
 params.yaml and in `GOPHER`. N-grams are of `counting.tokens`, so that Chinese counts by characters; shares are of
@@ -74,7 +74,7 @@ def duplicate_share(parts: Iterable[str], by_chars: bool = False) -> float:
 
 
 def top_share(grams: Grams, n: int) -> float:
-    """Return the share of characters that the most frequent n-gram covers; 0 where none comes twice."""
+    """Return the share of characters that the most frequent n-gram covers; 0 if no n-gram occurs twice."""
     numbers = grams.of(n)
     if not len(numbers):
         return 0.0
@@ -89,7 +89,7 @@ def top_share(grams: Grams, n: int) -> float:
 
 
 def repeated_chars_share(grams: Grams, n: int) -> float:
-    """Return the share of characters that lie in an n-gram which occurred before; each counts once."""
+    """Return the share of characters that lie in an n-gram that occurred before; each character counts once."""
     places = np.flatnonzero(grams.is_repeated(n))
     if not len(places):
         return 0.0
@@ -131,7 +131,7 @@ def measures_of(text: str, grams: Grams, names: Iterable[str]) -> dict[str, floa
 
 
 def excess(text: str, limits: Mapping[str, float]) -> tuple[str, float, float] | None:
-    """Return (measure, share, limit) of the first measure above its limit; None where all are within."""
+    """Return (measure, share, limit) of the first measure above its limit, or None."""
     for name, share in measures(text, limits).items():
         if share > limits[name]:
             return name, share, limits[name]
@@ -158,13 +158,13 @@ def redundancy(sections: Sequence[str], n: int = 3) -> float:
     if len(sizes) < 2:
         return 0.0
     rows = np.concatenate([[0], np.cumsum(sizes)])
-    held = sparse.csr_array((np.ones(len(columns), np.int32), columns, rows), (len(sizes), len(numbers)))
+    grams_of = sparse.csr_array((np.ones(len(columns), np.int32), columns, rows), (len(sizes), len(numbers)))
     largest, all_sizes = 0.0, np.asarray(sizes)
     for start in range(0, len(sizes), _ROWS):
-        shared = (held[start : start + _ROWS] @ held.T).tocoo()
-        left, right = shared.row + start, shared.col
-        others = left != right
-        if others.any():
-            shares = shared.data[others] / np.minimum(all_sizes[left[others]], all_sizes[right[others]])
+        shared = (grams_of[start : start + _ROWS] @ grams_of.T).tocoo()
+        first, second = shared.row + start, shared.col
+        differ = first != second
+        if differ.any():
+            shares = shared.data[differ] / np.minimum(all_sizes[first[differ]], all_sizes[second[differ]])
             largest = max(largest, float(shares.max()))
     return largest

@@ -41,14 +41,14 @@ def language_of(text: str, words: int | None = None) -> Language:
     """Return the language of `text` by the share of Han characters among its words.
 
     A Chinese text may hold many Latin names, an English one hardly any Han characters: the language is
-    `zh` from a share of 0.3 on. `words` is the text's `count_words`, where that is known.
+    `zh` from a share of 0.3 on. `words` is the text's `count_words`, if the caller has it already.
     """
     words = count_words(text) if words is None else words
     return "zh" if words and count_han(text) / words >= _CHINESE_FROM else "en"
 
 
 def tokens(text: str) -> list[str]:
-    """Return lower-case words; each Han character is one."""
+    """Return the words of a text in lower case; each Han character is a word."""
     return [token.lower() for token in _TOKEN.findall(text)]
 
 
@@ -108,6 +108,6 @@ def first_paragraph(text: str) -> str:
 
 
 def whole_sentences(text: str) -> str:
-    """Return `text` up to its last sentence end; empty where no sentence ends."""
+    """Return `text` up to the end of its last whole sentence; empty if no sentence ends."""
     ends = [match.end() for match in _SENTENCE_END.finditer(text)]
     return text[: ends[-1]] if ends else ""

@@ -11,9 +11,9 @@ from longwriter.text.basics import counting as txt
 
 _ENDING = re.compile(r"[.!?…。！？][\"'”’»」』)\]）】*_~`\s]*$|(?:```|\||:\)|[\"”」』])\s*$")
 _SIGNATURE = (
-    6  # words: a last line this short, below a finished line, is a signature and not a broken sentence
+    6  # words: if the line before is complete, such a short last line is a signature, not a cut sentence
 )
-_HAN_WORD = 2  # average characters of a Chinese word, roughly
+_HAN_WORD = 2  # characters of a Chinese word, roughly
 _MID_SENTENCE = re.compile(r"[^\W_][*_]*\Z|[,，、;；–—-]\Z")
 
 
@@ -35,8 +35,8 @@ def ends(text: str) -> bool:
 def is_cut(paragraph: str) -> bool:
     """Tell whether a paragraph of prose stops in the middle of a sentence.
 
-    Less strict than `ends`: a text that stops with a heading, a signature or a colon is not cut, and neither is a
-    poem or a list, whose other lines do not end a sentence either.
+    Less strict than `ends`: a text that stops with a heading, a signature or a colon is not cut. Neither is a
+    poem or a list: its other lines do not end a sentence either.
     """
     lines = [line.strip() for line in paragraph.splitlines() if line.strip()]
     if not lines or not _MID_SENTENCE.search(lines[-1][-40:]) or _is_short(lines[-1]):

@@ -54,7 +54,7 @@ _LABELLED_ANSWER = re.compile(
     r"|^#{1,4} ?\*{0,2}(?:final )?(?:answer|response|output)\*{0,2}$",
     re.IGNORECASE | re.MULTILINE,
 )
-_OPENED = (  # how thinking opens a text, how it ends, and whether the opening alone shows it
+_OPENINGS = (  # how thinking opens a text, how it ends, and whether the opening alone is proof
     (re.compile(r"\A\s*<details type=[\"']?reasoning[^<>\n]{0,120}>"), "</details>", True),  # Open WebUI
     (re.compile(r"\A\s*```(?:thinking|thoughts?|reasoning)\n"), "\n```", True),
     (re.compile(r"\A\s*Thinking\.\.\.\s*\n"), "...done thinking.", False),  # Ollama
@@ -100,8 +100,8 @@ _OPENS = re.compile(r"\W{0,40}(?:analysis|commentary|here|thought|thinking|reaso
 class Split(NamedTuple):
     """A text without its thinking, and the thinking.
 
-    `is_clean` is False if nobody can say where the thinking ends: a tag is missing, or tags contradict
-    each other. `text` is then what stood outside of the thinking, as far as that is known.
+    `is_clean` is False if the text does not show where the thinking ends: a tag is missing, or tags contradict
+    each other. `text` is then the part that is certainly outside of the thinking.
     """
 
     text: str
@@ -136,8 +136,9 @@ def split_thinking(text: str) -> Split:
         if answer_at is None:
             return Split("", text[match.end() :], False)
         return Split(text[answer_at.end() :], text[match.end() : answer_at.start()], True)
-    if opened := _opened(text):
-        thinking, end, answer = text[opened[0] :].partition(opened[1])
+    if opening := _opening(text):
+        start, words = opening
+        thinking, end, answer = text[start:].partition(words)
         return Split(answer, thinking, bool(end))
     if labels := _labels(text):
         before, after = labels
@@ -145,9 +146,9 @@ def split_thinking(text: str) -> Split:
     return _split_tags(text)
 
 
-def _opened(text: str) -> tuple[int, str] | None:
-    """Return where the thinking begins that opens a text, and the words that end it; None without such thinking."""
-    for opening, end, is_sure in _OPENED:
+def _opening(text: str) -> tuple[int, str] | None:
+    """Return where the thinking that opens a text begins, and the words that end it; None without such thinking."""
+    for opening, end, is_sure in _OPENINGS:
         if (match := opening.match(text)) and (is_sure or end in text):
             return match.end(), end
     return None
@@ -192,7 +193,7 @@ def _split_tags(text: str) -> Split:
 def _marks(text: str) -> Iterator[_Mark]:
     """Yield the tags around thinking, in order, without those that the text only mentions."""
     fences = 0  # marks of code blocks since thinking last ended
-    counted = 0
+    counted_to = 0  # they are counted up to here
     is_inside = False
     place = 0
     while sign := _SIGN.search(text, place):  # many short searches let other threads run in between
@@ -206,13 +207,13 @@ def _marks(text: str) -> Iterator[_Mark]:
             continue
         closes = any(match[group] is not None for group in _CLOSES)
         if not is_inside:
-            fences += text.count("```", counted, start)
+            fences += text.count("```", counted_to, start)
             if fences % 2:
-                counted = start
+                counted_to = start
                 continue
         mark = _Mark(start, end, not closes, closes or match["empty"] is not None)
         is_inside = not mark.closes
-        fences, counted = 0, end
+        fences, counted_to = 0, end
         yield mark
 
 
@@ -248,15 +249,15 @@ def without_wrapper(text: str, *, has_thinking: bool = True) -> str:
     start = _WRAPPER.match(text)
     if not has_thinking and not (start and _WRAPPER_END.search(text.rstrip())):
         return text
-    whole = text[start.end() :] if start else text
-    return _WRAPPER_END.sub("", whole.rstrip())
+    answer = text[start.end() :] if start else text
+    return _WRAPPER_END.sub("", answer.rstrip())
 
 
 def reasoning_text(text: str) -> str | None:
     """Return the first mark of thinking in a text with what follows it, or None."""
     if not has_marks(text):
         return None
-    if _BARE_HARMONY.match(text) or _ANNOUNCED.match(text) or _opened(text) or _labels(text):
+    if _BARE_HARMONY.match(text) or _ANNOUNCED.match(text) or _opening(text) or _labels(text):
         return text.strip()[:EVIDENCE_CHARS]
     start = text.find("<|channel|>")
     if start < 0:

@@ -42,11 +42,11 @@ class Refused(NamedTuple):
 
 
 def parse_object(text: str) -> dict[str, Any] | Refused:
-    """Return the JSON object that a text is, alone or inside a code fence; never raises.
+    """Return the JSON object in a text that holds nothing else, or only a code fence around it; never raises.
 
     Returns:
         The object; or Refused, with the text as evidence, for the reason `no_json`, `no_object` (JSON of
-        another kind) or `ambiguous` (an object has a key twice, so nobody knows which value counts).
+        another kind) or `ambiguous` (an object has a key twice, so it is unclear which value counts).
     """
     has_repeated_key = False
 
@@ -67,7 +67,7 @@ def parse_object(text: str) -> dict[str, Any] | Refused:
 
 
 def read_object(answer: str) -> dict[str, Any] | None:
-    """Return the JSON object that an answer is, without invisible characters; None for anything else."""
+    """Return the JSON object of `parse_object`, read without invisible characters; None for any other answer."""
     value = parse_object(normalise(answer))
     return None if isinstance(value, Refused) else value
 
@@ -87,7 +87,7 @@ def break_marks(text: str) -> str:
 
 
 def fill(template: str, **fields: object) -> str:
-    """Return `template` with each {name} replaced once; braces inside the values are left alone.
+    """Return `template` with each {name} replaced by its value; braces inside the values stay as they are.
 
     Marks of chat templates in the values are broken, as `break_marks` does.
 

@@ -1,7 +1,7 @@
-"""Finds quoted text in a time that grows only with the length of the text, however many quotes never close.
+"""Finds quoted text in a time that grows only with the length of the text, even if many quotation marks never close.
 
 A regular expression such as `「[^」]*」` reads to the end of the text for each 「 that nothing closes: 32,000 of
-them take seconds. Here the next place that can close a kind of quotation is searched once.
+them take seconds. Here the next place that can close a kind of quotation is searched only once.
 
 Pure.
 """
@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """A kind of quotation: `opening` and `stop` are patterns, and the first match of `stop` behind `opening` decides.
+    """A kind of quotation: `opening` and `stop` are patterns, and the first match of `stop` after `opening` decides.
 
-    If its group `end` has matched, the quotation ends there; otherwise nothing is quoted. The quoted text has
-    `least` to `most` characters.
+    If the group `end` of `stop` takes part in the match, the quotation ends there; otherwise nothing is quoted. The
+    quoted text has `least` to `most` characters.
     """
 
     opening: str
@@ -72,7 +72,7 @@ class Quotations:
         return opens and next(self.spans(text), None) == (0, len(text))
 
     def _next(self, opening: re.Pattern[str], text: str, place: int) -> re.Match[str] | None:
-        """Return the first match of `opening` at `place` or behind it."""
+        """Return the first match of `opening` at `place` or after it."""
         if self._sign is None:
             return opening.search(text, place)
         while sign := self._sign.search(text, place):

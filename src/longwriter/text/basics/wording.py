@@ -53,7 +53,7 @@ def unspoken(text: str) -> str:
 def strip_identifier(paragraph: str) -> str:
     """Return the paragraph without a leading "Paragraph 3:", "Step two -" or 第三段：.
 
-    "Step one is to breathe." has no mark or line end behind the number: it is prose, and stays.
+    "Step one is to breathe." has no mark or line end after the number: it is prose, and stays.
     """
     return _IDENTIFIER.sub("", paragraph, count=1).lstrip()
 
