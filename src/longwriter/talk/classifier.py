@@ -52,7 +52,7 @@ def may_refuse(text: str) -> bool:
     return wording_score(_REFUSALS, text) >= float(read_weights(_REFUSALS)["wording_floor"][0])
 
 
-@lru_cache(maxsize=512)  # a text is scored to choose where it is checked, and again by its check
+@lru_cache(maxsize=512)  # a text that the network reads is scored once before it, and again with it
 def wording_score(name: str, text: str) -> float:
     """Return the score that the linear model in a file of this package gives to a text's opening; -inf for no words."""
     weights = read_weights(name)

@@ -56,11 +56,6 @@ def talking_part(text: str, speaks_of_texts: bool = False) -> str | None:
     return max(talks, key=talk_score, default=None)
 
 
-def is_slow(text: str) -> bool:
-    """Tell whether `talking_part` asks the network about a text, which takes about 1.5 ms a sentence."""
-    return bool(_likely(text))
-
-
 def _likely(text: str) -> list[str]:
     """Return the sentences that may talk about the task, by their wording, the likeliest first."""
     floor = float(classifier.read_weights(_FILE)["wording_floor"][0])

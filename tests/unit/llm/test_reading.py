@@ -68,6 +68,32 @@ def test_calls_of_many_tasks_get_their_own_results():
     assert asyncio.run(go()) == [divmod(number, 7) for number in range(50)]
 
 
+def test_calls_that_come_together_share_messages_and_each_raises_only_its_own_exception():
+    async def go():
+        calls = [reading.run_in_process(divmod, 7, number % 2) for number in range(40)]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    reader = psutil.Process(process_of(8_000))
+    before = reader.io_counters().read_count
+    results = asyncio.run(go())
+    reads = reader.io_counters().read_count - before
+    assert [str(result) for result in results] == ["integer division or modulo by zero", "(7, 0)"] * 20
+    assert reads < 20  # two a message: the first call may go alone, then up to 32 in each
+
+
+def test_a_call_that_is_cancelled_leaves_the_others_their_results():
+    async def go():
+        calls = [asyncio.create_task(reading.run_in_process(divmod, number, 7)) for number in range(10)]
+        await asyncio.sleep(0)
+        calls[4].cancel()
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    results = asyncio.run(go())
+    assert isinstance(results.pop(4), asyncio.CancelledError)
+    assert results == [divmod(number, 7) for number in range(10) if number != 4]
+    assert asyncio.run(reading.run_in_process(divmod, 9, 7)) == (1, 2)
+
+
 def test_an_answer_of_two_megabytes_and_its_replay_are_read_in_the_other_process(tmp_path):
     reader = process_of(8_000)
 

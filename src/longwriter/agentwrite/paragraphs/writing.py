@@ -23,7 +23,6 @@ from longwriter.llm.client import LLM, Answer
 from longwriter.models import servers
 from longwriter.params import LLMParams, Sampling, WriteParams
 from longwriter.records import Draft, Plan, Rejection
-from longwriter.talk import poison, refusals, talk_model
 from longwriter.text.basics.counting import EarlierText
 from longwriter.text.basics.prompts import Refused, break_marks
 
@@ -146,7 +145,7 @@ async def _parallel(job: _Job) -> list[Outcome[str]]:
     """
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_step(job, i, [], EarlierText())) for i in range(len(job.plan.steps))]
+            tasks = [group.create_task(_step(job, i, [], None)) for i in range(len(job.plan.steps))]
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
     outcomes = [task.result() for task in tasks]
@@ -155,8 +154,8 @@ async def _parallel(job: _Job) -> list[Outcome[str]]:
         return outcomes
     earlier = EarlierText()
     for position, paragraph in enumerate(paragraphs):
-        refused = drafts.check_repeats(paragraph, earlier, job.params.max_repeated_share)
-        if refused is None:
+        refused = position and drafts.check_repeats(paragraph, earlier, job.params.max_repeated_share)
+        if not refused:
             earlier.add(paragraph)
             continue
         outcome = await _step(job, position, [], earlier, outcomes[position]._replace(result=refused))
@@ -184,7 +183,7 @@ async def _step(
     job: _Job,
     position: int,
     shown: list[str],
-    earlier_text: EarlierText,
+    earlier_text: EarlierText | None,
     earlier_attempts: Outcome[str] | None = None,
 ) -> Outcome[str]:
     """Return the paragraph of one step.
@@ -193,21 +192,26 @@ async def _step(
         job: The text.
         position: Position of the step, from 0.
         shown: Paragraphs that the prompt shows.
-        earlier_text: What the paragraph must not repeat.
+        earlier_text: What the paragraph must not repeat; None = only itself.
         earlier_attempts: Attempts at this paragraph so far; this call may use the remaining ones.
     """
     plan = job.plan
     step = plan.steps[position]
 
     async def check(text: str) -> Refused | None:
-        is_slow = refusals.is_slow(text) or talk_model.is_slow(text)
-        check_text = reading.run_in_process if is_slow else partial(reading.run_by_size, len(text))
-        if refused := await check_text(poison.check_text, text, plan.instruction.prompt):
+        limits, instruction = job.limits(), plan.instruction
+        alone = partial(
+            drafts.check_paragraph,
+            word_count=step.word_count,
+            before=EarlierText(),
+            instruction=instruction.prompt,
+        )
+        refused = await reading.run_in_process(alone, text, limits, instruction.language)
+        if refused or earlier_text is None:
             return refused
         return await reading.run_by_size(
-            len(text), drafts.check_prose,
-            text, job.limits(), plan.instruction.language, step.word_count, earlier_text,
-        )  # fmt: skip
+            len(text), drafts.check_repeats, text, earlier_text, limits.max_repeated_share
+        )
 
     prompt = drafts.write_prompt(job.template, plan, position, shown)
     keep_first = job.params.keep == "first_paragraph"
