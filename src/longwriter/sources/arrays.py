@@ -19,7 +19,7 @@ KEYS = ("data", "rows", "items", "examples", "instances", "records", "train", "v
 _KEYS = frozenset(key.encode() for key in KEYS)
 _TOKEN = re.compile(rb'("(?:[^"\\]++|\\.)*+)(")?|([\[\]{}])', re.DOTALL)
 """A string (group 1; group 2 is missing if the block ends inside the string), or a bracket (group 3)."""
-_TEXT_BEGINS, _BRACKET = 1, 3  # what `lastindex` says of a match
+_TEXT_BEGINS, _BRACKET = 1, 3  # values of a match's `lastindex`
 _SIGN = re.compile(rb"\S")
 _BETWEEN = b", \t\r\n\xef\xbb\xbf"  # what may stand between two rows; a byte order mark too
 _BLOCK = 2**20
@@ -73,8 +73,8 @@ def rows(where: str, file: IO[bytes], longest: int) -> Iterator[bytes]:
 class _Cutter:
     """Cuts rows out of blocks of JSON.
 
-    `_path` holds the brackets that are open. A row is an object whose `_path` is `_around`: [] for objects
-    one after another, ["["] in an array, ["{", "["] in an array under a key.
+    `_path` holds the brackets that are open. A row is an object that begins while `_path` equals `_around`: [] for
+    objects one after another, ["["] in an array, ["{", "["] in an array under a key.
     """
 
     def __init__(self) -> None:
@@ -156,13 +156,13 @@ class _Cutter:
         if not self._path or self._path[-1] != (b"[" if token[3] == b"]" else b"{"):
             return  # a bracket that closes nothing belongs to a malformed row
         is_array_end = bool(self._around) and self._path == self._around
-        opened = self._path.pop()
+        opening = self._path.pop()
         if is_array_end:
             yield from self._between(token.start())
             self._around, self._begin = [], token.end()
         elif self._is_wrapper and not self._path:
             self._is_wrapper, self._begin = False, token.end()
-        elif self._path == self._around and opened == b"{":
+        elif self._path == self._around and opening == b"{":
             yield self._data[self._begin : token.end()]
             self._begin = token.end()
 

@@ -1,6 +1,6 @@
 """Benchmarks: the files of generate.folder, and those that benchmarks.files names by URL or path.
 
-No model may be trained on their prompts, also on those of benchmarks that do not run now.
+No model may be trained on their prompts, not even on those of benchmarks that `generate.benchmarks` leaves out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PATTERN = "**/*.jsonl"
 
 
 def paths(params: Params) -> dict[str, Path]:
-    """Return {name: file} of every benchmark that can be named in generate.benchmarks; fetch what is not kept.
+    """Return {name: file} of every benchmark that generate.benchmarks may name; fetch files that are not here yet.
 
     Raises:
         BadParams: a file of benchmarks.files is missing, has another hash, or has the name of a file in
@@ -25,40 +25,42 @@ def paths(params: Params) -> dict[str, Path]:
         Unavailable: a server does not answer now.
     """
     folder = params.generate.folder
-    found = {path.stem: path for path in sorted(Path(folder).glob("*.jsonl"))}
+    benchmarks = {path.stem: path for path in sorted(Path(folder).glob("*.jsonl"))}
     for name, file in params.benchmarks.files.items():
         key = f"benchmarks.files.{name}"
-        if name in found:
+        if name in benchmarks:
             raise BadParams(f"{key}: {folder} has {name}.jsonl too: give one of them another name")
-        found[name] = _file(file.source, file.sha256, key)
+        benchmarks[name] = _file(file.source, file.sha256, key)
     for name in params.generate.benchmarks:
-        if name not in found:
+        if name not in benchmarks:
             raise BadParams(
-                f"generate.benchmarks: found {name}; allowed: {', '.join(found)}, the files of generate.folder "
+                f"generate.benchmarks: found {name}; allowed: {', '.join(benchmarks)}, the files of generate.folder "
                 "and of benchmarks.files"
             )
-    return found
+    return benchmarks
 
 
 def reachable(params: Params) -> tuple[Params, list[str]]:
-    """Return the parameters without the benchmarks whose server does not answer now, and the names of these.
+    """Return the parameters without the benchmarks whose server does not answer now, and their names.
 
     Raises:
         BadParams: as `paths`.
     """
-    away = []
+    unreachable = []
     for name, file in params.benchmarks.files.items():
         try:
             _file(file.source, file.sha256, f"benchmarks.files.{name}")
         except Unavailable:
-            away.append(name)
-    kept = {name: file for name, file in params.benchmarks.files.items() if name not in away}
-    names = [name for name in params.generate.benchmarks if name not in away]
+            unreachable.append(name)
+    reachable_files = {
+        name: file for name, file in params.benchmarks.files.items() if name not in unreachable
+    }
+    names = [name for name in params.generate.benchmarks if name not in unreachable]
     changes = {
-        "benchmarks": params.benchmarks.model_copy(update={"files": kept}),
+        "benchmarks": params.benchmarks.model_copy(update={"files": reachable_files}),
         "generate": params.generate.model_copy(update={"benchmarks": names}),
     }
-    return params.model_copy(update=changes), away
+    return params.model_copy(update=changes), unreachable
 
 
 def all_prompts(params: Params) -> list[str]:
@@ -68,10 +70,10 @@ def all_prompts(params: Params) -> list[str]:
         BadParams, Unavailable: as `paths`.
         BadRecord: there is no file, or a row has no prompt.
     """
-    named = paths(params)
+    by_name = paths(params)
     return [
         *prompts(params.generate.folder),
-        *(prompt for name in params.benchmarks.files for prompt in prompts(str(named[name]))),
+        *(prompt for name in params.benchmarks.files for prompt in prompts(str(by_name[name]))),
         *prompts(params.short_prompts.source),
     ]
 

@@ -1,7 +1,7 @@
 """Rows of CSV and TSV files, as JSON texts: the first line names the columns.
 
-The delimiter of a `.csv` file is `,` `;` or tab: the one that splits the first line into the most known columns
-(Excel writes `;` in many countries). An empty cell counts as no value.
+The delimiter of a `.csv` file is `,` `;` or tab: the one that splits the first line into the most columns that are
+read (Excel writes `;` in many countries). An empty cell counts as no value.
 """
 
 from __future__ import annotations
@@ -44,27 +44,27 @@ class Table:
         self._text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
         csv.field_size_limit(
             max(csv.field_size_limit(), 2 * longest)
-        )  # of the process; `_lines` stops earlier
+        )  # of the process; `_lines` stops before
         first = self._text.readline(longest)
         separator = _SEPARATOR_LINE.fullmatch(first)
         if separator:
             first = self._text.readline(longest)
         delimiters = (separator[1],) if separator else ("\t",) if ".tsv" in where.lower() else _DELIMITERS
-        self._delimiter = max(delimiters, key=lambda sign: len(_known(_cells(first, sign))))
+        self._delimiter = max(delimiters, key=lambda sign: len(_columns(_cells(first, sign))))
         self._names = _cells(first, self._delimiter)
-        known = _known(self._names)
-        if twice := next((name for name in known if known.count(name) > 1), None):
+        columns = _columns(self._names)
+        if twice := next((name for name in columns if columns.count(name) > 1), None):
             raise BadRecord(f"{where}: its first line names the column {twice} more than once")
 
     def problem(self) -> str | None:
         """Return why no column can hold an instruction, or None."""
-        if INSTRUCTIONS & set(_known(self._names)):
+        if INSTRUCTIONS & set(_columns(self._names)):
             return None
         names = ", ".join(repr(name[:30]) for name in self._names[:_SHOWN]) or "nothing"
         return f"its first line must name one of the columns {', '.join(sorted(INSTRUCTIONS))}, and it holds {names}"
 
     def rows(self) -> Iterator[bytes | Unusable]:
-        """Yield each row as a JSON text, with the known columns only.
+        """Yield each row as a JSON text, with only the columns that are read.
 
         Raises:
             BadRecord: a quoted cell is not closed before the end, or a row is too long.
@@ -125,8 +125,8 @@ def _name(cell: str) -> str:
     return cell.strip().lower()
 
 
-def _known(names: list[str]) -> list[str]:
-    """Return the names of columns that are read."""
+def _columns(names: list[str]) -> list[str]:
+    """Return those names of columns that are read."""
     return [name for name in map(_name, names) if name in COLUMNS]
 
 

@@ -1,9 +1,9 @@
-"""Finding benchmark prompts among training prompts, however they were re-cased, re-spaced or touched.
+"""Finds benchmark prompts in training prompts, also with other case, other spaces or a few other words.
 
 Pure. A prompt is compared as tokens: runs of letters, runs of digits, single Han characters, after NFKC and
-case folding, so that spaces and punctuation play no part. A benchmark prompt of 20 words or more is
-found by the share of its 5-grams of words, numbers left out; a shorter one has too few of them, and is
-found by its distance in tokens to some window of the text.
+case folding, so that spaces and punctuation do not matter. A benchmark prompt of 20 words or more is found by
+the share of its 5-grams of words, without numbers. A shorter prompt has too few 5-grams: it is found by the
+smallest distance, in tokens, between it and a window of the text.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ _INSIDE = re.compile(r"(?<=[^\W\d])['’ʼ](?=[^\W\d])|(?<=\d)[,.](?=\d)")  # of
 _SPACED_OUT = re.compile(r"(?<![0-9a-z])[0-9a-z](?: [0-9a-z])+(?![0-9a-z])")
 _GRAM = 5
 _SHORT_GRAM = 3
-_SHORT = 20  # words: one that is changed leaves eleven of the sixteen 5-grams of twenty
-_WINDOW = 7  # tokens: a shorter prompt is a hit only as the whole text, unchanged
-_TWO_CHANGES = 12  # tokens: a Chinese word is often two characters, and here two are few
+_SHORT = 20  # words: of the sixteen 5-grams of twenty words, eleven stay if one word changes
+_WINDOW = 7  # tokens: a shorter prompt is a hit only if it is the whole text, unchanged
+_TWO_CHANGES = (
+    12  # tokens of a Chinese prompt in which two may differ: a Chinese word is often two characters
+)
 _COVERED = 0.5  # share of a benchmark prompt's 5-grams that makes a hit
 
 Tokens = tuple[str, ...]
 
 
 class Index(NamedTuple):
-    """Benchmark prompts, made ready to be looked for; `prompts` and `tokens` are in the given order."""
+    """Benchmark prompts, prepared for the search; `prompts` and `tokens` are in the given order."""
 
     prompts: tuple[str, ...]
     tokens: tuple[Tokens, ...]
@@ -51,9 +53,9 @@ def index(prompts: Sequence[str]) -> Index:
         whole.setdefault(words, number)
         letters = _without_numbers(words)
         if len(letters) >= _SHORT:
-            found = set(_grams(letters, _GRAM))
-            gram_counts[number] = len(found)
-            for gram in found:
+            different = set(_grams(letters, _GRAM))
+            gram_counts[number] = len(different)
+            for gram in different:
                 grams[gram].append(number)
         elif len(words) >= _WINDOW:
             for gram in set(_grams(words, _SHORT_GRAM)):
@@ -62,11 +64,11 @@ def index(prompts: Sequence[str]) -> Index:
 
 
 def hit(index: Index, prompt: str) -> str | None:
-    """Return the benchmark prompt that stands in `prompt`, as it was given; None where none does.
+    """Return the benchmark prompt that `prompt` repeats, as it was given to `index`, or None.
 
-    Found are: the same tokens; the same tokens inside a longer text; one token more, less or other
-    (two where the benchmark prompt is Chinese and has 12 tokens or more); and of a benchmark prompt
-    of 20 words or more, half of its 5-grams. One below 7 tokens must be the whole text, unchanged.
+    A benchmark prompt of 20 words or more is repeated if `prompt` holds half of its 5-grams. A shorter one is
+    repeated if `prompt` holds its tokens, of which one may be added, missing or different (two, if the benchmark
+    prompt is Chinese and has 12 tokens or more). One with fewer than 7 tokens must be the whole text, unchanged.
     """
     words = _tokens(prompt)
     if words in index.whole:
@@ -77,10 +79,10 @@ def hit(index: Index, prompt: str) -> str | None:
     if best >= _COVERED:
         return index.prompts[-number]
     for number, count in sorted(_shared(words, _SHORT_GRAM, index.short_grams).items()):
-        wanted = index.tokens[number]
-        allowed = _allowed(wanted)
-        left = len(set(_grams(wanted, _SHORT_GRAM))) - _SHORT_GRAM * allowed  # a change breaks three
-        if count >= left and _distance(wanted, words) <= allowed:
+        target = index.tokens[number]
+        changes = _most_changes(target)
+        needed = len(set(_grams(target, _SHORT_GRAM))) - _SHORT_GRAM * changes  # a change breaks three
+        if count >= needed and _distance(target, words) <= changes:
             return index.prompts[number]
     return None
 
@@ -90,9 +92,9 @@ def matches(prompts: Sequence[str], texts: Iterable[str]) -> list[str]:
 
     An index of these alone gives each of the texts the same hit as an index of all.
     """
-    whole = index(prompts)
-    found = {prompt for text in texts if (prompt := hit(whole, text)) is not None}
-    return [prompt for prompt in dict.fromkeys(prompts) if prompt in found]
+    full_index = index(prompts)
+    hits = {prompt for text in texts if (prompt := hit(full_index, text)) is not None}
+    return [prompt for prompt in dict.fromkeys(prompts) if prompt in hits]
 
 
 def _tokens(text: str) -> Tokens:
@@ -111,25 +113,25 @@ def _grams(words: Tokens, n: int) -> Iterable[Tokens]:
 
 
 def _shared(words: Tokens, n: int, grams: dict[Tokens, list[int]]) -> Counter[int]:
-    """Return how many different n-grams `words` shares with each benchmark prompt it shares one with."""
+    """Return how many different n-grams `words` shares with each benchmark prompt; prompts without one are left out."""
     if grams.keys().isdisjoint(_grams(words, n)):
         return Counter()
     return Counter(number for gram in grams.keys() & set(_grams(words, n)) for number in grams[gram])
 
 
-def _allowed(wanted: Tokens) -> int:
+def _most_changes(target: Tokens) -> int:
     """Return how many tokens of a short benchmark prompt may differ."""
-    han = sum(word[0] >= "\u3400" for word in wanted)
-    return 2 if len(wanted) >= _TWO_CHANGES and 2 * han >= len(wanted) else 1
+    han = sum(word[0] >= "\u3400" for word in target)
+    return 2 if len(target) >= _TWO_CHANGES and 2 * han >= len(target) else 1
 
 
-def _distance(wanted: Tokens, words: Tokens) -> int:
-    """Return the fewest insertions, deletions and substitutions that make a window of `words` `wanted`."""
-    column = list(range(len(wanted) + 1))
+def _distance(target: Tokens, words: Tokens) -> int:
+    """Return the fewest insertions, deletions and substitutions that turn a window of `words` into `target`."""
+    column = list(range(len(target) + 1))
     best = column[-1]
     for word in words:
         before, column[0] = column[0], 0
-        for i, want in enumerate(wanted, 1):
-            before, column[i] = column[i], min(before + (want != word), column[i] + 1, column[i - 1] + 1)
+        for i, token in enumerate(target, 1):
+            before, column[i] = column[i], min(before + (token != word), column[i] + 1, column[i - 1] + 1)
         best = min(best, column[-1])
     return best

@@ -89,12 +89,12 @@ def chunks(source: str, pattern: str) -> Iterator[Chunk]:
         return
     is_named = root.is_file() or _names_text(pattern)
     matches, hidden = ([root], 0) if root.is_file() else _visible(root, pattern)
-    saved = [path for path in matches if path.is_dir() and _is_saved(path)]
+    data_sets = [path for path in matches if path.is_dir() and _is_saved(path)]
     paths = [str(path) for path in matches if path.is_file()]
-    for path in _readable(paths, hidden, f"{pattern} below {source}") if paths or not saved else []:
-        with _opened(path) as file:
+    for path in _readable(paths, hidden, f"{pattern} below {source}") if paths or not data_sets else []:
+        with _open(path) as file:
             yield from _file_chunks(path, file, is_named)
-    for folder in saved:
+    for folder in data_sets:
         yield from _saved(folder)
 
 
@@ -175,22 +175,22 @@ def _names_text(pattern: str) -> bool:
     return any(suffix in pattern.lower() for suffix in (".json", ".csv", ".tsv"))
 
 
-def _readable(paths: list[str], hidden: int, matched: str) -> list[str]:
-    """Return the files of a known format, and log how many others are left out; raise if there is none."""
-    known = [path for path in paths if _FORMAT.search(path)]
+def _readable(paths: list[str], hidden: int, place: str) -> list[str]:
+    """Return the files of a format that is read, and log how many others are left out; raise if there is none."""
+    readable = [path for path in paths if _FORMAT.search(path)]
     others = [path.rpartition("/")[2] for path in paths if not _FORMAT.search(path)]
     left_out = [f"{hidden:,} hidden"] if hidden else []
     if others:
         names = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
         left_out.append(f"{len(others):,} of other formats ({names})")
     note = f"; left out: {', '.join(left_out)}" if left_out else ""
-    if not known:
+    if not readable:
         raise BadRecord(
-            f"no file matches {matched}: .jsonl, .ndjson, .json, .csv, .tsv (also .gz, .zst) and .parquet are read{note}; "
+            f"no file matches {place}: .jsonl, .ndjson, .json, .csv, .tsv (also .gz, .zst) and .parquet are read{note}; "
             "check that instructions.source exists and that instructions.pattern fits to its files"
         )
-    log.info("%s: %s files%s", matched, f"{len(known):,}", note)
-    return known
+    log.info("%s: %s files%s", place, f"{len(readable):,}", note)
+    return readable
 
 
 def _is_saved(path: Path) -> bool:
@@ -202,8 +202,8 @@ def _objects(source: str, pattern: str) -> Iterator[Chunk]:
     bucket, prefix = s3.parts(source)
     below = prefix if prefix.endswith("/") or not prefix else f"{prefix}/"
     keys = s3.keys(source)
-    wanted = _any_case(pattern).split("/")
-    matches = [key for key in keys if key == prefix or _matches(key.removeprefix(below).split("/"), wanted)]
+    glob = _any_case(pattern).split("/")
+    matches = [key for key in keys if key == prefix or _matches(key.removeprefix(below).split("/"), glob)]
     visible = [
         key for key in matches if key == prefix or not _is_hidden(key.removeprefix(below).split("/"), pattern)
     ]
@@ -224,7 +224,7 @@ def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
     return fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
-def _opened(path: str) -> IO[bytes]:
+def _open(path: str) -> IO[bytes]:
     try:
         return Path(path).open("rb")
     except OSError as error:
@@ -316,13 +316,13 @@ def _lines(file: io.BufferedReader) -> Iterator[bytes | Unusable]:
         if len(line) < _LINE_BYTES or line.endswith(b"\n"):
             yield line
             continue
-        while (rest := file.readline(_LINE_BYTES)) and not rest.endswith(b"\n"):
+        while (piece := file.readline(_LINE_BYTES)) and not piece.endswith(b"\n"):
             pass
         yield Unusable("malformed", f"a line of more than {_LINE_BYTES:,} bytes")
 
 
 def _parquet(where: str, file: IO[bytes]) -> Iterator[Chunk]:
-    """Yield the rows of a Parquet file in chunks; only the known columns are read."""
+    """Yield the rows of a Parquet file in chunks, with only the columns that are read."""
     try:
         table = pq.ParquetFile(file)
         columns = tables.columns(table.schema_arrow)

@@ -67,10 +67,8 @@ _CHAT_OPENING = (
     "[\n",
     '["',
 )  # first signs of a list of turns that is stored as a text
-_TRUE, _FALSE = (
-    {"true", "yes", "y", "t", "1", "1.0"},
-    {"false", "no", "n", "f", "0", "0.0", "", "none", "null", "nan"},
-)
+_TRUE = {"true", "yes", "y", "t", "1", "1.0"}
+_FALSE = {"false", "no", "n", "f", "0", "0.0", "", "none", "null", "nan"}
 _MARKUP = re.compile(r"<\|[a-z_]+\|>|\[/?INST\]|(^|\n)(### ?)?(Human|User|Instruction): ?", re.IGNORECASE)
 _NAMES = {"english": "en", "chinese": "zh"}
 _LONGEST = 10**9  # words; a larger number cannot be a length
@@ -163,7 +161,7 @@ def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
 
 
 def _late(value: Mapping[str, Any], depth: int) -> tuple[SourceRow, tuple[str, ...]] | None:
-    """Return a row, and what it was read from, if columns hold an instruction that often hold something else."""
+    """Return a row, and what it was read from, if an instruction is in columns that often hold something else."""
     for column in _LATE_CHATS:
         content = value.get(column)
         if isinstance(content, list) and _has_roles(content):
@@ -186,8 +184,8 @@ def _late(value: Mapping[str, Any], depth: int) -> tuple[SourceRow, tuple[str, .
         return _of_chat(value, user), ("row", *user.keys)
     for column in _TRANSCRIPTS:
         content = value.get(column)
-        if isinstance(content, str) and (said := first_user_text(content, at_start=column != "text")):
-            return SourceRow(_text(said, column), toxic=_flag(value, "toxic") is True), (column,)
+        if isinstance(content, str) and (prompt := first_user_text(content, at_start=column != "text")):
+            return SourceRow(_text(prompt, column), toxic=_flag(value, "toxic") is True), (column,)
     return None
 
 
@@ -273,8 +271,8 @@ def _question(value: Mapping[str, Any], column: str) -> tuple[SourceRow, tuple[s
     """Return a row with a question; the input or context of an instruction is added after a blank line."""
     columns, text = [column], _text(value[column], column)
     for name in _ADDED if column == "instruction" else ():
-        if isinstance(added := value.get(name), str | bytes) and added.strip():
-            columns, text = [*columns, name], f"{text}\n\n{_text(added, name)}"
+        if isinstance(addition := value.get(name), str | bytes) and addition.strip():
+            columns, text = [*columns, name], f"{text}\n\n{_text(addition, name)}"
             break
     toxic, redacted = _flag(value, "toxic") is True, _flag(value, "redacted") is True
     return SourceRow(text, toxic=toxic, redacted=redacted), (" and ".join(columns),)

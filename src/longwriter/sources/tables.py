@@ -11,12 +11,7 @@ import pyarrow as pa
 
 from longwriter.sources.rows import COLUMNS, INSTRUCTIONS, LATE_COLUMNS, STATED
 
-_UNREADABLE = (
-    pa.ArrowException,
-    ValueError,
-    OverflowError,
-    KeyError,
-)  # KeyError: a time zone that is unknown
+_UNREADABLE = (pa.ArrowException, ValueError, OverflowError, KeyError)  # KeyError: an unknown time zone
 
 
 def columns(schema: pa.Schema) -> list[str]:
@@ -56,7 +51,7 @@ def values(batch: pa.RecordBatch) -> list[dict[str, Any] | str]:
         return _values(_without_times(batch))
     except (
         pa.ArrowException
-    ):  # the cast failed: only the rows with times that Python cannot read are malformed
+    ):  # the cast failed; then only rows with times that Python cannot read are malformed
         return _values(batch)
 
 
@@ -78,7 +73,8 @@ def _without_times(batch: pa.RecordBatch) -> pa.RecordBatch:
     kinds = {field.name: _without_time(field.type) for field in batch.schema}
     if all(kinds[field.name] in (None, field.type) for field in batch.schema):
         return batch
-    return batch.cast(pa.schema([pa.field(f.name, kinds[f.name] or f.type) for f in batch.schema]))
+    fields = [pa.field(field.name, kinds[field.name] or field.type) for field in batch.schema]
+    return batch.cast(pa.schema(fields))
 
 
 def _without_time(kind: pa.DataType) -> pa.DataType | None:
@@ -90,8 +86,8 @@ def _without_time(kind: pa.DataType) -> pa.DataType | None:
         make = pa.list_ if pa.types.is_list(kind) else pa.large_list
         return inner and (kind if inner == kind.value_type else make(inner))
     if pa.types.is_struct(kind):
-        kept = [(field.name, _without_time(field.type)) for field in kind]
-        fields = [(name, inner) for name, inner in kept if inner is not None]
-        same = len(fields) == len(kept) and all(kind.field(name).type == inner for name, inner in fields)
-        return kind if same else pa.struct(fields) if fields else None
+        kinds = [(field.name, _without_time(field.type)) for field in kind]
+        fields = [(name, inner) for name, inner in kinds if inner is not None]
+        is_same = len(fields) == len(kinds) and all(kind.field(name).type == inner for name, inner in fields)
+        return kind if is_same else pa.struct(fields) if fields else None
     return kind

@@ -25,7 +25,7 @@ def first_user_text(text: str, *, at_start: bool) -> str | None:
 
     Args:
         text: The whole chat, or a text.
-        at_start: The text has to begin with the user's mark, because it may also be no chat.
+        at_start: The text has to begin with the user's mark, because it need not be a chat.
     """
     text = text.strip()
     start = _USER.match(text) if at_start else _USER.search(text)

@@ -28,8 +28,8 @@ OTHER_ROLES = frozenset({
     "claude", "助手",
 })  # fmt: skip
 """Roles that never state the instruction. A chat in which all roles are unknown is malformed."""
-_ASKED = ("input", "question", "instruction", "prompt", "query")
-_ANSWERED = frozenset({"output", "answer", "response", "completion"})
+_QUESTION_KEYS = ("input", "question", "instruction", "prompt", "query")
+_ANSWER_KEYS = frozenset({"output", "answer", "response", "completion"})
 _LONGEST_PYTHON = 10**6  # characters; Python's reader takes 100 times the memory of its text
 _ROLE_MARKS = " \t\n:|<>[]#*"  # signs around a role that are not part of it, such as the colon of "Human:"
 _TEXT_PARTS = frozenset({None, "text", "input_text"})
@@ -108,8 +108,8 @@ def _no_user(column: str, others: set[str]) -> Trouble:
     """Return the error of a chat without a user's text; `others` holds the roles of its other turns."""
     if others and others.isdisjoint(OTHER_ROLES):
         names = ", ".join(repr(name[:20]) for name in sorted(others)[:5])
-        known = ", ".join(sorted(USER_ROLES))
-        return Trouble("malformed", f"{column}: no turn of a user: the roles are {names}; a user is {known}")
+        users = ", ".join(sorted(USER_ROLES))
+        return Trouble("malformed", f"{column}: no turn of a user: the roles are {names}; a user is {users}")
     return Trouble("no_instruction", f"{column}: no turn of a user with a text")
 
 
@@ -135,7 +135,9 @@ def _turns(chat: Any, column: str) -> list[Any]:
     if chat and isinstance(chat[0], list):  # one list for each round, or for each prompt of a batch
         chat = chat[0]
     if chat and all(isinstance(text, str) for text in chat):
-        return [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(chat)]
+        return [
+            {"role": ("user", "assistant")[place % 2], "content": text} for place, text in enumerate(chat)
+        ]
     return list(chat)
 
 
@@ -168,9 +170,9 @@ def branch(tree: Mapping[str, Any], end: Any) -> list[dict[str, Any]]:
         parents = {str(node.get("parent")) for node in nodes.values()}
         end = next((name for name in reversed(nodes) if name not in parents), None)
     turns: list[dict[str, Any]] = []
-    seen: set[str] = set()
-    while isinstance(end, str) and end in nodes and end not in seen:
-        seen.add(end)  # a damaged tree may lead in a circle
+    visited: set[str] = set()
+    while isinstance(end, str) and end in nodes and end not in visited:
+        visited.add(end)  # a damaged tree may lead in a circle
         turns += _exported(nodes[end].get("message"))
         end = nodes[end].get("parent")
     return turns[::-1]
@@ -229,20 +231,20 @@ def _keys(turn: Mapping[str, Any], column: str) -> tuple[str, str, str]:
             continue
         if not isinstance(role, str):
             raise Trouble("malformed", f"{column}.{role_key}: a role is a text, found {kind_of(role)}")
-        filled = (key for test in (bool, _is_given) for key in TEXT_KEYS if test(turn.get(key)))
-        text_key = next(filled, "content")
-        return role_key, text_key, role.strip(_ROLE_MARKS).lower()
+        text_keys = (key for has_value in (bool, _is_given) for key in TEXT_KEYS if has_value(turn.get(key)))
+        return role_key, next(text_keys, "content"), role.strip(_ROLE_MARKS).lower()
     for key, text in turn.items():
         name = key.strip(_ROLE_MARKS).lower()
         if text is not None and name in USER_ROLES:
             return key, key, name
-    if asked := next((key for key in _ASKED if turn.get(key)), None) if _ANSWERED & turn.keys() else None:
-        return asked, asked, "user"
+    has_answer = not _ANSWER_KEYS.isdisjoint(turn)
+    if has_answer and (question_key := next((key for key in _QUESTION_KEYS if turn.get(key)), None)):
+        return question_key, question_key, "user"
     if turn.get("parts"):  # Gemini's API takes one turn without a role as the user's
         return "parts", "parts", "user"
-    named = next((key.lower() for key in turn if key.lower() in OTHER_ROLES), "")
-    if named or not any(turn.values()):
-        return "", "", named or "system"
+    role = next((key.lower() for key in turn if key.lower() in OTHER_ROLES), "")
+    if role or not any(turn.values()):
+        return "", "", role or "system"
     raise Trouble("malformed", f"{column}: a turn has no role: one of {', '.join(ROLE_KEYS)} is needed")
 
 

@@ -1,4 +1,4 @@
-"""The list of withdrawn rows: ids that no data set may hold, because somebody's text must go."""
+"""The list of withdrawn rows: ids that no data set may hold, for example because an author withdrew a text."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ def read() -> frozenset[str]:
 
 def add(ids: Iterable[str]) -> list[str]:
     """Append ids to the list; return those that were not in it."""
-    known = read()
-    new = sorted(set(ids) - known)
+    new = sorted(set(ids) - read())
     text = FILE.read_text(encoding="utf-8", errors="surrogateescape")
     if text and not text.endswith("\n"):
         text += "\n"
