@@ -17,6 +17,7 @@ from mlflow.tracking import MlflowClient
 
 from longwriter.errors import GateStopped, Unavailable, UserError
 from tests import forking
+from tests.unit.tracking.test_openlineage import catalogue
 from tests.workspace import PATIENCE_S, ROOT, environment
 
 STAGE = """
@@ -124,6 +125,26 @@ def test_a_stage_that_keeps_nothing_or_too_little_publishes_nothing_and_shows_wh
     assert not (tmp_path / "data/toy").exists()
     assert (tmp_path / ".lw/stopped/toy/rejected.jsonl").read_text() == "why"
     assert status(tmp_path) == ["FAILED"]
+
+
+def test_the_lineage_events_of_a_stage_have_the_run_and_the_digests_of_mlflow_and_dvc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with catalogue(monkeypatch) as received:
+        assert stage(tmp_path).returncode == 0
+        whole = json.loads((tmp_path / "data/lineage/toy.json").read_text())
+        assert stage(tmp_path, "raise GateStopped('too few')").returncode == 3
+    assert [event["eventType"] for event in received] == ["START", "COMPLETE", "START", "FAIL"]
+    start, end = received[:2]
+    assert start["job"]["name"] == "toy"
+    assert end["run"]["runId"].replace("-", "") == whole["run_id"]
+    assert end["run"]["facets"]["parent"]["run"]["runId"].replace("-", "") == whole["pipeline_run_id"]
+    for events, digests in ((start["inputs"], whole["inputs"]), (end["outputs"], whole["outputs"])):
+        sent = {item["name"]: item["facets"]["version"]["datasetVersion"] for item in events}
+        assert sent == digests
+        assert sent
+    assert received[3]["outputs"] == []
+    assert received[3]["run"]["facets"]["errorMessage"]["message"] == "GateStopped: too few"
 
 
 def test_a_stage_that_declares_no_summary_has_none(tmp_path: Path) -> None:

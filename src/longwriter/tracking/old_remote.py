@@ -100,5 +100,5 @@ def _checkout(folder: Path) -> Repo:
 
 
 def _modified(store: Any, path: str) -> datetime:
-    time = store.fs.modified(path)
+    time: datetime = store.fs.modified(path)
     return time if time.tzinfo else time.replace(tzinfo=UTC)
