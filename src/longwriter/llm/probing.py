@@ -3,7 +3,7 @@
 Servers answer 200 to fields they ignore: `transformers serve` ignores JSON schemas and keeps the
 sampling of the first request it ever got, and providers differ in the name of the repetition penalty.
 Others refuse fields: OpenAI's reasoning models take neither `max_tokens` nor a temperature. So nothing is
-assumed, and the result is remembered for endpoint and model.
+assumed, and the result is remembered: for endpoint and model, or for the version of llama.cpp.
 
 One answer proves little, because an endpoint may fail at a probe as it fails at any request: a false 400, a
 refusal, a text that is cut off. So each question is asked several times in other words, and a result counts
@@ -121,15 +121,20 @@ def unusable(capabilities: Capabilities, sampling: Sampling) -> dict[str, str]:
 def identity(model: str, params: LLMParams, endpoint: str = "") -> str:
     """Return the hash of everything that decides what an endpoint honours, and of this file's source.
 
+    A llama.cpp server reads the fields and constrains the answers in the same way for all weights, so its
+    version stands for them: the models of one pipeline are probed once.
+
     Args:
         model: Name of the model; of a local engine it holds the hash of its weights.
         params: The engine, and the fields that go with every request.
         endpoint: `Endpoint.origin` of an external endpoint; empty for a local engine.
     """
-    package = _PACKAGES.get(params.engine)
-    engine = [package, version(package)] if package and not endpoint else [endpoint]
     probes = inspect.getsource(sys.modules[__name__])
-    return content_hash([*engine, model, params.extra_body, probes])
+    package = _PACKAGES.get(params.engine)
+    if endpoint or not package:
+        return content_hash([endpoint, model, params.extra_body, probes])
+    weights = [] if params.engine == "llama.cpp" else [model]
+    return content_hash([package, version(package), *weights, params.extra_body, probes])
 
 
 async def honoured(

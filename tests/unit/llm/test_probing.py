@@ -68,11 +68,19 @@ def test_a_remembered_no_is_asked_again_when_it_matters(cache):
     assert able.asked == asked
 
 
-def test_weights_and_added_fields_are_part_of_what_is_remembered():
-    one = probing.identity("folder@1", LOCAL)
-    assert probing.identity("folder@1", LOCAL.model_copy(update={"max_concurrency": 9})) == one
+def test_all_weights_share_what_one_llama_cpp_honours():
+    first = probing.identity("folder@1", LOCAL)
+    assert probing.identity("folder@2", LOCAL) == first
+    assert probing.identity("folder@1", LOCAL.model_copy(update={"max_concurrency": 9})) == first
+
+
+def test_added_fields_and_the_models_of_an_endpoint_are_part_of_what_is_remembered():
     added = LOCAL.model_copy(update={"extra_body": {"min_p": 0.1}})
-    assert len({one, probing.identity("folder@2", LOCAL), probing.identity("folder@1", added)}) == 3
+    external = LOCAL.model_copy(update={"engine": "external"})
+    keys = [probing.identity("folder@1", LOCAL), probing.identity("folder@1", added)]
+    keys += [probing.identity(model, external, "https://one.example/v1") for model in ("a", "b")]
+    keys += [probing.identity("a", external, "https://two.example/v1")]
+    assert len(set(keys)) == 5
 
 
 class Picky:
