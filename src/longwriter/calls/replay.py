@@ -24,13 +24,13 @@ from typing import Any, NamedTuple
 
 import orjson
 import zstandard
-from filelock import FileLock
 
 from longwriter.calls import answers
 from longwriter.calls.answers import Completion
 from longwriter.errors import Unavailable
 from longwriter.hashing import content_hash
 from longwriter.io import databases
+from longwriter.io.process import file_lock
 
 log = logging.getLogger(__name__)
 
@@ -223,7 +223,7 @@ class ReplayCache:
     def __init__(self, path: Path) -> None:
         """Open the cache at `path`; create it, under a lock, if it does not exist."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
+        with file_lock(path.with_suffix(".lock")):
             _repair(path)
             self._writer = _open(path)
             _set_up(self._writer)
@@ -315,7 +315,7 @@ def _existing(path: Path) -> Iterator[sqlite3.Connection | None]:
     if not path.is_file():
         yield None
         return
-    with FileLock(path.with_suffix(".lock")):
+    with file_lock(path.with_suffix(".lock")):
         _repair(path)
         if not path.is_file():
             yield None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,18 +51,28 @@ def damage(file: Path) -> str | None:
     return None if message == "ok" else message.replace("\n", " ")
 
 
+def clear(path: Path) -> Path | None:
+    """Rename a folder that stands where a file is needed; return its new path, or None if there is no folder."""
+    return _moved(path, ("",)) if path.is_dir() else None
+
+
 def set_aside(file: Path) -> Path:
     """Rename a database together with its journal; return the new path, which holds the time in UTC.
 
     Raises:
         LongWriterError: all names for this second are taken.
     """
+    return _moved(file, ("-wal", "-shm", "-journal", ""))
+
+
+def _moved(file: Path, suffixes: Sequence[str]) -> Path:
+    """Rename a file and the files beside it with these suffixes; return its new path."""
     base = f"{file.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     names = [base, *(f"{base}-{number}" for number in range(2, 100))]
     target = next((file.with_name(name) for name in names if not file.with_name(name).exists()), None)
     if target is None:
         raise LongWriterError(f"{file.parent} has 99 files {base}: remove some")
-    for suffix in ("-wal", "-shm", "-journal", ""):
+    for suffix in suffixes:
         with contextlib.suppress(FileNotFoundError):
             file.with_name(file.name + suffix).rename(target.with_name(target.name + suffix))
     return target
@@ -83,8 +94,10 @@ def repair(file: Path) -> str | None:
         raise Unavailable(
             f"{file} is a link to {file.readlink()}, which is missing: mount its disk, or remove the link"
         )
+    beside = [clear(file.with_name(file.name + suffix)) for suffix in ("-wal", "-shm", "-journal")]
     if (reason := damage(file)) is None:
-        return None
+        moved = ", ".join(path.name for path in beside if path)
+        return f"{file}: a folder stood in place of a file beside it: kept as {moved}" if moved else None
     aside = set_aside(file)
     if not aside.is_file():
         return f"{file} is no file: kept as {aside.name}"

@@ -25,6 +25,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from longwriter.errors import StageBusy
+from longwriter.io import databases
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,13 @@ def exit_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
+def file_lock(path: Path) -> FileLock:
+    """Return the lock of a file; a folder that stands in its place is renamed."""
+    if moved := databases.clear(path):
+        log.warning("%s was a folder, and a file is needed there: kept as %s", path, moved.name)
+    return FileLock(path)
+
+
 @contextlib.contextmanager
 def only_one(name: str, folder: Path, wait_s: float = 20.0) -> Iterator[None]:
     """Hold the lock `name`; if another process holds it, wait at most `wait_s` seconds.
@@ -108,7 +116,8 @@ def only_one(name: str, folder: Path, wait_s: float = 20.0) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, owner = folder / f"{name}.lock", folder / f"{name}.pid"
-    lock = FileLock(path)
+    lock = file_lock(path)
+    databases.clear(owner)
     try:
         lock.acquire(timeout=wait_s)
     except Timeout:

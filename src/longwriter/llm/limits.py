@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
-from filelock import FileLock
 from pyrate_limiter import Limiter, Rate, RateItem, SQLiteBucket
 
 from longwriter.errors import ModelUnusable
 from longwriter.hashing import short_id
 from longwriter.io import databases
+from longwriter.io.process import file_lock
 from longwriter.params import LLMParams
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ async def open_limits(params: LLMParams, endpoint: str, folder: Path) -> AsyncIt
 
 def _open_bucket(file: Path, limit: int) -> _Bucket:
     """Open the record of one limit; a damaged file, which holds one minute only, is set aside."""
-    with FileLock(f"{file}.open.lock"):
+    with file_lock(file.with_name(f"{file.name}.open.lock")):
         if damage := databases.damage(file):
             log.warning("%s is damaged (%s): kept as %s", file, damage, databases.set_aside(file).name)
         rates = [Rate(limit, _MINUTE_MS)]

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 import orjson
 
 from longwriter.errors import BadRecord
-from longwriter.sources.rows import COLUMNS, INSTRUCTIONS
-from longwriter.sources.turns import Unusable
+from longwriter.sources.rows import COLUMNS, INSTRUCTIONS, TRANSCRIPTS, readable_columns, usual_name
+from longwriter.sources.turns import USER_ROLES, Unusable
 
 _DELIMITERS = (",", ";", "\t")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's own first line, such as "sep=;"
@@ -56,9 +56,10 @@ class Table:
         if twice := next((name for name in columns if columns.count(name) > 1), None):
             raise BadRecord(f"{where}: its first line names the column {twice} more than once")
 
-    def problem(self) -> str | None:
-        """Return why no column can hold an instruction, or None."""
-        if INSTRUCTIONS & set(_columns(self._names)):
+    def problem(self, is_named: bool) -> str | None:
+        """Return why no column can hold an instruction, or None; `is_named`: a column of whole chats may hold one."""
+        able = {*INSTRUCTIONS, *TRANSCRIPTS, *USER_ROLES} if is_named else INSTRUCTIONS
+        if {usual_name(name) for name in readable_columns(self._names)} & able:
             return None
         names = ", ".join(repr(name[:30]) for name in self._names[:_SHOWN]) or "nothing"
         return f"its first line must name one of the columns {', '.join(sorted(INSTRUCTIONS))}, and it holds {names}"
@@ -69,7 +70,8 @@ class Table:
         Raises:
             BadRecord: a quoted cell is not closed before the end, or a row is too long.
         """
-        columns = [(place, _name(name)) for place, name in enumerate(self._names) if _name(name) in COLUMNS]
+        readable = readable_columns(self._names)
+        places = [(place, _name(name)) for place, name in enumerate(self._names) if name in readable]
         reader = csv.reader(self._lines(), delimiter=self._delimiter, strict=True)
         while True:
             try:
@@ -83,7 +85,7 @@ class Table:
                     return
                 if not cells:
                     continue  # an empty line
-                yield self._row(cells, columns)
+                yield self._row(cells, places)
             self._waiting = 0
             self._count += 1
 

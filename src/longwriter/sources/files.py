@@ -2,13 +2,13 @@
 
 | format | recognised by, in any case |
 |---|---|
-| JSON Lines | `.jsonl` `.ndjson` |
+| JSON Lines | `.jsonl` `.ndjson` `.jsonlines` `.ldjson` |
 | one JSON array of rows, also under a key such as `data` | `.json`, or `.jsonl` that begins with `[{` |
 | CSV, TSV; the first line names the columns | `.csv` `.tsv` |
 | Parquet | `.parquet` |
 | folder of `datasets.save_to_disk` | a `state.json` or `dataset_dict.json` in it |
 
-JSON and CSV may be compressed (`.gz` or `.zst` after the name). They may be UTF-16; the first bytes show that.
+JSON and CSV may be compressed (`.gz`, `.zst`, `.bz2` or `.xz` after the name, or first bytes that say so). They may be UTF-16; the first bytes show that.
 Files of other formats (a README beside the data) and hidden files are left out, and the log says how many. A
 chunk holds rows as they are stored; any process may decode it with `rows`. Memory holds a few chunks, never
 a whole file.
@@ -16,9 +16,11 @@ a whole file.
 
 from __future__ import annotations
 
+import bz2
 import io
 import json
 import logging
+import lzma
 import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -37,13 +39,17 @@ from longwriter.sources.turns import Unusable
 
 log = logging.getLogger(__name__)
 
-_PACKED = {".gz": "gzip", ".zst": "zstd"}
+_PACKED = {  # first bytes of a compressed file
+    ".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd", ".bz2": b"BZh", ".xz": b"\xfd7zXZ\0",
+}  # fmt: skip
+_TEXTS = r"jsonl|ndjson|jsonlines|ldjson|json|csv|tsv"
 _FORMAT = re.compile(
-    r"\.(?:(?P<parquet>parquet)|(?P<text>jsonl|ndjson|json|csv|tsv)(\.gz|\.zst)?)$", re.IGNORECASE
+    rf"\.(?:(?P<parquet>parquet)|(?P<text>{_TEXTS})(?:\.(?:gz|zst|bz2|xz))?)$", re.IGNORECASE
 )
-_PATTERN_END = re.compile(
-    r"(?:\.(?:jsonl|ndjson|json|csv|tsv|parquet|gz|zst))++(?P<end>\*?$)?", re.IGNORECASE
-)
+_PATTERN_END = re.compile(rf"(?:\.(?:{_TEXTS}|parquet|gz|zst|bz2|xz))++(?P<end>\*?$)?", re.IGNORECASE)
+_READERS = {".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile}
+_DAMAGE = (OSError, EOFError, lzma.LZMAError, pa.ArrowException, UnicodeDecodeError)
+_LFS = b"version https://git-lfs"
 _UTF16 = {
     b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16",
     b"{\0": "utf-16-le", b"[\0": "utf-16-le", b"\0{": "utf-16-be", b"\0[": "utf-16-be",
@@ -186,7 +192,7 @@ def _readable(paths: list[str], hidden: int, place: str) -> list[str]:
     note = f"; left out: {', '.join(left_out)}" if left_out else ""
     if not readable:
         raise BadRecord(
-            f"no file matches {place}: .jsonl, .ndjson, .json, .csv, .tsv (also .gz, .zst) and .parquet are read{note}; "
+            f"no file matches {place}: .jsonl, .ndjson, .json, .csv, .tsv (also .gz, .zst, .bz2, .xz) and .parquet are read{note}; "
             "check that instructions.source exists and that instructions.pattern fits to its files"
         )
     log.info("%s: %s files%s", place, f"{len(readable):,}", note)
@@ -247,12 +253,15 @@ def _file_chunks(where: str, file: IO[bytes], is_named: bool) -> Iterator[Chunk]
     try:
         text = _plain_text(where, file)
         head = text.peek(_HEAD)[:_HEAD]
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+    except _DAMAGE as error:
         raise BadRecord(f"{where} breaks off after row 0: {error}") from None
-    if suffix := re.search(r"\.([ct]sv)(\.gz|\.zst)?$", where, re.IGNORECASE):
-        yield from _csv(where, text, suffix[1].upper(), is_named)
+    if head.startswith(_LFS):
+        raise BadRecord(f"{where} is a pointer of Git LFS, not the file: run git lfs pull in its repository")
+    kind = match["text"].lower() if (match := _FORMAT.search(where)) else ""
+    if kind in ("csv", "tsv"):
+        yield from _csv(where, text, kind.upper(), is_named)
         return
-    is_json = re.search(r"\.json(\.gz|\.zst)?$", where, re.IGNORECASE) is not None
+    is_json = kind == "json"
     if arrays.is_array(head) or (is_json and is_named and not arrays.is_lines(head)):
         yield from _in_chunks(where, arrays.rows(where, text, _LINE_BYTES), "JSON array")
     elif is_json and not is_named:
@@ -264,10 +273,16 @@ def _file_chunks(where: str, file: IO[bytes], is_named: bool) -> Iterator[Chunk]
 
 
 def _plain_text(name: str, file: IO[bytes]) -> io.BufferedReader:
-    """Return a file's text as UTF-8; Arrow's reader raises an error if a compressed file is cut off."""
-    packed = next((codec for end, codec in _PACKED.items() if name.lower().endswith(end)), None)
-    plain: Any = pa.CompressedInputStream(pa.PythonFile(file, "r"), packed) if packed else file
-    text = io.BufferedReader(plain, _HEAD)
+    """Return a file's text as UTF-8; its readers raise an error if a compressed file is cut off."""
+    raw: Any = io.BufferedReader(file, _HEAD)  # type: ignore[arg-type]
+    begin = raw.peek(6)
+    end = next((end for end in _PACKED if name.lower().endswith(end)), None)
+    end = end or next((end for end, magic in _PACKED.items() if begin.startswith(magic)), None)
+    if end in (".gz", ".zst"):
+        raw = pa.CompressedInputStream(pa.PythonFile(raw, "r"), {".gz": "gzip", ".zst": "zstd"}[end])
+    elif end:
+        raw = _READERS[end](raw)
+    text = io.BufferedReader(raw, _HEAD)
     encoding = _UTF16.get(text.peek(2)[:2])
     if encoding is None:
         return text
@@ -279,9 +294,9 @@ def _csv(where: str, file: io.BufferedReader, name: str, is_named: bool) -> Iter
     """Yield the rows of a CSV or TSV file."""
     try:
         table = csv_files.Table(where, file, _LINE_BYTES)
-    except (OSError, pa.ArrowException) as error:
+    except _DAMAGE as error:
         raise BadRecord(f"{where} breaks off after row 0: {error}") from None
-    problem = table.problem()
+    problem = table.problem(is_named)
     if problem is None:
         yield from _in_chunks(where, table.rows(), name)
     elif is_named:
@@ -304,7 +319,7 @@ def _in_chunks(where: str, texts: Iterator[bytes | Unusable], name: str) -> Iter
             if len(chunk) >= _CHUNK_ROWS or size >= _CHUNK_BYTES:
                 yield Chunk(where, first, chunk, name)
                 first, size, chunk = first + len(chunk), 0, []
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+    except _DAMAGE as error:
         raise BadRecord(f"{where} breaks off after row {first + len(chunk) - 1:,}: {error}") from None
     if chunk:
         yield Chunk(where, first, chunk, name)
@@ -330,7 +345,7 @@ def _parquet(where: str, file: IO[bytes]) -> Iterator[Chunk]:
         for batch in table.iter_batches(_CHUNK_ROWS, columns=columns):
             yield Chunk(where, first, batch, "Parquet")
             first += batch.num_rows
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except _DAMAGE as error:
         raise BadRecord(f"{where} is no whole Parquet file: {error}") from None
 
 

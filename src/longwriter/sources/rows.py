@@ -7,6 +7,7 @@ Pure.
 | plain | `prompt` (and `type`, `length`, `language`, where they are stated) | the prompt |
 | chat | `prompt` (TRL), `conversation` (WildChat), `messages`, `conversations` (ShareGPT), `dialog`, `dialogue`, `chat` or `turns` | the first turn of a user that has a text |
 | Alpaca | `instruction` with `input` or `context` | both, with a blank line between them |
+| benchmark | `turns` or `prompt` with a list of texts (MT-Bench) | the first text |
 | export | `mapping` with `current_node` (ChatGPT): a tree of messages | the first turn of a user on the branch that was shown last |
 | question | `question`, `query`, `input`, `inputs`, `problem` or `text_input` | the question |
 | texts | `data` (UltraChat), a list of texts | the first text |
@@ -15,40 +16,46 @@ Pure.
 | one turn | `role` and `text` (OASST), or `user` and `assistant` | the text, unless it answers another row (`parent_id`) |
 | transcript | a chat with role marks in one text, in `prompt`, `text`, `chosen` or `chat` | the first text of the user |
 
-The first of these columns that holds a text counts. A row may hold anything, so `parse` never raises an
+The first of these columns that holds a text counts. If there is none, names are read without case and without
+words around them, so `user_prompt`, `input_messages` and `attributes.llm.input_messages` are read too. A row may hold anything, so `parse` never raises an
 error: it returns what is wrong with the row.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from numbers import Number
 from typing import Any, NamedTuple
 
 from longwriter.sources.transcripts import first_user_text
 from longwriter.sources.turns import (
+    OTHER_ROLES,
     ROLE_KEYS,
+    USER_ROLES,
     Trouble,
     Unusable,
     UserTurn,
     branch,
     decoded,
     first_user_turn,
+    is_numbered,
     kind_of,
+    own_text,
     text_of,
 )
 from longwriter.text.basics.counting import normalise
 
 _CHATS = ("conversation", "messages", "conversations", "chat_messages")
-_OTHER_CHATS = ("dialog", "dialogue", "chat", "turns")  # read only if they hold a list of objects
+_OTHER_CHATS = ("dialog", "dialogue", "chat", "turns", "utterances")  # read only if they hold turns
 _TREE, _BRANCH_END = "mapping", "current_node"  # of ChatGPT's export
 _QUESTIONS = ("instruction", "question", "query", "input", "inputs", "problem", "text_input")
 _TEXTS = "data"  # of UltraChat: the texts of user and assistant in turn
 _LATE_CHATS = ("contents", "input", "inputs", "items", "history", "context", "conversation_a", "chosen")
 _INSIDE = ("inputs", "input", "data", "fields", "body", "request", "item", "row", "chat")  # hold a whole row
 _DEEPEST = 3  # envelopes in each other
-_TRANSCRIPTS = ("text", "chosen", "chat")
+TRANSCRIPTS = ("text", "chosen", "chat")
 _ADDED = ("input", "context")  # to an instruction
 _FLAGS = ("toxic", "redacted")
 STATED = ("type", "length", "language")
@@ -57,8 +64,16 @@ INSTRUCTIONS = frozenset(("prompt", *_CHATS, *_OTHER_CHATS, *_QUESTIONS, _TEXTS,
 """Columns that can hold an instruction."""
 COLUMNS = INSTRUCTIONS | {*_ADDED, *_FLAGS, *STATED, _BRANCH_END}
 """Columns that are read; all others are ignored. The case of their names does not matter."""
-LATE_COLUMNS = frozenset((*_LATE_CHATS, *_INSIDE, *_TRANSCRIPTS, "role", "parent_id", "user", "assistant"))
+LATE_COLUMNS = frozenset(
+    (*_LATE_CHATS, *_INSIDE, *TRANSCRIPTS, "role", "parent_id", *USER_ROLES, *OTHER_ROLES)
+)
 """Columns that are read only if no other can hold an instruction."""
+_AROUND = re.compile(
+    r"^(?:.*\.)?(?:(?:user|human|input|request|writing|story|essay|initial|english|chinese|translated)_)*+"
+    r"|(?:_(?:text|content|en|zh|cn|str|pretokenized))++$"
+)
+"""Words around the name of a column that do not change what it holds."""
+_JSON_OPENING = ('{"', "{'", '[{"', "[{'")
 _CHAT_OPENING = (
     '[{"',
     "[{'",
@@ -120,14 +135,15 @@ def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
         raise Trouble("malformed", f"an object with named columns is needed, found {kind_of(value)}{hint}")
     prompt = value.get("prompt")
     if isinstance(prompt, str) and prompt and not prompt.isspace() and not prompt.startswith(_CHAT_OPENING):
-        return _plain(value, first_user_text(prompt, at_start=True) or prompt), ("prompt",)
+        said = own_text(prompt)
+        return _plain(value, first_user_text(said, at_start=True) or said), ("prompt",)
     nothing: Trouble | None = None
     for column in ("prompt", *_CHATS, *_OTHER_CHATS):
         content = value.get(column)
         if content is None or (column in _OTHER_CHATS and not _is_chat(content)):
             continue
         try:
-            if column == "prompt" and isinstance(content, list) and content and isinstance(content[0], str):
+            if column == "prompt" and _is_texts(content) and all(isinstance(c, list) for c in value.values()):
                 raise Trouble(
                     "malformed", "prompt: a text is needed, found a list of texts"
                 )  # many rows in one
@@ -147,28 +163,33 @@ def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
         user = first_user_turn(branch(tree, value.get(_BRANCH_END)), _TREE)
         return _of_chat(value, user), (_TREE, *user.keys)
     for column in _QUESTIONS:
-        if isinstance(content := value.get(column), str | bytes) and content.strip():
+        content = value.get(column)
+        if isinstance(content, str | bytes) and content.strip() and not _has_row(column, content):
             return _question(value, column)
     texts = value.get(_TEXTS)
-    if isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts):
+    if _is_texts(texts):
         return SourceRow(_text(texts[0], _TEXTS), toxic=_flag(value, "toxic") is True), (_TEXTS,)
     lowered = {str(name).lower(): content for name, content in value.items()}
     if nothing is None and lowered.keys() != value.keys():
         return _read(lowered, depth)
     if nothing is None and (late := _late(value, depth)):
         return late
+    usual = {usual_name(name): content for name, content in value.items() if not isinstance(content, list)}
+    usual |= {name: content for key, content in value.items() if (name := usual_name(key)) not in usual}
+    if nothing is None and usual.keys() != value.keys():
+        return _read(usual, depth)
     raise nothing or _nothing(value)
 
 
 def _late(value: Mapping[str, Any], depth: int) -> tuple[SourceRow, tuple[str, ...]] | None:
     """Return a row, and what it was read from, if an instruction is in columns that often hold something else."""
     for column in _LATE_CHATS:
-        content = value.get(column)
+        content = _inner(value.get(column))
         if isinstance(content, list) and _has_roles(content):
             user = first_user_turn(content, column)
             return _of_chat(value, user), (column, *user.keys)
     for column in _INSIDE if depth < _DEEPEST else ():
-        if isinstance(inner := value.get(column), dict) and inner:
+        if isinstance(inner := _inner(value.get(column)), dict) and inner:
             flags = {name: value[name] for name in _FLAGS if name in value}
             try:
                 row, (first, *keys) = _read(flags | inner, depth + 1)
@@ -176,17 +197,46 @@ def _late(value: Mapping[str, Any], depth: int) -> tuple[SourceRow, tuple[str, .
                 reason, detail = trouble.unusable
                 raise Trouble(reason, f"{column}: {detail}") from None
             return row, (f"{column}.{first}", *keys)
-    is_answered = {"user", "assistant"} <= value.keys()
+    is_answered = not (USER_ROLES.isdisjoint(value) or OTHER_ROLES.isdisjoint(value))
     if is_answered or (isinstance(value.get("role"), str) and isinstance(value.get("text"), str)):
         if value.get("parent_id"):
             raise Trouble("no_instruction", "the row answers another one (parent_id)")
         user = first_user_turn([value], "row")
         return _of_chat(value, user), ("row", *user.keys)
-    for column in _TRANSCRIPTS:
+    for column in TRANSCRIPTS:
         content = value.get(column)
         if isinstance(content, str) and (prompt := first_user_text(content, at_start=column != "text")):
             return SourceRow(_text(prompt, column), toxic=_flag(value, "toxic") is True), (column,)
     return None
+
+
+def usual_name(name: Any) -> str:
+    """Return the name of a column in lower case, without the words around it: `User_Prompt` becomes `prompt`."""
+    lower = str(name).strip().lower()
+    return lower if lower in COLUMNS | LATE_COLUMNS else _AROUND.sub("", lower)
+
+
+def readable_columns(names: Iterable[str]) -> list[str]:
+    """Return the names of the columns of a table that are read."""
+    usual = {name: usual_name(name) for name in names}
+    has_instruction = any(name in INSTRUCTIONS - LATE_COLUMNS for name in usual.values())
+    known = COLUMNS if has_instruction else COLUMNS | LATE_COLUMNS
+    return [name for name in usual if usual[name] in known]
+
+
+def _inner(content: Any) -> Any:
+    """Return the content of a column, decoded if it is an object or a list of objects stored as a text."""
+    return decoded(content) if isinstance(content, str) and content.startswith(_JSON_OPENING) else content
+
+
+def _has_row(column: str, content: Any) -> bool:
+    """Tell whether a text is a stored row or chat (Langfuse's `input`), not a question."""
+    inner = _inner(content) if column in _INSIDE else content
+    return isinstance(inner, dict) or (isinstance(inner, list) and _has_roles(inner))
+
+
+def _is_texts(content: Any) -> bool:
+    return isinstance(content, list) and bool(content) and all(isinstance(text, str) for text in content)
 
 
 def _has_roles(content: list[Any]) -> bool:
@@ -205,7 +255,8 @@ def _is_chat(content: Any) -> bool:
         if isinstance(first, str) and isinstance(content, list):
             return all(isinstance(text, str) for text in content)
         return isinstance(first, dict) and not first.keys().isdisjoint(ROLE_KEYS)
-    return isinstance(content, list) and bool(content) and isinstance(content[0], dict)
+    is_turns = isinstance(content, list) and bool(content) and isinstance(content[0], dict)
+    return is_turns or _is_texts(content) or is_numbered(content)
 
 
 def _nothing(value: Mapping[str, Any]) -> Trouble:
@@ -251,7 +302,7 @@ def _plain(value: Mapping[str, Any], prompt: Any) -> SourceRow:
 def _stated(value: Mapping[str, Any], name: str) -> Any:
     """Return what a plain row states; tables give whole numbers as 300.0 and a missing value as NaN."""
     stated = value.get(name)
-    if isinstance(stated, float) and (stated != stated or stated.is_integer()):
+    if isinstance(stated, float | Decimal) and (stated != stated or stated % 1 == 0):
         return None if stated != stated else int(stated)
     return stated
 

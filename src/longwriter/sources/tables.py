@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from longwriter.sources.rows import COLUMNS, INSTRUCTIONS, LATE_COLUMNS, STATED
+from longwriter.sources import rows
 
 _UNREADABLE = (pa.ArrowException, ValueError, OverflowError, KeyError)  # KeyError: an unknown time zone
 
@@ -20,16 +20,13 @@ def columns(schema: pa.Schema) -> list[str]:
     A column `type`, `length` or `language` whose type does not fit (a date, for example) means something else
     and is not read.
     """
-    names = [field.name for field in schema if field.name.lower() in COLUMNS and _can_hold(field)]
-    if any(name.lower() in INSTRUCTIONS - LATE_COLUMNS for name in names):
-        return names
-    return names + [name for name in schema.names if name.lower() in LATE_COLUMNS and name not in names]
+    return rows.readable_columns(field.name for field in schema if _can_hold(field))
 
 
 def _can_hold(field: pa.Field) -> bool:
     """Tell whether the type of a column fits its name."""
     name, kind = field.name.lower(), field.type
-    if name not in STATED:
+    if name not in rows.STATED:
         return True
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     if name == "length":

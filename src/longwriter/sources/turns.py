@@ -4,9 +4,10 @@ Pure.
 
 | what differs | shapes that are read |
 |---|---|
-| the chat | a list of turns, one turn, a list as a JSON text or as Python prints it, one list for each key ({role: […], content: […]}) |
-| the role | under `role`, `from`, `speaker`, `author` or `sender`; or the role is the key of the text ({human: …}), or a turn holds question and answer ({input: …, output: …}); LangChain's classes; texts without roles take turns, the user first |
-| the text | under `content`, `value`, `text`, `message` or `parts`; a text, or a list of parts |
+| the chat | a list of turns, one turn, a list as a JSON text or as Python prints it, one list for each key ({role: […], content: […]}), one key for each turn ({turn_1: …}) |
+| the role | under `role`, `from`, `speaker`, `author` or `sender`; or the role is the key of the text ({human: …}), or a turn holds question and answer ({input: …, output: …}); LangChain's classes; `isCreatedByUser`; texts without roles take turns, the user first |
+| the text | under `content`, `value`, `text`, `message`, `utterance` or `parts`; a text, or a list of parts |
+| around a turn | {message: {role: …, content: …}}, or the same as names of columns (`message.role`) |
 | the order | a list; or a tree of messages with their parents, as ChatGPT exports chats (`mapping`) |
 """
 
@@ -20,22 +21,25 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 ROLE_KEYS = ("role", "from", "speaker", "author", "sender")
-TEXT_KEYS = ("content", "value", "text", "message", "parts")
-USER_ROLES = frozenset({"user", "human", "prompter", "用户"})
+TEXT_KEYS = ("content", "value", "text", "message", "utterance", "parts")
+USER_ROLES = frozenset({"user", "human", "prompter", "用户", "问"})
 OTHER_ROLES = frozenset({
     "assistant", "gpt", "chatgpt", "bot", "chatbot", "model", "ai", "system", "developer", "tool", "function",
     "function_call", "function_response", "tool_call", "tool_response", "observation", "ipython", "bing", "bard",
-    "claude", "助手",
+    "claude", "moss", "助手", "答",
 })  # fmt: skip
 """Roles that never state the instruction. A chat in which all roles are unknown is malformed."""
 _QUESTION_KEYS = ("input", "question", "instruction", "prompt", "query")
 _ANSWER_KEYS = frozenset({"output", "answer", "response", "completion"})
 _LONGEST_PYTHON = 10**6  # characters; Python's reader takes 100 times the memory of its text
-_ROLE_MARKS = " \t\n:|<>[]#*"  # signs around a role that are not part of it, such as the colon of "Human:"
+_BY_USER = ("isCreatedByUser", "is_user")  # true in a turn of the user
+_NUMBERED = re.compile(r"turn_?\d{1,6}")
+_ROLE_MARKS = " \t\n:：|<>[]#*"  # signs around a role that are not part of it, such as the colon of "Human:"
 _TEXT_PARTS = frozenset({None, "text", "input_text"})
 _TOOL_PARTS = frozenset({"tool_use", "tool_call", "tool_result", "function_call", "function_call_output"})
 _ATTACHED = re.compile("image|audio|video|file|inline|document", re.IGNORECASE)
 _PLACEHOLDER = "<image>"  # stands for a picture in the chats of LLaVA
+_MARKED = re.compile(r"\s*(?:<\|Human\|>|\[Human\]): ?(.*?)<eo[hm]>\s*", re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -80,7 +84,7 @@ def first_user_turn(chat: Any, column: str) -> UserTurn:
     others: set[str] = set()
     attachments: list[str] = []
     for item in _turns(chat, column):
-        turn = _of_langchain(item) if isinstance(item, dict) else item
+        turn = _usual(item) if isinstance(item, dict) else item
         if not isinstance(turn, dict):
             raise Trouble(
                 "malformed",
@@ -97,7 +101,7 @@ def first_user_turn(chat: Any, column: str) -> UserTurn:
                 attachments.append("image")
             if attachments:
                 break
-            return UserTurn(text, turn, (role_key, text_key))
+            return UserTurn(own_text(text), turn, (role_key, text_key))
     else:
         if not attachments:
             raise _no_user(column, others)
@@ -122,6 +126,10 @@ def _turns(chat: Any, column: str) -> list[Any]:
         if isinstance(chat, str):
             raise Trouble("malformed", f"{column}: a list of turns is needed, found a text that is no JSON")
     if isinstance(chat, dict):
+        if column == "prompt" and isinstance(chat.get("text"), str) and chat.keys().isdisjoint(ROLE_KEYS):
+            return [{"role": "user", "text": chat["text"]}]  # RealToxicityPrompts
+        if is_numbered(chat):
+            return list(chat.values())
         columns = {key: values for key, values in chat.items() if isinstance(values, list)}
         if not columns.keys() & {*ROLE_KEYS}:
             return [chat] if chat else []
@@ -134,6 +142,8 @@ def _turns(chat: Any, column: str) -> list[Any]:
         return [dict(turn) if _is_pairs(turn) else turn for turn in chat]
     if chat and isinstance(chat[0], list):  # one list for each round, or for each prompt of a batch
         chat = chat[0]
+    if column == "turns" and all(isinstance(turn, dict) and turn.keys() == {"content"} for turn in chat):
+        chat = [turn["content"] for turn in chat]  # Arena-Hard
     if chat and all(isinstance(text, str) for text in chat):
         return [
             {"role": ("user", "assistant")[place % 2], "content": text} for place, text in enumerate(chat)
@@ -141,8 +151,27 @@ def _turns(chat: Any, column: str) -> list[Any]:
     return list(chat)
 
 
-def _of_langchain(turn: dict[str, Any]) -> dict[str, Any]:
-    """Return a turn of LangChain, which names the role by a type or a class, as {role, content}; others unchanged."""
+def is_numbered(chat: Any) -> bool:
+    """Tell whether a chat is an object with one key for each turn, such as {turn_1: …, turn_2: …} of MOSS."""
+    return isinstance(chat, dict) and bool(chat) and all(_NUMBERED.fullmatch(str(key)) for key in chat)
+
+
+def _usual(turn: dict[str, Any]) -> dict[str, Any]:
+    """Return a turn with its role and its text under usual keys; a turn that has them is unchanged.
+
+    Phoenix puts a turn under `message` or writes `message.role`; LibreChat tells only whether the user wrote it;
+    LangChain names the role by a type or a class.
+    """
+    turn = {str(key): value for key, value in turn.items()}  # Python's texts may have numbers as keys
+    if not turn.keys().isdisjoint(ROLE_KEYS):
+        return turn
+    if isinstance(turn.get("message"), dict):
+        turn = turn["message"]
+    if any(key.startswith("message.") for key in turn):
+        turn = {key.removeprefix("message."): value for key, value in turn.items()}
+    by_user = next((turn[key] for key in _BY_USER if isinstance(turn.get(key), bool)), None)
+    if by_user is not None:
+        return {**turn, "role": "user" if by_user else "assistant"}
     inner = turn.get("kwargs", turn.get("data"))
     fields = inner if isinstance(inner, dict) else turn
     names = turn.get("id")
@@ -197,6 +226,11 @@ def _exported(message: Any) -> list[dict[str, Any]]:
     return [{"role": author.get("role"), "content": parts}]
 
 
+def own_text(text: str) -> str:
+    """Return the text of a turn without the marks that MOSS writes around it (`<|Human|>: …<eoh>`)."""
+    return match[1].strip() if (match := _MARKED.fullmatch(text)) else text
+
+
 def decoded(text: str) -> Any:
     """Return the value of a JSON text, or of a text that Python prints, as pandas writes lists into CSV.
 
@@ -232,7 +266,7 @@ def _keys(turn: Mapping[str, Any], column: str) -> tuple[str, str, str]:
         if not isinstance(role, str):
             raise Trouble("malformed", f"{column}.{role_key}: a role is a text, found {kind_of(role)}")
         text_keys = (key for has_value in (bool, _is_given) for key in TEXT_KEYS if has_value(turn.get(key)))
-        return role_key, next(text_keys, "content"), role.strip(_ROLE_MARKS).lower()
+        return role_key, next(text_keys, "content"), role.strip(_ROLE_MARKS).lower().removeprefix("role.")
     for key, text in turn.items():
         name = key.strip(_ROLE_MARKS).lower()
         if text is not None and name in USER_ROLES:

@@ -10,10 +10,9 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from filelock import FileLock
-
 from longwriter.errors import UserError
 from longwriter.io.files import LOCAL
+from longwriter.io.process import file_lock
 from longwriter.text import inert
 from longwriter.tracking import provenance
 from longwriter.tracking import runs as tracking  # first: it sets MLflow's switches
@@ -135,7 +134,7 @@ def register(name: str, run_id: str, tags: Mapping[str, str], description: str =
     mlflow_client = tracking.client()[0]
     digest = tags["dvc.md5"]
     tags = {key: _tag(value) for key, value in tags.items()}
-    with FileLock(LOCAL / "registry.lock"):
+    with file_lock(LOCAL / "registry.lock"):
         if not mlflow_client.search_registered_models(f"name = '{name}'"):
             mlflow_client.create_registered_model(name)
         versions = mlflow_client.search_model_versions(f"name = '{name}' and tag.`dvc.md5` = '{digest}'")
@@ -225,7 +224,7 @@ def give_alias(name: str, alias: str, version: int) -> None:
         UserError: there is no such version.
     """
     _require(name, version)
-    with FileLock(LOCAL / "registry.lock"):
+    with file_lock(LOCAL / "registry.lock"):
         _set_alias(name, alias, version)
 
 
@@ -249,7 +248,7 @@ def crown(name: str, alias: str, former_alias: str, version: int, tags: Mapping[
     Raises:
         UserError: there is no such version.
     """
-    with FileLock(
+    with file_lock(
         LOCAL / "registry.lock"
     ):  # one lock for both aliases, so that no other process moves one of them meanwhile
         before = version_of(name, alias)

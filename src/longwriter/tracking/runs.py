@@ -16,8 +16,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filelock import FileLock
-
 for _name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
     os.environ.setdefault(_name, "true")
 
@@ -29,6 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 from longwriter.errors import UserError, without_password  # noqa: E402
 from longwriter.io import databases, process  # noqa: E402
 from longwriter.io.files import LOCAL  # noqa: E402
+from longwriter.io.process import file_lock  # noqa: E402
 from longwriter.text import inert  # noqa: E402
 
 log = logging.getLogger(__name__)
@@ -95,7 +94,7 @@ def _client(uri: str) -> tuple[MlflowClient, str]:
     LOCAL.mkdir(exist_ok=True)
     mlflow.set_tracking_uri(uri)
     is_local = uri.startswith("sqlite:")
-    with FileLock(LOCAL / "mlflow.lock"):
+    with file_lock(LOCAL / "mlflow.lock"):
         if is_local:
             _repair(database := Path(uri.removeprefix("sqlite:///")))
             if old := databases.adopt_artifacts(database, LOCAL / "mlartifacts"):
@@ -176,7 +175,7 @@ def pipeline_run(group: str, tags: dict[str, str]) -> str:
     if run_id := os.environ.get(PARENT_ENV):
         return run_id
     mlflow_client, experiment = client()
-    with FileLock(LOCAL / "mlflow.lock"):
+    with file_lock(LOCAL / "mlflow.lock"):
         runs = mlflow_client.search_runs([experiment], f"tags.`lw.group` = '{group}'", max_results=1)
         if runs:
             return str(runs[0].info.run_id)
@@ -294,7 +293,7 @@ def log_prompts(run_id: str, prompts: dict[str, tuple[str, str]]) -> None:
         prompts: {path: (name in the registry, DVC digest)}; the digest is an alias of the version.
     """
     mlflow_client, _ = client()
-    with FileLock(LOCAL / "registry.lock"):
+    with file_lock(LOCAL / "registry.lock"):
         for path, (name, digest) in prompts.items():
             alias = f"md5-{digest}"
             version = mlflow_client.load_prompt(f"prompts:/{name}@{alias}", allow_missing=True)

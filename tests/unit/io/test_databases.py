@@ -110,3 +110,21 @@ def test_a_database_that_another_process_writes_is_not_damaged(tmp_path):
         assert databases.damage(file) is None
         writer.execute("COMMIT")
     assert counts(file) == [11, 10]
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+def test_a_folder_in_the_place_of_a_file_beside_a_database_is_set_aside_and_no_row_is_lost(tmp_path, suffix):
+    file = tmp_path / "a.sqlite"
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("CREATE TABLE t (a)")
+        db.execute("INSERT INTO t VALUES (5)")
+        db.commit()
+    (tmp_path / f"a.sqlite{suffix}").mkdir()
+    message = databases.repair(file)
+    assert message
+    assert f"a.sqlite{suffix}.damaged-" in message
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("INSERT INTO t VALUES (6)")
+        assert db.execute("SELECT a FROM t").fetchall() == [(5,), (6,)]
+    assert databases.repair(file) is None

@@ -186,3 +186,11 @@ def test_a_process_that_ended_is_dead_also_before_it_is_reaped():
     assert process.is_dead(tags)
     child.wait()
     assert process.is_dead(tags)
+
+
+def test_a_folder_in_the_place_of_a_lock_is_renamed(tmp_path):
+    for name in ("write.lock", "write.pid"):
+        (tmp_path / name).mkdir()
+    with process.only_one("write", tmp_path):
+        assert (tmp_path / "write.pid").read_text() == str(os.getpid())
+    assert len(list(tmp_path.glob("write.*.damaged-*"))) == 2

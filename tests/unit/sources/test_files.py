@@ -1,8 +1,10 @@
 """Readers on real files of each format, whole and broken."""
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import os
 
 import pyarrow as pa
@@ -48,8 +50,11 @@ WRITERS = {
     "a.ndjson": lambda path: path.write_bytes(lines(CHATS).rstrip(b"\n").replace(b"\n", b"\r\n")),
     "a.jsonl.gz": lambda path: path.write_bytes(gzip.compress(lines(CHATS))),
     "a.jsonl.zst": lambda path: path.write_bytes(zstandard.compress(lines(CHATS))),
+    "a.jsonl.bz2": lambda path: path.write_bytes(bz2.compress(lines(CHATS))),
+    "a.jsonlines.xz": lambda path: path.write_bytes(lzma.compress(lines(CHATS))),
     "a.parquet": lambda path: parquet(path, pa.Table.from_pylist(CHATS)),
 }
+PACKERS = {"gz": gzip.compress, "zst": zstandard.compress, "bz2": bz2.compress, "xz": lzma.compress}
 
 
 @pytest.mark.parametrize("name", list(WRITERS))
@@ -61,10 +66,18 @@ def test_a_file_is_read_by_its_format_alone_and_in_a_folder(tmp_path, name):
     assert read(tmp_path) == [(f"/{name}{where}", row) for where, row in expected]
 
 
-def test_frames_of_gzip_and_zstd_that_follow_each_other_are_one_file(tmp_path):
-    for name, pack in (("a.jsonl.gz", gzip.compress), ("b.jsonl.zst", zstandard.compress)):
+@pytest.mark.parametrize("suffix", list(PACKERS))
+def test_compressed_parts_that_follow_each_other_are_one_file_whatever_its_name(tmp_path, suffix):
+    pack = PACKERS[suffix]
+    for name in (f"a.jsonl.{suffix}", "b.jsonl"):
         (tmp_path / name).write_bytes(pack(lines(CHATS[:1])) + pack(lines(CHATS[1:])))
         assert [row for _, row in read(tmp_path / name)] == PROMPTS
+
+
+def test_a_pointer_of_git_lfs_says_what_to_do(tmp_path):
+    (tmp_path / "a.jsonl").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n")
+    with pytest.raises(BadRecord, match=r"a\.jsonl is a pointer of Git LFS.*git lfs pull"):
+        read(tmp_path / "a.jsonl")
 
 
 def test_a_saved_data_set_is_read_with_all_its_splits(tmp_path):
@@ -167,7 +180,7 @@ def test_numbers_of_rows_go_on_over_chunks(tmp_path):
         assert max(len(chunk.content) for chunk in sources.chunks(str(tmp_path / name), "*")) <= 2000
 
 
-@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.parquet"])
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.jsonl.bz2", "a.jsonlines.xz", "a.parquet"])
 def test_a_file_that_breaks_off_is_told(tmp_path, name):
     WRITERS[name](tmp_path / name)
     content = (tmp_path / name).read_bytes()
@@ -176,7 +189,7 @@ def test_a_file_that_breaks_off_is_told(tmp_path, name):
         read(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.parquet"])
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.jsonl.bz2", "a.jsonlines.xz", "a.parquet"])
 def test_a_file_that_is_no_such_thing_is_told(tmp_path, name):
     (tmp_path / name).write_bytes(b"Nothing of the kind." * 10)
     with pytest.raises(BadRecord, match=name):

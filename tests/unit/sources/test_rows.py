@@ -41,6 +41,9 @@ def test_what_a_plain_row_states_is_kept():
     assert parse({"prompt": "a", "language": "EN"}).language == "en"
     assert parse({"prompt": "a", "type": None, "length": None, "language": None}) == SourceRow("a")
     assert parse({"prompt": "a", "length": 300.0}) == SourceRow("a", None, 300)
+    assert parse({"prompt": "a", "length": Decimal("300.00")}) == SourceRow("a", None, 300)
+    assert parse({"prompt": "a", "length": Decimal("1.5")}).reason == "malformed"
+    assert parse({"prompt": "a", "length": Decimal("NaN")}) == SourceRow("a")
 
 
 @pytest.mark.parametrize(
@@ -153,6 +156,16 @@ CHAT_TEXTS = [
     f"<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n{SEA}<|eot_id|>",
     f"<start_of_turn>user\n{SEA}<end_of_turn>\n<start_of_turn>model\nThe sea.<end_of_turn>",
     f"<|user|>\n{SEA}</s>\n<|assistant|>\nThe sea.</s>",
+    f"[Round 0]\n问：{SEA}\n答：The sea.",
+    f"用户：{SEA}\n助手：The sea.",
+    f"Question: {SEA}\nAnswer: The sea.",
+    f"**User:** {SEA}\n\n**Assistant:** The sea.",
+    f"<user>{SEA}</user><assistant>The sea.</assistant>",
+    f"# Instruction\n{SEA}\n\n# Response\nThe sea.",
+    f"<extra_id_0>System\nBe brief.\n<extra_id_1>User\n{SEA}\n<extra_id_1>Assistant\n",
+    f"<｜User｜>{SEA}<｜Assistant｜>The sea.",
+    f"<|Human|>: {SEA}<eoh>\n<|MOSS|>: The sea.<eom>",
+    f"[|user|]{SEA}\n[|assistant|]The sea.[|endofturn|]",
 ]
 
 
@@ -167,6 +180,29 @@ def test_a_prompt_with_role_marks_is_read_only_if_it_begins_as_a_chat():
     quoted = "Continue this chat.\nHuman: Hi.\nAssistant: Hello."
     assert parse({"prompt": quoted}) == SourceRow(quoted)
     assert parse({"prompt": "User: the word for a person"}) == SourceRow("User: the word for a person")
+
+
+def test_a_prompt_with_the_turns_of_a_template_gives_what_its_user_says_first():
+    for text in (
+        f"<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n{SEA}<|im_end|>\n<|im_start|>assistant\n",
+        f"<s><|user|>\n{SEA}</s>\n<|assistant|>\n",
+        f"{SEA}\n<extra_id_1>Assistant\nThe sea.\n<extra_id_1>User\nMore.",
+        f"System: Be brief.\nUser: {SEA}\nAssistant:",
+    ):
+        assert parse({"prompt": text}) == SourceRow(SEA)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Question: why is the sea salty?\nAnswer: in 500 words, please.",
+        "<user>Ada, 9 years old</user>\nWrite her a poem.",
+        "问：什么是潮汐？\n答：请用五百字。",
+        "Say what <|im_start|>assistant means in a template.",
+    ],
+)
+def test_a_prompt_that_only_looks_like_a_chat_is_a_prompt(text):
+    assert parse({"prompt": text}) == SourceRow(text)
 
 
 def test_what_follows_an_instruction_of_alpaca_stays_without_its_heading():
@@ -208,10 +244,51 @@ LANGCHAIN = {"lc": 1, "type": "constructor", "id": ["langchain", "schema", "mess
         {"user": SEA, "assistant": "The sea."},
         {"problem": SEA, "solution": "x"},
         {"text_input": SEA, "output": "x"},
+        {"chat": {"turn_1": {"Human": f"<|Human|>: {SEA}<eoh>\n", "MOSS": "<|MOSS|>: x<eom>"}}, "num_turns": 1},
+        {"question_id": 81, "category": "writing", "turns": [SEA, "More."]},
+        {"prompt": [SEA, "More."], "category": "writing", "prompt_id": 81},
+        {"question_id": "a", "turns": [{"content": SEA}], "cluster": "c"},
+        {"prompt": {"text": SEA, "toxicity": 0.1}},
+        {"attributes.llm.input_messages": [{"message.role": "user", "message.content": SEA}]},
+        {"input_messages": [{"message": {"role": "user", "content": SEA}}]},
+        {"request_body": {"model": "m", "messages": [USER]}, "response_body": {}},
+        {"request": json.dumps({"messages": [USER]})},
+        {"input": json.dumps({"messages": [USER]}), "output": "x"},
+        {"input": json.dumps([USER]), "metadata": "{}"},
+        {"messages": [{"text": SEA, "isCreatedByUser": True}, {"text": "x", "isCreatedByUser": False}]},
+        {"messages": [{"role": "Role.USER", "content": SEA}]},
+        {"utterances": [{"speaker": "USER", "utterance": SEA}]},
+        {"Human": SEA, "Assistant": "x"},
+        {"user_prompt": SEA, "system_prompt": "Be brief."},
+        {"user_query": SEA, "response": "x"},
+        {"instruction_en": SEA, "meta_instruction": "Be brief."},
+        {"inputs": [1, 2], "inputs_pretokenized": SEA, "targets": [1]},
     ],
 )  # fmt: skip
 def test_exports_and_chats_in_other_columns_are_read(value):
     assert parse(value) == SourceRow(SEA)
+
+
+def test_names_that_hold_something_else_are_not_read_as_instructions():
+    for name in (
+        "system_prompt",
+        "meta_instruction",
+        "prompt_id",
+        "question_type",
+        "judge_prompt",
+        "task",
+        "message",
+    ):
+        assert parse({name: SEA}).reason == "malformed"
+
+
+def test_a_whole_data_set_in_one_object_is_malformed():
+    assert parse({"prompt": [SEA, "More."], "length": [5, 6]}).detail.startswith("prompt: a text is needed")
+
+
+def test_a_text_of_python_with_a_number_as_key_is_read():
+    assert parse({"messages": str([{"role": "user", 5: "x", "content": SEA}])}) == SourceRow(SEA)
+    assert parse({"messages": "[{'a': 1, 5: 'x'}]"}).reason == "malformed"
 
 
 def test_a_row_of_oasst_that_is_no_opening_is_no_instruction():
