@@ -62,7 +62,12 @@ def _bounds(metadata: tuple[Any, ...], unit: str = "") -> str:
     bounds = {name: getattr(item, name) for item in flat for name in _BOUNDS if hasattr(item, name)}
     low, high = bounds.get("ge", bounds.get("min_length")), bounds.get("le", bounds.get("max_length"))
     if low is not None and high is not None:
-        return f"{low:,}{unit}" if low == high else f"from {low:,} to {high:,}{unit}"
+        return f"{low:,}{unit}" if low == high else f"from {_number(low)} to {_number(high)}{unit}"
     return ", ".join(
-        f"{_BOUNDS[name]} {bound:,}{unit}" for name, bound in bounds.items() if bound is not None
+        f"{_BOUNDS[name]} {_number(bound)}{unit}" for name, bound in bounds.items() if bound is not None
     )
+
+
+def _number(bound: float) -> str:
+    """Return a bound as people write it: `0.000001`, `1,000`."""
+    return f"{bound:.12f}".rstrip("0") if 0 < bound < 0.001 else f"{bound:,}"

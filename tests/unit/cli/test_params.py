@@ -18,7 +18,7 @@ def test_a_key_is_shown_with_its_value_its_bounds_and_what_it_makes_stale(run):
     assert out.splitlines() == [
         "sft.optimizer.epochs: 3.0",
         "    Passes over the rows; a fraction is allowed.",
-        "    (a number above 0, at most 1,000)",
+        "    (a number from 0.000001 to 1,000)",
         "    (runs again: sft, and what follows)",
     ]
 

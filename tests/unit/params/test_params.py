@@ -94,7 +94,7 @@ def test_an_unknown_profile_names_those_that_exist():
         ("plan.min_steps", 0, ["plan.min_steps", "from 1 to", "found 0"]),
         ("plan.sampling.seed", True, ["plan.sampling.seed", "a whole number from 0", "found true"]),
         ("plan.sampling.temperature", 2.5, ["plan.sampling.temperature", "a number from 0 to 2", "2.5"]),
-        ("plan.sampling.top_p", 0, ["plan.sampling.top_p", "above 0", "found 0"]),
+        ("plan.sampling.top_p", 0, ["plan.sampling.top_p", "from 0.000001 to 1", "found 0"]),
         ("dataset.test_share", float("nan"), ["dataset.test_share", "a number from 0 to 1", "nan"]),
         ("dataset.relabel_length", "yes", ["dataset.relabel_length", "true or false", "'yes'"]),
         ("instructions.languages", [], ["instructions.languages", "at least 1 item(s)"]),

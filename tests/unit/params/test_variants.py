@@ -56,18 +56,16 @@ NOT_LIST = [("", "null"), ("3", "3"), ("en", "'en'"), ("{a: b}", "a mapping")]
 
 
 def bounds(metadata):
-    """Return {ge, gt, le, lt: bound} of a number."""
+    """Return {ge, le, lt: bound} of a number."""
     flat = [inner for item in metadata for inner in getattr(item, "metadata", [item])]
-    return {
-        name: getattr(item, name) for item in flat for name in ("ge", "gt", "le", "lt") if hasattr(item, name)
-    }
+    return {name: getattr(item, name) for item in flat for name in ("ge", "le", "lt") if hasattr(item, name)}
 
 
 def numbers_outside(kind, metadata):
     """Return a number below the smallest one and a number above the largest one."""
     limits = bounds(metadata)
     step = 1 if kind is int else 0.25
-    low = limits["gt"] if "gt" in limits else limits["ge"] - step
+    low = limits["ge"] / 2 if kind is float and limits["ge"] > 0 else limits["ge"] - step
     high = limits["lt"] if "lt" in limits else limits["le"] + step
     return [(str(number), repr(number)) for number in (low, high)]
 
