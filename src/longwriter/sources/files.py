@@ -274,7 +274,7 @@ def _file_chunks(where: str, file: IO[bytes], is_named: bool) -> Iterator[Chunk]
 
 def _plain_text(name: str, file: IO[bytes]) -> io.BufferedReader:
     """Return a file's text as UTF-8; its readers raise an error if a compressed file is cut off."""
-    raw: Any = io.BufferedReader(file, _HEAD)  # type: ignore[arg-type]
+    raw: Any = io.BufferedReader(file, _HEAD)
     begin = raw.peek(6)
     end = next((end for end in _PACKED if name.lower().endswith(end)), None)
     end = end or next((end for end, magic in _PACKED.items() if begin.startswith(magic)), None)

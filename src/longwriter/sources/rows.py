@@ -27,7 +27,7 @@ import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from numbers import Number
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from longwriter.sources.transcripts import first_user_text
 from longwriter.sources.turns import (
@@ -235,7 +235,7 @@ def _has_row(column: str, content: Any) -> bool:
     return isinstance(inner, dict) or (isinstance(inner, list) and _has_roles(inner))
 
 
-def _is_texts(content: Any) -> bool:
+def _is_texts(content: Any) -> TypeGuard[list[str]]:
     return isinstance(content, list) and bool(content) and all(isinstance(text, str) for text in content)
 
 
