@@ -19,7 +19,8 @@ from flows import lockfile
 from longwriter.cli import profile
 from longwriter.errors import StageBusy, UserError
 from longwriter.io import files, process
-from longwriter.params import FILE, problems, yaml_file
+from longwriter.params import FILE
+from longwriter.settings import problems, yaml_file
 from longwriter.tracking import git, versioning
 
 FOLDER = Path(".lw/experiments")

@@ -43,7 +43,8 @@ from longwriter.judge import judgements
 from longwriter.launch import checkpoints
 from longwriter.lengths import stated
 from longwriter.llm import transport
-from longwriter.params import extra_body, named_files, yaml_file
+from longwriter.params import extra_body
+from longwriter.settings import named_files, yaml_file
 from longwriter.sources import decontamination, rows
 from longwriter.sources import files as source_files
 from longwriter.talk import poison  # fmt: skip

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from longwriter.params import problems, yaml_file
-from longwriter.params.numbers import TokenPrice
-from longwriter.params.texts import Line
+from longwriter.settings import problems, yaml_file
+from longwriter.settings.numbers import TokenPrice
+from longwriter.settings.texts import Line
 
 PRICES = Path("infra/prices.yaml")
 

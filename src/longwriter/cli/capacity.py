@@ -41,7 +41,7 @@ def capacity(
         from longwriter import params
         from longwriter.capacity import check, machine, table
         from longwriter.cli import profile as profiles
-        from longwriter.params import yaml_file
+        from longwriter.settings import yaml_file
 
     if profile is None:
         values = params.load()

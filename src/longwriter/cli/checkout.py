@@ -10,7 +10,7 @@ from pathlib import Path
 
 from longwriter.errors import StageBusy, UserError
 from longwriter.io import files
-from longwriter.params import yaml_file
+from longwriter.settings import yaml_file
 
 PARAMS = Path("params.yaml")
 

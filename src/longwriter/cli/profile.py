@@ -19,8 +19,8 @@ from longwriter import params
 from longwriter.cli import checkout
 from longwriter.cli.checkout import PARAMS
 from longwriter.errors import BadParams
-from longwriter.params import problems, yaml_file
-from longwriter.params.yaml_file import Document
+from longwriter.settings import problems, yaml_file
+from longwriter.settings.yaml_file import Document
 from longwriter.text import inert
 
 FOLDER = Path("infra/profiles")

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from longwriter.errors import BadParams, BadRecord
-from longwriter.params import problems, yaml_file
+from longwriter.settings import problems, yaml_file
 
 Patterns = Mapping[str, Sequence[str]]
 """{name: patterns}; the first name with a match counts."""

@@ -27,9 +27,10 @@ from longwriter.errors import TrainingFailed, Unavailable, UserError
 from longwriter.hashing import short_id
 from longwriter.io import files, process
 from longwriter.launch import checkpoints, environment
-from longwriter.params import DpoParams, SftParams, TrainingParams, named_files
-from longwriter.params.common import Section
+from longwriter.params import DpoParams, SftParams, TrainingParams
 from longwriter.params.training import LoraParams
+from longwriter.settings import named_files
+from longwriter.settings.section import Section
 
 log = logging.getLogger(__name__)
 

@@ -2,9 +2,8 @@
 
 A stage reads its own section and the shared ones. `load` always checks the whole file and the files that it
 names, so a typing mistake in `report` stops the run before `write` works for an hour. The sections are in `data`,
-`agentwrite`, `training`, `benchmark` and `tracing`; the sections of language models are in `models`. The bounds of
-the values are in `numbers`, `texts`, `extra_body` and `named_files`. `yaml_file` reads the file, and `problems`
-writes the messages.
+`agentwrite`, `training`, `benchmark`, `tracing` and `retention`; the sections of language models are in `models`.
+The room `settings` has the kinds of their values, reads the file, and writes the messages.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from longwriter.params import named_files, problems, yaml_file
 from longwriter.params.agentwrite import PlanParams, WriteParams
 from longwriter.params.benchmark import (
     BenchmarksParams,
@@ -28,7 +26,6 @@ from longwriter.params.benchmark import (
     ScoreParams,
     ShortPromptsParams,
 )
-from longwriter.params.common import Conflict, Section
 from longwriter.params.data import BaseModelParams, DatasetParams, InstructionsParams, ValidateParams
 from longwriter.params.models import (
     JudgeParams,
@@ -48,7 +45,9 @@ from longwriter.params.training import (
     SftParams,
     TrainingParams,
 )
-from longwriter.params.yaml_file import Document
+from longwriter.settings import named_files, problems, yaml_file
+from longwriter.settings.section import Conflict, Section
+from longwriter.settings.yaml_file import Document
 
 FILE = Path("params.yaml")
 

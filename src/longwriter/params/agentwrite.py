@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from longwriter.params.common import Conflict, Section, ordered
 from longwriter.params.models import LLMParams, Sampling
-from longwriter.params.named_files import template
-from longwriter.params.numbers import (
+from longwriter.settings.named_files import template
+from longwriter.settings.numbers import (
     Attempts,
     PlanSteps,
     PointChars,
@@ -18,7 +17,8 @@ from longwriter.params.numbers import (
     Share,
     Words,
 )
-from longwriter.params.texts import DISTINCT, Template
+from longwriter.settings.section import Conflict, Section, ordered
+from longwriter.settings.texts import DISTINCT, Template
 
 PlanRule = Literal[
     "enough_rows", "enough_kept", "unique_ids", "steps_in_bounds", "step_words_in_bounds",

@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from longwriter.params.common import Conflict, Section
 from longwriter.params.models import JudgingParams, LLMParams, Sampling
-from longwriter.params.named_files import template
-from longwriter.params.numbers import (
+from longwriter.settings.named_files import template
+from longwriter.settings.numbers import (
     Chunks,
     Draws,
     InnerShare,
@@ -21,7 +20,8 @@ from longwriter.params.numbers import (
     Share,
     TokensPerWord,
 )
-from longwriter.params.texts import (
+from longwriter.settings.section import Conflict, Section
+from longwriter.settings.texts import (
     DISTINCT,
     Alias,
     DirPath,

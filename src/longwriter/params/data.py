@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from longwriter.params import named_files
-from longwriter.params.common import Conflict, Section, ordered
-from longwriter.params.named_files import template
-from longwriter.params.numbers import (
+from longwriter.records import Language
+from longwriter.settings import named_files
+from longwriter.settings.named_files import template
+from longwriter.settings.numbers import (
     Chars,
     Points,
     PositiveShare,
@@ -21,7 +21,8 @@ from longwriter.params.numbers import (
     Share,
     Words,
 )
-from longwriter.params.texts import (
+from longwriter.settings.section import Conflict, Section, ordered
+from longwriter.settings.texts import (
     DISTINCT,
     ChatTemplate,
     Folder,
@@ -34,7 +35,6 @@ from longwriter.params.texts import (
     Template,
     TokenText,
 )
-from longwriter.records import Language
 
 InstructionRule = Literal[
     "enough_rows", "unique_ids", "unique_prompts", "known_language", "language_is_true", "prompt_in_bounds",

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from longwriter.params.common import Conflict, conflict_error
-from longwriter.params.texts import is_secret_name
+from longwriter.settings.section import Conflict, conflict_error
+from longwriter.settings.texts import is_secret_name
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*")
 _NAMES = "names of fields: ASCII letters, digits, _ . : and -, without spaces"

@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from longwriter.params.common import Conflict, Section
 from longwriter.params.extra_body import sendable
-from longwriter.params.named_files import template
-from longwriter.params.numbers import (
+from longwriter.settings.named_files import template
+from longwriter.settings.numbers import (
     Attempts,
     Concurrency,
     Dollars,
@@ -25,7 +24,8 @@ from longwriter.params.numbers import (
     Temperature,
     Tokens,
 )
-from longwriter.params.texts import BaseUrl, EnvName, Line, StopText, Template
+from longwriter.settings.section import Conflict, Section
+from longwriter.settings.texts import BaseUrl, EnvName, Line, StopText, Template
 
 
 class VllmParams(Section):

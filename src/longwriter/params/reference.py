@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import NoneType
 from typing import Any, NamedTuple
 
-from longwriter.params.allowed import allowed_values, members
-from longwriter.params.common import Section, keys
+from longwriter.settings.allowed import allowed_values, members
+from longwriter.settings.section import Section, keys
 
 
 class Entry(NamedTuple):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from longwriter.params.common import Section
-from longwriter.params.numbers import Days
+from longwriter.settings.numbers import Days
+from longwriter.settings.section import Section
 
 
 class RetentionParams(Section):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from longwriter.params.common import Section
-from longwriter.params.numbers import Seconds, Seed, Share
+from longwriter.settings.numbers import Seconds, Seed, Share
+from longwriter.settings.section import Section
 
 
 class TracingParams(Section):

@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from longwriter.params import named_files
-from longwriter.params.common import Conflict, Section
 from longwriter.params.models import Sampling
-from longwriter.params.numbers import (
+from longwriter.settings import named_files
+from longwriter.settings.numbers import (
     AdamBeta,
     Batch,
     Checkpoints,
@@ -36,7 +35,8 @@ from longwriter.params.numbers import (
     TokensPerWord,
     WeightDecay,
 )
-from longwriter.params.texts import DISTINCT, FilePath, Folder, JsonFile, Line
+from longwriter.settings.section import Conflict, Section
+from longwriter.settings.texts import DISTINCT, FilePath, Folder, JsonFile, Line
 
 PairRule = Literal[
     "enough_pairs", "both_sides_have_pairs", "sides_apart", "unique_ids", "roles_in_turn", "chosen_differs",

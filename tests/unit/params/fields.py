@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, get_args, get_origin
 from pydantic import BaseModel
 
 from longwriter import params
-from longwriter.params.allowed import members
-from longwriter.params.common import keys
+from longwriter.settings.allowed import members
+from longwriter.settings.section import keys
 
 BODY = {"min_p": 0.1}
 LORA = {

@@ -10,7 +10,7 @@ from longwriter.llm.probing import NONE
 from longwriter.params.extra_body import RESERVED
 from longwriter.params.models import Sampling
 from tests.unit.params.fields import text_with
-from tests.unit.params.test_texts import errors
+from tests.unit.settings.test_texts import errors
 
 SAMPLING = Sampling(temperature=0.5, max_tokens=9, top_p=0.9, repetition_penalty=1.1, stop=["."], seed=1)
 SENDABLE = {

@@ -10,8 +10,8 @@ from ruamel.yaml import YAML
 
 from longwriter import params
 from longwriter.errors import BadParams
-from longwriter.params import problems, yaml_file
-from longwriter.params.texts import Kind
+from longwriter.settings import problems, yaml_file
+from longwriter.settings.texts import Kind
 from tests.unit.params.fields import fields, text_with
 
 FIELDS = {field.key: field for field in {(f.section, f.name): f for f in fields()}.values()}

@@ -13,10 +13,10 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from longwriter.errors import BadParams
-from longwriter.params.allowed import allowed_values, members
-from longwriter.params.common import keys
-from longwriter.params.texts import secret
-from longwriter.params.yaml_file import Document, Key, shown
+from longwriter.settings.allowed import allowed_values, members
+from longwriter.settings.section import keys
+from longwriter.settings.texts import secret
+from longwriter.settings.yaml_file import Document, Key, shown
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -1,4 +1,4 @@
-"""What a field of params.yaml allows, in words, from its annotation. Pure."""
+"""What a field allows, in words, from its annotation. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from longwriter.params.common import keys
-from longwriter.params.texts import Kind
+from longwriter.settings.section import keys
+from longwriter.settings.texts import Kind
 
 _BOUNDS = {
     "gt": "above", "ge": "at least", "lt": "below", "le": "at most",

@@ -1,4 +1,4 @@
-"""The base of every section of params.yaml."""
+"""The base of every section of a file of settings."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ import pytest
 
 from longwriter import params
 from longwriter.errors import BadParams
-from longwriter.params.texts import is_secret_name, secret
+from longwriter.settings.texts import is_secret_name, secret
 from tests.unit.params.fields import committed
 
 TOKEN = "q7Zr2Lw9Kx4Tn8Vb1Yc5"

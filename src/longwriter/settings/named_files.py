@@ -1,6 +1,6 @@
 """Checks of the files that params.yaml names: templates, the DeepSpeed configuration, the hostfile.
 
-They are read together with the parameters, so a wrong file stops the first stage and not the last one.
+They are read together with the parameters, so a wrong file stops the first stage, not the last one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from longwriter.params.yaml_file import Document, Key
+from longwriter.settings.yaml_file import Document, Key
 
 _BYTES = 2**20  # the longest template has 2 kB
 _FIELD = re.compile(r"\{(\w+)\}")
@@ -34,7 +34,7 @@ def template(*needs: str, others: tuple[str, ...] | None = None) -> Content:
 
     Args:
         needs: Fields that the template must have.
-        others: Fields that it may have too; None = other braces are text, as in JSON.
+        others: Fields that it may have too; None = all other braces are text, as in JSON.
     """
     allowed_names = None if others is None else {*needs, *others}
 

@@ -1,4 +1,4 @@
-"""Texts of params.yaml by kind: paths, URLs, names. Each kind says what it allows, in words.
+"""Kinds of texts: paths, URLs, names. Each kind says in words what it allows.
 
 Pure. Nothing here looks at the disk.
 """

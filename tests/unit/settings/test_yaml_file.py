@@ -10,7 +10,7 @@ from ruamel.yaml.error import YAMLError
 
 from longwriter import params
 from longwriter.errors import BadParams
-from longwriter.params import yaml_file
+from longwriter.settings import yaml_file
 from tests.unit.params.fields import text_with
 
 LAUGHS = "a0: &a0 [ha, ha, ha, ha, ha, ha, ha, ha]\n" + "".join(

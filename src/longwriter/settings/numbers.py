@@ -1,7 +1,8 @@
-"""Numbers of params.yaml by kind: each has a smallest value, a largest value, and a reason for the largest.
+"""Kinds of numbers: each has a smallest value, a largest value, and a reason for the largest.
 
-The largest values are far above what anybody uses, and the smallest ones far below. They stop a typing mistake (`max_concurrency:
-1000000000`, `timeout_s: 1e-9`) when the file is read, and not after hours of work or when memory is full.
+The largest values are far above what anybody uses, and the smallest ones far below. So a typing mistake
+(`max_concurrency: 1000000000`, `timeout_s: 1e-9`) is an error when the file is read, and not after hours of work or
+when memory is full.
 """
 
 from __future__ import annotations
