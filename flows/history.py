@@ -10,8 +10,8 @@ from typing import Any
 
 from tabulate import tabulate
 
+from longwriter.retention import old_runs
 from longwriter.text import inert
-from longwriter.tracking import old_runs
 from longwriter.tracking import runs as tracking
 
 _SHOWN = 30  # flows on the page

@@ -50,8 +50,8 @@ from flows import (
     room,
 )
 from longwriter import params as parameters
-from longwriter.doctor import retention
 from longwriter.errors import LongWriterError, UserError, without_password
+from longwriter.retention import policy as retention
 from longwriter.text import inert
 from longwriter.tracking import git, notes, versioning
 from longwriter.tracking import runs as tracking

@@ -80,9 +80,8 @@ def _table(rows: list[Row]) -> str:
 
 def _find(name: str, older_than: str, nights: int, others: list[Path]) -> _Part:
     """Return what can be removed of one part."""
-    from longwriter.doctor import leftovers, retention
     from longwriter.io import files
-    from longwriter.tracking import old_data, old_remote, old_runs
+    from longwriter.retention import leftovers, old_data, old_remote, old_runs, policy
 
     age = checkout.age(older_than)
     if name == "files":
@@ -92,14 +91,14 @@ def _find(name: str, older_than: str, nights: int, others: list[Path]) -> _Part:
             lambda: leftovers.remove(items),
         )
     if name == "answers":
-        answers, size = retention.old_answers(age)
+        answers, size = policy.old_answers(age)
         rows: list[Row] = [(size, str(files.REPLAY), f"{answers:,} stored answers")] if answers else []
-        return _Part(rows, lambda: retention.old_answers(age, only_count=False))
+        return _Part(rows, lambda: policy.old_answers(age, only_count=False))
     if name == "prompts":
-        versions = retention.old_prompts(age)
+        versions = policy.old_prompts(age)
         rows = [(None, "MLflow", f"version {number} of prompt {prompt}") for prompt, number in versions]
         return _Part(rows, lambda: old_runs.delete_prompts(versions))
-    needed = retention.needed_digests()
+    needed = policy.needed_digests()
     if name == "remote":
         there = old_remote.find(nights, needed, others, age)
         rows = [(there.bytes, there.url, f"{len(there.paths):,} files")] if there.paths else []

@@ -55,7 +55,7 @@ def lineage(
             raise UserError("--row and --source exclude each other: name one of them")
         _print_holders(row, source, as_json=as_json)
         return
-    from longwriter.tracking import lineage as audit
+    from longwriter.audit import lineage as audit
 
     steps = audit.walk_benchmark(benchmark, model, row_id) if benchmark else audit.walk(row_id)
     if not as_json:
@@ -150,7 +150,7 @@ def _cut_line(text: str, chars: int = _LINE_CHARS) -> str:
 
 
 def _print_holders(row: str | None, source: str | None, *, as_json: bool) -> None:
-    from longwriter.tracking import holders
+    from longwriter.audit import holders
 
     held_by = holders.of_row(row) if row is not None else holders.of_source(str(source))
     if as_json:

@@ -31,8 +31,8 @@ def withdraw(
     Example: longwriter withdraw 2ba1e1b0c1a1e1b0 --dry-run
     """
     checkout.require()
+    from longwriter.audit import holders
     from longwriter.sources import withdrawn
-    from longwriter.tracking import holders
 
     holding = holders.of_row(row_id)
     if not holding.withdrawable:

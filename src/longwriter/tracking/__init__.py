@@ -1,1 +1,1 @@
-"""MLflow runs and models; lineage and provenance; digests from DVC; git."""
+"""MLflow runs and models; provenance and OpenLineage events; digests from DVC; git."""

@@ -42,9 +42,7 @@ UNREACHABLE = (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError)
 PARENT_ENV = "LW_PIPELINE_RUN"
 _REFUSALS = {401: "login", 403: "user"}  # by HTTP status
 _METRICS_PER_REQUEST = 1000  # MLflow's limit
-_PROFILED_BYTES = (
-    50_000_000  # larger data sets are not read, which would take seconds: their profile has only the bytes
-)
+_PROFILED_BYTES = 50_000_000  # reading a larger data set would take seconds: its profile has only bytes
 _VALUE_CHARS = 6000  # of a parameter, MLflow's limit
 
 

@@ -1,4 +1,4 @@
-"""`longwriter clean`: parts beside the files in .lw, which tests/unit/doctor/test_leftovers.py tests."""
+"""`longwriter clean`: parts beside the files in .lw, which tests/unit/retention/test_leftovers.py tests."""
 
 from datetime import UTC, datetime
 

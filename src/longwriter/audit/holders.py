@@ -1,4 +1,4 @@
-"""Finds what holds a row of this checkout: data sets, models and numbers. `lineage` goes the other way.
+"""Finds what holds a row of this checkout: data sets, models and numbers. `lineage.py` goes the other way.
 
 Reads the files data/lineage/STAGE.json and the data that they name.
 """

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from longwriter.calls import replay
-from longwriter.doctor import leftovers
 from longwriter.io import files
 from longwriter.params.retention import RetentionParams
+from longwriter.retention import leftovers, old_data, old_runs
 from longwriter.traces import traces
-from longwriter.tracking import old_data, old_runs, provenance
+from longwriter.tracking import provenance
 from longwriter.tracking import runs as tracking
 
 _DAY_MS = 86_400_000

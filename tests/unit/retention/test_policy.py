@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-from longwriter.doctor import retention
 from longwriter.params.retention import RetentionParams
+from longwriter.retention import old_runs
+from longwriter.retention import policy as retention
 from longwriter.traces import traces
-from longwriter.tracking import logged_models, old_runs
+from longwriter.tracking import logged_models
 from longwriter.tracking import runs as tracking
-from tests.unit.doctor.test_leftovers import training, write
+from tests.unit.retention import test_old_data as old_data_tests
+from tests.unit.retention.test_leftovers import training, write
+from tests.unit.retention.test_old_data import repo  # noqa: F401
 from tests.unit.traces import test_traces as text_traces
-from tests.unit.tracking import test_old_data as old_data_tests
-from tests.unit.tracking.test_old_data import repo  # noqa: F401
 from tests.unit.tracking.test_versioning import initialised  # noqa: F401
 
 NOTHING = dict.fromkeys(RetentionParams.model_fields)

@@ -10,8 +10,8 @@ import pytest
 from dvc.repo import Repo
 
 from longwriter.errors import UserError
-from longwriter.tracking import old_remote
-from tests.unit.tracking.test_old_data import initialised, repo, run_with  # noqa: F401
+from longwriter.retention import old_remote
+from tests.unit.retention.test_old_data import initialised, repo, run_with  # noqa: F401
 
 DAY = timedelta(days=1)
 

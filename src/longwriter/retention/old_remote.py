@@ -19,7 +19,7 @@ from dvc.repo import Repo
 from dvc_data.hashfile.db import get_index
 
 from longwriter.errors import Unavailable, UserError, without_password
-from longwriter.tracking import old_data
+from longwriter.retention import old_data
 
 
 class OldRemote(NamedTuple):

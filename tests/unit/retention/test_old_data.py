@@ -9,7 +9,7 @@ import yaml
 from dvc.repo import Repo
 
 from longwriter.errors import UserError
-from longwriter.tracking import old_data
+from longwriter.retention import old_data
 from tests.unit.tracking.test_versioning import initialised  # noqa: F401
 
 WORK = "cp in.txt out.txt && { cat in.txt; printf ' in short'; } >n.json && echo >>.git/ran"
