@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flows import server
+from longwriter.errors import StageBusy
 from longwriter.io import access, disk, startup
 from longwriter.io.files import LOCAL
 
@@ -49,7 +50,11 @@ def main(words: Sequence[str]) -> int:
     """
     options = _options(words)
     names = options.names
-    own_server = None if server.is_configured() else server.start()
+    try:
+        own_server = None if server.is_configured() else server.start()
+    except StageBusy as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
     with startup.imports():
         from flows import pipeline, repro
         from longwriter.errors import LongWriterError

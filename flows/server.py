@@ -14,32 +14,38 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from longwriter.errors import LongWriterError, Unavailable, UserError, without_password
-from longwriter.io import databases, door, net, process
+from filelock import FileLock, Timeout
+
+from longwriter.errors import LongWriterError, StageBusy, Unavailable, UserError, without_password
+from longwriter.io import databases, door, files, net, process
 
 _START_S = 180  # 10 s on an idle machine; the first start creates the database
 
 
 class Server(NamedTuple):
-    """A server that was started: its process, the URL of its API, and its log file."""
+    """A server that was started: its process, the URL of its API, its log file, and the lock of its start."""
 
     child: subprocess.Popen[bytes]
     url: str
     log: Path
+    lock: FileLock
 
     def wait(self) -> None:
         """Wait until the API answers.
 
         Raises:
-            RuntimeError: the server ended, or does not answer within three minutes.
+            Unavailable: the server ended, or does not answer within three minutes.
         """
         deadline = time.monotonic() + _START_S
-        while not net.is_healthy(f"{self.url}/health"):
-            if self.child.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(
-                    f"the Prefect server did not start; see {self.log}: {process.last_lines(self.log)}"
-                )
-            time.sleep(0.2)
+        try:
+            while not net.is_healthy(f"{self.url}/health"):
+                if self.child.poll() is not None or time.monotonic() > deadline:
+                    raise Unavailable(
+                        f"the Prefect server did not start; see {self.log}: {process.last_lines(self.log)}"
+                    )
+                time.sleep(0.2)
+        finally:
+            self.lock.release()
 
 
 def is_configured() -> bool:
@@ -65,11 +71,30 @@ def trouble(error: Exception) -> LongWriterError | None:
     return None
 
 
-def start() -> Server:
-    """Start a server that ends with this process, and set PREFECT_API_URL; call before Prefect is imported."""
-    port = net.free_port()
-    log = Path(".lw/logs/prefect-server.log")
+def start(wait_s: float = _START_S) -> Server:
+    """Start a server that ends with this process, and set PREFECT_API_URL; call before Prefect is imported.
+
+    The servers of two flows of one checkout have the same database, which only one of them can make or upgrade. So
+    this waits while another one starts.
+
+    Args:
+        wait_s: How long it waits for the start of another server.
+
+    Raises:
+        StageBusy: the other one still starts.
+    """
+    log = files.LOCAL / "logs" / "prefect-server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    (files.LOCAL / "locks").mkdir(exist_ok=True)
+    lock = FileLock(files.LOCAL / "locks" / "prefect-server.lock")
+    try:
+        lock.acquire(timeout=wait_s)
+    except Timeout:
+        raise StageBusy(
+            f"another flow of this checkout has been starting its Prefect server for {wait_s:.0f} s: run this again "
+            "when that flow has ended, or start one server for all flows (bash infra/ui.sh) and set PREFECT_API_URL"
+        ) from None
+    port = net.free_port()
     home = Path(os.environ.get("PREFECT_HOME", ".lw/prefect"))
     if message := databases.repair(home / "prefect.db"):
         sys.stderr.write(f"{message}; the Prefect UI no longer shows flow runs that are missing there\n")
@@ -83,4 +108,4 @@ def start() -> Server:
         )
     atexit.register(child.terminate)  # runs after Prefect has sent its last logs, also at exit
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
-    return Server(child, os.environ["PREFECT_API_URL"], log)
+    return Server(child, os.environ["PREFECT_API_URL"], log, lock)

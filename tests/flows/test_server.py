@@ -10,10 +10,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from filelock import FileLock
 from prefect.exceptions import PrefectHTTPStatusError
 
 from flows import server
-from longwriter.errors import Unavailable, UserError
+from longwriter.errors import StageBusy, Unavailable, UserError
 from tests.workspace import ROOT, environment
 
 
@@ -67,6 +68,16 @@ def test_a_server_that_cannot_be_used_is_said_in_one_line_without_the_password(
     assert (type(trouble) if trouble else None) is kind
     assert words in str(trouble)
     assert "hidden" not in str(trouble)
+
+
+def test_a_flow_that_waits_too_long_for_the_start_of_another_server_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lock = tmp_path / ".lw/locks/prefect-server.lock"
+    lock.parent.mkdir(parents=True)
+    with FileLock(lock), pytest.raises(StageBusy, match="another flow of this checkout has been starting"):
+        server.start(wait_s=0)
 
 
 def test_a_write_protected_folder_is_said_in_one_line(tmp_path: Path) -> None:
