@@ -74,6 +74,7 @@ _STATUS = (
 _LATER = r"(?:[，,。！! ]+请?您?(?:稍后|稍候)(?:再试|重试|再来))?"
 _AS_LAST_LINE = (  # and nothing else in it: prose that goes on after such words is prose
     rf"(?:api |http |request |server )?error(?: code)?[ :：-]*[45]\d\d\b(?:[ :–-]*(?:{_STATUS}))?",
+    r"insufficient (?:credits?|balance|quota|funds)|\[error\] [^.!?\n]{3,80}",
     rf"(?:http(?:/\d(?:\.\d)?)? |status(?: code)?[ :]*)?[45]\d\d[ :–-]*"
     rf"(?:{_STATUS}|bad request|unauthorized|forbidden|not found|request timeout|payload too large)",
     _STATUS,
@@ -95,6 +96,8 @@ _ERRORS = tuple(
 )
 _ERROR_SET = PatternSet(_ERRORS)
 _ERROR_LINE = re.compile(rf"{_BEFORE}(?:{'|'.join(_AS_LAST_LINE)})[ \t.!。！…]*\Z", re.IGNORECASE)
+
+_NO_VALUE = re.compile(r"[\W_]*(?:null|undefined|none|nan|n/a|\[object object\])[\W_]*", re.IGNORECASE)
 
 _TALK_WORDS = (
     "as an ai", "作为", "待续", "接上", "续上", "段继续",
@@ -195,8 +198,10 @@ def error_text(text: str) -> str | None:
 
     A message that only an API would send counts anywhere ("Error code: 429 - {…}", an HTML page, a JSON
     error, a traceback). Words that prose may hold too ("Internal Server Error", 系统繁忙) count only as the
-    whole last line.
+    whole last line. So does what programs print for a missing value ("null"), as the whole text.
     """
+    if len(text) < _LONGEST_ERROR_LINE and _NO_VALUE.fullmatch(text):
+        return text.strip()
     prose = _FENCED.sub("", text).rstrip() if "```" in text else text.rstrip()
     last = prose[prose.rfind("\n") + 1 :]
     if len(last) < _LONGEST_ERROR_LINE and _ERROR_LINE.match(last):

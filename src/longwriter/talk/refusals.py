@@ -252,6 +252,7 @@ _VOICE = re.compile(
 _SPEECH_VERBS = (
     r"\b(?:said|says|asked|whispered|replied|answered|told|shouted|muttered|cried|wrote|sighed)\b(?! in your)"
 )
+_TAG = re.compile(r"</?[a-z][a-z0-9]{0,15}(?:\s[^<>]{0,100})?/?>", re.IGNORECASE)
 _OTHERS = re.compile(
     _SPEECH_VERBS + r"|"
     r"\b(?:we|our|us)\b|我们|本[店馆公校院人]|我司|我校|[他她它]|(?:昨|今|明)[天晚早]|周[一二三四五六日末]|那[年天时]|父亲|母亲|爷爷|奶奶|妈妈|爸爸"
@@ -277,8 +278,11 @@ def is_refusal(text: str, instruction: str = "") -> bool:
 
 
 def refused_by_models(text: str, instruction: str = "") -> bool:
-    """Tell whether the models find a refusal in a text that no rule refuses."""
-    text = text.strip()
+    """Tell whether the models find a refusal in a text that no rule refuses.
+
+    They do not read tags of HTML, which are rare in what they were trained on.
+    """
+    text = _TAG.sub("", text).strip()
     return is_slow(text) and refusal_score(text, instruction) >= THRESHOLD
 
 

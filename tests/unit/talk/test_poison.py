@@ -18,6 +18,8 @@ ERRORS = [
     "HTTP error 503: Service Unavailable",
     "Error: 429 Too Many Requests",
     "[ERROR] Max retries exceeded",
+    "[ERROR] model output blocked",
+    "Insufficient credits",
     "The sea was calm.\n\nService temporarily unavailable.",
     "Rate limit reached for gpt-4o in organization org-x on tokens per min (TPM): Limit 30000, Used 29000.",
     "rate limit reached for requests",
@@ -201,6 +203,12 @@ def test_each_poison_is_found_and_shown(reason, text):
     assert found is not None
     assert found.reason == reason
     assert found.detail
+
+
+@pytest.mark.parametrize("text", ["null", "undefined", "None", "[object Object]", " **N/A** "])
+def test_a_missing_value_is_no_text_and_in_prose_a_word(text):
+    assert poison.check_text(text).reason == "error_text"
+    assert poison.check_text(f"How many boats came back?\n\n{text} came back that night.") is None
 
 
 @pytest.mark.parametrize("text", [*NO_ERRORS, *NO_TALK, *NO_PLAN_LINES])

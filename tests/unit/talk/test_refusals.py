@@ -63,6 +63,9 @@ def test_an_answer_that_declines_or_asks_instead_of_writing_is_a_refusal(answer)
         ),
         ("很遗憾，由于台风影响，本次演出取消，门票将在七日内退还。", ""),
         ("对不起，妈妈，我又一次把您的生日忘了。", "写一封给妈妈的道歉信"),
+        ("In HTML, a paragraph is written as <p>text</p>, and a heading as <h1>title</h1>.", "Write a text."),
+        ("To break a line in HTML, use <br>; to begin a paragraph, use <p>.", ""),
+        ("The <p> tag marks a paragraph, and browsers put a blank line before it.", ""),
         ("Could you please send me the file when you have a moment?", "Make this polite: send me the file"),
     ],
 )

@@ -16,14 +16,14 @@ from typing import NamedTuple
 from longwriter.text.basics.prompts import EVIDENCE_CHARS
 
 _NAME = (
-    r"(?:[\w:-]{0,16}(?:think(?:ing)?|thoughts?)"
+    r"(?:[\w:-]{0,16}(?:think(?:ing)?|thoughts?)(?::\w{1,16})?|internal"
     r"|(?:[\w-]{0,12}[:_-])?(?:reason(?:ing(?:_content)?)?|reflection|scratch_?pad|inner_monologue"
     r"|chain_of_thought|analysis|planning)|思考(?:过程)?|推理)"
 )
 _MARK = re.compile(
     rf"(?:[<＜]|&lt;)\s{{0,2}}(?P<close>[/\\])?\s{{0,2}}{_NAME}(?:\s[^<>\n]{{0,80}}?)?\s{{0,2}}(?P<empty>/)?(?:[>＞]|&gt;|\Z)"
     r"|\[(?P<mistral>/)?THINK\]|◁(?P<kimi>/)?think▷"
-    r"|(?P<other><\|end_of_thought\|>|<\|end_thinking\|>|<channel\|>)"
+    r"|(?P<other><\|end_of_thought\|>|<\|end_thinking\|>|<channel\|>|<[|｜]end▁of▁thinking[|｜]>)"
     rf"|<\|(?:begin_of_thought|start_thinking|(?P<pipe>/)?{_NAME})\|>|<\|channel>\s?thought",
     re.IGNORECASE,
 )
@@ -60,8 +60,10 @@ _OPENINGS = (  # how thinking opens a text, how it ends, and whether the opening
     (re.compile(r"\A\s*Thinking\.\.\.\s*\n"), "...done thinking.", False),  # Ollama
     (re.compile(r"\A\s*<unused94>(?:thought\n)?"), "<unused95>", True),  # MedGemma
     (re.compile(r"\A\s*thought\n"), "<unused95>", False),
+    (re.compile(r"\A\s*<\|im_start\|>think\n"), "<|im_start|>answer\n", True),  # s1
 )
 _WRAPPER = re.compile(r"\s*<(?:final_)?(?:answer|response|output|solution)>")
+_BOX, _LONGEST_VALUE = "\\boxed{", 40  # characters of a value, which stays in its box
 _WRAPPER_END = re.compile(r"(?:</(?:final_)?(?:answer|response|output|solution)>|\[END FINAL RESPONSE\])\Z")
 
 _WORD_TOKENS = (
@@ -172,17 +174,21 @@ def _split_tags(text: str) -> Split:
     outside: list[str] = []
     thoughts: list[str] = []
     position = 0
-    is_inside = False
+    is_inside, nested = False, 0  # tags that were opened inside the thinking and not closed yet
     for mark in _marks(text):
         part = text[position : mark.start]
         if mark.closes and not is_inside and not mark.opens:
-            if outside or thoughts:
+            if nested:
+                nested -= 1
+            elif outside or thoughts:
                 return Split("".join(outside) + part, text[mark.start :], False)
             thoughts.append(part)
         elif is_inside and not mark.closes:
-            continue  # the thinking mentions the tag
+            nested += 1  # or the thinking only mentions the tag
+            continue
         else:
             (thoughts if is_inside else outside).append(part)
+            nested = nested if is_inside else 0
             is_inside = not mark.closes
         position = mark.end
     if is_inside:
@@ -246,11 +252,25 @@ def without_wrapper(text: str, *, has_thinking: bool = True) -> str:
 
     One tag without the other is removed only if the answer follows thinking.
     """
+    text = _unboxed(text)
     start = _WRAPPER.match(text)
     if not has_thinking and not (start and _WRAPPER_END.search(text.rstrip())):
         return text
     answer = text[start.end() :] if start else text
     return _WRAPPER_END.sub("", answer.rstrip())
+
+
+def _unboxed(text: str) -> str:
+    r"""Return the text that an answer in `\boxed{…}` holds; any other answer, and a short value, unchanged."""
+    if not text.lstrip(" \n$\\[").startswith(_BOX[1:]) or text.count(_BOX) != 1:
+        return text
+    inner = text.strip(" \n$").removeprefix("\\[").removesuffix("\\]").strip(" \n").removeprefix(_BOX)
+    if not inner.endswith("}") or len(inner) <= _LONGEST_VALUE or inner.count("{") != inner.count("}") - 1:
+        return text
+    if inner.find("{") > -1 and inner.find("}") < inner.find("{"):  # the box ends before the text does
+        return text
+    inner = inner[:-1]
+    return inner[6:-1] if inner.startswith("\\text{") and inner.endswith("}") else inner
 
 
 def reasoning_text(text: str) -> str | None:

@@ -22,14 +22,15 @@ _FIELD = re.compile(r"\{(\w+)\}")
 _MARK = re.compile(  # each alternative is the first character of a mark; what follows it is looked at only
     r"<(?=[|｜])"  # <|im_end|>, <|start_header_id|>, <｜User｜>, and all others of this form
     r"|<(?=/?(?:[a-z0-9]{1,24}[_▁][\w▁]{1,40}|(?:seed|minimax):\w{1,20}|\[\w{1,80}\])>|/?[a-z_/]{1,24}\|>)"  # <start_of_turn>, <file_sep>, <turn|>
-    r"|<(?=/?(?:s|bos|eos|pad|unk|mask|cls|sep|sop|eop|eot|eod|eoh|eoa|eom|endofturn|role|human|bot|image|unused\d{1,4}|filename|reponame"
+    r"|<(?=/?(?:s|bos|eos|pad|unk|mask|cls|sep|sop|eop|eot|eod|eoh|eoa|eom|endofturn|role|human|user|usr|assistant|system|ai|bot|image|unused\d{1,4}|filename|reponame"
     r"|_[a-z]{1,20}|0x[0-9a-f]{2})>)"  # <_user>, and the bytes of SentencePiece
     r"|<(?=</?SYS>>)"
-    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS?|TOOL_RESULTS|TOOL_CONTENT|MODEL_SETTINGS|ARGS|CALL_ID|THINK)\])"
+    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS?|TOOL_RESULTS|TOOL_CONTENT|MODEL_SETTINGS|ARGS|CALL_ID|THINK|SYS|Round \d{1,4})\])"
     r"|\[(?=(?:g|s)?MASK\]|(?:PAD|UNK|CLS|SEP|BOS|EOS)\]|e~\[)|\](?=~!?b[\[\]])"  # GLM, BERT, MiniMax
     r"|\[(?=\|[a-z_]{1,24}\|\])"  # EXAONE
-    r"|(?:^|(?<=\n))[ \t]{0,8}(?:(?-i:(?:GPT4 (?:Correct )?)?(?:Human|Assistant|User|System|USER|ASSISTANT|SYSTEM))(?=:)"
-    r"|#(?=##[ \t]?(?:Instruction|Input|Response|Question|Answer|Human|Assistant|User|System)s?:))",  # Alpaca
+    r"|(?:^|(?<=\n))[ \t]{0,8}(?:(?-i:(?:GPT4 (?:Correct )?)?(?:Human|Assistant|User|System|USER|ASSISTANT|SYSTEM|Question|Answer)|用户|助手|系统|人类|问|答)(?=[:：])"
+    r"|\*(?=\*(?:Human|Assistant|User|System|Question|Answer|Bot|AI):?\*\*)"
+    r"|#(?=(?:##?)?[ \t]?(?:Instruction|Input|Response|Question|Answer|Human|Assistant|User|System)s?(?::|[ \t]{0,8}(?:\n|\Z))))",  # Alpaca
     re.IGNORECASE,
 )
 

@@ -75,6 +75,27 @@ def test_tags_around_a_whole_answer_are_removed_and_one_tag_alone_only_after_thi
     assert markup.without_wrapper(text).strip() == "The tide."
 
 
+BOXED = "The tide came in over the sand at {six} and left at ten."
+
+
+@pytest.mark.parametrize(
+    ("text", "bare"),
+    [
+        (f"\\boxed{{{BOXED}}}", BOXED),
+        (f"$$\\boxed{{\\text{{{BOXED}}}}}$$\n", BOXED),
+        (f"\\[\n\\boxed{{{BOXED}}}\n\\]", BOXED),
+        ("\\boxed{42}", "\\boxed{42}"),
+        (
+            "\\boxed{The tide came in over the sand} and {at six}",
+            "\\boxed{The tide came in over the sand} and {at six}",
+        ),
+        (f"It is \\boxed{{{BOXED}}}", f"It is \\boxed{{{BOXED}}}"),
+    ],
+)
+def test_a_text_in_a_box_comes_out_and_a_value_stays(text, bare):
+    assert markup.without_wrapper(text, has_thinking=False) == bare
+
+
 @pytest.mark.parametrize("text", PROSE)
 def test_brackets_of_prose_are_no_control_tokens_and_no_thinking(text):
     assert markup.control_token(text) is None
@@ -133,6 +154,13 @@ def test_control_and_damaged_characters_count_as_control_tokens(character):
         ("a</think", ("", "a", True)),
         ("b<think>a", ("b", "a", False)),
         ("<think>a</think>b</think>c", ("b", "</think>c", False)),
+        ("<think>a <think>b</think> c</think>d", ("d", "a <think>b\n c", True)),
+        ("<think>a<think>b<think>c</think>d</think>e</think>f", ("f", "a<think>b<think>c\nd\ne", True)),
+        ("<think>a<think>b</think>c</think>d</think>e", ("d", "</think>e", False)),
+        ("<internal>a</internal>b", ("b", "a", True)),
+        ("<think:v2>a</think:v2>b", ("b", "a", True)),
+        ("<think>a<｜end▁of▁thinking｜>b", ("b", "a", True)),
+        ("<|im_start|>think\na<|im_end|>\n<|im_start|>answer\nb", ("b", "a<|im_end|>\n", True)),
         ("Here is my thought process: a Here is my response: b", (" b", " a ", True)),
         ("Here are my reasoning steps:\na\n[BEGIN FINAL RESPONSE]b", ("b", "\na\n", True)),
         ("Here is my thought process: a", ("", " a", False)),

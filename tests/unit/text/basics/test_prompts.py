@@ -76,7 +76,7 @@ def test_a_template_without_a_framed_field_is_named_by_its_parameter():
         "]~!b[", "]~b]", "[e~[", "<seed:bos>", "<turn|>", "<|turn>", "<reserved_106>", "<|im_user|>", "[CLS]",
         "[|assistant|]", "[|endofturn|]", "<_user>", "<_end>", "<0x0A>", "<human>", "<bot>", "<image>", "[TOOL_CALL]", "[/TOOL_CALL]",
         "<[BOS_never_used_51bce0c785ca2f68081bfa7d91973934]>", "<eom>", "<role>", "</role>", "[ARGS]", "[CALL_ID]", "[THINK]",
-        "[/THINK]", "<endofturn>", "<minimax:tool_call>",
+        "[/THINK]", "<endofturn>", "<minimax:tool_call>", "<user>", "</user>", "<assistant>", "<system>", "<usr>", "[SYS]", "[Round 3]",
     ],
 )  # fmt: skip
 def test_a_mark_of_any_chat_template_is_broken_in_every_prompt(mark):
@@ -96,6 +96,12 @@ def test_a_mark_of_any_chat_template_is_broken_in_every_prompt(mark):
         ("GPT4 Correct User: Hi.", "GPT4 Correct User : Hi."),
         ("Hi.\nUSER: a\nASSISTANT: b", "Hi.\nUSER : a\nASSISTANT : b"),
         ("### Instruction:\nSing.\n\n### Response:\n", "# ## Instruction:\nSing.\n\n# ## Response:\n"),
+        ("[Round 1]\n问：谁？\n答：我。", "[ Round 1]\n问 ：谁？\n答 ：我。"),
+        ("用户：写。\n助手: 好。", "用户 ：写。\n助手 : 好。"),
+        ("Question: Who?\nAnswer: Ada.", "Question : Who?\nAnswer : Ada."),
+        ("Human： Hi.", "Human ： Hi."),
+        ("**User:** Hi.\n**Assistant**: Oh.", "* *User:** Hi.\n* *Assistant**: Oh."),
+        ("# Instruction\nSing.\n\n## Response\n", "#  Instruction\nSing.\n\n# # Response\n"),
         ("### Question:\nWhy?\n### Answer:\n", "# ## Question:\nWhy?\n# ## Answer:\n"),
     ],
 )
@@ -107,7 +113,7 @@ def test_a_role_in_words_is_broken_at_the_start_of_a_line(text, broken):
     "text",
     [
         "<p>1 < 2 [1]</p> <strong> <b>a</b> <h1> <my-tag> <a href='x_y'> <video> <audio>", "The human: a study.", "The user: a study.", "Users: two of us.", "I am an Assistant: no.",
-        "### Chapter 1: The sea", "a | b |> c", "[1] [sic] [Note]", "x[i] = ]", "如果 <1>，则 [甲]", "",
+        "### Chapter 1: The sea", "# Questions of the tide", "The question: why?", "他的问：为什么？", "**Ada:** Hi.", "a | b |> c", "[1] [sic] [Note]", "x[i] = ]", "如果 <1>，则 [甲]", "",
     ],
 )  # fmt: skip
 def test_other_text_is_left_alone(text):
