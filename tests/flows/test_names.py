@@ -66,7 +66,7 @@ def test_a_new_stage_is_run_with_its_group(small: None, pipeline: ModuleType) ->
 
 
 @pytest.mark.parametrize("name", ["answer@tuned-long", "sff", ""])
-def test_an_unknown_name_is_told_with_the_names_that_exist(
+def test_an_unknown_name_is_reported_with_the_names_that_exist(
     small: None, pipeline: ModuleType, name: str
 ) -> None:
     with pytest.raises(

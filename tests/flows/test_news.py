@@ -99,7 +99,7 @@ def test_a_run_that_is_being_cancelled_is_reported_as_cancelled(monkeypatch: pyt
     assert message["message"].startswith("somebody cancelled it\n")
 
 
-def test_news_that_nobody_takes_fail_nothing_and_show_no_address(
+def test_news_that_no_server_takes_fail_no_run_and_show_no_address(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with web_hook(status=500) as (hook, _):

@@ -60,7 +60,7 @@ def test_a_server_is_configured_by_the_environment_or_by_a_profile(
         (httpx.ConnectError("Connection refused"), Unavailable, "cannot reach Prefect at http://x/api"),
     ],
 )
-def test_a_server_that_cannot_be_used_is_said_in_one_line_without_the_password(
+def test_a_server_that_cannot_be_used_is_reported_in_one_line_without_the_password(
     error: Exception, kind: type[Exception] | None, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://user:hidden@x/api")
@@ -80,7 +80,7 @@ def test_a_flow_that_waits_too_long_for_the_start_of_another_server_says_so(
         server.start(wait_s=0)
 
 
-def test_a_write_protected_folder_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_write_protected_folder_is_reported_in_one_line(tmp_path: Path) -> None:
     state = tmp_path / ".lw"
     state.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(state)]

@@ -87,7 +87,7 @@ def test_an_endpoint_that_only_answers_429_is_given_up(workspace: Workspace, tmp
         assert len(server.requests("probe")) == 2
 
 
-def test_refusals_are_asked_again_and_never_become_rows(workspace: Workspace, tmp_path: Path) -> None:
+def test_refusals_are_requested_again_and_never_become_rows(workspace: Workspace, tmp_path: Path) -> None:
     with chat_server(tmp_path / "requests.jsonl", "--refuse-every", "3") as server:
         workspace.set_params({"llm.base_url": server.url, "write.sampling.seed": 5})
         workspace.dvc("repro", "dataset")
@@ -124,7 +124,7 @@ def _fill(folder: Path, leave: int) -> Path:
 
 
 @pytest.mark.parametrize("leave", [0, 1_000_000], ids=["from the start", "in mid-stage"])
-def test_a_full_disk_is_said_and_the_next_run_goes_on(small_disk: Workspace, leave: int) -> None:
+def test_a_full_disk_is_reported_and_the_next_run_goes_on(small_disk: Workspace, leave: int) -> None:
     small_disk.stage("dataset")  # MLflow's database is made while there is room
     small_disk.set_params({"base_model.dtype": "bfloat16", "dataset.general_share": 0.2})
     kept = _outputs(small_disk)

@@ -100,7 +100,7 @@ def test_every_instruction_ends_kept_or_rejected_with_a_reason(undisturbed: Undi
     assert len(drafts) > ROWS / 2, reasons
 
 
-def test_no_kept_text_holds_what_the_faults_put_there(undisturbed: Undisturbed) -> None:
+def test_no_kept_text_holds_what_a_fault_added(undisturbed: Undisturbed) -> None:
     points = [step["main_point"] for row in undisturbed.job.rows("plan/plans.jsonl") for step in row["steps"]]
     paragraphs = [text for row in undisturbed.job.rows("write/drafts.jsonl") for text in row["paragraphs"]]
     assert [text for text in (*points, *paragraphs) if POISON.search(text)] == []
@@ -188,7 +188,7 @@ def test_a_missing_key_ends_before_the_first_request(tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "plan").exists()
 
 
-def test_an_endpoint_that_goes_away_ends_the_stage_and_it_resumes(tmp_path: Path) -> None:
+def test_an_endpoint_that_goes_down_ends_the_stage_and_the_stage_resumes(tmp_path: Path) -> None:
     log = tmp_path / "requests.jsonl"
     with chat_server(log, "--latency", "0.2") as server:
         job = make(tmp_path, 24, llm__base_url=server.url, llm__timeout_s=60)

@@ -133,7 +133,7 @@ def test_too_many_malformed_rows_stop_the_stage_with_the_first(checkout: Workspa
     assert "chats/a.jsonl:5: prompt: text is needed" in done.stderr
 
 
-def test_a_hub_that_is_away_can_be_tried_again(checkout: Workspace) -> None:
+def test_a_hub_that_cannot_be_reached_can_be_tried_again(checkout: Workspace) -> None:
     _set(checkout, hub="owner/name@main")
     done = checkout.stage("instructions", code=75)
     assert "Unavailable: instructions.hub owner/name@main: no answer from the hub" in done.stderr

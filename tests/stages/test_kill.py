@@ -59,7 +59,7 @@ def _nobody_is_left(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("victim", ["dvc", "stage", "flow"])
-def test_a_killed_run_leaves_nobody_and_asks_nothing_twice(
+def test_a_killed_run_leaves_no_process_and_sends_no_request_twice(
     workspace: Workspace, slow: ChatServer, victim: str
 ) -> None:
     workspace.set_params(
@@ -119,7 +119,9 @@ def test_a_killed_run_leaves_nobody_and_asks_nothing_twice(
     assert sum(row["replayed"] for row in calls) == len(stored)
 
 
-def test_a_flow_whose_group_is_told_to_end_ends_soon(workspace: Workspace, slow: ChatServer) -> None:
+def test_a_flow_whose_process_group_gets_a_signal_to_end_ends_soon(
+    workspace: Workspace, slow: ChatServer
+) -> None:
     workspace.set_params({"llm.base_url": slow.url, "write.sampling.seed": 3})
     with workspace.start("python", "-m", "flows.pipeline", "write") as child:
         wait_for(lambda: _stored(workspace), "an answer is stored")

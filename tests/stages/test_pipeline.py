@@ -25,7 +25,7 @@ def test_every_stage_ran_and_nothing_is_stale_after(finished: Workspace) -> None
     assert len(finished.requests()) == sent
 
 
-def test_every_output_is_there_and_rows_are_conserved(finished: Workspace) -> None:
+def test_every_output_exists_and_rows_are_conserved(finished: Workspace) -> None:
     for name, stage in finished.lock().items():
         for out in stage["outs"]:
             assert (finished.path / out["path"]).exists(), out["path"]

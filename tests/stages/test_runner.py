@@ -217,7 +217,7 @@ def _root_page(database: Path, table: str) -> int:
         return int(db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0])
 
 
-def test_a_write_protected_folder_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_write_protected_folder_is_reported_in_one_line(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(disk)]

@@ -50,7 +50,7 @@ def test_a_longer_text_gets_more_steps_more_tokens_and_more_context():
     assert (short.plan.max_steps, short.plan.sampling.max_tokens) == (5, 360)
 
 
-def test_a_text_is_planned_and_written_and_the_progress_is_told(chat_server, tmp_path, monkeypatch):
+def test_a_text_is_planned_and_written_and_the_progress_is_shown(chat_server, tmp_path, monkeypatch):
     root = Path.cwd()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "src").symlink_to(root / "src")
@@ -70,7 +70,7 @@ def test_a_text_is_planned_and_written_and_the_progress_is_told(chat_server, tmp
     assert text.usage["prompt_tokens"] > 0
 
 
-def test_a_missing_local_model_is_told_with_its_key(tmp_path, monkeypatch):
+def test_a_missing_local_model_is_reported_with_its_key(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     row = one_text.instruction("Write about rain.", 100)
     shown = one_text.Progress(lambda _: None, lambda *_: None)

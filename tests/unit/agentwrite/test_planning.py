@@ -77,13 +77,13 @@ def test_a_good_first_answer_is_the_plan():
         ("json_object", f"```json\n{GOOD}\n```", ("Write a story.\n\n(json)", 0, False, True)),
     ],
 )
-def test_each_format_is_asked_for_and_read_in_its_own_way(form, answer, call):
+def test_each_format_is_requested_and_read_in_its_own_way(form, answer, call):
     row, llm, _ = planned(lambda prompt, attempt: answer, form=form)
     assert isinstance(row, Plan)
     assert llm.calls == [call]
 
 
-def test_a_bad_plan_is_asked_again_with_a_new_attempt_and_counted():
+def test_a_bad_plan_is_requested_again_with_a_new_attempt_and_counted():
     answers = ["I'm sorry, I can't help with that.", (GOOD, "length"), GOOD]
     row, llm, reasked = planned(lambda prompt, attempt: answers[attempt])
     assert isinstance(row, Plan)
@@ -133,7 +133,7 @@ def test_a_judge_that_misses_something_has_the_plan_made_again():
     assert judge.calls[0][2] is True
 
 
-def test_a_judge_that_cannot_be_read_is_asked_again_and_never_lets_a_plan_pass():
+def test_an_unreadable_judge_is_asked_again_and_never_lets_a_plan_pass():
     readable = ScriptedLLM(lambda prompt, attempt: ["Well.", YES][attempt], form="json_object")
     row, _, reasked = planned(lambda prompt, attempt: GOOD, readable)
     assert isinstance(row, Plan)
@@ -162,7 +162,7 @@ def workplace(tmp_path, monkeypatch):
     return rows
 
 
-def test_in_direct_mode_each_instruction_is_passed_on_and_nobody_is_asked(workplace):
+def test_in_direct_mode_each_instruction_is_passed_on_without_a_request(workplace):
     summary = plan.work(DIRECT, Path("out"), StageRun("run", "fingerprint"))
     plans = files.read_jsonl(Path("out/plans.jsonl"), Plan)
     assert [(row.instruction, row.steps, row.call_ids) for row in plans] == [

@@ -59,7 +59,7 @@ def test_where_another_process_was_first_its_answer_is_handed_out_and_logged(tmp
     assert (row["answer"], row["replayed"]) == (completion("first"), True)
 
 
-def test_what_cannot_be_stored_is_told_to_those_who_wait_and_the_next_turn_works(tmp_path):
+def test_an_answer_that_cannot_be_stored_is_an_error_of_its_callers_and_the_next_one_works(tmp_path):
     async def go():
         with closing(ReplayCache(tmp_path / "r.sqlite")) as cache:
             async with calls.open_store(cache, tmp_path / "calls.zst") as store:
@@ -71,7 +71,7 @@ def test_what_cannot_be_stored_is_told_to_those_who_wait_and_the_next_turn_works
     assert asyncio.run(go()) == call("b")
 
 
-def test_what_was_handed_in_before_the_end_is_stored_although_nobody_waits(tmp_path):
+def test_an_answer_that_came_before_the_end_is_stored_even_if_no_task_waits(tmp_path):
     async def go():
         with closing(ReplayCache(tmp_path / "r.sqlite")) as cache:
             async with calls.open_store(cache, tmp_path / "calls.zst") as store:

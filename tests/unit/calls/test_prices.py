@@ -33,7 +33,7 @@ def test_the_table_has_the_papers_model_and_says_where_each_price_was_read():
         assert prices.price(model).page.startswith("https://")
 
 
-def test_a_model_that_is_not_there_and_a_table_that_is_not_there_have_no_price(tmp_path):
+def test_a_model_that_no_table_has_and_a_missing_table_have_no_price(tmp_path):
     assert prices.price("nobody/knows-it") is None
     assert prices.price("gpt-4o", tmp_path / "none.yaml") is None
 

@@ -62,13 +62,13 @@ def test_several_processes_start_and_write_one_fresh_cache_at_once(tmp_path):
     assert all(text_of(cache, f"w{i}-{j}") == f"w{i}" for i in range(3) for j in range(20))
 
 
-def test_what_was_put_before_a_kill_is_there_after(tmp_path):
+def test_an_answer_that_was_stored_before_a_kill_is_read_after_it(tmp_path):
     path = tmp_path / "r.sqlite"
     assert writer(path, "w", 5, "kill").wait(600) == -9
     assert text_of(ReplayCache(path), "w-4") == "w"
 
 
-def test_an_answer_is_there_in_the_next_process_and_holds_any_text(tmp_path):
+def test_an_answer_is_stored_for_the_next_process_and_holds_any_text(tmp_path):
     cache = ReplayCache(tmp_path / "new" / "r.sqlite")
     put(cache, "a", "潮\n🌊\u2028")
     cache.close()
@@ -122,7 +122,7 @@ def aged(path, key, stored_at):
         db.execute("UPDATE answers SET stored_at = ? WHERE request_hash = ?", (stored_at, key))
 
 
-def test_of_answers_stored_together_those_that_came_late_are_told_the_first(tmp_path):
+def test_if_several_store_an_answer_the_late_ones_get_the_first(tmp_path):
     cache = ReplayCache(tmp_path / "r.sqlite")
     assert cache.put_many([row("a", text="one"), row("b", text="b")]) == {}
     earlier = cache.put_many([row("a", text="two"), row("c", text="c")])
@@ -173,7 +173,7 @@ def test_sizes_are_by_model_the_largest_first(tmp_path):
     assert large.newest > large.oldest
 
 
-def test_without_a_cache_there_is_nothing_and_none_is_made(tmp_path):
+def test_without_a_cache_nothing_is_old_and_no_cache_is_made(tmp_path):
     path = tmp_path / "r.sqlite"
     assert replay.sizes(path) == []
     assert replay.prune(path, before=None, model=None) == (0, 0)
@@ -236,7 +236,7 @@ def test_speeds_are_means_over_the_answers_that_have_them(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x00" * 40, zstandard.compress(b'{"text": 1}'), packed()[:-9]])
-def test_a_damaged_answer_is_asked_again_and_replaced(tmp_path, caplog, damage):
+def test_a_damaged_answer_is_requested_again_and_replaced(tmp_path, caplog, damage):
     cache = ReplayCache(tmp_path / "r.sqlite")
     cache.put_many([Row("a", damage), row("b", text="whole")])
     assert cache.get("a") is None

@@ -32,7 +32,7 @@ def test_glm_fits_eight_gpus_of_80_gib_without_offload():
     assert findings.overfull(GLM, work, 80 * GIB, None) is None
 
 
-def test_a_training_that_does_not_fit_is_told_the_fastest_layout_that_does():
+def test_for_a_training_that_does_not_fit_the_fastest_layout_that_does_is_named():
     work = training(ZERO2, ranks=8, tokens=32768)
     trouble = findings.overfull(QWEN, work, 80 * GIB, None)
     assert trouble.startswith("a rank needs ") and trouble.endswith("a GPU has 80.0 GiB")

@@ -55,7 +55,7 @@ def test_the_pieces_of_a_stream_are_its_texts_and_why_it_ended():
     assert list(_pieces(iter(lines[:4]))) == [("Rain ", None), ("", "no_end")]
 
 
-def test_an_error_within_a_stream_is_told():
+def test_an_error_within_a_stream_is_reported():
     lines = ['data: {"choices": [{"delta": {"content": "Rain"}}]}', 'data: {"error": {"message": "no room"}}']
     pieces = _pieces(iter(lines))
     assert next(pieces) == ("Rain", None)

@@ -80,7 +80,7 @@ def test_without_yes_it_asks_first(checkout, run, typed, code, left):
         (["--model", "gpt-5"], "holds no answer of gpt-5; it has gpt-4o, weights@12"),
     ],
 )
-def test_what_cannot_be_pruned_is_told_in_one_line(checkout, run, words, told):
+def test_a_prune_that_is_not_allowed_is_an_error_in_one_line(checkout, run, words, told):
     three_answers()
     code, out, err = run("cache", "prune", "--yes", *words)
     assert (code, out, kept()) == (2, "", ["a", "b", "c"])

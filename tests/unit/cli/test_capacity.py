@@ -55,7 +55,7 @@ def folder(place, name):
     return made
 
 
-def test_a_model_that_is_not_fetched_yet_is_said_to_be_unknown(pipeline, run):
+def test_a_model_that_is_not_fetched_yet_is_reported_as_unknown(pipeline, run):
     set_params(PARAMS)
     code, report = reported(run)
     assert (code, report["model"]) == (0, None)

@@ -66,7 +66,7 @@ def test_a_person_goes_on_after_a_message_beyond_the_context(monkeypatch, capsys
     assert capsys.readouterr().err.startswith("too long. Message and answers together may have 2,048 tokens")
 
 
-def test_a_message_that_is_not_utf8_is_told_in_one_line(monkeypatch):
+def test_a_message_that_is_not_utf8_is_reported_in_one_line(monkeypatch):
     for errors in ("strict", "surrogateescape"):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\n"), "utf-8", errors))
         with pytest.raises(UserError, match="the message is not UTF-8"):
@@ -99,7 +99,7 @@ def test_serve_answers_until_it_is_stopped(with_model):
         (["serve", "--port", "0", "gpt-4o"], "no model gpt-4o"),
     ],
 )
-def test_an_unknown_model_is_told_in_one_line(with_model, run, words, message):
+def test_an_unknown_model_is_reported_in_one_line(with_model, run, words, message):
     code, _, err = run(*words)
     assert code == 2
     assert err.splitlines()[-1].startswith(f"UserError: {message}")

@@ -34,7 +34,7 @@ def test_an_estimate_counts_a_plan_a_text_and_a_paragraph_a_step(checkout, run):
     assert "3 instructions: chosen from seeds now" in found["assumptions"]
 
 
-def test_an_estimate_takes_the_plans_that_are_there_unless_they_are_of_other_params(checkout, run):
+def test_an_estimate_uses_existing_plans_unless_they_are_of_other_params(checkout, run):
     files.DATA.joinpath("instructions").mkdir(parents=True)
     files.DATA.joinpath("plan").mkdir()
     rows = [instruction(f"Write {n}", 240) for n in "ab"]
@@ -115,7 +115,7 @@ def test_a_benchmark_that_cannot_be_fetched_is_left_out_and_named(checkout, run)
     assert stages["judge"]["calls"] == round(3 * 4 * 1.1)
 
 
-def test_a_model_without_a_price_and_limits_that_are_passed_are_told(checkout, run):
+def test_a_model_without_a_price_and_limits_that_are_exceeded_are_reported(checkout, run):
     set_params(PAPER, llm={"model": "nobody/knows", "context_tokens": 300})
     stages, found = estimated(run)
     assert stages["plan"]["cost_usd"] is found["total"]["cost_usd_cached"] is None

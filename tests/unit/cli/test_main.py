@@ -26,7 +26,7 @@ def test_help_imports_neither_mlflow_nor_torch():
     assert all(word in done.stdout for word in ("profile", "cache", "estimate", "lineage"))
 
 
-def test_an_estimate_outside_a_checkout_is_told_in_one_line(tmp_path, run, monkeypatch):
+def test_an_estimate_outside_a_checkout_is_an_error_in_one_line(tmp_path, run, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, err = run("estimate")
     assert (code, out) == (2, "")
@@ -76,7 +76,7 @@ def test_a_command_that_has_no_data_here_names_the_quick_run(stages_ran_in, is_n
     assert "Traceback" not in err
 
 
-def test_a_review_of_a_model_that_there_is_not_names_those_that_there_are(checkout, run):
+def test_a_review_of_an_unknown_model_names_the_known_ones(checkout, run):
     code, _, err = run("review", "mine")
     assert code == 2
     assert err.startswith("UserError: compare.models has no model mine: it has base_model, dpo, sft; ")

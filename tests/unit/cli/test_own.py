@@ -82,7 +82,7 @@ def test_a_benchmark_that_cannot_be_used_changes_nothing(checkout, run, name, ro
     assert message in err
 
 
-def test_a_folder_without_benchmarks_is_told(checkout, run):
+def test_a_folder_without_benchmarks_is_reported(checkout, run):
     code, _, err = run("benchmark", "gone")
     assert code == 2
     assert err == "UserError: gone has no *.jsonl: name the folder that holds your benchmarks\n"

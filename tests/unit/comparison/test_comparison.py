@@ -67,7 +67,7 @@ def test_scores_become_flat_numbers():
 
 
 @pytest.mark.parametrize("n", [0, 1])
-def test_what_cannot_be_told_has_no_number(n):
+def test_a_number_that_cannot_be_computed_is_left_out(n):
     rows = [score(k) for k in range(n)]
     found = comparison.numbers(compared(rows, rows, rows))
     assert found["n"] == n

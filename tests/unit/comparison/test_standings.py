@@ -66,7 +66,7 @@ def test_a_model_without_a_chain_of_comparisons_has_no_score():
     assert ("a", "c") not in result.rates
 
 
-def test_a_tie_is_half_a_win_and_half_a_win_for_each_is_there_from_the_start():
+def test_a_tie_is_half_a_win_and_each_model_starts_with_half_a_win():
     result = of([row(1, "second"), row(2, "second"), row(3, "tie")])
     rate = result.rates["b", "a"]
     assert (rate.wins, rate.ties, rate.losses, round(rate.share.value, 3)) == (2, 1, 0, 0.833)

@@ -73,7 +73,7 @@ def test_a_relabelled_prompt_states_the_measured_length_or_is_as_it_was(one, oth
 
 
 @given(st.sampled_from(LENGTHS), st.sampled_from([None, 60, 800, 2000]))
-def test_no_draft_is_asked_for_another_length_than_it_has(prompt, required):
+def test_no_draft_has_another_length_in_its_prompt_than_it_has(prompt, required):
     row = made([prose(60)], prompt, required_words=required)
     assert row.required_words in (None, row.words)
     assert row.required_words is None or stated_length(row.messages[0].content) == row.words

@@ -167,7 +167,7 @@ def test_a_run_that_has_been_pending_for_long_is_named(monkeypatch):
     assert findings["runs"].text.endswith(": old")
 
 
-def test_a_prefect_server_that_is_not_there_or_has_another_path_is_an_error(monkeypatch):
+def test_a_prefect_server_that_does_not_run_or_has_another_path_is_an_error(monkeypatch):
     monkeypatch.setenv("PREFECT_API_URL", f"{free_url()}/api")
     assert [finding.state for finding in services.prefect()] == ["error"]
     with server({("POST", "/deployments/filter"): (200, "a page")}) as (url, _):

@@ -51,7 +51,7 @@ def test_serial_prompts_grow_by_the_text_so_far_and_share_it_with_the_one_before
     ]
 
 
-def test_parallel_prompts_hold_no_text_and_wait_for_nobody():
+def test_parallel_prompts_hold_no_text_and_do_not_wait():
     assert estimate.write_chains("parallel", TEMPLATE, TEXT, 4096) == [
         [Request(7 + 5 + 30 + 114 + 6 + 1 + 10, 7 + 5, 100)],
         [Request(7 + 5 + 30 + 114 + 6 + 1 + 20, 7 + 5 + 30 + 114 + 6, 200)],
@@ -143,7 +143,7 @@ def test_the_plan_to_expect_has_paragraphs_of_the_middle_length(required, words)
     assert estimate.expected_words(PAPER, required) == pytest.approx(words)
 
 
-def test_a_plan_that_is_there_is_taken_as_it_is():
+def test_a_plan_that_exists_is_used_as_it_is():
     steps = [
         PlanStep(main_point="The sea", word_count=300),
         PlanStep(main_point="A storm comes", word_count=200),

@@ -109,7 +109,7 @@ def test_a_loop_is_a_share_of_repeats_above_the_bound():
     assert score_of(generation(text), NO_JUDGE, share - 0.01).loop
 
 
-def test_a_refusal_is_told_from_an_answer():
+def test_a_refusal_differs_from_an_answer():
     assert score_of(generation("I'm sorry, I can't help with that."), NO_JUDGE, 0.2).refusal
 
 

@@ -49,7 +49,7 @@ def test_a_stage_that_keeps_nothing_or_too_little_says_so(rows, shortage):
     assert rows.shortage("write") == shortage
 
 
-def test_the_closing_line_of_a_stage_that_asked_none():
+def test_the_closing_line_of_a_stage_that_asked_no_llm():
     assert Summary(1, 1, execution={"version": 3.0}).line("register") == (
         "register: 1 in, 1 kept, 0 rejected in 0.0 s, version 3"
     )
@@ -81,11 +81,11 @@ def test_the_closing_line_ends_with_what_it_cost(cost, told):
         (90_000, "25.0 h"),
     ],
 )
-def test_a_duration_is_told_in_the_unit_that_reads_best(seconds, told):
+def test_a_duration_has_the_unit_that_reads_best(seconds, told):
     assert f" in {told}" in summary(seconds).line("plan")
 
 
-def test_what_varies_from_run_to_run_is_told_and_is_no_metric():
+def test_values_that_vary_from_run_to_run_are_shown_and_are_no_metrics():
     content = summary(2.345, **PAPER).content()
     assert content == {
         "rows_in": 6_000,
@@ -103,6 +103,6 @@ def test_what_varies_from_run_to_run_is_told_and_is_no_metric():
     }
 
 
-def test_an_unknown_cost_is_told_as_null_and_no_call_has_no_cost():
+def test_an_unknown_cost_is_null_and_no_call_has_no_cost():
     assert summary(calls_sent=1).content()["cost_usd"] is None
     assert "cost_usd" not in summary().content()

@@ -65,12 +65,12 @@ def test_without_a_verdict_the_stage_that_writes_it_is_named(checkout):
         exporting.write(Path("out"), "messages")
 
 
-def test_a_folder_with_files_is_left_alone(checkout):
+def test_a_folder_with_files_stays_unchanged(checkout):
     Path("out").mkdir()
     Path("out/mine.txt").write_text("mine")
     with pytest.raises(UserError, match="out holds files already"):
         exporting.write(Path("out"), "messages")
 
 
-def test_an_unknown_format_is_told(checkout):
+def test_an_unknown_format_is_an_error(checkout):
     assert CliRunner().invoke(app, ["export", "--format", "alpaca", "out"]).exit_code == 2

@@ -31,7 +31,7 @@ def test_a_row_in_sharegpt_has_a_turn_a_message_and_no_empty_system_prompt():
 
 
 @pytest.mark.parametrize("format", interchange.ROWS)
-def test_the_columns_and_tags_that_llama_factory_is_told_are_in_the_rows(format):
+def test_the_columns_and_tags_in_llama_factorys_settings_are_in_the_rows(format):
     info = interchange.dataset_info({"long": "train.jsonl"}, format)["long"]
     row = interchange.ROWS[format](TALK)
     assert (info["file_name"], info["formatting"]) == ("train.jsonl", "sharegpt")

@@ -22,7 +22,7 @@ def marks(*names, good=80.0, bad=40.0):
     }
 
 
-def test_accuracy_and_kappa_are_those_of_a_table_by_hand():
+def test_accuracy_and_kappa_equal_those_computed_by_hand():
     """Pairs are ordered by text: "bad" comes first, so the judge says "second" four times.
 
     People say second, second, second, first: observed agreement 3/4, by chance 1 * 3/4 + 0 * 1/4 = 3/4, kappa 0.

@@ -37,7 +37,7 @@ for name in names:
 """
 
 
-def test_a_set_is_read_at_its_revision_and_what_is_missing_or_gated_is_told(tmp_path):
+def test_a_set_is_read_at_its_revision_and_a_missing_or_gated_set_is_an_error(tmp_path):
     for name, count in (("open", 50), ("gated", 2)):
         folder = tmp_path / "datasets" / "owner" / name
         folder.mkdir(parents=True)

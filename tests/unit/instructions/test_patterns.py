@@ -68,7 +68,7 @@ def test_a_harmless_neighbour_is_let_through(prompt):
         ("", None),
     ],
 )
-def test_the_kind_of_text_that_is_asked_for_tells_the_type(prompt, kind):
+def test_the_requested_kind_of_text_decides_the_type(prompt, kind):
     assert first_matches([prompt], TYPES) == [kind]
 
 
@@ -90,7 +90,7 @@ def test_no_prompt_hangs_a_rule():
     assert first_matches(["a" * 5_000_000], {"bad": ["(a+)+b"]}) == [None]
 
 
-def test_a_pattern_that_cannot_be_read_is_told_by_its_rule():
+def test_a_pattern_that_cannot_be_read_is_reported_with_its_rule():
     with pytest.raises(BadRecord, match=r"rule odd: .*\(\?!"):
         first_matches(["a"], {"odd": ["(?!a)b"]})
 

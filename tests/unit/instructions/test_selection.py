@@ -101,7 +101,7 @@ def test_parts_take_turns_on_each_level(counts, limit, expected):
 
 
 @given(ROWS, st.integers(1, 12), SEEDS)
-def test_as_many_are_chosen_as_there_may_be_and_sorted(rows, limit, seed):
+def test_as_many_are_chosen_as_the_limit_allows_and_sorted(rows, limit, seed):
     found = ids_selected(rows, limit, seed)
     assert len(set(found)) == len(found) == min(limit, len(rows))
     assert found == sorted(found)

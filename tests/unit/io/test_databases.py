@@ -38,7 +38,7 @@ def test_a_missing_or_empty_file_is_no_damaged_database(tmp_path, content):
     assert databases.repair(file) is None
 
 
-def test_a_whole_database_is_left_alone(tmp_path):
+def test_a_whole_database_stays_unchanged(tmp_path):
     file = database(tmp_path / "x.db")
     before = file.read_bytes()
     assert databases.repair(file) is None

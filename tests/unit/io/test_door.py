@@ -131,7 +131,7 @@ def send(port, *lines):
         return b"".join(iter(lambda: peer.recv(65536), b"")).decode(errors="replace")
 
 
-def test_a_real_server_behind_the_door_answers_its_own_and_nobody_else():
+def test_a_real_server_behind_the_door_answers_its_own_page_and_no_other():
     upgrade = (
         "Upgrade: websocket",
         "Connection: Upgrade",

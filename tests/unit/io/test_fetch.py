@@ -91,7 +91,7 @@ def test_a_server_that_gives_no_file_is_named(server, path, error, message):
         fetch.by_hash(server[0] + path, SHA256, KEY)
 
 
-def test_a_server_that_is_away_can_be_tried_again(tmp_path, monkeypatch):
+def test_a_server_that_cannot_be_reached_can_be_tried_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Unavailable, match="name a copy of the file by its path"):
         fetch.by_hash("http://127.0.0.1:9/own.jsonl", SHA256, KEY)

@@ -148,7 +148,7 @@ def test_a_published_folder_replaces_the_old_one_whole(in_tmp):
     assert target.stat().st_mode & 0o777 == 0o755
 
 
-def test_the_scratch_of_another_stage_is_left_alone(in_tmp):
+def test_a_stage_that_is_published_keeps_the_scratch_of_another(in_tmp):
     with files.published(in_tmp / "data" / "plan") as plan, files.published(in_tmp / "data" / "write"):
         assert plan.is_dir()
 
@@ -179,7 +179,7 @@ def test_indexed_rows_are_read_by_position_and_in_order(in_tmp):
         found[3]
 
 
-def test_an_indexed_file_may_be_empty_and_weighs_one_a_row_where_nothing_else_is_said(in_tmp):
+def test_an_indexed_file_may_be_empty_and_a_row_weighs_one_by_default(in_tmp):
     (in_tmp / "none.jsonl").write_text("")
     (in_tmp / "two.jsonl").write_text(GOOD * 2)
     assert list(files.indexed(in_tmp / "none.jsonl", BenchmarkRow)) == []
@@ -194,7 +194,7 @@ def test_a_bad_row_is_named_when_a_file_is_indexed(in_tmp):
         files.indexed(in_tmp / "nope.jsonl", BenchmarkRow)
 
 
-def test_an_indexed_file_that_was_replaced_is_told(in_tmp):
+def test_an_indexed_file_that_was_replaced_is_an_error(in_tmp):
     (in_tmp / "rows.jsonl").write_text(GOOD * 2)
     rows = files.indexed(in_tmp / "rows.jsonl", BenchmarkRow)
     (in_tmp / "rows.jsonl").write_text("\n" + GOOD * 2)
@@ -270,5 +270,5 @@ def test_rows_are_appended_to_two_files_at_once(in_tmp):
         ("data", "create it, or correct the key of params.yaml that names it"),
     ],
 )
-def test_only_of_what_a_stage_writes_is_said_to_run_the_stage(path, advice):
+def test_only_for_files_that_a_stage_writes_the_message_says_to_run_the_stage(path, advice):
     assert files.missing(path) == f"{path} is missing: {advice}"

@@ -59,7 +59,7 @@ def test_a_command_run_through_the_module_dies_with_its_parent():
     assert gone(child)
 
 
-def test_a_second_holder_is_refused_and_told_who_holds(tmp_path):
+def test_a_second_holder_is_refused_with_the_name_of_the_first(tmp_path):
     code = (
         "from longwriter.io import process; from pathlib import Path; import sys, time\n"
         "with process.only_one('plan', Path(sys.argv[1])):\n print('held', flush=True); time.sleep(600)"
@@ -125,7 +125,7 @@ def test_a_child_of_a_living_parent_lives_on_in_any_session(new_session):
     child.wait()
 
 
-def test_a_stage_dies_with_its_dvc_though_a_shell_stands_between(tmp_path):
+def test_a_stage_dies_with_its_dvc_even_if_a_shell_is_between_them(tmp_path):
     dvc = tmp_path / "dvc"
     dvc.write_text(
         "import subprocess, sys, time\n"

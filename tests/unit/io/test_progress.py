@@ -57,7 +57,7 @@ def test_fewer_rows_than_workers_are_all_under_way():
     run(range(2), worker, lambda *_: None, concurrency=64)
 
 
-def test_a_row_is_asked_for_when_a_worker_begins_it_and_its_result_is_kept_before_the_next():
+def test_a_row_is_read_when_a_worker_begins_it_and_its_result_is_stored_before_the_next():
     told = []
 
     class Rows:

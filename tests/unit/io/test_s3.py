@@ -96,12 +96,12 @@ def test_a_key_may_hold_every_character(bucket):
         ("s3://chats/broken", r"s3://chats/broken/a\.jsonl\.gz breaks off"),
     ],
 )
-def test_a_source_that_is_not_there_or_not_whole_is_told(bucket, source, told):
+def test_a_source_that_is_missing_or_not_whole_is_an_error(bucket, source, told):
     with pytest.raises(BadRecord, match=told):
         read(source)
 
 
-def test_a_server_that_is_away_can_be_tried_again(bucket, monkeypatch):
+def test_a_server_that_cannot_be_reached_can_be_tried_again(bucket, monkeypatch):
     with socket.socket() as taken:  # bound, not listening: nobody else gets the port
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
@@ -110,7 +110,7 @@ def test_a_server_that_is_away_can_be_tried_again(bucket, monkeypatch):
             read("s3://chats/en")
 
 
-def test_missing_credentials_are_told(bucket, monkeypatch):
+def test_missing_credentials_are_an_error(bucket, monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")

@@ -61,7 +61,7 @@ def test_each_text_is_judged_by_a_call_of_its_own_and_an_empty_one_by_none(tmp_p
     assert usage["calls_sent"] == 2
 
 
-def test_a_judge_that_is_cut_off_is_asked_so_often_and_no_more(tmp_path, monkeypatch):
+def test_a_judge_whose_answers_are_cut_is_asked_only_max_attempts_times(tmp_path, monkeypatch):
     sampling = parameters.load().judge.sampling.model_dump() | {"max_tokens": 3}
     with chat_server_thread(tmp_path / "requests.jsonl") as server:
         results, usage = judge(tmp_path, monkeypatch, server.url, sampling=sampling, max_attempts=3)

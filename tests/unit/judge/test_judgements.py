@@ -202,7 +202,7 @@ def test_a_mark_that_ends_a_chat_turn_is_broken_up(mark):
     assert f"{mark[0]} {mark[1:]}" in prompt
 
 
-def test_ordinary_markup_is_left_alone():
+def test_ordinary_markup_stays_unchanged():
     prompt = judging.judge_prompt("{instruction}{text}", "A", "<p>1 < 2 [1]</p> <strong>")
     assert "<p>1 < 2 [1]</p> <strong>" in prompt
 

@@ -34,7 +34,7 @@ LOST_PEER = (
         (1, "ModuleNotFoundError: No module named 'trl'", False),
     ],
 )
-def test_a_killed_rank_or_a_lost_node_is_told_from_a_rank_that_failed(code, words, killed):
+def test_a_killed_rank_or_a_lost_node_differs_from_a_rank_that_failed(code, words, killed):
     assert launch._was_killed(code, words) is killed
 
 
@@ -56,7 +56,7 @@ def test_a_head_node_without_gpus_trains_on_the_gpus_of_its_nodes(tmp_path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_refused_before_any_rank_starts():
+def test_a_missing_gpu_is_an_error_before_any_rank_starts():
     with pytest.raises(
         UserError, match=r"^training\.device is cuda, and this machine has no GPU: set auto or cpu$"
     ):
@@ -66,7 +66,7 @@ def test_a_gpu_that_is_not_there_is_refused_before_any_rank_starts():
 FLASH = TRAINING.model_copy(update={"attention": "flash_attention_2", "ranks": 1})
 
 
-def test_flash_attention_without_its_package_is_told_before_any_rank_starts(monkeypatch):
+def test_flash_attention_without_its_package_is_an_error_before_any_rank_starts(monkeypatch):
     monkeypatch.setitem(sys.modules, "flash_attn", None)
     with pytest.raises(UserError, match=r"flash_attn, which is not.*set training\.attention: sdpa"):
         launch.device_and_ranks(FLASH, 4, "sft.batch_packs")

@@ -30,7 +30,7 @@ def test_the_first_usable_answer_ends_the_asking():
     assert reasked == {"no_number": 1}
 
 
-def test_an_answer_that_no_stage_can_use_is_not_read_and_asked_again():
+def test_an_answer_that_no_stage_can_use_is_not_read_but_requested_again():
     outcome, llm, reasked = asked(Refused("only_reasoning", "no text"), Refused("broken_text", "?"), "7")
     assert outcome == Outcome(7, llm.call_ids, 3)
     assert reasked == {"only_reasoning": 1, "broken_text": 1}
@@ -38,7 +38,7 @@ def test_an_answer_that_no_stage_can_use_is_not_read_and_asked_again():
     assert outcome.result == Refused("only_reasoning", "no text")
 
 
-def test_an_answer_that_is_too_long_for_its_tokens_is_not_read_and_asked_again():
+def test_an_answer_that_is_too_long_for_its_tokens_is_not_read_but_requested_again():
     outcome, _, reasked = asked("7" * 8_001, "7")
     assert outcome.result == 7
     assert reasked == {"too_long_answer": 1}
@@ -79,7 +79,7 @@ def test_a_request_without_an_answer_ends_the_asking_and_keeps_the_calls_before_
     assert len(llm.calls) == 2
 
 
-def test_a_reader_that_asked_another_model_in_vain_ends_the_asking():
+def test_a_reader_without_an_answer_of_its_own_model_ends_the_attempts():
     async def read(answer):
         return Unanswered("request_failed", "down")
 

@@ -216,7 +216,7 @@ def test_what_was_sent_when_another_row_failed_still_ends_and_is_stored_and_the_
     assert ([answer.replayed for answer in again], server.requests) == ([True, True], [])
 
 
-def test_a_disk_that_takes_no_more_is_told_to_who_asked(tmp_path):
+def test_a_full_disk_is_an_error_of_the_request(tmp_path):
     async def go():
         async with serving() as server, client(server, tmp_path) as llm:
             await llm.ask("tell 0", SAMPLING)
@@ -243,7 +243,7 @@ def test_a_disk_that_takes_no_more_is_told_to_who_asked(tmp_path):
         ({"json_schema": True}, "json_object", None),
     ],
 )
-def test_the_answer_format_is_the_one_asked_for_or_the_strictest_that_is_honoured(
+def test_the_answer_format_is_the_requested_one_or_the_strictest_that_is_honoured(
     tmp_path, there, asked, given
 ):
     async def go():

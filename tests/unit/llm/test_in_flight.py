@@ -52,7 +52,7 @@ def test_a_sent_request_is_joined_by_the_next_caller_after_its_first_was_cancell
     assert (usage["calls_sent"], usage["calls_replayed"]) == (1, 1)
 
 
-def test_a_request_that_fails_when_nobody_waits_for_it_is_not_retried(tmp_path):
+def test_a_failed_request_for_which_no_task_waits_is_not_retried(tmp_path):
     async def go():
         async with serving() as server:
             server.delay_s = 0.2

@@ -138,7 +138,7 @@ def recorded(folder):
     return file
 
 
-def test_a_clock_that_was_moved_back_stops_nobody(tmp_path):
+def test_a_clock_that_was_moved_back_stops_no_request(tmp_path):
     assert granted(tmp_path, [1, 1], requests_per_minute=2) == 2
     with closing(sqlite3.connect(recorded(tmp_path))) as db:
         db.execute("UPDATE rate_bucket SET item_timestamp = item_timestamp + 86400000")  # sent "tomorrow"

@@ -48,7 +48,7 @@ def test_an_engine_is_asked_once_and_the_next_process_remembers(tmp_path, cache)
 @pytest.mark.parametrize(
     "stored", [{"a": 1}, {"tokens_field": "max_tokens"}, {**probing.NONE._asdict(), "new": 1}]
 )
-def test_capabilities_that_another_version_stored_are_found_out_again(cache, stored):
+def test_capabilities_that_another_version_stored_are_measured_again(cache, stored):
     cache.put_capabilities("k", stored)
     assert seen(Engine("repeat_penalty"), cache, "k").repetition_penalty == "repeat_penalty"
 

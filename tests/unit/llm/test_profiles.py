@@ -61,7 +61,7 @@ def ask(name, folder, sampling, **fields):
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_what_a_known_endpoint_honours_is_found_out_and_it_gets_nothing_that_it_refuses(tmp_path, name):
+def test_the_prober_learns_what_a_known_endpoint_honours_and_sends_nothing_that_it_refuses(tmp_path, name):
     capabilities, body, _ = ask(name, tmp_path, PLAIN)
     assert capabilities == HONOURED[name]
     assert body.keys() - {"model", "messages"} == SENT[name]
@@ -86,7 +86,7 @@ def test_the_advice_for_a_fixed_temperature_leads_to_a_run(tmp_path):
         assert "temperature" not in body
 
 
-def test_a_temperature_of_null_is_sent_to_nobody(tmp_path):
+def test_a_temperature_of_null_is_never_sent(tmp_path):
     assert "temperature" not in ask("openai", tmp_path, OWN)[1]
 
 

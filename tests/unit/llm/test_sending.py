@@ -62,7 +62,7 @@ def ask(folder, *replies, down=False, prompts=("tell me",), **changed):
     return asyncio.run(go())
 
 
-def test_every_fault_that_can_pass_is_asked_again_and_never_becomes_a_text(tmp_path):
+def test_every_passing_fault_is_requested_again_and_never_becomes_a_text(tmp_path):
     async def go():
         async with serving() as server:
             server.once = dict(PASSING)
@@ -115,7 +115,7 @@ def test_the_wait_is_what_the_server_asks_for_in_each_of_its_forms(headers, seco
     assert wait_s(headers, NOW) == seconds
 
 
-def test_a_long_wait_is_told(tmp_path, caplog):
+def test_a_long_wait_is_logged(tmp_path, caplog):
     async def go():
         async with serving() as server:
             server.reply_with(lambda: status(429, "slow down", Retry_After="600"))
@@ -141,14 +141,14 @@ def test_a_wait_of_more_than_a_quarter_of_an_hour_ends_the_stage_at_once(tmp_pat
 
 
 @pytest.mark.parametrize("code", [401, 403, 404, 405])
-def test_a_wrong_key_or_model_is_fatal_at_once_and_the_key_is_not_told(tmp_path, code):
+def test_a_wrong_key_or_model_is_fatal_at_once_and_the_key_is_not_shown(tmp_path, code):
     (error,), server, _ = ask(tmp_path, lambda: status(code, f"key {KEY} may not use model m"))
     assert isinstance(error, ModelUnusable)
     assert f"/v1 answered {code}: key (key) may not use model m. Check llm.model" in str(error)
     assert len(server.requests) == 1
 
 
-def test_a_key_at_the_end_of_a_long_message_is_not_told_in_part():
+def test_a_key_at_the_end_of_a_long_message_is_not_shown_in_part():
     words = Endpoint(None, "m", KEY).quote("x" * 295 + KEY)
     assert words == "x" * 295 + "(key)"
 
@@ -183,7 +183,7 @@ def test_an_endpoint_that_answers_nobody_is_down_and_is_not_asked_again(tmp_path
     assert str(second) == str(first)
 
 
-def test_all_who_were_asking_when_it_went_down_are_told_so(tmp_path):
+def test_every_waiting_caller_gets_the_error_when_the_endpoint_goes_down(tmp_path):
     async def go():
         async with serving() as server, client(server, tmp_path, max_retries=1) as llm:
             server.all_down = True

@@ -105,7 +105,7 @@ ZEROS = gzip.compress(bytes(300_000_000), 1)
 
 
 @pytest.mark.parametrize("reply", [bomb("gzip", ZEROS), lambda: endless, bomb("", bytes(40_000_000))])
-def test_a_body_without_end_is_not_read_to_its_end_and_asked_again(tmp_path, reply):
+def test_a_body_without_end_is_cut_off_and_requested_again(tmp_path, reply):
     tracemalloc.start()
     try:
         (answer,), server = ask(tmp_path, reply)
@@ -116,7 +116,7 @@ def test_a_body_without_end_is_not_read_to_its_end_and_asked_again(tmp_path, rep
     assert peak < 160e6
 
 
-def test_a_request_whose_replies_are_always_too_large_is_told_so(tmp_path):
+def test_a_request_whose_replies_are_always_too_large_gets_that_error(tmp_path):
     (error,), _ = ask(tmp_path, *[bomb("gzip", ZEROS)] * 2, max_retries=1)
     assert isinstance(error, NoAnswer)
     assert "sent a reply of more than 34 MB: it is not read (after 1 retries" in str(error)
@@ -161,7 +161,7 @@ def test_an_account_without_money_ends_the_work_and_is_not_asked_again(tmp_path,
     assert "no row is rejected" in str(error)
 
 
-def test_answers_of_before_an_account_was_spent_are_there_in_the_next_run(tmp_path):
+def test_answers_from_before_an_account_was_empty_are_used_in_the_next_run(tmp_path):
     prompts = ["tell 0", "tell 1", "tell 2"]
     results, _ = ask(tmp_path, ok, ok, budget(), prompts=prompts, max_concurrency=1)
     assert isinstance(results[2], ModelUnusable)

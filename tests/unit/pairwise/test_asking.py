@@ -90,7 +90,7 @@ def test_no_answer_is_unscored_and_costs_what_it_says(tmp_path, monkeypatch):
     assert usage["calls_sent"] == 0
 
 
-def test_an_unreadable_answer_is_asked_again_and_then_unscored(tmp_path, monkeypatch):
+def test_an_unreadable_answer_is_requested_again_and_then_unscored(tmp_path, monkeypatch):
     with chat_server_thread(tmp_path / "requests.jsonl") as server:
         results, usage = asked(tmp_path, monkeypatch, server.url, pairs=PAIRS[:1], max_tokens=3)
     assert isinstance(results[0], Unscored)

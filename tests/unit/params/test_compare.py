@@ -80,7 +80,7 @@ def test_an_unknown_key_of_a_compared_model_is_named_with_the_keys_that_exist():
         params.check(values, "params.yaml")
 
 
-def test_a_model_that_is_there_twice_is_an_error(tmp_path):
+def test_a_model_that_occurs_twice_is_an_error(tmp_path):
     text = Path("params.yaml").read_text(encoding="utf-8")
     file = tmp_path / "params.yaml"
     file.write_text(

@@ -148,7 +148,7 @@ def test_a_gap_of_exactly_the_minimum_is_enough():
     assert paired(sample("a"), sample("b", words=50), min_gap=50.01).reason == "no_gap"
 
 
-def test_the_same_text_twice_is_no_pair_even_where_no_gap_is_asked():
+def test_two_equal_texts_are_no_pair_even_if_no_gap_is_required():
     assert paired(sample("a", text="Tea."), sample("b", text=" Tea.\n"), min_gap=0.0).reason == "no_gap"
 
 

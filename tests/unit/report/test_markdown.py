@@ -50,7 +50,7 @@ def written(base, sft, dpo, fitness=WEAK, metrics=(), figures=()):
         ),
     ],
 )
-def test_a_difference_is_said_plainly(difference, said):
+def test_a_difference_is_a_plain_sentence(difference, said):
     assert report.sentence("DPO", "SFT", difference, 0.95) == said
 
 
@@ -95,7 +95,7 @@ def test_a_report_has_each_model_each_difference_and_each_bucket():
         ),
     ],
 )
-def test_how_often_models_end_is_said_plainly(base, sft, said):
+def test_how_often_models_end_is_a_plain_sentence(base, sft, said):
     rows = [[score(k, ended=k < hits) for k in range(8)] for hits in (base, sft)]
     assert said in written(rows[0], rows[1], rows[1])
 
@@ -107,7 +107,7 @@ def test_how_often_models_end_is_said_plainly(base, sft, said):
         (GOOD, "**The judge was tested and what it says here is evidence.**"),
     ],
 )
-def test_what_the_judge_is_worth_stands_before_its_scores(fitness, head):
+def test_the_fitness_of_the_judge_is_shown_before_its_scores(fitness, head):
     rows = [score(k, quality=judged(50.0)) for k in range(3)] + [score(3)]
     text = written(rows, rows, rows, fitness=fitness)
     assert "| SFT | 1 of 4 (25%): no_judge 1 | 50.0 [50.0, 50.0] |" in text
@@ -116,7 +116,7 @@ def test_what_the_judge_is_worth_stands_before_its_scores(fitness, head):
     )
 
 
-def test_the_accuracy_on_held_out_pairs_is_told_with_its_n():
+def test_the_accuracy_on_held_out_pairs_is_shown_with_its_n():
     rows = [score(k) for k in range(2)]
     text = written(rows, rows, rows, metrics={"test_reward_accuracy": 0.625, "test_pairs": 8.0})
     assert "DPO puts chosen above rejected in 62% of 8 held-out pairs." in text

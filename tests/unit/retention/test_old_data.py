@@ -110,7 +110,7 @@ def test_an_entry_of_the_run_cache_goes_with_its_output_and_then_an_older_one_is
     assert old_data.find(1, set()).entries != []  # of "second"
 
 
-def test_a_cache_that_others_may_use_is_left_alone(repo, tmp_path_factory):
+def test_a_cache_that_others_may_use_stays_unchanged(repo, tmp_path_factory):
     with Repo(".") as dvc, dvc.config.edit("local") as config:
         config["cache"]["dir"] = str(tmp_path_factory.mktemp("shared"))
     with pytest.raises(UserError, match="lies outside this checkout"):

@@ -106,7 +106,7 @@ def test_what_another_checkout_or_the_caller_needs_stays_with_the_files_of_a_fol
     assert "first" in contents(remote)
 
 
-def test_a_folder_that_is_no_checkout_and_a_missing_remote_are_said(repo, remote, tmp_path_factory):  # noqa: F811
+def test_a_folder_that_is_no_checkout_and_a_missing_remote_are_reported(repo, remote, tmp_path_factory):  # noqa: F811
     nowhere = tmp_path_factory.mktemp("nowhere")
     with pytest.raises(UserError, match=r"--checkout .*: no folder with a \.dvc below"):
         old_remote.find(1, set(), [nowhere], DAY)

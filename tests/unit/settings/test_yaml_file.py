@@ -68,7 +68,7 @@ def test_a_path_that_is_no_file_is_refused_with_its_reason(tmp_path):
         params.load(tmp_path / "none.yaml")
 
 
-def test_a_section_or_key_that_is_there_twice_is_named_with_both_lines():
+def test_a_section_or_key_that_occurs_twice_is_named_with_both_lines():
     text, places = text_with()
     last = len(text.splitlines())
     twice = yaml_file.parse(f"{text}llm: {{}}\n", "params.yaml").problems

@@ -108,7 +108,7 @@ def test_an_empty_cell_is_no_instruction(tmp_path):
         ("\0\0\0", "its first line must name"),
     ],
 )
-def test_a_file_that_is_no_table_of_instructions_is_told_in_one_line(tmp_path, content, told):
+def test_a_file_that_is_no_table_of_instructions_is_reported_in_one_line(tmp_path, content, told):
     (tmp_path / "a.csv").write_text(content)
     with pytest.raises(BadRecord) as error:
         read(tmp_path / "a.csv")

@@ -55,7 +55,7 @@ def missed(prompts: list[str]) -> list[str]:
     ]
 
 
-def test_a_planted_prompt_is_found_however_it_was_touched():
+def test_a_benchmark_prompt_is_found_with_other_case_spaces_or_words():
     assert missed(BENCHMARK[:-1]) == []
 
 
@@ -78,7 +78,7 @@ def test_a_prompt_of_one_word_is_found_only_as_the_whole_text():
         "elephants; mention the last storm, and the lamps.",
     ],
 )
-def test_a_prompt_that_only_sounds_alike_is_left_alone(prompt):
+def test_a_prompt_that_only_sounds_alike_is_no_hit(prompt):
     assert decontamination.hit(INDEX, prompt) is None
 
 
@@ -143,7 +143,7 @@ def unrelated(count: int) -> list[str]:
     return prompts
 
 
-def test_unrelated_prompts_are_left_alone_and_quickly():
+def test_unrelated_prompts_are_no_hits_and_that_is_decided_quickly():
     prompts = unrelated(10_000)
     started = time.process_time()
     hits = [prompt for prompt in prompts if decontamination.hit(INDEX, prompt)]
@@ -169,7 +169,7 @@ PROMPTS = [
 ]
 
 
-def test_matches_are_the_benchmark_prompts_that_stand_in_the_texts_in_their_order():
+def test_matches_are_the_benchmark_prompts_that_texts_repeat_in_their_order():
     texts = [PROMPTS[2] + "谢谢！", "A poem, please.", PROMPTS[0].upper(), PROMPTS[0]]
     assert decontamination.matches(PROMPTS, texts) == [PROMPTS[0], PROMPTS[2]]
     assert decontamination.matches(PROMPTS, ["A poem, please."]) == []

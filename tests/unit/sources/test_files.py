@@ -105,7 +105,7 @@ def test_a_folder_is_read_in_the_order_of_its_names_below_the_pattern(tmp_path):
 
 
 @pytest.mark.parametrize("source", ["", "nowhere", "empty"])
-def test_a_source_without_a_readable_file_is_told(tmp_path, source):
+def test_a_source_without_a_readable_file_is_an_error(tmp_path, source):
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes.txt").write_text("a")
     with pytest.raises(BadRecord, match=r"no file matches .*\.jsonl, \.ndjson"):
@@ -181,7 +181,7 @@ def test_numbers_of_rows_go_on_over_chunks(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.jsonl.bz2", "a.jsonlines.xz", "a.parquet"])
-def test_a_file_that_breaks_off_is_told(tmp_path, name):
+def test_a_file_that_breaks_off_is_an_error(tmp_path, name):
     WRITERS[name](tmp_path / name)
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content[: len(content) // 2])
@@ -190,7 +190,7 @@ def test_a_file_that_breaks_off_is_told(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.jsonl.bz2", "a.jsonlines.xz", "a.parquet"])
-def test_a_file_that_is_no_such_thing_is_told(tmp_path, name):
+def test_a_file_that_is_not_of_its_format_is_an_error(tmp_path, name):
     (tmp_path / name).write_bytes(b"Nothing of the kind." * 10)
     with pytest.raises(BadRecord, match=name):
         read(tmp_path / name)
@@ -221,7 +221,7 @@ def test_a_byte_order_mark_and_utf16_are_no_part_of_a_row(tmp_path, content):
         assert read(tmp_path / name) == READ
 
 
-def test_a_utf16_file_that_breaks_off_is_told(tmp_path):
+def test_a_utf16_file_that_breaks_off_is_an_error(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(lines(CHATS).decode().encode("utf-16")[:-1])
     with pytest.raises(BadRecord, match=r"a\.jsonl breaks off after row \d"):
         read(tmp_path / "a.jsonl")
@@ -236,7 +236,7 @@ def test_a_value_of_another_column_spoils_no_row(tmp_path, other):
     assert read(tmp_path / "a.jsonl") == [(":1", SourceRow("a"))]
 
 
-def test_of_a_key_that_is_there_twice_the_last_counts_with_both_readers(tmp_path):
+def test_the_last_of_two_equal_keys_counts_with_both_readers(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(
         b'{"prompt": "a", "prompt": "b"}\n{"prompt": "a", "prompt": "b", "x": NaN}\n'
     )
@@ -301,13 +301,13 @@ def test_what_is_no_row_in_an_array_is_malformed_by_its_place(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b'[{"prompt": "a"}, {"prom', b'[{"prompt": "a"},', b'[{"prompt": "a"}'])
-def test_an_array_that_breaks_off_is_told(tmp_path, content):
+def test_an_array_that_breaks_off_is_an_error(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(BadRecord, match=r"a\.json breaks off after row 1"):
         read(tmp_path / "a.json")
 
 
-def test_an_object_that_is_too_long_for_a_row_is_told(tmp_path):
+def test_an_object_that_is_too_long_for_a_row_is_an_error(tmp_path):
     (tmp_path / "a.json").write_bytes(b'{"chats": [' + b'{"prompt": "%s"},' % (b"a" * 100_000) * 180 + b"1]}")
     with pytest.raises(BadRecord, match=r"row 1 is longer than 16,777,216 bytes.*keys data, rows"):
         read(tmp_path / "a.json")
@@ -362,7 +362,7 @@ def test_an_empty_file_has_no_rows(tmp_path, name):
 
 
 @pytest.mark.parametrize("pattern", ["", "/abs/*.jsonl", "**x"])
-def test_a_pattern_that_is_no_glob_is_told(tmp_path, pattern):
+def test_a_pattern_that_is_no_glob_is_an_error(tmp_path, pattern):
     with pytest.raises(BadRecord, match=r"instructions\.pattern .* is no glob"):
         read(tmp_path, pattern)
 
@@ -376,7 +376,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=list(ODD))
-def test_columns_of_odd_types_that_nobody_needs_are_not_read(tmp_path, odd):
+def test_columns_of_odd_types_that_are_not_needed_are_not_read(tmp_path, odd):
     for name in ("type", "language", "length", "created"):
         parquet(tmp_path / "a.parquet", pa.table({"prompt": ["a", "b"], name: odd}))
         assert [row for _, row in read(tmp_path / "a.parquet")] == [SourceRow("a"), SourceRow("b")]
@@ -416,7 +416,7 @@ def test_the_shapes_of_arrow_are_read_as_those_of_json(tmp_path):
     assert read(tmp_path / "a.parquet") == [(":1", SourceRow("a"))]
 
 
-def test_a_parquet_file_with_damaged_names_of_columns_is_told(tmp_path):
+def test_a_parquet_file_with_damaged_names_of_columns_is_an_error(tmp_path):
     WRITERS["a.parquet"](tmp_path / "a.parquet")
     content = (tmp_path / "a.parquet").read_bytes()
     (tmp_path / "a.parquet").write_bytes(content.replace(b"language", b"lang\xff\xfege"))

@@ -384,7 +384,7 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:,"}}
         ({"instruction": " ", "input": ""}, "no text in instruction, input"),
     ],
 )
-def test_a_row_in_which_nobody_asks_anything_is_no_instruction(value, detail):
+def test_a_row_without_a_text_of_a_user_is_no_instruction(value, detail):
     assert parse(value) == Unusable("no_instruction", detail)
 
 
@@ -478,7 +478,7 @@ def test_a_row_that_cannot_be_read_is_malformed_and_the_column_is_named(value, t
         ({"text": "USER: a ASSISTANT: b"}, "text"),
     ],
 )  # fmt: skip
-def test_a_schema_is_told_in_words(value, words):
+def test_a_schema_is_described_in_words(value, words):
     assert schema(value) == words
 
 

@@ -35,7 +35,7 @@ def test_the_answer_is_asked_for_as_the_judges_server_honours_it(form, asked):
     assert [(schema, is_object) for _, _, schema, is_object in llm.calls] == [asked]
 
 
-def test_an_unreadable_answer_is_asked_again_and_in_the_end_left_open():
+def test_an_unreadable_answer_is_requested_again_and_stays_undecided_in_the_end():
     found, llm = judged(lambda prompt, attempt: "Yes." if attempt < 2 else NO)
     assert found == [(False, llm.call_ids)]
     found, llm = judged(lambda prompt, attempt: "Yes.")
@@ -43,7 +43,7 @@ def test_an_unreadable_answer_is_asked_again_and_in_the_end_left_open():
     assert len(llm.call_ids) == 3
 
 
-def test_a_prompt_that_the_judge_refuses_is_left_open_and_stops_nobody():
+def test_a_prompt_that_the_judge_refuses_stays_undecided_and_stops_no_other():
     def refuse(prompt, attempt):
         raise NoAnswer("beyond the context", reason="request_refused")
 

@@ -79,6 +79,6 @@ def test_models_are_compared_with_the_reference_on_every_prompt(folder):
     [("all", None, "pairwise.pairs: found 'all'; allowed: none while score.judges is empty"),
      ("none", "gpt", "pairwise.reference: found 'gpt'; allowed: null, or a model of compare.models")],
 )  # fmt: skip
-def test_what_cannot_be_compared_is_said_before_anything_runs(which, reference, message):
+def test_models_that_cannot_be_compared_are_an_error_before_any_run(which, reference, message):
     with pytest.raises(BadParams, match=message):
         section(None, which, reference)

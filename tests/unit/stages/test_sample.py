@@ -38,7 +38,7 @@ def test_a_request_that_failed_may_pass_and_is_not_left_out():
 @pytest.mark.parametrize(
     "repeated", ["", "The tide.\n", "The tide."]
 )  # what llama.cpp puts before a continuation
-def test_a_continuation_is_asked_for_behind_its_beginning_and_kept_with_it(repeated):
+def test_a_continuation_is_requested_after_its_beginning_and_stored_with_it(repeated):
     llm = ScriptedLLM(lambda prompt, attempt: f"{repeated}\nIt came in. ")
     start = answers.Start("The tide.", "\n", ["w1"])
     row = asyncio.run(sample.sample_one(llm, params(), PROMPT, 0, start))

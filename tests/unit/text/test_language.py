@@ -26,9 +26,9 @@ def test_the_language_of_a_prompt(prompt, code):
 
 
 @pytest.mark.parametrize("noise", ["\x00", "\x01\x02", "\ufffe", "\u200b", "\x7f"])
-def test_characters_that_nobody_sees_do_not_matter(noise):
+def test_invisible_characters_do_not_matter(noise):
     assert identify(f"Write a story{noise} about a boy who finds a key.") == "en"
 
 
-def test_ten_megabytes_are_told_by_their_beginning():
+def test_the_language_of_ten_megabytes_is_that_of_their_beginning():
     assert identify("Write a story about the sea. " * 350_000) == "en"

@@ -43,7 +43,7 @@ def test_no_rows_make_no_packs():
 
 
 @pytest.mark.parametrize("length", [0, 5])
-def test_a_row_that_no_pack_takes_is_told(length):
+def test_a_row_that_no_pack_takes_is_an_error(length):
     with pytest.raises(ValueError, match="1 to 4"):
         best_fit_decreasing([length], 4)
 
@@ -102,7 +102,7 @@ def test_an_answer_that_the_template_does_not_end_is_ended_and_stands_alone():
     assert words(second).strip("·") == "D\n\x07"
 
 
-def test_the_token_that_opens_the_next_turn_can_end_an_answer_and_is_there_once():
+def test_the_token_that_opens_the_next_turn_can_end_an_answer_and_occurs_once():
     def bare(messages, opening):
         return "".join(f"<{m['role']}>{m['content']}" for m in messages) + ("<assistant>" if opening else "")
 

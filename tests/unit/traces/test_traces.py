@@ -51,7 +51,7 @@ def test_the_ids_of_a_run_are_those_of_the_traces_that_were_written(store):
     assert traces.ids_of("0" * 32) == set()
 
 
-def test_what_is_written_again_is_there_once_and_linked_to_both_runs(store):
+def test_a_trace_that_is_written_again_exists_once_and_is_linked_to_both_runs(store):
     first, second = (tracking.start_run("write", {}) for _ in range(2))
     for run in (first, first, second):
         write(run, [text(3), text(4)])

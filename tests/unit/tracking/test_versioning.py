@@ -98,7 +98,7 @@ def test_the_fingerprint_changes_with_command_dependency_and_parameter():
     assert len({mark(), mark(cmd="x"), mark(deps="2"), mark(params=2)}) == 4
 
 
-def test_digests_of_odd_names_and_empty_things_are_those_of_dvc(repo):
+def test_digests_of_odd_names_and_empty_files_are_those_of_dvc(repo):
     for name in ("a/b", "a-b", "a.b", "字 ä", ".hidden", "empty"):
         file = repo / "odd" / name
         file.parent.mkdir(parents=True, exist_ok=True)

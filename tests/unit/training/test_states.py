@@ -126,7 +126,7 @@ def test_a_finished_training_and_one_without_a_step_make_room(caplog):
     assert [line.count("removed the checkpoints") for line in caplog.messages] == [1, 1]
 
 
-def test_the_other_kind_of_training_is_left_alone():
+def test_checkpoints_of_the_other_kind_of_training_stay():
     other = state("now", kind="dpo", is_finished=True)
     look("now")
     assert other.is_dir()

@@ -47,7 +47,9 @@ def test_a_write_prompt_shows_what_is_written_and_the_step_that_comes():
         ("<{text}> {step}/{steps}", [], "<> 1/3"),
     ],
 )
-def test_a_block_that_holds_the_text_so_far_alone_is_left_out_while_there_is_none(template, written, prompt):
+def test_a_block_that_holds_only_the_text_so_far_is_left_out_while_there_is_no_text(
+    template, written, prompt
+):
     assert dr.write_prompt(template, PLAN, 0, written) == prompt
 
 
@@ -64,7 +66,7 @@ def test_each_long_write_prompt_begins_as_the_one_before_it_up_to_the_end_of_its
     assert all("point three" in prompt[: ends[i]] for i, prompt in enumerate(prompts) if i)
 
 
-def test_a_long_write_prompt_promises_no_earlier_text_where_there_is_none():
+def test_a_long_write_prompt_promises_no_earlier_text_for_the_first_paragraph():
     template = files.template("src/longwriter/prompts/write.txt")
     alone = dr.write_prompt(template, PLAN, 1, [])
     assert "so far" not in alone
@@ -218,5 +220,5 @@ def test_any_answer_is_a_text_or_refused_with_a_reason(answer, finish_reason, ke
         ("The boats came in before the storm.", None),
     ],
 )
-def test_a_paragraph_with_marks_of_its_model_or_cut_in_mid_sentence_is_asked_again(paragraph, reason):
+def test_a_paragraph_with_marks_of_its_model_or_cut_in_mid_sentence_is_requested_again(paragraph, reason):
     assert reason_of(paragraph, word_count=9) == reason

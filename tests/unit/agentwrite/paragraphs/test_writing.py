@@ -58,7 +58,7 @@ def test_serial_shows_the_text_so_far_and_parallel_none():
 
 
 @pytest.mark.parametrize("mode", ["serial", "parallel"])
-def test_a_bad_paragraph_is_asked_again_and_counted(mode):
+def test_a_bad_paragraph_is_requested_again_and_counted(mode):
     bad = ["Max tries. Failed.", prose(200)]
 
     def says(prompt, attempt):
@@ -95,7 +95,7 @@ def test_parallel_ends_every_step_before_it_rejects_so_that_the_calls_are_always
     assert len(row.call_ids) == len(llm.calls) == 5
 
 
-def test_a_parallel_paragraph_that_repeats_an_earlier_one_is_asked_again():
+def test_a_parallel_paragraph_that_repeats_an_earlier_one_is_requested_again():
     def says(prompt, attempt):
         return prose(60, "same") if step_of(prompt) != 1 and attempt == 0 else good(prompt, attempt)
 
@@ -122,7 +122,7 @@ def test_direct_asks_once_for_the_whole_text_with_the_instruction_alone():
     assert [call[0] for call in llm.calls] == ["Do it."]
 
 
-def test_a_bad_direct_answer_is_asked_again():
+def test_a_bad_direct_answer_is_requested_again():
     answers = [f"{prose(40)}\n\nHere is the next section: {prose(40, 'b')}", prose(40)]
     draft, _, reasked, _ = written(lambda prompt, attempt: answers[attempt], "direct")
     assert draft.paragraphs == [prose(40)]

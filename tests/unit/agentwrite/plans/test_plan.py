@@ -211,7 +211,7 @@ def test_a_refusal_says_what_is_allowed():
         (60, None, 0.0, None),
     ],
 )
-def test_the_word_counts_sum_to_what_is_asked_for_where_that_is_checked(total, required, error, reason):
+def test_the_word_counts_sum_to_the_required_length_if_that_is_checked(total, required, error, reason):
     assert checked(("the sea", total), required=required, max_length_error=error) == reason
 
 
@@ -300,5 +300,5 @@ TEXTS = {"lines": "As lines.", "json": 'As {"steps": []}.'}
         ),
     ],
 )
-def test_the_planner_is_told_instruction_bounds_and_format(template, answer_format, prompt):
+def test_the_planners_prompt_holds_instruction_bounds_and_format(template, answer_format, prompt):
     assert pl.plan_prompt(template, TEXTS, answer_format, instruction("The {sea}"), BOUNDS) == prompt

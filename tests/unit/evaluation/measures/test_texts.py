@@ -41,7 +41,7 @@ def test_fresh_prose_is_within_all_limits_and_a_loop_is_beyond_them():
     assert set(loop.gopher) == set(GOPHER)
 
 
-def test_repetition_is_shown_where_it_stands():
+def test_repetition_is_measured_in_the_part_that_repeats():
     part = prose(100, "a")
     assert measured(f"{part} {prose(800, 'b')} {part}").chunk_repetition[:9] == [0] * 9
     assert measured(f"{part} {prose(800, 'b')} {part}").chunk_repetition[9] > 0.9

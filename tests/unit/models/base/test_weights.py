@@ -19,7 +19,7 @@ from tests import hub_server
 
 
 @pytest.mark.parametrize("source", ["pypi:x/y.bin", "ftp:x", "path:/nowhere", "hub:a b"])
-def test_a_bad_source_is_told(source, tmp_path):
+def test_a_bad_source_is_reported(source, tmp_path):
     with pytest.raises(ModelUnusable, match=r"base_model\.source"):
         weights.resolve(source, None, "bfloat16", tmp_path, tmp_path)
 
@@ -164,7 +164,7 @@ def test_pickled_weights_are_refused(tmp_path):
         weights.resolve(f"path:{tmp_path / 'in'}", None, "float32", tmp_path, tmp_path)
 
 
-def test_a_good_wheel_without_the_file_is_told_and_kept(tmp_path):
+def test_a_good_wheel_without_the_file_is_reported_and_stays(tmp_path):
     wheel = tmp_path / "some_pkg-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("some_pkg/b.gguf", "x")
@@ -174,7 +174,7 @@ def test_a_good_wheel_without_the_file_is_told_and_kept(tmp_path):
     assert wheel.exists()
 
 
-def test_a_wrong_hash_is_told_with_both_hashes(tmp_path):
+def test_a_wrong_hash_is_reported_with_both_hashes(tmp_path):
     (tmp_path / "some_pkg-1.0-py3-none-any.whl").write_bytes(b"not it")
     found = hashlib.sha256(b"not it").hexdigest()
     with pytest.raises(ModelUnusable, match=rf"has sha256 {found}, base_model\.sha256 says {'0' * 64}"):

@@ -116,7 +116,7 @@ def test_a_role_in_words_is_broken_at_the_start_of_a_line(text, broken):
         "### Chapter 1: The sea", "# Questions of the tide", "The question: why?", "他的问：为什么？", "**Ada:** Hi.", "a | b |> c", "[1] [sic] [Note]", "x[i] = ]", "如果 <1>，则 [甲]", "",
     ],
 )  # fmt: skip
-def test_other_text_is_left_alone(text):
+def test_other_text_stays_unchanged(text):
     assert prompts.break_marks(text) == text
 
 

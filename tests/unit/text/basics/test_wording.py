@@ -192,5 +192,5 @@ def test_sections_that_were_stripped_stay_so_when_they_are_joined(sections):
         ("", ""),
     ],
 )
-def test_speech_is_blanked_unless_it_is_all_there_is(written, silent):
+def test_speech_becomes_blanks_unless_the_whole_text_is_speech(written, silent):
     assert wording.unspoken(written) == silent

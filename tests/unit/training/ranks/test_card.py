@@ -41,7 +41,7 @@ def test_a_card_names_base_model_licence_data_and_recipe():
     assert card.markdown("sft", ORIGIN, parent, rows, {"loss": "token_mean", "lora": None}) == WHOLE
 
 
-def test_what_is_unknown_is_said_and_left_out_of_the_front_matter():
+def test_unknown_facts_are_shown_and_left_out_of_the_front_matter():
     origin = {"source": "a local folder", "revision": None, "licence": None}
     text = card.markdown("dpo", origin, ("p", "1.dir"), ("r", "2"), {"lora": {"rank": 4}})
     front = yaml.safe_load(text.split("---")[1])
