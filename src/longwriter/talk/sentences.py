@@ -6,6 +6,7 @@ Pure.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from longwriter.text.basics.wording import unspoken
 
@@ -47,5 +48,10 @@ HAN_MODEL = (
 
 def sentences(text: str) -> list[str]:
     """Return the sentences of a text in lower case, with straight apostrophes and without quoted text."""
-    silent = unspoken(text[:_SPEECH_WINDOW]).replace("’", "'").lower()
-    return [part for piece in _END.sub(r"\1\n", silent).split("\n") if (part := piece.strip(_MARKS))]
+    return list(_sentences(text[:_SPEECH_WINDOW]))
+
+
+@lru_cache(maxsize=8)  # the rules and the models read the same ends of a text one after the other
+def _sentences(text: str) -> tuple[str, ...]:
+    silent = unspoken(text).replace("’", "'").lower()
+    return tuple(part for piece in _END.sub(r"\1\n", silent).split("\n") if (part := piece.strip(_MARKS)))

@@ -59,7 +59,8 @@ def talking_part(text: str, speaks_of_texts: bool = False) -> str | None:
 def _likely(text: str) -> list[str]:
     """Return the sentences that may talk about the task, by their wording, the likeliest first."""
     floor = float(classifier.read_weights(_FILE)["wording_floor"][0])
-    words = {part: classifier.wording_score(_FILE, part) for part in parts(text)}
+    read = parts(text)
+    words = dict(zip(read, classifier.wording_scores(_FILE, read), strict=True))
     return sorted((part for part in words if words[part] >= floor), key=lambda part: -words[part])[:_MOST]
 
 

@@ -8,6 +8,7 @@ Source: LongWriter (arXiv:2408.07055), section 3.2.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from longwriter.records import Language, Plan
@@ -48,8 +49,7 @@ def write_prompt(template: str, plan: Plan, position: int, shown: list[str]) -> 
         shown: The paragraphs to show, in order.
     """
     if not shown:
-        blocks = BLANK_LINE.split(template)
-        template = "\n\n".join(block for block in blocks if set(_FIELDS.findall(block)) != {"text"})
+        template = _without_text(template)
     step = plan.steps[position]
     return prompts.fill(
         template,
@@ -61,6 +61,13 @@ def write_prompt(template: str, plan: Plan, position: int, shown: list[str]) -> 
         main_point=step.main_point,
         word_count=step.word_count,
     )
+
+
+@lru_cache(maxsize=4)
+def _without_text(template: str) -> str:
+    """Return a template without the blocks whose only field is {text}."""
+    blocks = BLANK_LINE.split(template)
+    return "\n\n".join(block for block in blocks if set(_FIELDS.findall(block)) != {"text"})
 
 
 def read_answer(answer: str, finish_reason: str, keep_first: bool) -> str | Refused:

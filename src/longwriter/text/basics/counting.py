@@ -49,6 +49,8 @@ def language_of(text: str, words: int | None = None) -> Language:
 
 def tokens(text: str) -> list[str]:
     """Return the words of a text in lower case; each Han character is a word."""
+    if text.isascii():  # whose lower case has the same words; one call is faster than one a word
+        return _TOKEN.findall(text.lower())
     return [token.lower() for token in _TOKEN.findall(text)]
 
 
