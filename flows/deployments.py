@@ -284,7 +284,7 @@ def _lines(client: SyncPrefectClient, flow: str, deployment: DeploymentResponse)
     pool = deployment.work_pool_name or POOL
     workers = client.read_workers_for_work_pool(pool)
     its_checkout = checkout_of(deployment)
-    whose = "this checkout" if this_checkout().is_same(its_checkout) else "another checkout"
+    owner = "this checkout" if this_checkout().is_same(its_checkout) else "another checkout"
     schedules = [
         f"{getattr(item.schedule, 'cron', item.schedule)} {getattr(item.schedule, 'timezone', '')}"
         f"{'' if item.active else ' (paused)'}"
@@ -294,7 +294,7 @@ def _lines(client: SyncPrefectClient, flow: str, deployment: DeploymentResponse)
     return "\n".join(
         [
             f"deployment {flow}/{deployment.name} {deployment.id}{' (paused)' if deployment.paused else ''}",
-            f"runs in     {its_checkout} ({whose})",
+            f"runs in     {its_checkout} ({owner})",
             f"schedule    {', '.join(schedules) or 'none'}",
             f"workers     {', '.join(online) or f'none: prefect worker start --pool {pool}'}",
         ]

@@ -53,14 +53,14 @@ async def judge_texts(
             return [_NO_JUDGE for _ in questions], {}
     logs = [calls, *(calls.with_name(f"{place}-{calls.name}") for place in range(1, len(judges)))]
     for judge, log in zip(judges, logs, strict=True):
-        results, used = await _ask(params, judge, questions, log, label, section)
+        results, usage = await _ask(params, judge, questions, log, label, section)
         opinions.append(results)
-        usages.append(used)
+        usages.append(usage)
     if len(judges) > 1:
         files.join_call_logs(logs, calls)
     names = set(usages[0]).intersection(*usages)  # a judge without a price has no cost
-    usage = {name: sum(used[name] for used in usages) for name in usages[0] if name in names}
-    return [merging.panel(members) for members in zip(*opinions, strict=True)], usage
+    total = {name: sum(usage[name] for usage in usages) for name in usages[0] if name in names}
+    return [merging.panel(members) for members in zip(*opinions, strict=True)], total
 
 
 async def _ask(

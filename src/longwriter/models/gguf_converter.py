@@ -86,7 +86,7 @@ def to_gguf(template: Path, weights: Path, out: Path, quantisation: str = "F16")
     _copy_metadata(reader, writer, own)
     writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{quantisation}"])
     shapes = {tensor.name: tuple(int(n) for n in reversed(tensor.shape)) for tensor in reader.tensors}
-    done: set[str] = set()
+    names_written: set[str] = set()
     for file in sorted(weights.glob("*.safetensors")):
         with safe_open(file, "pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118 (safe_open is no dict)
@@ -98,12 +98,12 @@ def to_gguf(template: Path, weights: Path, out: Path, quantisation: str = "F16")
                     raise ModelUnusable(
                         f"{file}: {name} {rows.shape} does not fit {template}: {shapes.get(new or '')}"
                     )
-                done.add(new)
+                names_written.add(new)
                 if rows.ndim == 1:
                     writer.add_tensor(new, rows)
                 else:
                     writer.add_tensor(new, gguf.quants.quantize(rows, kind), raw_dtype=kind)
-    if missing := shapes.keys() - done:
+    if missing := shapes.keys() - names_written:
         raise ModelUnusable(f"{weights} lacks {', '.join(sorted(missing)[:5])} of {template}")
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -77,7 +77,7 @@ def ruler(rows: Sequence[Score], confidence: float, seed: int) -> Ruler | None:
     for required, prompts in groups.items():
         words = [float(np.mean(lengths)) for lengths in prompts.values()]
         levels.append(Level(required, _mean_length(words, confidence)))
-    lengths_asked = np.log([required for required, prompts in groups.items() for _ in prompts])
+    required_lengths = np.log([required for required, prompts in groups.items() for _ in prompts])
     written = np.asarray(
         [
             math.log(max(1.0, float(np.mean(lengths))))
@@ -92,29 +92,29 @@ def ruler(rows: Sequence[Score], confidence: float, seed: int) -> Ruler | None:
         [rng.integers(0, size, (_DRAWS, size)) + start for size, start in zip(sizes, starts, strict=True)],
         axis=1,
     )
-    maxima, bends = _fit(lengths_asked, written[None, :])
-    drawn, _ = _fit(lengths_asked, written[draws])
+    maxima, bends = _fit(required_lengths, written[None, :])
+    resampled, _ = _fit(required_lengths, written[draws])
     value = float(maxima[0])
-    scatter = float(np.std(np.log(drawn), ddof=1)) * math.sqrt(sizes[0] / (sizes[0] - 1))
+    scatter = float(np.std(np.log(resampled), ddof=1)) * math.sqrt(sizes[0] / (sizes[0] - 1))
     factor = math.exp(float(stats.t.ppf((1 + confidence) / 2, len(written) - len(sizes))) * scatter)
     maximum = Estimate(round(value), round(value / factor), round(value * factor), len(written))
     return Ruler(levels, maximum, float(bends[0]) * _FREE < levels[-1].required)
 
 
-def _fit(asked: Array, written: Array) -> tuple[Array, Array]:
+def _fit(required: Array, written: Array) -> tuple[Array, Array]:
     """Return (length above the bend, length asked for at the bend) of each row of `written`, in words.
 
     Args:
-        asked: Logarithm of the length asked for, shape (n,).
+        required: Logarithm of the length asked for, shape (n,).
         written: Logarithm of the length written, shape (draws, n).
     """
-    levels = np.unique(asked)
+    levels = np.unique(required)
     steps = (len(levels) - 1) * _GRID + 1
     bends = np.interp(np.linspace(0, len(levels) - 1, steps), np.arange(len(levels)), levels)
-    curves = np.minimum(asked[None, :], bends[:, None])  # (bends, n)
+    curves = np.minimum(required[None, :], bends[:, None])  # (bends, n)
     curve_means = curves.mean(axis=1)
     written_means = written.mean(axis=1)
-    covariance = written @ curves.T / len(asked) - written_means[:, None] * curve_means[None, :]
+    covariance = written @ curves.T / len(required) - written_means[:, None] * curve_means[None, :]
     errors = (
         curves.var(axis=1)[None, :] - 2 * covariance
     )  # without the variance of `written`, the same for all bends
