@@ -65,7 +65,8 @@ def to_gguf(template: Path, weights: Path, out: Path, quantisation: str = "F16")
     arch = str(reader.fields["general.architecture"].contents())
     if arch != "llama":
         raise ModelUnusable(
-            f"{template} is of architecture {arch}; only llama is converted: use engine external"
+            f"{template} is of architecture {arch}; only llama is converted: set llm.precision to null, "
+            "or use engine external"
         )
     heads = int(reader.fields["llama.attention.head_count"].contents())
     kv_heads = int(reader.fields["llama.attention.head_count_kv"].contents())

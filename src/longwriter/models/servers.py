@@ -184,7 +184,11 @@ def _api_key(params: LLMParams) -> str:
 
 
 def _weights(params: LLMParams) -> tuple[Path, str]:
-    """Return the path that the engine reads, and the name of the model in requests: folder@hash."""
+    """Return the path that the engine reads, and the name of the model in requests: folder@hash.
+
+    Raises:
+        ModelUnusable: the folder has no weights for the engine, or they cannot be converted.
+    """
     folder = Path(params.model)
     if params.engine == "vllm":
         tensors = sorted(folder.glob("*.safetensors"))
@@ -193,6 +197,9 @@ def _weights(params: LLMParams) -> tuple[Path, str]:
         changes = [folder / files.CHAT_CHANGES] if (folder / files.CHAT_CHANGES).is_file() else []
         return folder, f"{folder.name}@{_digest([*tensors, *changes])[:16]}"
     file = folder / "model.gguf"
+    if params.precision and file.is_file() and any(folder.glob("*.safetensors")):
+        folder = _as_gguf(folder, folder, params.precision)
+        file = folder / "model.gguf"
     if not file.is_file():
         names = ", ".join(sorted(path.name for path in folder.glob("*"))[:12]) or "nothing"
         raise ModelUnusable(

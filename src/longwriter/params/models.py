@@ -41,6 +41,9 @@ class VllmParams(Section):
     """Whether the states of equal beginnings of prompts are computed once."""
 
 
+GgufPrecision = Literal["Q8_0", "F16", "BF16"]
+
+
 class LLMParams(Section):
     """A model behind an OpenAI-compatible endpoint; the section `llm` is the one that plans and writes."""
 
@@ -49,6 +52,9 @@ class LLMParams(Section):
     at `base_url`."""
     model: Line
     """Folder of the model; for `external`, the name of the model."""
+    precision: GgufPrecision | None = None
+    """Number type of the matrices that `llama.cpp` serves: the safetensors of the folder are converted to it;
+    null, or a folder without safetensors = its GGUF as it is. Other engines do not use it."""
     base_url: BaseUrl | None
     """`https://host/v1` of an external endpoint; null = OpenAI. Must be null for local engines."""
     replay_as: BaseUrl | None = None
@@ -108,7 +114,7 @@ class ServingParams(Section):
 
     engine: Literal["llama.cpp", "vllm"]
     """`llama.cpp` serves the weights converted to GGUF; `vllm` serves the weights themselves and needs a GPU."""
-    precision: Literal["Q8_0", "F16", "BF16"]
+    precision: GgufPrecision
     """Number type of the matrices in the GGUF; `vllm` uses the type of the weights."""
     context_tokens: Tokens
     """Context of one request in tokens."""

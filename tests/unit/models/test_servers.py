@@ -83,6 +83,12 @@ SERVING = ServingParams(
 )
 
 
+def test_a_folder_with_only_a_gguf_is_served_as_it_is_in_every_precision(tmp_path):
+    (tmp_path / "model.gguf").write_bytes(b"weights")
+    params = LLMParams.model_validate(LOCAL | {"model": str(tmp_path), "precision": "F16"})
+    assert serving._weights(params)[0] == tmp_path / "model.gguf"
+
+
 def test_a_conversion_whose_bytes_have_changed_is_made_again(tiny_model, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     model = Path(serving.local(tiny_model, tiny_model, SERVING).model) / "model.gguf"
@@ -95,6 +101,18 @@ def test_a_conversion_whose_bytes_have_changed_is_made_again(tiny_model, tmp_pat
         serving.local(tiny_model, tiny_model, SERVING)
         assert model.read_bytes() == whole
         assert "damaged" in caplog.text
+
+
+def test_a_writer_is_served_in_the_precision_that_its_section_names(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = LLMParams.model_validate(LOCAL | {"model": str(tiny_model)})
+    file, _ = serving._weights(own)
+    assert file == tiny_model / "model.gguf"
+    converted, name = serving._weights(own.model_copy(update={"precision": "Q8_0"}))
+    assert converted.parent.parent == Path(".lw/served")
+    assert name.partition("@")[0].endswith("-Q8_0")
+    compared = serving.local(tiny_model, tiny_model, SERVING.model_copy(update={"precision": "Q8_0"}))
+    assert converted.parent == Path(compared.model)  # the benchmark uses the same file
 
 
 GPUS = VllmParams(tensor_parallel=2, data_parallel=4, memory_share=0.8, prefix_caching=False)
