@@ -92,12 +92,13 @@ def of_stage(bench: Bench, failure: str, stage: str) -> Row:
     force = ("--force",) if failure == "disk" else ()
     again = checkout.dvc("repro", *force, "--single-item", stage, code=None, limit_s=_LIMIT_S)
     left, repeated = _left(checkout), _repeated(bench, before)
-    is_clear = code == 0 or (_own_code(lines) == 2 and not any("Traceback" in line for line in lines))
+    own_code = _own_code(lines) if code else "0"
+    is_clear = own_code in ("0", "2", "dvc") and not any("Traceback" in line for line in lines)
     is_right = is_expected and is_clear and is_same and not left and not repeated and not again.returncode
     is_right &= _data(checkout) == data
     if not is_right:
         sys.stderr.write("".join(lines[-40:]) + again.stderr[-1500:])
-    last = f"{_own_code(lines)}: {_reason(stage, lines)}" if code else "0"
+    last = f"{own_code}: {_reason(stage if own_code == '2' else 'ERROR', lines)}" if code else "0"
     same = "same data" if is_same and _data(checkout) == data else "OTHER DATA"
     return Row(
         [failure, stage, last, str(repeated), left or "nothing", same, str(again.returncode)], is_right
@@ -214,10 +215,10 @@ def _data(checkout: Workspace) -> dict[str, str]:
     return {out["path"]: out["md5"] for out in outs if out["path"] in read}
 
 
-def _own_code(lines: list[str]) -> int:
-    """Return the exit code of the stage itself, as dvc names it; -1 if it names none."""
+def _own_code(lines: list[str]) -> str:
+    """Return the exit code of the stage itself, as dvc names it; `dvc` if the stage was done and dvc failed."""
     codes = re.findall(r"exited with (\d+)", "".join(lines))
-    return int(codes[-1]) if codes else -1
+    return codes[-1] if codes else "dvc"
 
 
 def _reason(stage: str, lines: list[str]) -> str:

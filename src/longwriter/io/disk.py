@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 
 from longwriter.io.files import LOCAL
+
+_NO_SPACE = "No space left"
+_SHORT = re.compile(r"\d+ requested and \d+ written")  # of numpy, which keeps no errno
+
+
+def trouble_of_log(text: str) -> str | None:
+    """Return a message for the user if the disk is full, or was full by the log of another process, else None."""
+    return _full() if _NO_SPACE in text or _SHORT.search(text) or _free_mb() < 1 else None
 
 
 def trouble(error: BaseException | None) -> str | None:
@@ -16,10 +25,12 @@ def trouble(error: BaseException | None) -> str | None:
     """
     while error is not None:
         code, text = getattr(error, "errno", None), str(error)
-        free_mb = shutil.disk_usage(LOCAL if LOCAL.exists() else ".").free / 1e6
-        is_full = "disk is full" in text or ("disk I/O error" in text and free_mb < 1)  # SQLite says either
-        if code in (errno.ENOSPC, errno.EDQUOT) or is_full or "No space left" in text:
-            return f"disk full ({free_mb:.1f} MB free below {LOCAL.resolve()}): make room and run again"
+        is_by_database = "disk is full" in text or (
+            "disk I/O error" in text and _free_mb() < 1
+        )  # SQLite says either
+        is_by_numpy = isinstance(error, OSError) and _SHORT.fullmatch(text)
+        if code in (errno.ENOSPC, errno.EDQUOT) or is_by_database or is_by_numpy or _NO_SPACE in text:
+            return _full()
         is_database = "readonly database" in text and not os.access(LOCAL, os.W_OK)
         if code in (errno.EROFS, errno.EACCES, errno.EPERM) or is_database:
             path = getattr(error, "filename", None) or LOCAL.resolve()
@@ -31,3 +42,11 @@ def trouble(error: BaseException | None) -> str | None:
             return f"{path} is a file where a folder is needed, or the reverse: remove it and run again"
         error = error.__cause__ or error.__context__
     return None
+
+
+def _full() -> str:
+    return f"disk full ({_free_mb():.1f} MB free below {LOCAL.resolve()}): make room and run again"
+
+
+def _free_mb() -> float:
+    return shutil.disk_usage(LOCAL if LOCAL.exists() else ".").free / 1e6

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from longwriter.errors import TrainingFailed, Unavailable, UserError
 from longwriter.hashing import short_id
-from longwriter.io import files, process
+from longwriter.io import disk, files, process
 from longwriter.launch import checkpoints, environment
 from longwriter.params import DpoParams, SftParams, TrainingParams
 from longwriter.params.training import LoraParams
@@ -241,6 +241,7 @@ def run(
 
     Raises:
         TrainingFailed: a rank raised.
+        UserError: the disk is full.
         Unavailable: a rank was killed or stopped; the next try resumes from the last checkpoint.
     """
     folder = Path(job.checkpoints)
@@ -274,14 +275,16 @@ def run(
     return checkpoints.read_curve(curve)
 
 
-def _failure(job: Job, code: int, log_file: Path) -> TrainingFailed | Unavailable:
+def _failure(job: Job, code: int, log_file: Path) -> TrainingFailed | Unavailable | UserError:
     """Return the error for ranks that ended with an exit code other than 0."""
-    folder = Path(job.checkpoints)
+    folder, text = Path(job.checkpoints), log_file.read_text(errors="replace")
+    if trouble := disk.trouble_of_log(text):  # the message of the rank may not have been written
+        return UserError(f"{trouble}, it goes on from the last checkpoint in {folder}; see {log_file}")
     if (folder / FAILED).is_file():
         message = (folder / FAILED).read_text(encoding="utf-8")
         return TrainingFailed(f"{message}; all of it in {log_file}")
     tail = process.last_lines(log_file)
-    if not _was_killed(code, log_file.read_text(errors="replace")):
+    if not _was_killed(code, text):
         return TrainingFailed(f"{job.kind} ended with exit code {code}; {log_file}: {tail}")
     return Unavailable(
         f"a rank of {job.kind} was killed, or a node was lost (exit {code}): run again, "

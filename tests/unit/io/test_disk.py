@@ -12,6 +12,7 @@ from longwriter.io import disk
     [
         (OSError(errno.ENOSPC, "No space left on device"), "disk full ("),
         (sqlite3.OperationalError("database or disk is full"), "disk full ("),
+        (OSError("1775 requested and 0 written"), "disk full ("),  # numpy's tofile
         (
             OSError(errno.EROFS, "Read-only file system", ".lw/tmp"),
             "no access to .lw/tmp (Read-only file system)",
@@ -39,7 +40,16 @@ def test_an_error_that_is_none_of_the_disk_is_no_trouble(tmp_path, monkeypatch):
     assert os.statvfs(".").f_bavail, "the disk has room"
     for error in (
         ValueError("a"),
+        ValueError("1775 requested and 0 written"),
         sqlite3.OperationalError("disk I/O error"),
         OSError(errno.EPIPE, "Broken pipe"),
     ):
         assert disk.trouble(error) is None
+
+
+def test_the_log_of_another_process_says_that_the_disk_was_full(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert disk.trouble_of_log(
+        "OSError: [Errno 28] No space left on device\nDatasetGenerationError: x"
+    ).startswith("disk full (")
+    assert disk.trouble_of_log("DatasetGenerationError: x") is None

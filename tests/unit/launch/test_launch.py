@@ -5,7 +5,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from longwriter.errors import UserError
+from longwriter.errors import TrainingFailed, UserError
 from longwriter.launch import launch
 from longwriter.params import TrainingParams
 from longwriter.params.training import LoraParams
@@ -107,3 +107,17 @@ def test_weights_in_four_bits_are_trained_on_a_gpu_with_bitsandbytes(has_package
 def test_weights_in_four_bits_on_a_cpu_are_refused_before_any_rank_starts():
     with pytest.raises(UserError, match=r"^dpo\.lora\.quantised is true.* this machine has no GPU"):
         launch.check_quantised(QUANTISED, "dpo", "cpu")
+
+
+def test_ranks_that_end_on_a_full_disk_are_no_failure_of_the_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    log = tmp_path / "ranks.log"
+    log.write_text("OSError: [Errno 28] No space left on device\nDatasetGenerationError: x")
+    (tmp_path / launch.FAILED).write_text("rank 1: DatasetGenerationError: x")
+    job = launch.Job.model_construct(kind="sft", checkpoints=str(tmp_path))
+    error = launch._failure(job, 1, log)
+    assert isinstance(error, UserError)
+    assert str(error).startswith("disk full (")
+    assert str(log) in str(error)
+    log.write_text("DatasetGenerationError: x")
+    assert isinstance(launch._failure(job, 1, log), TrainingFailed)
