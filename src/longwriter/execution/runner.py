@@ -113,6 +113,8 @@ def _execute(name: str, work: Work) -> None:
         outputs = versioning.digests(out for out in stage.outs if LINEAGE not in Path(out).parents)
         with _needs_mlflow(_NOT_LOGGED):
             tracking.log_datasets(run_id, outputs, "output")
+            note = notes.of_run(name, stage.description, run_id, inputs, tags, outputs)
+            tracking.set_tags(run_id, {"mlflow.note.content": note})
             models.log_written(run_id, name, outputs, step=int(summary.numbers.get("steps", 0)))
             numbers = {**summary.metrics(), **summary.execution}
             subject = models.subject(name, inputs)

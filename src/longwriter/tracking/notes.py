@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from longwriter.errors import BadRecord, without_password
 from longwriter.io import files
@@ -24,7 +24,14 @@ _TABLED = ("instructions", "plan", "write", "dataset", "score")  # execution/tab
 _EVALUATES = ("fitness", "short_prompts", "score", "pairwise", "report")
 
 
-def of_run(name: str, what: str, run_id: str, inputs: Mapping[str, str], tags: Mapping[str, str]) -> str:
+def of_run(
+    name: str,
+    what: str,
+    run_id: str,
+    inputs: Mapping[str, str],
+    tags: Mapping[str, str],
+    outputs: Mapping[str, str] | None = None,
+) -> str:
     """Return the description of a stage's run, as Markdown.
 
     The links come first: MLflow folds a description, and only links in its first line can then be clicked.
@@ -35,6 +42,7 @@ def of_run(name: str, what: str, run_id: str, inputs: Mapping[str, str], tags: M
         run_id: Its run.
         inputs: {path: digest} of its inputs.
         tags: Tags of the run; those of git and Prefect are shown as links.
+        outputs: {path: digest} of what it wrote; None while it runs.
     """
     stage, links = name.partition("@")[0], []
     if stage in _TRACED:
@@ -47,7 +55,12 @@ def of_run(name: str, what: str, run_id: str, inputs: Mapping[str, str], tags: M
     links += _origin(tags)
     parts = [", ".join(links), f"**{name}**: {inert.markdown(what)}"]
     if rows := _sources(inputs):
-        parts.append("\n".join(["| input | written by | md5 |", "|---|---|---|", *rows]))
+        parts.append("\n".join(["| input | written by | size | md5 |", "|---|---|---|---|", *rows]))
+    if outputs:
+        rows = [
+            f"| {inert.markdown(path)} | {_size(path)} | `{digest}` |" for path, digest in outputs.items()
+        ]
+        parts.append("\n".join(["| output | size | md5 |", "|---|---|---|", *rows]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -151,8 +164,15 @@ def _sources(inputs: Mapping[str, str]) -> list[str]:
             if run_id
             else "a file of the checkout"
         )
-        rows.append(f"| {inert.markdown(path)} | {link} | `{digest}` |")
+        rows.append(f"| {inert.markdown(path)} | {link} | {_size(path)} | `{digest}` |")
     return rows
+
+
+def _size(path: str) -> str:
+    """Return rows, words and bytes of a file, as far as they are known; empty for a folder."""
+    profile = tracking.profile(Path(path))
+    names = ("rows", "words", "bytes")
+    return ", ".join(f"{profile[name]:,} {name}" for name in names if name in profile)
 
 
 def writer_of(path: str, digest: str) -> str | None:

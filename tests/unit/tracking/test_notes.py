@@ -39,10 +39,31 @@ def test_a_run_links_to_the_runs_that_wrote_its_inputs_to_prefect_and_to_its_tra
         f"[traces of this run]({url}/runs/r1/traces), "
     )  # later lines are folded in MLflow
     assert "\n\n**write**: write each plan\n" in note
-    assert f"| {PLANS} | [plan]({url}/runs/run-plan) | `{MD5}` |" in note
+    assert f"| {PLANS} | [plan]({url}/runs/run-plan) |  | `{MD5}` |" in note
     assert "| src/prompts/write.txt | a file of the checkout |" in note
     assert "code.py" not in note
     assert "[Prefect run](http://127.0.0.1:4200/runs/flow-run/f1)" in note
+
+
+def test_a_table_is_the_first_data_set_of_a_run_because_its_page_shows_the_first(store):
+    run_id = tracking.start_run("write", {})
+    digests = {"src/prompts/write.txt": "b" * 32, "data/base_model/weights": "d" * 32, PLANS: MD5}
+    tracking.log_datasets(run_id, digests, "input")
+    names = [item.dataset.name for item in tracking.run(run_id).inputs.dataset_inputs]
+    assert names == [PLANS, "src/prompts/write.txt", "data/base_model/weights"]
+
+
+def test_a_run_that_is_over_lists_what_it_wrote_with_its_size(store):
+    drafts, empty = "data/write/drafts.jsonl", "data/write/rejected.jsonl"
+    Path(drafts).parent.mkdir(parents=True)
+    Path(drafts).write_text('{"words": 1200}\n{"words": 34}\n', encoding="utf-8")
+    Path(empty).touch()
+    outputs = {drafts: MD5, empty: "b" * 32, "data/write/weights": "d" * 32}
+    note = notes.of_run("write", "write each plan", "r1", {PLANS: MD5}, TAGS, outputs)
+    assert f"| {drafts} | 2 rows, 1,234 words, 30 bytes | `{MD5}` |" in note
+    assert f"| {empty} | 0 rows, 0 bytes | `{'b' * 32}` |" in note
+    assert f"| data/write/weights |  | `{'d' * 32}` |" in note
+    assert "| output |" not in notes.of_run("write", "write each plan", "r1", {PLANS: MD5}, TAGS)
 
 
 @pytest.mark.parametrize(
