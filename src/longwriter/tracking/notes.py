@@ -54,13 +54,16 @@ def of_run(
         links.append(f"[Data Docs]({docs}/{name}/)")
     links += _origin(tags)
     parts = [", ".join(links), f"**{name}**: {inert.markdown(what)}"]
-    if rows := _sources(inputs):
+    written = [
+        f"| {inert.markdown(path)} | {_size(path)} | `{digest}` |" for path, digest in (outputs or {}).items()
+    ]
+    rows = _sources(inputs)
+    while len(rows) > 1 and sum(map(len, [*rows, *written])) > _MOST_CHARS:
+        rows[-2:] = ["| … |"]  # a click on the data set of the page shows all
+    if rows:
         parts.append("\n".join(["| input | written by | size | md5 |", "|---|---|---|---|", *rows]))
-    if outputs:
-        rows = [
-            f"| {inert.markdown(path)} | {_size(path)} | `{digest}` |" for path, digest in outputs.items()
-        ]
-        parts.append("\n".join(["| output | size | md5 |", "|---|---|---|", *rows]))
+    if written:
+        parts.append("\n".join(["| output | size | md5 |", "|---|---|---|", *written]))
     return "\n\n".join(parts) + "\n"
 
 

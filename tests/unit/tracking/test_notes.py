@@ -53,6 +53,14 @@ def test_a_table_is_the_first_data_set_of_a_run_because_its_page_shows_the_first
     assert names == [PLANS, "src/prompts/write.txt", "data/base_model/weights"]
 
 
+def test_the_data_sets_of_a_run_with_many_inputs_fit_into_a_tag(store):
+    inputs = {f"data/score/model_{n}-benchmark/scores.jsonl": MD5 for n in range(100)}
+    note = notes.of_run("register", "x", "r1", inputs, TAGS, {"data/register/candidate.json": "b" * 32})
+    assert len(note) < 8000
+    assert "| … |\n\n| output | size | md5 |" in note
+    assert "| data/register/candidate.json |" in note
+
+
 def test_a_run_that_is_over_lists_what_it_wrote_with_its_size(store):
     drafts, empty = "data/write/drafts.jsonl", "data/write/rejected.jsonl"
     Path(drafts).parent.mkdir(parents=True)
