@@ -53,7 +53,20 @@ _TREE, _BRANCH_END = "mapping", "current_node"  # of ChatGPT's export
 _QUESTIONS = ("instruction", "question", "query", "input", "inputs", "problem", "text_input")
 _TEXTS = "data"  # of UltraChat: the texts of user and assistant in turn
 _LATE_CHATS = ("contents", "input", "inputs", "items", "history", "context", "conversation_a", "chosen")
-_INSIDE = ("inputs", "input", "data", "fields", "body", "request", "item", "row", "chat")  # hold a whole row
+_INSIDE = (
+    "inputs",
+    "input",
+    "data",
+    "fields",
+    "body",
+    "request",
+    "item",
+    "row",
+    "chat",
+    "params",
+    "modelinput",
+    "vars",
+)  # hold a whole row
 _DEEPEST = 3  # envelopes in each other
 TRANSCRIPTS = ("text", "chosen", "chat")
 _ADDED = ("input", "context")  # to an instruction
@@ -69,7 +82,7 @@ LATE_COLUMNS = frozenset(
 )
 """Columns that are read only if no other can hold an instruction."""
 _AROUND = re.compile(
-    r"^(?:.*\.)?(?:(?:user|human|input|request|writing|story|essay|initial|english|chinese|translated)_)*+"
+    r"^(?:.*\.)?(?:(?:user|human|input|request|writing|story|essay|initial|opening|backtranslated|english|chinese|translated)_)*+"
     r"|(?:_(?:text|content|en|zh|cn|str|pretokenized))++$"
 )
 """Words around the name of a column that do not change what it holds."""
@@ -140,7 +153,7 @@ def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
     nothing: Trouble | None = None
     for column in ("prompt", *_CHATS, *_OTHER_CHATS):
         content = value.get(column)
-        if content is None or (column in _OTHER_CHATS and not _is_chat(content)):
+        if content is None or content != content or (column in _OTHER_CHATS and not _is_chat(content)):
             continue
         try:
             if column == "prompt" and _is_texts(content) and all(isinstance(c, list) for c in value.values()):

@@ -213,7 +213,7 @@ def _exported(message: Any) -> list[dict[str, Any]]:
     content = message.get("content") if isinstance(message, dict) else None
     if not isinstance(author, dict) or not isinstance(content, dict):
         return []
-    notes = message.get("metadata")
+    notes, parts = message.get("metadata"), content.get("parts")
     is_hidden = isinstance(notes, dict) and notes.get("is_visually_hidden_from_conversation") is True
     if is_hidden or str(content.get("content_type")).endswith("_editable_context"):
         return []
@@ -221,7 +221,7 @@ def _exported(message: Any) -> list[dict[str, Any]]:
         {"type": str(part.get("content_type", "file")).removesuffix("_asset_pointer"), **part}
         if isinstance(part, dict)
         else part
-        for part in content.get("parts") or [content.get("text")]
+        for part in (parts if isinstance(parts, list) and parts else [content.get("text")])
     ]
     return [{"role": author.get("role"), "content": parts}]
 

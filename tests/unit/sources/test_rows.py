@@ -261,6 +261,10 @@ LANGCHAIN = {"lc": 1, "type": "constructor", "id": ["langchain", "schema", "mess
         {"Human": SEA, "Assistant": "x"},
         {"user_prompt": SEA, "system_prompt": "Be brief."},
         {"user_query": SEA, "response": "x"},
+        {"prompt": float("nan"), "messages": [USER]},
+        {"opening_prompt": SEA, "conversation_turns": 3},
+        {"custom_id": "1", "params": {"model": "m", "messages": [USER]}},
+        {"recordId": "1", "modelInput": {"messages": [USER]}},
         {"instruction_en": SEA, "meta_instruction": "Be brief."},
         {"inputs": [1, 2], "inputs_pretokenized": SEA, "targets": [1]},
     ],
@@ -349,6 +353,8 @@ def test_an_exported_chat_with_a_picture_or_without_a_user_says_so():
     assert parse(export(c=message("assistant", "Hello."))).reason == "no_instruction"
     assert parse({"mapping": {"a": {"parent": "b"}, "b": {"parent": "a"}}}).reason == "no_instruction"
     assert schema(export()) == "mapping (a chat: role, content)"
+    damaged = {"mapping": {"a": {"message": {"author": {"role": "user"}, "content": {"parts": True}}}}}
+    assert parse(damaged).reason == "no_instruction"
 
 
 def test_what_an_instruction_is_about_follows_it():

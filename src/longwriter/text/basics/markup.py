@@ -16,8 +16,8 @@ from typing import NamedTuple
 from longwriter.text.basics.prompts import EVIDENCE_CHARS
 
 _NAME = (
-    r"(?:[\w:-]{0,16}(?:think(?:ing)?|thoughts?)(?::\w{1,16})?|internal"
-    r"|(?:[\w-]{0,12}[:_-])?(?:reason(?:ing(?:_content)?)?|reflection|scratch_?pad|inner_monologue"
+    r"(?:[\w:-]{0,16}(?:think(?:ing)?|thoughts?)(?:[:_]\w{1,16})?|internal|cot|plan"
+    r"|(?:[\w-]{0,12}[:_-])?(?:reason(?:ing)?(?:_\w{1,16})?|reflection|scratch_?pad|inner_monologue"
     r"|chain_of_thought|analysis|planning)|思考(?:过程)?|推理)"
 )
 _MARK = re.compile(
@@ -62,9 +62,12 @@ _OPENINGS = (  # how thinking opens a text, how it ends, and whether the opening
     (re.compile(r"\A\s*thought\n"), "<unused95>", False),
     (re.compile(r"\A\s*<\|im_start\|>think\n"), "<|im_start|>answer\n", True),  # s1
 )
-_WRAPPER = re.compile(r"\s*<(?:final_)?(?:answer|response|output|solution)>")
+_WRAPPERS = (
+    r"(?:(?:final_)?(?:answer|response|output|solution)|assistant|content|draft|final|paragraph|passage|text)"
+)
+_WRAPPER = re.compile(rf"\s*<{_WRAPPERS}>")
 _BOX, _LONGEST_VALUE = "\\boxed{", 40  # characters of a value, which stays in its box
-_WRAPPER_END = re.compile(r"(?:</(?:final_)?(?:answer|response|output|solution)>|\[END FINAL RESPONSE\])\Z")
+_WRAPPER_END = re.compile(rf"(?:</{_WRAPPERS}>|\[END FINAL RESPONSE\])\Z")
 
 _WORD_TOKENS = (
     r"bos|eos|pad|unk|mask|cls|sep|sop|eop|eot|eod|im_start|im_end|(?:start|end)_of_(?:turn|image|text|utterance)"
@@ -86,7 +89,9 @@ _TOKEN = re.compile(
 _TOKEN_SIGNS = ("<", "[", "|", "]")  # each token has one of them
 _LONGEST_TOKEN = 90  # characters
 _LINE_ROLES = ("\nuser\n", "\nassistant\n")  # what is left of a ChatML turn whose control tokens were skipped
+_INVISIBLE = "\ufeff\u200b\u2060"  # a byte order mark, and signs without width
 _LAST_ROLE = re.compile(r"\n(?:Assistant|ASSISTANT):\s*\Z")
+_GLUED_ROLE = re.compile(r"assistant(?:final)?(?=[A-Z\"“'*\u4e00-\u9fff])")
 _ROLE = re.compile(r"(?:assistant|model)(?=\s*[\n<])")
 _SPACE = re.compile(r"\s*")
 
@@ -305,9 +310,10 @@ def without_outer_tokens(text: str) -> str:
 
     A text without such tokens is returned unchanged, unless it begins with a line that is a bare role.
     """
-    for role in ("assistant\n", _BARE_FINAL):
-        if text.startswith(role):
-            text = text.removeprefix(role).lstrip()
+    text = text.lstrip(_INVISIBLE) if text[:1] in _INVISIBLE else text
+    if text.startswith("assistant\n"):
+        text = text.removeprefix("assistant\n").lstrip()
+    text = _GLUED_ROLE.sub("", text, count=1) if _GLUED_ROLE.match(text) else text
     if not any(sign in text for sign in _TOKEN_SIGNS):
         return text
     start = 0

@@ -33,6 +33,9 @@ def test_control_tokens_are_found_inside_a_text_and_removed_around_it(token):
 def test_a_bare_role_before_the_text_is_removed():
     assert markup.without_outer_tokens("assistant\n\nThe tide came in.") == "The tide came in."
     assert markup.without_outer_tokens("assistantfinalThe tide came in.") == "The tide came in."
+    assert markup.without_outer_tokens("assistantThe tide came in.") == "The tide came in."
+    assert markup.without_outer_tokens("\ufeff\u200bThe tide came in.") == "The tide came in."
+    assert markup.without_outer_tokens("assistants came") == "assistants came"
     assert markup.without_outer_tokens("assistant professors\ncame") == "assistant professors\ncame"
 
 
@@ -66,6 +69,8 @@ def test_a_control_token_that_was_cut_at_the_end_of_a_text_is_found_and_removed(
     [
         ("<answer>\nThe tide.\n</answer>", "\nThe tide.\n"),
         ("<output>The tide.</output>\n", "The tide."),
+        ("<assistant>The tide.</assistant>", "The tide."),
+        ("<paragraph>\nThe tide.\n</paragraph>\n", "\nThe tide.\n"),
         ("<answer>The tide.", "<answer>The tide."),
         ("The tide.</answer>", "The tide.</answer>"),
     ],
@@ -158,6 +163,9 @@ def test_control_and_damaged_characters_count_as_control_tokens(character):
         ("<think>a<think>b<think>c</think>d</think>e</think>f", ("f", "a<think>b<think>c\nd\ne", True)),
         ("<think>a<think>b</think>c</think>d</think>e", ("d", "</think>e", False)),
         ("<internal>a</internal>b", ("b", "a", True)),
+        ("<thought_process>a</thought_process>b", ("b", "a", True)),
+        ("<reasoning_engine>a</reasoning_engine>b", ("b", "a", True)),
+        ("<cot>a</cot>b", ("b", "a", True)),
         ("<think:v2>a</think:v2>b", ("b", "a", True)),
         ("<think>a<｜end▁of▁thinking｜>b", ("b", "a", True)),
         ("<|im_start|>think\na<|im_end|>\n<|im_start|>answer\nb", ("b", "a<|im_end|>\n", True)),
