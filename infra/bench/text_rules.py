@@ -53,9 +53,9 @@ NOISE_S = 0.010
 """CPU seconds at `LONG` below which a growth says nothing."""
 
 _ROOMS = (
-    "agentwrite", "calls", "capacity.machine", "cli.contest", "contest", "dataset", "errors", "estimate", "evaluation",
+    "agentwrite", "calls", "capacity.machine", "chat.weights", "contest", "dataset", "errors", "estimate", "evaluation",
     "fitness", "gates", "instructions", "io", "judge", "launch.environment", "launch.launch", "lengths", "llm",
-    "models", "params", "preferences", "sources", "talk", "text", "tokens", "tracking.logged_models",
+    "models", "params", "preferences", "settings", "sources", "talk", "text", "tokens", "tracking.logged_models",
     "tracking.versioning",
 )  # fmt: skip
 _UNREAD = ("gates.suite",)  # they read no text, and take seconds to import

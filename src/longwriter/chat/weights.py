@@ -1,13 +1,16 @@
 """Finds the weights of a model by the name that a person gives it.
 
-A name is a model of the pipeline (`sft`: data/sft/weights), an alias in MLflow's registry (`candidate`), or a folder.
+A name is a model of the pipeline (`sft`: data/sft/weights), a folder, or a version in MLflow's registry, by its alias
+(`candidate`), number (`3`) or URI (`models:/longwriter/3`).
 The registry does not hold weights, only DVC's digest of them. If weights are no longer in data/, they are copied
 from DVC's cache or its remote.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import NamedTuple
 
 from longwriter.errors import UserError
 from longwriter.io import files
@@ -16,19 +19,30 @@ from longwriter.text import inert
 from longwriter.tracking import logged_models, versioning
 
 FETCHED = files.LOCAL / "fetched"
+_URI = re.compile(r"models:/([\w.-]+)[@/]([\w-]+)")
+
+
+class Version(NamedTuple):
+    """A version of the registered model."""
+
+    number: str
+    digest: str
+    """DVC's digest of its weights."""
 
 
 def folder(name: str, params: Params) -> Path:
     """Return the folder with the weights of a model.
 
     Args:
-        name: A model of the pipeline, an alias in the registry, or a folder.
-        params: `register.name` is the registered model that has the aliases.
+        name: A model of the pipeline, a folder, or a registered version, by alias, number or MLflow URI.
+        params: `register.name` is the registered model.
 
     Raises:
         UserError: nothing has this name; the message lists the names that exist.
         BadRecord: the weights of a registered version are neither here nor in DVC's cache and remote.
     """
+    if version := registered(name, params):
+        return of_digest(version.digest)
     if name in available():
         return files.DATA / name / "weights"
     if "/" in name or Path(name).is_dir():
@@ -36,15 +50,46 @@ def folder(name: str, params: Params) -> Path:
         if any(path.glob("*.safetensors")) or (path / "model.gguf").is_file():
             return path
         raise UserError(f"{inert.line(name)} is not a folder with *.safetensors or model.gguf")
-    registered = params.register_.name
-    aliases = logged_models.aliases(registered)
-    if name not in aliases:
+    model = params.register_.name
+    raise UserError(
+        f"no model {inert.line(name)}: models with weights in data/ are {', '.join(available()) or 'none'} "
+        f"(`dvc repro` makes them); aliases of {model} in MLflow are "
+        f"{', '.join(logged_models.aliases(model)) or 'none'}, its versions {_numbers(model)}; or name a folder"
+    )
+
+
+def registered(name: str, params: Params) -> Version | None:
+    """Return the registered version that a name means; None if it names something else, or nothing.
+
+    Args:
+        name: As `folder` takes it; a model of the pipeline and a folder go before an alias.
+        params: As `folder` takes it.
+
+    Raises:
+        UserError: an MLflow URI names another registered model, or a version that does not exist.
+    """
+    model, uri = params.register_.name, _URI.fullmatch(name)
+    if uri and uri[1] != model:
         raise UserError(
-            f"no model {inert.line(name)}: models with weights in data/ are {', '.join(available()) or 'none'} "
-            f"(`dvc repro` makes them); aliases of {registered} in MLflow are {', '.join(aliases) or 'none'}; "
-            "or name a folder"
+            f"models:/{uri[1]}: this checkout registers {model} (register.name); for another model, "
+            "run longwriter fetch in its checkout and name the folder"
         )
-    return of_digest(aliases[name])
+    if not uri and (name in available() or "/" in name or Path(name).is_dir()):
+        return None
+    word = uri[2] if uri else name
+    digests = logged_models.versions(model)
+    aliased = None if word.isdigit() else logged_models.version_of(model, word)
+    number = str(aliased.version) if aliased else word
+    if number in digests:
+        return Version(number, digests[number])
+    if uri:
+        raise UserError(f"{name}: the versions of {model} in MLflow are {_numbers(model)}")
+    return None
+
+
+def _numbers(model: str) -> str:
+    """Return the numbers of the versions of a registered model, as a list to read."""
+    return ", ".join(sorted(logged_models.versions(model), key=int)) or "none"
 
 
 def of_digest(digest: str) -> Path:

@@ -21,7 +21,7 @@ def ability(
     models: Annotated[
         list[str],
         typer.Argument(
-            help="Models of the pipeline, aliases in MLflow's registry, or folders; with --base-url: names of models at "
+            help="Models of the pipeline, folders, or versions in MLflow's registry; with --base-url: names of models at "
             "that endpoint. All others are compared with the first"
         ),
     ],

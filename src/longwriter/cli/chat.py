@@ -17,7 +17,7 @@ def chat(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="base_model, sft, dpo …, an alias in MLflow's registry such as candidate, or a folder "
+            help="base_model, sft, dpo …, a folder, or a version in MLflow's registry (candidate, 3, models:/longwriter/3) "
             "(default: register.model)"
         ),
     ] = None,

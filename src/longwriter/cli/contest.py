@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from longwriter.contest.contest import Contender
     from longwriter.params import LLMParams, Params
 
-_REGISTERED = re.compile(r"models:/([\w.-]+)[@/]([\w-]+)")  # MLflow's URI of a version, by alias or number
 _PROMPT_ROOM = 8192  # tokens for a prompt, besides the longest answer; the endpoint checks its own context
 
 
@@ -166,10 +165,10 @@ def _endpoint(model: str, url: str, api_key_env: str | None, params: Params) -> 
 
 
 def _local(model: str, params: Params) -> Contender:
-    """Return a model of this checkout: of the pipeline, of the registry by alias, number or MLflow URI, or a folder.
+    """Return a model of this checkout, by a name that `weights.folder` takes.
 
     Raises:
-        UserError: nothing has this name, or a URI names another registered model than register.name.
+        UserError, BadRecord: as `weights.folder`.
     """
     from longwriter.chat import weights
     from longwriter.contest.contest import Contender
@@ -177,31 +176,12 @@ def _local(model: str, params: Params) -> Contender:
     from longwriter.models import servers
 
     base, registered = files.DATA / "base_model" / "weights", params.register_.name
-    match = _REGISTERED.fullmatch(model)
-    if match and match[1] != registered:
-        raise UserError(
-            f"models:/{match[1]}: this checkout registers {registered} (register.name); for another model, "
-            "run longwriter fetch in its checkout and name the folder"
-        )
-    word = match[2] if match else model
-    if match or not (word in weights.available() or "/" in word or Path(word).is_dir()):
-        if version := _version(word, registered):
-            number, digest = version
-            label = f"{registered} version {number}" + ("" if word == number else f" ({word})")
-            source = servers.local(weights.of_digest(digest), base, params.serving)
-            return Contender(label, source, f"{registered}, version {number}: weights with DVC md5 {digest}")
-        if match:
-            raise UserError(
-                f"{model}: {registered} has no such version or alias in MLflow: see its page there"
-            )
-    return Contender(model, servers.local(weights.folder(word, params), base, params.serving))
-
-
-def _version(word: str, registered: str) -> tuple[str, str] | None:
-    """Return number and DVC digest of a registered version, by its number or alias; None if there is none."""
-    from longwriter.tracking import logged_models
-
-    numbers = logged_models.versions(registered)
-    aliased = None if word.isdigit() else logged_models.version_of(registered, word)
-    number = str(aliased.version) if aliased else word
-    return (number, numbers[number]) if number in numbers else None
+    source = servers.local(weights.folder(model, params), base, params.serving)
+    version = weights.registered(model, params)
+    if version is None:
+        return Contender(model, source)
+    alias = model.rpartition("@")[2].rpartition("/")[2]
+    label = f"{registered} version {version.number}" + ("" if alias == version.number else f" ({alias})")
+    return Contender(
+        label, source, f"{registered}, version {version.number}: weights with DVC md5 {version.digest}"
+    )

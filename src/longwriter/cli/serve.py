@@ -14,7 +14,7 @@ def serve(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            help="base_model, sft, dpo …, aliases in MLflow's registry such as candidate, or folders "
+            help="base_model, sft, dpo …, folders, or versions in MLflow's registry (candidate, 3) "
             "(default: base_model and register.model)"
         ),
     ] = None,

@@ -10,7 +10,7 @@ import shutil
 from longwriter.io.files import LOCAL
 
 _NO_SPACE = "No space left"
-_SHORT = re.compile(r"\d+ requested and \d+ written")  # of numpy, which keeps no errno
+_SHORT = re.compile(r"(?<!\d)\d+ requested and \d+ written")  # of numpy, which keeps no errno
 
 
 def trouble_of_log(text: str) -> str | None:

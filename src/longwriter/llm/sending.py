@@ -158,8 +158,9 @@ class Sender:
 
     def _unavailable(self, fault: Fault, retries: int) -> EndpointUnavailable:
         return EndpointUnavailable(
-            f"{self._transport.endpoint.where} {fault} (after {retries} retries): check its base_url in params.yaml "
-            "(llm, judge.llm or score.judges) or --base-url, or wait until the server works again. All answers so far are stored: run again to continue from here"
+            f"{self._transport.endpoint.where} {fault} (after {retries} retries): check its address in params.yaml "
+            "(llm.base_url, judge.llm.base_url or score.judges) or --base-url, or wait until the server works again. "
+            "All answers so far are stored: run again to continue from here"
         )
 
 

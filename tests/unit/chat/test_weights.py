@@ -40,12 +40,16 @@ def register(digest):
     logged_models.give_alias("longwriter", "candidate", version)
 
 
-def test_a_name_is_a_model_a_folder_or_an_alias(checkout):
+def test_a_name_is_a_model_a_folder_or_a_registered_version(checkout):
     sft = weights.files.DATA / "sft" / "weights"
     register(versioning.digest(sft))
     assert weights.folder("sft", PARAMS) == sft
     assert weights.folder(str(sft), PARAMS) == sft
     assert weights.folder("candidate", PARAMS) == sft
+    number = weights.registered("candidate", PARAMS).number
+    names = (number, f"models:/longwriter/{number}", "models:/longwriter@candidate")
+    assert {weights.folder(name, PARAMS) for name in names} == {sft}
+    assert weights.registered("sft", PARAMS) is weights.registered(str(sft), PARAMS) is None
     assert weights.default(PARAMS) == "sft"
 
 
@@ -104,7 +108,10 @@ def test_weights_that_are_nowhere_are_no_folder(checkout):
     ("name", "message"),
     [
         ("dpo", "no model dpo: models with weights in data/ are sft"),
-        ("champion", "aliases of longwriter in MLflow are .*; or name a folder"),
+        ("champion", "aliases of longwriter in MLflow are .*, its versions .*; or name a folder"),
+        ("999", "no model 999: .* its versions "),
+        ("models:/longwriter/999", "models:/longwriter/999: the versions of longwriter in MLflow are "),
+        ("models:/other@candidate", r"models:/other: this checkout registers longwriter \(register.name\)"),
         ("data/sft", "data/sft is not a folder with"),
         ("\x1b[31m/x", r"\\x1b\[31m/x is not a folder"),
     ],

@@ -198,7 +198,7 @@ def test_two_judges_do_not_compare(own, run):
         (["--base-url", "http://u:p@a/v1", "--model", "m"], "llm.base_url"),
         (["--pred", "gone.jsonl"], "--pred gone.jsonl: no such file"),
         (["--model", "models:/other@champion"], "models:/other: this checkout registers longwriter"),
-        (["--model", "models:/longwriter@gone"], "longwriter has no such version or alias in MLflow"),
+        (["--model", "models:/longwriter@gone"], "@gone: the versions of longwriter in MLflow are "),
         (["--model", "m", "--benchmark", "gone"], "no benchmark gone; there are small, or name a *.jsonl"),
         (["--pred", "own.jsonl", "--benchmark", "own.jsonl"], "own.jsonl:1 is not a valid PredRow: response"),
     ],

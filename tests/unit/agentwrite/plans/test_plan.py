@@ -101,7 +101,7 @@ def test_each_reason_has_the_shortest_lines_that_give_it(answer, reason):
         ("", "empty_answer"),
         ("{}", "unparsable_plan"),
         ("[]", "unparsable_plan"),
-        ("null", "unparsable_plan"),
+        ("null", "error_text"),
         ("{", "unparsable_plan"),
         ('{"steps": 3}', "unparsable_plan"),
         ('{"steps":["a"]}', "unparsable_plan"),
