@@ -178,7 +178,7 @@ def test_a_request_that_fails_where_another_is_answered_is_no_answer(tmp_path):
 def test_an_endpoint_that_answers_nobody_is_down_and_is_not_asked_again(tmp_path):
     (first, second), _, _ = ask(tmp_path, down=True, prompts=["tell 0", "tell 1"], max_retries=0)
     assert isinstance(first, EndpointUnavailable)
-    assert "/v1 answered 503: down for good (after 3 retries): check its base_url" in str(first)
+    assert "/v1 answered 503: down for good (after 3 retries): check its address in params.yaml" in str(first)
     assert isinstance(second, EndpointUnavailable)
     assert str(second) == str(first)
 
@@ -200,7 +200,7 @@ def test_nothing_listens(tmp_path):
         async with client(server, tmp_path, engine="external", max_retries=0):
             pytest.fail("it cannot be reached")
 
-    with pytest.raises(EndpointUnavailable, match=r"cannot be reached .*check its base_url"):
+    with pytest.raises(EndpointUnavailable, match=r"cannot be reached .*check its address in params.yaml"):
         asyncio.run(go())
 
 
