@@ -13,8 +13,8 @@ from pathlib import Path
 FILE = Path(".lw/seconds.json")
 _LONGEST_S = 1e8  # three years
 _DEMO_S = {
-    "base_model": 50, "benchmarks": 6, "instructions": 15, "plan": 145, "write": 188, "dataset": 9, "validate": 11, "pack": 7,
-    "sft": 278, "sample": 491, "preferences": 11, "dpo": 229, "fitness": 7, "generate": 249, "short_prompts": 49, "score": 20, "pairwise": 14, "report": 19, "register": 17,
+    "base_model": 40, "benchmarks": 5, "instructions": 15, "plan": 145, "write": 139, "dataset": 8, "validate": 8, "pack": 6,
+    "sft": 234, "sample": 354, "preferences": 9, "dpo": 242, "fitness": 7, "generate": 206, "short_prompts": 17, "score": 6, "pairwise": 5, "report": 8, "register": 6,
 }  # fmt: skip
 
 
