@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -88,8 +89,11 @@ def expand(names: Sequence[str]) -> list[str]:
     for name in names:
         matches = {stage for stage in groups if name in (stage, stage.partition("@")[0], groups[stage])}
         if not matches:
-            allowed = dict.fromkeys([*filter(None, groups.values()), *groups])
-            raise UserError(f"unknown stage {name}; there are {', '.join(allowed)}")
+            stages = groups if "@" in name else (stage.partition("@")[0] for stage in groups)
+            allowed = list(dict.fromkeys([*filter(None, groups.values()), *stages]))
+            similar = get_close_matches(name, allowed, n=1)
+            hint = f" (did you mean {similar[0]}?)" if similar else ""
+            raise UserError(f"unknown stage {name}{hint}; there are {', '.join(allowed)}")
         selected |= matches
     return [stage for stage in groups if stage in selected]
 

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Sets everything up and runs the pipeline; arguments go to `python -m flows`.
-case "${1:-}" in
-  -h | --help)
-    cat <<'TEXT'
+help() {
+  cat <<'TEXT'
 usage: bash infra/demo.sh [--quick] [NAME ...]
 
 Installs everything into .venv and runs the pipeline of params.yaml: 26 to 42 minutes on 2 cores, no GPU, no API key.
@@ -18,14 +17,32 @@ NAME is a group (data, training, benchmark), a stage (sft), or an item of a matr
 Afterwards: bash infra/ui.sh shows MLflow, Prefect and Data Docs; `longwriter serve` (after `source
 .venv/bin/activate`) lets you talk to the trained models.
 TEXT
-    exit 0
-    ;;
-esac
-is_quick=
-if [ "${1:-}" = --quick ]; then
-  is_quick=1
+  exit 0
+}
+
+refuse() { # WORD
+  case "$1" in
+    *[Qq]uick*) echo "demo: unknown word $1: did you mean 'bash infra/demo.sh --quick'?" >&2 ;;
+    *) echo "demo: unknown word $1: allowed are a group (data, training, benchmark), a stage of dvc.yaml (such as sft)," \
+      "an item of a matrix stage (generate@sft-small), --quick, --set KEY=VALUE, --dry-run and --share" >&2 ;;
+  esac
+  exit 2
+}
+
+# Words are checked before the set-up, which can take minutes.
+is_quick='' before=''
+for word; do
   shift
-fi
+  case "$before $word" in
+    "--set "*) ;; # its value, which the flows check
+    *" -h" | *" --help") help ;;
+    *" --quick") is_quick=1 && continue ;;
+    *" --set" | *" --set="* | *" --dry-run" | *" --share") ;;
+    *) grep -qxF -e "  ${word%%@*}:" -e "    meta: {group: $word}" "$(dirname "${BASH_SOURCE[0]}")/../dvc.yaml" || refuse "$word" ;;
+  esac
+  before=$word
+  set -- "$@" "$word"
+done
 # shellcheck source=infra/setup.sh
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh" base
 

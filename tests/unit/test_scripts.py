@@ -56,6 +56,7 @@ def demo(tmp_path):
     (folder / "infra/setup.sh").write_text(setup)
     (folder / "infra/quick/seconds.json").write_text("{}")
     (folder / "params.yaml").write_text("40\n")
+    shutil.copy("dvc.yaml", folder)
     (folder / ".gitignore").write_text("/.lw\n/.venv\n")
     git(folder, "init", "--quiet")
 
@@ -74,7 +75,7 @@ def test_the_quick_demo_runs_in_a_clone_of_the_last_commit_and_changes_nothing_e
     (demo.folder / "params.yaml").write_text("39\n")
 
     for _ in range(2):
-        ended = demo("--quick", "data")
+        ended = demo("data", "--quick")
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
     place = demo.folder / ".lw/quick"
@@ -94,6 +95,41 @@ def test_the_quick_demo_says_what_to_do_in_a_folder_without_a_commit(demo):
     ended = demo("--quick")
     assert (ended.returncode, demo.calls.exists()) == (1, False)
     assert "--quick clones the last commit, and this folder has none" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["quick"], "demo: unknown word quick: did you mean 'bash infra/demo.sh --quick'?"),
+        (["data", "-quick"], "demo: unknown word -quick: did you mean 'bash infra/demo.sh --quick'?"),
+        (
+            ["stf"],
+            "demo: unknown word stf: allowed are a group (data, training, benchmark), a stage of dvc.yaml",
+        ),
+        (["s.t"], "demo: unknown word s.t: allowed are a group"),
+        ([""], "demo: unknown word : allowed are a group"),
+        (["--fast"], "demo: unknown word --fast: allowed are a group"),
+    ],
+)
+def test_the_demo_refuses_a_word_that_it_does_not_know_before_its_set_up(demo, words, answer):
+    (demo.folder / "infra/setup.sh").write_text("echo set-up >> $CALLS\n")
+    ended = demo(*words)
+    assert (ended.returncode, demo.calls.exists()) == (2, False)
+    assert ended.stderr.startswith(answer) and ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data", "sft"],
+        ["generate", "generate@sft-small"],
+        ["--set", "sft.optimizer.seed=2", "training", "--dry-run", "--share", "--set=a=quick"],
+    ],
+)
+def test_the_demo_hands_names_and_options_on_to_the_flows(demo, words):
+    ended = demo(*words)
+    assert ended.returncode == 0, ended.stderr
+    assert demo.calls.read_text() == f"python -m flows {' '.join(words)}, in {demo.folder}\n"
 
 
 def test_the_values_of_the_quick_demo_are_allowed_and_its_stages_have_seconds():
