@@ -49,7 +49,15 @@ from longwriter.sources import decontamination, rows
 from longwriter.sources import files as source_files
 from longwriter.talk import poison  # fmt: skip
 from longwriter.text import inert, language, repetition  # fmt: skip
-from longwriter.text.basics import counting, endings, markup, prompts, wording  # fmt: skip
+from longwriter.text.basics import (  # fmt: skip
+    counting,
+    endings,
+    markup,
+    prompts,
+    thinking,
+    wording,
+    wrappers,
+)
 
 _BATCH = 200  # inputs between two looks at the clock
 _GOOD_CHAT = {
@@ -226,8 +234,8 @@ def parsers() -> dict[str, Parser]:
         ),
         "retry-after": Parser(lambda words: transport.wait_s({"retry-after": words}, 0.0), text),
         "markup": Parser(
-            _all(markup.split_thinking, markup.reasoning_text, markup.control_token, markup.without_outer_tokens,
-                 markup.without_control_characters, markup.without_wrapper), text,
+            _all(thinking.split_thinking, thinking.reasoning_text, markup.control_token, markup.without_outer_tokens,
+                 markup.without_control_characters, markup.tool_call, wrappers.without_wrapper, wrappers.without_role), text,
         ),
         "endings, counting": Parser(
             _all(endings.ends, endings.is_cut, counting.whole_sentences, counting.count_words, counting.tokens,

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple, TypeGuard
 
 import orjson
 
-from longwriter.text.basics import markup
+from longwriter.text.basics import markup, wrappers
 from longwriter.text.basics.counting import encodable
 from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
+from longwriter.text.basics.thinking import Split, split_thinking
 
 _LARGEST_COUNT = 10**12  # tokens; a larger number is an error of the server
 
@@ -55,7 +56,7 @@ _INNER_FIELDS = (
     "reason",
     "value",
 )
-_JSON_OBJECT = re.compile(r"\s*(?:```(?:json)?\s*)?\{")
+_JSON_OBJECT = re.compile(r"\s*(?:```(?:json)?\s*)?\{\s*[\"'}]")
 
 
 class NoCompletion(ValueError):
@@ -113,7 +114,7 @@ def read(body: bytes) -> Completion:
 
     The reasons of `Completion.refused` are `refusal` (the server's own field says so), `only_reasoning`,
     `unsplit_reasoning` (nobody can say where the thinking ends), `broken_text` (lone surrogates or bytes
-    that are not UTF-8) and `not_text` (a part of the answer is an image, a tool call or the like).
+    that are not UTF-8) and `not_text` (the answer or a part of it is an image, a tool call, damaged JSON or the like).
 
     Raises:
         NoCompletion: the body is not JSON, is not a chat completion, or says that the completion failed.
@@ -125,7 +126,7 @@ def read(body: bytes) -> Completion:
     is_broken = not is_json and _has_surrogates(text)
     if is_broken:
         text = encodable(text)
-    split = markup.Split(text, "", True) if _JSON_OBJECT.match(text) else markup.split_thinking(text)
+    split = Split(text, "", True) if _JSON_OBJECT.match(text) else split_thinking(text)
     thinking = thinking or split.thinking
     has_thinking = bool(thinking) or split.text != text
     clean = _clean(split.text, has_thinking=has_thinking, body=body, is_json=is_json)
@@ -134,6 +135,12 @@ def read(body: bytes) -> Completion:
         refused: Refused | None = Refused("broken_text", f"characters are damaged: {clean[:EVIDENCE_CHARS]}")
     elif other_part:
         refused = Refused("not_text", f"a part of the answer is of the type {encodable(other_part)}")
+    elif call := markup.tool_call(split.text):
+        refused = Refused("not_text", f"the answer calls a tool: {call}")
+    elif wrappers.is_broken_object(clean):
+        refused = Refused(
+            "not_text", f"the answer is a JSON object that cannot be read: {clean[:EVIDENCE_CHARS]}"
+        )
     elif refusal:
         refused = Refused("refusal", refusal[:EVIDENCE_CHARS])
     else:
@@ -270,10 +277,10 @@ def _clean(text: str, *, has_thinking: bool, body: bytes, is_json: bool) -> str:
     """Return a text without control tokens around it and without control characters."""
     if has_thinking:
         text = text.strip()
-    text = markup.without_wrapper(text, has_thinking=has_thinking)
+    text = wrappers.without_wrapper(text, has_thinking=has_thinking)
     if has_thinking:
         text = text.strip()
-    text = markup.without_outer_tokens(text)
+    text = wrappers.without_role(markup.without_outer_tokens(text))
     if not is_json or b"\x7f" in body or b"\xc2" in body or _CONTROL_ESCAPE.search(body):
         text = markup.without_control_characters(text)
     return text

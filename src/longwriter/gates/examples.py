@@ -26,7 +26,7 @@ from longwriter.records import Example, roles
 from longwriter.sources import decontamination
 from longwriter.talk import poison
 from longwriter.talk.refusals import is_refusal
-from longwriter.text.basics import markup, wording
+from longwriter.text.basics import markup, thinking, wording
 from longwriter.text.basics.counting import count_words, repeated_share, tokens
 
 COLUMNS = (
@@ -92,7 +92,7 @@ def example_table(rows: list[Example], benchmark: Sequence[str]) -> list[dict[st
                 "length_error": error,
                 "repeated_share": round(repeated_share(answer), 6),
                 "refusal": is_refusal(answer, questions[-1]),
-                "reasoning": any(markup.reasoning_text(text) for text in answers),
+                "reasoning": any(thinking.reasoning_text(text) for text in answers),
                 "control_token": any(markup.control_token(text) for text in answers),
                 "meta_talk": row.kind != "general"
                 and poison.talking_paragraph(answer, questions[-1]) is not None,

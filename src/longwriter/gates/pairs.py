@@ -14,7 +14,7 @@ from longwriter.params.training import PreferencesParams
 from longwriter.records import JOINT, Message, PreferencePair, roles
 from longwriter.talk import poison
 from longwriter.talk.refusals import is_refusal
-from longwriter.text.basics import markup
+from longwriter.text.basics import markup, thinking
 from longwriter.text.basics.counting import count_words, repeated_share
 
 COLUMNS = (
@@ -71,7 +71,7 @@ def pair_table(train: list[PreferencePair], test: list[PreferencePair]) -> list[
             "same": row.chosen == row.rejected,
             "gap": _gap(row),
             "refusal": is_refusal(row.chosen[-1].content, _question(row)),
-            "reasoning": markup.reasoning_text(row.chosen[-1].content) is not None,
+            "reasoning": thinking.reasoning_text(row.chosen[-1].content) is not None,
             "control_token": any(
                 markup.control_token(turn.content)
                 for turn in (*_text_before(row), *row.chosen, *row.rejected)

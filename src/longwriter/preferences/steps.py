@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from longwriter.records import JOINT, Generation
-from longwriter.text.basics import markup
+from longwriter.text.basics import markup, thinking
 from longwriter.text.basics.counting import BLANK_LINE, EarlierText, count_words
 
 _REPEATED = 0.5  # of the 5-grams of a paragraph: a loop, not a phrase that returns
@@ -80,7 +80,7 @@ def beginning(
             before = _first_words(paragraphs(training_text.text), sum(map(count_words, before)))
             call_ids = training_text.call_ids
         text = JOINT.join(before)
-        if text and not markup.control_token(text) and not markup.reasoning_text(text):
+        if text and not markup.control_token(text) and not thinking.reasoning_text(text):
             return Beginning(text, list(call_ids))
     return None
 

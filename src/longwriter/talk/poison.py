@@ -15,7 +15,7 @@ from longwriter.talk.pattern_set import PatternSet
 from longwriter.talk.refusals import is_refusal, refused_by_models, refused_by_rules
 from longwriter.talk.talk_model import VETO, talk_score, talking_part
 from longwriter.talk.task_talk import speaks_of_texts, talking_sentence
-from longwriter.text.basics import markup
+from longwriter.text.basics import markup, thinking
 from longwriter.text.basics.counting import BLANK_LINE, normalise
 from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
 from longwriter.text.basics.wording import unspoken
@@ -304,7 +304,7 @@ def check_text(text: str, instruction: str = "") -> Refused | None:
 
 def check_markup(text: str) -> Refused | None:
     """Return why a text holds marks that only models and servers write, `reasoning_text` or `control_token`, or None."""
-    if evidence := markup.reasoning_text(text):
+    if evidence := thinking.reasoning_text(text):
         return Refused("reasoning_text", evidence)
     if evidence := markup.control_token(text):
         return Refused("control_token", evidence)

@@ -1,8 +1,6 @@
-"""Finds the markup of models in their texts: thinking, control tokens and control characters.
+"""Finds control tokens, control characters and calls of tools in the texts of models, and removes those at the ends.
 
-Reasoning models put their thinking before the answer. A server with the right parser removes it; without
-one, it stays in the text as tags (`<think>`), as channels (`<|channel|>analysis`), or with one tag missing.
-A tag that the text only mentions (`` `<think>` `` in backticks or quotes, or in a code block) is prose.
+A token that the text only mentions, in quotes or in a code block, is no call of a tool.
 
 Pure. Every search is linear in the length of the text.
 """
@@ -10,64 +8,30 @@ Pure. Every search is linear in the length of the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
 
 from longwriter.text.basics.prompts import EVIDENCE_CHARS
 
-_NAME = (
-    r"(?:[\w:-]{0,16}(?:think(?:ing)?|thoughts?)(?:[:_]\w{1,16})?|internal|cot|plan"
-    r"|(?:[\w-]{0,12}[:_-])?(?:reason(?:ing)?(?:_\w{1,16})?|reflection|scratch_?pad|inner_monologue"
-    r"|chain_of_thought|analysis|planning)|思考(?:过程)?|推理)"
+OPENING_QUOTES, CLOSING_QUOTES = "`'\"“‘「『", "`'\"”’」』"
+_TOOL_CALL = re.compile(
+    r"</?(?:\w{1,16}:)?(?:function_calls?|tool_calls?|tool_code|tool_use|tool_request|invoke(?=[\s>]))(?:\s[^<>\n]{0,120})?>"
+    r"|<function(?:=[\w.-]{1,80}| name=[\"'][^<>\n]{1,80})>|<parameter=\w{1,80}>"
+    r"|\[TOOL_CALLS?\]|<\|python_tag\|>|<[|｜]tool[_▁ ]calls?[^|｜<>\n]{0,24}[|｜]>|<\|action_start\|>"
+    r"|✿(?:FUNCTION|ARGS)✿|^functools\[\{|^Action:[^\n]{1,80}\nAction Input:|^```tool_(?:code|call)\n"
+    r"|\A\s*\{\s*(?:\"type\"\s*:\s*\"function\"\s*,\s*)?\"name\"\s*:\s*\"[\w.-]{1,80}\"\s*,\s*\"(?:parameters|arguments)\"\s*:",
+    re.MULTILINE,
 )
-_MARK = re.compile(
-    rf"(?:[<＜]|&lt;)\s{{0,2}}(?P<close>[/\\])?\s{{0,2}}{_NAME}(?:\s[^<>\n]{{0,80}}?)?\s{{0,2}}(?P<empty>/)?(?:[>＞]|&gt;|\Z)"
-    r"|\[(?P<mistral>/)?THINK\]|◁(?P<kimi>/)?think▷"
-    r"|(?P<other><\|end_of_thought\|>|<\|end_thinking\|>|<channel\|>|<[|｜]end▁of▁thinking[|｜]>)"
-    rf"|<\|(?:begin_of_thought|start_thinking|(?P<pipe>/)?{_NAME})\|>|<\|channel>\s?thought",
-    re.IGNORECASE,
+_TOOL_WORDS = (
+    "tool",
+    "TOOL_CALL",
+    "function",
+    "invoke",
+    "<parameter=",
+    "python_tag",
+    "✿",
+    "Action Input:",
+    "action_start",
+    '"name"',
 )
-_SIGN = re.compile("[<＜&◁[]")  # each match of `_MARK` begins with one
-_CLOSES = ("close", "mistral", "kimi", "other", "pipe")
-_OPENING_QUOTES, _CLOSING_QUOTES = "`'\"“‘「『", "`'\"”’」』"
-
-# OpenAI's harmony format: <|start|>assistant<|channel|>analysis<|message|>…<|end|>. Servers that skip
-# control tokens leave "analysis…assistantfinal…".
-_HARMONY = re.compile(r"<\|(start|channel|message|end|return|call|constrain)\|>")
-_CHANNEL = re.compile(r"\s*(\w+)")
-_BARE_HARMONY = re.compile(r"\s*(?:analysis|commentary)(?=[A-Z\"“'*\d\u4e00-\u9fff])")
-_BARE_FINAL = "assistantfinal"
-# IBM Granite, ServiceNow Apriel and prompts for ReAct announce thinking and answer in words.
-_ANNOUNCED = re.compile(
-    r"\s*here(?:['’]s| is| are) my (?:thought process|reasoning steps)\s?:", re.IGNORECASE
-)
-_ANNOUNCED_ANSWER = re.compile(
-    r"here(?:['’]s| is) my (?:response|answer)\s?:|\[BEGIN FINAL RESPONSE\]", re.IGNORECASE
-)
-_LABEL = re.compile(
-    r"\W{0,4}(?:thoughts?|thinking(?: process)?|reasoning|chain of thought)\*{0,2}\s?:\*{0,2}"
-    r"|#{1,4} ?\*{0,2}(?:thinking(?: process)?|reasoning|chain of thought)\*{0,2}[ \t]*\n",
-    re.IGNORECASE,
-)
-_LABELLED_ANSWER = re.compile(
-    r"^\W{0,4}(?:final )?(?:answer|response|output)\*{0,2}\s?:\*{0,2}"
-    r"|^#{1,4} ?\*{0,2}(?:final )?(?:answer|response|output)\*{0,2}$",
-    re.IGNORECASE | re.MULTILINE,
-)
-_OPENINGS = (  # how thinking opens a text, how it ends, and whether the opening alone is proof
-    (re.compile(r"\A\s*<details type=[\"']?reasoning[^<>\n]{0,120}>"), "</details>", True),  # Open WebUI
-    (re.compile(r"\A\s*```(?:thinking|thoughts?|reasoning)\n"), "\n```", True),
-    (re.compile(r"\A\s*Thinking\.\.\.\s*\n"), "...done thinking.", False),  # Ollama
-    (re.compile(r"\A\s*<unused94>(?:thought\n)?"), "<unused95>", True),  # MedGemma
-    (re.compile(r"\A\s*thought\n"), "<unused95>", False),
-    (re.compile(r"\A\s*<\|im_start\|>think\n"), "<|im_start|>answer\n", True),  # s1
-)
-_WRAPPERS = (
-    r"(?:(?:final_)?(?:answer|response|output|solution)|assistant|content|draft|final|paragraph|passage|text)"
-)
-_WRAPPER = re.compile(rf"\s*<{_WRAPPERS}>")
-_BOX, _LONGEST_VALUE = "\\boxed{", 40  # characters of a value, which stays in its box
-_WRAPPER_END = re.compile(rf"(?:</{_WRAPPERS}>|\[END FINAL RESPONSE\])\Z")
 
 _WORD_TOKENS = (
     r"bos|eos|pad|unk|mask|cls|sep|sop|eop|eot|eod|im_start|im_end|(?:start|end)_of_(?:turn|image|text|utterance)"
@@ -92,7 +56,19 @@ _LINE_ROLES = ("\nuser\n", "\nassistant\n")  # what is left of a ChatML turn who
 _INVISIBLE = "\ufeff\u200b\u2060"  # a byte order mark, and signs without width
 _LAST_ROLE = re.compile(r"\n(?:Assistant|ASSISTANT):\s*\Z")
 _GLUED_ROLE = re.compile(r"assistant(?:final)?(?=[A-Z\"“'*\u4e00-\u9fff])")
-_ROLE = re.compile(r"(?:assistant|model)(?=\s*[\n<])")
+_ROLE = re.compile(
+    r"(?:assistant|model|writer|gpt|bot)(?=\s*[\n<])|assistant(?:final)?(?=[A-Z\"“'*\u4e00-\u9fff])"
+)
+_LEFTOVER = re.compile(
+    r"\s*(?:/?[a-z_]{0,24}\|>|\|[a-z_]{2,24}\|>|/?(?:s>|INST\])|\[/?ASSISTANT\])(?=\s*[A-Z\u4e00-\u9fff\"“*#\n])"
+)
+_TAIL = re.compile(  # a token cut at the end of a text, and what programs and models write there
+    r"(?:(?<=[.!?…\"”’*。！？」』）)\]])\s{0,3}(?:<[/|]?[a-z_]{0,24}\|?|\[/?(?:INST|ASS?I?S?T?A?N?T?)?|#{3,6})"
+    r"|</?(?:end(?:_of_\w{1,16})?|stop|n|br ?/?|im_end|结束)>|\[/?(?:end|end of \w{1,12}|done|stop|assistant|结束)\]|\|im_end\|"
+    r"|【(?:结束|完)】|END_OF_(?:TEXT|PARAGRAPH|ANSWER|RESPONSE)|\n(?:-{3,8}|\*{3}))\Z",
+    re.IGNORECASE,
+)
+_LONGEST_TAIL = 40  # characters
 _SPACE = re.compile(r"\s*")
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffd-\uffff]")
@@ -101,193 +77,20 @@ _CONTROL_TABLE = {**dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)]), 0x09: "\t
 _CONTROL_TABLE |= {0x0B: "\n", 0x0C: "\n", 0x85: "\n"}  # these end lines
 
 
-_OPENS = re.compile(r"\W{0,40}(?:analysis|commentary|here|thought|thinking|reasoning|chain)", re.IGNORECASE)
-
-
-class Split(NamedTuple):
-    """A text without its thinking, and the thinking.
-
-    `is_clean` is False if the text does not show where the thinking ends: a tag is missing, or tags contradict
-    each other. `text` is then the part that is certainly outside of the thinking.
-    """
-
-    text: str
-    thinking: str
-    is_clean: bool
-
-
-class _Mark(NamedTuple):
-    """A tag that opens or closes thinking."""
-
-    start: int
-    end: int
-    opens: bool
-    closes: bool
-
-
-def split_thinking(text: str) -> Split:
-    """Return a text without its thinking.
-
-    A closing tag without an opening one ends the thinking at the start of the text, because many chat
-    templates put the opening tag into the prompt.
-    """
-    if not has_marks(text):
-        return Split(text, "", True)
-    if "<|channel|>" in text or "<|message|>" in text:
-        return _split_channels(text)
-    if match := _BARE_HARMONY.match(text):
-        thinking, final, answer = text[match.end() :].rpartition(_BARE_FINAL)
-        return Split(answer, thinking if final else answer, True) if final else Split("", answer, False)
-    if match := _ANNOUNCED.match(text):
-        answer_at = _ANNOUNCED_ANSWER.search(text, match.end())
-        if answer_at is None:
-            return Split("", text[match.end() :], False)
-        return Split(text[answer_at.end() :], text[match.end() : answer_at.start()], True)
-    if opening := _opening(text):
-        start, words = opening
-        thinking, end, answer = text[start:].partition(words)
-        return Split(answer, thinking, bool(end))
-    if labels := _labels(text):
-        before, after = labels
-        return Split(text[after.end() :], text[before.end() : after.start()], True)
-    return _split_tags(text)
-
-
-def _opening(text: str) -> tuple[int, str] | None:
-    """Return where the thinking that opens a text begins, and the words that end it; None without such thinking."""
-    for opening, end, is_sure in _OPENINGS:
-        if (match := opening.match(text)) and (is_sure or end in text):
-            return match.end(), end
-    return None
-
-
-def _labels(text: str) -> tuple[re.Match[str], re.Match[str]] | None:
-    """Return the labels of thinking, which opens the text, and of the answer; None unless it has both."""
-    thought = _LABEL.match(text)
-    answer = _LABELLED_ANSWER.search(text, thought.end()) if thought else None
-    return (thought, answer) if thought and answer else None
-
-
-def has_marks(text: str) -> bool:
-    """Tell quickly whether a text may hold thinking: False is certain, True is not."""
-    # searches for one character are many times faster than those for more
-    return any(sign in text for sign in "<[&＜◁") or _OPENS.match(text) is not None
-
-
-def _split_tags(text: str) -> Split:
-    """Return a text without what stands between tags; see `split_thinking`."""
-    outside: list[str] = []
-    thoughts: list[str] = []
-    position = 0
-    is_inside, nested = False, 0  # tags that were opened inside the thinking and not closed yet
-    for mark in _marks(text):
-        part = text[position : mark.start]
-        if mark.closes and not is_inside and not mark.opens:
-            if nested:
-                nested -= 1
-            elif outside or thoughts:
-                return Split("".join(outside) + part, text[mark.start :], False)
-            thoughts.append(part)
-        elif is_inside and not mark.closes:
-            nested += 1  # or the thinking only mentions the tag
-            continue
-        else:
-            (thoughts if is_inside else outside).append(part)
-            nested = nested if is_inside else 0
-            is_inside = not mark.closes
-        position = mark.end
-    if is_inside:
-        return Split("".join(outside), text[position:], False)
-    return Split("".join([*outside, text[position:]]), "\n".join(thoughts), True)
-
-
-def _marks(text: str) -> Iterator[_Mark]:
-    """Yield the tags around thinking, in order, without those that the text only mentions."""
-    fences = 0  # marks of code blocks since thinking last ended
-    counted_to = 0  # they are counted up to here
-    is_inside = False
-    place = 0
-    while sign := _SIGN.search(text, place):  # many short searches let other threads run in between
-        match = _MARK.match(text, sign.start())
-        place = match.end() if match else sign.end()
-        if match is None:
-            continue
-        start, end = match.span()
-        before, after = text[max(0, start - 1) : start], text[end : end + 1]
-        if before and after and before in _OPENING_QUOTES and after in _CLOSING_QUOTES:
-            continue
-        closes = any(match[group] is not None for group in _CLOSES)
-        if not is_inside:
-            fences += text.count("```", counted_to, start)
-            if fences % 2:
-                counted_to = start
-                continue
-        mark = _Mark(start, end, not closes, closes or match["empty"] is not None)
-        is_inside = not mark.closes
-        fences, counted_to = 0, end
-        yield mark
-
-
-def _split_channels(text: str) -> Split:
-    """Return the channel `final` of a text in OpenAI's harmony format, and the other channels as thinking."""
-    pieces = _HARMONY.split(text)  # text, token, text, token, text …
-    channel = "final"
-    contents: dict[bool, list[str]] = {True: [], False: []}
-    is_clean = True
-    for number in range(0, len(pieces), 2):
-        piece = pieces[number]
-        token = pieces[number - 1] if number else "start"
-        is_header = number + 1 < len(pieces) and pieces[number + 1] == "message"
-        if token == "channel" or (is_header and not number):
-            name = _CHANNEL.match(piece)
-            channel = name[1].lower() if name else ""
-            piece = piece[name.end() :] if name and not is_header else ""
-        elif token == "start" or is_header:
-            is_clean = is_clean and len(piece.split()) <= 2  # the role, and where a tool call goes
-            piece = ""
-        elif token != "message":
-            is_clean = is_clean and not piece.strip()
-        contents[channel == "final"].append(piece)
-    answer = "".join(contents[True])
-    return Split(answer, "".join(contents[False]), is_clean and bool(answer.strip()))
-
-
-def without_wrapper(text: str, *, has_thinking: bool = True) -> str:
-    """Return a text without the tags that models put around an answer.
-
-    One tag without the other is removed only if the answer follows thinking.
-    """
-    text = _unboxed(text)
-    start = _WRAPPER.match(text)
-    if not has_thinking and not (start and _WRAPPER_END.search(text.rstrip())):
-        return text
-    answer = text[start.end() :] if start else text
-    return _WRAPPER_END.sub("", answer.rstrip())
-
-
-def _unboxed(text: str) -> str:
-    r"""Return the text that an answer in `\boxed{…}` holds; any other answer, and a short value, unchanged."""
-    if not text.lstrip(" \n$\\[").startswith(_BOX[1:]) or text.count(_BOX) != 1:
-        return text
-    inner = text.strip(" \n$").removeprefix("\\[").removesuffix("\\]").strip(" \n").removeprefix(_BOX)
-    if not inner.endswith("}") or len(inner) <= _LONGEST_VALUE or inner.count("{") != inner.count("}") - 1:
-        return text
-    if inner.find("{") > -1 and inner.find("}") < inner.find("{"):  # the box ends before the text does
-        return text
-    inner = inner[:-1]
-    return inner[6:-1] if inner.startswith("\\text{") and inner.endswith("}") else inner
-
-
-def reasoning_text(text: str) -> str | None:
-    """Return the first mark of thinking in a text with what follows it, or None."""
-    if not has_marks(text):
+def tool_call(text: str) -> str | None:
+    """Return the first call of a tool in a text with what follows it, or None; one in quotes or in a code block is prose."""
+    if not any(word in text for word in _TOOL_WORDS):
         return None
-    if _BARE_HARMONY.match(text) or _ANNOUNCED.match(text) or _opening(text) or _labels(text):
-        return text.strip()[:EVIDENCE_CHARS]
-    start = text.find("<|channel|>")
-    if start < 0:
-        start = next((mark.start for mark in _marks(text)), -1)
-    return text[start:][:EVIDENCE_CHARS] if start >= 0 else None
+    fences = counted_to = 0
+    for match in _TOOL_CALL.finditer(text):
+        fences += text.count("```", counted_to, match.start())
+        counted_to = match.start()
+        if fences % 2:
+            continue
+        before, after = text[max(0, match.start() - 1) : match.start()], text[match.end() : match.end() + 1]
+        if not (before and after and before in OPENING_QUOTES and after in CLOSING_QUOTES):
+            return repr(text[match.start() :].lstrip()[:EVIDENCE_CHARS])[1:-1]
+    return None
 
 
 def control_token(text: str) -> str | None:
@@ -296,6 +99,8 @@ def control_token(text: str) -> str | None:
     Control tokens are those of the usual tokenizers and chat templates; whole (`<|im_end|>`) or, of the
     most frequent ones, without one of their ends. A line that is only `user` or `assistant` counts as one.
     """
+    if call := tool_call(text):
+        return call
     match = _CONTROL.search(text)
     if match is None and any(sign in text for sign in _TOKEN_SIGNS):
         match = _TOKEN.search(text)
@@ -314,6 +119,10 @@ def without_outer_tokens(text: str) -> str:
     if text.startswith("assistant\n"):
         text = text.removeprefix("assistant\n").lstrip()
     text = _GLUED_ROLE.sub("", text, count=1) if _GLUED_ROLE.match(text) else text
+    if head := _LEFTOVER.match(text):
+        text = text[head.end() :].lstrip()
+    if tail := _TAIL.search(text[-_LONGEST_TAIL:].rstrip()):
+        text = text[: len(text) - len(text[-_LONGEST_TAIL:]) + tail.start()].rstrip()
     if not any(sign in text for sign in _TOKEN_SIGNS):
         return text
     start = 0

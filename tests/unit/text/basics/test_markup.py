@@ -1,10 +1,8 @@
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from longwriter.text.basics import markup
+from longwriter.text.basics import markup, thinking
 
 CONTROL_TOKENS = [
     "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end|>", "<|user|>", "<｜end▁of▁sentence｜>",
@@ -64,49 +62,12 @@ def test_a_control_token_that_was_cut_at_the_end_of_a_text_is_found_and_removed(
     assert markup.without_outer_tokens("The tide came in.<|im_") == "The tide came in."
 
 
-@pytest.mark.parametrize(
-    ("text", "bare"),
-    [
-        ("<answer>\nThe tide.\n</answer>", "\nThe tide.\n"),
-        ("<output>The tide.</output>\n", "The tide."),
-        ("<assistant>The tide.</assistant>", "The tide."),
-        ("<paragraph>\nThe tide.\n</paragraph>\n", "\nThe tide.\n"),
-        ("<answer>The tide.", "<answer>The tide."),
-        ("The tide.</answer>", "The tide.</answer>"),
-    ],
-)
-def test_tags_around_a_whole_answer_are_removed_and_one_tag_alone_only_after_thinking(text, bare):
-    assert markup.without_wrapper(text, has_thinking=False) == bare
-    assert markup.without_wrapper(text).strip() == "The tide."
-
-
-BOXED = "The tide came in over the sand at {six} and left at ten."
-
-
-@pytest.mark.parametrize(
-    ("text", "bare"),
-    [
-        (f"\\boxed{{{BOXED}}}", BOXED),
-        (f"$$\\boxed{{\\text{{{BOXED}}}}}$$\n", BOXED),
-        (f"\\[\n\\boxed{{{BOXED}}}\n\\]", BOXED),
-        ("\\boxed{42}", "\\boxed{42}"),
-        (
-            "\\boxed{The tide came in over the sand} and {at six}",
-            "\\boxed{The tide came in over the sand} and {at six}",
-        ),
-        (f"It is \\boxed{{{BOXED}}}", f"It is \\boxed{{{BOXED}}}"),
-    ],
-)
-def test_a_text_in_a_box_comes_out_and_a_value_stays(text, bare):
-    assert markup.without_wrapper(text, has_thinking=False) == bare
-
-
 @pytest.mark.parametrize("text", PROSE)
 def test_brackets_of_prose_are_no_control_tokens_and_no_thinking(text):
     assert markup.control_token(text) is None
     assert markup.without_outer_tokens(text) == text
-    assert markup.reasoning_text(text) is None
-    assert markup.split_thinking(text) == (text, "", True)
+    assert thinking.reasoning_text(text) is None
+    assert thinking.split_thinking(text) == (text, "", True)
 
 
 @pytest.mark.parametrize(
@@ -118,102 +79,59 @@ def test_control_and_damaged_characters_count_as_control_tokens(character):
 
 
 @pytest.mark.parametrize(
-    ("text", "split"),
+    "call",
     [
-        ("<think>a</think>b", ("b", "a", True)),
-        ("<Thinking mode='on'>a</THINKING >b", ("b", "a", True)),
-        ("<seed:think>a</seed:think>b", ("b", "a", True)),
-        ("&lt;think&gt;a&lt;/think&gt;b", ("b", "a", True)),
-        ("◁think▷a◁/think▷b", ("b", "a", True)),
-        ("<|begin_of_thought|>a<|end_of_thought|>b", ("b", "a", True)),
-        ("<|START_THINKING|>a<|END_THINKING|>b", ("b", "a", True)),
-        ("<|channel>thought\na<channel|>b", ("b", "\na", True)),
-        ("a</think>b", ("b", "a", True)),
-        ("b<think>a</think>c", ("bc", "a", True)),
-        ("<think>a</think>b<think>c</think>d", ("bd", "a\nc", True)),
-        ("<think>a <think> b</think>c", ("c", "a <think> b", True)),
-        ("<think>I end it with `</think>`.</think>b", ("b", "I end it with `</think>`.", True)),
-        ("<think/>b", ("b", "", True)),
-        ("<think>a<\\think>b", ("b", "a", True)),
-        ("<reasoning_content>a</reasoning_content>b", ("b", "a", True)),
-        ("<|reasoning|>a<|/reasoning|>b", ("b", "a", True)),
-        ("[think]a[/think]b", ("b", "a", True)),
-        ("<思考>a</思考>b", ("b", "a", True)),
-        ("Thought: a\nFinal Answer: b", (" b", " a\n", True)),
-        ("**Reasoning:** a\n\n**Answer:** b", (" b", " a\n", True)),
-        ("### Reasoning\na\n### Answer\nb", ("\nb", "a\n", True)),
-        ("## Thinking\na\n\n## Final answer\n\nb", ("\n\nb", "a\n\n", True)),
-        ("## Thinking\nIt is slow.\n\n## Answers\nb", ("## Thinking\nIt is slow.\n\n## Answers\nb", "", True)),
-        ('<details type="reasoning" done="true">\n<summary>Thought for 3 s</summary>\na\n</details>\nb',
-         ("\nb", "\n<summary>Thought for 3 s</summary>\na\n", True)),
-        ('<details type="reasoning">a', ("", "a", False)),
-        ("<details>a</details>b", ("<details>a</details>b", "", True)),
-        ("Thought: a good word to begin with.", ("Thought: a good word to begin with.", "", True)),
-        ("```thinking\na\n```\nb", ("\nb", "a", True)),
-        ("Thinking...\na\n...done thinking.\n\nb", ("\n\nb", "a\n", True)),
-        ("Thinking...\nShe waited.", ("Thinking...\nShe waited.", "", True)),
-        ("<unused94>thought\na<unused95>b", ("b", "a", True)),
-        ("thought\na<unused95>b", ("b", "a", True)),
-        ("<planning>a</planning>b", ("b", "a", True)),
-        ("<think>a", ("", "a", False)),
-        ("a</think", ("", "a", True)),
-        ("b<think>a", ("b", "a", False)),
-        ("<think>a</think>b</think>c", ("b", "</think>c", False)),
-        ("<think>a <think>b</think> c</think>d", ("d", "a <think>b\n c", True)),
-        ("<think>a<think>b<think>c</think>d</think>e</think>f", ("f", "a<think>b<think>c\nd\ne", True)),
-        ("<think>a<think>b</think>c</think>d</think>e", ("d", "</think>e", False)),
-        ("<internal>a</internal>b", ("b", "a", True)),
-        ("<thought_process>a</thought_process>b", ("b", "a", True)),
-        ("<reasoning_engine>a</reasoning_engine>b", ("b", "a", True)),
-        ("<cot>a</cot>b", ("b", "a", True)),
-        ("<think:v2>a</think:v2>b", ("b", "a", True)),
-        ("<think>a<｜end▁of▁thinking｜>b", ("b", "a", True)),
-        ("<|im_start|>think\na<|im_end|>\n<|im_start|>answer\nb", ("b", "a<|im_end|>\n", True)),
-        ("Here is my thought process: a Here is my response: b", (" b", " a ", True)),
-        ("Here are my reasoning steps:\na\n[BEGIN FINAL RESPONSE]b", ("b", "\na\n", True)),
-        ("Here is my thought process: a", ("", " a", False)),
-        ("analysisNow a.assistantcommentaryMore.assistantfinalB.", ("B.", "Now a.assistantcommentaryMore.", True)),
-        ("commentaryNow a.", ("", "Now a.", False)),
-        ("analysis of the tide", ("analysis of the tide", "", True)),
+        '<function=write>{"a": 1}</function>', '<tool_call>{"name": "x"}</tool_call>', '[TOOL_CALLS][{"name": "x"}]',
+        "<|python_tag|>print(1)", '<function_calls><invoke name="x">', "<｜tool▁calls▁begin｜>", "<|tool_call|>[]",
+        "✿FUNCTION✿: x", 'functools[{"name": "x"}]', "Action: search\nAction Input: tide", "```tool_code\nf()\n```",
+        "<minimax:tool_call>", '{"name": "write", "arguments": {"text": "The tide."}}',
     ],
 )  # fmt: skip
-def test_thinking_is_split_off_where_its_end_is_clear(text, split):
-    assert markup.split_thinking(text) == split
-    assert (markup.reasoning_text(text) is None) == (split == (text, "", True))
+def test_a_call_of_a_tool_is_found(call):
+    evidence = repr(call)[1:-1]
+    assert markup.tool_call(call) == markup.control_token(call) == evidence
+    assert call.startswith("{") or markup.tool_call(f"The tide.\n{call}") == evidence
 
 
 @pytest.mark.parametrize(
-    ("text", "split"),
+    "prose",
     [
-        ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b<|return|>", ("b", "a", True)),
-        ("<|channel|>analysis<|message|>a<|channel|>final<|message|>b", ("b", "a", True)),
-        ("<|channel|>analysis a <|channel|>final b", (" b", " a ", True)),
-        ("analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b", ("b", "a", True)),
-        ("<|channel|>commentary to=functions.x <|constrain|>json<|message|>{}<|call|>", ("", "{}", False)),
-        ("<|channel|>final<|message|>b<|end|>then more", ("bthen more", "", False)),
-        ("<|channel|>analysis<|message|>a", ("", "a", False)),
+        "The tag `<tool_call>` opens a call.", "In Lua, function=print is an assignment.", "Action: he ran.\nThe end.",
+        '```xml\n<invoke name="x">\n```', 'Her name: {"name": "Ann", "age": 3}', "They invoke <b>the law</b>.",
     ],
 )  # fmt: skip
-def test_only_the_final_channel_is_the_answer(text, split):
-    found = markup.split_thinking(text)
-    assert (found.text, found.is_clean) == (split[0], split[2])
-    assert split[1] in found.thinking
+def test_a_text_about_tools_is_no_call(prose):
+    assert markup.tool_call(prose) is None
 
 
-@given(
-    st.lists(
-        st.sampled_from(
-            ["<think>", "</think>", "a ", "\n", "`", "```", "<|channel|>", "final", "<|message|>"]
-        )
-    )
+@pytest.mark.parametrize(
+    "end",
+    [
+        "</s", "<eos", "<|", "<thi", "<end_of_turn", "[/INST", "|im_end|", "</im_end>", "<END>", "[end of text]", "[DONE]",
+        "\n###", "\n---", "<br/>", "<END_OF_TEXT>", "[/ASSISTANT]", "END_OF_PARAGRAPH", "【完】",
+    ],
+)  # fmt: skip
+def test_a_cut_token_and_a_mark_of_the_end_go(end):
+    assert markup.without_outer_tokens(f"The tide came in.{end}") == "The tide came in."
+
+
+@pytest.mark.parametrize(
+    "start", ["im_end|>", "s>", "/INST]", "|>\n", "<|im_start|>assistant", "[ASSISTANT] "]
 )
-def test_what_is_split_cleanly_has_no_mark_left_outside_of_code_and_quotes(parts):
-    split = markup.split_thinking("".join(parts))
-    if split.is_clean and "`" not in split.text and "<|" not in split.text:
-        assert markup.reasoning_text(split.text) is None
+def test_the_rest_of_a_token_at_the_start_goes(start):
+    assert markup.without_outer_tokens(f"{start}The tide came in.") == "The tide came in."
+
+
+@pytest.mark.parametrize(
+    "text", ["He is 5 <b", "The tide came in.\n\nTHE END", "Is a <b", "s> is a mark", "The list [1]"]
+)
+def test_ends_and_starts_of_prose_stay(text):
+    assert markup.without_outer_tokens(text) == text
 
 
 ADVERSARIES = [
+    "<!--", "<!-- a -->\n", "\n<!--", "-->", "【思考】", "[/thinking]", "[thinking]", "<tool_call>", "<outline>", "Action: a\n",
+    "think>", "\\<", "【", "\n#",
     "<", "<think", "<think>", "</think>", "<think>a</think>", "`<think>`", "<|", "<|a", "</s> ", "</s>x", "[", "[INST]",
     "&lt;", "analysis", "assistantfinal", "Here is my thought process:", "<|channel|>", "<|channel|>final", " ", "\n\n",
     "<answer>", "Thought:", "Answer\n", "*", "**Answer", "\x1b[", "\x00", "a", "潮", "```\n", "<think ", "]~b", "im_end",
@@ -228,11 +146,11 @@ def test_each_search_is_linear(unit):
         for _ in range(2):
             start = time.process_time()
             for text_of_kind in (text, f"<think>{text}", f"analysisA{text}", f"{text}</think>."):
-                markup.split_thinking(text_of_kind)
-                markup.reasoning_text(text_of_kind)
+                thinking.split_thinking(text_of_kind)
+                thinking.reasoning_text(text_of_kind)
                 markup.control_token(text_of_kind)
                 markup.without_outer_tokens(text_of_kind)
-                markup.without_wrapper(text_of_kind)
+                markup.tool_call(text_of_kind)
                 markup.without_control_characters(text_of_kind)
             times.append(time.process_time() - start)
         return min(times)
