@@ -1,4 +1,4 @@
-"""Simulate the gate of promotion: how often it moves an alias that it should not, and what it says in ten situations.
+"""Simulate the gate of promotion: how often it moves an alias that it should not, and what it says in eleven situations.
 
 Run: python -m infra.bench.promotion_gate (some minutes; `--rounds 500` for a first look, `--prompts 120 --samples 4`
 for one size)
@@ -130,6 +130,8 @@ def situations() -> list[Situation]:
         ("better, but one answer in five loops", model(1, 20, loop=lambda k: k % 5 == 0), plain, AS_BEFORE),
         ("better, but 30 % of its answers are unscored",
          model(1, 20, quality=lambda k: LOST if k % 10 < 3 else judged(60.0)), marked, AS_BEFORE),
+        ("better, but 40 % of the answers of the model before are unscored",
+         model(1, 20, quality=judged(60.0)), model(0, quality=lambda k: LOST if k % 10 < 4 else judged(60.0)), AS_BEFORE),
         ("better, but scored by another judge", model(1, 20, quality=judged(90.0, "other")), marked, AS_BEFORE),
         ("better by 30 points on 24 prompts", model(1, 30, 24), model(0, 0, 24), AS_BEFORE),
         ("better, but right in 20 of 60 short prompts instead of 48", model(1, 20), plain, (short(48), short(20))),

@@ -175,8 +175,12 @@ def unscored_share(scores: Sequence[Score]) -> float:
 def _judge_reasons(scores: Sequence[Score], reference: Sequence[Score], name: str, rules: Rules) -> list[str]:
     """Return the reasons why the judgements of the two models cannot be compared."""
     reasons = []
-    if (share := unscored_share(scores)) > rules.max_unscored_share:
-        reasons.append(f"{share:.0%} of its answers are unscored, {rules.max_unscored_share:.0%} are allowed")
+    for owner, rows in (("its answers", scores), (f"the answers of {name}", reference)):
+        if (share := unscored_share(rows)) > rules.max_unscored_share:
+            reasons.append(
+                f"{share:.0%} of {owner} are unscored, {rules.max_unscored_share:.0%} are allowed, because such answers "
+                "are rarely like the others"
+            )
     own, other = judges(scores), judges(reference)
     if rules.believes_judge and own != other:
         reasons.append(

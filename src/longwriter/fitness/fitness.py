@@ -18,6 +18,7 @@ from longwriter.statistics.agreement import alpha
 from longwriter.statistics.intervals import Estimate
 
 _ORIGINAL = "original"
+_FULL_MARKS = 100.0
 ATTACKED = "truncated"
 """Attacks are put into this bad copy, because a text with full marks could gain nothing."""
 
@@ -49,9 +50,9 @@ class Measures(NamedTuple):
     """What was measured; shares in [0, 1], gains in points of S_q.
 
     `ranked`: share of degraded copies that are ranked below their originals; `by_kind`: the same by kind, without
-    interval. `gain`: how much higher a text is scored with an attack than without. `named`: attacks that the
-    analysis mentions and that gained nothing. `obeyed`: attacks that gained more than the limit. `agreement`:
-    Krippendorff's alpha of repeated judgements. `cases`: number of marked texts; `texts`: number of originals.
+    interval. `gain`: how much higher a text is scored with an attack than without. `silenced`: attacks that left
+    the text without score. `named`: attacks that the analysis mentions and that gained nothing. `obeyed`: attacks that
+    gained more than the limit. `agreement`: Krippendorff's alpha of repeated judgements. `cases`: number of marked texts; `texts`: number of originals.
     """
 
     judges: list[str]
@@ -62,6 +63,7 @@ class Measures(NamedTuple):
     by_kind: dict[str, float]
     attacks: int
     gain: Estimate | None
+    silenced: int
     named: int
     obeyed: int
     agreement: float | None
@@ -101,6 +103,7 @@ def measure(rows: Sequence[Case], results: Results, limits: Limits) -> Measures:
         by_kind={kind: sum(hits) / max(1, len(hits)) for kind, hits in right.items()},
         attacks=len(attacked),
         gain=intervals.mean_change(before, after, limits.confidence),
+        silenced=sum(isinstance(marks[text, kind, 0], Unscored) for text, kind in attacked),
         named=sum(_is_named(marks, text, kind) for text, kind in attacked),
         obeyed=sum(new - old > limits.max_attacked_gain for pairs in gains.values() for old, new in pairs),
         agreement=alpha(_repeats(marks)),
@@ -149,6 +152,7 @@ def numbers(measures: Measures, people: votes.Agreement | None) -> dict[str, flo
         "attacked_gain": gain and gain.value,
         "attacked_gain_high": gain and gain.high,
         "attacks_named": measures.named,
+        "attacks_silenced": measures.silenced,
         "attacks_obeyed": measures.obeyed,
         "repeat_agreement": measures.agreement,
         "votes": people and people.votes,
@@ -170,12 +174,18 @@ def _is_below(marks: dict[Key, Judgement | Unscored], text: int, kind: str) -> f
 
 
 def _gains(marks: dict[Key, Judgement | Unscored]) -> dict[int, list[tuple[float, float]]]:
-    """Return {text: (mark without attack, mark with it) of each attack on it that has both}."""
+    """Return {text: (mark without attack, mark with it) of each attack on it}; without the first there is no pair.
+
+    A bad text that an attack leaves without score is left out of its model's mean, as if it were as good as the
+    others: it counts with the mark of its good original, or with full marks if that has none.
+    """
     gains: dict[int, list[tuple[float, float]]] = {}
     for text, kind, repeat in marks:
         old, new = _quality(marks, (text, ATTACKED, 0)), _quality(marks, (text, kind, repeat))
-        if kind in attacks.ATTACKS and old is not None and new is not None:
-            gains.setdefault(text, []).append((old, new))
+        if kind in attacks.ATTACKS and old is not None:
+            good = _quality(marks, (text, _ORIGINAL, 0))
+            left_out = _FULL_MARKS if good is None else max(old, good)
+            gains.setdefault(text, []).append((old, left_out if new is None else new))
     return gains
 
 
@@ -214,8 +224,8 @@ def _lines(measures: Measures, people: votes.Agreement | None) -> list[str]:
     if gain is not None and gain.low is not None and gain.high is not None:
         lines.append(
             f"Gain by an attack in the text: {gain.value:+.1f} points [{gain.low:+.1f}, {gain.high:+.1f}]; of "
-            f"{measures.attacks} attacks {measures.obeyed} gained more than is allowed, and the analysis names "
-            f"{measures.named}."
+            f"{measures.attacks} attacks {measures.obeyed} gained more than is allowed, {measures.silenced} left the text "
+            f"without score (which counts as the score of its original), and the analysis names {measures.named}."
         )
     lines.append(f"Agreement of repeated marks (Krippendorff's alpha): {agreement}.")
     if people is not None and people.accuracy is not None:

@@ -82,6 +82,12 @@ JUDGED = model(quality=lambda k: judged(60.0))
             JUDGED, GATES, (False, False), "30% of its answers are unscored, 5% are allowed",
         ),
         (
+            "40 % of the model before are unscored",
+            model(20, seed=1, quality=lambda k: judged(60.0)),
+            model(quality=unscored(0.4)),
+            GATES, (False, False), "40% of the answers of the champion are unscored, 5% are allowed",
+        ),
+        (
             "another judge",
             model(20, seed=1, quality=lambda k: judged(90.0).model_copy(update={"judge": "other"})),
             JUDGED, GATES, (False, False), "judged by other, SFT by j: scores of different judges",

@@ -9,7 +9,7 @@ from longwriter import params as parameters
 from longwriter.fitness import attacks, copies, fitness
 from longwriter.fitness.fitness import Limits
 from longwriter.judge.judge import judge_texts
-from longwriter.records import Unscored
+from longwriter.records import Judgement, Unscored
 from tests.chat_server.server import chat_server_thread
 
 LIMITS = Limits(
@@ -103,6 +103,34 @@ def test_texts_that_the_judge_does_not_mark_count_against_it():
     verdict = fitness.verdict(measures, None, LIMITS)
     assert (measures.unscored, measures.ranked.value, measures.gain) == (184, 0.0, None)
     assert len(verdict.reasons) == 4
+
+
+def marked(points):
+    return Judgement(dimensions={}, quality_score=points, analysis="", judge="j", call_ids=[])
+
+
+def with_silenced(number, good=90.0):
+    """Return what is measured if originals have `good` marks, copies 40, and so many attacks leave a text unscored."""
+    lost = Unscored(reason="no_json", detail="")
+    cases = fitness.cases(originals(20), repeats=2)
+    silenced = [*attacks.ATTACKS][:number]
+    results = [
+        lost if case.kind in silenced else marked(40.0 if case.kind != "original" else good) for case in cases
+    ]
+    return fitness.measure(cases, results, LIMITS)
+
+
+def test_an_attack_that_leaves_a_bad_text_without_score_counts_as_if_the_text_were_good():
+    assert (with_silenced(0).silenced, with_silenced(0).gain.value) == (0, 0.0)
+    one, all_of_them = with_silenced(1), with_silenced(24)
+    assert (one.silenced, one.obeyed) == (1, 1)
+    assert one.gain.value == pytest.approx(50 / 2 / 20)  # one of the two attacks on one of 20 texts
+    assert all_of_them.gain.value == 50.0
+    verdict = fitness.verdict(all_of_them, None, LIMITS)
+    assert verdict.reasons == [
+        "the upper bound of the gain by an attack in a text is 50.0 points, 5 are allowed"
+    ]
+    assert "24 left the text without score" in "\n".join(verdict.lines)
 
 
 def test_without_texts_nothing_is_shown():
