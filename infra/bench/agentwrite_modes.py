@@ -33,12 +33,12 @@ from dvc.repo import Repo
 
 from longwriter import params as parameters
 from longwriter.evaluation import scores as scoring
+from longwriter.exclusions import decontamination
 from longwriter.instructions import screening
 from longwriter.io import files
 from longwriter.params import Params
 from longwriter.params.agentwrite import PlanRule
 from longwriter.records import Draft, Instruction, Rejection
-from longwriter.sources import decontamination
 from longwriter.sources import files as sources
 from longwriter.stages import plan, write
 from longwriter.text.basics.counting import count_words, repeated_share, tokens

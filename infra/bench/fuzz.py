@@ -37,6 +37,7 @@ from longwriter.agentwrite.plans import coverage, plan
 from longwriter.calls import answers, error_bodies, prices, replay
 from longwriter.calls.answers import NoCompletion
 from longwriter.errors import BadParams, BadRecord
+from longwriter.exclusions import decontamination
 from longwriter.instructions import patterns
 from longwriter.io import files, s3
 from longwriter.judge import judgements
@@ -45,8 +46,8 @@ from longwriter.lengths import stated
 from longwriter.llm import transport
 from longwriter.params import extra_body
 from longwriter.settings import named_files, yaml_file
-from longwriter.sources import decontamination, rows
 from longwriter.sources import files as source_files
+from longwriter.sources import rows
 from longwriter.talk import poison  # fmt: skip
 from longwriter.text import inert, language, repetition  # fmt: skip
 from longwriter.text.basics import (  # fmt: skip

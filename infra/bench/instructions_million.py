@@ -30,10 +30,10 @@ import psutil
 import zstandard
 
 from longwriter import params
+from longwriter.exclusions import benchmarks, decontamination
 from longwriter.hashing import content_hash
 from longwriter.instructions import candidates, duplicates, patterns
 from longwriter.lengths import stated as lengths
-from longwriter.sources import benchmarks, decontamination
 from longwriter.sources import files as sources
 from longwriter.sources.rows import SourceRow
 from longwriter.stages import instructions

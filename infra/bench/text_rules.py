@@ -35,12 +35,12 @@ from longwriter.agentwrite.paragraphs import drafts
 from longwriter.agentwrite.plans import plan as plans
 from longwriter.dataset import examples, filters
 from longwriter.evaluation import checks
+from longwriter.exclusions import decontamination
 from longwriter.gates import examples as example_gate
 from longwriter.gates import instructions as instruction_gate
 from longwriter.instructions import patterns, screening
 from longwriter.lengths import numerals, stated
 from longwriter.records import Check, Draft, Example, Instruction, Message, Plan, PlanStep
-from longwriter.sources import decontamination
 from longwriter.sources.rows import SourceRow
 from longwriter.talk import classifier
 from longwriter.text.basics import prompts
@@ -54,7 +54,7 @@ NOISE_S = 0.010
 
 _ROOMS = (
     "agentwrite", "calls", "capacity.machine", "chat.weights", "contest", "dataset", "errors", "estimate", "evaluation",
-    "fitness", "gates", "instructions", "io", "judge", "launch.environment", "launch.launch", "lengths", "llm",
+    "exclusions", "fitness", "gates", "instructions", "io", "judge", "launch.environment", "launch.launch", "lengths", "llm",
     "models", "params", "preferences", "settings", "sources", "talk", "text", "tokens", "tracking.logged_models",
     "tracking.versioning",
 )  # fmt: skip
@@ -146,7 +146,7 @@ CALLS: dict[str, Callable[[str], object]] = {
     "instructions.screening.screen": lambda text: screening.screen(
         [("a:1", SourceRow(text))], _SCREENING_LIMITS
     ),
-    "sources.decontamination.matches": lambda text: decontamination.matches([text, "Write a letter."], [text]),
+    "exclusions.decontamination.matches": lambda text: decontamination.matches([text, "Write a letter."], [text]),
     "text.basics.prompts.framed": lambda text: prompts.framed("{text}{plan}", "key", text=text, plan=text),
     "text.basics.prompts.fill": lambda text: prompts.fill("{text}{plan}", text=text, plan=text),
     "lengths.numerals.value": lambda text: [

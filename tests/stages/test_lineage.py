@@ -221,7 +221,7 @@ def test_a_row_leads_forwards_to_every_data_set_model_and_number_that_holds_it(f
     assert source in complaint
 
 
-@pytest.mark.services  # a minute; tests/unit/sources/test_withdrawn.py and instructions/ have the rule
+@pytest.mark.services  # a minute; tests/unit/exclusions/test_withdrawn.py and instructions/ have the rule
 def test_a_withdrawn_row_is_out_of_every_data_set_on_the_next_run_and_what_held_it_is_named(
     workspace: Workspace,
 ) -> None:

@@ -11,11 +11,11 @@ from longwriter import params
 from longwriter.agentwrite.paragraphs import drafts as drafting
 from longwriter.agentwrite.plans import coverage
 from longwriter.agentwrite.plans import plan as planning
+from longwriter.exclusions import decontamination
 from longwriter.instructions import duplicates, patterns, screening, selection
 from longwriter.io import files
 from longwriter.lengths.stated import stated_length, statement
 from longwriter.records import GeneralRow, Plan, PlanStep
-from longwriter.sources import decontamination
 from longwriter.sources.rows import parse
 from longwriter.talk import poison
 from longwriter.text.basics.prompts import fill

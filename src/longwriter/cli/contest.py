@@ -79,7 +79,7 @@ def _changed(params: Params, samples: int | None, max_tokens: int | None) -> Par
 
 def _benchmark(name: str | None, params: Params) -> tuple[str, Path]:
     """Return the name and the file of a benchmark: a name of params.yaml, or a path of JSON Lines."""
-    from longwriter.sources import benchmarks
+    from longwriter.exclusions import benchmarks
 
     if name is not None and Path(name).suffix == ".jsonl":
         return Path(name).stem, Path(name)

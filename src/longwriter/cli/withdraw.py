@@ -32,7 +32,7 @@ def withdraw(
     """
     checkout.require()
     from longwriter.audit import holders
-    from longwriter.sources import withdrawn
+    from longwriter.exclusions import withdrawn
 
     holding = holders.of_row(row_id)
     if not holding.withdrawable:

@@ -19,6 +19,7 @@ from longwriter.agentwrite.plans.plan import Bounds
 from longwriter.calls import prices, replay
 from longwriter.estimate import estimate
 from longwriter.estimate.estimate import Request, Text
+from longwriter.exclusions import benchmarks
 from longwriter.fitness.attacks import ATTACKS
 from longwriter.fitness.copies import KINDS
 from longwriter.instructions import candidates
@@ -26,7 +27,6 @@ from longwriter.io import files
 from longwriter.pairwise import pairs
 from longwriter.params import LLMParams, Params
 from longwriter.records import BenchmarkRow, Instruction, Plan
-from longwriter.sources import benchmarks
 from longwriter.text.basics.counting import language_of
 from longwriter.tracking import versioning
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from longwriter.exclusions import decontamination
 from longwriter.gates.suite.expectations import (
     Expectation,
     Gate,
@@ -23,7 +24,6 @@ from longwriter.gates.suite.expectations import (
 )
 from longwriter.params import ValidateParams
 from longwriter.records import Example, roles
-from longwriter.sources import decontamination
 from longwriter.talk import poison
 from longwriter.talk.refusals import is_refusal
 from longwriter.text.basics import markup, thinking, wording

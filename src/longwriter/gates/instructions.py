@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from longwriter.exclusions import decontamination
 from longwriter.gates.suite.expectations import (
     Expectation,
     Gate,
@@ -25,7 +26,6 @@ from longwriter.gates.suite.expectations import (
 from longwriter.lengths.stated import stated_length
 from longwriter.params.data import InstructionsParams
 from longwriter.records import Instruction
-from longwriter.sources import decontamination
 from longwriter.text.basics.counting import count_han, tokens
 from longwriter.text.language import identify
 

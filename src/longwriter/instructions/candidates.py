@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longwriter.errors import Unavailable
+from longwriter.exclusions import benchmarks, decontamination, withdrawn
 from longwriter.instructions import hub, selection
 from longwriter.instructions.duplicates import MINIMA, Places, Signatures, signatures
 from longwriter.instructions.patterns import read_patterns
@@ -37,8 +38,8 @@ from longwriter.instructions.selection import Cell, Codes, bucket
 from longwriter.io import files, process
 from longwriter.params import InstructionsParams, Params
 from longwriter.records import Instruction, Rejection
-from longwriter.sources import benchmarks, decontamination, look, withdrawn
 from longwriter.sources import files as sources
+from longwriter.sources import look
 
 _FEW = 4  # chunks; fewer are screened in this process, because starting the others takes longer
 

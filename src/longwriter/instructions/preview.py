@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from longwriter.exclusions import benchmarks
 from longwriter.instructions import candidates, funnel, selection
 from longwriter.params import Params
-from longwriter.sources import benchmarks
 
 
 class Preview(NamedTuple):

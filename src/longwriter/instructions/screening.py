@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from longwriter.exclusions import decontamination
 from longwriter.hashing import short_id
 from longwriter.instructions.patterns import Patterns, first_matches
 from longwriter.lengths.stated import stated_length
 from longwriter.records import Instruction, Rejection
-from longwriter.sources import decontamination
 from longwriter.sources.rows import SourceRow
 from longwriter.sources.turns import Unusable
 from longwriter.text.basics.counting import normalise, tokens

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from longwriter.exclusions import decontamination
 from longwriter.hashing import hash_share, short_id
 from longwriter.preferences.pairs import ratio, text_trouble
 from longwriter.records import Message, PairRow, PreferencePair, Rejection
-from longwriter.sources import decontamination
 from longwriter.text.basics import counting, markup
 
 

@@ -1,1 +1,1 @@
-"""Reads the rows of sources (files, folders, buckets) and the prompts of benchmarks, and finds the texts that repeat one."""
+"""Reads the rows of sources: files, folders, buckets and data sets of the hub."""

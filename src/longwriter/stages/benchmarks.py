@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
+from longwriter.exclusions import benchmarks, decontamination
 from longwriter.execution import runner
 from longwriter.instructions import hub
 from longwriter.io import files
 from longwriter.params import InstructionsParams, Params
-from longwriter.sources import benchmarks, decontamination
 from longwriter.sources import files as sources
 from longwriter.sources.turns import Unusable
 from longwriter.text.basics.counting import normalise

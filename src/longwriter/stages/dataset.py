@@ -16,11 +16,11 @@ from pathlib import Path
 from longwriter.dataset import datacard, filters, licences
 from longwriter.dataset import examples as dataset
 from longwriter.evaluation.scores import length_score
+from longwriter.exclusions import decontamination, withdrawn
 from longwriter.execution import runner
 from longwriter.io import files
 from longwriter.params import DatasetParams, Params
 from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Rejection
-from longwriter.sources import decontamination, withdrawn
 from longwriter.text import histogram, inert
 from longwriter.tracking import versioning
 

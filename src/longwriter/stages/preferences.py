@@ -16,6 +16,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from longwriter.dataset import licences
+from longwriter.exclusions import decontamination
 from longwriter.execution import runner
 from longwriter.gates import pairs as pair_gate
 from longwriter.gates.suite import gx, verdicts
@@ -27,7 +28,6 @@ from longwriter.preferences import general as general_pairs
 from longwriter.preferences import pairs as preferences
 from longwriter.preferences.pairs import Candidate
 from longwriter.records import Generation, Judgement, PairRow, PreferencePair, Rejection, Unscored
-from longwriter.sources import decontamination
 from longwriter.tracking import versioning
 
 FOLDER = files.DATA / "preferences"

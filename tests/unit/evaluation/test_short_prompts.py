@@ -7,9 +7,9 @@ import pytest
 from longwriter import params
 from longwriter.errors import BadRecord
 from longwriter.evaluation import checks, short_prompts
+from longwriter.exclusions import benchmarks, decontamination
 from longwriter.io import files
 from longwriter.records import Check, ShortPrompt
-from longwriter.sources import benchmarks, decontamination
 from longwriter.statistics.short_prompts import numbers, shared
 
 PARAMS = params.load()

@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 
 from longwriter.errors import BadRecord
+from longwriter.exclusions import decontamination
 from longwriter.instructions.candidates import screen_sources
 from longwriter.instructions.screening import ScreeningLimits
-from longwriter.sources import decontamination
 from longwriter.sources import files as sources
 
 LIMITS = ScreeningLimits(

@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from longwriter.exclusions import decontamination
 from longwriter.hashing import content_hash
 from longwriter.instructions.screening import OTHER, ScreeningLimits, screen
 from longwriter.records import Instruction
-from longwriter.sources import decontamination
 from longwriter.sources.rows import SourceRow
 from longwriter.sources.turns import Unusable
 

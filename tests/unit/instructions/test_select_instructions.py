@@ -3,8 +3,8 @@ import json
 import pytest
 
 from longwriter import params
+from longwriter.exclusions import withdrawn
 from longwriter.instructions.candidates import select_instructions
-from longwriter.sources import withdrawn
 from tests.unit.builders import prose
 
 BENCHMARK = "Tell the tale of a lighthouse keeper in about 150 words."

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longwriter.exclusions import decontamination
 from longwriter.gates import pairs as pair_gate
 from longwriter.preferences import general
 from longwriter.preferences.general import Rules
 from longwriter.preferences.pairs import pair_numbers
 from longwriter.records import PairRow
-from longwriter.sources import decontamination
 from longwriter.stages.dpo import _sources
 from tests.unit.builders import prose
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwriter.sources import decontamination
+from longwriter.exclusions import decontamination
 from tests.unit.builders import prose
 
 BENCHMARK = [

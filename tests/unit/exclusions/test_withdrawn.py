@@ -3,7 +3,7 @@
 import pytest
 
 from longwriter.errors import BadRecord
-from longwriter.sources import withdrawn
+from longwriter.exclusions import withdrawn
 
 FIRST, SECOND = "0123456789abcdef", "f" * 16
 

@@ -5,9 +5,9 @@ import pytest
 
 from longwriter import params
 from longwriter.errors import BadParams, BadRecord
+from longwriter.exclusions import benchmarks
 from longwriter.io import files
 from longwriter.records import BenchmarkRow
-from longwriter.sources import benchmarks
 from tests.unit.params.fields import committed
 
 ROW = json.dumps({"prompt": "Tell the tale of a lighthouse keeper.", "type": "Story", "length": 150}) + "\n"
