@@ -9,7 +9,7 @@ import typer
 from longwriter.cli import checkout
 from longwriter.errors import UserError
 
-Reason = Annotated[str, typer.Option(help="Why; it becomes a tag of the version")]
+Reason = Annotated[str, typer.Option(help="Why; both versions say it in their tags and descriptions")]
 
 
 def promote(
@@ -25,7 +25,7 @@ def promote(
 
 
 def rollback(reason: Reason) -> None:
-    """Make the former champion the champion again.
+    """Make the former champion the champion again; a second rollback takes the first one back.
 
     Example: longwriter rollback --reason "version 3 repeats itself"
     """
@@ -50,8 +50,9 @@ def _move(version: int, reason: str, word: str) -> None:
     if not reason.strip():
         raise UserError("--reason is empty: say why the champion changes")
     register = parameters.load().register_
-    tags = {"lw.champion_by": "a person", "lw.champion_reason": reason.strip()}
-    before = logged_models.crown(register.name, register.champion_alias, register.former_alias, version, tags)
+    before = logged_models.crown(
+        register.name, register.champion_alias, register.former_alias, version, "a person", reason.strip()
+    )
     if before == version:
         typer.echo(f"version {version} of {register.name} is already {register.champion_alias}")
         return

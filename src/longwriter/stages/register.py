@@ -116,8 +116,14 @@ def _move_aliases(params: Params, version: int, decisions: dict[str, Decision]) 
         if not decision.is_given:
             log.info("register: version %d is not %s: %s", version, alias, "; ".join(decision.reasons))
         elif alias == register.champion_alias:
-            tags = {"lw.champion_by": "the gate", "lw.champion_reason": f"better than {decision.reference}"}
-            before = logged_models.crown(register.name, alias, register.former_alias, version, tags)
+            before = logged_models.crown(
+                register.name,
+                alias,
+                register.former_alias,
+                version,
+                "the gate",
+                f"better than {decision.reference}",
+            )
             log.info("register: version %d is %s, before it was %s", version, alias, before or "none")
         else:
             logged_models.give_alias(register.name, alias, version)

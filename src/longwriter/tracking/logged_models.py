@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from longwriter.errors import UserError
@@ -24,7 +25,9 @@ from mlflow.entities.model_registry import ModelVersion
 
 _TAG_CHARS = 5000  # MLflow refuses longer tags of a version
 _DESCRIPTION_CHARS = 5000  # the column of MLflow's database; PostgreSQL refuses more
+_MOVES, _REASON_CHARS = 9, 200  # of the champion's alias, at most, in the history of a version
 _CUT = "\n\n*Cut here: MLflow keeps 5,000 characters. The report of the run has the rest.*\n"
+_HISTORY = "lw.champion_history"  # tag of a version: when it became champion, and when it was no longer; newest first
 _DIGEST = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
 
 
@@ -142,8 +145,14 @@ def register(name: str, run_id: str, tags: Mapping[str, str], description: str =
         for key, value in tags.items():
             mlflow_client.set_model_version_tag(name, version.version, key, value)
         if description:
-            mlflow_client.update_model_version(name, version.version, _shortened(description))
+            _describe(name, version, version.tags.get(_HISTORY, ""), description)
     return int(version.version)
+
+
+def _describe(name: str, version: ModelVersion, history: str, description: str) -> None:
+    """Set the description of a version: first when it was champion, then the rest."""
+    text = f"{history}\n\n{description}" if history else description
+    tracking.client()[0].update_model_version(name, version.version, _shortened(text))
 
 
 def _tag(value: str) -> str:
@@ -232,15 +241,16 @@ def _set_alias(name: str, alias: str, version: int) -> None:
     tracking.client()[0].set_registered_model_alias(name, alias, str(version))
 
 
-def crown(name: str, alias: str, former_alias: str, version: int, tags: Mapping[str, str]) -> int | None:
-    """Make a version the champion, and give the former champion an alias of its own.
+def crown(name: str, alias: str, former_alias: str, version: int, by: str, reason: str) -> int | None:
+    """Make a version the champion, and give the former champion an alias of its own; both versions say so.
 
     Args:
         name: Name in the registry.
         alias: Alias of the champion.
         former_alias: Alias of the former champion.
         version: The new champion.
-        tags: Tags of the version that say who made it champion, and why.
+        by: Who decides, such as `a person`; a tag of the version.
+        reason: Why; a tag of the version.
 
     Returns:
         The number of the former champion; None if there was none. If the version is the champion already, nothing changes.
@@ -258,9 +268,28 @@ def crown(name: str, alias: str, former_alias: str, version: int, tags: Mapping[
         if before is not None:
             _set_alias(name, former_alias, int(before.version))
         _set_alias(name, alias, version)
-        for key, value in tags.items():
+        for key, value in (("lw.champion_by", by), ("lw.champion_reason", reason)):
             tracking.client()[0].set_model_version_tag(name, str(version), key, _tag(value))
+        why = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, by {by}: {inert.markdown(_cut(reason))}"
+        after = f" after version {before.version}" if before else ""
+        _note(name, str(version), f"**{alias}{after}**, {why}")
+        if before:
+            _note(name, before.version, f"**no longer {alias}**, version {version} is it: {why}")
     return int(before.version) if before else None
+
+
+def _cut(reason: str) -> str:
+    return reason if len(reason) <= _REASON_CHARS else f"{reason[:_REASON_CHARS]} …"
+
+
+def _note(name: str, version: str, line: str) -> None:
+    """Put a line on top of the history of a version, which stands on top of its description too."""
+    item = tracking.client()[0].get_model_version(name, version)  # with the newest tags
+    old = item.tags.get(_HISTORY, "")
+    rest = (item.description or "").removeprefix(old).lstrip("\n")
+    history = _tag("\n".join([f"- {line}", *old.splitlines()][:_MOVES]))
+    tracking.client()[0].set_model_version_tag(name, version, _HISTORY, history)
+    _describe(name, item, history, rest)
 
 
 def _require(name: str, version: int) -> None:

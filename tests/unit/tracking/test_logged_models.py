@@ -1,5 +1,6 @@
 """Models in a real MLflow store: found by digest, tied to runs and numbers, handed on by alias."""
 
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -108,20 +109,44 @@ def test_the_former_champion_keeps_an_alias_and_can_come_back(store, trained):
         champion, former = (models.version_of("ranked", alias) for alias in ("champion", "former"))
         return champion and int(champion.version), former and int(former.version)
 
-    assert models.crown("ranked", "champion", "former", 1, {"why": "first"}) is None
+    assert models.crown("ranked", "champion", "former", 1, "the gate", "first") is None
     assert aliases() == (1, None)
-    assert models.crown("ranked", "champion", "former", 2, {"why": "x" * 9000}) == 1
+    assert models.crown("ranked", "champion", "former", 2, "a person", "x" * 9000) == 1
     assert aliases() == (2, 1)
-    assert models.crown("ranked", "champion", "former", 1, {"why": "rollback"}) == 2
+    assert models.crown("ranked", "champion", "former", 1, "a person", "rollback") == 2
     assert aliases() == (1, 2)
-    assert store.get_model_version("ranked", "1").tags["why"] == "rollback"
-    assert models.crown("ranked", "champion", "former", 1, {"why": "again"}) == 1
+    assert store.get_model_version("ranked", "1").tags["lw.champion_reason"] == "rollback"
+    assert models.crown("ranked", "champion", "former", 1, "a person", "again") == 1
     assert aliases() == (1, 2)
     with pytest.raises(
         UserError, match=r"ranked has no version 7: it has 1, 2; `dvc repro register` makes one"
     ):
-        models.crown("ranked", "champion", "former", 7, {})
+        models.crown("ranked", "champion", "former", 7, "a person", "x")
     assert aliases() == (1, 2)
+
+
+def test_the_pages_of_both_versions_say_who_moved_the_champion_when_and_why(store):
+    asking = run("register")
+    for digit in "12":
+        models.register(
+            "crowned", asking, {"dvc.md5": digit * 32 + ".dir"}, "**champion: not given**, n too small."
+        )
+    models.crown("crowned", "champion", "former", 1, "the gate", "better than base")
+    models.crown("crowned", "champion", "former", 2, "a person", "reads | <b>better</b>\n# now")
+    for _ in range(2):  # a new run of the stage keeps what happened
+        first, second = (store.get_model_version("crowned", number) for number in "12")
+        assert re.fullmatch(
+            r"- \*\*no longer champion\*\*, version 2 is it: \S+ \S+ UTC, by a person: `reads ¦ <b>better</b> # now`\n"
+            r"- \*\*champion\*\*, \S+ \S+ UTC, by the gate: better than base\n\n"
+            r"\*\*champion: not given\*\*, n too small\.",
+            first.description,
+        )
+        assert second.description.startswith("- **champion after version 1**, 20")
+        assert second.description.count("champion: not given") == 1
+        assert first.tags["lw.champion_history"] == first.description.partition("\n\n")[0]
+        for digit in "12":
+            tags = {"dvc.md5": digit * 32 + ".dir"}
+            models.register("crowned", asking, tags, "**champion: not given**, n too small.")
 
 
 def test_two_crownings_at_once_keep_the_champion_and_the_one_before(store):
@@ -130,7 +155,7 @@ def test_two_crownings_at_once_keep_the_champion_and_the_one_before(store):
         models.register("raced", asking, {"dvc.md5": digit * 32 + ".dir"}, "")
     with ThreadPoolExecutor(3) as pool:
         before = list(
-            pool.map(lambda number: models.crown("raced", "champion", "former", number, {}), (1, 2, 3))
+            pool.map(lambda number: models.crown("raced", "champion", "former", number, "a", "b"), (1, 2, 3))
         )
     last = int(models.version_of("raced", "champion").version)
     assert sorted([*filter(None, before), last]) == [1, 2, 3]  # each was champion once, and none was lost
