@@ -157,16 +157,21 @@ def main() -> None:
         from longwriter.io import startup
 
         startup.end()  # as a stage does after its imports
+    if name == "write":
+        from longwriter.agentwrite.paragraphs import drafts
+        from longwriter.llm import reading
+
+        asyncio.run(reading.run_in_process(drafts.prepare))  # the stage does this while MLflow starts
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
-    cpu_before_s, _ = cpu_s()
+    cpu_before_s, helper_before_s = cpu_s()
     started = time.monotonic()
     work()
     own_s, helper_s = cpu_s()
     report = {
         "cpu_s": own_s - cpu_before_s,
-        "helper_cpu_s": helper_s,
+        "helper_cpu_s": helper_s - helper_before_s,
         "seconds": time.monotonic() - started,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }

@@ -3,8 +3,10 @@
 A long answer takes up to a second, and the network of refusals 5 to 50 ms for a short one. A thread is not enough:
 Python runs one thread at a time, a pattern does not let other threads run, and each of the network's sixty steps would
 wait for the event loop. The process starts when an answer first needs it, which takes about a second, and ends with this
-one. It runs only the functions that are sent to it, so it does not import the stage. Calls that come while it works
-are sent together, because each message costs this process more than a check of a short text.
+one. It runs only the functions that are sent to it, so it does not import the stage. `begin` starts it earlier. Calls
+that come while it works are sent together, because each message costs this process more than a check of a short text.
+The next message is sent before the last result comes: else it would wait for the event loop, which lets another thread
+run only every 5 ms.
 """
 
 from __future__ import annotations
@@ -17,17 +19,25 @@ import pickle
 import signal
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from threading import Lock
+from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import Any, NamedTuple, TypeVar
 
 from longwriter.errors import Unavailable
 
 _LONG = 8_000  # characters or bytes; shorter answers are read here, which is faster
 _MOST = 32  # calls in a message
+_AHEAD = 2  # messages that are sent before their results come: one that is worked on, and the next one
+
+_KILLED = (
+    "the system killed the process that reads answers, most likely because memory ran out: run again with more free "
+    "memory; all answers so far are stored"
+)
 
 _T = TypeVar("_T")
 
@@ -37,11 +47,11 @@ _Reply = tuple[bool, Any]
 
 
 class _Call(NamedTuple):
-    """A call that the other process shall make, and the future of its result."""
+    """A call that the other process shall make, and the future of its result; None if nobody waits for it."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
-    result: asyncio.Future[Any]
+    result: asyncio.Future[Any] | None
 
 
 async def run_by_size(size: int, function: Callable[..., _T], *arguments: Any) -> _T:
@@ -64,6 +74,11 @@ async def run_in_process(function: Callable[..., _T], *arguments: Any) -> _T:
     result: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
     _READER.put(_Call(function, arguments, result))
     return await result
+
+
+def begin(function: Callable[[], object]) -> None:
+    """Start the process now, and have it call a function of a module that prepares it for the calls to come."""
+    _READER.put(_Call(function, (), None))
 
 
 class _Reader:
@@ -89,38 +104,30 @@ class _Reader:
 
     def _serve(self) -> None:
         """Make the calls that wait, up to `_MOST` at a time, until none waits."""
+        sent: deque[list[_Call]] = deque()
         while True:
             with self._lock:
                 calls, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-                self._is_serving = bool(calls)
-            if not calls:
+                self._is_serving = bool(calls or sent)
+            if not self._is_serving:
                 return
             try:
-                replies = self._replies(calls)
-            except Exception as error:
-                replies = [(True, error)] * len(calls)
-            for loop in {call.result.get_loop() for call in calls}:
-                with suppress(RuntimeError):  # the loop is closed: nobody waits for the results
-                    loop.call_soon_threadsafe(_give, loop, calls, replies)
-
-    def _replies(self, calls: list[_Call]) -> list[_Reply]:
-        """Return what the process replies to calls.
-
-        Raises:
-            Unavailable: the process was killed.
-        """
-        message = pickle.dumps([(call.function, call.arguments) for call in calls])
-        pipe = self._pipe or self._start()
-        try:
-            pipe.send_bytes(message)
-            replies: list[_Reply] = pickle.loads(pipe.recv_bytes())
-        except (EOFError, OSError):
-            self.close()
-            raise Unavailable(
-                "the system killed the process that reads answers, most likely because memory ran out: run again with "
-                "more free memory; all answers so far are stored"
-            ) from None
-        return replies
+                pipe = self._pipe or self._start()
+                if calls:
+                    message = pickle.dumps([(call.function, call.arguments) for call in calls])
+                    sent.append(calls)
+                    pipe.send_bytes(message)
+                if not calls or len(sent) == _AHEAD:
+                    reply = pipe.recv_bytes()
+                    calls = sent.popleft()
+                    _give(calls, pickle.loads(reply))
+            except (EOFError, OSError):
+                self.close()
+                for calls in sent:
+                    _give(calls, [(True, Unavailable(_KILLED))] * len(calls))
+                sent.clear()
+            except Exception as error:  # what cannot be pickled
+                _give(calls, [(True, error)] * len(calls))
 
     def _start(self) -> Connection:
         """Start the process, and return the pipe to it."""
@@ -138,11 +145,19 @@ class _Reader:
         self._pipe = self._process = None
 
 
-def _give(loop: asyncio.AbstractEventLoop, calls: list[_Call], replies: list[_Reply]) -> None:
-    """Give the calls of one loop their results; a call that was cancelled gets none."""
-    for call, (is_error, result) in zip(calls, replies, strict=True):
-        if call.result.get_loop() is loop and not call.result.done():
-            (call.result.set_exception if is_error else call.result.set_result)(result)
+def _give(calls: list[_Call], replies: list[_Reply]) -> None:
+    """Have the loops give the calls their results."""
+    results = [(call.result, *reply) for call, reply in zip(calls, replies, strict=True) if call.result]
+    for loop in {result.get_loop() for result, *_ in results}:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits for the results
+            loop.call_soon_threadsafe(_set, loop, results)
+
+
+def _set(loop: asyncio.AbstractEventLoop, results: list[tuple[asyncio.Future[Any], bool, Any]]) -> None:
+    """Set the results of one loop's calls; a call that was cancelled gets none."""
+    for result, is_error, value in results:
+        if result.get_loop() is loop and not result.done():
+            (result.set_exception if is_error else result.set_result)(value)
 
 
 _READER = _Reader()
@@ -162,10 +177,20 @@ def main() -> None:
     """Call the functions that come through the pipe named on the command line, until it closes."""
     for number in (signal.SIGINT, signal.SIGTERM):  # the other process decides when this one ends
         signal.signal(number, signal.SIG_IGN)
-    with Connection(int(sys.argv[1])) as pipe, suppress(EOFError, BrokenPipeError, ConnectionResetError):
+    messages = SimpleQueue[bytes]()
+    with Connection(int(sys.argv[1])) as pipe, suppress(BrokenPipeError, ConnectionResetError):
+        Thread(target=_receive, args=(pipe, messages), daemon=True).start()
         while True:
-            calls = pickle.loads(pipe.recv_bytes())
+            calls = pickle.loads(messages.get())
             pipe.send_bytes(pickle.dumps([_reply(*call) for call in calls]))
+
+
+def _receive(pipe: Connection, messages: SimpleQueue[bytes]) -> None:
+    """Put what comes through the pipe into a queue; end this process when the pipe closes."""
+    with suppress(EOFError, OSError):
+        while True:
+            messages.put(pipe.recv_bytes())
+    os._exit(0)
 
 
 def _reply(function: Callable[..., Any], arguments: tuple[Any, ...]) -> _Reply:

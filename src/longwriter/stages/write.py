@@ -15,9 +15,10 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-from longwriter.agentwrite.paragraphs import writing
+from longwriter.agentwrite.paragraphs import drafts, writing
 from longwriter.execution import runner
 from longwriter.io import files
+from longwriter.llm import reading
 from longwriter.params import Params
 from longwriter.records import Draft, Plan, Rejection
 from longwriter.text.basics.counting import count_words
@@ -57,4 +58,5 @@ def _write_rows(results: files.Spool[Draft | Rejection], folder: Path) -> tuple[
 
 
 if __name__ == "__main__":
+    reading.begin(drafts.prepare)  # meanwhile MLflow and the model's server start
     runner.main("write", work)

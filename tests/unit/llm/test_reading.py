@@ -3,6 +3,10 @@
 import asyncio
 import json
 import os
+import threading
+import time
+from functools import partial
+from pathlib import Path
 
 import psutil
 import pytest
@@ -79,6 +83,47 @@ def test_calls_that_come_together_share_messages_and_each_raises_only_its_own_ex
     reads = reader.io_counters().read_count - before
     assert [str(result) for result in results] == ["integer division or modulo by zero", "(7, 0)"] * 20
     assert reads < 20  # two a message: the first call may go alone, then up to 32 in each
+
+
+def test_the_next_message_reaches_the_process_while_it_works_on_the_first(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    async def go():
+        calls = [reading.run_in_process(divmod, number, 7) for number in range(100)]
+        return await asyncio.gather(reading.run_in_process(Path.read_text, pipe), *calls)
+
+    process = psutil.Process(process_of(8_000))
+    before = process.io_counters().read_count
+    results = []
+    caller = threading.Thread(target=lambda: results.extend(asyncio.run(go())))
+    caller.start()
+    while process.io_counters().read_count < before + 4:  # two a message
+        time.sleep(0.01)
+    pipe.write_text("read")
+    caller.join()
+    assert results == ["read", *[divmod(number, 7) for number in range(100)]]
+
+
+def test_a_call_that_cannot_be_sent_leaves_the_others_their_results():
+    async def go():
+        first = [reading.run_in_process(divmod, number, 7) for number in range(64)]
+        bad = reading.run_in_process(len, [lambda: None])
+        return await asyncio.gather(*first, bad, return_exceptions=True)
+
+    *results, error = asyncio.run(go())
+    assert results[:32] == [divmod(number, 7) for number in range(32)]
+    assert "pickle" in str(error)
+    assert asyncio.run(reading.run_in_process(divmod, 9, 7)) == (1, 2)
+
+
+def test_the_process_can_be_prepared_before_the_first_call(tmp_path):
+    here = str(Path.cwd())
+    reading.begin(partial(os.chdir, tmp_path))
+    assert asyncio.run(reading.run_in_process(os.getcwd)) == str(tmp_path)
+    reading.begin(partial(os.chdir, here))
+    reading.begin(partial(divmod, 1, 0))  # a call that needs what failed here raises the exception itself
+    assert asyncio.run(reading.run_in_process(os.getcwd)) == here
 
 
 def test_a_call_that_is_cancelled_leaves_the_others_their_results():

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from longwriter.records import Language, Plan
-from longwriter.talk import poison
+from longwriter.talk import classifier, poison
 from longwriter.text.basics import counting as txt
 from longwriter.text.basics import endings, prompts, wording
 from longwriter.text.basics.counting import BLANK_LINE, EarlierText
@@ -165,6 +165,11 @@ def check_repeats(paragraph: str, before: EarlierText, max_repeated_share: float
     if own > max_repeated_share:
         return Refused("loop", f"{own:.0%} of its 5-grams repeat earlier ones in it: {paragraph[:120]}")
     return Refused("repeats", f"{share:.0%} of its 5-grams repeat earlier text: {paragraph[:120]}")
+
+
+def prepare() -> None:
+    """Load the models that `check_paragraph` asks, which takes a second."""
+    classifier.prepare()
 
 
 def check_whole(text: str, limits: Limits, language: Language, instruction: str = "") -> Refused | None:
