@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 
 from longwriter.pairwise import standings
-from longwriter.pairwise.question import preference
+from longwriter.pairwise.questions.question import preference
 from longwriter.records import PairwiseRow
 from longwriter.statistics import intervals
 

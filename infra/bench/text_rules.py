@@ -34,7 +34,7 @@ from infra.bench.hostile_texts import repeated
 from longwriter.agentwrite.paragraphs import drafts
 from longwriter.agentwrite.plans import plan as plans
 from longwriter.dataset import examples, filters
-from longwriter.evaluation import checks
+from longwriter.evaluation.short import checks
 from longwriter.exclusions import decontamination
 from longwriter.gates import examples as example_gate
 from longwriter.gates import instructions as instruction_gate
@@ -126,8 +126,8 @@ _CHECKS = [
 ]  # fmt: skip
 CALLS: dict[str, Callable[[str], object]] = {
     "talk.classifier.refusal_score": lambda text: classifier.refusal_score(text[:700], text[:700]),
-    "evaluation.checks.is_right": lambda text: [checks.is_right(check, text) for check in _CHECKS],
-    "evaluation.checks.trouble": lambda text: checks.trouble(Check(regex=f"({text[:1000]}|b)+c")),
+    "evaluation.short.checks.is_right": lambda text: [checks.is_right(check, text) for check in _CHECKS],
+    "evaluation.short.checks.trouble": lambda text: checks.trouble(Check(regex=f"({text[:1000]}|b)+c")),
     "agentwrite.plans.plan.parse_plan json": lambda text: plans.parse_plan(text, "json_object"),
     "agentwrite.plans.plan.parse_plan cut line": lambda text: plans.parse_plan(
         f"Paragraph 1 - Main Point: {text} - Word Count: 200 words", "lines"

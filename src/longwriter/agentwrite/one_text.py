@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from longwriter.agentwrite import planning
 from longwriter.agentwrite.paragraphs import writing
+from longwriter.agentwrite.plans import planning
 from longwriter.errors import ModelUnusable, UserError
 from longwriter.hashing import short_id
 from longwriter.io import files

@@ -18,7 +18,8 @@ from longwriter.io import files, progress
 from longwriter.judge.judge import judge_texts
 from longwriter.judge.judgements import Question
 from longwriter.models import servers
-from longwriter.pairwise import asking, pairs
+from longwriter.pairwise import pairs
+from longwriter.pairwise.questions import asking
 from longwriter.params import GenerateParams, LLMParams, Params
 from longwriter.records import Generation, JudgeFitness, Judgement, PairwiseRow, Score, TextMeasures, Unscored
 from longwriter.report import markdown as report

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from longwriter.fitness import attacks
 from longwriter.fitness.copies import KINDS, Original
 from longwriter.fitness.fitness import ATTACKED, Limits, share_text
-from longwriter.pairwise.question import Pair
+from longwriter.pairwise.questions.question import Pair
 from longwriter.records import JudgeFitness, Preference, Unscored
 from longwriter.statistics import intervals
 from longwriter.statistics.intervals import Estimate

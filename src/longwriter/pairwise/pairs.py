@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from longwriter.pairwise.question import Pair
+from longwriter.pairwise.questions.question import Pair
 from longwriter.records import Generation, PairwiseRow, Unscored
 
 

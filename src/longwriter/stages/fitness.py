@@ -17,7 +17,7 @@ from longwriter.fitness.fitness import Limits
 from longwriter.io import files
 from longwriter.judge.judge import judge_texts
 from longwriter.judge.judgements import Question
-from longwriter.pairwise import asking
+from longwriter.pairwise.questions import asking
 from longwriter.params import Params
 from longwriter.records import Example, JudgeFitness, Vote
 

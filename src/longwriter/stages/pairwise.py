@@ -15,7 +15,8 @@ from pathlib import Path
 
 from longwriter.execution import runner
 from longwriter.io import files
-from longwriter.pairwise import asking, pairs
+from longwriter.pairwise import pairs
+from longwriter.pairwise.questions import asking
 from longwriter.params import Params
 from longwriter.records import Generation, PairwiseRow, Unscored
 

@@ -17,7 +17,7 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-from longwriter.agentwrite import planning
+from longwriter.agentwrite.plans import planning
 from longwriter.execution import runner
 from longwriter.gates.suite import verdicts
 from longwriter.io import files

@@ -12,7 +12,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from longwriter.evaluation import short_prompts
+from longwriter.evaluation.short import short_prompts
 from longwriter.execution import runner
 from longwriter.io import files, progress
 from longwriter.models import servers

@@ -11,7 +11,7 @@ from longwriter.comparison import standings as pairwise
 from longwriter.errors import BadRecord
 from longwriter.evaluation.answers import Prompt, generation_of
 from longwriter.pairwise import pairs
-from longwriter.pairwise.question import preference
+from longwriter.pairwise.questions.question import preference
 from longwriter.records import PairwiseRow, Unscored
 from longwriter.statistics.intervals import Method
 

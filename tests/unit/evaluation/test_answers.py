@@ -8,8 +8,8 @@ from longwriter.errors import BadRecord
 from longwriter.evaluation import answers as gen
 from longwriter.hashing import content_hash
 from longwriter.records import BenchmarkRow, Message, Rejection
+from tests.unit.agentwrite.plans.test_planning import params
 from tests.unit.agentwrite.scripted_llm import ScriptedLLM
-from tests.unit.agentwrite.test_planning import params
 from tests.unit.builders import example
 
 PROMPT = gen.Prompt("p1", "Write 100 words on tea.", "Popular Science", "en", 100)

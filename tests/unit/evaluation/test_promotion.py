@@ -8,7 +8,7 @@ from longwriter.evaluation.promotion import Margins, Rules
 from longwriter.records import Check, ShortPrompt, Unscored
 from longwriter.statistics.intervals import Estimate
 from tests.unit.comparison.test_comparison import judged, score
-from tests.unit.evaluation.test_short_prompts import answer
+from tests.unit.evaluation.short.test_short_prompts import answer
 
 RULES = Rules(0.95, Margins(10.0, 10.0, 0.1, 0.1, 0.1, 0.1, 0.1), 60, 0.05, believes_judge=True)
 GATES = {"validate": True, "preferences": True}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from longwriter.fitness import attacks, copies, pairs
-from longwriter.pairwise.asking import compare
+from longwriter.pairwise.questions.asking import compare
 from longwriter.records import Preference, Unscored
 from tests.chat_server.server import chat_server_thread
 from tests.unit.fitness.test_fitness import LIMITS, ROOT, originals, section_of

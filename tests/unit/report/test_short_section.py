@@ -5,7 +5,7 @@ from longwriter.records import Check, ShortPrompt
 from longwriter.report import short_section
 from longwriter.statistics.intervals import Method
 from tests.unit.comparison.test_comparison import score
-from tests.unit.evaluation.test_short_prompts import answer
+from tests.unit.evaluation.short.test_short_prompts import answer
 
 METHOD = Method(0.95, 100, 0)
 ROWS = [ShortPrompt(prompt=f"Say {k}.", type="one_word", check=Check(one_of=[f"{k}"])) for k in range(20)]

@@ -15,7 +15,7 @@ from longwriter.tracking.runs import StageRun
 from tests.unit.builders import prose
 from tests.unit.comparison.test_comparison import WEAK, score
 from tests.unit.comparison.test_standings import row
-from tests.unit.evaluation.test_short_prompts import YES, answer
+from tests.unit.evaluation.short.test_short_prompts import YES, answer
 from tests.unit.report.test_measures_section import text_measures
 
 CHECKOUT = Path.cwd()

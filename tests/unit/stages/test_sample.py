@@ -7,8 +7,8 @@ from longwriter.evaluation import answers
 from longwriter.evaluation.answers import Prompt
 from longwriter.records import Generation, Rejection
 from longwriter.stages import sample
+from tests.unit.agentwrite.plans.test_planning import params
 from tests.unit.agentwrite.scripted_llm import ScriptedLLM
-from tests.unit.agentwrite.test_planning import params
 
 PROMPT = Prompt("p1", "Write 100 words on tea.", "Popular Science", "en", 100)
 

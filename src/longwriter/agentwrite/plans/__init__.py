@@ -1,1 +1,1 @@
-"""The plan of a text: its format, its rules, and how much of the instruction it covers."""
+"""The plan of a text: how it is asked for, its format, its rules, and how much of the instruction it covers."""

@@ -12,8 +12,8 @@ from longwriter.errors import EndpointUnavailable, NoAnswer
 from longwriter.records import Draft, Plan, PlanStep, Rejection
 from longwriter.talk import classifier
 from longwriter.talk.refusals import refused_by_models
+from tests.unit.agentwrite.plans.test_planning import params
 from tests.unit.agentwrite.scripted_llm import ScriptedLLM
-from tests.unit.agentwrite.test_planning import params
 from tests.unit.builders import instruction, prose
 
 TEMPLATE = "{instruction}\n\n{text}\n\n({step})"

@@ -7,8 +7,8 @@ import pytest
 
 from longwriter import params as parameters
 from longwriter.errors import EndpointUnavailable
-from longwriter.pairwise.asking import compare
-from longwriter.pairwise.question import Pair
+from longwriter.pairwise.questions.asking import compare
+from longwriter.pairwise.questions.question import Pair
 from longwriter.records import Preference, Unscored
 from tests.chat_server.server import chat_server_thread
 

@@ -11,8 +11,8 @@ from longwriter.judge import asking, context
 from longwriter.judge.judgements import judge_name
 from longwriter.llm.client import LLM
 from longwriter.models import servers
-from longwriter.pairwise import question
-from longwriter.pairwise.question import Choice, Pair, Winner
+from longwriter.pairwise.questions import question
+from longwriter.pairwise.questions.question import Choice, Pair, Winner
 from longwriter.params import JudgingParams, LLMParams
 from longwriter.records import PairwiseRow, Preference, Unscored
 from longwriter.text.basics.prompts import Refused

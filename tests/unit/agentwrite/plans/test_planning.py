@@ -8,7 +8,7 @@ import yaml
 from dvc.repo import Repo
 
 from longwriter import params as parameters
-from longwriter.agentwrite import planning
+from longwriter.agentwrite.plans import planning
 from longwriter.errors import EndpointUnavailable, NoAnswer
 from longwriter.io import files
 from longwriter.records import Plan, Rejection

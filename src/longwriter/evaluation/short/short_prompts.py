@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from longwriter.errors import BadRecord
-from longwriter.evaluation import checks
+from longwriter.evaluation.short import checks
 from longwriter.hashing import short_id
 from longwriter.records import ShortAnswer, ShortPrompt
 from longwriter.text.basics.counting import language_of

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from longwriter.pairwise import question
-from longwriter.pairwise.question import Choice, Pair
+from longwriter.pairwise.questions import question
+from longwriter.pairwise.questions.question import Choice, Pair
 from longwriter.records import Unscored
 
 TEMPLATE = "{instruction}\n{first}\n{second}"

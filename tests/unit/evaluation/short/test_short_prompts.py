@@ -6,7 +6,7 @@ import pytest
 
 from longwriter import params
 from longwriter.errors import BadRecord
-from longwriter.evaluation import checks, short_prompts
+from longwriter.evaluation.short import checks, short_prompts
 from longwriter.exclusions import benchmarks, decontamination
 from longwriter.io import files
 from longwriter.records import Check, ShortPrompt

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from longwriter.evaluation import checks
+from longwriter.evaluation.short import checks
 from longwriter.records import Check
 
 

@@ -24,7 +24,7 @@ from longwriter.params import JudgeParams, LLMParams, PlanParams
 from longwriter.records import Instruction, Plan, PlanStep, Rejection
 from longwriter.text.basics.prompts import Refused, plan_lines
 
-_FORMATS = Path(__file__).parents[1] / "prompts" / "format"
+_FORMATS = Path(__file__).parents[2] / "prompts" / "format"
 
 
 class Templates(NamedTuple):

@@ -1,0 +1,1 @@
+"""Short prompts: the answers of a model, and the checks of them by code."""
