@@ -84,6 +84,23 @@ class Page:
         """Return the title of the page."""
         return str(self._value("document.title"))
 
+    def resize(self, width: int, height: int) -> None:
+        """Give the window a size in pixels."""
+        self._call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width, height=height, deviceScaleFactor=1, mobile=False,
+        )  # fmt: skip
+
+    def below(self, selector: str) -> float:
+        """Return how many pixels of the elements that fit the CSS selector lie below the window."""
+        script = f"""Math.max(...[...document.querySelectorAll({json.dumps(selector)})].map(
+            (item) => item.getBoundingClientRect().bottom)) - window.innerHeight"""
+        return float(self._value(script))
+
+    def height(self, field: str) -> float:
+        """Return the height of the element with an id, in pixels."""
+        return float(self._value(f"document.getElementById({json.dumps(field)}).clientHeight"))
+
     def write(self, field: str, text: str) -> None:
         """Type into the field with an id."""
         self._value(f"document.getElementById({json.dumps(field)}).focus()")

@@ -174,6 +174,38 @@ def test_the_command_keeps_each_vote_when_it_is_killed(tmp_path):
     assert (vote.rater, vote.vote) == ("Ann", "tie")
 
 
+def long_answers(word):
+    """Return an answer of 10,000 words to a prompt of 600 words."""
+    instruction = (
+        "Write a report of 10000 words. "
+        + "It says how the harbour, the mill and the school came to be. " * 50
+    )
+    text = "\n\n".join(" ".join([word] * 99 + ["end."]) for _ in range(100))
+    prompt = Prompt("p", instruction, "Report", "en", 10_000)
+    return [generation_of(prompt, text, finish_reason="stop", max_tokens=9, call_ids=[word])]
+
+
+@pytest.mark.services
+@pytest.mark.parametrize(("width", "height"), [(1500, 760), (1280, 600), (1024, 480), (700, 600), (390, 700)])
+def test_the_buttons_stay_in_a_small_window_below_answers_of_ten_thousand_words(tmp_path, width, height):
+    listed = pairs.review_pairs({"a": long_answers("slept"), "b": long_answers("sang")})
+    with (
+        ballot.open_folder(tmp_path) as box,
+        served(web.app(listed, box, 0)) as url,
+        clicks.chromium(tmp_path / "profile", "MAP nothing.example 127.0.0.1") as page,
+    ):
+        page.resize(width, height)
+        page.open(url)
+        page.wait_for("Your name")
+        page.write("rater", "Ann")
+        page.click("Start")
+        page.wait_for("Ann: 0 of 1")
+        if target := os.environ.get("REVIEW_PNG"):
+            page.picture(Path(target).with_suffix(f".{width}x{height}.png"), width, height)
+        assert page.below(".vote button, #reason") <= 0
+        assert page.height("left") >= 100
+
+
 @pytest.mark.services
 def test_a_person_votes_by_keyboard_and_goes_on_in_a_browser(tmp_path):
     with (
