@@ -151,7 +151,7 @@ def numbers(compared: Comparison) -> dict[str, float]:
         values |= _flat(f"{model}_length_score", standing.length_score, "_mean")
         for name in ("ended", "loop", "refusal"):
             values |= _flat(f"{model}_{name}_share", getattr(standing, name))
-        values[f"{model}_words_mean"] = standing.words_mean
+        values[f"{model}_words_mean"] = standing.words_mean if compared.rows[model] else None
         values |= _quality_numbers(model, compared.quality)
     for (after, before), difference in compared.differences.items():
         name = f"{after}_minus_{before.removesuffix('_model')}_length_score"

@@ -142,7 +142,7 @@ def _trainings(compared: Comparison, repeats: Sequence[Repeat]) -> str:
 def _method(compared: Comparison) -> str:
     return (
         "Words as LongBench-Write counts them. Each prompt counts once, whatever its number of answers. Means "
-        "and differences: Student's t over prompts; differences are paired by prompt, their p values come from a "
+        "and differences: Student's t over prompts (no width: all prompts have the same value); differences are paired by prompt, their p values come from a "
         f"permutation test within prompts ({compared.method.resamples:,} permutations, seed "
         f"{compared.method.seed}). Shares: Wilson intervals, compared by McNemar's exact test. p values are "
         f"corrected for the {compared.tests} tests of this report (Holm). Intervals allow for other "
@@ -176,7 +176,7 @@ def _ending(compared: Comparison) -> str:
     old = compared.standings[before].ended
     both = f"{compared.title(before)} and {compared.heading(after)}"
     if old is None or new is None or compared.ended is None:
-        return f"{both} cannot be compared in how they end: one of them has no answers."
+        return f"{both} cannot be compared in how they end: they have no prompt in common."
     values = [f"{old.value:.0%}", f"{new.value:.0%}"]
     if not compared.ended.is_shown(compared.method.confidence):
         verdict = f"{both} are not shown to differ in how often they end by themselves"

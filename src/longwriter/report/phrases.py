@@ -6,6 +6,8 @@ from longwriter.comparison.comparison import capitalised
 from longwriter.records import JudgeFitness
 from longwriter.statistics.intervals import Difference, Estimate
 
+_WHOLE_SCALE = 100.0
+
 
 def sentence(after: str, before: str, difference: Difference | None, confidence: float) -> str:
     """Return a sentence: is the length score of model `after` better than that of `before`? Both are labels."""
@@ -17,9 +19,12 @@ def sentence(after: str, before: str, difference: Difference | None, confidence:
         verdict = f"{after} is not shown to be better or worse than {before}"
     else:
         verdict = f"{after} is {'better' if difference.value > 0 else 'worse'} than {before}"
+    interval = f"{confidence * 100:.3g} % CI {difference.low:+.1f} to {difference.high:+.1f}"
+    if difference.low == difference.high:
+        interval = "the same for every prompt, so without interval"
     return (
-        f"{verdict}: difference {difference.value:+.1f}, {confidence * 100:.3g} % CI {difference.low:+.1f} to "
-        f"{difference.high:+.1f}, {p_value(difference.p_holm)}, n = {difference.n}{_smallest(difference)}."
+        f"{verdict}: difference {difference.value:+.1f}, {interval}, "
+        f"{p_value(difference.p_holm)}, n = {difference.n}{_smallest(difference)}."
     )
 
 
@@ -27,6 +32,8 @@ def _smallest(difference: Difference) -> str:
     """Return which difference this n shows; empty if it would show any difference."""
     if not difference.smallest:
         return ""
+    if difference.smallest > _WHOLE_SCALE:
+        return "; this n is too small to show any difference four times in five"
     return f"; this n shows a difference of {difference.smallest:.1f} four times in five, smaller ones less often"
 
 

@@ -70,17 +70,21 @@ def draw(
         more: {file name: what draws it} of other figures, put before overview.png.
 
     Returns:
-        The files: length.png, buckets.png, ended.png, training.png, overview.png and those of `more`.
+        The files: length.png, buckets.png, ended.png, training.png, overview.png and those of `more`. A figure without
+        data is left out: no answer, no prompt that asks for a length, no step of a training.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    figures: dict[str, Callable[[], Figure]] = {
-        "length.png": lambda: _length(compared),
-        "buckets.png": lambda: _buckets(compared),
-        "ended.png": lambda: _ended(compared),
-        **({"training.png": lambda: _training(compared, curves)} if curves else {}),
-        **more,
-        "overview.png": lambda: _overview(compared),
-    }
+    curves = {stage: curve for stage, curve in curves.items() if any(curve.values())}
+    figures: dict[str, Callable[[], Figure]] = {}
+    if _has_lengths(compared):
+        figures |= {"length.png": lambda: _length(compared), "buckets.png": lambda: _buckets(compared)}
+    if any(compared.rows.values()):
+        figures["ended.png"] = lambda: _ended(compared)
+    if curves:
+        figures["training.png"] = lambda: _training(compared, curves)
+    figures |= more
+    if any(compared.rows.values()):
+        figures["overview.png"] = lambda: _overview(compared)
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
@@ -89,9 +93,13 @@ def draw(
     return [folder / name for name in figures]
 
 
+def _has_lengths(compared: Comparison) -> bool:
+    return any(row.required_words is not None for rows in compared.rows.values() for row in rows)
+
+
 def _length(compared: Comparison) -> Figure:
-    """Draw one panel for each model, at most four in a row."""
-    models = list(compared.labels)
+    """Draw one panel for each model that has answers, at most four in a row."""
+    models = [model for model in compared.labels if compared.rows[model]]
     columns = min(len(models), _PANELS_IN_ROW)
     rows = math.ceil(len(models) / columns)
     figure = Figure(figsize=(13 / 3 * columns, 5 * rows), layout="constrained")
@@ -169,22 +177,25 @@ def _draw_held_out(panel: Axes, curve: Curve, colour: str) -> None:
 
 def _overview(compared: Comparison) -> Figure:
     figure = Figure(figsize=(18, 5.2), layout="constrained")
-    length, buckets, ended = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1, 1.15, 1]})
-    _draw_length(length, compared, list(compared.labels))
-    length.set(title="Length asked for and length written", xlabel=_REQUIRED_LABEL, ylabel=_WRITTEN_LABEL)
-    _draw_buckets(buckets, compared)
-    buckets.set_title("Length score by length asked for")
+    if has_lengths := _has_lengths(compared):
+        length, buckets, ended = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1, 1.15, 1]})
+        _draw_length(length, compared, list(compared.labels))
+        length.set(title="Length asked for and length written", xlabel=_REQUIRED_LABEL, ylabel=_WRITTEN_LABEL)
+        _draw_buckets(buckets, compared)
+        buckets.set_title("Length score by length asked for")
+    else:
+        ended = figure.subplots()
     _draw_ended(ended, compared)
     ended.set_title("How answers end")
     figure.suptitle(f"Benchmark {compared.benchmark}, {_counts(compared)}")
-    legend(figure, compared, models=True, answers=True)
+    legend(figure, compared, models=True, answers=has_lengths)
     return figure
 
 
 def _draw_length(panel: Axes, compared: Comparison, models: list[str]) -> None:
     """Draw written over required words; a hollow marker is an answer that was cut at its cap."""
     rows = [row for scores in compared.rows.values() for row in scores]
-    required = [row.required_words for row in rows if row.required_words is not None] or [0, 1]
+    required = [row.required_words for row in rows if row.required_words is not None]
     written = [*required, *(row.words for row in rows)]
     is_log = min(required) > 0 and max(required) >= _DECADE * min(required)
     panel.plot(

@@ -38,7 +38,12 @@ def written(base, sft, dpo, fitness=WEAK, metrics=(), figures=()):
         (
             difference(0.0, 0.0, 0.0, 1.0, 42),
             "DPO is not shown to be better or worse than SFT: "
-            "difference +0.0, 95 % CI +0.0 to +0.0, p = 1.000, n = 42.",
+            "difference +0.0, the same for every prompt, so without interval, p = 1.000, n = 42.",
+        ),
+        (
+            difference(-30.9, -100.0, 100.0, 0.5, 3)._replace(smallest=182.0),
+            "DPO is not shown to be better or worse than SFT: difference -30.9, 95 % CI -100.0 to +100.0, "
+            "p = 0.500, n = 3; this n is too small to show any difference four times in five.",
         ),
         (
             difference(5.0, None, None, 1.0, 1),
@@ -59,16 +64,16 @@ def test_a_report_has_each_model_each_difference_and_each_bucket():
     sft, dpo = [score(k) for k in range(8)], [score(k, words=80, refusal=k < 2) for k in range(8)]
     text = written(base, sft, dpo, figures=["figures/length.png"])
     assert text.startswith(
-        "# Benchmark `small`\n\n- SFT is better than the base model: difference +50.0, 95 % CI +50.0 to +50.0, p = 0.031"
+        "# Benchmark `small`\n\n- SFT is better than the base model: difference +50.0, the same for every prompt, so without interval, p = 0.031"
     )
     assert "Prompts: base model 8, SFT 8, DPO 8. In brackets: 95 % " in text
     lines = text.splitlines()
     for line in (
         "| Base model | 8 | 50.0 [50.0, 50.0] | 0% [0%, 32%] | 100% [68%, 100%] | 0% [0%, 32%] | 50 |",
         "| DPO | 8 | 87.5 [87.5, 87.5] | 100% [68%, 100%] | 0% [0%, 32%] | 25% [7%, 59%] | 80 |",
-        "- SFT is better than the base model: difference +50.0, 95 % CI +50.0 to +50.0, p = 0.031, n = 8.",
-        "- DPO is worse than SFT: difference -12.5, 95 % CI -12.5 to -12.5, p = 0.031, n = 8.",
-        "- DPO is better than the base model: difference +37.5, 95 % CI +37.5 to +37.5, p = 0.031, n = 8.",
+        "- SFT is better than the base model: difference +50.0, the same for every prompt, so without interval, p = 0.031, n = 8.",
+        "- DPO is worse than SFT: difference -12.5, the same for every prompt, so without interval, p = 0.031, n = 8.",
+        "- DPO is better than the base model: difference +37.5, the same for every prompt, so without interval, p = 0.031, n = 8.",
         "- SFT ends by itself more often than the base model: 100% against 0% of the answers, p = 0.031.",
         "| words asked for | Base model S_l | SFT S_l | DPO S_l |",
         "| below 200 | 50.0 [50.0, 50.0], n = 8 | 100.0 [100.0, 100.0], n = 8 | 87.5 [87.5, 87.5], n = 8 |",
@@ -135,7 +140,7 @@ def test_a_report_of_hardly_any_answers_says_so(n):
     text = written(rows, rows, rows)
     assert f"SFT and the base model cannot be compared: they have {n} prompts in common" in text
     assert "nan" not in text.lower()
-    assert ("one of them has no answers" in text) == (n == 0)
+    assert ("they have no prompt in common" in text) == (n == 0)
 
 
 def test_a_report_says_which_difference_its_n_can_show():

@@ -98,11 +98,22 @@ def test_the_held_out_loss_is_drawn_beside_the_loss(drawn, tmp_path):
     assert (tmp_path / "none" / "training.png").read_bytes() == (drawn[0] / "training.png").read_bytes()
 
 
-@pytest.mark.parametrize("n", [0, 1])
-def test_hardly_any_answers_and_an_empty_curve_are_drawn_too(tmp_path, n):
-    few = [score(k, words=0) for k in range(n)]
+def test_one_answer_is_drawn_and_what_has_no_data_is_left_out(tmp_path):
     empty = {stage: {name: [] for name in curve} for stage, curve in CURVES.items()}
-    assert [path.name for path in plots.draw(compared(few, few, few), empty, tmp_path)] == NAMES
+
+    def names(rows, curves):
+        return [path.name for path in plots.draw(compared(rows, rows, []), curves, tmp_path)]
+
+    one, free = (
+        [score(0, words=0)],
+        [score(0).model_copy(update={"required_words": None, "length_score": None})],
+    )
+    assert names(one, CURVES) == NAMES
+    assert names(one, empty) == [name for name in NAMES if name != "training.png"]
+    assert names(free, CURVES) == ["ended.png", "training.png", "overview.png"]
+    assert names([], empty) == []
+    assert len(plots._length(compared(one, one, [])).axes) == 2  # the third model has no answer
+    assert len(plots._overview(compared(free, free, [])).axes) == 1
 
 
 def test_nine_models_are_drawn_and_each_differs_in_colour_or_marker(tmp_path):
