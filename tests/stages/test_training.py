@@ -268,6 +268,46 @@ def test_a_training_that_dies_ends_on_the_undisturbed_curve(
         assert undisturbed[-1]["reward_accuracy"] in (0.0, 0.5, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("free_kb", "model", "code", "message"),
+    [
+        (300, "tiny", 2, "disk full ("),  # the weights do not fit, and safetensors says why
+        (
+            2_000,
+            "tiny",
+            2,
+            "disk full (",
+        ),  # PyTorch, which gives no errno, fails in the middle of a checkpoint
+        (800, "missing", 1, "ModelUnusable: "),
+    ],
+)
+def test_a_nearly_full_disk_is_blamed_only_for_a_write_that_failed(
+    tmp_path: Path, tiny_model: Path, free_kb: int, model: str, code: int, message: str
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(disk)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no right to mount a tmpfs")
+    try:
+        one = jobs("sft", tmp_path / "job", tiny_model)
+        update = {"checkpoints": str(disk / "state"), "out": str(disk / "out")}
+        update |= {} if model == "tiny" else {"model": str(tmp_path / model)}
+        file = tmp_path / "job.json"
+        file.write_text(one.model_copy(update=update).model_dump_json(), encoding="utf-8")
+        (disk / ".lw/logs").mkdir(parents=True)
+        (disk / "fill").write_bytes(bytes(shutil.disk_usage(disk).free - free_kb * 1024))
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.train_job", str(file)], cwd=disk, env=environment, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
+        assert message in done.stderr.splitlines()[-1]
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=False)
+
+
 def test_the_held_out_loss_is_the_mean_over_all_target_tokens(trained: dict[Any, Job]) -> None:
     one = trained["held out"]
     assert tensors(one.out) == tensors(one.model)

@@ -11,11 +11,16 @@ from longwriter.io.files import LOCAL
 
 _NO_SPACE = "No space left"
 _SHORT = re.compile(r"(?<!\d)\d+ requested and \d+ written")  # of numpy, which keeps no errno
+_TORCH_WRITER = "inline_container.cc"  # PyTorch's errors when it writes a file, which also keep none
 
 
 def trouble_of_log(text: str) -> str | None:
-    """Return a message for the user if the disk is full, or was full by the log of another process, else None."""
-    return _full() if _NO_SPACE in text or _SHORT.search(text) or _free_mb() < 1 else None
+    """Return a message for the user if the log or the error of another process says that a write failed for lack of room.
+
+    PyTorch says only that a write failed; then the disk has to be full now as well.
+    """
+    is_by_torch = _TORCH_WRITER in text and _free_mb() < 1
+    return _full() if _NO_SPACE in text or _SHORT.search(text) or is_by_torch else None
 
 
 def trouble(error: BaseException | None) -> str | None:

@@ -41,6 +41,9 @@ _GRACE_S = 15.0  # time for torchrun to end its ranks before they are killed
 _BY_SIGNAL = re.compile(r"Signal \d+ \(SIG\w+\)|gloo/transport/.{0,100}Connection (?:reset|closed) by peer")
 _SAVE_S = 120.0  # time for the ranks to finish a step and to save it after SIGTERM
 FAILED = "failed.txt"
+ROOM_FOR_FAILED = "failed.room"
+"""File of the size of an error, which the first rank that fails renames and overwrites: the disk may be full by then."""
+FAILED_BYTES = 4096
 JOB = "job.json"
 MODULE = "longwriter.training.ranks.rank"
 """What a rank runs."""
@@ -250,6 +253,7 @@ def run(
     for name in (FAILED, checkpoints.STOP, checkpoints.RUNNING, checkpoints.HELD_OUT):
         (folder / name).unlink(missing_ok=True)
     checkpoints.go_back_to_last(folder)
+    (folder / ROOM_FOR_FAILED).write_bytes(b" " * FAILED_BYTES)
     (folder / JOB).write_text(job.model_dump_json(indent=2), encoding="utf-8")
     log_file = files.LOCAL / "logs" / f"{job.kind}-ranks.log"
     log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -265,6 +269,7 @@ def run(
             raise
         finally:
             _end(ranks)
+            (folder / ROOM_FOR_FAILED).unlink(missing_ok=True)
     if ranks.returncode:
         raise _failure(job, ranks.returncode, log_file)
     if not (folder / checkpoints.HELD_OUT).is_file():
@@ -278,10 +283,11 @@ def run(
 def _failure(job: Job, code: int, log_file: Path) -> TrainingFailed | Unavailable | UserError:
     """Return the error for ranks that ended with an exit code other than 0."""
     folder, text = Path(job.checkpoints), log_file.read_text(errors="replace")
-    if trouble := disk.trouble_of_log(text):  # the message of the rank may not have been written
+    failed = folder / FAILED
+    message = failed.read_text(encoding="utf-8", errors="replace") if failed.is_file() else ""
+    if trouble := disk.trouble_of_log(f"{message}\n{text}"):
         return UserError(f"{trouble}, it goes on from the last checkpoint in {folder}; see {log_file}")
-    if (folder / FAILED).is_file():
-        message = (folder / FAILED).read_text(encoding="utf-8")
+    if message:
         return TrainingFailed(f"{message}; all of it in {log_file}")
     tail = process.last_lines(log_file)
     if not _was_killed(code, text):

@@ -53,3 +53,5 @@ def test_the_log_of_another_process_says_that_the_disk_was_full(tmp_path, monkey
         "OSError: [Errno 28] No space left on device\nDatasetGenerationError: x"
     ).startswith("disk full (")
     assert disk.trouble_of_log("DatasetGenerationError: x") is None
+    torch_error = "RuntimeError: [enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0"
+    assert disk.trouble_of_log(torch_error) is None, "the disk has room"

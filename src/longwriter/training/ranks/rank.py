@@ -335,12 +335,20 @@ def _main(file: str) -> None:
     except Exception as error:
         # If another rank was killed, this one loses its connection, but it is not the cause.
         if not isinstance(error, dist.DistError) and "gloo/transport" not in str(error):
-            with suppress(FileExistsError), (Path(job.checkpoints) / launch.FAILED).open("x") as out:
-                out.write(
-                    f"rank {os.environ.get('RANK', '?')}: {type(error).__name__}: {error}{_advice(error)}"
-                )
+            _report(Path(job.checkpoints), error)
         raise
     dist.destroy_process_group()
+
+
+def _report(folder: Path, error: Exception) -> None:
+    """Write the error into the room that is reserved for it, unless another rank has written its own."""
+    text = f"rank {os.environ.get('RANK', '?')}: {type(error).__name__}: {error}{_advice(error)}"
+    failed = folder / launch.FAILED
+    with suppress(FileNotFoundError):
+        (folder / launch.ROOM_FOR_FAILED).rename(failed)
+        with failed.open("r+b") as out:
+            out.write(text.encode()[: launch.FAILED_BYTES])
+            out.truncate()
 
 
 def _advice(error: Exception) -> str:
