@@ -52,7 +52,7 @@ def run(
         raise UserError("--pairwise needs a judge: name one in score.judges of params.yaml")
     name, path = _benchmark(benchmark, params)
     contenders = _contenders(models, urls, api_key_env, preds, params)
-    _note_same_weights(contenders)
+    _note_same(contenders)
     prompts = answers.benchmark_prompts(files.read_jsonl(path, BenchmarkRow), str(path))
     folder = out or files.LOCAL / "benchmark" / name
     process.exit_on_sigterm()
@@ -124,14 +124,14 @@ def _contenders(
     return contenders
 
 
-def _note_same_weights(contenders: dict[str, Contender]) -> None:
-    """Say which models have the same weights: a difference between them comes from sampling, not from the weights."""
+def _note_same(contenders: dict[str, Contender]) -> None:
+    """Say which models are the same: a difference between them comes from sampling, not from the model."""
     by_origin: dict[str, list[str]] = {}
     for contender in contenders.values():
-        by_origin.setdefault(contender.origin or contender.label, []).append(contender.label)
+        by_origin.setdefault(contender.origin or repr(contender.source), []).append(contender.label)
     for labels in by_origin.values():
         if len(labels) > 1:
-            typer.echo(inert.line(f"{' and '.join(labels)} have the same weights"), err=True)
+            typer.echo(inert.line(f"{' and '.join(labels)} are the same model"), err=True)
 
 
 def _label(label: str, contenders: dict[str, Contender]) -> str:

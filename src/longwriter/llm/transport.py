@@ -286,7 +286,10 @@ def _error(reply: httpx2.Response, endpoint: Endpoint, request: bytes) -> Fault 
                 "All answers so far are stored, and the next run continues from here"
             )
         return Fault(text, requested_s)
-    return ModelUnusable(f"{endpoint.where} {text}. Check llm.model, llm.base_url and the key")
+    return ModelUnusable(
+        f"{endpoint.where} {text}. Check llm.model, llm.base_url and the key, or "
+        "--model, --base-url and --api-key-env"
+    )
 
 
 def _raise_if_account(reply: httpx2.Response, endpoint: Endpoint, request: bytes) -> None:

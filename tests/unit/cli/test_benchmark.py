@@ -60,6 +60,47 @@ def test_two_endpoints_stand_in_one_table_and_their_answers_are_scored_again_wit
     assert "Answers side by side" in Path("again/report.html").read_text(encoding="utf-8")
 
 
+def two_endpoints(first, second, other_model, key=""):
+    return [
+        "benchmark", "--model", "m", "--model", other_model, "--base-url", first.url, "--base-url", second.url,
+        "--api-key-env", key, "--benchmark", "own.jsonl", "--max-tokens", "90", "--out", "done",
+    ]  # fmt: skip
+
+
+def test_a_wrong_model_name_and_a_wrong_key_are_refused_and_the_next_run_goes_on(
+    own, run, tmp_path, monkeypatch
+):
+    with (
+        chat_server_thread(tmp_path / "a.log", "--key", "right-key") as first,
+        chat_server_thread(tmp_path / "b.log", "--key", "right-key", "--model", "other") as second,
+    ):
+        monkeypatch.setenv("OWN_KEY", "wrong-key")
+        code, _, err = run(*two_endpoints(first, second, "other", "OWN_KEY"))
+        assert code == 2
+        assert f"{first.url} answered 401" in err
+        assert "check the key" in err
+        assert "wrong-key" not in err
+        monkeypatch.setenv("OWN_KEY", "right-key")
+        code, _, err = run(*two_endpoints(first, second, "gone", "OWN_KEY"))
+        assert code == 2
+        assert f"{second.url} answered 404" in err
+        assert "--model" in err
+        assert not Path("done/report.md").exists()
+        requests = len(first.log.read_bytes().splitlines())
+        code, out, err = run(*two_endpoints(first, second, "other", "OWN_KEY"))
+        assert code == 0, err
+        assert len(first.log.read_bytes().splitlines()) == requests  # its answers were stored
+    assert [out.count(f"| {model} | 3 |") for model in ("m", "other")] == [1, 1]
+
+
+def test_a_model_that_is_named_twice_at_one_endpoint_is_known_as_the_same(own, run, tmp_path):
+    with chat_server_thread(tmp_path / "a.log") as server:
+        code, _, err = run(*two_endpoints(server, server, "m"))
+    assert code == 0, err
+    host = server.url.removeprefix("http://").removesuffix("/v1")
+    assert f"m at {host} and m at {host} (2) are the same model" in err
+
+
 @pytest.mark.services  # two servers with weights, and a new MLflow database: a minute beside other work
 def test_a_version_of_the_registry_by_number_and_by_alias_is_named_and_known_as_the_same_weights(
     own, run, tiny_model
@@ -80,7 +121,7 @@ def test_a_version_of_the_registry_by_number_and_by_alias_is_named_and_known_as_
     assert [
         line.split("|")[1].strip() for line in out.splitlines() if line.startswith("| longwriter")
     ] == labels
-    assert f"{labels[0]} and {labels[1]} have the same weights" in err
+    assert f"{labels[0]} and {labels[1]} are the same model" in err
     page = Path("done/report.html").read_text(encoding="utf-8")
     assert f"longwriter, version {number}: weights with DVC md5 {digest}" in page
 
