@@ -24,7 +24,8 @@ def chat(
 ) -> None:
     """Talk to a model: one line is one message, /new begins a new conversation, Ctrl-D ends.
 
-    A line after each answer shows its number of words, and the number that your message asked for.
+    An answer is shown while it is written, and ends at the latest at the limit of the benchmark's answers
+    (generate.max_tokens_per_word and generate.sampling.max_tokens); Ctrl-C ends the chat before. A line after each answer shows its number of words, and the number that your message asked for.
 
     Example: echo "Write a story about a harbour in 200 words." | longwriter chat sft
     """
@@ -40,8 +41,11 @@ def chat(
         typer.echo(f"{name}: starting …", err=True)
         with serving.serve([name], settings, slots=1) as endpoints:
             endpoint = endpoints[name]
+            limit = settings.generate.sampling.max_tokens
             typer.echo(
-                f"{name} is ready ({endpoint.model}); /new begins a new conversation, Ctrl-D ends", err=True
+                f"{name} is ready ({endpoint.model}); an answer has at most {limit:,} tokens "
+                "(generate.sampling.max_tokens); /new begins a new conversation, Ctrl-D or Ctrl-C ends",
+                err=True,
             )
             messages: list[dict[str, str]] = []
             while (line := _line()) is not None:

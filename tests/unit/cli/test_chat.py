@@ -1,6 +1,7 @@
 """`longwriter chat`, `serve` and `fetch` in a checkout with a random model."""
 
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -42,10 +43,27 @@ def test_a_line_is_answered_with_its_words_and_the_words_asked_for(with_model):
     )
     assert done.returncode == 0, done.stderr
     assert "base_model is ready" in done.stderr
+    assert "at most 12 tokens (generate.sampling.max_tokens)" in done.stderr
     measures = [line for line in done.stdout.splitlines() if line.startswith("[")]
     assert len(measures) == 2
     assert "of 50 asked for, length score" in measures[0]
     assert "asked for" not in measures[1]
+
+
+def test_ctrl_c_ends_the_chat_and_its_server_without_a_traceback(with_model):
+    with subprocess.Popen(
+        [*COMMAND, "chat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as child:
+        while " is ready " not in (line := child.stderr.readline()):
+            assert line
+        os.killpg(child.pid, signal.SIGINT)  # as a terminal does
+        assert child.wait() == 130
+        assert "Traceback" not in child.stderr.read()  # at its end no server holds the pipe
 
 
 def test_a_message_beyond_the_context_ends_a_script_with_one_sentence(with_model):
