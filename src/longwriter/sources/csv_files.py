@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import orjson
 
 from longwriter.errors import BadRecord
-from longwriter.sources.rows import COLUMNS, INSTRUCTIONS, TRANSCRIPTS, readable_columns, usual_name
+from longwriter.sources.columns import COLUMNS, INSTRUCTIONS, TRANSCRIPTS, readable_columns, usual_name
 from longwriter.sources.turns import USER_ROLES, Unusable
 
 _DELIMITERS = (",", ";", "\t")

@@ -9,7 +9,8 @@ Pure.
 | Alpaca | `instruction` with `input` or `context` | both, with a blank line between them |
 | benchmark | `turns` or `prompt` with a list of texts (MT-Bench) | the first text |
 | export | `mapping` with `current_node` (ChatGPT): a tree of messages | the first turn of a user on the branch that was shown last |
-| question | `question`, `query`, `input`, `inputs`, `problem` or `text_input` | the question |
+| question | `question`, `query`, `input`, `inputs`, `problem` or `text_input`; a sentence in `task`, `request`, `instructions`, `inputText` (Titan), `message_1` (CAMEL), `q`, 指令 | the question |
+| export | `responses` (Grok); `message` with `chat_history` (Cohere) | the first turn of a user |
 | texts | `data` (UltraChat), a list of texts | the first text |
 | other chats | `contents` (Gemini), `input`, `inputs`, `items`, `history`, `context`, `conversation_a`, `chosen` | as of a chat |
 | envelope | `inputs` (LangSmith), `input`, `data`, `fields` (Argilla), `body` (batches of OpenAI), `request`, `item`, `row`, `chat` | that of the row inside |
@@ -24,15 +25,34 @@ error: it returns what is wrong with the row.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from numbers import Number
 from typing import Any, NamedTuple, TypeGuard
 
+from longwriter.sources.columns import (
+    ADDED,
+    BRANCH_END,
+    CHATS,
+    FLAGS,
+    INSIDE,
+    LATE_CHATS,
+    MATERIAL,
+    OTHER_CHATS,
+    OTHER_NAMES,
+    QUESTIONS,
+    STATED,
+    TEXTS,
+    TRANSCRIPTS,
+    TREE,
+    usual_name,
+)
 from longwriter.sources.transcripts import first_user_text
 from longwriter.sources.turns import (
+    BY_USER,
     OTHER_ROLES,
     ROLE_KEYS,
+    TEXT_KEYS,
     USER_ROLES,
     Trouble,
     Unusable,
@@ -47,45 +67,7 @@ from longwriter.sources.turns import (
 )
 from longwriter.text.basics.counting import normalise
 
-_CHATS = ("conversation", "messages", "conversations", "chat_messages")
-_OTHER_CHATS = ("dialog", "dialogue", "chat", "turns", "utterances")  # read only if they hold turns
-_TREE, _BRANCH_END = "mapping", "current_node"  # of ChatGPT's export
-_QUESTIONS = ("instruction", "question", "query", "input", "inputs", "problem", "text_input")
-_TEXTS = "data"  # of UltraChat: the texts of user and assistant in turn
-_LATE_CHATS = ("contents", "input", "inputs", "items", "history", "context", "conversation_a", "chosen")
-_INSIDE = (
-    "inputs",
-    "input",
-    "data",
-    "fields",
-    "body",
-    "request",
-    "item",
-    "row",
-    "chat",
-    "params",
-    "modelinput",
-    "vars",
-)  # hold a whole row
 _DEEPEST = 3  # envelopes in each other
-TRANSCRIPTS = ("text", "chosen", "chat")
-_ADDED = ("input", "context")  # to an instruction
-_FLAGS = ("toxic", "redacted")
-STATED = ("type", "length", "language")
-"""Columns that a plain row may have beside its prompt."""
-INSTRUCTIONS = frozenset(("prompt", *_CHATS, *_OTHER_CHATS, *_QUESTIONS, _TEXTS, _TREE))
-"""Columns that can hold an instruction."""
-COLUMNS = INSTRUCTIONS | {*_ADDED, *_FLAGS, *STATED, _BRANCH_END}
-"""Columns that are read; all others are ignored. The case of their names does not matter."""
-LATE_COLUMNS = frozenset(
-    (*_LATE_CHATS, *_INSIDE, *TRANSCRIPTS, "role", "parent_id", *USER_ROLES, *OTHER_ROLES)
-)
-"""Columns that are read only if no other can hold an instruction."""
-_AROUND = re.compile(
-    r"^(?:.*\.)?(?:(?:user|human|input|request|writing|story|essay|initial|opening|backtranslated|english|chinese|translated)_)*+"
-    r"|(?:_(?:text|content|en|zh|cn|str|pretokenized))++$"
-)
-"""Words around the name of a column that do not change what it holds."""
 _JSON_OPENING = ('{"', "{'", '[{"', "[{'")
 _CHAT_OPENING = (
     '[{"',
@@ -136,7 +118,7 @@ def schema(value: Any) -> str:
     except Trouble as trouble:
         return f"no instruction ({trouble.unusable.detail})"
     stated = STATED if row.prompt == value.get("prompt") else ()
-    others = ", ".join(name for name in (*stated, *_FLAGS) if name in value)
+    others = ", ".join(name for name in (*stated, *FLAGS) if name in value)
     chat = f" (a chat: {', '.join(dict.fromkeys(keys))})" if keys else ""
     return f"{column}{chat}{f', with {others}' if others else ''}"
 
@@ -151,9 +133,12 @@ def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
         said = own_text(prompt)
         return _plain(value, first_user_text(said, at_start=True) or said), ("prompt",)
     nothing: Trouble | None = None
-    for column in ("prompt", *_CHATS, *_OTHER_CHATS):
+    if _is_replies(replies := value.get("responses")):
+        user = first_user_turn(replies, "responses")
+        return _of_chat(value, user), ("responses", *user.keys)
+    for column in ("prompt", *CHATS, *OTHER_CHATS):
         content = value.get(column)
-        if content is None or content != content or (column in _OTHER_CHATS and not _is_chat(content)):
+        if content is None or content != content or (column in OTHER_CHATS and not _is_chat(content)):
             continue
         try:
             if column == "prompt" and _is_texts(content) and all(isinstance(c, list) for c in value.values()):
@@ -172,16 +157,16 @@ def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
             if trouble.unusable.reason == "malformed":
                 raise
             nothing = trouble if nothing is None or trouble.unusable.reason == "not_text" else nothing
-    if isinstance(tree := value.get(_TREE), dict):
-        user = first_user_turn(branch(tree, value.get(_BRANCH_END)), _TREE)
-        return _of_chat(value, user), (_TREE, *user.keys)
-    for column in _QUESTIONS:
+    if isinstance(tree := value.get(TREE), dict):
+        user = first_user_turn(branch(tree, value.get(BRANCH_END)), TREE)
+        return _of_chat(value, user), (TREE, *user.keys)
+    for column in QUESTIONS:
         content = value.get(column)
         if isinstance(content, str | bytes) and content.strip() and not _has_row(column, content):
             return _question(value, column)
-    texts = value.get(_TEXTS)
+    texts = value.get(TEXTS)
     if _is_texts(texts):
-        return SourceRow(_text(texts[0], _TEXTS), toxic=_flag(value, "toxic") is True), (_TEXTS,)
+        return SourceRow(_text(texts[0], TEXTS), toxic=_flag(value, "toxic") is True), (TEXTS,)
     lowered = {str(name).lower(): content for name, content in value.items()}
     if nothing is None and lowered.keys() != value.keys():
         return _read(lowered, depth)
@@ -196,14 +181,15 @@ def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
 
 def _late(value: Mapping[str, Any], depth: int) -> tuple[SourceRow, tuple[str, ...]] | None:
     """Return a row, and what it was read from, if an instruction is in columns that often hold something else."""
-    for column in _LATE_CHATS:
+    for column in LATE_CHATS:
         content = _inner(value.get(column))
+        content = [content] if isinstance(content, dict) and content.get("parts") else content
         if isinstance(content, list) and _has_roles(content):
             user = first_user_turn(content, column)
             return _of_chat(value, user), (column, *user.keys)
-    for column in _INSIDE if depth < _DEEPEST else ():
+    for column in INSIDE if depth < _DEEPEST else ():
         if isinstance(inner := _inner(value.get(column)), dict) and inner:
-            flags = {name: value[name] for name in _FLAGS if name in value}
+            flags = {name: value[name] for name in FLAGS if name in value}
             try:
                 row, (first, *keys) = _read(flags | inner, depth + 1)
             except Trouble as trouble:
@@ -220,21 +206,29 @@ def _late(value: Mapping[str, Any], depth: int) -> tuple[SourceRow, tuple[str, .
         content = value.get(column)
         if isinstance(content, str) and (prompt := first_user_text(content, at_start=column != "text")):
             return SourceRow(_text(prompt, column), toxic=_flag(value, "toxic") is True), (column,)
-    return None
+    if isinstance(value.get("message"), str) and isinstance(earlier := value.get("chat_history", []), list):
+        if earlier:
+            user = first_user_turn(earlier, "chat_history")
+            return _of_chat(value, user), ("chat_history", *user.keys)
+        if "chat_history" in value or "preamble" in value:
+            return _question(value, "message")
+    column = next((name for name in OTHER_NAMES if _is_sentence(value.get(name))), "")
+    has_material = any(isinstance(value.get(name), str) for name in MATERIAL)
+    return _question(value, column) if column and not has_material else None
 
 
-def usual_name(name: Any) -> str:
-    """Return the name of a column in lower case, without the words around it: `User_Prompt` becomes `prompt`."""
-    lower = str(name).strip().lower()
-    return lower if lower in COLUMNS | LATE_COLUMNS else _AROUND.sub("", lower)
+def _is_sentence(content: Any) -> TypeGuard[str]:
+    """Tell whether a value is a text of three words, or of six Chinese characters, and not the name of a kind."""
+    return isinstance(content, str) and (
+        len(content.split()) > 2 or len(re.findall(r"[\u4e00-\u9fff]", content)) > 5
+    )
 
 
-def readable_columns(names: Iterable[str]) -> list[str]:
-    """Return the names of the columns of a table that are read."""
-    usual = {name: usual_name(name) for name in names}
-    has_instruction = any(name in INSTRUCTIONS - LATE_COLUMNS for name in usual.values())
-    known = COLUMNS if has_instruction else COLUMNS | LATE_COLUMNS
-    return [name for name in usual if usual[name] in known]
+def _is_replies(content: Any) -> TypeGuard[list[Any]]:
+    """Tell whether a list holds the turns of Grok's export: {response: {sender: …, message: …}}."""
+    first = content[0] if isinstance(content, list) and content else None
+    first = first.get("response", first) if isinstance(first, dict) else None
+    return isinstance(first, dict) and "sender" in first and "message" in first
 
 
 def _inner(content: Any) -> Any:
@@ -244,7 +238,7 @@ def _inner(content: Any) -> Any:
 
 def _has_row(column: str, content: Any) -> bool:
     """Tell whether a text is a stored row or chat (Langfuse's `input`), not a question."""
-    inner = _inner(content) if column in _INSIDE else content
+    inner = _inner(content) if column in INSIDE else content
     return isinstance(inner, dict) or (isinstance(inner, list) and _has_roles(inner))
 
 
@@ -257,7 +251,7 @@ def _has_roles(content: list[Any]) -> bool:
     first = content[0] if content else None
     if isinstance(first, list):
         return bool(first) and isinstance(first[0], str | dict)
-    return isinstance(first, dict) and not first.keys().isdisjoint((*ROLE_KEYS, "parts"))
+    return isinstance(first, dict) and not first.keys().isdisjoint((*ROLE_KEYS, "parts", *USER_ROLES))
 
 
 def _is_chat(content: Any) -> bool:
@@ -274,12 +268,14 @@ def _is_chat(content: Any) -> bool:
 
 def _nothing(value: Mapping[str, Any]) -> Trouble:
     """Return the error of a row in which no column holds an instruction."""
-    for column in ("prompt", *_CHATS, *_QUESTIONS):
+    for column in ("prompt", *CHATS, *QUESTIONS):
         content = value.get(column)
         if content is not None and not isinstance(content, str | bytes):
             return Trouble("malformed", f"{column}: text is needed, found {kind_of(content)}")
-    if empty := [column for column in ("prompt", *_CHATS, *_QUESTIONS) if column in value]:
+    if empty := [column for column in ("prompt", *CHATS, *QUESTIONS) if column in value]:
         return Trouble("no_instruction", f"no text in {', '.join(empty)}")
+    if detail := _no_instruction_in(value):
+        return Trouble("malformed", detail)
     text = value.get("text")
     if isinstance(text, str) and _MARKUP.search(text[:2000]):
         return Trouble(
@@ -287,9 +283,23 @@ def _nothing(value: Mapping[str, Any]) -> Trouble:
             "text: this is a whole chat with role marks in one text, and no turn of a user is clear: put its turns "
             "into a column messages",
         )
-    needed = ", ".join(("prompt", *_CHATS, *_QUESTIONS))
+    needed = ", ".join(("prompt", *CHATS, *QUESTIONS))
     names = ", ".join(repr(str(name)[:30]) for name in list(value)[:10]) or "none"
-    return Trouble("malformed", f"no prompt: one of the columns {needed} is needed, found {names}")
+    hint = "; if the texts are instructions, name their column prompt" if isinstance(text, str) else ""
+    return Trouble("malformed", f"no prompt: one of the columns {needed} is needed, found {names}{hint}")
+
+
+def _no_instruction_in(value: Mapping[str, Any]) -> str | None:
+    """Return what is known of a row that holds no instruction, and what to do; None if nothing is known."""
+    names = {str(name).lower() for name in value}
+    is_message = bool(names & {*ROLE_KEYS, *BY_USER}) and bool(names & {*TEXT_KEYS, "mes"})
+    if is_message or "character_name" in names:
+        return "the row is one message of a chat: put all messages of a chat into one row, as a list in a column messages"
+    if "first_mes" in names:
+        return "the row is a character card, which asks for no text: name a file of prompts or chats"
+    if "custom_id" in names:
+        return "the row is an answer of a batch, without its prompt: name the file of the batch's requests"
+    return None
 
 
 def _plain(value: Mapping[str, Any], prompt: Any) -> SourceRow:
@@ -334,7 +344,7 @@ def _of_chat(value: Mapping[str, Any], user: UserTurn) -> SourceRow:
 def _question(value: Mapping[str, Any], column: str) -> tuple[SourceRow, tuple[str, ...]]:
     """Return a row with a question; the input or context of an instruction is added after a blank line."""
     columns, text = [column], _text(value[column], column)
-    for name in _ADDED if column == "instruction" else ():
+    for name in ADDED if column == "instruction" else ():
         if isinstance(addition := value.get(name), str | bytes) and addition.strip():
             columns, text = [*columns, name], f"{text}\n\n{_text(addition, name)}"
             break

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from longwriter.sources import rows
+from longwriter.sources.columns import STATED, readable_columns
 
 _UNREADABLE = (pa.ArrowException, ValueError, OverflowError, KeyError)  # KeyError: an unknown time zone
 
@@ -20,13 +20,13 @@ def columns(schema: pa.Schema) -> list[str]:
     A column `type`, `length` or `language` whose type does not fit (a date, for example) means something else
     and is not read.
     """
-    return rows.readable_columns(field.name for field in schema if _can_hold(field))
+    return readable_columns(field.name for field in schema if _can_hold(field))
 
 
 def _can_hold(field: pa.Field) -> bool:
     """Tell whether the type of a column fits its name."""
     name, kind = field.name.lower(), field.type
-    if name not in rows.STATED:
+    if name not in STATED:
         return True
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     if name == "length":

@@ -32,7 +32,7 @@ OTHER_ROLES = frozenset({
 _QUESTION_KEYS = ("input", "question", "instruction", "prompt", "query")
 _ANSWER_KEYS = frozenset({"output", "answer", "response", "completion"})
 _LONGEST_PYTHON = 10**6  # characters; Python's reader takes 100 times the memory of its text
-_BY_USER = ("isCreatedByUser", "is_user")  # true in a turn of the user
+BY_USER = ("isCreatedByUser", "is_user")  # true in a turn of the user
 _NUMBERED = re.compile(r"turn_?\d{1,6}")
 _ROLE_MARKS = " \t\n:：|<>[]#*"  # signs around a role that are not part of it, such as the colon of "Human:"
 _TEXT_PARTS = frozenset({None, "text", "input_text"})
@@ -128,7 +128,7 @@ def _turns(chat: Any, column: str) -> list[Any]:
     if isinstance(chat, dict):
         if column == "prompt" and isinstance(chat.get("text"), str) and chat.keys().isdisjoint(ROLE_KEYS):
             return [{"role": "user", "text": chat["text"]}]  # RealToxicityPrompts
-        if is_numbered(chat):
+        if is_numbered(chat) or _is_by_id(chat):
             return list(chat.values())
         columns = {key: values for key, values in chat.items() if isinstance(values, list)}
         if not columns.keys() & {*ROLE_KEYS}:
@@ -156,6 +156,11 @@ def is_numbered(chat: Any) -> bool:
     return isinstance(chat, dict) and bool(chat) and all(_NUMBERED.fullmatch(str(key)) for key in chat)
 
 
+def _is_by_id(chat: Mapping[str, Any]) -> bool:
+    """Tell whether a chat is an object of turns under their ids, such as Open WebUI's {id: {role: …, content: …}}."""
+    return bool(chat) and all(isinstance(turn, dict) and "role" in turn for turn in chat.values())
+
+
 def _usual(turn: dict[str, Any]) -> dict[str, Any]:
     """Return a turn with its role and its text under usual keys; a turn that has them is unchanged.
 
@@ -165,11 +170,16 @@ def _usual(turn: dict[str, Any]) -> dict[str, Any]:
     turn = {str(key): value for key, value in turn.items()}  # Python's texts may have numbers as keys
     if not turn.keys().isdisjoint(ROLE_KEYS):
         return turn
-    if isinstance(turn.get("message"), dict):
-        turn = turn["message"]
+    if isinstance(turn.get("versions"), list) and turn["versions"]:  # LM Studio: the version that was shown
+        shown, versions = turn.get("currentlySelected"), turn["versions"]
+        is_place = type(shown) is int and 0 <= shown < len(versions)
+        turn = version if isinstance(version := versions[shown if is_place else -1], dict) else {}
+    for around in ("message", "response", "user"):  # "response" of Grok, "user" of the Chatbot Arena
+        if isinstance(turn.get(around), dict):
+            turn = turn[around]
     if any(key.startswith("message.") for key in turn):
         turn = {key.removeprefix("message."): value for key, value in turn.items()}
-    by_user = next((turn[key] for key in _BY_USER if isinstance(turn.get(key), bool)), None)
+    by_user = next((turn[key] for key in BY_USER if isinstance(turn.get(key), bool)), None)
     if by_user is not None:
         return {**turn, "role": "user" if by_user else "assistant"}
     inner = turn.get("kwargs", turn.get("data"))
@@ -211,6 +221,14 @@ def _exported(message: Any) -> list[dict[str, Any]]:
     """Return a message of ChatGPT's export as a list of one turn; an empty list if it is hidden or no message."""
     author = message.get("author") if isinstance(message, dict) else None
     content = message.get("content") if isinstance(message, dict) else None
+    pieces = message.get("fragments") if isinstance(message, dict) else None
+    if isinstance(pieces, list):  # DeepSeek's export
+        roles = {"REQUEST": "user", "RESPONSE": "assistant"}
+        return [
+            {"role": roles.get(str(piece.get("type")), "tool"), "content": piece.get("content")}
+            for piece in pieces[::-1]
+            if isinstance(piece, dict)
+        ]
     if not isinstance(author, dict) or not isinstance(content, dict):
         return []
     notes, parts = message.get("metadata"), content.get("parts")

@@ -280,10 +280,59 @@ def test_names_that_hold_something_else_are_not_read_as_instructions():
         "prompt_id",
         "question_type",
         "judge_prompt",
-        "task",
         "message",
     ):
         assert parse({name: SEA}).reason == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("value", "column"),
+    [
+        ({"task": SEA, "id": 1}, "task"),
+        ({"request": SEA}, "request"),
+        ({"指令": "写一篇关于大海的文章"}, "指令"),
+        ({"recordId": "1", "modelInput": {"inputText": SEA}}, "modelinput.inputtext"),
+        ({"input_text": SEA, "output_text": "x"}, "input_text"),
+        ({"role_1": "Writer", "topic": "sea", "message_1": SEA, "message_2": "x"}, "message_1"),
+        ({"role_1": "a", "specified_task": SEA, "message_1": {"instruction": "x", "input": "y"}}, "specified_task"),
+        ({"message": SEA, "chat_history": []}, "message"),
+        ({"message": "More.", "chat_history": [{"role": "USER", "message": SEA}]}, "chat_history"),
+        ({"conversation": {"id": "1"}, "responses": [{"response": {"sender": "human", "message": SEA}}]}, "responses"),
+        ({"contents": {"role": "user", "parts": {"text": SEA}}}, "contents"),
+        ({"full_conversation": [{"user": USER, "model_side_a": {"role": "assistant", "content": "x"}}]}, "full_conversation"),
+        ({"chat": {"history": {"messages": {"1": {**USER, "id": "1"}, "2": {"role": "assistant", "content": "x"}}}}},
+         "chat.history.messages"),
+        ({"mapping": {"1": {"parent": None, "message": {"fragments": [{"type": "REQUEST", "content": SEA}]}}}}, "mapping"),
+        ({"messages": [{"versions": [{"role": "user", "content": "Old."}, USER], "currentlySelected": 1}]}, "messages"),
+        ({"schemaType": "x", "input": {"inputBodyJson": {"messages": [USER]}}}, "input.inputbodyjson.messages"),
+    ],
+)  # fmt: skip
+def test_more_exports_and_requests_are_read_and_their_column_is_named(value, column):
+    assert parse(value).prompt in (SEA, "写一篇关于大海的文章")
+    assert schema(value).split(" (")[0] == column
+
+
+def test_a_column_that_often_names_a_kind_is_an_instruction_only_if_it_holds_a_sentence_and_there_is_no_text():
+    assert parse({"task": "summarization"}).reason == "malformed"
+    assert parse({"task": SEA, "text": "The sea is wide."}).reason == "malformed"
+    assert parse({"task": "summarization", "prompt": SEA}) == SourceRow(SEA)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"role": "user", "content": SEA}, "the row is one message of a chat: put all messages"),
+        ({"from": "human", "value": SEA}, "one message of a chat"),
+        ({"name": "Ann", "is_user": True, "mes": SEA}, "one message of a chat"),
+        ({"user_name": "Ann", "character_name": "Bo"}, "one message of a chat"),
+        ({"spec": "chara_card_v2", "data": {"name": "Bo", "first_mes": "Hi."}}, "data: the row is a character card"),
+        ({"custom_id": "1", "response": {"body": {}}}, "an answer of a batch, without its prompt"),
+        ({"id": 1, "data": {"text": SEA}, "annotations": []}, "if the texts are instructions, name their column prompt"),
+    ],
+)  # fmt: skip
+def test_a_row_of_a_known_kind_without_an_instruction_says_what_to_do(value, told):
+    assert parse(value).reason == "malformed"
+    assert told in parse(value).detail
 
 
 def test_a_whole_data_set_in_one_object_is_malformed():
