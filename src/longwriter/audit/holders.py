@@ -75,12 +75,12 @@ def _of(is_first: Callable[[dict[str, Any]], bool], what: str, *, lists_sources:
                     origins.add(origin)
                     withdrawable |= _withdrawable(row)
     if not data:
-        known = (
+        hint = (
             f"; there are {', '.join(sorted(filter(None, sources)))}"
             if lists_sources
             else "; `longwriter lineage` shows a row and its id"
         )
-        raise UserError(f"no data set of this checkout holds {what}{known}")
+        raise UserError(f"no data set of this checkout holds {what}{hint}")
     reached = _reached(lineages, set(data))
     numbers = [
         path
@@ -134,10 +134,10 @@ def _withdrawable(row: dict[str, Any]) -> set[str]:
     return {key} if key else set()
 
 
-def _reached(lineages: dict[str, dict[str, Any]], held: set[str]) -> list[str]:
+def _reached(lineages: dict[str, dict[str, Any]], data_sets: set[str]) -> list[str]:
     """Return the outputs of all stages that read, directly or not, one of the held data sets."""
-    reached: list[str] = []
+    outputs: list[str] = []
     for lineage in lineages.values():  # in the order of the pipeline
-        if {*held, *reached} & set(lineage["inputs"]):
-            reached += [path for path in lineage["outputs"] if path not in held]
-    return reached
+        if {*data_sets, *outputs} & set(lineage["inputs"]):
+            outputs += [path for path in lineage["outputs"] if path not in data_sets]
+    return outputs

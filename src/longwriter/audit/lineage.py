@@ -127,14 +127,14 @@ def _row_to_calls(digests: dict[str, str], sample_ids: set[str] | None) -> Itera
     write, _ = _writer_of_input(dataset, "data/write/drafts.jsonl")
     plan, _ = _writer_of_input(write, "data/plan/plans.jsonl")
     yield {"runs": {"dataset": _run_step(dataset), "write": _run_step(write), "plan": _run_step(plan)}}
-    missing = list(row["call_ids"])
+    open_ids = list(row["call_ids"])
     for stage, run in (("plan", plan), ("write", write)):
-        for step in _calls(run, stage, missing):
+        for step in _calls(run, stage, open_ids):
             yield step
-            missing.remove(step["call"]["call_id"])
-    if missing:
+            open_ids.remove(step["call"]["call_id"])
+    if open_ids:
         raise UserError(
-            f"{len(missing)} calls of row {row['sample_id']} are missing from the call logs: {missing[:3]}"
+            f"{len(open_ids)} calls of row {row['sample_id']} are missing from the call logs: {open_ids[:3]}"
         )
 
 

@@ -257,11 +257,11 @@ class ReplayCache:
             earlier: dict[str, Stored] = {}
             for row in conflicts:
                 key = row.request_hash
-                stored = unpack(db.execute(_SELECT, (key,)).fetchone()[0], key)
-                if stored is None:
+                earlier_answer = unpack(db.execute(_SELECT, (key,)).fetchone()[0], key)
+                if earlier_answer is None:
                     db.execute(_REPLACE, row)
                 else:
-                    earlier[key] = stored
+                    earlier[key] = earlier_answer
         return earlier
 
     def owner(self, model: str, endpoint: str) -> str:
@@ -284,10 +284,10 @@ class ReplayCache:
                 "SELECT body FROM capabilities WHERE engine_hash = ?", (engine_hash,)
             ).fetchone()
         try:
-            stored = None if row is None else json.loads(row[0])
+            entry = None if row is None else json.loads(row[0])
         except (ValueError, RecursionError):  # damaged: the endpoint is probed again
             return None
-        return stored if isinstance(stored, dict) else None
+        return entry if isinstance(entry, dict) else None
 
     def put_capabilities(self, engine_hash: str, capabilities: dict[str, Any]) -> None:
         """Store the capabilities of an engine; they replace those that were stored before."""

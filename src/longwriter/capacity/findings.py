@@ -85,11 +85,11 @@ def cure(
 
 def full_disk(rows: Iterable[Part], free: int | None) -> str | None:
     """Return what is wrong if a run writes more than there is room for; else None."""
-    needed = sum(row.device for row in rows)
-    if free is None or needed <= free:
+    size = sum(row.device for row in rows)
+    if free is None or size <= free:
         return None
     return (
-        f"models and checkpoints need {needed / GIB:.1f} GiB of disk, {free / GIB:.1f} GiB are free below this "
+        f"models and checkpoints need {size / GIB:.1f} GiB of disk, {free / GIB:.1f} GiB are free below this "
         "folder: make room, or put .lw, data and .dvc/cache on another disk"
     )
 

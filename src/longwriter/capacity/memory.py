@@ -91,7 +91,7 @@ def parts(shape: Shape, training: Training) -> list[Part]:
     zero, size = training.layout, training.value_bytes
     ranks = training.ranks
     trained = shape.parameters if training.adapter is None else training.adapter
-    held = shape.parameters + (training.adapter or 0)
+    parameters = shape.parameters + (training.adapter or 0)
     frozen = shape.parameters * (_NF4_BYTES if training.is_quantised else size)
     weights = int(frozen + size * (training.adapter or 0)) // (ranks if zero.stage >= 3 else 1)
     gradients = 4 * trained // (ranks if zero.stage >= 2 else 1)
@@ -104,7 +104,7 @@ def parts(shape: Shape, training: Training) -> list[Part]:
         Part("buckets of gradients", bucket),
     ]
     if zero.stage >= 3:
-        rows.append(Part("gathered layers", size * min(zero.live, held)))
+        rows.append(Part("gathered layers", size * min(zero.live, parameters)))
     rows += [_activations(shape, training), Part("loss head", head(shape, training))]
     used = sum(row.device for row in rows)
     if training.device == "cpu":
@@ -179,13 +179,13 @@ def checkpoint(shape: Shape, training: Training) -> int:
     return trained * (12 + copies * training.value_bytes)
 
 
-def disk(shape: Shape, training: Training, kept: int, has_base: bool) -> list[Part]:
+def disk(shape: Shape, training: Training, checkpoints: int, has_base: bool) -> list[Part]:
     """Return what all stages leave on disk at the most, with their copies in DVC's cache.
 
     Args:
         shape: The model.
         training: The training; its tokens do not matter.
-        kept: Checkpoints that are kept, for SFT and for DPO; one more is there while it is written.
+        checkpoints: Checkpoints that are kept, for SFT and for DPO; one more is there while it is written.
         has_base: Whether the base model is there already.
     """
     model, point = 2 * shape.parameters, checkpoint(shape, training)
@@ -193,6 +193,6 @@ def disk(shape: Shape, training: Training, kept: int, has_base: bool) -> list[Pa
     return [
         *base,
         Part("models of SFT and DPO (data, DVC cache)", 4 * model),
-        Part("checkpoints of SFT", kept * point),
-        Part("checkpoints of DPO, with one that is being written", (kept + 1) * point),
+        Part("checkpoints of SFT", checkpoints * point),
+        Part("checkpoints of DPO, with one that is being written", (checkpoints + 1) * point),
     ]

@@ -90,7 +90,7 @@ def _read(path: Path) -> Document:
     document = yaml_file.read(path)
     problems.raise_problems(document)
     if not isinstance(document.values, dict):
-        raise BadParams(f"{path}: found {yaml_file.shown(document.values)}; allowed: a mapping of sections")
+        raise BadParams(f"{path}: found {yaml_file.display(document.values)}; allowed: a mapping of sections")
     return document
 
 

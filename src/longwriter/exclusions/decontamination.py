@@ -81,8 +81,8 @@ def hit(index: Index, prompt: str) -> str | None:
     for number, count in sorted(_shared(words, _SHORT_GRAM, index.short_grams).items()):
         target = index.tokens[number]
         changes = _most_changes(target)
-        needed = len(set(_grams(target, _SHORT_GRAM))) - _SHORT_GRAM * changes  # a change breaks three
-        if count >= needed and _distance(target, words) <= changes:
+        threshold = len(set(_grams(target, _SHORT_GRAM))) - _SHORT_GRAM * changes  # a change breaks three
+        if count >= threshold and _distance(target, words) <= changes:
             return index.prompts[number]
     return None
 

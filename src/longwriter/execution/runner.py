@@ -100,7 +100,7 @@ def _execute(name: str, work: Work) -> None:
     log.info("%s: %s", name, tracking.run_url(run_id))
     started_s = time.time()
     lineage = openlineage.Stage(name, run_id, parent, inputs)
-    with _closing(run_id), openlineage.events(lineage) as written:
+    with _closing(run_id), openlineage.events(lineage) as lineage_outputs:
         with _needs_mlflow(_NOT_STARTED):
             tracking.log_params(run_id, stage.params)
             tracking.log_datasets(run_id, inputs, "input")
@@ -125,7 +125,7 @@ def _execute(name: str, work: Work) -> None:
             for path in summary.artifacts:
                 tracking.log_artifact(run_id, path)
             _write_lineage(name, run_id, parent, tags, inputs, outputs)
-        written.update(outputs)
+        lineage_outputs.update(outputs)
     log.info(summary.line(name))
 
 

@@ -53,12 +53,12 @@ def record(name: str, params: Params, run_id: str, started_s: float, writer: tra
         return
     texts, folders = sources[stage]()
     logs = [files.DATA / folder / "calls.jsonl.zst" for folder in folders]
-    written = traces.write(
+    result = traces.write(
         run_id, _join(texts, logs), started_s=started_s, max_seconds=params.tracing.max_seconds, writer=writer
     )
-    if written.traces or written.left_out:
-        left_out = f", {written.left_out:,} left out (tracing.max_seconds)" if written.left_out else ""
-        log.info("%s: %d traces in MLflow in %.1f s%s", name, written.traces, written.seconds, left_out)
+    if result.traces or result.left_out:
+        left_out = f", {result.left_out:,} left out (tracing.max_seconds)" if result.left_out else ""
+        log.info("%s: %d traces in MLflow in %.1f s%s", name, result.traces, result.seconds, left_out)
 
 
 def _is_traced(row_id: str, sampling: TracingParams) -> bool:
@@ -143,7 +143,7 @@ def _join(texts: Iterable[Traced], logs: list[Path]) -> Iterator[TextTrace]:
     for number, text in waiting.items():
         for call_id in dict.fromkeys(text.call_ids):
             readers[call_id].append(number)
-    missing = {number: set(text.call_ids) for number, text in waiting.items()}
+    open_ids = {number: set(text.call_ids) for number, text in waiting.items()}
     lines: dict[int, dict[str, Line]] = {number: {} for number in waiting}
 
     def finish(number: int) -> TextTrace:
@@ -154,8 +154,8 @@ def _join(texts: Iterable[Traced], logs: list[Path]) -> Iterator[TextTrace]:
         for line in map(json.loads, files.read_zstd_lines(path)):
             for number in readers.pop(line["call_id"], ()):
                 lines[number][line["call_id"]] = line
-                missing[number].discard(line["call_id"])
-                if not missing[number]:
+                open_ids[number].discard(line["call_id"])
+                if not open_ids[number]:
                     yield finish(number)
     for number in list(waiting):
         yield finish(number)

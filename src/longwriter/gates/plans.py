@@ -59,7 +59,7 @@ def plan_tables(rows: list[Plan], instructions: int) -> tuple[list[dict[str, Any
                 "calls": len(row.call_ids),
             }
         )
-        seen: set[str] = set()
+        points: set[str] = set()
         for step in row.steps:
             point = " ".join(tokens(step.main_point))
             steps.append(
@@ -67,11 +67,11 @@ def plan_tables(rows: list[Plan], instructions: int) -> tuple[list[dict[str, Any
                     "instruction_id": key,
                     "word_count": step.word_count,
                     "empty": not point,
-                    "seen": point in seen,
+                    "seen": point in points,
                     "refusal": refused_by_rules(step.main_point),
                 }
             )
-            seen |= {point} - {""}
+            points |= {point} - {""}
     return plans, steps
 
 

@@ -37,7 +37,7 @@ def read_patterns(path: Path) -> Patterns:
     )
     if not is_valid:
         raise BadParams(
-            f"{path}: found {yaml_file.shown(content)}; allowed: names, each with a list of patterns"
+            f"{path}: found {yaml_file.display(content)}; allowed: names, each with a list of patterns"
         )
     return dict(content)
 

@@ -77,14 +77,14 @@ def check_malformed(malformed: int, rows: int, max_share: float, source: str, fi
 def _rows(path: Path, record: type[R]) -> Iterator[tuple[int, R]]:
     """Yield (byte offset, row) for each row of `path`; raises as `read_jsonl` does."""
     if not path.is_file():
-        raise BadRecord(missing(path))
+        raise BadRecord(missing_message(path))
     for where, begins, row in _scan(path, record):
         if isinstance(row, str):
             raise BadRecord(f"{where} is not a valid {record.__name__}: {row}")
         yield begins, row
 
 
-def missing(path: Path | str) -> str:
+def missing_message(path: Path | str) -> str:
     """Return the message that a file is missing, and what to do: run its stage, if a stage writes it."""
     parts = Path(path).parts
     if len(parts) > 1 and parts[0] == DATA.name:

@@ -40,14 +40,14 @@ def chunks(text: str, most: int) -> list[str] | None:
         return None
     parts: list[str] = []
     lines: list[str] = []
-    used = 0
+    size = 0
     for line in (piece for full_line in text.split("\n") for piece in _pieces(full_line, most)):
         needs = tokens(line) + 1
-        if lines and used + needs > most:
+        if lines and size + needs > most:
             parts.append("\n".join(lines))
-            lines, used = [], 0
+            lines, size = [], 0
         lines.append(line)
-        used += needs
+        size += needs
     return [chunk for chunk in (*parts, "\n".join(lines)) if chunk.strip()]
 
 

@@ -114,13 +114,13 @@ class LLM:
         )
         self._sender.raise_if_ended()
         self._meter.raise_if_spent()
-        stored = await self._stored(replay.key(request.call_id, self._owner))
-        if stored is None and self._has_old_answers:
-            stored = await self._stored(request.call_id)
-        if stored is None:
+        earlier = await self._stored(replay.key(request.call_id, self._owner))
+        if earlier is None and self._has_old_answers:
+            earlier = await self._stored(request.call_id)
+        if earlier is None:
             call = await self._in_flight.run(request)
         else:
-            call = await self._store.keep(Call(request.call_id, request.identity, *stored, replayed=True))
+            call = await self._store.keep(Call(request.call_id, request.identity, *earlier, replayed=True))
             self._meter.add(call)
         if call.completion.model not in self._served:
             self._served.add(call.completion.model)
@@ -151,17 +151,17 @@ class LLM:
 
     def note(self) -> str:
         """Return the usage in one line, for a progress bar, with what is under way."""
-        if not (sent := self._in_flight.sent()):
+        if not (requests := self._in_flight.under_way()):
             return self._meter.note()
         tokens = f" with {self._tokens_under_way:,} tokens" if self._tokens_under_way else ""
-        return f"{self._meter.note()}, {sent:,} under way{tokens}"
+        return f"{self._meter.note()}, {requests:,} under way{tokens}"
 
     async def watch(self) -> None:
         """Count the tokens of the answers under way every few seconds, as long as the endpoint says how many."""
         tokens: int | None = 0
         while tokens is not None:
             await asyncio.sleep(_WATCH_S)
-            tokens = await self._sender.tokens_under_way() if self._in_flight.sent() else 0
+            tokens = await self._sender.tokens_under_way() if self._in_flight.under_way() else 0
             self._tokens_under_way = tokens or 0
 
     def answer_format(self, setting: str) -> AnswerFormat:
@@ -230,9 +230,9 @@ class LLM:
     ) -> tuple[tuple[str, ...], list[str]]:
         """Return what `Prober.refused_settings` does, from an earlier stored result if nothing was refused."""
         key = content_hash([self.capabilities_key, sampling.model_dump(), capabilities._asdict()])
-        stored = self._cache.capabilities(key)
-        if stored is not None and isinstance(stored.get("left_out"), list):
-            return tuple(stored["left_out"]), []
+        earlier = self._cache.capabilities(key)
+        if earlier is not None and isinstance(earlier.get("left_out"), list):
+            return tuple(earlier["left_out"]), []
         left_out, refused = await prober.refused_settings(
             capabilities, sampling, section, probing.REMOTE, unusable
         )

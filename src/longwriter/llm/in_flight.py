@@ -83,7 +83,7 @@ class InFlight:
         finally:
             self._forget(request)
 
-    def sent(self) -> int:
+    def under_way(self) -> int:
         """Return the number of requests that were sent and have no answer yet."""
         return sum(running.request.sent_at is not None for running in self._running.values())
 
@@ -103,9 +103,9 @@ class InFlight:
         """Wait at most `timeout_s` for the requests that were sent; drop those that were not."""
         for running in list(self._running.values()):
             self._drop(running)
-        sent = [running.task for running in self._running.values()]
-        if sent:
-            log.info("waiting for %d requests that were already sent", len(sent))
-            _, late = await asyncio.wait(sent, timeout=timeout_s)
+        tasks = [running.task for running in self._running.values()]
+        if tasks:
+            log.info("waiting for %d requests that were already sent", len(tasks))
+            _, late = await asyncio.wait(tasks, timeout=timeout_s)
             for task in late:
                 task.cancel()

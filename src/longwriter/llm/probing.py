@@ -150,20 +150,20 @@ async def honoured(
             endpoint is probed again, because it may have changed.
         trust: How many answers are needed.
     """
-    stored = cache.capabilities(key)
-    if stored and (known := _capabilities(stored)) and not unusable(known, sampling):
-        return known
+    entry = cache.capabilities(key)
+    if entry and (capabilities := _capabilities(entry)) and not unusable(capabilities, sampling):
+        return capabilities
     capabilities = await probe(ask, trust)
     if capabilities.tokens_field is not None:
         cache.put_capabilities(key, {k: v for k, v in capabilities._asdict().items() if k != "left_out"})
     return capabilities
 
 
-def _capabilities(stored: dict[str, Any]) -> Capabilities | None:
+def _capabilities(entry: dict[str, Any]) -> Capabilities | None:
     """Return stored capabilities; None if they have other fields, as another version of this program stores."""
     required = set(Capabilities._fields) - Capabilities._field_defaults.keys()
-    fits = required <= stored.keys() <= set(Capabilities._fields)
-    return Capabilities(**stored) if fits else None
+    fits = required <= entry.keys() <= set(Capabilities._fields)
+    return Capabilities(**entry) if fits else None
 
 
 async def probe(ask: Ask, trust: Trust = LOCAL) -> Capabilities:
@@ -297,12 +297,12 @@ async def _first_repeat(draw: Callable[[], Awaitable[str | None]], draws: int) -
     Two answers are not enough: rounding depends on the batch, so even a server that honours the setting
     may give two different answers.
     """
-    seen: set[str] = set()
+    texts: set[str] = set()
     for _ in range(draws):
         text = await draw()
-        if text is None or text in seen:
+        if text is None or text in texts:
             return text
-        seen.add(text)
+        texts.add(text)
     return None
 
 

@@ -59,7 +59,7 @@ def _summary(result: Standings, models: int) -> str:
     unscored = result.unscored
     judge = f" by the judge {inert.markdown(result.judge)}" if result.judge else ""
     reasons = ", ".join(f"{reason} {count}" for reason, count in unscored.reasons.items())
-    missing = f" ({inert.markdown(reasons)})" if reasons else ""
+    reason_list = f" ({inert.markdown(reasons)})" if reasons else ""
     first = ""
     if result.shown_first is not None:
         first = (
@@ -69,7 +69,7 @@ def _summary(result: Standings, models: int) -> str:
     return (
         f"{unscored.answers} pairs of answers of {models} models to {result.prompts} prompts were compared{judge}, each "
         f"in both orders; a text wins only if both answers name it, else the pair is a tie. Without result: "
-        f"{unscored.unscored} of {unscored.answers}{missing}; these count neither as wins nor as ties. Position "
+        f"{unscored.unscored} of {unscored.answers}{reason_list}; these count neither as wins nor as ties. Position "
         f"consistency (the same answer in both orders): {share(result.consistency)}.{first}"
     )
 

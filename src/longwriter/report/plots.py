@@ -138,13 +138,13 @@ def _ended(compared: Comparison) -> Figure:
 
 def _training(compared: Comparison, curves: Mapping[str, Curve]) -> Figure:
     """Draw loss and, if there is one, reward accuracy of each stage that was trained."""
-    shown = [
+    charts = [
         (stage, column) for stage, curve in curves.items() for column in _CURVE_TITLES if column in curve
     ]
     own = looks(compared)
-    figure = Figure(figsize=(13 / 3 * len(shown), 4.5), layout="constrained")
-    panels = figure.subplots(1, len(shown), squeeze=False)[0]
-    for panel, (stage, column) in zip(panels, shown, strict=True):
+    figure = Figure(figsize=(13 / 3 * len(charts), 4.5), layout="constrained")
+    panels = figure.subplots(1, len(charts), squeeze=False)[0]
+    for panel, (stage, column) in zip(panels, charts, strict=True):
         points = zip(curves[stage]["step"], curves[stage][column], strict=True)
         finite = [(step, value) for step, value in points if math.isfinite(value)]
         steps = [step for step, _ in finite]
@@ -196,7 +196,7 @@ def _draw_length(panel: Axes, compared: Comparison, models: list[str]) -> None:
     """Draw written over required words; a hollow marker is an answer that was cut at its cap."""
     rows = [row for scores in compared.rows.values() for row in scores]
     required = [row.required_words for row in rows if row.required_words is not None]
-    written = [*required, *(row.words for row in rows)]
+    lengths = [*required, *(row.words for row in rows)]
     is_log = min(required) > 0 and max(required) >= _DECADE * min(required)
     panel.plot(
         [min(required), max(required)],
@@ -235,7 +235,7 @@ def _draw_length(panel: Axes, compared: Comparison, models: list[str]) -> None:
         panel.set_yscale("log")
     else:
         panel.set_xlim(limits(x_values, (0, math.inf)))
-        panel.set_ylim(limits(written, (0, math.inf)))
+        panel.set_ylim(limits(lengths, (0, math.inf)))
     panel.xaxis.set_major_formatter("{x:,.0f}")
     panel.yaxis.set_major_formatter("{x:,.0f}")
 

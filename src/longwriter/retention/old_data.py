@@ -69,18 +69,20 @@ def _find(repo: Repo, nights: int, digests: Iterable[str]) -> OldData:
             f"DVC's cache {cache.path} lies outside this checkout, so others may use it: name all of them with "
             "dvc gc --workspace --all-branches --all-tags --projects FOLDER"
         )
-    needed = needed_by(repo, nights, digests, [cache])
-    stored = set(cache.all())
+    live_digests = needed_by(repo, nights, digests, [cache])
+    cache_digests = set(cache.all())
     by_git = {out.def_path for out in repo.index.outs if not out.use_cache}
     entries = []
     for path in sorted(Path(repo.stage_cache.cache_dir).glob("*/*/*")):
         outs = _outputs(path)
         small = {digest for name, digest in outs if name in by_git}
-        if all(digest in stored and (digest in needed or name in by_git) for name, digest in outs):
-            needed |= small
+        if all(
+            digest in cache_digests and (digest in live_digests or name in by_git) for name, digest in outs
+        ):
+            live_digests |= small
         else:
             entries.append(path)
-    objects = [Path(cache.oid_to_path(digest)) for digest in sorted(stored - needed)]
+    objects = [Path(cache.oid_to_path(digest)) for digest in sorted(cache_digests - live_digests)]
     return OldData(objects, entries, sum(path.stat().st_size for path in [*objects, *entries]))
 
 
@@ -94,11 +96,11 @@ def needed_by(repo: Repo, nights: int, digests: Iterable[str], stores: Sequence[
         stores: Where DVC finds the list of files of a folder: its cache, a remote.
     """
     revisions = _revisions(nights, repo.root_dir)
-    used = repo.used_objs(revs=revisions, all_tags=True, all_experiments=True, force=True)
-    needed = {str(item.value) for items in used.values() for item in items}
+    objects = repo.used_objs(revs=revisions, all_tags=True, all_experiments=True, force=True)
+    live_digests = {str(item.value) for items in objects.values() for item in items}
     for digest in digests:
-        needed |= {digest, *(member for store in stores for member in _members(store, digest))}
-    return needed
+        live_digests |= {digest, *(member for store in stores for member in _members(store, digest))}
+    return live_digests
 
 
 def _revisions(nights: int, folder: str) -> list[str]:

@@ -16,7 +16,7 @@ from longwriter.errors import BadParams
 from longwriter.settings.allowed import allowed_values, members
 from longwriter.settings.section import keys
 from longwriter.settings.texts import secret
-from longwriter.settings.yaml_file import Document, Key, shown
+from longwriter.settings.yaml_file import Document, Key, display
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -75,7 +75,7 @@ def _add(document: Document, model: type[BaseModel], item: Any) -> None:
     key, annotation, metadata, section = _resolved(model, item["loc"][:-1] if is_key else item["loc"])
     if item["type"] == "conflicts":
         for conflict in item["ctx"]["conflicts"]:
-            actual = _HIDDEN if conflict.is_secret else shown(_at(document.values, (*key, *conflict.key)))
+            actual = _HIDDEN if conflict.is_secret else display(_at(document.values, (*key, *conflict.key)))
             _add_once(document, (*key, *conflict.key), f"found {actual}; allowed: {conflict.allowed}")
     elif item["type"] == "extra_forbidden":
         names = list(keys(section))
@@ -90,7 +90,7 @@ def _add(document: Document, model: type[BaseModel], item: Any) -> None:
         _add_once(document, key, f"found this key; allowed: {words}")
     else:
         is_hidden = bool(key) and str(key[-1]).endswith("_env")
-        actual = f"a text {_HIDDEN}" if is_hidden else shown(item["input"])
+        actual = f"a text {_HIDDEN}" if is_hidden else display(item["input"])
         words = allowed_values(annotation, metadata) + _without_quotes(item["input"], annotation)
         _add_once(document, key, f"found {actual}; allowed: {words}")
 

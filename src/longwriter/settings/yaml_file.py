@@ -105,7 +105,7 @@ def dotted(key: Key) -> str:
     return name if name.isprintable() else repr(name)[1:-1]
 
 
-def shown(value: Any) -> str:
+def display(value: Any) -> str:
     """Return a value as a message shows it: short, on one line, spelled as in YAML."""
     if isinstance(value, dict):
         return "a mapping" if value else "an empty mapping"
@@ -238,7 +238,7 @@ class _Composer:
             node = self._sequence(key)
         if event.tag is not None:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            self._add(event, key, f"the tag {shown(tag)}", "a value without a tag")
+            self._add(event, key, f"the tag {display(tag)}", "a value without a tag")
             node = _Composed(None)
         if node.size > _VALUES:
             self._stop(event, f"more than {_VALUES:,} values", f"at most {_VALUES:,}, aliases filled in")
@@ -304,7 +304,7 @@ class _Composer:
         parts = value if isinstance(value, list) else [value]
         if not all(isinstance(part, dict) for part in parts):
             if not any(problem.key == key for problem in self.document.problems):
-                self._add(start, key, f"{shown(value)} after <<", "a mapping, or a list of mappings")
+                self._add(start, key, f"{display(value)} after <<", "a mapping, or a list of mappings")
             return {}
         merged: dict[str, Any] = {}
         for part in parts:

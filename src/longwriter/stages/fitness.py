@@ -56,11 +56,11 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
         log = folder / "pairs.jsonl.zst"
         pair_cases = pairs.cases(originals)
         questions_of_pairs = [case.pair for case in pair_cases]
-        results, used = asyncio.run(
+        results, pair_usage = asyncio.run(
             asking.compare(params.score, params.pairwise.prompt, questions_of_pairs, log, "fitness pairs")
         )
         files.join_call_logs([calls, log], calls)
-        usage = {name: value + used.get(name, 0.0) for name, value in usage.items()}
+        usage = {name: value + pair_usage.get(name, 0.0) for name, value in usage.items()}
         compared = pairs.measure(pair_cases, results, limits.confidence)
         verdict = verdict.model_copy(update={"pairs": pairs.verdict(compared, limits)})
         numbers |= pairs.numbers(compared)

@@ -64,8 +64,8 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     docs = verdicts.DOCS / "preferences"
     findings = gx.run(pair_gate.gate(train, test, section, max_repeated_share), docs)
     data = {str(FOLDER / name): versioning.digest(folder / name) for name in ("train.jsonl", "test.jsonl")}
-    kept = len(pairs) + len(general)
-    gate = verdicts.settle("preferences", findings, data, kept, folder / "verdict.json")
+    rows_kept = len(pairs) + len(general)
+    gate = verdicts.settle("preferences", findings, data, rows_kept, folder / "verdict.json")
     numbers = {
         **preferences.pair_numbers(train, test),
         **preferences.sample_numbers([sample for group in candidates.values() for sample in group]),
@@ -74,7 +74,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     reasons = Counter(row.reason for row in rejected)
     artifacts = [docs, FOLDER / "verdict.json"]
     rows_in = len(candidates) + len(general) + len(refused)
-    return runner.Summary(rows_in, kept, dict(reasons), numbers, usage, artifacts)
+    return runner.Summary(rows_in, rows_kept, dict(reasons), numbers, usage, artifacts)
 
 
 def _general(params: Params, pairs: int) -> tuple[list[PreferencePair], list[Rejection]]:

@@ -64,10 +64,10 @@ async def _work(params: Params, folder: Path) -> runner.Summary:
         raise ModelUnusable(f"the engine refused every prompt: {reason}. Check serving.context_tokens")
     files.write_jsonl(folder / "generations.jsonl", rows)
     numbers |= answers.generation_numbers(rows)
-    kept = len(prompts) - sum(refused.values())
+    rows_kept = len(prompts) - sum(refused.values())
     return runner.Summary(
         len(examples),
-        kept,
+        rows_kept,
         left_out | refused,
         numbers,
         usage,

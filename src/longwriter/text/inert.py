@@ -70,13 +70,13 @@ def markdown(text: str) -> str:
     A text of words and common punctuation stays as it is. Any other becomes a code span, in which links,
     images, HTML and addresses are only text. A pipe becomes `¦`: renderers disagree on how to escape one.
     """
-    shown = line(text).replace("|", "¦")
-    is_plain = _PLAIN_MARKDOWN.fullmatch(shown) and not _UNDERLINED.search(shown)
-    if is_plain and not _AUTOLINK.search(shown) and not _STARTS_BLOCK.match(shown):
-        return shown
-    fence = "`" * (1 + _longest_run(shown))
-    space = " " if shown.startswith(("`", " ")) or shown.endswith(("`", " ")) else ""
-    return f"{fence}{space}{shown}{space}{fence}"
+    content = line(text).replace("|", "¦")
+    is_plain = _PLAIN_MARKDOWN.fullmatch(content) and not _UNDERLINED.search(content)
+    if is_plain and not _AUTOLINK.search(content) and not _STARTS_BLOCK.match(content):
+        return content
+    fence = "`" * (1 + _longest_run(content))
+    space = " " if content.startswith(("`", " ")) or content.endswith(("`", " ")) else ""
+    return f"{fence}{space}{content}{space}{fence}"
 
 
 def code_block(text: str, language: str = "") -> str:
@@ -92,12 +92,12 @@ def _longest_run(text: str) -> int:
 
 def csv_cell(text: str) -> str:
     """Return a text as a cell of a CSV file that no spreadsheet runs as a formula; a number stays a number."""
-    shown = terminal(text)
-    if shown.lstrip(" ").startswith(_FORMULA) and not _NUMBER.fullmatch(shown):
-        shown = f"'{shown}"
-    if any(character in shown for character in ',;"\n\t'):
-        return '"' + shown.replace('"', '""') + '"'
-    return shown
+    cell = terminal(text)
+    if cell.lstrip(" ").startswith(_FORMULA) and not _NUMBER.fullmatch(cell):
+        cell = f"'{cell}"
+    if any(character in cell for character in ',;"\n\t'):
+        return '"' + cell.replace('"', '""') + '"'
+    return cell
 
 
 def masked(value: Any, name: str = "") -> Any:

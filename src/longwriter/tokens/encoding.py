@@ -111,9 +111,9 @@ def pack_columns(sequences: Sequences, packs: list[list[int]]) -> Iterator[dict[
         }
 
 
-def ids_and_labels(stored: np.ndarray[Any, np.dtype[np.int32]]) -> tuple[np.ndarray[Any, Any], ...]:
+def ids_and_labels(tokens: np.ndarray[Any, np.dtype[np.int32]]) -> tuple[np.ndarray[Any, Any], ...]:
     """Return token ids and labels of stored tokens; see `packing.Encoded`."""
-    return np.where(stored < 0, ~stored, stored), np.where(stored < 0, np.int32(IGNORE_INDEX), stored)
+    return np.where(tokens < 0, ~tokens, tokens), np.where(tokens < 0, np.int32(IGNORE_INDEX), tokens)
 
 
 def _blocks(weights: Sequence[int], size: int) -> Iterator[range]:
@@ -174,15 +174,15 @@ def _encode_block(
                 rejected.append(coded)
                 continue
             for sequence in coded:
-                stored = _stored(sequence)
-                stored.tofile(out)
-                lengths.append(len(stored))
+                tokens = _tokens(sequence)
+                tokens.tofile(out)
+                lengths.append(len(tokens))
                 sample_ids.append(row.sample_id)
-                targets += int((stored >= 0).sum())
+                targets += int((tokens >= 0).sum())
     return _Block(lengths, sample_ids, targets, rejected)
 
 
-def _stored(row: Encoded) -> np.ndarray[Any, np.dtype[np.int32]]:
+def _tokens(row: Encoded) -> np.ndarray[Any, np.dtype[np.int32]]:
     """Return the tokens of a sequence as they are stored; `ids_and_labels` reads them."""
     ids, labels = np.array(row.input_ids, np.int32), np.array(row.labels, np.int32)
     return np.where(labels == IGNORE_INDEX, ~ids, ids)

@@ -54,16 +54,16 @@ def of_run(
         links.append(f"[Data Docs]({docs}/{name}/)")
     links += _origin(tags)
     parts = [", ".join(links), f"**{name}**: {inert.markdown(what)}"]
-    written = [
+    output_rows = [
         f"| {inert.markdown(path)} | {_size(path)} | `{digest}` |" for path, digest in (outputs or {}).items()
     ]
     rows = _sources(inputs)
-    while len(rows) > 1 and sum(map(len, [*rows, *written])) > _MOST_CHARS:
+    while len(rows) > 1 and sum(map(len, [*rows, *output_rows])) > _MOST_CHARS:
         rows[-2:] = ["| … |"]  # a click on the data set of the page shows all
     if rows:
         parts.append("\n".join(["| input | written by | size | md5 |", "|---|---|---|---|", *rows]))
-    if written:
-        parts.append("\n".join(["| output | size | md5 |", "|---|---|---|", *written]))
+    if output_rows:
+        parts.append("\n".join(["| output | size | md5 |", "|---|---|---|", *output_rows]))
     return "\n\n".join(parts) + "\n"
 
 

@@ -258,8 +258,8 @@ def _is_no_table(path: str) -> bool:
 
 def profile(path: Path) -> dict[str, int]:
     """Return the size of a data set as MLflow shows it: bytes, rows, words, as far as they are known."""
-    shown = _shape(path)[1]
-    return dict(json.loads(shown)) if shown else {}
+    numbers = _shape(path)[1]
+    return dict(json.loads(numbers)) if numbers else {}
 
 
 def _shape(path: Path) -> tuple[str | None, str | None]:

@@ -228,7 +228,7 @@ def _digest(repo: Repo, path: str) -> str:
         return str(dep.get_hash().value)
     absolute = Path(path).absolute()
     if not absolute.exists():
-        raise BadRecord(files.missing(path))
+        raise BadRecord(files.missing_message(path))
     _, _, tree = build(repo.cache.local, str(absolute), localfs, "md5", ignore=repo.dvcignore, dry_run=True)
     return str(tree.hash_info.value)
 
@@ -315,15 +315,15 @@ def copy_folder(digest: str, target: Path) -> None:
         try:
             if not Path(cache.oid_to_path(digest)).is_file():
                 repo.cloud.pull([tree])
-            stored = [("/".join(key), hash_info.value) for key, _, hash_info in Tree.load(cache, tree)]
-            if not all(Path(cache.oid_to_path(md5)).is_file() for _, md5 in stored):
+            members = [("/".join(key), hash_info.value) for key, _, hash_info in Tree.load(cache, tree)]
+            if not all(Path(cache.oid_to_path(md5)).is_file() for _, md5 in members):
                 repo.cloud.pull([tree])
         except (DvcException, ObjectFormatError, OSError) as error:
             reason = str(error).partition("\n")[0]
             raise BadRecord(
                 f"weights with digest {digest} are not in DVC's cache or remote ({reason})"
             ) from None
-        for name, md5 in stored:
+        for name, md5 in members:
             cache_file = Path(cache.oid_to_path(md5))
             if not cache_file.is_file():
                 raise BadRecord(f"{name} of the weights with digest {digest} is not in DVC's cache or remote")

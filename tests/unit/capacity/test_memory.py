@@ -87,7 +87,8 @@ def test_a_checkpoint_has_the_measured_size():
 
 def test_disk_counts_the_checkpoint_that_is_being_written():
     rows = {
-        row.name: row.device for row in memory.disk(GLM, training(layout("zero2")), kept=1, has_base=True)
+        row.name: row.device
+        for row in memory.disk(GLM, training(layout("zero2")), checkpoints=1, has_base=True)
     }
     assert (
         sum(size for name, size in rows.items() if "checkpoints" in name) == 3 * 16 * 9_399_951_360

@@ -271,4 +271,4 @@ def test_rows_are_appended_to_two_files_at_once(in_tmp):
     ],
 )
 def test_only_for_files_that_a_stage_writes_the_message_says_to_run_the_stage(path, advice):
-    assert files.missing(path) == f"{path} is missing: {advice}"
+    assert files.missing_message(path) == f"{path} is missing: {advice}"

@@ -34,7 +34,7 @@ class Limits(NamedTuple):
     max_repeated_share: float
 
 
-def write_prompt(template: str, plan: Plan, position: int, shown: list[str]) -> str:
+def write_prompt(template: str, plan: Plan, position: int, visible_text: list[str]) -> str:
     """Return the writer's prompt for one step.
 
     A template should begin with the constant fields (instruction, plan), and then have the field that only
@@ -43,19 +43,19 @@ def write_prompt(template: str, plan: Plan, position: int, shown: list[str]) -> 
 
     Args:
         template: Text with {instruction} {plan} {text} {step} {steps} {main_point} {word_count}. A block
-            between blank lines whose only field is {text} is left out if `shown` is empty.
+            between blank lines whose only field is {text} is left out if `visible_text` is empty.
         plan: A plan with steps.
         position: Position of the step, from 0.
-        shown: The paragraphs to show, in order.
+        visible_text: The paragraphs to show, in order.
     """
-    if not shown:
+    if not visible_text:
         template = _without_text(template)
     step = plan.steps[position]
     return prompts.fill(
         template,
         instruction=plan.instruction.prompt,
         plan=prompts.plan_lines(plan.steps),
-        text="\n\n".join(shown),
+        text="\n\n".join(visible_text),
         step=position + 1,
         steps=len(plan.steps),
         main_point=step.main_point,

@@ -182,7 +182,7 @@ async def _direct(job: _Job) -> list[Outcome[str]]:
 async def _step(
     job: _Job,
     position: int,
-    shown: list[str],
+    visible_text: list[str],
     earlier_text: EarlierText | None,
     earlier_attempts: Outcome[str] | None = None,
 ) -> Outcome[str]:
@@ -191,7 +191,7 @@ async def _step(
     Args:
         job: The text.
         position: Position of the step, from 0.
-        shown: Paragraphs that the prompt shows.
+        visible_text: Paragraphs that the prompt shows.
         earlier_text: What the paragraph must not repeat; None = only itself.
         earlier_attempts: Attempts at this paragraph so far; this call may use the remaining ones.
     """
@@ -213,7 +213,7 @@ async def _step(
             len(text), drafts.check_repeats, text, earlier_text, limits.max_repeated_share
         )
 
-    prompt = drafts.write_prompt(job.template, plan, position, shown)
+    prompt = drafts.write_prompt(job.template, plan, position, visible_text)
     keep_first = job.params.keep == "first_paragraph"
     outcome = await _ask(job, prompt, job.params.sampling, keep_first, check, earlier_attempts)
     if earlier_attempts is None and not isinstance(outcome.result, Refused):

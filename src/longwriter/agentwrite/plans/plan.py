@@ -226,9 +226,9 @@ def check_plan(
             "wrong_language", f"{language}, not {instruction.language}: {points[0][:EVIDENCE_CHARS]}"
         )
     if min_coverage and (share := coverage.coverage(instruction.prompt, points)) < min_coverage:
-        missing = coverage.terms(instruction.prompt).difference(*map(coverage.terms, points))
+        terms = coverage.terms(instruction.prompt).difference(*map(coverage.terms, points))
         return Refused(
-            "low_coverage", f"{share:.0%} of the content words; missing: {', '.join(sorted(missing))}"[:400]
+            "low_coverage", f"{share:.0%} of the content words; missing: {', '.join(sorted(terms))}"[:400]
         )
     return None
 
@@ -241,8 +241,8 @@ def _check_steps(steps: list[PlanStep], bounds: Bounds) -> Refused | None:
         return Refused("too_few_steps", f"{len(steps)} steps, at least {bounds.min_steps}")
     for step in steps:
         if not bounds.min_words <= step.word_count <= bounds.max_words:
-            allowed = f"{bounds.min_words} to {bounds.max_words}"
-            return Refused("step_words_out_of_bounds", f"{step.word_count} words, allowed {allowed}")
+            bounds_text = f"{bounds.min_words} to {bounds.max_words}"
+            return Refused("step_words_out_of_bounds", f"{step.word_count} words, allowed {bounds_text}")
         if not txt.count_words(step.main_point):
             return Refused("empty_point", step.main_point)
     return None

@@ -201,5 +201,5 @@ async def _coverage_judge(
 
 def _sum(usages: list[dict[str, float]]) -> dict[str, float]:
     """Return the sums of several clients' usage; a number that one of them lacks, such as a cost, is left out."""
-    known = set(usages[0]).intersection(*usages)
-    return {name: sum(usage[name] for usage in usages) for name in usages[0] if name in known}
+    names = set(usages[0]).intersection(*usages)
+    return {name: sum(usage[name] for usage in usages) for name in usages[0] if name in names}

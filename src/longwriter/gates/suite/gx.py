@@ -55,11 +55,11 @@ def run(gate: Gate, docs: Path | None) -> list[Finding]:
 def _make_inert(results: Path) -> None:
     """Escape the texts in the stored results, because GX writes them into its pages as HTML."""
     for file in results.rglob("*.json"):
-        stored = json.loads(file.read_text(encoding="utf-8"))
-        for result in stored["results"]:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        for result in content["results"]:
             for part in ("result", "exception_info"):
                 result[part] = _escaped(result.get(part))
-        file.write_text(json.dumps(stored), encoding="utf-8")
+        file.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _escaped(value: Any) -> Any:

@@ -91,13 +91,13 @@ def settle(
     Raises:
         GateStopped: a critical expectation failed.
     """
-    failed = [finding for finding in findings if not finding.passed]
-    critical = [finding for finding in failed if finding.critical]
+    failures = [finding for finding in findings if not finding.passed]
+    critical = [finding for finding in failures if finding.critical]
     expectations = [finding._asdict() for finding in findings]
     verdict = {"passed": not critical, "data": digests, "rows": rows, "expectations": expectations}
     if not critical:
         files.write_json(verdict_file, verdict)
-        return {"expectations": float(len(findings)), "warnings": float(len(failed))}
+        return {"expectations": float(len(findings)), "warnings": float(len(failures))}
     stopped_file = files.LOCAL / "stopped" / stage / "verdict.json"
     stopped_file.parent.mkdir(parents=True, exist_ok=True)
     files.write_json(stopped_file, verdict)
@@ -131,7 +131,7 @@ def check_verdict(verdict_file: Path, data: Sequence[Path], stage: str) -> None:
         GateStopped: the gate has checked other rows, or has stopped these.
     """
     if not verdict_file.is_file():
-        raise BadRecord(files.missing(verdict_file))
+        raise BadRecord(files.missing_message(verdict_file))
     verdict = files.read_json(verdict_file)
     digests = versioning.digests(data)
     if verdict["passed"] is not True or verdict["data"] != digests:

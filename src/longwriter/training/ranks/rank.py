@@ -109,9 +109,9 @@ def _rows(path: str, cache: Path, columns: Sequence[str]) -> Dataset:
 
 def _with_padding(packs: Dataset, multiple: int, token: int) -> Dataset:
     """Return the packs and as many empty ones that all ranks get the same number; no real pack is repeated."""
-    missing = -len(packs) % multiple
+    count = -len(packs) % multiple
     empty = {"input_ids": [token] * 2, "labels": [IGNORE_INDEX] * 2, "seq_lengths": [2]}
-    extra = Dataset.from_list([empty] * missing, features=packs.features) if missing else None
+    extra = Dataset.from_list([empty] * count, features=packs.features) if count else None
     return concatenate_datasets([packs, extra]) if extra else packs
 
 
