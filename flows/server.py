@@ -86,7 +86,7 @@ def start(wait_s: float = _START_S) -> Server:
     log = files.LOCAL / "logs" / "prefect-server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     (files.LOCAL / "locks").mkdir(exist_ok=True)
-    lock = FileLock(files.LOCAL / "locks" / "prefect-server.lock")
+    lock = process.file_lock(files.LOCAL / "locks" / "prefect-server.lock")
     try:
         lock.acquire(timeout=wait_s)
     except Timeout:

@@ -56,6 +56,12 @@ def clear(path: Path) -> Path | None:
     return _moved(path, ("",)) if path.is_dir() else None
 
 
+def clear_beside(file: Path) -> list[Path]:
+    """Rename the folders that stand where SQLite needs the files beside a database; return their new paths."""
+    moved = (clear(file.with_name(file.name + suffix)) for suffix in ("-wal", "-shm", "-journal"))
+    return [path for path in moved if path]
+
+
 def set_aside(file: Path) -> Path:
     """Rename a database together with its journal; return the new path, which holds the time in UTC.
 
@@ -94,9 +100,9 @@ def repair(file: Path) -> str | None:
         raise Unavailable(
             f"{file} is a link to {file.readlink()}, which is missing: mount its disk, or remove the link"
         )
-    beside = [clear(file.with_name(file.name + suffix)) for suffix in ("-wal", "-shm", "-journal")]
+    beside = clear_beside(file)
     if (reason := damage(file)) is None:
-        moved = ", ".join(path.name for path in beside if path)
+        moved = ", ".join(path.name for path in beside)
         return f"{file}: a folder stood in place of a file beside it: kept as {moved}" if moved else None
     aside = set_aside(file)
     if not aside.is_file():

@@ -110,8 +110,11 @@ async def open_limits(params: LLMParams, endpoint: str, folder: Path) -> AsyncIt
 
 
 def _open_bucket(file: Path, limit: int) -> _Bucket:
-    """Open the record of one limit; a damaged file, which holds one minute only, is set aside."""
+    """Open the record of one limit; a damaged file, which holds one minute only, and folders in its way are set aside."""
     with file_lock(file.with_name(f"{file.name}.open.lock")):
+        databases.clear(file.with_name(f"{file.name}.lock"))  # the lock of the bucket
+        for moved in databases.clear_beside(file):
+            log.warning("a folder stood where %s needs a file: kept as %s", file.name, moved.name)
         if damage := databases.damage(file):
             log.warning("%s is damaged (%s): kept as %s", file, damage, databases.set_aside(file).name)
         rates = [Rate(limit, _MINUTE_MS)]

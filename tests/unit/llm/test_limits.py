@@ -165,3 +165,16 @@ def test_a_damaged_record_of_the_last_minute_is_set_aside(tmp_path, caplog, cont
     [line] = [message for message in caplog.messages if "damaged" in message]
     assert str(file) in line
     assert [path.read_bytes() for path in tmp_path.glob("*.damaged-*Z")] == [content]
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal", ".lock"])
+def test_a_folder_in_the_place_of_a_file_beside_the_record_is_set_aside_and_no_request_is_forgotten(
+    tmp_path, suffix
+):
+    assert granted(tmp_path, [1], requests_per_minute=2) == 1
+    file = recorded(tmp_path)
+    beside = file.with_name(file.name + suffix)
+    beside.unlink(missing_ok=True)
+    beside.mkdir()
+    assert granted(tmp_path, [1, 1], requests_per_minute=2) == 1
+    assert list(tmp_path.glob(f"{beside.name}.damaged-*Z"))
