@@ -138,7 +138,7 @@ _NOT_LOGGED = (
 
 @contextmanager
 def _needs_mlflow(state: str) -> Iterator[None]:
-    """End the stage as Unavailable when the block cannot reach MLflow, as UserError when MLflow refuses the user.
+    """End the stage as Unavailable when the block cannot reach MLflow, as UserError when a person must act (a login, the schema).
 
     Args:
         state: What is done, and what the next try starts from; the end of the error message.

@@ -11,6 +11,7 @@ import functools
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -41,6 +42,11 @@ UNREACHABLE = (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError)
 """Errors of a server or database that cannot be reached."""
 PARENT_ENV = "LW_PIPELINE_RUN"
 _REFUSALS = {401: "login", 403: "user"}  # by HTTP status
+_OTHER_SCHEMA = re.compile(r"found version (\w{1,40}), but expected (\w{1,40})")  # MLflow's words
+_MISSING = re.compile(  # words of SQLite and of PostgreSQL; MLflow makes a table that is missing with its first columns
+    r"no such (?:table|column): [\w.]{1,80}|table \w{1,80} has no column named \w{1,80}"
+    r"|(?:relation|column) [\w.\"]{1,80} does not exist"
+)
 _METRICS_PER_REQUEST = 1000  # MLflow's limit
 _PROFILED_BYTES = 50_000_000  # reading a larger data set would take seconds: its profile has only bytes
 _VALUE_CHARS = 6000  # of a parameter, MLflow's limit
@@ -65,26 +71,40 @@ def client() -> tuple[MlflowClient, str]:
     """Return a client and the id of the experiment, which is created if it is missing.
 
     Raises:
-        UserError: the server refuses the login, or the user has no right to the experiment.
+        UserError: the server refuses the login, the user has no right to the experiment, or the database has another
+            schema.
     """
     try:
         return _client(tracking_uri())
-    except mlflow.exceptions.MlflowException as error:
+    except (mlflow.exceptions.MlflowException, SQLAlchemyError) as error:
         if (user_error := refusal(error)) is None:
             raise
         raise user_error from None
 
 
 def refusal(error: BaseException) -> UserError | None:
-    """Return a UserError if an error says that MLflow's server refuses the login or the user, else None."""
-    if not isinstance(error, mlflow.exceptions.MlflowException):
+    """Return a UserError if an error of MLflow needs a person, else None: a login or right, or another schema."""
+    if not isinstance(error, (mlflow.exceptions.MlflowException, SQLAlchemyError)):
         return None
-    if (status := error.get_http_status_code()) not in _REFUSALS:
-        return None
-    return UserError(
-        f"MLflow at {without_password(tracking_uri())} refuses this {_REFUSALS[status]} ({status}): correct "
-        "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ask its administrator"
-    )
+    status = error.get_http_status_code() if isinstance(error, mlflow.exceptions.MlflowException) else None
+    if status in _REFUSALS:
+        return UserError(
+            f"MLflow at {without_password(tracking_uri())} refuses this {_REFUSALS[status]} ({status}): correct "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ask its administrator"
+        )
+    text = str(error)
+    if schema := _OTHER_SCHEMA.search(text):
+        return UserError(
+            f"MLflow's database at {without_password(tracking_uri())} has the schema {schema[1]}, and MLflow "
+            f"{mlflow.__version__} has {schema[2]}: if the database is older, back it up and run `mlflow db upgrade URI`; "
+            "if a newer MLflow wrote it, install that MLflow or restore a backup"
+        )
+    if missing := _MISSING.search(text):
+        return UserError(
+            f"MLflow's database at {without_password(tracking_uri())} is not whole ({missing[0]}): restore a backup, or "
+            "without one move the database away: then the next run makes an empty one"
+        )
+    return None
 
 
 @functools.cache

@@ -1,7 +1,10 @@
-"""MLflow's client: a login that is refused."""
+"""MLflow's client: a login that is refused, and a database of another MLflow."""
 
+import re
+import shutil
+import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -43,3 +46,32 @@ def test_a_login_that_is_refused_is_for_a_person_to_correct(tmp_path, monkeypatc
             runs.client()
     assert f"refuses {words} ({status})" in str(error.value)
     assert "hidden" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "UPDATE alembic_version SET version_num = 'ffffffffffff'",
+            "has the schema ffffffffffff, and MLflow .* run `mlflow db upgrade URI`; if a newer MLflow wrote it",
+        ),
+        ("DROP TABLE metrics", r"is not whole \(table metrics has no column named step\): restore a backup"),
+    ],
+)
+def test_a_database_with_another_schema_is_for_a_person_to_correct(tmp_path, monkeypatch, change, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    runs.client()
+    run_id = runs.start_run("write", {})
+    with closing(sqlite3.connect(".lw/mlflow.db")) as database, database:
+        database.execute(change)
+    shutil.copy(".lw/mlflow.db", "copy.db")  # MLflow keeps what it has opened
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/copy.db")
+    try:
+        runs.client()
+        runs.log_metrics(run_id, {"rows": 1.0})
+    except runs.UNREACHABLE as error:
+        raised = runs.refusal(error)
+    except UserError as error:
+        raised = error
+    assert re.search(said, str(raised))
