@@ -56,7 +56,7 @@ def main(words: Sequence[str]) -> int:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     with startup.imports():
-        from flows import pipeline, repro
+        from flows import pipeline, repro, tables
         from longwriter.errors import LongWriterError
         from longwriter.io import process
         from longwriter.tracking import runs
@@ -87,7 +87,8 @@ def main(words: Sequence[str]) -> int:
         sys.stderr.write(f"\n{type(trouble).__name__}: {trouble}\n")
         return trouble.exit_code
     if not options.dry_run:
-        sys.stdout.write(f"\n{pipeline.closing_block(rows)}")
+        reports = pipeline.expand(["report"])
+        sys.stdout.write(f"\n{tables.closing_block(rows, reports)}")
     return 0
 
 

@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import re
-import shlex
 import sys
 import time
 import uuid
@@ -35,7 +34,6 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run, task_run
 from prefect.states import Cancelled, Completed
-from tabulate import tabulate
 
 from flows import (
     deployments,
@@ -49,6 +47,7 @@ from flows import (
     remaining,
     repro,
     room,
+    tables,
 )
 from longwriter import params as parameters
 from longwriter.errors import LongWriterError, UserError, without_password
@@ -151,7 +150,7 @@ def _stage(name: str, parent: str, is_fresh: bool, share: bool) -> State[Any]:
         description=f"MLflow run of {name} ({how}): description, data sets, table of rows, traces. {_counts(rows)}",
     )
     if how != "unchanged" and name.startswith("report@"):
-        create_markdown_artifact(_report(name).read_text(encoding="utf-8"), key=_key(name))
+        create_markdown_artifact(tables.report(name).read_text(encoding="utf-8"), key=_key(name))
     seconds = round(time.monotonic() - started, 1)
     result = {"stage": name, "how": how, "seconds": seconds, "run": url, **rows}
     if how == "executed":
@@ -191,10 +190,6 @@ def _counts(rows: dict[str, int]) -> str:
 def _key(name: str) -> str:
     """Return a name as Prefect takes it for an artifact."""
     return re.sub("[^a-z0-9]+", "-", name)
-
-
-def _report(name: str) -> Path:
-    return Path(f"data/report/{name.partition('@')[2]}/report.md")
 
 
 def _stages(
@@ -239,7 +234,9 @@ def _stages(
                 if path.exists():
                     tracking.log_artifact(parent, path)
             tracking.log_metrics(parent, history.metrics(rows))
-            tracking.set_tags(parent, {"mlflow.note.content": notes.of_flow(kind, tags, overview(rows))})
+            tracking.set_tags(
+                parent, {"mlflow.note.content": notes.of_flow(kind, tags, tables.overview(rows))}
+            )
             tracking.end_run(parent, status)
             create_markdown_artifact(history.latest(), key="history", description="The last flows")
         except tracking.UNREACHABLE as error:
@@ -248,37 +245,11 @@ def _stages(
                 "cannot reach MLflow at %s (%s): the next run of a flow closes run %s", url, reason, parent
             )
         create_markdown_artifact(
-            overview(rows),
+            tables.overview(rows),
             key="time-budget",
             description="What each stage did: seconds, rows, and its MLflow run",
         )
     return rows
-
-
-def budget(rows: list[dict[str, Any]]) -> str:
-    """Return a Markdown table of what each stage did and how long it took."""
-    lines = [(row["stage"], row["how"], row["seconds"]) for row in rows]
-    total = ("all", "", sum(row["seconds"] for row in rows))
-    head = ("stage", "what happened", "seconds")
-    return str(tabulate([*lines, total], head, tablefmt="pipe", floatfmt=".1f"))
-
-
-def overview(rows: list[dict[str, Any]]) -> str:
-    """Return the page of a flow run: what each stage did, its seconds and rows, with links to MLflow."""
-    head = ("stage", "what happened", "seconds", "rows in", "kept", "rejected")
-    lines = [
-        (
-            f"[{row['stage']}]({row['run']})",
-            row["how"],
-            row["seconds"],
-            row["rows_in"],
-            row["kept"],
-            row["rejected"],
-        )
-        for row in rows
-    ]
-    total = ("all", "", sum(row["seconds"] for row in rows), "", "", "")
-    return str(tabulate([*lines, total], head, tablefmt="pipe", floatfmt=".1f"))
 
 
 def _run(
@@ -395,24 +366,3 @@ def _clean() -> None:
             log.info("removed by the section retention: %s", sentence)
     except tracking.UNREACHABLE as error:
         log.warning("the section retention was not fully applied: %s", without_password(str(error)))
-
-
-def closing_block(rows: list[dict[str, Any]]) -> str:
-    """Return what the command line prints at its end: the time budget, the reports, and what to do next."""
-    reports = [_report(name) for name in expand(["report"])]
-    written_reports = [path.resolve() for path in reports if path.is_file()]
-    number = f" --benchmark {written_reports[0].parent.name}" if written_reports else ""
-    commands = {
-        "bash infra/ui.sh": "MLflow, Prefect and Data Docs",
-        "longwriter serve": "the base model and the trained one side by side",
-        f"longwriter lineage{number}": "from a number, or a row, back to its LLM calls",
-        "dvc metrics show": "all numbers",
-    }
-    width = max(map(len, commands))
-    lines = [
-        *(f"report: {path}" for path in written_reports),
-        "data: data/<stage>/, models: data/<model>/weights",
-        f"next: cd {shlex.quote(str(Path.cwd()))} && source .venv/bin/activate",
-        *(f"  {command:{width}}  {meaning}" for command, meaning in commands.items()),
-    ]
-    return f"{budget(rows)}\n\n" + "".join(f"{line}\n" for line in lines)

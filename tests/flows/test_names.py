@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 from dvc.repo import Repo
 
+from flows import tables
 from longwriter.errors import UserError
 from longwriter.tracking import versioning
 
@@ -99,10 +100,10 @@ def test_each_stage_of_the_pipeline_is_in_the_group_of_a_flow(pipeline: ModuleTy
     assert pipeline.expand(["benchmark"])[-1] == "register"
 
 
-def test_the_page_of_a_flow_shows_what_ran_its_rows_and_links(pipeline: ModuleType) -> None:
+def test_the_page_of_a_flow_shows_what_ran_its_rows_and_links() -> None:
     row = {"stage": "write", "how": "executed", "seconds": 1.25, "run": "http://m/#/runs/r1"}
     rows = [{**row, "rows_in": 12, "kept": 10, "rejected": 2}]
-    lines = [" ".join(line.split()) for line in pipeline.overview(rows).splitlines()]
+    lines = [" ".join(line.split()) for line in tables.overview(rows).splitlines()]
     assert lines[0] == "| stage | what happened | seconds | rows in | kept | rejected |"
     assert lines[2:] == [
         "| [write](http://m/#/runs/r1) | executed | 1.2 | 12 | 10 | 2 |",

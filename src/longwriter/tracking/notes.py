@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from longwriter.errors import BadRecord, without_password
 from longwriter.io import files
 from longwriter.text import inert
-from longwriter.tracking import git, provenance
+from longwriter.tracking import git, profiles, provenance
 from longwriter.tracking import runs as tracking
 from longwriter.tracking.provenance import LINEAGE
 
@@ -173,7 +173,7 @@ def _sources(inputs: Mapping[str, str]) -> list[str]:
 
 def _size(path: str) -> str:
     """Return rows, words and bytes of a file, as far as they are known; empty for a folder."""
-    profile = tracking.profile(Path(path))
+    profile = profiles.profile(Path(path))
     names = ("rows", "words", "bytes")
     return ", ".join(f"{profile[name]:,} {name}" for name in names if name in profile)
 

@@ -30,6 +30,7 @@ from longwriter.io import databases, process  # noqa: E402
 from longwriter.io.files import LOCAL  # noqa: E402
 from longwriter.io.process import file_lock  # noqa: E402
 from longwriter.text import inert  # noqa: E402
+from longwriter.tracking import profiles  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,6 @@ _MISSING = re.compile(  # words of SQLite and of PostgreSQL; MLflow makes a tabl
     r"|(?:relation|column) [\w.\"]{1,80} does not exist"
 )
 _METRICS_PER_REQUEST = 1000  # MLflow's limit
-_PROFILED_BYTES = 50_000_000  # reading a larger data set would take seconds: its profile has only bytes
 _VALUE_CHARS = 6000  # of a parameter, MLflow's limit
 
 
@@ -262,7 +262,7 @@ def log_datasets(run_id: str, digests: dict[str, str], context: str) -> None:
                 digests[path],
                 "dvc",
                 json.dumps({"path": path, "md5": digests[path]}),
-                *_shape(Path(path)),
+                *profiles.shape(Path(path)),
             ),
             tags=[tag],
         )
@@ -274,42 +274,6 @@ def log_datasets(run_id: str, digests: dict[str, str], context: str) -> None:
 
 def _is_no_table(path: str) -> bool:
     return not (path.startswith("data/") and path.endswith((".jsonl", ".parquet")))
-
-
-def profile(path: Path) -> dict[str, int]:
-    """Return the size of a data set as MLflow shows it: bytes, rows, words, as far as they are known."""
-    numbers = _shape(path)[1]
-    return dict(json.loads(numbers)) if numbers else {}
-
-
-def _shape(path: Path) -> tuple[str | None, str | None]:
-    """Return schema and profile of a data set for the MLflow UI: columns; bytes, rows and words."""
-    if not path.is_file():
-        return None, None
-    profile: dict[str, int] = {"bytes": path.stat().st_size}
-    columns: dict[str, Any] = {}
-    if path.suffix == ".jsonl" and profile["bytes"] < _PROFILED_BYTES:
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            rows = [row for row in map(_row, lines) if row is not None]
-        profile["rows"] = len(rows)
-        if words := sum(row["words"] for row in rows if isinstance(row.get("words"), int)):
-            profile["words"] = words
-        columns = rows[0] if rows else {}
-    types = {str: "string", int: "long", float: "double", bool: "boolean"}
-    spec = [
-        {"name": inert.line(name)[:200], "type": types.get(type(value), "string")}
-        for name, value in columns.items()
-    ]
-    return json.dumps({"mlflow_colspec": spec}) if spec else None, json.dumps(profile)
-
-
-def _row(line: str) -> dict[str, Any] | None:
-    """Return the JSON object in a line; None for any other line, which a source that is not checked yet may hold."""
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def log_table(run_id: str, rows: list[dict[str, Any]], file: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from longwriter.io import files
-from longwriter.tracking import notes
+from longwriter.tracking import notes, profiles
 from longwriter.tracking import runs as tracking
 
 PLANS, MD5 = "data/plan/plans.jsonl", "a" * 32
@@ -186,5 +186,5 @@ def test_evaluation_is_shown_as_evaluation(store):
 def test_the_profile_of_a_source_counts_the_rows_that_can_be_read(tmp_path):
     source = tmp_path / "source.jsonl"
     source.write_bytes(b'{"prompt": "a"}\n{"prompt": "\xff"}\n' + b"[" * 100_000 + b"\n{\n")
-    _, profile = tracking._shape(source)
+    _, profile = profiles.shape(source)
     assert json.loads(profile) == {"bytes": source.stat().st_size, "rows": 2}
