@@ -27,6 +27,16 @@ class Field(NamedTuple):
     name: str
 
 
+def replace(values: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """Set the value of a dotted key, and return all values."""
+    *sections, key = path.split(".")
+    section = values
+    for name in sections:
+        section = section[name]
+    section[key] = value
+    return values
+
+
 def committed() -> dict[str, Any]:
     """Return the committed values, with a section wherever one may be null, and a benchmark."""
     values = params.read()

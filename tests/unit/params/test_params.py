@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 from longwriter import params
 from longwriter.cli import profile
 from longwriter.errors import BadParams
+from tests.unit.params.fields import replace
 
 
 def committed():
@@ -16,13 +17,7 @@ def committed():
 
 
 def with_value(path, value):
-    values = committed()
-    *sections, key = path.split(".")
-    section = values
-    for name in sections:
-        section = section[name]
-    section[key] = value
-    return values
+    return replace(committed(), path, value)
 
 
 def test_the_committed_params_are_the_embedded_profile():

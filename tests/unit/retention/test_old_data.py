@@ -49,6 +49,16 @@ def cached():
     return sorted(objects), len(list(Path(".dvc/cache/runs").glob("*/*/*")))
 
 
+def cached_folder(name):
+    """Put a folder with one file into the cache, and return its digest; no .dvc file names it."""
+    Path(name).mkdir()
+    Path(f"{name}/a.txt").write_text("a")
+    with Repo(".") as dvc:
+        [stage] = dvc.add([name])
+    Path(f"{name}.dvc").unlink()
+    return stage.outs[0].hash_info.value
+
+
 def executions():
     return Path(".git/ran").read_text().count("\n")
 
@@ -82,12 +92,7 @@ def test_data_of_branches_and_of_the_newest_nights_stays_and_can_still_be_restor
 
 
 def test_data_that_the_caller_names_stays_with_the_files_of_a_folder(repo):
-    Path("folder").mkdir()
-    Path("folder/a.txt").write_text("a")
-    with Repo(".") as dvc:
-        [stage] = dvc.add(["folder"])
-        digest = stage.outs[0].hash_info.value
-    Path("folder.dvc").unlink()
+    digest = cached_folder("folder")
     run_with("first", "main")
     assert len(old_data.find(1, set()).objects) == 2
     assert old_data.find(1, {digest}) == ([], [], 0)

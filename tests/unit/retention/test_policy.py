@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from dvc.repo import Repo
 
 from longwriter.params.retention import RetentionParams
 from longwriter.retention import old_runs
@@ -129,12 +128,7 @@ def test_prompts_go_unless_the_data_of_today_rests_on_them(store, folder):
 
 
 def test_the_data_of_a_registered_model_stays_in_the_cache_and_other_old_data_goes(store, repo):  # noqa: F811
-    Path("weights").mkdir()
-    Path("weights/a.bin").write_text("a")
-    with Repo(".") as dvc:
-        [stage] = dvc.add(["weights"])
-        digest = stage.outs[0].hash_info.value
-    Path("weights.dvc").unlink()
+    digest = old_data_tests.cached_folder("weights")
     old_data_tests.run_with("first", "main")
     old_data_tests.run_with("never committed")
     old_data_tests.run_with("first")

@@ -5,7 +5,7 @@ import pytest
 from longwriter import params
 from longwriter.errors import BadParams
 from longwriter.settings.texts import is_secret_name, secret
-from tests.unit.params.fields import committed
+from tests.unit.params.fields import committed, replace
 
 TOKEN = "q7Zr2Lw9Kx4Tn8Vb1Yc5"
 SECRETS = [
@@ -74,12 +74,7 @@ KINDS = {
 
 def errors(key, value):
     """Return the lines of the error for a value of a key; none if it is accepted."""
-    values = committed()
-    *sections, name = key.split(".")
-    section = values
-    for part in sections:
-        section = section[part]
-    section[name] = value
+    values = replace(committed(), key, value)
     values["llm"]["engine"] = "external"
     values["base_model"]["sha256"] = "0" * 64
     try:
