@@ -296,7 +296,7 @@ class _Composer:
             return None
         self._add(event, key, "a key that is not plain text", "a name")
         if not isinstance(event, ScalarEvent):
-            self._node(event, key)
+            self._node(event, (*key, "?"))
         return None
 
     def _merge(self, start: Event, key: Key, value: Any) -> dict[str, Any]:

@@ -38,6 +38,8 @@ NO_FILE_OF_PARAMS = [
     (b"seed: " + b"[" * 100_000, "params.yaml:1: found more than 20 levels of nesting; allowed: at most 20"),
     (b"seed: " + b"{a: " * 50_000, "params.yaml:1: found more than 20 levels of nesting"),
     (b"".join(b" " * n + b"a:\n" for n in range(300)), "params.yaml:22: found more than 20 levels of nesting"),
+    (b"{" * 3_000, "params.yaml:1: found more than 20 levels of nesting"),
+    (b"? " * 3_000, "params.yaml:1: found more than 20 levels of nesting"),
     (b"a: &a [[[[[[[[[[1]]]]]]]]]]\nb: [[[[[[[[[[[[*a]]]]]]]]]]]]\n", "params.yaml:2: found more than 20 levels"),
     (LAUGHS.encode(), "found more than 100,000 values; allowed: at most 100,000, aliases filled in"),
     (b"# " + b"x" * 2**20 + b"\n", "params.yaml: found 1,048,579 bytes; allowed: at most 1,048,576"),
