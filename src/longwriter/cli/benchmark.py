@@ -38,7 +38,9 @@ def benchmark(
     ] = None,
     base_url: Annotated[
         list[str] | None,
-        typer.Option(help="https://HOST/v1 of the endpoint: one for all models or one for each"),
+        typer.Option(
+            help="https://HOST/v1 of the endpoint: one for all models or one for each, '' = a model of this checkout"
+        ),
     ] = None,
     api_key_env: Annotated[
         str | None,
@@ -77,6 +79,8 @@ def benchmark(
     if it repeats one of their prompts.
 
     Example: longwriter benchmark --base-url http://localhost:8000/v1 --model qwen3 --benchmark small --api-key-env ""
+
+    Example: longwriter benchmark --base-url http://localhost:8000/v1 --model qwen3 --base-url "" --model sft
 
     Example: longwriter benchmark --model models:/longwriter@champion --model models:/longwriter@candidate
 
