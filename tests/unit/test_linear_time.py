@@ -147,7 +147,7 @@ def test_no_module_with_patterns_is_left_out():
 def test_a_pattern_that_is_not_linear_is_found(slow):
     pattern = re.compile(slow)
     assert any(
-        grows_too_fast(text_rules.use("planted", pattern), make) for make in texts_of(pattern).values()
+        looks_too_slow(text_rules.use("planted", pattern), make) for make in texts_of(pattern).values()
     )
 
 
@@ -155,4 +155,4 @@ def test_a_rule_that_is_not_linear_is_found():
     def last_words(text):
         return [text[: match.start()].rstrip("x") for match in re.finditer("1", text)]
 
-    assert slow_texts(last_words, {"'1'": repeated("1")}) == ["'1'"]
+    assert looks_too_slow(last_words, repeated("1"))
