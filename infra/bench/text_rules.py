@@ -55,7 +55,7 @@ NOISE_S = 0.010
 _ROOMS = (
     "agentwrite", "calls", "capacity.machine", "chat.weights", "contest", "dataset", "errors", "estimate", "evaluation",
     "exclusions", "fitness", "gates", "instructions", "io", "judge", "launch.environment", "launch.launch", "lengths", "llm",
-    "models", "params", "preferences", "settings", "sources", "talk", "text", "tokens", "tracking.logged_models",
+    "models", "params", "preferences", "settings", "sources", "talk", "text", "tokens", "tracking.logged_models", "tracking.runs",
     "tracking.versioning",
 )  # fmt: skip
 _UNREAD = ("gates.suite",)  # they read no text, and take seconds to import
