@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from scipy import stats
 
-from longwriter.pairwise import standings
+from longwriter.comparison import standings
 from longwriter.pairwise.questions.question import preference
 from longwriter.records import PairwiseRow
 from longwriter.statistics import intervals
