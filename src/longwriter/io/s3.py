@@ -36,7 +36,7 @@ def keys(url: str) -> list[str]:
         Unavailable: the server does not answer.
     """
     bucket, prefix = parts(url)
-    with _translated_errors(url):
+    with translated_errors(url):
         pages = _client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         matches = [item["Key"] for page in pages for item in page.get("Contents", [])]
     below = prefix if prefix.endswith("/") or not prefix else f"{prefix}/"
@@ -47,7 +47,7 @@ def keys(url: str) -> list[str]:
 def stream(url: str) -> Iterator[IO[bytes]]:
     """Yield an object as a stream. Errors while it is read also become those of `keys`."""
     bucket, key = parts(url)
-    with _translated_errors(url):
+    with translated_errors(url):
         body: Any = _client().get_object(Bucket=bucket, Key=key)["Body"]
         try:
             yield body
@@ -59,7 +59,7 @@ def stream(url: str) -> Iterator[IO[bytes]]:
 def copied(url: str) -> Iterator[IO[bytes]]:
     """Yield an object as a temporary file, for formats that are read from their end; raises as `keys` does."""
     bucket, key = parts(url)
-    with tempfile.TemporaryFile() as file, _translated_errors(url):
+    with tempfile.TemporaryFile() as file, translated_errors(url):
         _client().download_fileobj(bucket, key, file)
         file.seek(0)
         yield file
@@ -87,7 +87,7 @@ def preflight(url: str, settings: Mapping[str, str]) -> Preflight:
     """
     bucket, prefix = parts(url)
     key = f"{prefix.rstrip('/')}/longwriter-doctor-{uuid.uuid4().hex}".lstrip("/")
-    with _translated_errors(url):
+    with translated_errors(url):
         try:
             return _try_upload(_client_of(settings), bucket, key)
         except (BotoCoreError, ClientError) as error:
@@ -156,7 +156,7 @@ def parts(url: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _translated_errors(url: str) -> Iterator[None]:
+def translated_errors(url: str) -> Iterator[None]:
     """Turn errors of boto3 into BadRecord (to be fixed by a person) or Unavailable (another try can help)."""
     try:
         yield

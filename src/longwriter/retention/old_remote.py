@@ -19,6 +19,7 @@ from dvc.repo import Repo
 from dvc_data.hashfile.db import get_index
 
 from longwriter.errors import Unavailable, UserError, without_password
+from longwriter.io import s3
 from longwriter.retention import old_data
 
 
@@ -59,7 +60,8 @@ def remove(nights: int, digests: Iterable[str], others: Sequence[Path], age: tim
         files = [path for path in old.paths if not path.endswith(".dir")]
         for paths in (lists, files):  # a list without its files would look whole
             if paths:
-                store.fs.remove(paths)
+                with s3.translated_errors(without_password(old.url)):
+                    store.fs.remove(paths)
         get_index(store).clear()  # else the next push believes that the files are there
     return old
 
@@ -69,17 +71,18 @@ def _find(
 ) -> OldRemote:
     store = _store(repo)
     before = datetime.now(UTC) - age
+    url = without_password(str(store.fs.unstrip_protocol(store.path)))
     try:
         needed = old_data.needed_by(repo, nights, digests, [repo.cache.local, store])
         with ExitStack() as stack:
             for folder in others:
                 other = stack.enter_context(_checkout(folder))
                 needed |= old_data.needed_by(other, nights, (), [])
-        paths = [store.oid_to_path(digest) for digest in sorted(set(store.all()) - needed)]
-        old = [path for path in paths if _modified(store, path) < before]
-        size = sum(store.fs.size(path) for path in old)
+        with s3.translated_errors(url):
+            paths = [store.oid_to_path(digest) for digest in sorted(set(store.all()) - needed)]
+            old = [path for path in paths if _modified(store, path) < before]
+            size = sum(store.fs.size(path) for path in old)
     except (OSError, DvcException) as error:
-        url = without_password(store.fs.unstrip_protocol(store.path))
         message = f"cannot list what the DVC remote {url} holds and what is needed ({error.__cause__ or error}): nothing was removed"
         raise Unavailable(message) from error
     return OldRemote(str(store.fs.unstrip_protocol(store.path)), old, size)

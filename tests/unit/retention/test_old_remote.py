@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-from longwriter.errors import UserError
+from longwriter.errors import Unavailable, UserError
 from longwriter.retention import old_remote
+from tests import buckets
 from tests.unit.retention.test_old_data import initialised, repo, run_with  # noqa: F401
 
 DAY = timedelta(days=1)
@@ -113,4 +114,31 @@ def test_a_folder_that_is_no_checkout_and_a_missing_remote_are_reported(repo, re
     with Repo(".") as dvc, dvc.config.edit("repo") as config:
         del config["core"]["remote"]
     with pytest.raises(UserError, match="no default remote"):
+        old_remote.find(1, set(), [], DAY)
+
+
+def test_in_s3_too_only_what_nothing_needs_is_removed(repo, tmp_path_factory, monkeypatch):  # noqa: F811
+    with buckets.server(tmp_path_factory.mktemp("moto")) as (env, client):
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        client.create_bucket(Bucket="data")
+        with Repo(".") as dvc, dvc.config.edit("repo") as config:
+            config["remote"] = {"s3": {"url": "s3://data/dvc", "endpointurl": env["AWS_ENDPOINT_URL"]}}
+            config["core"] = {**config.get("core", {}), "remote": "s3"}
+
+        def texts():
+            keys = [item["Key"] for item in client.list_objects_v2(Bucket="data")["Contents"]]
+            return sorted(client.get_object(Bucket="data", Key=key)["Body"].read().decode() for key in keys)
+
+        run_with("needed", "main")
+        push()
+        run_with("lost")
+        push()
+        run_with("needed")
+        assert texts() == ["lost", "needed"]
+        assert old_remote.remove(1, set(), [], DAY).paths == []
+        old = old_remote.remove(1, set(), [], timedelta())
+        assert (old.url, len(old.paths), old.bytes) == ("s3://data/dvc/files/md5", 1, len("lost"))
+        assert texts() == ["needed"]
+    with pytest.raises(Unavailable, match=r"^s3://data/dvc/files/md5: .*check AWS_ENDPOINT_URL"):
         old_remote.find(1, set(), [], DAY)
