@@ -77,7 +77,22 @@ def _funnel(result: Preview) -> str:
             reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in step.rejected.items())
             lines.append(f"{step.rows_out:>10,}  {step.name} (rejected: {reasons})")
     lines.append(f"{result.chosen:>10,}  chosen; {result.stated:,} of them state a length")
+    rejected = {reason for step in result.steps for reason in step.rejected}
+    lines += [
+        f"{'':>10}  {reason}: instructions.{key}" for reason, key in _KEYS.items() if reason in rejected
+    ]
     return "\n".join(lines)
+
+
+_KEYS = {
+    "prompt_too_short": "gate.min_prompt_words",
+    "prompt_too_long": "max_chars and gate.max_prompt_words",
+    "language": "languages",
+    "too_long_for_writer": "max_required_words (the prompt asks for more words)",
+    "near_duplicate": "near_duplicate",
+    "not_stated": "unstated",
+}
+"""The key of the section `instructions` that decides a rejection."""
 
 
 def _changes(keys: dict[str, Any], chosen: int, min_share: float, min_pairs: int) -> dict[str, Any]:
@@ -87,5 +102,5 @@ def _changes(keys: dict[str, Any], chosen: int, min_share: float, min_pairs: int
         "instructions": keys | {"gate": {"min_rows": least}},
         "plan": {"gate": {"min_rows": least}},
         "validate": {"min_rows": least},
-        "preferences": {"min_pairs": max(2, min(min_pairs, chosen // 4))},
+        "preferences": {"min_pairs": min(min_pairs, max(2, chosen // 4))},
     }

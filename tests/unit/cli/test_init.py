@@ -1,6 +1,7 @@
 """`longwriter init`: a preview of a source, and the keys that it needs."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,21 @@ def test_a_source_without_a_usable_row_changes_nothing(checkout, run, content, m
     assert message in err
     assert err.count("\n") == 1
     assert Path("params.yaml").read_text() == before
+
+
+def test_the_key_that_rejects_a_row_is_named(checkout, run):
+    prompts = ["Write an essay of 9,000 words about rivers.", "Write an essay of 200 words about clocks."]
+    Path("mine.json").write_text(json.dumps([{"prompt": prompt} for prompt in prompts]))
+    code, out, err = run("init", "mine.json")
+    assert code == 0, err
+    assert out.splitlines()[3] == (
+        "            too_long_for_writer: instructions.max_required_words (the prompt asks for more words)"
+    )
+
+
+def test_a_smaller_number_of_pairs_stays(checkout, run):
+    write_source()
+    Path("params.yaml").write_text(re.sub(r"min_pairs: \d+", "min_pairs: 1", Path("params.yaml").read_text()))
+    code, _, err = run("init", "mine.json", "--apply")
+    assert code == 0, err
+    assert values()["preferences"]["min_pairs"] == 1
