@@ -58,6 +58,8 @@ def test_ctrl_c_ends_the_chat_and_its_server_without_a_traceback(with_model):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A background job of a shell ignores the signal, and so would this process.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as child:
         while " is ready " not in (line := child.stderr.readline()):
             assert line
