@@ -13,8 +13,8 @@ from pathlib import Path
 FILE = Path(".lw/seconds.json")
 _LONGEST_S = 1e8  # three years
 _DEMO_S = {
-    "base_model": 40, "benchmarks": 5, "instructions": 15, "plan": 145, "write": 139, "dataset": 8, "validate": 8, "pack": 6,
-    "sft": 234, "sample": 354, "preferences": 9, "dpo": 242, "fitness": 7, "generate": 206, "short_prompts": 17, "score": 6, "pairwise": 5, "report": 8, "register": 6,
+    "base_model": 34, "benchmarks": 3, "instructions": 9, "plan": 106, "write": 117, "dataset": 5, "validate": 6, "pack": 4,
+    "sft": 205, "sample": 246, "preferences": 7, "dpo": 120, "fitness": 5, "generate": 166, "short_prompts": 13, "score": 4, "pairwise": 4, "report": 6, "register": 4,
 }  # fmt: skip
 
 

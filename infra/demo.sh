@@ -4,7 +4,7 @@ help() {
   cat <<'TEXT'
 usage: bash infra/demo.sh [--quick] [NAME ...]
 
-Installs everything into .venv and runs the pipeline of params.yaml: 26 to 42 minutes on 2 cores, no GPU, no API key.
+Installs everything into .venv and runs the pipeline of params.yaml: 24 to 42 minutes on 2 cores, no GPU, no API key.
 A second run repeats only what changed. Exit codes: infra/README.md.
 
 --quick runs every stage with eight short texts, one or two steps of training and three benchmark prompts
@@ -70,7 +70,7 @@ demo: benchmark prompts; it shows how the parts work together, and not what the 
 demo: its numbers are chance"
 else
   echo "demo: runs the stages of dvc.yaml by params.yaml: an LLM plans and writes texts, gates check them, a model is
-demo: trained on them (SFT, DPO) and compared on a benchmark. As committed: 26 to 42 minutes on 2 cores, with an embedded
+demo: trained on them (SFT, DPO) and compared on a benchmark. As committed: 24 to 42 minutes on 2 cores, with an embedded
 demo: 135M model."
 fi
 echo "demo: each stage is announced with the minutes that are left; all its lines are in .lw/logs/
