@@ -1,6 +1,7 @@
 import gguf
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from longwriter.errors import ModelUnusable
@@ -74,6 +75,23 @@ def test_metadata_and_tokenizer_are_the_templates(tiny_model, tmp_path):
     assert {key: new[key].contents() for key in own} == {key: old[key].contents() for key in own}
     assert new["general.file_type"].contents() == gguf.LlamaFileType.MOSTLY_F16
     assert [path.name for path in tmp_path.iterdir()] == ["out.gguf"]
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_weights_of_every_float_type_are_converted(tiny_model, tmp_path, kind):
+    tensors = {name: rows.to(kind) for name, rows in load_file(tiny_model / "model.safetensors").items()}
+    save_file(tensors, tmp_path / "model.safetensors")
+    gguf_converter.to_gguf(tiny_model / "model.gguf", tmp_path, tmp_path / "out.gguf", "BF16")
+    norm = tensors_of(tmp_path / "out.gguf")["output_norm.weight"]
+    np.testing.assert_array_equal(norm, tensors["model.norm.weight"].float().numpy())
+
+
+def test_weights_of_another_number_type_are_refused(tiny_model, tmp_path):
+    tensors = load_file(tiny_model / "model.safetensors")
+    tensors["lm_head.weight"] = tensors["lm_head.weight"].double()
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(ModelUnusable, match=r"lm_head\.weight is F64; allowed: F32, F16, BF16"):
+        gguf_converter.to_gguf(tiny_model / "model.gguf", tmp_path, tmp_path / "out.gguf")
 
 
 def test_weights_of_another_shape_are_refused(tiny_model, tmp_path):

@@ -35,9 +35,9 @@ def licence_of(folder: Path) -> str | None:
     gguf = folder / "model.gguf"
     if not gguf.is_file():
         return None
-    from gguf import GGUFReader
+    from longwriter.models.base.gguf_file import GGUFFile
 
-    field = GGUFReader(gguf).fields.get("general.license")
+    field = GGUFFile(gguf).fields.get("general.license")
     return _named(f"---\nlicense: {field.contents()}\n---\n") if field else None
 
 
