@@ -71,6 +71,8 @@ class CompareParams(Section):
             if pair in self.pairs[:place]:
                 yield Conflict(("pairs", place), "each pair once")
         for place, group in enumerate(self.repeats):
+            if any(sorted(group) == sorted(other) for other in self.repeats[:place]):
+                yield Conflict(("repeats", place), "each group once")
             for side, name in enumerate(group):
                 if name not in self.models:
                     yield Conflict(

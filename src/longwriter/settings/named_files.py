@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from longwriter.settings.texts import Kind
 from longwriter.settings.yaml_file import Document, Key
 
 _BYTES = 2**20  # the longest template has 2 kB
@@ -97,33 +98,48 @@ def fields(path: str) -> set[str]:
 
 
 def check(params: BaseModel, document: Document) -> None:
-    """Add a problem to `document` for each file that is missing, or that is not what its key needs."""
+    """Add a problem to `document` for each file that is missing, or that is not what its key needs.
+
+    A pipe or a device in place of a file is a problem too: whoever reads it, DVC too, would wait without end.
+    """
     for key, path, content in _named_files(params, ()):
-        if actual := _trouble(Path(path), content):
+        actual = _trouble(Path(path), content) if isinstance(content, Content) else _trouble_of_input(path)
+        if actual:
             document.add(key, f"found {path}, which {actual}; allowed: {content.allows}")
 
 
-def _named_files(section: BaseModel, key: Key) -> Iterator[tuple[Key, str, Content]]:
-    """Yield the key, the path and the content of each file that the parameters name."""
+def _named_files(section: BaseModel, key: Key) -> Iterator[tuple[Key, str, Content | Kind]]:
+    """Yield the key and the path of each file that the parameters name, with what it must be."""
     for name, field in type(section).model_fields.items():
         value, here = getattr(section, name), (*key, field.alias or name)
         if isinstance(value, BaseModel):
             yield from _named_files(value, here)
+        elif isinstance(value, dict):
+            for item, inner in value.items():
+                yield from _named_files(inner, (*here, item)) if isinstance(inner, BaseModel) else ()
         elif isinstance(value, str):
             yield from ((here, value, content) for content in _contents(field.metadata, field.annotation))
 
 
-def _contents(metadata: Iterable[Any], annotation: Any) -> Iterator[Content]:
+def _contents(metadata: Iterable[Any], annotation: Any) -> Iterator[Content | Kind]:
     of_members = [
         item for part in getattr(annotation, "__args__", ()) for item in getattr(part, "__metadata__", ())
     ]
-    yield from (item for item in (*metadata, *of_members) if isinstance(item, Content))
+    items = [*metadata, *of_members]
+    contents = [item for item in items if isinstance(item, Content)]
+    yield from contents or [item for item in items if isinstance(item, Kind) and item.is_path]
+
+
+def _trouble_of_input(text: str) -> str | None:
+    """Return what is wrong with a source of rows, or None; whether it exists is checked by DVC and by its stage."""
+    path = Path(text)
+    return "is a pipe or a device" if path.exists() and not (path.is_file() or path.is_dir()) else None
 
 
 def _trouble(path: Path, content: Content) -> str | None:
     """Return what is wrong with a file, or None."""
     if not path.is_file():
-        return "is a folder" if path.is_dir() else "is missing"
+        return "is a folder" if path.is_dir() else _trouble_of_input(str(path)) or "is missing"
     if path.stat().st_size > _BYTES:
         return f"has more than {_BYTES:,} bytes"
     try:

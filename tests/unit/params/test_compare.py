@@ -54,6 +54,7 @@ def test_a_comparison_that_does_not_fit_is_an_error_with_its_reason(models, pair
         ([["sft", "sft_2"]], "compare.repeats.0.1: found 'sft_2'; allowed: a model of compare.models: base_model, sft, dpo"),
         ([["sft"]], "compare.repeats.0: found a list of 1; allowed: a list; from 2 to 100 item(s)"),
         ([["sft", "sft"]], "compare.repeats.0: found a list of 2; allowed: a list; from 2 to 100 item(s); each item once"),
+        ([["sft", "dpo"], ["dpo", "sft"]], "compare.repeats.1: found a list of 2; allowed: each group once"),
     ],
 )  # fmt: skip
 def test_trainings_of_one_recipe_are_two_models_or_more_that_are_compared(repeats, message):

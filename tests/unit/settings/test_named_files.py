@@ -1,5 +1,6 @@
 """Files that params.yaml names: they are looked at when the parameters are read."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,23 @@ def test_a_folder_and_a_link_to_another_file_are_no_template(load):
     for name, message in (("folder.txt", "which is a folder"), ("link.txt", "which holds something else")):
         with pytest.raises(BadParams, match=message):
             load("plan.prompt", name, None)
+
+
+INPUTS = [
+    "instructions.source", "dataset.general_source", "dataset.extra_source", "generate.folder", "fitness.votes",
+    "short_prompts.source", "benchmarks.files.own.source", "training.hostfile", "plan.prompt",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", INPUTS)
+def test_a_pipe_is_no_input_because_its_reader_would_wait_without_end(load, key):
+    os.mkfifo("pipe.txt")
+    with pytest.raises(
+        BadParams, match=r"^[^\n]*: found pipe.txt, which is a pipe or a device; allowed: [^\n]*$"
+    ):
+        load(key, "pipe.txt", None)
+
+
+def test_a_device_is_no_input(load):
+    with pytest.raises(BadParams, match="found /dev/zero, which is a pipe or a device"):
+        load("instructions.source", "/dev/zero", None)
