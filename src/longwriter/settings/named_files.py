@@ -126,7 +126,7 @@ def _contents(metadata: Iterable[Any], annotation: Any) -> Iterator[Content | Ki
         item for part in getattr(annotation, "__args__", ()) for item in getattr(part, "__metadata__", ())
     ]
     items = [*metadata, *of_members]
-    contents = [item for item in items if isinstance(item, Content)]
+    contents: list[Content | Kind] = [item for item in items if isinstance(item, Content)]
     yield from contents or [item for item in items if isinstance(item, Kind) and item.is_path]
 
 

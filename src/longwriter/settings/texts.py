@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Any
-from urllib.parse import unquote
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -25,7 +24,7 @@ _HUB_NAME = re.compile(r"(?a:\w[\w.-]{0,95}/\w[\w.-]{0,95})")
 _REVISION = re.compile(r"(?a:\w[\w.-]{0,99}(?:/\w[\w.-]{0,99})*)")
 _BASE_URL = re.compile(
     r"https?://(?:(?P<host>(?:[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?)"
-    r"|\[(?P<v6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[1-9][0-9]{0,4}))?(?P<path>(?:/(?:[A-Za-z0-9._~!$&()*+,;=:-]|%[0-9A-Fa-f]{2})+)*/?)"
+    r"|\[(?P<v6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[1-9][0-9]{0,4}))?(?P<path>(?:/(?:[A-Za-z0-9._~!$&()*+,;=:-]|%(?![01]|2[eE]|7[fF])[0-9A-Fa-f]{2})+)*/?)"
 )
 _NUMBER_AT_END = re.compile(r"(?:^|\.)(?:[0-9]+|0[xX][0-9A-Fa-f]*)$")
 _PART_BYTES = 255  # of a file's name, the limit of Linux and macOS
@@ -182,8 +181,7 @@ def _is_base_url(text: str) -> bool:
     match = _BASE_URL.fullmatch(text) if _is_line(text) else None
     if match is None or int(match["port"] or 443) >= 65536:
         return False
-    segments = unquote(match["path"]).split("/")
-    if {".", ".."} & set(segments) or not "".join(segments).isprintable():
+    if {".", ".."} & set(match["path"].split("/")):
         return False
     host = match["v6"] or match["host"]
     if match["v6"] is None and not _NUMBER_AT_END.search(host):
