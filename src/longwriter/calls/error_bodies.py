@@ -34,10 +34,10 @@ _RATE = re.compile(
     re.IGNORECASE,
 )
 _SUBJECT = re.compile(
-    r"\bbudgets?\b|\bbilling\b|\bcredits?\b|\b(?:account|wallet|remaining|current|your|insufficient) balance\b|"
+    r"\bbudgets?\b|\bbilling\b|\bcredits?\b|\b(?:account|wallet|remaining|current|your|insufficient|enough|outstanding) balance\b|"
     r"\bquotas?\b|\bapi[ _-]?keys?\b|\bx-api-key\b|\bvirtual keys?\b|\bkey limit\b|\bsubscription\b|\bpayments?\b|"
     r"\b(?:access|security|server|auth(?:entication|orization)?) token\b|\busage limits?\b|\bfree tier\b|\btrial\b|"
-    r"\bspend(?:ing)?\b|\bfunds\b|\b(?:your|this|the|user|team) (?:account|organi[sz]ation|project|team)\b|"
+    r"\bspend(?:ing)?\b|\b(?:daily|weekly|monthly) (?:\w+ ){0,2}(?:limit|allocation|allowance|cap)\b|\bfunds\b|\b(?:your|this|the|user|team) (?:account|organi[sz]ation|project|team)\b|"
     r"\b(?:account|organi[sz]ation) (?:is|has|was|with|associated|deactivated|suspended|disabled)\b",
     re.IGNORECASE,
 )
@@ -45,14 +45,24 @@ _TROUBLE = re.compile(
     r"exceed|insufficient|\breach|used (?:all|up)|\btoo low\b|not valid|invalid|incorrect|\bexpired|disabled|"
     r"suspended|deactivated|\brevoked|required?s?\b|overdue|unpaid|depleted|exhausted|inactive|not (?:been )?active|"
     r"\bout of\b|top.?up|recharge|restricted|crossed|\bover\b|\bblocked|not enough|hard limit|missing|"
-    r"good standing|didn't provide|not provided|\bno\b|must be verified|terminated|\bpurchase\b|negative|"
+    r"good standing|outstanding|\bleaked\b|\bany credits?\b|didn't provide|not provided|\bno\b|must be verified|terminated|\bpurchase\b|negative|"
     r"not enabled|\benable\b|\blow\b|have reached|has ended|must add|not authori[sz]ed|limited to",
     re.IGNORECASE,
 )
 _NO_SUBJECT = re.compile(
     r"thinking|reasoning|budget_tokens|token budget|\bcontext\b|credit card", re.IGNORECASE
 )
-_CHINESE = re.compile(r"欠费|余额不足|余额已|(?:额度|配额)(?:已|不足|用|超)|充值|账[户号](?:已|被|异常)|密钥(?:无效|错误|已过期)|无效的(?:密钥|令牌)|令牌(?:已过期|状态不可用)")  # fmt: skip
+_ACCOUNT_WORDS = re.compile(
+    r"欠[费費]|[余餘][额額](?:不足|已)|余量已|(?:额度|配额|額度|配額)(?:已|不足|用|超)|充值|儲值|[账帳][户戶号號](?:已|被|异常|異常)|"
+    r"密[钥鑰](?:无效|無效|错误|錯誤|已)|[无無]效的(?:密[钥鑰]|令牌)|令牌(?:已过期|状态不可用)|"
+    r"残高.{0,9}(?:不足|足りま|ありま)|クレジット.{0,9}(?:不足|足りま|使い切)|キーが(?:無効|期限)|"
+    r"(?:잔액|크레딧|할당량).{0,9}(?:부족|소진|초과)|키가 (?:유효하지|잘못|만료)|"
+    r"\b(?:guthaben|kontingent|kredit)\b.{0,30}(?:aufgebraucht|erschöpft|überschritten|reicht nicht|nicht ausreichend)|"
+    r"\b(?:crédits?|solde|fonds|quota|saldo|créditos?|crediti?o?|fondos|fundos|cuota|cota)\b.{0,30}"
+    r"(?:insuff?i[cs]|épuisé|dépassé|agotad|esgotad|excedid|esaurit|superat)|"
+    r"недостаточно (?:средств|кредитов|денег)|(?:баланс|квот|кредит)\w{0,3}\b.{0,30}(?:исчерпан|превышен|недостаточ)|неверн\w{2} (?:api.)?ключ",
+    re.IGNORECASE,
+)  # also in other languages than English: Chinese, Japanese, Korean, German, French, Spanish, Portuguese, Italian, Russian
 _QUOTED = re.compile(r"\"[^\"]{0,2000}\"|`[^`]{0,2000}`|“[^”]{0,2000}”|(?<!\w)'[^']{0,2000}'(?!\w)")
 _SENTENCE = re.compile(r"[.!?;]\s|[\n。！；]")
 _NO_QUOTA_AT_ALL = re.compile(r"limit: 0\b|requestsperday|tokensperday", re.IGNORECASE)
@@ -61,7 +71,10 @@ _FIELD_REFUSED = re.compile(
     r"no endpoints found that (?:support|can handle)|unrecognized request argument",
     re.IGNORECASE,
 )
-_MESSAGES = ("message", "detail", "msg", "title", "status_msg", "errorMessage")
+_MESSAGES = (
+    "message", "detail", "msg", "title", "status_msg", "errorMessage", "error_msg", "Message", "faultstring",
+)  # fmt: skip
+_WRAPPERS = ("error", "base_resp", "errors", "Error", "fault")  # MiniMax, Cloudflare, Tencent, Apigee
 _LONGEST = 4000  # characters that are read
 
 
@@ -114,7 +127,7 @@ def refuses_request(status: int, body: bytes) -> bool:
 
 
 def _blames_account(sentence: str) -> bool:
-    if _CHINESE.search(sentence):
+    if _ACCOUNT_WORDS.search(sentence):
         return True
     is_subject = _SUBJECT.search(sentence) and not _NO_SUBJECT.search(sentence)
     return bool(is_subject and _TROUBLE.search(sentence))
@@ -133,7 +146,10 @@ def _error(body: bytes) -> Any:
     choices = content.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], dict) and choices[0].get("error"):
         return choices[0]["error"]  # OpenRouter, if the provider failed after the answer began
-    return content.get("error") or content.get("base_resp") or content  # MiniMax sends base_resp
+    if isinstance(content.get("Response"), dict):  # Tencent
+        content = content["Response"]
+    error = next((content[name] for name in _WRAPPERS if content.get(name)), content)
+    return error[0] if isinstance(error, list) else error
 
 
 def _codes(error: Any) -> Iterator[str]:
