@@ -17,7 +17,8 @@ from typing import NamedTuple
 from filelock import FileLock, Timeout
 
 from longwriter.errors import LongWriterError, StageBusy, Unavailable, UserError, without_password
-from longwriter.io import databases, door, files, net, process
+from longwriter.io import databases, files, process
+from longwriter.web import door, net
 
 _START_S = 180  # 10 s on an idle machine; the first start creates the database
 

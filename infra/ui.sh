@@ -84,10 +84,10 @@ mkdir -p .lw/logs .lw/data_docs
 trap stop EXIT
 trap 'echo "ui: stopping"; exit 0' INT TERM HUP
 
-# Each server is behind a door that refuses requests of other web pages (src/longwriter/io/door.py).
-start mlflow python -m longwriter.io.door mlflow "$mlflow_port"
-start prefect python -m longwriter.io.door prefect "$prefect_port"
-start docs python -m longwriter.io.door docs "$docs_port"
+# Each server is behind a door that refuses requests of other web pages (src/longwriter/web/door.py).
+start mlflow python -m longwriter.web.door mlflow "$mlflow_port"
+start prefect python -m longwriter.web.door prefect "$prefect_port"
+start docs python -m longwriter.web.door docs "$docs_port"
 
 echo "ui: starting, logs are .lw/logs/ui-*.log"
 wait_for mlflow "${groups[0]}" "$mlflow_url/health"

@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 
-from longwriter.io import door
+from longwriter.web import door
 from tests.workspace import wait_for
 
 

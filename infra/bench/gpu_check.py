@@ -47,11 +47,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-from longwriter.io import net, packs
+from longwriter.io import packs
 from longwriter.launch import checkpoints, launch
 from longwriter.launch.launch import Job
 from longwriter.params import DpoParams
 from longwriter.tokens.packing import IGNORE_INDEX
+from longwriter.web import net
 from tests import tiny_model
 from tests.jobs import OPTIMIZER, ROOT, TRAINING, job, with_lora
 

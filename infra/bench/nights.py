@@ -28,9 +28,9 @@ import psutil
 from tabulate import tabulate
 
 from longwriter.cli import profile
-from longwriter.io import door, net
 from longwriter.tracking import git
 from longwriter.tracking import runs as tracking
+from longwriter.web import door, net
 
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 PATIENCE_S = 1800

@@ -25,7 +25,7 @@ from tabulate import tabulate
 from infra.services import postgres, s3
 from infra.services.servers import client_env
 from infra.services.state import State, base_env
-from longwriter.io import door, net
+from longwriter.web import door, net
 
 _HOST, _OTHER = "10.213.7.1", "10.213.7.2"  # of the cable; no other machine sees them
 _NAMES = ("mlflow.lw.test", "prefect.lw.test")

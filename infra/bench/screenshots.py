@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longwriter import params
-from longwriter.io import door, files, net
+from longwriter.io import files
 from longwriter.traces import traces
 from longwriter.tracking import runs
+from longwriter.web import door, net
 from tests.flows import clicks
 
 _STAGE = "write"

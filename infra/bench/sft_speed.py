@@ -25,9 +25,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from infra.bench.capacity import CHECKOUT, SMALL, SMOLLM2, write_model
-from longwriter.io import net, packs
+from longwriter.io import packs
 from longwriter.launch import environment, launch
 from longwriter.tokens.packing import IGNORE_INDEX, best_fit_decreasing
+from longwriter.web import net
 from tests.jobs import OPTIMIZER, TRAINING
 
 LAYOUT = launch.layout_of(str(CHECKOUT / "infra/deepspeed/zero2.json"))

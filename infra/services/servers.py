@@ -13,7 +13,7 @@ import httpx2
 from infra.services import postgres, s3, state
 from infra.services.state import State
 from longwriter.errors import UserError
-from longwriter.io import net
+from longwriter.web import net
 
 NAMES = ("postgres", "s3", "mlflow", "prefect")
 _PROCESSES = ("prefect", "mlflow", "s3", "ceph_store", "ceph", "postgres")  # in the order in which they stop

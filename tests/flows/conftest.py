@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from longwriter.io import door, net
+from longwriter.web import door, net
 from tests.workspace import ROOT, environment
 
 SECRET = "not-for-other-pages-4711"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from longwriter.io import net
+from longwriter.web import net
 from tests.flows import clicks
 from tests.workspace import Workspace, wait_for
 
@@ -25,7 +25,7 @@ def page(finished: Workspace, tmp_path: Path) -> Iterator[clicks.Page]:
     """The page of the registered model, on a server whose links lead to port 5000, as those of infra/ui.sh."""
     workspace = finished.copy(tmp_path / "checkout", with_mlflow=True)
     port = net.free_port()
-    with workspace.start(sys.executable, "-m", "longwriter.io.door", "mlflow", str(port)):
+    with workspace.start(sys.executable, "-m", "longwriter.web.door", "mlflow", str(port)):
         wait_for(lambda: net.is_healthy(f"http://127.0.0.1:{port}/health"), "the MLflow server answers")
         with clicks.chromium(tmp_path / "profile", f"MAP 127.0.0.1:5000 127.0.0.1:{port}") as page:
             page.open(f"http://127.0.0.1:{port}/#/models/longwriter")

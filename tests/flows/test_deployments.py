@@ -18,8 +18,8 @@ import httpx2
 import pytest
 
 from longwriter.errors import UserError
-from longwriter.io import net
 from longwriter.tracking import git
+from longwriter.web import net
 from tests.flows.conftest import running
 from tests.workspace import ROOT
 

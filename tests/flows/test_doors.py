@@ -21,7 +21,7 @@ import httpx2
 import pytest
 from mlflow.tracking import MlflowClient
 
-from longwriter.io import door
+from longwriter.web import door
 from tests.flows import browser
 from tests.flows.conftest import SECRET, WebServers
 

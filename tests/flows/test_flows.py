@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 import pytest
 
-from longwriter.io import door
+from longwriter.web import door
 from tests.small import STAGES
 from tests.workspace import Workspace, wait_for
 

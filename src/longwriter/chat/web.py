@@ -1,6 +1,6 @@
 """The web server of `longwriter serve`: an OpenAI-compatible API, and a page for two models side by side.
 
-It passes requests on to the models, which listen on Unix sockets that no browser reaches; `io/door.py` first refuses
+It passes requests on to the models, which listen on Unix sockets that no browser reaches; `web/door.py` first refuses
 requests of other web pages. A request names a model as the command line did (`sft`). A field that is missing gets
 the benchmark's value.
 """

@@ -47,8 +47,9 @@ def review(
     """
     checkout.require()
     from longwriter import params
-    from longwriter.io import door, process
+    from longwriter.io import process
     from longwriter.review import ballot, pairs, web
+    from longwriter.web import door
 
     settings = params.load()
     if pred and (models or benchmark):

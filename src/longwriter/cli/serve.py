@@ -33,7 +33,8 @@ def serve(
     checkout.require()
     from longwriter import params
     from longwriter.chat import serving, web, weights
-    from longwriter.io import access, door, files, process
+    from longwriter.io import access, files, process
+    from longwriter.web import door
 
     settings = params.load()
     process.exit_on_sigterm()

@@ -1,1 +1,1 @@
-"""Access to the machine for all other packages: files, processes, web servers, progress bars, S3."""
+"""Access to the machine for all other packages: files, processes, progress bars, databases, S3."""

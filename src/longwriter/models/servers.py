@@ -25,10 +25,11 @@ from urllib.parse import urlsplit
 
 from longwriter.errors import ModelUnusable
 from longwriter.hashing import short_id
-from longwriter.io import files, net, process
+from longwriter.io import files, process
 from longwriter.llm.client import LLM, Endpoint, connect
 from longwriter.models.gguf_converter import CONVERTER, to_gguf
 from longwriter.params import LLMParams, Sampling, ServingParams, VllmParams
+from longwriter.web import net
 
 log = logging.getLogger(__name__)
 

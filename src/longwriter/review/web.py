@@ -1,4 +1,4 @@
-"""The web server of `longwriter review`; `io/door.py` refuses requests of other web pages before they get here."""
+"""The web server of `longwriter review`; `web/door.py` refuses requests of other web pages before they get here."""
 
 from __future__ import annotations
 

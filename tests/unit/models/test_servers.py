@@ -7,10 +7,10 @@ from types import ModuleType
 
 import psutil
 
-from longwriter.io import net
 from longwriter.llm.client import connect
 from longwriter.models import servers as serving
 from longwriter.params import LLMParams, Sampling, ServingParams, VllmParams
+from longwriter.web import net
 
 LOCAL = {
     "engine": "llama.cpp", "base_url": None, "api_key_env": "", "extra_body": {}, "context_tokens": 256,

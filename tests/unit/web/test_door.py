@@ -9,7 +9,7 @@ import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwriter.io import door
+from longwriter.web import door
 
 OWN = {"Host": "127.0.0.1:5000"}
 TYPED = {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}

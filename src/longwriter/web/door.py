@@ -12,7 +12,7 @@ answers. The door refuses such requests before the server sees them, so they cha
 
 Programs (the clients of Prefect and MLflow, curl) send none of the last three headers.
 
-Run: `python -m longwriter.io.door NAME PORT`, with a NAME of `SERVERS`.
+Run: `python -m longwriter.web.door NAME PORT`, with a NAME of `servers()`.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def servers() -> dict[str, Server]:
             is_factory=True,
             start_pages=("/", "/v2/"),  # `/` leads to `/v2/`
         ),
-        "docs": Server("longwriter.io.door:data_docs", "/", is_factory=True),
+        "docs": Server("longwriter.web.door:data_docs", "/", is_factory=True),
         # `longwriter serve` starts it with models; without that command it shows its page, and has no models.
         "chat": Server("longwriter.chat.web:app", "/health", is_factory=True),
     }
@@ -189,7 +189,7 @@ def _with_headers(send: Send) -> Send:
 
 def command(name: str, port: int) -> list[str]:
     """Return the command that serves one of `servers()` on a port of 127.0.0.1."""
-    return [sys.executable, "-m", "longwriter.io.door", name, str(port)]
+    return [sys.executable, "-m", "longwriter.web.door", name, str(port)]
 
 
 def listen(port: int) -> socket.socket:
