@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longwriter.io import files, progress
-from longwriter.judge import asking, context, judgements, merging
+from longwriter.judge import asking, context, judgements, merging, panel
 from longwriter.judge.judgements import Question
 from longwriter.llm.client import LLM
 from longwriter.models import servers
@@ -18,7 +18,6 @@ from longwriter.params import JudgingParams, LLMParams
 from longwriter.records import Judgement, Unscored
 from longwriter.text.basics.prompts import Refused
 
-_NO_JUDGE = Unscored(reason="no_judge", detail="there is no judge")
 _EMPTY = Unscored(reason="empty", detail="there is no text to judge")
 
 
@@ -45,22 +44,13 @@ async def judge_texts(
         EndpointUnavailable: a judge does not answer.
         ModelUnusable: a judge's endpoint refuses the key or the model.
     """
-    opinions: list[list[Judgement | Unscored]] = []
-    usages: list[dict[str, float]] = []
     judges = params.panel()
+    answers, usage = await panel.ask_all(
+        judges, calls, lambda judge, log: _ask(params, judge, questions, log, label, section)
+    )
     if not judges:
-        with files.zstd_lines(calls):
-            return [_NO_JUDGE for _ in questions], {}
-    logs = [calls, *(calls.with_name(f"{place}-{calls.name}") for place in range(1, len(judges)))]
-    for judge, log in zip(judges, logs, strict=True):
-        results, usage = await _ask(params, judge, questions, log, label, section)
-        opinions.append(results)
-        usages.append(usage)
-    if len(judges) > 1:
-        files.join_call_logs(logs, calls)
-    names = set(usages[0]).intersection(*usages)  # a judge without a price has no cost
-    total = {name: sum(usage[name] for usage in usages) for name in usages[0] if name in names}
-    return [merging.panel(members) for members in zip(*opinions, strict=True)], total
+        return [panel.NO_JUDGE for _ in questions], usage
+    return [merging.panel(members) for members in answers], usage
 
 
 async def _ask(

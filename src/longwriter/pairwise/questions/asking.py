@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longwriter.io import files, progress
-from longwriter.judge import asking, context
+from longwriter.judge import asking, context, panel
 from longwriter.judge.judgements import judge_name
 from longwriter.llm.client import LLM
 from longwriter.models import servers
@@ -17,7 +17,6 @@ from longwriter.params import JudgingParams, LLMParams
 from longwriter.records import PairwiseRow, Preference, Unscored
 from longwriter.text.basics.prompts import Refused
 
-_NO_JUDGE = Unscored(reason="no_judge", detail="there is no judge")
 _EMPTY = Unscored(reason="empty", detail="one of the two texts is empty")
 _NO_NAME = ""  # instead of a judge, for two equal texts: no judge is asked about them
 
@@ -45,21 +44,12 @@ async def compare(
         EndpointUnavailable, ModelUnusable, BudgetReached: as `servers.model`.
     """
     judges = params.panel()
+    answers, usage = await panel.ask_all(
+        judges, calls, lambda judge, log: _ask(params, judge, prompt, pairs, log, label)
+    )
     if not judges:
-        with files.zstd_lines(calls):
-            return [_NO_JUDGE for _ in pairs], {}
-    template = files.template(prompt)
-    logs = [calls, *(calls.with_name(f"{place}-{calls.name}") for place in range(1, len(judges)))]
-    opinions, usages = [], []
-    for judge, log in zip(judges, logs, strict=True):
-        results, usage = await _ask(params, judge, template, pairs, log, label)
-        opinions.append(results)
-        usages.append(usage)
-    if len(judges) > 1:
-        files.join_call_logs(logs, calls)
-    common = set(usages[0]).intersection(*usages)  # a judge without a price has no cost
-    total = {name: sum(usage[name] for usage in usages) for name in usages[0] if name in common}
-    return [_panel_result(members) for members in zip(*opinions, strict=True)], total
+        return [panel.NO_JUDGE for _ in pairs], usage
+    return [_panel_result(members) for members in answers], usage
 
 
 async def with_verdicts(
@@ -94,9 +84,10 @@ def _panel_result(members: Sequence[_Opinion | Unscored]) -> Preference | Unscor
 
 
 async def _ask(
-    params: JudgingParams, judge: LLMParams, template: str, pairs: Sequence[Pair], calls: Path, label: str
+    params: JudgingParams, judge: LLMParams, prompt: str, pairs: Sequence[Pair], calls: Path, label: str
 ) -> tuple[list[_Opinion | Unscored], dict[str, float]]:
     """Return one judge's opinion of each pair, and the usage of its calls."""
+    template = files.template(prompt)
     fields: dict[str, object] = {
         "schema": question.schema(), "sampling": params.sampling.model_dump(), "extra_body": judge.extra_body,
     }  # fmt: skip
