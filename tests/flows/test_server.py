@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 
 from flows import server
 from longwriter.errors import StageBusy, Unavailable, UserError
+from tests import disks
 from tests.workspace import ROOT, environment
 
 
@@ -81,12 +81,7 @@ def test_a_flow_that_waits_too_long_for_the_start_of_another_server_says_so(
 
 
 def test_a_write_protected_folder_is_reported_in_one_line(tmp_path: Path) -> None:
-    state = tmp_path / ".lw"
-    state.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(state)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("no right to mount a tmpfs")
-    try:
+    with disks.disk(tmp_path / ".lw", "ro"):
         done = subprocess.run(
             [sys.executable, "-m", "flows"],
             cwd=tmp_path,
@@ -95,8 +90,6 @@ def test_a_write_protected_folder_is_reported_in_one_line(tmp_path: Path) -> Non
             text=True,
             check=False,
         )
-    finally:
-        subprocess.run(["umount", str(state)], check=True)
     assert done.returncode == 2
     assert re.fullmatch(
         r"no access to \S+ \(Read-only file system\): give this user .* run again\n", done.stderr

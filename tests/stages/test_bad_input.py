@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests import disks
 from tests.chat_server.server import chat_server
 from tests.workspace import Workspace
 
@@ -100,18 +100,9 @@ def test_refusals_are_requested_again_and_never_become_rows(workspace: Workspace
 @pytest.fixture
 def small_disk(workspace: Workspace, tmp_path: Path):
     """The workspace on a disk of its own with 3 MB left."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
     size = sum(f.lstat().st_size for f in workspace.path.rglob("*") if f.is_file() and not f.is_symlink())
-    mounted = os.geteuid() == 0 and not subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={2 * size + 40_000_000}", "tmpfs", str(disk)], capture_output=True, check=False
-    ).returncode  # fmt: skip
-    if not mounted:
-        pytest.skip("no right to mount a tmpfs")
-    try:
-        yield workspace.copy(disk / "checkout")
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=False)
+    with disks.disk(tmp_path / "disk", f"size={2 * size + 40_000_000}"):
+        yield workspace.copy(tmp_path / "disk" / "checkout")
 
 
 def _fill(folder: Path, leave: int) -> Path:

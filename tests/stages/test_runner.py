@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import sqlite3
@@ -16,7 +15,7 @@ from dvc.repo import Repo
 from mlflow.tracking import MlflowClient
 
 from longwriter.errors import GateStopped, Unavailable, UserError
-from tests import forking
+from tests import disks, forking
 from tests.unit.tracking.test_openlineage import catalogue
 from tests.workspace import PATIENCE_S, ROOT, environment
 
@@ -219,23 +218,19 @@ def _root_page(database: Path, table: str) -> int:
 
 def test_a_write_protected_folder_is_reported_in_one_line(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(disk)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("no right to mount a tmpfs")
-    try:
-        assert stage(disk).returncode == 0
-        subprocess.run(["mount", "--bind", str(disk / ".lw"), str(disk / ".lw")], check=True)
-        subprocess.run(["mount", "-o", "remount,bind,ro", str(disk / ".lw")], check=True)
-        done = stage(disk)
-        assert done.returncode == UserError.exit_code, done.stderr
-        assert re.fullmatch(
-            r"toy: no access to \S+ \(Read-only file system\): give this user the right to read and write it "
-            r"and run again; the answers so far are stored and will not be requested again",
-            told(done),
-        )
-        subprocess.run(["umount", str(disk / ".lw")], check=True)
-        assert stage(disk).returncode == 0
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk / ".lw")], check=False, capture_output=True)
-        subprocess.run(["umount", "--lazy", str(disk)], check=False)
+    with disks.disk(disk, "size=100m"):
+        try:
+            assert stage(disk).returncode == 0
+            subprocess.run(["mount", "--bind", str(disk / ".lw"), str(disk / ".lw")], check=True)
+            subprocess.run(["mount", "-o", "remount,bind,ro", str(disk / ".lw")], check=True)
+            done = stage(disk)
+            assert done.returncode == UserError.exit_code, done.stderr
+            assert re.fullmatch(
+                r"toy: no access to \S+ \(Read-only file system\): give this user the right to read and write it "
+                r"and run again; the answers so far are stored and will not be requested again",
+                told(done),
+            )
+            subprocess.run(["umount", str(disk / ".lw")], check=True)
+            assert stage(disk).returncode == 0
+        finally:
+            subprocess.run(["umount", "--lazy", str(disk / ".lw")], check=False, capture_output=True)

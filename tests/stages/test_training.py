@@ -23,6 +23,7 @@ from longwriter.io import packs
 from longwriter.launch import checkpoints, launch
 from longwriter.launch.launch import Job
 from longwriter.tokens.packing import IGNORE_INDEX
+from tests import disks
 from tests.jobs import (
     OPTIMIZER,
     ROOT,
@@ -285,11 +286,7 @@ def test_a_nearly_full_disk_is_blamed_only_for_a_write_that_failed(
     tmp_path: Path, tiny_model: Path, free_kb: int, model: str, code: int, message: str
 ) -> None:
     disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(disk)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("no right to mount a tmpfs")
-    try:
+    with disks.disk(disk, "size=20m"):
         one = jobs("sft", tmp_path / "job", tiny_model)
         update = {"checkpoints": str(disk / "state"), "out": str(disk / "out")}
         update |= {} if model == "tiny" else {"model": str(tmp_path / model)}
@@ -304,8 +301,6 @@ def test_a_nearly_full_disk_is_blamed_only_for_a_write_that_failed(
         )  # fmt: skip
         assert done.returncode == code, done.stderr
         assert message in done.stderr.splitlines()[-1]
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=False)
 
 
 def test_the_held_out_loss_is_the_mean_over_all_target_tokens(trained: dict[Any, Job]) -> None:
