@@ -188,7 +188,9 @@ def _message(reply: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         raise NoCompletion("no chat completion")
     choice = choices[0]
     message = choice.get("message") if isinstance(choice, dict) else None
-    if not isinstance(message, dict):
+    if isinstance(choice, dict) and message is None and _finish_reason(choice) == "content_filter":
+        message = {}  # Gemini leaves the message out if it blocks an answer
+    if not isinstance(message, dict) or choice.get("error"):  # OpenRouter: a provider failed in mid-answer
         raise NoCompletion("a failed completion")
     return message, choice
 

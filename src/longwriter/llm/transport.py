@@ -137,13 +137,15 @@ class Transport:
             raise Fault(f"cannot be reached ({error.__cause__ or error})") from None
         except (aiohttp.ClientError, httpx2.HTTPError) as error:
             raise Fault(f"sent a reply that is not HTTP ({error})") from None
-        if reply.status_code != 200:
+        if not 200 <= reply.status_code < 300:  # frameworks such as NestJS answer a POST with 201
             raise _error(reply, self.endpoint, body)
         try:
             return await reading.run_by_size(len(reply.content), answers.read, reply.content)
         except NoCompletion as error:
             _raise_if_account(reply, self.endpoint, body)
-            raise Fault(f"answered 200 with {error}: {_message(reply, self.endpoint)}") from None
+            raise Fault(
+                f"answered {reply.status_code} with {error}: {_message(reply, self.endpoint)}"
+            ) from None
 
     async def tokens_under_way(self) -> int | None:
         """Return how many tokens a llama.cpp server has written of the answers under way; None if it does not say."""
@@ -177,8 +179,13 @@ class Transport:
         """Return where a reply redirects to.
 
         Raises:
-            ModelUnusable: it leads to another host, or does not keep method and body.
+            ModelUnusable: it leads to another host or nowhere, or does not keep method and body.
         """
+        if reply.status_code not in _REDIRECTS or "location" not in reply.headers:
+            raise ModelUnusable(
+                f"{self.endpoint.where} answered {reply.status_code}, which holds no chat completion and leads nowhere: "
+                "set llm.base_url to the right server"
+            )
         try:
             target = reply.url.join(reply.headers.get("location", ""))
         except httpx2.InvalidURL as error:
@@ -194,7 +201,7 @@ class Transport:
         is_upgrade = (reply.url.scheme, target.scheme) == ("http", "https") and (
             (target.host, target.port, reply.url.port) == (reply.url.host, None, None)
         )
-        if reply.status_code not in _REDIRECTS or not (is_same or is_upgrade):
+        if not (is_same or is_upgrade):
             address = f"{target.scheme}://{target.netloc.decode()}"
             raise ModelUnusable(
                 f"{self.endpoint.where} answered {reply.status_code}: it redirects to {without_password(address)}. "
@@ -273,7 +280,7 @@ def _without(*names: str) -> Any:
 
 
 def _error(reply: httpx2.Response, endpoint: Endpoint, request: bytes) -> Fault | LongWriterError:
-    """Return what an HTTP status other than 200 means."""
+    """Return what an HTTP status other than 200 to 299 means."""
     text = f"answered {reply.status_code}: {_message(reply, endpoint)}"
     _raise_if_account(reply, endpoint, request)
     if reply.status_code in _REFUSED or error_bodies.refuses_request(reply.status_code, reply.content):

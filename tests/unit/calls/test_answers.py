@@ -230,6 +230,13 @@ def test_a_byte_order_mark_and_raw_line_ends_in_strings_are_read():
     assert answers.read(body({"content": "A.X B."}).replace(b"X", b"\n")).text == "A.\n B."
 
 
+@pytest.mark.parametrize("message", [None, {"role": "assistant"}])
+def test_a_blocked_answer_is_an_empty_one_with_its_reason(message):
+    choice = {"finish_reason": "content_filter: PROHIBITED_CONTENT", "message": message}
+    completion = answers.read(json.dumps({"choices": [choice]}).encode())
+    assert (completion.text, completion.finish_reason) == ("", "content_filter")
+
+
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
@@ -241,6 +248,10 @@ def test_a_byte_order_mark_and_raw_line_ends_in_strings_are_read():
         (b'{"error": {"message": "x"}}', "an error"),
         (b'{"choices": []}', "no chat completion"),
         (b'{"choices": [7]}', "a failed completion"),
+        (
+            b'{"choices": [{"message": {"content": "The lamp"}, "finish_reason": "stop", "error": {"code": 502}}]}',
+            "a failed completion",
+        ),
         (b'{"choices": [{"message": {"content": 7}}]}', "not text"),
     ],
 )

@@ -84,9 +84,30 @@ def test_a_redirect_shows_no_password_and_a_circle_ends(tmp_path):
     assert len(server.requests) == 4
 
 
-def test_a_303_is_no_answer_to_a_post(tmp_path):
-    (error,), _ = ask(tmp_path, redirect(303, "/v1/login"))
+@pytest.mark.parametrize("status", [300, 303, 304])
+def test_another_status_of_redirection_is_no_answer_to_a_post(tmp_path, status):
+    (error,), server = ask(tmp_path, redirect(status, "/v1/login"))
     assert isinstance(error, ModelUnusable)
+    assert f"answered {status}, which holds no chat completion and leads nowhere" in str(error)
+    assert len(server.requests) == 1
+
+
+def test_a_redirect_without_a_target_is_not_followed(tmp_path):
+    (error,), server = ask(tmp_path, lambda: web.Response(status=308))
+    assert isinstance(error, ModelUnusable)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [200, 201, 203])
+def test_a_completion_is_an_answer_under_any_status_of_success(tmp_path, status):
+    (answer,), _ = ask(tmp_path, lambda: web.json_response(completion(), status=status))
+    assert answer.text == "yes"
+
+
+def test_a_success_without_a_completion_is_requested_again(tmp_path):
+    (error,), server = ask(tmp_path, *[lambda: web.Response(status=202, text="later")] * 2, max_retries=1)
+    assert "answered 202 with broken JSON: later (after 1 retries" in str(error)
+    assert len(server.requests) == 2
 
 
 def bomb(encoding, data):
