@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeGuard
 import orjson
 
 from longwriter.text.basics import markup, wrappers
-from longwriter.text.basics.counting import encodable
+from longwriter.text.basics.counting import encodable, without_invisible
 from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
 from longwriter.text.basics.thinking import Split, split_thinking
 
@@ -276,7 +276,8 @@ def _refusal(message: dict[str, Any]) -> str:
 
 
 def _clean(text: str, *, has_thinking: bool, body: bytes, is_json: bool) -> str:
-    """Return a text without control tokens around it and without control characters."""
+    """Return a text without control tokens around it and without control and invisible characters."""
+    text = without_invisible(text)
     if has_thinking:
         text = text.strip()
     text = wrappers.without_wrapper(text, has_thinking=has_thinking)

@@ -182,6 +182,18 @@ _OPENING = re.compile(rf"\A\W*(?:{'|'.join(_OPENINGS)})", re.IGNORECASE)
 _TALK = re.compile("|".join(_ANYWHERE_TALK), re.IGNORECASE | re.MULTILINE)
 _CLOSING = re.compile("|".join(_CLOSINGS), re.IGNORECASE)
 
+_PROSE_FENCES = frozenset(
+    {"", "text", "txt", "plain", "plaintext", "markdown", "md", "prose", "story", "essay", "answer"}
+)
+_ENDS_PROSE = re.compile(r"[.!?…。！？][\"'”’」』)*_]{0,3}\s*\Z")
+_SENTENCE_ENDS = re.compile(r"[.!?…。！？\n]")
+_OF_REQUEST = re.compile(
+    r"\b(?:you (?:asked|requested|wanted|need)|your|sure|certainly|of course|revised|rewritten|improved|paragraph|essay|i['’]?(?:ve|ll)"
+    r"|i (?:have|will))\b|[您你]的|当然|好的|要求|段落",
+    re.IGNORECASE,
+)
+_HTML_TAG = re.compile(r"</?[a-z][a-z0-9]{0,11}>")
+
 _PLAN_LINE = re.compile(
     r"^[^\w\n]*paragraph +\d+[^\w\n]+main point\b|^[^\w\n]*main point[^\w\n]*[:：]"
     r"|^[^\w\n]*(?:total +)?word count[*_ ]*[:：][*_ ~]*(?:about +)?\d"
@@ -218,14 +230,36 @@ def meta_talk(text: str, instruction: str = "") -> str | None:
     patterns that prose cannot hold ("[Continued in the next part]") count anywhere. The models of `talk_model`
     read all sentences, of a very long text those at its ends. `instruction` is empty if it is not known.
     """
+    text = _without_code(text)
     return _talk_by_rules(text, instruction, may_veto=True) or _talk_by_models(text, instruction)
 
 
 def _talk_by_models(text: str, instruction: str) -> str | None:
     """Return the sentence that the models take for talk, or None."""
     prose = _FENCED.sub("", text) if "```" in text else text
-    sentence = talking_part(prose, speaks_of_texts(instruction))
+    sentence = talking_part(prose, speaks_of_texts(instruction) or _HTML_TAG.search(prose) is not None)
     return sentence[:EVIDENCE_CHARS] if sentence else None
+
+
+def _without_code(text: str) -> str:
+    """Return a text without its blocks of code and the sentences that announce them ("The loop prints a line:").
+
+    A fence around prose is no code. A sentence that speaks of the reader's request stays.
+    """
+    if "```" not in text:
+        return text
+    parts = text.split("```")
+    for number in range(1, len(parts), 2):
+        kind, _, code = parts[number].partition("\n")
+        name = kind.strip().lower()
+        if name in _PROSE_FENCES and (name or _ENDS_PROSE.search(code[-8:])):
+            parts[number] = f"```{parts[number]}```"
+            continue
+        before, parts[number] = parts[number - 1].rstrip(), "\n\n"
+        lead = _SENTENCE_ENDS.split(before[-_WINDOW:])[-1]
+        if lead.endswith((":", "：")) and not _OF_REQUEST.search(lead):
+            parts[number - 1] = before[: len(before) - len(lead)]
+    return "".join(parts)
 
 
 def _talk_by_rules(text: str, instruction: str, may_veto: bool) -> str | None:
@@ -314,11 +348,12 @@ def check_markup(text: str) -> Refused | None:
 def talking_paragraph(text: str, instruction: str = "") -> str | None:
     """Return the talk about the text or the task in a text or in one of its paragraphs, or None.
 
-    A code block and the paragraph before it are read as one. The models read the paragraphs that begin in the
+    A block of code and the sentence that announces it are left out. The models read the paragraphs that begin in the
     first `_MODELS_READ` characters, and the last one; each paragraph was read by itself when it was written.
     """
     if "\n" not in text:
         return meta_talk(text, instruction)
+    text = _without_code(text)
     if evidence := _talk_by_rules(text, instruction, may_veto=True):
         return evidence
     paragraph, start = "", 0

@@ -150,6 +150,8 @@ def test_a_refusal_beside_a_text_does_not_count():
         (f"<s> {TIDE}<｜end▁of▁sentence｜>", TIDE),
         (f"<|start_header_id|>assistant<|end_header_id|>\n\n{TIDE}<|eot_id|>", TIDE),
         (f"{TIDE}<end_of_turn>", TIDE),
+        ("The \u202etide ca\u00adme\u200b in.", "The tide came in."),
+        ("<th\u200bink>a</think>The tide.", "The tide."),
         ("潮\u2028\n🌊 é ©", "潮\u2028\n🌊 é ©"),
     ],
 )

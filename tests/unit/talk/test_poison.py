@@ -260,3 +260,30 @@ PIECES = st.sampled_from(
 def test_any_text_is_let_through_or_refused_with_evidence(text):
     refused = poison.check_text(text)
     assert refused is None or (refused.reason and refused.detail)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Every program must end. In C, the end is a return:\n\n```c\nreturn 0;\n```\n\nThe zero means that all went well.",
+        "The following version is shorter, but not faster:\n\n```python\n[x for x in xs]\n```",
+        "Here is an example of a regular expression that matches a date:\n\n```\n\\d{4}-\\d{2}\n```\n\nIt knows no month.",
+        "A paragraph stands in <p> and </p>, and the whole page in <html>.",
+    ],
+)
+def test_a_text_about_code_may_announce_its_code(text):
+    assert poison.check_text(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Here is the script that you asked for:\n\n```python\nprint(1)\n```",
+        "Here is the rewritten paragraph:\n\n```\nThe tide came in.\n```",
+        "```markdown\nHere is the rewritten paragraph:\n\nThe tide came in.\n```",
+    ],
+)
+def test_code_and_fences_hide_no_talk(text):
+    refused = poison.check_text(text)
+    assert refused is not None
+    assert refused.reason == "meta_talk"

@@ -20,7 +20,11 @@ _HAN = re.compile(f"[{HAN}]")
 _LATIN = re.compile(r"\b[a-zA-Z]+\b")
 _TOKEN = re.compile(rf"[{HAN}]|[^\W_{HAN}]+(?:['’][^\W_]+)*")
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s|$)|[。！？][”’」）]*")
-_INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
+_INVISIBLE = re.compile(  # direction marks, soft hyphens, fillers, signs without width; joiners of emoji and scripts stay
+    "[\u00ad\u034f\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffc\U000e0000-\U000e01ef]"
+    "|(?<![\u0600-\u07ff\u0900-\u0dff])\u200c"
+    "|(?<![\u0600-\u07ff\u0900-\u0dff\u2190-\u2bff\ufe0f\U0001f000-\U0001faff])\u200d"
+)
 BLANK_LINE = re.compile(r"\n\s*\n")
 
 
@@ -95,13 +99,18 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def without_invisible(text: str) -> str:
+    """Return `text` without characters that nobody sees, such as soft hyphens and marks that turn the direction."""
+    return text if text.isascii() else _INVISIBLE.sub("", text)
+
+
 def normalise(text: str) -> str:
-    r"""Return `text` without zero-width characters, with \\n line ends and no space at both ends.
+    r"""Return `text` without invisible characters, with \\n line ends and no space at both ends.
 
     Lone surrogates become question marks: JSON can hold them, UTF-8 files cannot.
     """
     valid = encodable(text)
-    return _INVISIBLE.sub("", valid.replace("\r\n", "\n").replace("\r", "\n")).strip()
+    return without_invisible(valid.replace("\r\n", "\n").replace("\r", "\n")).strip()
 
 
 def first_paragraph(text: str) -> str:

@@ -2,7 +2,8 @@
 
 Reasoning models put their thinking before the answer. A server with the right parser removes it; without
 one, it stays in the text as tags (`<think>`), as channels (`<|channel|>analysis`), as a comment of HTML, or with one
-tag missing. A tag that the text only mentions (`` `<think>` `` in backticks or quotes, or in a code block) is prose.
+tag missing, or under a heading or an emoji. A tag that the text only mentions (in backticks or quotes, in a code block,
+or as a word of a sentence: "between <think> and </think>") is prose.
 
 Pure. Every search is linear in the length of the text.
 """
@@ -13,6 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from longwriter.text.basics.counting import first_paragraph
 from longwriter.text.basics.markup import CLOSING_QUOTES, OPENING_QUOTES
 from longwriter.text.basics.prompts import EVIDENCE_CHARS
 
@@ -52,7 +54,7 @@ _ANNOUNCED_ANSWER = re.compile(
     r"here(?:['’]s| is) my (?:response|answer)\s?:|\[BEGIN FINAL RESPONSE\]", re.IGNORECASE
 )
 _LABEL = re.compile(
-    r"\W{0,4}(?:thoughts?|thinking(?: process)?|reasoning|chain of thought)\*{0,2}\s?:\*{0,2}"
+    r"\W{0,4}(?:thoughts?|thinking(?: process)?|(?:step[- ]by[- ]step )?reasoning|chain of thought)\*{0,2}\s?:\*{0,2}"
     r"|#{1,4} ?\*{0,2}(?:thinking(?: process)?|reasoning|chain of thought)\*{0,2}[ \t]*\n"
     r"|\W{0,4}(?:思考(?:过程)?|思路|构思|推理过程)(?:\*{0,2}[:：]|\*{0,2}[ \t]*\n|[】\]])",
     re.IGNORECASE,
@@ -84,6 +86,7 @@ _OPENINGS = (  # how thinking opens a text, how it ends, and whether the opening
     (re.compile(r"\A\s*thought\n"), "<unused95>", False),
     (re.compile(r"\A\s*(?:assistant\s)?analysis[:\n]"), "\nfinal\n", False),  # harmony without its tokens
     (re.compile(r"\A\s*assistant\s?analysis(?=[A-Z])"), "assistant final", False),
+    (re.compile(r"\A\s*channel\s?: ?(?:analysis|commentary)\b"), "channel: final", False),
     (re.compile(r"\A\s*<\|im_start\|>think\n"), "<|im_start|>answer\n", True),  # s1
 )
 _STARTING_TAG = re.compile(  # names that only at the start of a text are no part of it
@@ -94,12 +97,45 @@ _STARTING_TAG = re.compile(  # names that only at the start of a text are no par
 _HALF_TAG = re.compile(  # the end of a closing tag, at the start of a text
     r"\s*(?:/?t?h?ink(?:ing)?|nk|k|/(?:reasoning|thoughts?))>(?=[ \t]*\n|(?<=nk>)\s*[A-Z\u4e00-\u9fff]|(?<=ing>)\s*[A-Z\u4e00-\u9fff])"
 )
+_TOLD = re.compile(  # a line, a heading or a sign that says: this is thinking
+    r"\s*(?:(?P<line>(?:[*_](?:thinking|thinks|pondering)\b[^*_\n]{0,40}[*_]|thinking ?(?:\.{3}|…)(?=[ \t]*\n[ \t]*\n)"
+    r"|(?:thought|reasoned|thinking) for (?:\d+|a few|several|a couple of) ?(?:s|sec|seconds?|m|min|minutes?)"
+    r"|[(（](?:thinking|thinks|思考)[^()（）\n]{0,20}[)）]|已(?:深度)?思考[^。\n]{0,20}|(?:深度)?思考中(?:\.{3}|…{1,2}))[ \t]*(?:\n|\Z))"
+    r"|(?P<sure>#{1,4} ?\*{0,2}(?:(?:my )?thinking process|thought process|chain of thought|step[- ]by[- ]step reasoning|思考过程|推理过程)\*{0,2}:?[ \t]*\n)"
+    r"|(?P<heading>(?:#{1,4} ?|\*\*)(?:thinking|reasoning|planning|思考|思路|构思|推理)(?:\*\*)?[:：]?(?:\*\*)?(?:[ \t]*\n|[ \t])"
+    r"|(?:thinking|reasoning|planning|thought process|思考(?:过程)?|思路)[:：]|\*\*plan:?\*\*:?)"
+    r"|[*_]{1,2}(?:thinking|thinks)[*_]{1,2}[:：]?[ \t]|[🤔💭🧠][ \t]*)",
+    re.IGNORECASE,
+)
+_TOLD_END = re.compile(
+    r"^[ \t]{0,4}(?:-{3,10}|\*{3,10}|_{3,10}|={3,10})[ \t]*\n"
+    r"|[*_]{1,2}(?:/ ?thinking|(?:end of|done|stops|finished) thinking|thinking (?:ends|stops|done|over)|ends thinking)[*_]{1,2}[ \t]*(?:\n|\Z)"
+    r"|^(?=#{1,4} )",
+    re.IGNORECASE | re.MULTILINE,
+)
+_TASK = r"\b(?:the (?:user|task|prompt|instruction|request|paragraph|word count|outline)|\d+ words)\b|用户|题目|字数"
+_OF_TASK = re.compile(_TASK, re.IGNORECASE)
+_PLANNING = re.compile(  # what a model says to itself about its task
+    rf"{_TASK}|\b(?:i(?:['’]ll|['’]m going to| will| need to| should| must| want to| have to| can| could)|let(?:['’]s| me)"
+    r"|we (?:need|should|must|have to|will)|need to)\b"
+    r"|(?:^|[.!?:,;]\s)(?:start|begin|open|end|close|finish) (?:with|on|by|in)\b|\bkeep (?:it|this)\b"
+    r"|我(?:需要|应该|得|要|来|先)|首先|要求|先写|开头",
+    re.IGNORECASE,
+)
+_LONGEST_BLOCK = 2000  # characters in which planning is looked for
+_MENTION_BEFORE = re.compile(r"[a-z,\u4e00-\u9fff] ?\Z|[(（]\Z")
+_MENTION_AFTER = re.compile(
+    r"[,.;:)…，。；：）]|['’]s\b| (?:and|or|tags?|tokens?|marks?|markers?|is|are|was|were|to|elements?|blocks?|pairs?|means|in|for)\b"
+    r"| ?[\u4e00-\u9fff]"
+)
+_MENTION_GAP = 60  # characters between a tag that is mentioned and the closing one
 _COMMENT, _COMMENT_END = "<!--", "-->"
 _LINE_START = re.compile(r"(?:\A|\n)[ \t]{0,8}\Z")
 _LINE_END = re.compile(r"[ \t]{0,8}(?:\n|\Z)")
 _PAGE = re.compile(r"\s*(?:```\w{0,12}\s*)?<(?:!doctype|html|head|\?xml|svg)", re.IGNORECASE)
 _OPENS = re.compile(
-    r"\W{0,40}(?:analysis|commentary|here|thought|think|reasoning|chain|h?ink|nk|k>|思考|思路|构思|推理)",
+    r"[\W_]{0,40}(?:analysis|commentary|channel|here|my|thought|think|pondering|plan|reason|step|chain|h?ink|nk|k>|已|思考|思路|构思|推理)"
+    r"|\s*[🤔💭🧠]",
     re.IGNORECASE,
 )
 _SIGNS = (
@@ -161,7 +197,7 @@ def split_thinking(text: str) -> Split:
     if labels := _labels(text):
         before, after = labels
         return Split(text[after.end() :], text[before.end() : after.start()], True)
-    return _split_tags(text)
+    return _told(text) or _split_tags(text)
 
 
 def _opening(text: str) -> tuple[int, str] | None:
@@ -178,6 +214,26 @@ def _labels(text: str) -> tuple[re.Match[str], re.Match[str]] | None:
     thought = _LABEL.match(text)
     answer = _LABELLED_ANSWER.search(text, thought.end()) if thought else None
     return (thought, answer) if thought and answer else None
+
+
+def _told(text: str) -> Split | None:
+    """Return a text without the thinking that a line, a heading or an emoji announces; None without such thinking.
+
+    A heading or an emoji may belong to the text ("## Thinking"), so the words after it decide: a model that
+    thinks speaks of its task. If nothing shows where that ends, the split is not clean.
+    """
+    head = _TOLD.match(text)
+    if head is None:
+        return None
+    rest = text[head.end() :]
+    thought = first_paragraph(rest)[:_LONGEST_BLOCK]
+    end = _TOLD_END.search(rest)
+    says_end = end is not None and "thinking" in end[0].lower()
+    if says_end or head["sure"] or (_OF_TASK if head["line"] else _PLANNING).search(thought):
+        if end and rest[end.end() :].strip():
+            return Split(rest[end.end() :], rest[: end.start()], True)
+        return Split("", rest, False)
+    return Split(rest, head[0].strip(), True) if head["line"] else None
 
 
 def has_marks(text: str) -> bool:
@@ -218,6 +274,7 @@ def _marks(text: str) -> Iterator[_Mark]:
     fences = 0  # marks of code blocks since thinking last ended
     counted_to = 0  # they are counted up to here
     is_inside = False
+    mentioned_to = -_MENTION_GAP - 1  # end of the last tag that a sentence mentions
     has_closed_bracket = _CLOSED_BRACKET.search(text) is not None
     place = 0
     while sign := _SIGN.search(text, place):  # many short searches let other threads run in between
@@ -233,6 +290,14 @@ def _marks(text: str) -> Iterator[_Mark]:
             continue  # a heading or a stage direction
         closes = any(match[group] is not None for group in _CLOSES)
         if not is_inside:
+            is_named = not closes or start - mentioned_to <= _MENTION_GAP
+            if (
+                is_named
+                and _MENTION_BEFORE.search(text[max(0, start - 2) : start])
+                and _MENTION_AFTER.match(text, end)
+            ):
+                mentioned_to = end
+                continue
             fences += text.count("```", counted_to, start)
             if fences % 2:
                 counted_to = start
@@ -309,6 +374,7 @@ def reasoning_text(text: str) -> str | None:
         or _ANNOUNCED.match(text)
         or _opening(text)
         or _labels(text)
+        or _told(text)
     ):
         return text.strip()[:EVIDENCE_CHARS]
     start = text.find("<|channel|>")

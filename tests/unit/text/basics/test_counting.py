@@ -30,8 +30,10 @@ def test_a_cut_off_text_keeps_its_whole_sentences():
     assert text.whole_sentences("no end here") == ""
 
 
-def test_invisible_characters_are_removed():
+def test_invisible_characters_are_removed_and_joiners_of_emoji_and_scripts_stay():
     assert text.normalise("\ufeffa\u200bb\r\nc ") == "ab\nc"
+    assert text.without_invisible("a\u202eb\u2066c\u00add\u034fe\U000e0041f\u200dg\u200ch") == "abcdefgh"
+    assert text.without_invisible("👨\u200d👩 می\u200cخواهم") == "👨\u200d👩 می\u200cخواهم"
 
 
 @pytest.mark.parametrize(

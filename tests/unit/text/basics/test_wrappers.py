@@ -16,6 +16,7 @@ TIDE = "The tide came in over the sand at six and left at ten."
         "<p>The tide.",
         "It ends with <answer>The tide.</answer> and <answer>",
         "The letter said <i>come home</i>, and Maria came.",
+        "Every reply ends with the same tag: </answer>",
     ],
 )
 def test_tags_of_a_text_stay(text):
@@ -52,6 +53,29 @@ def test_tags_around_a_whole_answer_go_also_without_their_partner(text, bare):
         json.dumps({"text": TIDE}),
         json.dumps({"role": "assistant", "content": TIDE}),
         json.dumps({"Paragraph": TIDE, "word_count": 12}),
+        json.dumps({"title": "Tides", "text": TIDE}),
+        json.dumps(
+            {
+                "title": "Tides",
+                "summary": "What the sea does on a day in May, and why",
+                "story": {"text": TIDE},
+            }
+        ),
+        json.dumps({"paragraphs": [{"paragraph": 1, "text": TIDE}]}),
+        json.dumps({"paragraph_1": TIDE}),
+        json.dumps([TIDE]),
+        f"Here is the JSON:\n{json.dumps({'text': TIDE})}",
+        f"text: |\n  {TIDE}",
+        f"```yaml\ntitle: Tides\ntext: >-\n  {TIDE}\n```",
+        f"title: Tides\ntext: {TIDE}",
+        f"---\ntitle: Tides\nauthor: Ann\n---\n\n{TIDE}",
+        f"---\n{TIDE}",
+        f"<!DOCTYPE html>\n<html lang='en'>\n<head><title>Tides</title></head>\n<body>\n<p>{TIDE}</p>\n</body>\n</html>",
+        f"```html\n<html><body><p>{TIDE}</p></body></html>\n```",
+        f"<response><text>{TIDE}</text></response>",
+        f"channel: final\n{TIDE}",
+        f"final\n{TIDE}",
+        f"[final]\n{TIDE}",
         f"```json\n{json.dumps({'response': TIDE})}\n```",
         f"```\n{TIDE}\n```",
         f"```markdown\n{TIDE}\n```\n",
@@ -70,13 +94,19 @@ def test_a_text_in_json_or_in_a_fence_comes_out(answer):
     [
         json.dumps({"name": "Ann", "age": 3}),
         json.dumps({"analysis": TIDE, "better": "first"}),
-        json.dumps({"title": "Tides", "text": TIDE}),
         json.dumps({"answer": "B"}),
         json.dumps({"steps": [{"main_point": TIDE, "word_count": 100}]}),
         "```python\nprint('The tide.')\n```",
         "```\nls\n```\nIt lists files.\n```\nls -l\n```",
         "```\npip install tide\n```",
         '{"text": "' * 50,
+        json.dumps(["Go.", "Stay."]),
+        json.dumps({"paragraphs": [{"main_point": TIDE, "word_count": 100}]}),
+        f"<html><head><style>p {{}}</style></head><body><p>{TIDE}</p></body></html>",
+        f"<html><body><h1>Service Unavailable</h1><p>{TIDE}</p></body></html>",
+        "<html> opens the page, and </html> closes it.",
+        f"width: 3\ntext: {TIDE}",
+        f"{TIDE}\n\n---\n\n{TIDE}",
     ],
 )
 def test_other_json_and_code_stay(answer):
@@ -87,6 +117,8 @@ def test_an_object_whose_text_is_cut_or_damaged_is_named():
     assert wrappers.is_broken_object('{"text": "The tide came')
     assert wrappers.is_broken_object("{'text': 'The tide.'}")
     assert not wrappers.is_broken_object(json.dumps({"text": TIDE}))
+    assert wrappers.is_broken_object(f'["{TIDE}", "By noon')
+    assert wrappers.is_broken_object('[{"text": "The tide came')
     assert not wrappers.is_broken_object('{"name": "Ann')
 
 
@@ -95,6 +127,8 @@ def test_an_object_whose_text_is_cut_or_damaged_is_named():
     [
         "Assistant:", "**Assistant:**", "**Writer:**", "ASSISTANT: ", "### Response:\n", "[Assistant]: ", "**AI**:", "助手：",
         "**AI助手**：", "<assistant>", "Assistant (writer):", "## Assistant\n", "Output:\n", "**Answer:** ",
+        "Story: ", "**Story:** ", "Claude: ", "Claude 3.5 Sonnet:\n", "Response:", "DeepSeek-R1: ", "GPT-4o: ", "ChatGPT said:\n",
+        "Final Draft:\n", "Essay:\n\n", "## Final answer\n", "故事：", "豆包：",
     ],
 )  # fmt: skip
 def test_the_name_of_the_model_before_a_text_goes(role):
@@ -111,6 +145,8 @@ def test_the_name_of_the_model_before_a_text_goes(role):
         f"助手：{TIDE}\n医生：好的。",
         f"Assistants: {TIDE}",
         "Answer: B",
+        "Answer: what a small word for so large a demand, she thought.",
+        "Claude: I never wrote that letter to you, Maria.\nMaria: Your name is on it.",
     ],
 )
 def test_scenes_and_short_answers_keep_their_names(text):
