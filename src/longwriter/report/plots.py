@@ -156,6 +156,7 @@ def _training(compared: Comparison, curves: Mapping[str, Curve]) -> Figure:
         title = compared.title(stage) if stage in own else stage
         panel.set_title(f"{title}: {_CURVE_TITLES[column]}, {len(finite)} logged steps")
         panel.set_xlabel("optimizer step")
+        panel.locator_params(axis="x", integer=True)
         panel.set_ylabel(_CURVE_TITLES[column])
         if column == "reward_accuracy":
             panel.axhline(0.5, color="#595959", linestyle="--", linewidth=1)
@@ -236,6 +237,7 @@ def _draw_length(panel: Axes, compared: Comparison, models: list[str]) -> None:
     else:
         panel.set_xlim(limits(x_values, (0, math.inf)))
         panel.set_ylim(limits(lengths, (0, math.inf)))
+        panel.locator_params(integer=True)  # else two neighbours may have the same label
     panel.xaxis.set_major_formatter("{x:,.0f}")
     panel.yaxis.set_major_formatter("{x:,.0f}")
 

@@ -146,3 +146,19 @@ def test_lengths_over_decades_are_drawn_also_where_an_answer_is_empty(tmp_path):
         if path.name == "length.png"
     ]
     assert size(length)[0] > 900
+
+
+def test_the_labels_of_an_axis_of_word_counts_do_not_repeat():
+    few = [score(1), score(2)]
+    figure = plots._length(compared(few, few, few))
+    figure.canvas.draw()
+    for panel in figure.axes:
+        for axis in (panel.xaxis, panel.yaxis):
+            labels = [label.get_text() for label in axis.get_ticklabels()]
+            assert len(labels) == len(set(labels)), labels
+
+
+def test_an_axis_of_optimizer_steps_has_whole_numbers():
+    figure = plots._training(compared(*[[score(1)]] * 3), {"sft": {"step": [1, 2], "loss": [2.0, 1.5]}})
+    figure.canvas.draw()
+    assert all(float(label.get_text()).is_integer() for label in figure.axes[0].xaxis.get_ticklabels())
