@@ -23,6 +23,7 @@ from typing import Any
 
 from infra.services import postgres, s3, state
 from infra.services.state import State
+from longwriter.amounts import amount
 from longwriter.errors import UserError
 
 _MADE_AGAIN = ("quick", "served", "services")  # folders of .lw that a run makes again
@@ -57,7 +58,7 @@ def backup(services: State, target: Path, checkouts: list[Path]) -> str:
         raise
     count = sum(map(len, objects.values()))
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
-    return f"{target}: {len(postgres.DATABASES)} databases, {count:,} objects, {len(checkouts)} x .lw, {size / 1e6:,.1f} MB"
+    return f"{target}: {amount(len(postgres.DATABASES), 'database')}, {amount(count, 'object')}, {len(checkouts)} x .lw, {size / 1e6:,.1f} MB"
 
 
 def restore(services: State, source: Path) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from longwriter.amounts import amount
 from longwriter.errors import UserError
 from longwriter.io import files, packs
 from longwriter.tracking import logged_models, provenance, versioning
@@ -134,7 +135,7 @@ def _row_to_calls(digests: dict[str, str], sample_ids: set[str] | None) -> Itera
             open_ids.remove(step["call"]["call_id"])
     if open_ids:
         raise UserError(
-            f"{len(open_ids)} calls of row {row['sample_id']} are missing from the call logs: {open_ids[:3]}"
+            f"the call logs lack {amount(len(open_ids), 'call')} of row {row['sample_id']}: {open_ids[:3]}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from longwriter.amounts import amount
 from longwriter.calls import prices
 from longwriter.calls.call_log import Call
 from longwriter.calls.prices import PRICES, Price
@@ -91,9 +92,9 @@ class Meter:
 
     def note(self) -> str:
         """Return the counts in one line."""
-        unknown = f", tokens of {self.uncounted:,} calls unknown" if self.uncounted else ""
+        unknown = f", tokens of {amount(self.uncounted, 'call')} unknown" if self.uncounted else ""
         cost = f", ${self.cost_usd:,.2f}" if self._price and self._price != prices.FREE else ""
         return (
-            f"{self.sent:,} calls, {self.replayed:,} replayed, {self.prompt_tokens:,} tokens in "
+            f"{amount(self.sent, 'call')}, {self.replayed:,} replayed, {amount(self.prompt_tokens, 'token')} in "
             f"({self.cached_tokens:,} cached), {self.completion_tokens:,} out{cost}{unknown}"
         )

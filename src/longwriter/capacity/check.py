@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from longwriter.amounts import amount
 from longwriter.capacity import config, findings, memory, speed
 from longwriter.capacity.machine import Machine
 from longwriter.capacity.memory import GIB, Part, Training
@@ -214,7 +215,9 @@ def _overfull(params: Params, machine: Machine, shape: Shape, stages: Mapping[st
                 f"{key} is {batch}, which {training.ranks} ranks cannot share evenly: set a multiple of them"
             )
         if params.training.hostfile is None and machine.gpus and training.ranks > machine.gpus:
-            errors.append(f"training.ranks is {training.ranks}, and there are {machine.gpus} GPUs: set auto")
+            errors.append(
+                f"training.ranks is {training.ranks}, and the machine has {amount(machine.gpus, 'GPU')}: set auto"
+            )
         host = None if params.training.hostfile is not None else machine.host_bytes
         problem = findings.overfull(shape, training, machine.gpu_bytes, host)
         if problem:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from longwriter.amounts import amount
 from longwriter.capacity.memory import GIB, Part, Training, parts
 from longwriter.capacity.shape import Shape
 
@@ -56,7 +57,7 @@ def overfull(shape: Shape, training: Training, gpu: int | None, host: int | None
     elif gpu is not None and device > gpu:
         return f"a rank needs {device / GIB:.1f} GiB of GPU memory, a GPU has {gpu / GIB:.1f} GiB"
     if host is not None and beside > host:
-        return f"{training.ranks} ranks need {beside / GIB:.1f} GiB of memory, the machine has {host / GIB:.1f} GiB"
+        return f"training with {amount(training.ranks, 'rank')} needs {beside / GIB:.1f} GiB of memory, the machine has {host / GIB:.1f} GiB"
     return None
 
 

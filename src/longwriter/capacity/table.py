@@ -10,6 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from longwriter.amounts import amount
 from longwriter.capacity.memory import GIB
 
 
@@ -66,7 +67,7 @@ def _training(report: Mapping[str, Any]) -> str:
     checkpointing = f"{'' if sft['has_checkpointing'] else 'no '}gradient checkpointing"
     checkpointing += " without attention" * sft["keeps_attention"] + ", offloaded" * sft["has_offload"]
     return (
-        f"{what}; {sft['ranks']} ranks on {sft['device']}, ZeRO-{layout['stage']} ({sft['file']}), "
+        f"{what}; {amount(sft['ranks'], 'rank')} on {sft['device']}, ZeRO-{layout['stage']} ({sft['file']}), "
         f"{'bf16' if sft['value_bytes'] == 2 else 'fp32'}, {checkpointing}, {sft['attention']}, {sft['head']} head"
     )
 
@@ -84,7 +85,7 @@ def _speed(report: Mapping[str, Any]) -> str:
     name = f"{gpu['name']}{' (assumed by its memory)' if gpu['is_assumed'] else ''}"
     hours = f"{speed['hours_a_thousand_packs']:.2f} h for 1,000 packs"
     if "hours" in speed:
-        hours = f"{speed['hours']:.1f} h of SFT for {speed['packs']:,} packs"
+        hours = f"{speed['hours']:.1f} h of SFT for {amount(speed['packs'], 'pack')}"
     return (
         f"estimate: {speed['tokens_per_s']:,.0f} tokens/s in all, {speed['step_s']:.1f} s a step, {hours} "
         f"({speed['utilisation']:.0%} of the {gpu['flops'] / 1e12:,.0f} TFLOP/s of {name})"
@@ -119,7 +120,12 @@ def _memory(report: Mapping[str, Any]) -> str:
     ]
     rows.append(["a rank", *(sum(row[number] for row in rows) for number in range(1, len(columns) + 1))])
     ranks = report["training"]["sft"]["ranks"]
-    rows.append([f"all {ranks} ranks", *(ranks * size for size in rows[-1][1:])])
+    rows.append(
+        [
+            f"all {amount(ranks, 'rank')}" if ranks > 1 else "all ranks",
+            *(ranks * size for size in rows[-1][1:]),
+        ]
+    )
     return _table("GiB", head, rows)
 
 

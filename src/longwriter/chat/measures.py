@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from longwriter.amounts import amount
 from longwriter.evaluation import scores
 from longwriter.lengths.stated import stated_length
 from longwriter.text.basics.counting import count_words
@@ -30,7 +31,7 @@ def measure(prompt: str, text: str) -> Measures:
 
 def sentence(measures: Measures, seconds: float, finish_reason: str) -> str:
     """Return the measures as one line for a terminal."""
-    words = f"{measures.words:,} words"
+    words = amount(measures.words, "word")
     if measures.required_words is not None:
         words += f" of {measures.required_words:,} asked for, length score {measures.length_score:g}"
     ends = "ended by itself" if finish_reason == "stop" else f"cut off ({finish_reason})"

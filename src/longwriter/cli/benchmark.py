@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from longwriter.amounts import amount
 from longwriter.cli import checkout, contest, profile
 from longwriter.errors import UserError
 from longwriter.text import inert
@@ -130,6 +131,6 @@ def _use(folder: str, apply: bool) -> None:
         without = (
             f", {len(prompts) - len(lengths):,} without length" if 0 < len(lengths) < len(prompts) else ""
         )
-        typer.echo(inert.line(f"{path.name}: {len(prompts):,} prompts, {span}{without}"))
+        typer.echo(inert.line(f"{path.name}: {amount(len(prompts), 'prompt')}, {span}{without}"))
     changes = {"generate": {"folder": folder, "benchmarks": [path.stem for path in paths]}}
     profile.offer(changes, folder, apply, "python -m flows")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from longwriter.amounts import amount
 from longwriter.cli import checkout
 from longwriter.errors import UserError
 from longwriter.io import files
@@ -31,7 +32,9 @@ def show(context: typer.Context) -> None:
 
     sizes = replay.sizes(files.REPLAY)
     disk_mb = sum(file.stat().st_size for file in files.REPLAY.parent.glob(f"{files.REPLAY.name}*")) / 1e6
-    lines = [f"{files.REPLAY}: {sum(row.answers for row in sizes):,} answers, {disk_mb:,.1f} MB on disk"]
+    lines = [
+        f"{files.REPLAY}: {amount(sum(row.answers for row in sizes), 'answer')}, {disk_mb:,.1f} MB on disk"
+    ]
     if sizes:
         lines.append(f"{'answers':>10}  {'MB':>9}  {'oldest (UTC)':<16}  {'newest (UTC)':<16}  model")
     for row in sizes:
@@ -74,4 +77,4 @@ def prune(
         typer.confirm(f"Remove the answers of {model or 'every model'}{age}?", abort=True)
     with checkout.no_stage_running():
         answers, freed_bytes = replay.prune(files.REPLAY, before=before, model=model)
-    typer.echo(f"removed {answers:,} answers, freed {freed_bytes / 1e6:,.1f} MB. {_CALL_LOGS}")
+    typer.echo(f"removed {amount(answers, 'answer')}, freed {freed_bytes / 1e6:,.1f} MB. {_CALL_LOGS}")

@@ -10,6 +10,7 @@ from typing import Annotated, NamedTuple
 import typer
 from tabulate import tabulate
 
+from longwriter.amounts import amount
 from longwriter.cli import checkout
 from longwriter.errors import UserError
 from longwriter.text import inert
@@ -101,8 +102,10 @@ def _find(name: str, older_than: str, nights: int, others: list[Path]) -> _Part:
     needed = policy.needed_digests()
     if name == "remote":
         there = old_remote.find(nights, needed, others, age)
-        rows = [(there.bytes, there.url, f"{len(there.paths):,} files")] if there.paths else []
+        rows = [(there.bytes, there.url, amount(len(there.paths), "file"))] if there.paths else []
         return _Part(rows, lambda: old_remote.remove(nights, needed, others, age))
     old = old_data.find(nights, needed)
-    rows = [(old.bytes, ".dvc/cache", f"{len(old.objects):,} files, {len(old.entries):,} entries of runs")]
+    rows = [
+        (old.bytes, ".dvc/cache", f"{amount(len(old.objects), 'file')}, {len(old.entries):,} entries of runs")
+    ]
     return _Part(rows if old.bytes else [], lambda: old_data.remove(nights, needed))

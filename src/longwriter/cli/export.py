@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from longwriter.amounts import amount
 from longwriter.cli import checkout
 from longwriter.export import formats as interchange
 
@@ -30,7 +31,7 @@ def export(
     from longwriter.export.folder import write  # here: it imports dvc, which would slow down `--help`
 
     rows = write(out, format)
-    counts = ", ".join(f"{split}.jsonl {count:,} rows" for split, count in rows.items())
+    counts = ", ".join(f"{split}.jsonl {amount(count, 'row')}" for split, count in rows.items())
     typer.echo(
         f"exported the gated data set as {format} into {out}: {counts}; dataset_info.json, datacard.md"
     )

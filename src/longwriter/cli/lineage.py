@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from longwriter.amounts import amount
 from longwriter.cli import checkout
 from longwriter.errors import UserError
 from longwriter.text import inert
@@ -74,12 +75,12 @@ def tree(steps: Iterable[dict[str, Any]]) -> Iterator[str]:
     calls = 0
     for step in steps:
         if "call" not in step and calls > _CALLS_SHOWN:
-            yield f"   └─ … {calls - _CALLS_SHOWN} more calls (--json shows all)"
+            yield f"   └─ … {amount(calls - _CALLS_SHOWN, 'more call')} (--json shows all)"
         calls = calls + 1 if "call" in step else 0
         if calls <= _CALLS_SHOWN:
             yield from _lines(step)
     if calls > _CALLS_SHOWN:
-        yield f"   └─ … {calls - _CALLS_SHOWN} more calls (--json shows all)"
+        yield f"   └─ … {amount(calls - _CALLS_SHOWN, 'more call')} (--json shows all)"
 
 
 def _length_score(value: float | None) -> str:
@@ -94,7 +95,7 @@ def _lines(step: dict[str, Any]) -> Iterator[str]:
     elif "score" in step:
         score = step["score"]
         yield (
-            f"└─ score  {_length_score(score['length_score'])}: {score['words']} words, "
+            f"└─ score  {_length_score(score['length_score'])}: {amount(score['words'], 'word')}, "
             f"{score['required_words'] or 'no length'} asked for"
             f"{_run(step['run'])}"
         )
@@ -111,9 +112,9 @@ def _lines(step: dict[str, Any]) -> Iterator[str]:
             if pair["chosen_score"] is not None
             else f"from {pair['origin']}"
         )
-        yield f"└─ pair   {pair['pair_id']}: {scores} ({step['of']} pairs)"
+        yield f"└─ pair   {pair['pair_id']}: {scores} ({amount(step['of'], 'pair')})"
     elif "pack" in step:
-        yield f"└─ pack   {step['pack']} of {step['of']}, {len(step['sample_ids'])} rows{_run(step['run'])}"
+        yield f"└─ pack   {step['pack']} of {step['of']}, {amount(len(step['sample_ids']), 'row')}{_run(step['run'])}"
     elif "gate" in step:
         yield f"gate    {', '.join(step['data'])}{_run(step['gate'])}"
     else:
@@ -123,7 +124,7 @@ def _lines(step: dict[str, Any]) -> Iterator[str]:
 def _row_lines(step: dict[str, Any]) -> Iterator[str]:
     if "row" in step:
         row = step["row"]
-        yield f"└─ row    {row['sample_id']} in {step['in']}: {row['words']} words"
+        yield f"└─ row    {row['sample_id']} in {step['in']}: {amount(row['words'], 'word')}"
         yield f"   prompt {_cut_line(row['messages'][0]['content'])}"
         yield f"   text   {_cut_line(row['messages'][-1]['content'])}"
         if row["call_ids"] and row["instruction_id"]:

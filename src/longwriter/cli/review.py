@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from longwriter.amounts import amount
 from longwriter.cli import checkout
 from longwriter.errors import UserError
 from longwriter.text import inert
@@ -66,7 +67,7 @@ def review(
     process.exit_on_sigterm()
     with ballot.open_folder(folder) as votes_file, door.listen(port) as listener:
         typer.echo(
-            f"review: {len(answer_pairs):,} pairs; votes go to {inert.line(str(folder / ballot.NAME))}"
+            f"review: {amount(len(answer_pairs), 'pair')}; votes go to {inert.line(str(folder / ballot.NAME))}"
         )
         typer.echo(f"review: page  http://127.0.0.1:{listener.getsockname()[1]}")
         typer.echo("review: Ctrl-C stops it; start it again to go on")

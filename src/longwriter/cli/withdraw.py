@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from longwriter.amounts import amount
 from longwriter.cli import checkout
 from longwriter.errors import UserError
 from longwriter.text import inert
@@ -42,7 +43,7 @@ def withdraw(
         )
     added = [] if dry_run else withdrawn.add(holding.withdrawable)
     lines = [
-        *(f"data     {path}: {count} rows" for path, count in holding.data.items()),
+        *(f"data     {path}: {amount(count, 'row')}" for path, count in holding.data.items()),
         *(f"model    {path} was trained on it" for path in holding.models),
         *(f"number   {path} was computed from it" for path in holding.numbers),
         f"stale    {', '.join(holding.stale)}",

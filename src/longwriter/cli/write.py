@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from longwriter.amounts import amount
 from longwriter.cli import checkout
 from longwriter.errors import UserError
 from longwriter.text import inert
@@ -47,7 +48,7 @@ def write(
 
     def show_plan(plan: Plan) -> None:
         lines = [
-            f"{number:>3}. {inert.line(step.main_point)} ({step.word_count:,} words)"
+            f"{number:>3}. {inert.line(step.main_point)} ({amount(step.word_count, 'word')})"
             for number, step in enumerate(plan.steps, 1)
         ]
         typer.echo("\n".join([f"plan, after {time.monotonic() - started:.0f} s:", *lines]), err=True)
@@ -69,8 +70,8 @@ def write(
         out.write_text(f"{content}\n", encoding="utf-8")
     cost = text.usage.get("cost_usd")
     typer.echo(
-        f"{out or 'text'}: {count_words(content):,} words of {row.required_words:,} asked for, "
-        f"{len(text.paragraphs)} paragraphs, {time.monotonic() - started:.0f} s"
+        f"{out or 'text'}: {amount(count_words(content), 'word')} of {row.required_words:,} asked for, "
+        f"{amount(len(text.paragraphs), 'paragraph')}, {time.monotonic() - started:.0f} s"
         f"{'' if not cost else f', ${cost:.2f}'}; LLM calls: {calls}",
         err=True,
     )

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
+from longwriter.amounts import amount
 from longwriter.records import Example
 from longwriter.text import inert
 from longwriter.text.histogram import WORD_BINS, bin_name, histogram
@@ -80,8 +81,8 @@ def card(
     long = [row for row in rows if row.kind != "general"]
     parts = [
         "# Data card",
-        f"{len(train):,} training rows and {len(test):,} held-out rows in the `messages` format: "
-        f"{len(long):,} long texts and {len(rows) - len(long):,} general chats. The split is by the hash of "
+        f"{amount(len(train), 'training row')} and {amount(len(test), 'held-out row')} in the `messages` format: "
+        f"{amount(len(long), 'long text')} and {amount(len(rows) - len(long), 'general chat')}. The split is by the hash of "
         "the instruction, so that a row never changes sides when the data set grows.",
         "## Sources",
         _table(("source", "rows read", "licence"), sources),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from longwriter.amounts import amount
 from longwriter.evaluation.scores import length_score
 from longwriter.records import Language
 from longwriter.talk import poison
@@ -72,11 +73,19 @@ def _poison_filter(reason: str) -> Callable[[Text, Limits], str | None]:
 
 
 def _too_short(text: Text, limits: Limits) -> str | None:
-    return f"{text.words} words, at least {limits.min_words}" if text.words < limits.min_words else None
+    return (
+        f"{amount(text.words, 'word')}, at least {limits.min_words}"
+        if text.words < limits.min_words
+        else None
+    )
 
 
 def _too_long(text: Text, limits: Limits) -> str | None:
-    return f"{text.words:,} words, at most {limits.max_words:,}" if text.words > limits.max_words else None
+    return (
+        f"{amount(text.words, 'word')}, at most {limits.max_words:,}"
+        if text.words > limits.max_words
+        else None
+    )
 
 
 def _loop(text: Text, limits: Limits) -> str | None:

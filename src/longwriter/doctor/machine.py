@@ -14,6 +14,7 @@ import psutil
 from packaging.requirements import Requirement
 
 from longwriter import params as parameters
+from longwriter.amounts import amount
 from longwriter.capacity import machine as capacity
 from longwriter.capacity.memory import GIB
 from longwriter.doctor.finding import Finding, State
@@ -152,7 +153,7 @@ def source() -> Finding:
     commit, branch = git.run("rev-parse", "--short", "HEAD"), git.run("rev-parse", "--abbrev-ref", "HEAD")
     changed = len(git.run("status", "--porcelain").splitlines())
     text = f"{branch} at {commit}, " + (
-        f"{changed} files are not committed" if changed else "everything is committed"
+        f"{amount(changed, 'change')} not committed" if changed else "everything is committed"
     )
     return Finding(
         "git",

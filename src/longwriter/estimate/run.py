@@ -16,6 +16,7 @@ from typing import Any
 from tabulate import tabulate
 
 from longwriter.agentwrite.plans.plan import Bounds
+from longwriter.amounts import amount
 from longwriter.calls import prices, replay
 from longwriter.estimate import estimate
 from longwriter.estimate.estimate import Request, Text
@@ -88,17 +89,17 @@ def _texts(params: Params, assumptions: list[str]) -> tuple[list[Text], list[Tex
                 "the judge keeps every prompt that states no length; its calls are not counted"
             )
     source = _INSTRUCTIONS if is_selected else f"chosen from {params.instructions.source} now"
-    assumptions.append(f"{len(rows):,} instructions: {source}")
+    assumptions.append(f"{amount(len(rows), 'instruction')}: {source}")
     texts = [estimate.expected_text(row, bounds) for row in rows]
     if is_selected and not is_direct and versioning.is_current("plan", _PLANS):
         plans = files.read_jsonl(_PLANS, Plan)
-        assumptions.append(f"steps of {len(plans):,} texts: {_PLANS}")
+        assumptions.append(f"steps of {amount(len(plans), 'text')}: {_PLANS}")
         return texts, [estimate.expected_text(row.instruction, bounds, row.steps) for row in plans]
     unstated = sum(row.required_words is None for row in rows)
     assumptions.append(
         f"steps: of the middle length between plan.min_step_words and max_step_words, main points of "
         f"{estimate.POINT_WORDS} words; {unstated:,} instructions state no length: "
-        f"{len(estimate.expected_words(bounds, None))} steps each"
+        f"{amount(len(estimate.expected_words(bounds, None)), 'step')} each"
     )
     if is_direct:
         assumptions.append("write.mode is direct: no plan is made; a text has the words of these steps")
@@ -232,7 +233,7 @@ def _speed(llm: LLMParams, default: float, assumptions: list[str]) -> float:
     speed = timings.completion_tokens / timings.latency_s if is_measured else default
     source = f"measured over {timings.n:,} stored answers" if is_measured else "assumed"
     assumptions.append(
-        f"{name}: {speed:,.1f} tokens a second per request, {source}; {llm.max_concurrency} requests at once"
+        f"{name}: {speed:,.1f} tokens a second per request, {source}; {amount(llm.max_concurrency, 'request')} at once"
     )
     return speed
 

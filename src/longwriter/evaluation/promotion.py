@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from longwriter.amounts import amount
 from longwriter.comparison import groups
 from longwriter.records import Judgement, Score, ShortAnswer, Unscored
 from longwriter.statistics import intervals, short_prompts
@@ -64,7 +65,7 @@ class Measure(NamedTuple):
     def text(self) -> str:
         """Return the gain with its interval and margin."""
         if self.gain is None or self.gain.low is None or self.gain.high is None:
-            return f"{self.name}: no interval with {self.gain.n if self.gain else 0} prompts"
+            return f"{self.name}: no interval with {amount(self.gain.n if self.gain else 0, 'prompt')}"
         value, low, high, margin = (
             f"{number:+.0%}" if self.is_share else f"{number:+.1f}"
             for number in (self.gain.value, self.gain.low, self.gain.high, 0.0 - self.margin)
@@ -132,7 +133,7 @@ def champion(
     prompts = gain.gain.n if gain.gain else 0
     if prompts < rules.min_prompts:
         reasons.append(
-            f"{prompts} prompts in common with {name}, {rules.min_prompts} are needed; those without an overall "
+            f"{amount(prompts, 'prompt')} in common with {name}, {rules.min_prompts} are needed; those without an overall "
             "score of both do not count"
         )
     if gain.low() <= 0:

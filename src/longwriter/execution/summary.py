@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from longwriter.amounts import amount
+
 Value = float | dict[str, int] | None
 
 _HEADLINE = {
@@ -19,9 +21,9 @@ _HEADLINE = {
     "refusal_share": ("refused", 2), "test_loss": ("loss", 3),
 }  # fmt: skip
 """Name in `metrics.json` → name in `headline.json`, and digits after the point."""
-_CALLS = {"calls_sent": "calls", "calls_replayed": "replayed", "calls_retried": "retried"}
+_CALLS = {"calls_replayed": "replayed", "calls_retried": "retried"}
 _TOKENS = ("prompt_tokens", "completion_tokens")
-_OF_LLM = {*_CALLS, *_TOKENS, "calls_uncounted", "cached_tokens", "cost_usd"}
+_OF_LLM = {"calls_sent", *_CALLS, *_TOKENS, "calls_uncounted", "cached_tokens", "cost_usd"}
 
 
 @dataclass
@@ -98,12 +100,15 @@ class Summary:
         """Return calls, tokens and cost as words; empty if no LLM was called."""
         if "calls_sent" not in self.execution:
             return []
-        calls = [f"{self.execution.get(key, 0):,.0f} {word}" for key, word in _CALLS.items()]
+        calls = [
+            amount(int(self.execution.get("calls_sent", 0)), "call"),
+            *(f"{self.execution.get(key, 0):,.0f} {word}" for key, word in _CALLS.items()),
+        ]
         tokens = sum(self.execution.get(key, 0) for key in _TOKENS)
         cost = self.execution.get("cost_usd")
         price = "cost unknown (the model has no price)" if cost is None else f"${cost:,.2f}"
         uncounted = self.execution.get("calls_uncounted", 0)
-        unknown = [f"tokens of {uncounted:,.0f} calls unknown"] if uncounted else []
+        unknown = [f"tokens of {amount(int(uncounted), 'call')} unknown"] if uncounted else []
         return [*calls, f"{_short(tokens)} tokens", price, *unknown]
 
     def _others(self) -> list[str]:

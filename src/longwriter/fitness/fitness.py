@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from longwriter.amounts import amount
 from longwriter.fitness import attacks, votes
 from longwriter.fitness.copies import KINDS, Original
 from longwriter.judge.judgements import Question
@@ -213,7 +214,7 @@ def _lines(measures: Measures, people: votes.Agreement | None) -> list[str]:
     kinds = ", ".join(f"{kind} {share:.0%}" for kind, share in measures.by_kind.items())
     agreement = "not defined" if measures.agreement is None else f"{measures.agreement:.2f}"
     lines = [
-        f"Measured with {measures.texts} texts of the training data in {measures.cases} marks, "
+        f"Measured with {amount(measures.texts, 'text')} of the training data in {amount(measures.cases, 'mark')}, "
         f"{measures.unscored} of them without score.",
     ]
     if ranked is not None:
@@ -234,7 +235,7 @@ def _lines(measures: Measures, people: votes.Agreement | None) -> list[str]:
             for value in (people.kappa, people.alpha, people.people)
         )
         lines.append(
-            f"Against {people.votes} votes of people on {people.pairs} pairs: accuracy {people.accuracy.value:.0%} "
+            f"Against {amount(people.votes, 'vote')} of people on {amount(people.pairs, 'pair')}: accuracy {people.accuracy.value:.0%} "
             f"[{share_text(people.accuracy.low)}, {share_text(people.accuracy.high)}], Cohen's kappa {kappa}, "
             f"Krippendorff's alpha {with_judge} (people alone {alone})."
         )

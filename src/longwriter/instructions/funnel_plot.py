@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
+from longwriter.amounts import amount
 from longwriter.instructions.funnel import Step
 
 _STYLE: dict[Any, Any] = {
@@ -48,5 +49,5 @@ def draw(steps: Sequence[Step], title: str, file: Path) -> None:
         panel.set_xlim(0, 1.55 * max(1, rows))  # leaves room for the labels at the right of the bars
         panel.set_xticks([])
         panel.spines["bottom"].set_visible(False)
-        panel.set_title(f"{title}: {rows:,} rows", loc="left")
+        panel.set_title(f"{title}: {amount(rows, 'row')}", loc="left")
         figure.savefig(file, dpi=_DPI, metadata={"Software": None})

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from longwriter.amounts import amount
 from longwriter.exclusions import decontamination
 from longwriter.hashing import short_id
 from longwriter.instructions.patterns import Patterns, first_matches
@@ -83,8 +84,8 @@ def screen(
             reason = harm_name.partition(".")[0]
             detail = f"{origin}: {harm_name}: {row.prompt[:80]!r}"
             rejected.append(_rejection(item.instruction_id, reason, detail))
-        elif (item.required_words or 0) > limits.max_required_words:
-            detail = f"{origin}: {item.required_words} words"
+        elif (required := item.required_words or 0) > limits.max_required_words:
+            detail = f"{origin}: {amount(required, 'word')}"
             rejected.append(_rejection(item.instruction_id, "too_long_for_writer", detail))
         else:
             candidates.append(Candidate(item, decontamination.hit(limits.benchmarks, item.prompt)))
@@ -97,10 +98,10 @@ def _problem(row: SourceRow, language: str, limits: ScreeningLimits) -> tuple[st
     if not words:
         return "no_words", repr(row.prompt[:80])
     if len(row.prompt) > limits.max_chars:
-        return "prompt_too_long", f"{len(row.prompt):,} characters"
+        return "prompt_too_long", amount(len(row.prompt), "character")
     fewest, most = limits.prompt_words
     if not fewest <= words <= most:
-        return "prompt_too_short" if words < fewest else "prompt_too_long", f"{words:,} words"
+        return "prompt_too_short" if words < fewest else "prompt_too_long", amount(words, "word")
     if language not in limits.languages:
         return "language", language
     if row.toxic:

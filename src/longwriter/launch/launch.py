@@ -23,6 +23,7 @@ from typing import Any, Literal
 import psutil
 from tqdm import tqdm
 
+from longwriter.amounts import amount
 from longwriter.errors import TrainingFailed, Unavailable, UserError
 from longwriter.hashing import short_id
 from longwriter.io import disk, files, process
@@ -120,7 +121,9 @@ def device_and_ranks(params: TrainingParams, batch: int, key: str) -> tuple[Lite
     elif device == "cuda" and not gpus:
         raise UserError("training.device is cuda, and this machine has no GPU: set auto or cpu")
     elif device == "cuda" and ranks > gpus:
-        raise UserError(f"training.ranks is {ranks}, this machine has {gpus} GPUs: lower it, or set auto")
+        raise UserError(
+            f"training.ranks is {ranks}, this machine has {amount(gpus, 'GPU')}: lower it, or set auto"
+        )
     if batch % ranks:
         raise UserError(
             f"{key} is {batch}, which {ranks} ranks cannot share evenly: make it a multiple of {ranks}, "

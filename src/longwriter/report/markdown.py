@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from longwriter.amounts import amount
 from longwriter.comparison.comparison import Comparison, capitalised
 from longwriter.comparison.repeats import Repeat
 from longwriter.comparison.standings import Standings
@@ -97,7 +98,7 @@ def _counts(compared: Comparison) -> str:
     counts = []
     for model, rows in compared.rows.items():
         prompts = len({row.prompt_id for row in rows})
-        answers = f" ({len(rows)} answers)" if len(rows) > prompts else ""
+        answers = f" ({amount(len(rows), 'answer')})" if len(rows) > prompts else ""
         counts.append(f"{compared.heading(model)} {prompts}{answers}")
     return f"Prompts: {', '.join(counts)}."
 
@@ -209,7 +210,7 @@ def _training(dpo: Mapping[str, float]) -> str:
     if "test_reward_accuracy" not in dpo:
         return ""
     if dpo.get("test_pairs", _MIN_PAIRS) < _MIN_PAIRS:
-        trained = f"{dpo['train_pairs']:.0f} pairs" if "train_pairs" in dpo else "its pairs"
+        trained = amount(int(dpo["train_pairs"]), "pair") if "train_pairs" in dpo else "its pairs"
         return (
             f"## DPO\n\nDPO was trained on {trained} and measured on {dpo['test_pairs']:.0f}: too few to say "
             "whether it learned anything."

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from jinja2 import Environment, StrictUndefined
 from markdown_it import MarkdownIt
 
+from longwriter.amounts import amount
 from longwriter.comparison.comparison import Comparison
 from longwriter.records import Generation, Judgement, Score
 from longwriter.text import inert
@@ -120,7 +121,7 @@ def _example(heading: str, row: Score, compared: Comparison, texts: Mapping[str,
         )
         traits = [
             *(
-                [f"{own.words:,} words"]
+                [amount(own.words, "word")]
                 if own.required_words is None or own.length_score is None
                 else [f"{own.words:,} of {own.required_words:,} words", f"S_l {own.length_score:.1f}"]
             ),

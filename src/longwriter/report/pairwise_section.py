@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from longwriter.amounts import amount
 from longwriter.comparison.comparison import title
 from longwriter.comparison.standings import Standings
 from longwriter.records import JudgeFitness
@@ -67,8 +68,8 @@ def _summary(result: Standings, models: int) -> str:
             "the order did not matter, it would be 50%."
         )
     return (
-        f"{unscored.answers} pairs of answers of {models} models to {result.prompts} prompts were compared{judge}, each "
-        f"in both orders; a text wins only if both answers name it, else the pair is a tie. Without result: "
+        f"Compared{judge}, each in both orders: {amount(unscored.answers, 'pair')} of answers of {models} models to "
+        f"{amount(result.prompts, 'prompt')}; a text wins only if both answers name it, else the pair is a tie. Without result: "
         f"{unscored.unscored} of {unscored.answers}{reason_list}; these count neither as wins nor as ties. Position "
         f"consistency (the same answer in both orders): {share(result.consistency)}.{first}"
     )

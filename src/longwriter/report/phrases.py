@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from longwriter.amounts import amount
 from longwriter.comparison.comparison import capitalised
 from longwriter.records import JudgeFitness
 from longwriter.statistics.intervals import Difference, Estimate
@@ -14,7 +15,7 @@ def sentence(after: str, before: str, difference: Difference | None, confidence:
     after = capitalised(after)
     if difference is None or difference.low is None or difference.high is None:
         n = 0 if difference is None else difference.n
-        return f"{after} and {before} cannot be compared: they have {n} prompts in common with such a score, 2 are needed."
+        return f"{after} and {before} cannot be compared: they have {amount(n, 'prompt')} in common with such a score, 2 are needed."
     if not difference.is_shown(confidence):
         verdict = f"{after} is not shown to be better or worse than {before}"
     else:

@@ -5,6 +5,7 @@ Pure.
 
 from __future__ import annotations
 
+from longwriter.amounts import amount
 from longwriter.comparison.comparison import Comparison
 from longwriter.comparison.quality import Quality, Unjudged
 from longwriter.records import JudgeFitness
@@ -66,8 +67,9 @@ def section(compared: Comparison, *, fitness: JudgeFitness, judged_pairs: bool) 
         f"S_q is the quality score by the judge {inert.markdown(compared.judge)}. " if compared.judge else ""
     )
     text = (
-        f"{judge}S̄ = (S_l + S_q) / 2. All models answered {quality.shared} "
-        f"prompts; here the {quality.scored} prompts count whose answers are scored for all models. At worst and at "
+        f"{judge}S̄ = (S_l + S_q) / 2. All models answered "
+        f"{amount(quality.shared, 'prompt')}; the table is over the prompts whose answers are scored for all models "
+        f"({quality.scored:,}). At worst and at "
         "best: S̄ over all prompts if each answer without score had S_q 0, and if it had 100."
     )
     parts = [

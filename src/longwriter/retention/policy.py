@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from longwriter.amounts import amount
 from longwriter.calls import replay
 from longwriter.io import files
 from longwriter.params.retention import RetentionParams
@@ -37,23 +38,23 @@ def apply(policy: RetentionParams) -> Iterator[str]:
     )
     leftovers.remove(items)
     if items:
-        yield f"{sum(item.bytes for item in items) / 1e9:,.2f} GB in {len(items)} files and folders of .lw"
+        yield f"{sum(item.bytes for item in items) / 1e9:,.2f} GB in {amount(len(items), 'path')} of .lw"
     days = policy.unchanged_run_days
     if days is not None and (runs := old_runs.delete_unchanged(_before(days))):
-        yield f"{len(runs)} MLflow runs of unchanged stages (mlflow gc removes them for good)"
+        yield f"{amount(len(runs), 'MLflow run')} of unchanged stages (mlflow gc removes them for good)"
     days = policy.trace_days
     if days is not None and (number := _delete_traces(_before(days))):
-        yield f"{number} traces in MLflow"
+        yield f"{amount(number, 'trace')} in MLflow"
     days = policy.answer_days
     if days is not None and (number := old_answers(timedelta(days=days), only_count=False)[0]):
-        yield f"{number:,} stored answers"
+        yield amount(number, "stored answer")
     days = policy.template_days
     if days is not None and (prompts := old_prompts(timedelta(days=days))):
         old_runs.delete_prompts(prompts)
-        yield f"{len(prompts)} versions of prompt templates in MLflow"
+        yield f"{amount(len(prompts), 'version')} of prompt templates in MLflow"
     nights = policy.data_nights
     if nights is not None and (data := old_data.remove(nights, needed_digests())).bytes:
-        yield f"{data.bytes / 1e9:,.2f} GB in {len(data.objects)} files of DVC's cache"
+        yield f"{data.bytes / 1e9:,.2f} GB in {amount(len(data.objects), 'file')} of DVC's cache"
 
 
 def old_answers(age: timedelta, only_count: bool = True) -> tuple[int, int]:

@@ -31,6 +31,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from longwriter.amounts import amount
 from longwriter.errors import BadRecord
 from longwriter.io import s3
 from longwriter.sources import arrays, csv_files, tables
@@ -97,7 +98,8 @@ def chunks(source: str, pattern: str) -> Iterator[Chunk]:
     matches, hidden = ([root], 0) if root.is_file() else _visible(root, pattern)
     data_sets = [path for path in matches if path.is_dir() and _is_saved(path)]
     paths = [str(path) for path in matches if path.is_file()]
-    for path in _readable(paths, hidden, f"{pattern} below {source}") if paths or not data_sets else []:
+    place = str(source) if root.is_file() else f"{pattern} below {source}"
+    for path in _readable(paths, hidden, place) if paths or not data_sets else []:
         with _open(path) as file:
             yield from _file_chunks(path, file, is_named)
     for folder in data_sets:
@@ -195,7 +197,7 @@ def _readable(paths: list[str], hidden: int, place: str) -> list[str]:
             f"no file matches {place}: .jsonl, .ndjson, .json, .csv, .tsv (also .gz, .zst, .bz2, .xz) and .parquet are read{note}; "
             "check that instructions.source exists and that instructions.pattern fits to its files"
         )
-    log.info("%s: %s files%s", place, f"{len(readable):,}", note)
+    log.info("%s: %s%s", place, amount(len(readable), "file"), note)
     return readable
 
 

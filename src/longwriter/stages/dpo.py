@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from longwriter.amounts import amount
 from longwriter.errors import UserError
 from longwriter.execution import runner
 from longwriter.gates.suite import verdicts
@@ -48,7 +49,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     for split, rows in rows_by_split.items():
         if not rows:
             raise UserError(
-                f"{_PAIRS}/{split}.jsonl has {len(pairs[split])} pairs, and all are rejected ({reasons}): "
+                f"{_PAIRS}/{split}.jsonl has {amount(len(pairs[split]), 'pair')}, and all are rejected ({reasons}): "
                 "raise dpo.max_length, sample.limit, or preferences.test_share"
             )
 

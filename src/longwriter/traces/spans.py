@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from longwriter.amounts import amount
 from longwriter.hashing import content_hash
 from longwriter.records import Draft, Generation, Plan, Rejection, Score, Unscored
 
@@ -170,7 +171,7 @@ def _plan(plan: Plan, calls: Calls) -> Node:
 
 
 def _writing(parts: list[Node], text: str | None, is_parallel: bool) -> Node:
-    return Node("write", "CHAIN", f"{len(parts)} paragraphs", text, parts, is_parallel=is_parallel)
+    return Node("write", "CHAIN", amount(len(parts), "paragraph"), text, parts, is_parallel=is_parallel)
 
 
 def _paragraphs(plan: Plan, call_ids: Sequence[str], texts: Sequence[str], calls: Calls) -> list[Node]:

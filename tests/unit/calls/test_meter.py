@@ -12,7 +12,7 @@ def test_a_meter_tells_what_was_used_in_one_line():
     meter = Meter("m", PRICE, None)
     meter.add(call("a"))
     meter.add(call("b", replayed=True))
-    assert meter.note() == "1 calls, 1 replayed, 200 tokens in (0 cached), 20 out, $0.00"
+    assert meter.note() == "1 call, 1 replayed, 200 tokens in (0 cached), 20 out, $0.00"
     assert meter.usage()["cost_usd"] == pytest.approx(2 * (100 * 2.5 + 10 * 10) / 1e6)
     assert "$" not in Meter("m", FREE, None).note()
 

@@ -50,13 +50,13 @@ def test_offload_needs_the_memory_of_the_host():
     work = training(OFFLOAD, ranks=8, tokens=32768, has_checkpointing=True)
     assert findings.overfull(GLM, work, 80 * GIB, 512 * GIB) is None
     assert findings.overfull(GLM, work, 80 * GIB, 128 * GIB) == (
-        "8 ranks need 252.1 GiB of memory, the machine has 128.0 GiB"
+        "training with 8 ranks needs 252.1 GiB of memory, the machine has 128.0 GiB"
     )
 
 
 def test_ranks_on_a_cpu_need_the_memory_of_the_machine():
     work = training(ZERO2, device="cpu", ranks=2)
-    assert "2 ranks need" in findings.overfull(QWEN, work, None, 24 * GIB)
+    assert "2 ranks needs" in findings.overfull(QWEN, work, None, 24 * GIB)
 
 
 def test_llama_8b_with_lora_needs_more_than_24_gib_at_32k_and_fits_at_4k():

@@ -175,7 +175,7 @@ def test_a_judge_compares_all_pairs_of_models_in_both_orders(own, run, tmp_path)
         code, _, err = run(*words)
     assert code == 0, err
     text = pairwise_part("done")
-    assert "9 pairs of answers of 3 models to 3 prompts were compared" in text
+    assert "each in both orders: 9 pairs of answers of 3 models to 3 prompts; " in text
     assert "Position consistency (the same answer in both orders): 100%" in text
     assert "**Not evidence: the judge was not tested" in text
     assert "| right | 1000 by definition | 3 |" in text
@@ -200,7 +200,7 @@ def test_prompts_without_a_length_are_answered_and_compared_but_have_no_length_s
     assert code == 0, err
     assert "| a | 2 | - |" in out
     assert "b and a cannot be compared: they have 0 prompts in common with such a score" in out
-    assert "2 pairs of answers of 2 models to 2 prompts were compared" in pairwise_part("done")
+    assert "each in both orders: 2 pairs of answers of 2 models to 2 prompts; " in pairwise_part("done")
     assert [row["length"] for row in lines("done/a/pred.jsonl")] == [None, None]
 
 

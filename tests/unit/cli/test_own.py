@@ -58,7 +58,7 @@ def test_the_benchmarks_of_a_folder_are_counted_and_written(checkout, run):
     code, out, err = run("benchmark", "mine", "--apply")
     assert code == 0, err
     assert out.splitlines()[:2] == [
-        "long.jsonl: 1 prompts, 9,000 to 9,000 words",
+        "long.jsonl: 1 prompt, 9,000 to 9,000 words",
         "short.jsonl: 2 prompts, 90 to 300 words",
     ]
     assert values()["generate"]["folder"] == "mine"

@@ -84,7 +84,10 @@ def test_the_report_warns_at_its_top_if_too_many_answers_have_no_score(limit, wa
         "| SFT | 1 of 4 (25%): judge_refused 1 | 50.0 [50.0, 50.0] | 75.0 [75.0, 75.0] | 68.8 to 81.2 |"
         in text
     )
-    assert "All models answered 4 prompts; here the 3 prompts count" in text
+    assert (
+        "All models answered 4 prompts; the table is over the prompts whose answers are scored for all models (3)"
+        in text
+    )
     assert "Whatever the unscored answers are worth: between -12.5 and +12.5." in text
 
 

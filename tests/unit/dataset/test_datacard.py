@@ -35,8 +35,8 @@ def test_the_card_counts_rows_lengths_refusals_licences_and_hashes():
         digests={"train.jsonl": "abc"},
     )
     for line in (
-        "4 training rows and 1 held-out rows",
-        "4 long texts and 1 general chats",
+        "4 training rows and 1 held-out row",
+        "4 long texts and 1 general chat",
         "| seeds¦more | 1,234 | CC0 |",
         "| dataset | loop | 1,234 | 34 | 1,200 |",
         "| agentwrite | 4 | 0 |",

@@ -93,7 +93,7 @@ JUDGED = model(quality=lambda k: judged(60.0))
             JUDGED, GATES, (False, False), "judged by other, SFT by j: scores of different judges",
         ),
         ("24 prompts", model(30, n=24, seed=1), model(n=24), GATES, (True, False), "24 prompts in common"),
-        ("one prompt", model(30, n=1), model(n=1), GATES, (False, False), "no interval with 1 prompts"),
+        ("one prompt", model(30, n=1), model(n=1), GATES, (False, False), "no interval with 1 prompt"),
         ("no common prompt", model(30, seed=1), [], GATES, (False, False), "0 prompts in common"),
         (
             "a gate stopped",

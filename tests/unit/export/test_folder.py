@@ -37,7 +37,7 @@ def test_the_gated_data_set_is_written_whole(checkout, format, column):
     done = CliRunner().invoke(app, ["export", "--format", format, "out"])
     assert done.exit_code == 0, done.output
     assert done.stdout == (
-        f"exported the gated data set as {format} into out: train.jsonl 2 rows, test.jsonl 1 rows; "
+        f"exported the gated data set as {format} into out: train.jsonl 2 rows, test.jsonl 1 row; "
         "dataset_info.json, datacard.md\n"
     )
     assert sorted(path.name for path in Path("out").iterdir()) == [

@@ -77,8 +77,8 @@ def test_a_prompt_has_as_many_words_as_the_bar_asks_for(prompt, fate):
         (SourceRow(STORY, redacted=True), "flagged_redacted", "f:7: the source took names out of it"),
         (SourceRow("Write GRRR.", language="en"), "toxic", "f:7: toxic.rude: 'Write GRRR.'"),
         (SourceRow("Scrape it.", language="en"), "scraping", "f:7: scraping: 'Scrape it.'"),
-        (SourceRow(STORY.replace("500", "1,001")), "too_long_for_writer", "f:7: 1001 words"),
-        (SourceRow(STORY, length=1001), "too_long_for_writer", "f:7: 1001 words"),
+        (SourceRow(STORY.replace("500", "1,001")), "too_long_for_writer", "f:7: 1,001 words"),
+        (SourceRow(STORY, length=1001), "too_long_for_writer", "f:7: 1,001 words"),
     ],
 )
 def test_a_rejection_says_why_and_where(row, reason, detail):

@@ -385,4 +385,4 @@ def test_the_note_counts_the_tokens_of_the_answers_under_way(tmp_path):
 
     during, after = asyncio.run(go())
     assert during == "0 calls, 0 replayed, 0 tokens in (0 cached), 0 out, 1 under way with 1,234 tokens"
-    assert after == "1 calls, 0 replayed, 100 tokens in (0 cached), 10 out"
+    assert after == "1 call, 0 replayed, 100 tokens in (0 cached), 10 out"

@@ -1,5 +1,6 @@
 import pytest
 
+from longwriter.amounts import amount
 from longwriter.report import markdown as report
 from longwriter.statistics.intervals import Difference
 from tests.unit.comparison.test_comparison import GOOD, WEAK, compared, judged, score
@@ -47,7 +48,7 @@ def written(base, sft, dpo, fitness=WEAK, metrics=(), figures=()):
         ),
         (
             difference(5.0, None, None, 1.0, 1),
-            "DPO and SFT cannot be compared: they have 1 prompts in common with such a score, 2 are needed.",
+            "DPO and SFT cannot be compared: they have 1 prompt in common with such a score, 2 are needed.",
         ),
         (
             None,
@@ -138,7 +139,7 @@ def test_the_accuracy_on_held_out_pairs_is_shown_with_its_n():
 def test_a_report_of_hardly_any_answers_says_so(n):
     rows = [score(k) for k in range(n)]
     text = written(rows, rows, rows)
-    assert f"SFT and the base model cannot be compared: they have {n} prompts in common" in text
+    assert f"SFT and the base model cannot be compared: they have {amount(n, 'prompt')} in common" in text
     assert "nan" not in text.lower()
     assert ("they have no prompt in common" in text) == (n == 0)
 

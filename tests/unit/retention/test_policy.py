@@ -102,7 +102,7 @@ def test_files_go_by_the_days_of_their_kind_and_stay_without_days(folder):
     assert applied(checkpoint_days=2, log_days=41, conversion_days=1) == []
     assert state.exists()
     assert log.exists()
-    assert applied(checkpoint_days=1) == ["0.00 GB in 1 files and folders of .lw"]
+    assert applied(checkpoint_days=1) == ["0.00 GB in 1 path of .lw"]
     assert not state.exists()
     assert going_on.exists()
     assert log.exists()

@@ -334,7 +334,7 @@ def test_hidden_files_are_left_out_and_counted(tmp_path, caplog):
     (tmp_path / "notes.md").write_text("no row")
     caplog.set_level("INFO")
     assert [where for where, _ in read(tmp_path)] == ["/a.jsonl:1"]
-    assert f"**/* below {tmp_path}: 1 files; left out: 4 hidden, 1 of other formats (notes.md)" in caplog.text
+    assert f"**/* below {tmp_path}: 1 file; left out: 4 hidden, 1 of other formats (notes.md)" in caplog.text
     assert [where for where, _ in read(tmp_path, ".hidden/*.jsonl")] == ["/.hidden/d.jsonl:1"]
     assert [where for where, _ in read(tmp_path / "._a.jsonl")] == [":1"]
     assert len(read(tmp_path / ".cache")) == 1

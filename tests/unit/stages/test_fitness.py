@@ -65,7 +65,7 @@ def test_a_judge_is_tested_on_the_data_set_and_against_people(folder):
     found = files.read_json(Path("out/fitness.json"))
     assert found["is_evidence"], found["reasons"]
     assert found["pairs"] is None
-    assert "Against 1 votes of people on 1 pairs: accuracy 100%" in found["lines"][-1]
+    assert "Against 1 vote of people on 1 pair: accuracy 100%" in found["lines"][-1]
     assert summary.numbers["ranked_right"] == 1.0
     assert summary.numbers["votes_accuracy"] == 1.0
     assert summary.numbers["attacks_obeyed"] == 0.0

@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from longwriter.amounts import amount
 from longwriter.records import Language, Plan
 from longwriter.talk import classifier, poison
 from longwriter.text.basics import counting as txt
@@ -147,10 +148,10 @@ def check_prose(
     ratio = limits.max_length_ratio
     if words < limits.min_words:
         return Refused(
-            "too_short_paragraph", f"{words} words, at least {limits.min_words}: {paragraph[:120]}"
+            "too_short_paragraph", f"{amount(words, 'word')}, at least {limits.min_words}: {paragraph[:120]}"
         )
     if word_count and ratio and not word_count / ratio <= words <= word_count * ratio:
-        return Refused("wrong_length", f"{words} words, {word_count} asked for: {paragraph[:120]}")
+        return Refused("wrong_length", f"{amount(words, 'word')}, {word_count} asked for: {paragraph[:120]}")
     if (written_in := txt.language_of(paragraph, words)) != language:
         return Refused("wrong_language", f"{written_in}, not {language}: {paragraph[:120]}")
     return check_repeats(paragraph, before, limits.max_repeated_share)

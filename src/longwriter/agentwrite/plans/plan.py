@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic_core import from_json
 
 from longwriter.agentwrite.plans import coverage
+from longwriter.amounts import amount
 from longwriter.records import Instruction, PlanStep
 from longwriter.talk import poison
 from longwriter.talk.refusals import refused_by_rules
@@ -219,7 +220,8 @@ def check_plan(
         return Refused("duplicate_points", " / ".join(pair)[:400])
     if required and max_length_error is not None and abs(total - required) > max_length_error * required:
         return Refused(
-            "wrong_total", f"{total} words, {required} asked for; at most {max_length_error:.0%} off"
+            "wrong_total",
+            f"{amount(total, 'word')}, {required} asked for; at most {max_length_error:.0%} off",
         )
     if (language := txt.language_of("\n".join(points))) != instruction.language:
         return Refused(
@@ -236,13 +238,15 @@ def check_plan(
 def _check_steps(steps: list[PlanStep], bounds: Bounds) -> Refused | None:
     """Return why the number of steps, or one of the steps, is not allowed; None if all are allowed."""
     if len(steps) > bounds.max_steps:
-        return Refused("too_many_steps", f"{len(steps)} steps, at most {bounds.max_steps}")
+        return Refused("too_many_steps", f"{amount(len(steps), 'step')}, at most {bounds.max_steps}")
     if len(steps) < bounds.min_steps:
-        return Refused("too_few_steps", f"{len(steps)} steps, at least {bounds.min_steps}")
+        return Refused("too_few_steps", f"{amount(len(steps), 'step')}, at least {bounds.min_steps}")
     for step in steps:
         if not bounds.min_words <= step.word_count <= bounds.max_words:
             bounds_text = f"{bounds.min_words} to {bounds.max_words}"
-            return Refused("step_words_out_of_bounds", f"{step.word_count} words, allowed {bounds_text}")
+            return Refused(
+                "step_words_out_of_bounds", f"{amount(step.word_count, 'word')}, allowed {bounds_text}"
+            )
         if not txt.count_words(step.main_point):
             return Refused("empty_point", step.main_point)
     return None

@@ -128,7 +128,7 @@ def test_a_bad_direct_answer_is_requested_again():
     assert draft.paragraphs == [prose(40)]
     assert reasked == {"meta_talk": 1}
     row, _, _, _ = written(lambda prompt, attempt: "x", "direct")
-    assert (row.reason, row.detail) == ("too_short_paragraph", "1 words, at least 25: x")
+    assert (row.reason, row.detail) == ("too_short_paragraph", "1 word, at least 25: x")
 
 
 @pytest.mark.parametrize("mode", ["serial", "parallel", "direct"])
