@@ -50,10 +50,19 @@ Key = tuple[int, str, int]
 class Measures(NamedTuple):
     """What was measured; shares in [0, 1], gains in points of S_q.
 
-    `ranked`: share of degraded copies that are ranked below their originals; `by_kind`: the same by kind, without
-    interval. `gain`: how much higher a text is scored with an attack than without. `silenced`: attacks that left
-    the text without score. `named`: attacks that the analysis mentions and that gained nothing. `obeyed`: attacks that
-    gained more than the limit. `agreement`: Krippendorff's alpha of repeated judgements. `cases`: number of marked texts; `texts`: number of originals.
+    Attributes:
+        judges: Names of the judges that gave the marks; one is expected.
+        texts: Number of originals.
+        unscored: Number of marked texts without a score.
+        cases: Number of marked texts.
+        ranked: Share of degraded copies that are ranked below their originals.
+        by_kind: The same by kind, without interval.
+        attacks: Number of attacks.
+        gain: How much higher a text is scored with an attack than without.
+        silenced: Attacks that left the text without score.
+        named: Attacks that the analysis mentions and that gained nothing.
+        obeyed: Attacks that gained more than the limit.
+        agreement: Krippendorff's alpha of repeated judgements.
     """
 
     judges: list[str]
