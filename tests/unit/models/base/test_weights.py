@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
@@ -162,6 +163,61 @@ def test_pickled_weights_are_refused(tmp_path):
     (tmp_path / "in" / "pytorch_model.bin").write_bytes(b"\x80\x04.")
     with pytest.raises(ModelUnusable, match=r"neither \*\.safetensors nor model\.gguf"):
         weights.resolve(f"path:{tmp_path / 'in'}", None, "float32", tmp_path, tmp_path)
+
+
+def gguf_header(*fields):
+    """Return a GGUF with metadata that are given as bytes, and no tensor."""
+    return b"GGUF" + struct.pack("<IQQ", 3, 0, len(fields)) + b"".join(fields)
+
+
+def text(words):
+    return struct.pack("<Q", len(words)) + words
+
+
+DAMAGED = {
+    "model.gguf": [
+        b"", b"GG", b"\x80\x04pickle" * 9, gguf_header(), gguf_header()[:-3], struct.pack("<4sIQQ", b"GGUF", 3, 0, 2**60),
+        gguf_header(struct.pack("<Q", 2**60) + b"key"), gguf_header(text(b"a") + struct.pack("<IIQ", 9, 4, 2**60)),
+        gguf_header(text(b"\xff\xfe") + struct.pack("<II", 4, 1)), gguf_header(text(b"a") + struct.pack("<II", 77, 1)),
+        gguf_header(*[text(b"general.architecture") + struct.pack("<I", 8) + text(b"llama")] * 2),
+    ],
+    "model.safetensors": [b"", b"\x80\x04pickle" * 9, struct.pack("<Q", 2**60) + b"{}", struct.pack("<Q", 2) + b"[]", struct.pack("<Q", 90) + b"{}"],
+    "config.json": [b"", b"{", b"[]", b"\xff\xfe", b'{"model_type": "none"}', b'{"model_type": 5}'],
+    "tokenizer.json": [b"", b"{", b"[]", b'{"model": {"type": "BPE"}}'],
+    "generation_config.json": [b"{", b"[]"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [(name, part) for name, parts in DAMAGED.items() for part in parts]
+)
+def test_a_damaged_file_of_a_model_is_an_error_of_one_line(tiny_model, tmp_path, name, content):
+    source, folder = tmp_path / "source", tmp_path / "weights"
+    folder.mkdir()
+    if name == "model.gguf":
+        source.mkdir()
+    else:
+        shutil.copytree(tiny_model, source)
+        (source / "model.gguf").unlink(missing_ok=True)
+    (source / name).write_bytes(content)
+    with pytest.raises(ModelUnusable) as error:
+        weights.resolve(f"path:{source}", None, "float32", folder, tmp_path)
+    assert str(error.value).startswith(f"base_model.source: path:{source} cannot be read as a model (")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{{ 1 / 0 }}", "{% for i in range(10**9) %}{% endfor %}", "{{ messages[9].role.x }}", "{{ ''.__class__.mro() }}",
+     "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "{{ messages | x }}", "{% if %}", "{{ messages.nothing() }}"],
+)  # fmt: skip
+def test_a_chat_template_that_fails_is_an_error_that_names_it(tiny_model, tmp_path, template):
+    source, folder = tmp_path / "source", tmp_path / "weights"
+    folder.mkdir()
+    shutil.copytree(tiny_model, source)
+    (source / "model.gguf").unlink(missing_ok=True)
+    with pytest.raises(ModelUnusable, match="the chat template cannot render a question and an answer"):
+        weights.resolve(f"path:{source}", None, "float32", folder, tmp_path, weights.Chat(template=template))
 
 
 def test_a_good_wheel_without_the_file_is_reported_and_stays(tmp_path):
