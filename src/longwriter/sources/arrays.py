@@ -14,7 +14,10 @@ import orjson
 
 from longwriter.errors import BadRecord
 
-KEYS = ("data", "rows", "items", "examples", "instances", "records", "train", "validation", "test")
+KEYS = (
+    "data", "rows", "items", "examples", "instances", "records", "train", "validation", "test", "tabs", "chats", "sessions",
+    "entries",
+)  # fmt: skip
 """Keys under which a file may hold its arrays of rows."""
 _KEYS = frozenset(key.encode() for key in KEYS)
 _TOKEN = re.compile(rb'("(?:[^"\\]++|\\.)*+)(")?|([\[\]{}])', re.DOTALL)

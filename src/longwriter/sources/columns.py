@@ -17,7 +17,7 @@ TREE, BRANCH_END = "mapping", "current_node"  # of ChatGPT's export
 QUESTIONS = ("instruction", "question", "query", "input", "inputs", "problem", "text_input")
 TEXTS = "data"  # of UltraChat: the texts of user and assistant in turn
 OTHER_NAMES = (
-    "task", "request", "instructions", "specified_task", "message_1", "inputtext", "input_text", "q", "inst", "指令", "问题",
+    "task", "request", "instructions", "turns", "specified_task", "message_1", "inputtext", "input_text", "q", "inst", "指令", "问题",
     "提示词",
 )  # fmt: skip
 """Names of a question that may also name something else (a kind of task): read last, and only if they hold a sentence."""
@@ -31,6 +31,10 @@ LATE_CHATS = (
     "context",
     "conversation_a",
     "full_conversation",
+    "chunks",
+    "segments",
+    "bubbles",
+    "requests",
     "chosen",
 )
 INSIDE = (
@@ -45,6 +49,7 @@ INSIDE = (
     "chat",
     "params",
     "modelinput",
+    "chunkedprompt",
     "inputbodyjson",
     "vars",
     "doc",
@@ -85,7 +90,7 @@ _AROUND = re.compile(
 
 def usual_name(name: Any) -> str:
     """Return the name of a column in lower case, without the words around it: `User_Prompt` becomes `prompt`."""
-    lower = str(name).strip().lower()
+    lower = str(name).strip().lower().replace(" ", "_").replace("-", "_")
     return lower if lower in COLUMNS | LATE_COLUMNS else _AROUND.sub("", lower)
 
 

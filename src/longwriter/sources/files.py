@@ -8,7 +8,7 @@
 | Parquet | `.parquet` |
 | folder of `datasets.save_to_disk` | a `state.json` or `dataset_dict.json` in it |
 
-JSON and CSV may be compressed (`.gz`, `.zst`, `.bz2` or `.xz` after the name, or first bytes that say so). They may be UTF-16; the first bytes show that.
+JSON and CSV may be compressed (`.gz`, `.zst`, `.bz2` or `.xz` after the name, or first bytes that say so). They may be UTF-16 or UTF-32; the first bytes show that.
 Files of other formats (a README beside the data) and hidden files are left out, and the log says how many. A
 chunk holds rows as they are stored; any process may decode it with `rows`. Memory holds a few chunks, never
 a whole file.
@@ -48,17 +48,25 @@ _FORMAT = re.compile(
     rf"\.(?:(?P<parquet>parquet)|(?P<text>{_TEXTS})(?:\.(?:gz|zst|bz2|xz))?)$", re.IGNORECASE
 )
 _PATTERN_END = re.compile(rf"(?:\.(?:{_TEXTS}|parquet|gz|zst|bz2|xz))++(?P<end>\*?$)?", re.IGNORECASE)
-_READERS = {".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile}
+_DECOMPRESSORS = {".bz2": bz2.BZ2Decompressor, ".xz": lzma.LZMADecompressor}
+_ARCHIVES = {
+    b"PK\x03\x04": "a zip archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"Rar!": "a rar archive",
+    b"%PDF": "a PDF file",
+}
 _DAMAGE = (OSError, EOFError, lzma.LZMAError, pa.ArrowException, UnicodeDecodeError)
 _LFS = b"version https://git-lfs"
 _UTF16 = {
     b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16",
+    b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32",
     b"{\0": "utf-16-le", b"[\0": "utf-16-le", b"\0{": "utf-16-be", b"\0[": "utf-16-be",
 }  # fmt: skip
-"""First two bytes of a UTF-16 file: a byte order mark, or the bracket with which JSON begins."""
+"""First bytes of a UTF-16 or UTF-32 file: a byte order mark, or the bracket with which JSON begins."""
 _SAVED = ("dataset_dict.json", "state.json")
 _SPACE = b" \t\r\n\v\f\xef\xbb\xbf"  # with the bytes of a byte order mark, which may stand between files that were joined
 _HEAD = 2**16  # bytes that show what a file is
+_HINT_BYTES = 200  # at the end of a line, in which a comment is looked for
 _CHUNK_ROWS = 2000
 _CHUNK_BYTES = 8 * 2**20
 _LINE_BYTES = 16 * 2**20  # a longer line is malformed: no person wrote it
@@ -85,8 +93,28 @@ def chunks(source: str, pattern: str) -> Iterator[Chunk]:
         pattern: Glob below a folder or prefix. It is ignored if the source is one file or a saved data set.
 
     Raises:
-        BadRecord: there is no readable file, or a file is damaged.
+        BadRecord: there is no readable file, a file is damaged, or no file holds a row.
     """
+    is_empty = True
+    for chunk in _all_chunks(source, pattern):
+        is_empty = is_empty and not _has_rows(chunk)
+        yield chunk
+    if is_empty:
+        raise BadRecord(
+            f"{source}: no file of the pattern {pattern} holds a row: are the files empty? A .json file that is no array, "
+            "and a CSV file without a known column, are read only if instructions.source or instructions.pattern names them"
+        )
+
+
+def _has_rows(chunk: Chunk) -> bool:
+    """Tell whether a chunk holds more than empty lines."""
+    if isinstance(chunk.content, pa.RecordBatch):
+        return bool(chunk.content.num_rows)
+    return any(isinstance(text, Unusable) or text.strip(_SPACE) for text in chunk.content)
+
+
+def _all_chunks(source: str, pattern: str) -> Iterator[Chunk]:
+    """Yield the rows of all files; see `chunks`."""
     if source.startswith("s3://"):
         yield from _objects(source, pattern)
         return
@@ -139,11 +167,27 @@ def _of_json(text: bytes) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        trouble = Unusable("malformed", f"no JSON: {error}")
+        trouble = Unusable("malformed", f"no JSON: {error}{_hint(text)}")
     try:
         return json.loads(text.decode("utf-8-sig"), parse_int=_whole_number)
     except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         return trouble
+
+
+def _hint(text: bytes) -> str:
+    """Return what to do about a text that is nearly JSON; empty if nothing is known."""
+    text = text.strip()
+    if text.endswith(b"},"):
+        return "; a line ends in a comma: remove it"
+    if text.startswith((b"//", b"#", b"/*")) or text.endswith(b"*/") or b"} //" in text[-_HINT_BYTES:]:
+        return "; JSON has no comments: remove them"
+    if re.match(rb"[\[{\s]{1,8}(?:'|\w+\s?:)", text):
+        return "; keys and texts need double quotes, and this is JSON5 or Python"
+    if text.startswith(b'"'):
+        return '; a row is an object such as {"prompt": "…"}'
+    if b"}\r{" in text:
+        return "; rows end in a line end (LF), and here they end in CR"
+    return ""
 
 
 def _whole_number(digits: str) -> int | float:
@@ -278,18 +322,55 @@ def _plain_text(name: str, file: IO[bytes]) -> io.BufferedReader:
     """Return a file's text as UTF-8; its readers raise an error if a compressed file is cut off."""
     raw: Any = io.BufferedReader(file, _HEAD)
     begin = raw.peek(6)
-    end = next((end for end in _PACKED if name.lower().endswith(end)), None)
-    end = end or next((end for end, magic in _PACKED.items() if begin.startswith(magic)), None)
+    named = next((end for end in _PACKED if name.lower().endswith(end)), None)
+    end = next((end for end, magic in _PACKED.items() if begin.startswith(magic)), None)
+    if archive := next((kind for magic, kind in _ARCHIVES.items() if begin.startswith(magic)), None):
+        raise BadRecord(f"{name} is {archive}: unpack it, and name the files in it")
+    if named and end is None and begin:
+        raise BadRecord(f"{name} is no {named} file, its first bytes say: rename it, or compress it again")
     if end in (".gz", ".zst"):
         raw = pa.CompressedInputStream(pa.PythonFile(raw, "r"), {".gz": "gzip", ".zst": "zstd"}[end])
     elif end:
-        raw = _READERS[end](raw)
+        raw = _Streams(raw, end)
     text = io.BufferedReader(raw, _HEAD)
-    encoding = _UTF16.get(text.peek(2)[:2])
+    head = text.peek(4)
+    encoding = _UTF16.get(head[:4]) or _UTF16.get(head[:2])
     if encoding is None:
         return text
     recoded: Any = pa.transcoding_input_stream(pa.PythonFile(text, "r"), encoding, "utf-8")
     return io.BufferedReader(recoded, _HEAD)
+
+
+class _Streams(io.RawIOBase):
+    """The text of a `.bz2` or `.xz` file of one or more streams; Python's own readers stop at padding and at damage."""
+
+    def __init__(self, file: IO[bytes], end: str) -> None:
+        """Keep the file; `end` is its ending."""
+        self._file, self._end = file, end
+        self._stream = _DECOMPRESSORS[end]()
+
+    def readable(self) -> bool:
+        """Tell that the file can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer and return the number of bytes; 0 at the end of the file."""
+        while True:
+            if self._stream.eof:
+                rest = self._stream.unused_data or self._file.read(_HEAD)
+                while rest and not rest.strip(b"\0") and self._end == ".xz":  # padding
+                    rest = self._file.read(_HEAD)
+                if not rest:
+                    return 0
+                self._stream = _DECOMPRESSORS[self._end]()
+                rest = rest.lstrip(b"\0") if self._end == ".xz" else rest
+            else:
+                rest = self._file.read(_HEAD) if self._stream.needs_input else b""
+                if not rest and self._stream.needs_input:
+                    raise EOFError("Compressed file ended before the end-of-stream marker was reached")
+            if text := self._stream.decompress(rest, len(buffer)):
+                buffer[: len(text)] = text
+                return len(text)
 
 
 def _csv(where: str, file: io.BufferedReader, name: str, is_named: bool) -> Iterator[Chunk]:

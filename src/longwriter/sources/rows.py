@@ -11,8 +11,9 @@ Pure.
 | export | `mapping` with `current_node` (ChatGPT): a tree of messages | the first turn of a user on the branch that was shown last |
 | question | `question`, `query`, `input`, `inputs`, `problem` or `text_input`; a sentence in `task`, `request`, `instructions`, `inputText` (Titan), `message_1` (CAMEL), `q`, 指令 | the question |
 | export | `responses` (Grok); `message` with `chat_history` (Cohere) | the first turn of a user |
+| activity | `title` of Google's Takeout (`MyActivity.json`) | what follows "Prompted" |
 | texts | `data` (UltraChat), a list of texts | the first text |
-| other chats | `contents` (Gemini), `input`, `inputs`, `items`, `history`, `context`, `conversation_a`, `chosen` | as of a chat |
+| other chats | `contents` (Gemini), `chunks` (AI Studio), `segments` (Axolotl), `bubbles` (Cursor), `requests` (Copilot), `input`, `inputs`, `items`, `history`, `context`, `conversation_a`, `chosen` | as of a chat |
 | envelope | `inputs` (LangSmith), `input`, `data`, `fields` (Argilla), `body` (batches of OpenAI), `request`, `item`, `row`, `chat` | that of the row inside |
 | one turn | `role` and `text` (OASST), or `user` and `assistant` | the text, unless it answers another row (`parent_id`) |
 | transcript | a chat with role marks in one text, in `prompt`, `text`, `chosen` or `chat` | the first text of the user |
@@ -68,6 +69,8 @@ from longwriter.sources.turns import (
 from longwriter.text.basics.counting import normalise
 
 _DEEPEST = 3  # envelopes in each other
+_SIGNS = {"segments": "label", "bubbles": "type", "requests": "message"}  # a key of a turn without a role
+_PROMPTED = "Prompted "  # how Google's Takeout begins the title of a prompt
 _JSON_OPENING = ('{"', "{'", '[{"', "[{'")
 _CHAT_OPENING = (
     '[{"',
@@ -76,6 +79,7 @@ _CHAT_OPENING = (
     "[ {",
     "[\n",
     '["',
+    "['",
 )  # first signs of a list of turns that is stored as a text
 _TRUE = {"true", "yes", "y", "t", "1", "1.0"}
 _FALSE = {"false", "no", "n", "f", "0", "0.0", "", "none", "null", "nan"}
@@ -184,9 +188,19 @@ def _late(value: Mapping[str, Any], depth: int) -> tuple[SourceRow, tuple[str, .
     for column in LATE_CHATS:
         content = _inner(value.get(column))
         content = [content] if isinstance(content, dict) and content.get("parts") else content
-        if isinstance(content, list) and _has_roles(content):
+        if isinstance(content, list) and (_has_roles(content) or _has_key(content, _SIGNS.get(column))):
             user = first_user_turn(content, column)
             return _of_chat(value, user), (column, *user.keys)
+    if isinstance(cases := value.get("instances"), list) and len(cases) == 1 and depth < _DEEPEST:
+        row, (first, *keys) = _read(cases[0], depth + 1)  # a request to Vertex AI
+        return row, (f"instances.{first}", *keys)
+    if "products" in value and isinstance(title := value.get("title"), str):
+        if not title.startswith(_PROMPTED):
+            raise Trouble(
+                "no_instruction",
+                f"the activity is no prompt: its title does not begin with {_PROMPTED.strip()!r}",
+            )
+        return SourceRow(_text(title.removeprefix(_PROMPTED), "title")), ("title",)
     for column in INSIDE if depth < _DEEPEST else ():
         if isinstance(inner := _inner(value.get(column)), dict) and inner:
             flags = {name: value[name] for name in FLAGS if name in value}
@@ -254,6 +268,10 @@ def _has_roles(content: list[Any]) -> bool:
     return isinstance(first, dict) and not first.keys().isdisjoint((*ROLE_KEYS, "parts", *USER_ROLES))
 
 
+def _has_key(content: list[Any], key: str | None) -> bool:
+    return bool(content) and isinstance(content[0], dict) and key in content[0]
+
+
 def _is_chat(content: Any) -> bool:
     """Tell whether the content of a column, which may also be a text, is a list of turns."""
     if isinstance(content, str) and content.startswith(_CHAT_OPENING):
@@ -293,10 +311,15 @@ def _no_instruction_in(value: Mapping[str, Any]) -> str | None:
     """Return what is known of a row that holds no instruction, and what to do; None if nothing is known."""
     names = {str(name).lower() for name in value}
     is_message = bool(names & {*ROLE_KEYS, *BY_USER}) and bool(names & {*TEXT_KEYS, "mes"})
-    if is_message or "character_name" in names:
+    is_of_slack = {"ts", "text"} <= names
+    if is_message or is_of_slack or "character_name" in names:
         return "the row is one message of a chat: put all messages of a chat into one row, as a list in a column messages"
     if "first_mes" in names:
         return "the row is a character card, which asks for no text: name a file of prompts or chats"
+    if "instances" in names:
+        return (
+            "the row holds several instances: put each of them into a row of its own, or name the file .json"
+        )
     if "custom_id" in names:
         return "the row is an answer of a batch, without its prompt: name the file of the batch's requests"
     return None

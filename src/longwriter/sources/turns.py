@@ -5,7 +5,7 @@ Pure.
 | what differs | shapes that are read |
 |---|---|
 | the chat | a list of turns, one turn, a list as a JSON text or as Python prints it, one list for each key ({role: […], content: […]}), one key for each turn ({turn_1: …}) |
-| the role | under `role`, `from`, `speaker`, `author` or `sender`; or the role is the key of the text ({human: …}), or a turn holds question and answer ({input: …, output: …}); LangChain's classes; `isCreatedByUser`; texts without roles take turns, the user first |
+| the role | under `role`, `from`, `speaker`, `author` or `sender`; or the role is the key of the text ({human: …}), or a turn holds question and answer ({input: …, output: …}); LangChain's classes; `isCreatedByUser`; a `type` (Cursor), a `label` (Axolotl); texts without roles take turns, the user first |
 | the text | under `content`, `value`, `text`, `message`, `utterance` or `parts`; a text, or a list of parts |
 | around a turn | {message: {role: …, content: …}}, or the same as names of columns (`message.role`) |
 | the order | a list; or a tree of messages with their parents, as ChatGPT exports chats (`mapping`) |
@@ -20,9 +20,11 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
+from longwriter.sources.transcripts import first_user_text
+
 ROLE_KEYS = ("role", "from", "speaker", "author", "sender")
-TEXT_KEYS = ("content", "value", "text", "message", "utterance", "parts")
-USER_ROLES = frozenset({"user", "human", "prompter", "用户", "问"})
+TEXT_KEYS = ("content", "value", "text", "message", "utterance", "parts", "contentParts")
+USER_ROLES = frozenset({"user", "human", "prompter", "you", "用户", "问"})
 OTHER_ROLES = frozenset({
     "assistant", "gpt", "chatgpt", "bot", "chatbot", "model", "ai", "system", "developer", "tool", "function",
     "function_call", "function_response", "tool_call", "tool_response", "observation", "ipython", "bing", "bard",
@@ -124,7 +126,11 @@ def _turns(chat: Any, column: str) -> list[Any]:
     if isinstance(chat, str):
         chat = decoded(chat) if not chat.isspace() and chat else []
         if isinstance(chat, str):
-            raise Trouble("malformed", f"{column}: a list of turns is needed, found a text that is no JSON")
+            raise Trouble(
+                "malformed",
+                f"{column}: a list of turns is needed, found a text that is no JSON; if each row is one message, put all "
+                "messages of a chat into one row",
+            )
     if isinstance(chat, dict):
         if column == "prompt" and isinstance(chat.get("text"), str) and chat.keys().isdisjoint(ROLE_KEYS):
             return [{"role": "user", "text": chat["text"]}]  # RealToxicityPrompts
@@ -165,11 +171,19 @@ def _usual(turn: dict[str, Any]) -> dict[str, Any]:
     """Return a turn with its role and its text under usual keys; a turn that has them is unchanged.
 
     Phoenix puts a turn under `message` or writes `message.role`; LibreChat tells only whether the user wrote it;
-    LangChain names the role by a type or a class.
+    LangChain and Cursor name the role by a type or a class, Copilot writes what the user said under `message` beside the
+    `response`, and Axolotl says only which segments are trained on (`label`).
     """
     turn = {str(key): value for key, value in turn.items()}  # Python's texts may have numbers as keys
     if not turn.keys().isdisjoint(ROLE_KEYS):
         return turn
+    if turn.keys() == {"label", "text"} and isinstance(turn["label"], bool):
+        said = first_user_text(turn["text"], at_start=True) if isinstance(turn["text"], str) else None
+        return {"role": "assistant" if turn["label"] else "user", "content": said or turn["text"]}
+    if "response" in turn and isinstance(turn.get("message"), dict) and "text" in turn["message"]:
+        return {"role": "user", "content": turn["message"]["text"]}
+    if "bubbleId" in turn and turn.get("type") in (1, 2):
+        return {"role": ("user", "assistant")[turn["type"] - 1], "content": turn.get("text")}
     if isinstance(turn.get("versions"), list) and turn["versions"]:  # LM Studio: the version that was shown
         shown, versions = turn.get("currentlySelected"), turn["versions"]
         is_place = type(shown) is int and 0 <= shown < len(versions)
@@ -188,6 +202,12 @@ def _usual(turn: dict[str, Any]) -> dict[str, Any]:
     classes = names[-1:] if isinstance(names, list) else []
     kinds = [fields.get("type"), turn.get("type"), *classes]
     kind = next((kind for kind in kinds if isinstance(kind, str) and kind != "constructor"), "")
+    if (
+        isinstance(fields.get("text"), str)
+        and kind.lower() in USER_ROLES | OTHER_ROLES
+        and "content" not in fields
+    ):
+        return {"role": kind, "content": fields["text"]}
     if kind and "content" in fields and turn.keys().isdisjoint(ROLE_KEYS):
         return {"role": kind.removesuffix("Message").removesuffix("Chunk"), "content": fields["content"]}
     return turn
@@ -259,7 +279,7 @@ def decoded(text: str) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        if len(text) > _LONGEST_PYTHON or not text.lstrip().startswith(("[{'", "{'")):
+        if len(text) > _LONGEST_PYTHON or not text.lstrip().startswith(("[{'", "{'", "['")):
             return text
     try:
         return ast.literal_eval(text.strip().replace("}\n {", "},\n {"))
@@ -282,7 +302,12 @@ def _keys(turn: Mapping[str, Any], column: str) -> tuple[str, str, str]:
         if role is None:
             continue
         if not isinstance(role, str):
-            raise Trouble("malformed", f"{column}.{role_key}: a role is a text, found {kind_of(role)}")
+            hint = (
+                ": messages of a group, such as Discord's, name no user and no assistant"
+                if isinstance(role, dict)
+                else ""
+            )
+            raise Trouble("malformed", f"{column}.{role_key}: a role is a text, found {kind_of(role)}{hint}")
         text_keys = (key for has_value in (bool, _is_given) for key in TEXT_KEYS if has_value(turn.get(key)))
         return role_key, next(text_keys, "content"), role.strip(_ROLE_MARKS).lower().removeprefix("role.")
     for key, text in turn.items():

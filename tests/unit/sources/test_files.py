@@ -207,6 +207,7 @@ READ = [(f":{number}", row) for number, row in enumerate(PROMPTS, 1)]
         BOM + lines(CHATS[:1]) + BOM + lines(CHATS[1:]) + BOM,
         lines(CHATS).decode().encode("utf-16"),
         lines(CHATS).decode().encode("utf-16-le"),
+        lines(CHATS).decode().encode("utf-32"),
         b"\xfe\xff" + lines(CHATS).decode().encode("utf-16-be"),
         lines(CHATS).replace(b"\n", b"\r\n"),
     ],
@@ -308,7 +309,7 @@ def test_an_array_that_breaks_off_is_an_error(tmp_path, content):
 
 
 def test_an_object_that_is_too_long_for_a_row_is_an_error(tmp_path):
-    (tmp_path / "a.json").write_bytes(b'{"chats": [' + b'{"prompt": "%s"},' % (b"a" * 100_000) * 180 + b"1]}")
+    (tmp_path / "a.json").write_bytes(b'{"talks": [' + b'{"prompt": "%s"},' % (b"a" * 100_000) * 180 + b"1]}")
     with pytest.raises(BadRecord, match=r"row 1 is longer than 16,777,216 bytes.*keys data, rows"):
         read(tmp_path / "a.json")
 
@@ -354,11 +355,74 @@ def test_folders_pipes_and_dead_links_that_are_named_as_files_are_no_files(tmp_p
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.jsonl.zst", "a.jsonl.gz"])
-def test_an_empty_file_has_no_rows(tmp_path, name):
+def test_a_source_without_a_row_is_an_error(tmp_path, name):
     for content in (b"", b"\n \r\n", BOM):
         packed = {"gz": gzip.compress, "zst": zstandard.compress}.get(name[7:].strip("."), bytes)(content)
         (tmp_path / name).write_bytes(packed)
-        assert read(tmp_path / name) == []
+        with pytest.raises(BadRecord, match=r"holds a row: are the files empty\?"):
+            read(tmp_path / name)
+
+
+def test_settings_and_tables_alone_are_no_silent_source(tmp_path):
+    (tmp_path / "settings.json").write_bytes(b'{"a": 1}')
+    (tmp_path / "sizes.csv").write_bytes(b"a|b\n1|2\n")
+    with pytest.raises(
+        BadRecord, match=r"are read only if instructions\.source or instructions\.pattern names them"
+    ):
+        read(tmp_path)
+
+
+PACKED = lzma.compress(lines(CHATS))
+
+
+@pytest.mark.parametrize("padding", [b"", bytes(4), bytes(8)])
+def test_padding_after_and_between_the_streams_of_an_xz_file_is_skipped(tmp_path, padding):
+    (tmp_path / "a.jsonl.xz").write_bytes(PACKED + padding + PACKED + padding)
+    assert [row for _, row in read(tmp_path)] == PROMPTS * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "packed"), [("a.jsonl.xz", PACKED), ("a.jsonl.bz2", bz2.compress(lines(CHATS)))]
+)
+def test_what_follows_a_compressed_text_is_an_error(tmp_path, name, packed):
+    (tmp_path / name).write_bytes(packed + b"garbage")
+    with pytest.raises(BadRecord, match=r"breaks off after row 3"):
+        read(tmp_path)
+    (tmp_path / name).write_bytes(packed[:-20])
+    with pytest.raises(BadRecord, match=r"breaks off after row \d"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"PK\x03\x04", "is a zip archive: unpack it"),
+        (lines(CHATS), r"is no \.gz file, its first bytes say"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says_is_an_error(tmp_path, content, told):
+    (tmp_path / "a.jsonl.gz").write_bytes(content)
+    with pytest.raises(BadRecord, match=told):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b'{"prompt": "a"},', "a line ends in a comma"),
+        (b'{"prompt": "a",}', "trailing comma is not allowed"),
+        (b"// mine", "JSON has no comments"),
+        (b'{"prompt": "a"} // mine', "JSON has no comments"),
+        (b"{prompt: 'a'}", "need double quotes"),
+        (b'"a", "b"', "a row is an object such as"),
+        (b'{"prompt": "a"}\r{"prompt": "b"}', "here they end in CR"),
+    ],
+)
+def test_what_is_nearly_json_says_what_to_do(tmp_path, line, told):
+    (tmp_path / "a.jsonl").write_bytes(line + b"\n")
+    [(_, row)] = read(tmp_path)
+    assert row.reason == "malformed"
+    assert told in row.detail
 
 
 @pytest.mark.parametrize("pattern", ["", "/abs/*.jsonl", "**x"])

@@ -305,6 +305,19 @@ def test_names_that_hold_something_else_are_not_read_as_instructions():
         ({"mapping": {"1": {"parent": None, "message": {"fragments": [{"type": "REQUEST", "content": SEA}]}}}}, "mapping"),
         ({"messages": [{"versions": [{"role": "user", "content": "Old."}, USER], "currentlySelected": 1}]}, "messages"),
         ({"schemaType": "x", "input": {"inputBodyJson": {"messages": [USER]}}}, "input.inputbodyjson.messages"),
+        ({"segments": [{"label": False, "text": SEA}, {"label": True, "text": "x"}]}, "segments"),
+        ({"segments": [{"label": False, "text": f"<s>[INST] {SEA} [/INST]"}, {"label": True, "text": "x</s>"}]}, "segments"),
+        ({"bubbles": [{"type": "user", "text": SEA}, {"type": "ai", "text": "x"}]}, "bubbles"),
+        ({"conversation": [{"type": 1, "bubbleId": "a", "text": SEA}, {"type": 2, "bubbleId": "b", "text": "x"}]}, "conversation"),
+        ({"requests": [{"message": {"text": SEA, "parts": []}, "response": [{"value": "x"}]}]}, "requests"),
+        ({"instances": [{"prompt": SEA}], "parameters": {}}, "instances.prompt"),
+        ({"chunkedPrompt": {"chunks": [{"text": SEA, "role": "user"}]}}, "chunkedprompt.chunks"),
+        ({"header": "Gemini Apps", "title": f"Prompted {SEA}", "products": ["Gemini Apps"]}, "title"),
+        ({"turns": SEA}, "turns"),
+        ({"turns": f"['{SEA}', 'Shorter.']"}, "turns"),
+        ({"messages": [{"sender": "You", "text": SEA}, {"sender": "Claude", "text": "x"}]}, "messages"),
+        ({"messages": [{"role": "user", "contentParts": [{"type": "text", "text": SEA}]}]}, "messages"),
+        ({"User Prompt": SEA}, "prompt"),
     ],
 )  # fmt: skip
 def test_more_exports_and_requests_are_read_and_their_column_is_named(value, column):
@@ -327,12 +340,21 @@ def test_a_column_that_often_names_a_kind_is_an_instruction_only_if_it_holds_a_s
         ({"user_name": "Ann", "character_name": "Bo"}, "one message of a chat"),
         ({"spec": "chara_card_v2", "data": {"name": "Bo", "first_mes": "Hi."}}, "data: the row is a character card"),
         ({"custom_id": "1", "response": {"body": {}}}, "an answer of a batch, without its prompt"),
+        ({"type": "message", "user": "U1", "text": SEA, "ts": "1"}, "one message of a chat"),
+        ({"conversation": "Sea", "author": "Human", "message": SEA}, "if each row is one message, put all messages"),
+        ({"messages": [{"author": {"name": "ann"}, "content": SEA}]}, "messages of a group, such as Discord's"),
+        ({"instances": [{"prompt": SEA}, {"prompt": SEA}]}, "several instances: put each of them into a row"),
         ({"id": 1, "data": {"text": SEA}, "annotations": []}, "if the texts are instructions, name their column prompt"),
     ],
 )  # fmt: skip
 def test_a_row_of_a_known_kind_without_an_instruction_says_what_to_do(value, told):
     assert parse(value).reason == "malformed"
     assert told in parse(value).detail
+
+
+def test_an_activity_that_is_no_prompt_is_no_instruction():
+    row = parse({"header": "Gemini Apps", "title": "Used Gemini Apps", "products": ["Gemini Apps"]})
+    assert row.reason == "no_instruction"
 
 
 def test_a_whole_data_set_in_one_object_is_malformed():
