@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import struct
 import zipfile
@@ -28,6 +29,7 @@ STOP = "stop"
 """File that asks the ranks to save a checkpoint and to leave."""
 RUNNING = "running"
 """File that is there while the ranks make steps, so that they can be asked to stop."""
+_NAME = re.compile(r"checkpoint-([0-9]{1,18})")
 _SET_ASIDE = "damaged-"
 _CHUNK_BYTES = 1 << 20
 _BAD_ZIP = (  # what zipfile raises on damaged files; RuntimeError: a bit says that the file is encrypted
@@ -63,7 +65,8 @@ def read_curve(path: Path) -> list[dict[str, float]]:
 
 def finished(folder: Path) -> list[int]:
     """Return the steps of the complete checkpoints, in order."""
-    return sorted(int(marker.parent.name.split("-")[1]) for marker in folder.glob(f"checkpoint-*/{COMPLETE}"))
+    names = [marker.parent.name for marker in folder.glob(f"checkpoint-*/{COMPLETE}") if marker.is_file()]
+    return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
 
 
 def mark_complete(checkpoint: Path) -> None:
@@ -103,6 +106,8 @@ def damage(checkpoint: Path) -> str | None:
         if crc is not None and _crc(file) != crc:
             return f"{name} has another checksum"
     for file in sorted(checkpoint.rglob("*.pt*")):
+        if not file.is_file():  # whoever opens a pipe waits without end
+            return f"{file.relative_to(checkpoint)} is not a file"
         if bad := _bad_record(file):
             return f"{file.relative_to(checkpoint)}: {bad}"
     return None
@@ -133,22 +138,35 @@ def go_back_to_last(folder: Path) -> None:
     log line says so.
     """
     for checkpoint in folder.glob("checkpoint-*"):
-        if not (checkpoint / COMPLETE).is_file():
+        if checkpoint.is_symlink() or not checkpoint.is_dir():
+            _set_aside(checkpoint, "is not a folder")
+        elif not (checkpoint / COMPLETE).is_file():
             shutil.rmtree(checkpoint)
+    for name in (CURVE, f"{CURVE}.part"):
+        if (folder / name).is_dir():
+            _set_aside(folder / name, "is a folder")
     last = 0
     for step in reversed(finished(folder)):
         checkpoint = folder / f"checkpoint-{step}"
         if (reason := damage(checkpoint)) is None:
             last = step
             break
-        aside = folder / f"{_SET_ASIDE}{checkpoint.name}"
-        shutil.rmtree(aside, ignore_errors=True)
-        checkpoint.replace(aside)
-        log.warning("checkpoint %s is damaged (%s): set aside as %s", checkpoint, reason, aside.name)
+        _set_aside(checkpoint, f"is damaged ({reason})")
     points = [point for point in _readable_points(folder / CURVE) if point["step"] <= last]
     part = folder / f"{CURVE}.part"
     part.write_text("".join(json.dumps(point) + "\n" for point in points), encoding="utf-8")
     part.replace(folder / CURVE)
+
+
+def _set_aside(path: Path, reason: str) -> None:
+    """Rename a file or folder that cannot be used, in place of an earlier one with that name; log the reason."""
+    aside = path.with_name(f"{_SET_ASIDE}{path.name}")
+    if aside.is_symlink() or not aside.is_dir():
+        aside.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(aside)
+    path.replace(aside)
+    log.warning("%s %s: set aside as %s", path, reason, aside.name)
 
 
 def _readable_points(curve: Path) -> list[dict[str, Any]]:

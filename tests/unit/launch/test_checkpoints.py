@@ -1,6 +1,9 @@
 """A damaged checkpoint is named and set aside; the training resumes from the one before it."""
 
 import json
+import os
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -117,3 +120,33 @@ def test_damaged_lines_of_a_curve_are_left_out(tmp_path, caplog, bad):
     checkpoints.go_back_to_last(tmp_path)
     assert [point["step"] for point in checkpoints.read_curve(tmp_path / checkpoints.CURVE)] == [1, 2, 3, 4]
     assert "1 damaged lines" in caplog.text
+
+
+def other_kind(place):
+    """Put a pipe, a link or a folder where a training has a file or a folder of its own."""
+    folder, name = place.parent, place.name
+    return {
+        "a pipe among the parts": lambda: os.mkfifo(folder / "checkpoint-4" / "more.pt"),
+        "a link to a device": lambda: (folder / "checkpoint-4" / "more.pt").symlink_to("/dev/zero"),
+        "a file as a checkpoint": lambda: (folder / "checkpoint-9").write_text("x"),
+        "a link as a checkpoint": lambda: (folder / "checkpoint-9").symlink_to(folder),
+        "a folder as the curve": lambda: (place.unlink(), place.mkdir()),
+        "a folder as the new curve": lambda: (folder / f"{name}.part").mkdir(),
+        "a name without a step": lambda: shutil.copytree(folder / "checkpoint-2", folder / "checkpoint-x"),
+        "a file in the way": lambda: (
+            (folder / "damaged-checkpoint-4").write_text("x"),
+            cut(folder / "checkpoint-4" / PARTS[1]),
+        ),
+    }
+
+
+@pytest.mark.parametrize("kind", other_kind(Path("a")))
+def test_a_training_goes_on_where_something_of_another_kind_is_in_the_way(tmp_path, kind):
+    for step in (2, 4):
+        checkpoint(tmp_path, step)
+    curve(tmp_path, 4)
+    other_kind(tmp_path / checkpoints.CURVE)[kind]()
+    checkpoints.go_back_to_last(tmp_path)
+    assert checkpoints.finished(tmp_path)[0] == 2
+    assert (tmp_path / checkpoints.CURVE).is_file()
+    assert not (tmp_path / "checkpoint-9").exists()
