@@ -43,7 +43,10 @@ def ability(
     ] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:0 …")] = "cpu",
     python: Annotated[
-        str, typer.Option(help="Python of the environment that has lm-eval, if it is another one")
+        str,
+        typer.Option(
+            help="Python of the environment that has lm-eval", show_default="the Python of longwriter"
+        ),
     ] = sys.executable,
     out: Annotated[Path, typer.Option(help="Folder of the harness's results")] = Path(".lw/ability"),
 ) -> None:

@@ -50,8 +50,15 @@ def benchmark(
     benchmark: Annotated[
         str | None, typer.Option(help="Name of a benchmark of params.yaml, or a file NAME.jsonl")
     ] = None,
-    samples: Annotated[int | None, typer.Option(min=1, max=1000, help="Answers to each prompt")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer in tokens")] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=1000, help="Answers to each prompt (default: generate.samples of params.yaml)"
+        ),
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest answer in tokens (default: as in params.yaml)")
+    ] = None,
     pred: Annotated[
         list[Path] | None, typer.Option(help="pred.jsonl whose answers are scored again; no model is asked")
     ] = None,

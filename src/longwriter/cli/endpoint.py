@@ -16,8 +16,12 @@ def endpoint(
         str | None,
         typer.Option(help="Environment variable with the key, '' = none (default: as in params.yaml)"),
     ] = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Most requests at once")] = None,
-    max_cost_usd: Annotated[float | None, typer.Option(min=0.0, help="Budget of a stage in USD")] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Most requests at once (default: as in params.yaml)")
+    ] = None,
+    max_cost_usd: Annotated[
+        float | None, typer.Option(min=0.0, help="Budget of a stage in USD (default: as in params.yaml)")
+    ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Write the keys into params.yaml")] = False,
 ) -> None:
     """Set the keys of params.yaml that let an endpoint of your own plan and write; sends no request.

@@ -20,7 +20,7 @@ def export(
 ) -> None:
     """Write the data set that passed the gate for other trainers, into the folder OUT.
 
-    train.jsonl, test.jsonl, datacard.md, and dataset_info.json for LLaMA-Factory (`dataset_dir: OUT`).
+    The folder has train.jsonl, test.jsonl, datacard.md, and dataset_info.json for LLaMA-Factory (`dataset_dir: OUT`).
     TRL (messages): load_dataset("OUT"). ms-swift: --dataset OUT/train.jsonl. axolotl: path OUT/train.jsonl,
     ds_type json, type chat_template; for sharegpt also field_messages conversations and
     message_property_mappings {role: from, content: value}.

@@ -34,7 +34,9 @@ def lineage(
     benchmark: Annotated[str | None, typer.Option(help="Start at a model's number on this benchmark")] = None,
     model: Annotated[str, typer.Option(help="A model of the report; with --benchmark")] = "sft",
     as_json: Annotated[bool, typer.Option("--json", help="Print each step as JSON")] = False,
-    full: Annotated[bool, typer.Option(help="With --json: print requests and answers in full")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="With --json: print requests and answers in full")
+    ] = False,
     row: Annotated[str | None, typer.Option(help="Show instead what holds the row with this id")] = None,
     source: Annotated[str | None, typer.Option(help="Show instead what holds the rows of this file")] = None,
 ) -> None:

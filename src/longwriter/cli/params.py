@@ -18,7 +18,7 @@ _WIDTH = 110
 def params(
     key: Annotated[str, typer.Argument(help="A section or a key, such as sft.optimizer (default: all)")] = "",
 ) -> None:
-    """Print what each key of params.yaml means, its value, what is allowed, and which stages it makes stale.
+    """Print what each key of params.yaml means, its value, what is allowed, and which stages run again when it changes.
 
     Example: longwriter params sft.optimizer
     """

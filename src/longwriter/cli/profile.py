@@ -10,7 +10,7 @@ import io
 import json
 from difflib import unified_diff
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from ruamel.yaml import YAML
@@ -26,10 +26,13 @@ from longwriter.text import inert
 FOLDER = Path("infra/profiles")
 
 app = typer.Typer(no_args_is_help=True, help="Show, compare and apply infra/profiles/NAME.yaml.")
+Name = Annotated[
+    str, typer.Argument(help="Profile in infra/profiles, or a file of your own such as mine.yaml")
+]
 
 
 @app.command()
-def show(name: str) -> None:
+def show(name: Name) -> None:
     """Print params.yaml as it would be under profile NAME.
 
     Example: longwriter profile show paper
@@ -38,7 +41,7 @@ def show(name: str) -> None:
 
 
 @app.command()
-def diff(name: str) -> None:
+def diff(name: Name) -> None:
     """Print what profile NAME would change in params.yaml.
 
     Example: longwriter profile diff paper
@@ -50,7 +53,7 @@ def diff(name: str) -> None:
 
 
 @app.command()
-def apply(name: str) -> None:
+def apply(name: Name) -> None:
     """Write profile NAME into params.yaml; `git diff` shows the change, and DVC reads the new values.
 
     Example: longwriter profile apply paper

@@ -114,3 +114,21 @@ def test_the_help_of_each_command_shows_its_paragraphs_whole(command, run, monke
     _, out, _ = run(*command.split(), "--help")
     for paragraph in inspect.cleandoc(COMMANDS[command]).split("\n\n"):
         assert " ".join(paragraph.replace("`", "").split()) in out
+
+
+def _parameters(group):
+    """Yield (words of the command, argument or option) for each command and group."""
+    for name, command in group.commands.items():
+        yield from ((name, parameter) for parameter in command.params)
+        if hasattr(command, "commands"):
+            yield from _parameters(command)
+
+
+PARAMETERS = {f"{name} {p.name}": p for name, p in _parameters(typer.main.get_command(cli.app))}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_each_argument_and_option_is_explained_and_shows_no_default_that_differs_by_machine(name):
+    parameter = PARAMETERS[name]
+    assert parameter.help
+    assert isinstance(parameter.show_default, str) or parameter.default != sys.executable
