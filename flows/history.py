@@ -1,4 +1,4 @@
-"""Nights side by side: seconds, rows, tokens and dollars of each flow, as metrics in MLflow and as a page in Prefect."""
+"""Compares nights: seconds, rows, tokens and dollars of each flow, as metrics in MLflow and as a page in Prefect."""
 
 from __future__ import annotations
 

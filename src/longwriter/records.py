@@ -127,7 +127,7 @@ class BenchmarkRow(Record):
 
 
 class Check(Record):
-    """What a right answer to a short prompt is: every condition that is stated must hold, and one is stated at least.
+    """Conditions of a right answer to a short prompt: at least one is stated, and all that are stated must hold.
 
     `one_of`: the answer is one of these; case, quotes, markup and a full stop at its end do not count. `exact`: it
     is this, but for spaces around it. `regex`: this pattern of the engine RE2 is in it. `json_keys`: it is a JSON
@@ -268,7 +268,7 @@ class JudgeFitness(Record):
     pairs: JudgeFitness | None = None
 
     def of(self, judges: list[str]) -> JudgeFitness:
-        """Return the fitness for scores by these judges: another judge than the one measured is no evidence."""
+        """Return the fitness for scores by these judges; scores of a judge that was not tested are no evidence."""
         if not judges or judges == [self.judge]:
             return self
         reason = "the scores come from another judge than the one that was measured: run `dvc repro fitness`"

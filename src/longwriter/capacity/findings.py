@@ -16,7 +16,7 @@ _VLLM_SHARE, _VLLM_WORK = 0.9, int(1.5 * GIB)  # of a GPU, as vLLM takes by defa
 
 
 def context(shape: Shape, needs: Mapping[str, int], is_gguf: bool) -> str | None:
-    """Return what is wrong if positions must reach further than the model's; else None.
+    """Return what is wrong if a training needs more positions than the model has; else None.
 
     Args:
         shape: The model.
@@ -96,7 +96,7 @@ def full_disk(rows: Iterable[Part], free: int | None) -> str | None:
 
 
 def cache_bytes(shape: Shape) -> int:
-    """Return what one token takes in vLLM's cache: keys and values of all layers, in bf16."""
+    """Return the bytes that one token takes in vLLM's cache: keys and values of all layers, in bf16."""
     return 4 * shape.layers * shape.kv_heads * shape.head_size
 
 
@@ -107,7 +107,7 @@ def requests_at_once(shape: Shape, gpu: int, context_tokens: int, tensor_paralle
 
 
 def tensor_parallel(shape: Shape, gpus: int, gpu: int, context_tokens: int) -> int | None:
-    """Return the fewest GPUs that serve one full request, of numbers that divide the heads; None = too few."""
+    """Return the smallest number of GPUs that divides the heads and holds one full request; None = too few GPUs."""
     for number in _powers_of_two(gpus):
         if shape.heads % number == 0 and requests_at_once(shape, gpu, context_tokens, number) >= 1:
             return number

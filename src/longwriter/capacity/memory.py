@@ -1,6 +1,6 @@
 """Memory of a training by part, on each rank, and its files on disk.
 
-Pure. All figures are in bytes. DeepSpeed keeps 18 bytes a trained weight in bf16: the weight (2), its gradient in
+Pure. All figures are in bytes. DeepSpeed keeps 18 bytes for each trained weight in bf16: the weight (2), its gradient in
 fp32 (4), and for AdamW a copy of it and two averages in fp32 (12); the ZeRO stage says which of them the ranks share.
 Activations are counted as transformers keeps them for the backward pass of a Llama-like layer. The head is
 TRL's fused one, which makes logits by tiles, or a dense one.
@@ -39,7 +39,7 @@ class Layout(NamedTuple):
 
 
 def layout(config: Mapping[str, Any]) -> Layout:
-    """Return what a DeepSpeed configuration says; its own defaults for what it leaves out."""
+    """Return the layout in a DeepSpeed configuration; DeepSpeed's defaults stand for what it leaves out."""
     zero = config.get("zero_optimization") or {}
 
     def is_on_host(key: str) -> bool:
@@ -55,7 +55,7 @@ def layout(config: Mapping[str, Any]) -> Layout:
 
 
 class Training(NamedTuple):
-    """What a rank does at once."""
+    """What decides the memory of a rank."""
 
     device: Literal["cuda", "cpu"]
     ranks: int
@@ -173,7 +173,7 @@ def head(shape: Shape, training: Training) -> int:
 
 
 def checkpoint(shape: Shape, training: Training) -> int:
-    """Return the bytes of one checkpoint on disk, of all ranks: 16 (ZeRO-3: 14) a trained weight in bf16."""
+    """Return the bytes of one checkpoint on disk, of all ranks: 16 (ZeRO-3: 14) for each trained weight in bf16."""
     trained = shape.parameters if training.adapter is None else training.adapter
     copies = 1 if training.layout.stage >= 3 else 2
     return trained * (12 + copies * training.value_bytes)

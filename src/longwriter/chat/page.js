@@ -56,7 +56,7 @@ async function ask(section, prompt, signal) {
     const model = section.querySelector("select").value;
     const body = { model, stream: true, messages: [{ role: "user", content: prompt }] };
     for await (const event of pieces(await post("v1/chat/completions", body, signal))) {
-      if (event.error) throw new Error(event.error.message ?? "the model broke off its answer");
+      if (event.error) throw new Error(event.error.message ?? "the model stopped its answer with an error");
       const choice = event.choices?.[0];
       text += choice?.delta?.content ?? "";
       reason = choice?.finish_reason ?? reason;

@@ -80,7 +80,7 @@ def _pieces(lines: Iterator[str]) -> Iterator[tuple[str, str | None]]:
             continue
         event = json.loads(data)
         if "error" in event:
-            raise ModelUnusable(f"the model broke off its answer: {str(event['error'])[:300]}")
+            raise ModelUnusable(f"the model stopped its answer with an error: {str(event['error'])[:300]}")
         choice = (event.get("choices") or [{}])[0]
         if text := (choice.get("delta") or {}).get("content"):
             yield text, None

@@ -57,7 +57,7 @@ class Measure(NamedTuple):
         return self.low() >= -self.margin
 
     def low(self) -> float:
-        """Return the lower bound of the gain; without an interval, the lowest gain there is."""
+        """Return the lower bound of the gain; without an interval, the lowest possible gain."""
         if self.gain is None or self.gain.low is None:
             return -1.0 if self.is_share else -100.0
         return self.gain.low

@@ -1,1 +1,1 @@
-"""What no training row may hold: prompts of benchmarks, also with a few other words, and rows that were withdrawn."""
+"""What no training row may hold: prompts of benchmarks, even if a few words differ, and withdrawn rows."""

@@ -1,4 +1,4 @@
-"""Finds benchmark prompts in training prompts, also with other case, other spaces or a few other words.
+"""Finds benchmark prompts in training prompts, even if case, spaces or a few words differ.
 
 Pure. A prompt is compared as tokens: runs of letters, runs of digits, single Han characters, after NFKC and
 case folding, so that spaces and punctuation do not matter. A benchmark prompt of 20 words or more is found by

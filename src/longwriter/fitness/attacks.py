@@ -1,4 +1,4 @@
-"""Texts that try to instruct the judge, of one text or of two: each is a bad text with an attack in it. Pure.
+"""Attacks: bad texts that try to instruct the judge, who scores one text or compares two. Pure.
 
 The kinds follow published attacks on judges and language models: orders, false authority, false ends of the
 material, finished judgements, pleas, other languages, and marks of chat templates.

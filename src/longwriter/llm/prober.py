@@ -86,7 +86,7 @@ class Prober:
         trust: Trust,
         known: Collection[str],
     ) -> tuple[tuple[str, ...], list[str]]:
-        """Return (fields to leave out because their values change nothing, one sentence for each other).
+        """Return (refused fields whose values change nothing: leave them out; a sentence for each other refused one).
 
         Args:
             capabilities: What the endpoint honours.

@@ -229,7 +229,7 @@ async def _majority(trial: Callable[[int], Awaitable[bool | None]], trust: Trust
 
 
 async def is_accepted(ask: Ask, trust: Trust, max_tokens: int | None = 16, **fields: Any) -> bool:
-    """Return whether an endpoint answers requests with these fields; it refuses them if it does so each time."""
+    """Return whether an endpoint accepts these fields; they count as refused only if every try is refused."""
     for number in range(trust.lead):
         if await ask(f"Say {'yes' if number == 0 else _THINGS[number]}.", max_tokens, **fields) is not None:
             return True

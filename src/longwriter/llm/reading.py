@@ -94,7 +94,7 @@ class _Reader:
         self._is_serving = False
 
     def put(self, call: _Call) -> None:
-        """Have a call made after those that wait already."""
+        """Add a call to the end of the queue."""
         with self._lock:
             self._waiting.append(call)
             if self._is_serving:

@@ -91,7 +91,7 @@ class TrainingParams(Section):
     """Number of checkpoints that are kept during training."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield settings of gradient checkpointing that are on although it is off."""
+        """Yield the settings that are on but need gradient checkpointing, which is off."""
         for key in ("selective_checkpointing", "activation_offload"):
             if getattr(self, key) and not self.gradient_checkpointing:
                 yield Conflict((key,), "false while training.gradient_checkpointing is false")

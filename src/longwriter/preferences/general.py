@@ -26,7 +26,7 @@ class Rules(NamedTuple):
 
 
 def number(pairs: int, share: float) -> int:
-    """Return how many general pairs to add to other pairs, so that they are a share of all pairs.
+    """Return how many general pairs to add, so that they make up the given share of all pairs.
 
     Args:
         pairs: Number of the other pairs.

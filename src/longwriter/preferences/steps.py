@@ -1,7 +1,7 @@
 """The step of a text at which a model is weak, and the text before it, which the model then continues.
 
-Pure. Source: LongDPO (arXiv:2502.02095): a pair of whole texts does not say where the worse one went wrong; a better
-and a worse continuation of one text do. LongDPO finds the step by a search with a judge that scores each one. Here
+Pure. Source: LongDPO (arXiv:2502.02095): a pair of whole texts does not say where the worse one went wrong. A pair
+of continuations of one text does. LongDPO finds the step by a search with a judge that scores each one. Here
 a step is a paragraph, rules find it in the model's own answers, and a continuation goes on to the end of the text,
 so that it has the same scores as a whole answer.
 """

@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs no other file: the Markdown with its figures, answers side by side, origins.
+"""A report as one HTML page that needs no other file: the Markdown, figures, answers side by side, and sources.
 
 Every text is escaped, by markdown-it or by Jinja. The page has no script, and its policy lets a browser load nothing.
 """

@@ -1,4 +1,4 @@
-"""Names of the columns that are read of a source, and which names mean the same.
+"""Names of the columns that are read from a source; several names may mean the same.
 
 Pure.
 """

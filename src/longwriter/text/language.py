@@ -23,7 +23,7 @@ _WINDOW = 4000  # characters that are read
 
 
 def identify(prompt: str) -> str:
-    """Return the prompt's ISO 639-1 code (`zh` for every Chinese), or `unknown`.
+    """Return the prompt's ISO 639-1 code (`zh` for all kinds of Chinese), or `unknown`.
 
     A prompt with at least as many Han characters as Latin words, and hardly any kana or Hangul, is
     Chinese. The language of "hi" and of code is `unknown`.

@@ -59,5 +59,5 @@ def test_an_error_within_a_stream_is_reported():
     lines = ['data: {"choices": [{"delta": {"content": "Rain"}}]}', 'data: {"error": {"message": "no room"}}']
     pieces = _pieces(iter(lines))
     assert next(pieces) == ("Rain", None)
-    with pytest.raises(ModelUnusable, match=r"broke off its answer: .*no room"):
+    with pytest.raises(ModelUnusable, match=r"stopped its answer with an error: .*no room"):
         next(pieces)

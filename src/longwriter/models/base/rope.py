@@ -27,7 +27,7 @@ class Scaling(NamedTuple):
 
 
 def reach(config: Mapping[str, Any]) -> int | None:
-    """Return the tokens that the positions of a config reach; None if it does not say."""
+    """Return how many tokens the positions of a config reach; None if it does not say."""
     tokens = config.get("max_position_embeddings")
     if not isinstance(tokens, int) or isinstance(tokens, bool):
         return None
