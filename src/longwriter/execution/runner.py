@@ -121,7 +121,9 @@ def _execute(name: str, work: Work) -> None:
             tracking.log_metrics(run_id, numbers, subject)
             writer = traces.Writer(models.answering_run(name, inputs) or run_id, subject.get("model_id"))
             tracing.record(name, params, run_id, started_s, writer)
-            tracking.log_table(run_id, tables.rows(name, run_id), "rows.json")
+            table = tables.rows(name, run_id)
+            tracking.log_table(run_id, table, "rows.json")
+            tracking.log_text(run_id, tables.page(table), "rows.md")
             for path in summary.artifacts:
                 tracking.log_artifact(run_id, path)
             _write_lineage(name, run_id, parent, tags, inputs, outputs)

@@ -1,4 +1,7 @@
-"""The table `rows.json` of a stage's MLflow run: its rows, kept and rejected, each with a link to its trace."""
+"""The table of a stage's rows in its MLflow run, kept and rejected, each with a link to its trace.
+
+`rows.json` has all columns. MLflow shows its links as plain text, so `rows.md` shows the first rows with links.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from longwriter.traces import spans, traces
 from longwriter.tracking.provenance import LINEAGE
 
 _ROWS = 2000  # of each kind: the MLflow UI loads the whole table
+_PAGE_ROWS = 500  # of rows.md
 _PROMPT_CHARS = 200
 _FIRST_WORDS = 20
 
@@ -27,6 +31,26 @@ def rows(name: str, run_id: str) -> list[dict[str, Any]]:
     table = _rows(name)
     ids = traces.ids_of(_traced_by(name, run_id)) if any(row["trace"] for row in table) else set()
     return [{**row, "trace": _link(row["trace"], ids)} for row in table]
+
+
+def page(table: list[dict[str, Any]]) -> str:
+    """Return the first rows of a table as Markdown, in which the row's id leads to its trace; empty without rows."""
+    if not table:
+        return ""
+    lines = ["| row (leads to its trace) | result | words | prompt | begins with |", "|---|---|---|---|---|"]
+    for row in table[:_PAGE_ROWS]:
+        row_id = inert.markdown(row["row_id"])
+        cells = [
+            f"[{row_id}]({row['trace']})" if row["trace"] else row_id,
+            inert.markdown(row["result"]),
+            "" if row["words"] is None else f"{row['words']:,}",
+            inert.markdown(row["prompt"]),
+            inert.markdown(row["first_words"]),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    if len(table) > _PAGE_ROWS:
+        lines += ["", f"These are the first {_PAGE_ROWS} of {len(table):,} rows; `rows.json` has them all."]
+    return "\n".join(lines) + "\n"
 
 
 def _traced_by(name: str, run_id: str) -> str:

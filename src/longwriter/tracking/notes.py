@@ -48,7 +48,7 @@ def of_run(
     if stage in _TRACED:
         links.append(f"[traces of this run]({tracking.run_url(run_id)}/traces)")
     if stage in _TABLED:
-        links.append(f"[table of rows]({tracking.run_url(run_id)}/artifacts/rows.json)")
+        links.append(f"[table of rows]({tracking.run_url(run_id)}/artifacts/rows.md)")
     if (files.LOCAL / "data_docs" / name).is_dir():
         docs = _page("LW_DOCS_UI", "http://127.0.0.1:8800")
         links.append(f"[Data Docs]({docs}/{name}/)")
@@ -113,24 +113,19 @@ def of_model(model: str, benchmarks: Iterable[str], weights: str, data: str) -> 
         "To load it: `longwriter fetch VERSION OUT` with the number of this version, then "
         '`transformers.AutoModelForCausalLM.from_pretrained("OUT")`; or `longwriter serve ./OUT`.',
     ]
-    header = [
-        "| benchmark | length score | ended by itself | report | answers as traces | scores, judge |",
-        "|---|---|---|---|---|---|",
-    ]
-    table = []
+    lines = []
     for benchmark in benchmarks:
         numbers = files.read_json(files.DATA / "report" / benchmark / "metrics.json")
         item = f"{model}-{benchmark}"
-        cells = [
-            inert.markdown(benchmark),
-            _interval(numbers, f"{model}_length_score", "{:.0f}", "_mean"),
-            _interval(numbers, f"{model}_ended_share", "{:.0%}", ""),
+        facts = [
+            f"length score {_interval(numbers, f'{model}_length_score', '{:.0f}', '_mean')}",
+            f"ended by itself {_interval(numbers, f'{model}_ended_share', '{:.0%}', '')}",
             _link("report", f"report@{benchmark}"),
             _link("answers", f"generate@{item}", "/traces"),
             _link("scores", f"score@{item}", "/traces"),
         ]
-        table.append(f"| {' | '.join(cells)} |")
-    return "\n\n".join(parts) + "\n\n" + "\n".join([*header, *table]) + "\n"
+        lines.append(f"- Benchmark **{inert.markdown(benchmark)}**: {', '.join(facts)}")
+    return "\n\n".join([*parts, "\n".join(lines)]) + "\n"
 
 
 def _interval(numbers: Mapping[str, float], name: str, form: str, suffix: str) -> str:
@@ -158,15 +153,11 @@ def _commit(commit: str) -> str:
 def _sources(inputs: Mapping[str, str]) -> list[str]:
     """Return a row of a table for each input that is data, with a link to the run that wrote it."""
     rows = []
-    for path, digest in inputs.items():
+    for path, digest in sorted(inputs.items(), key=lambda item: not item[0].startswith("data/")):
         if tracking.is_code(path):
             continue
         run_id = writer_of(path, digest)
-        link = (
-            f"[{provenance.stage_of(path)}]({tracking.run_url(run_id)})"
-            if run_id
-            else "a file of the checkout"
-        )
+        link = f"[{provenance.stage_of(path)}]({tracking.run_url(run_id)})" if run_id else "this checkout"
         rows.append(f"| {inert.markdown(path)} | {link} | {_size(path)} | `{digest}` |")
     return rows
 
@@ -175,7 +166,8 @@ def _size(path: str) -> str:
     """Return rows, words and bytes of a file, as far as they are known; empty for a folder."""
     profile = profiles.profile(Path(path))
     names = ("rows", "words", "bytes")
-    return ", ".join(f"{profile[name]:,} {name}" for name in names if name in profile)
+    # MLflow breaks a line at every space of a narrow column
+    return ", ".join(f"{profile[name]:,}\N{NO-BREAK SPACE}{name}" for name in names if name in profile)
 
 
 def writer_of(path: str, digest: str) -> str | None:

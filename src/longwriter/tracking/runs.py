@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 EXPERIMENT = "longwriter"
 _WHAT = (
-    "Texts by AgentWrite, models trained on them, and a benchmark. Traces: each text and each answer with its "
+    "Texts by AgentWrite, models trained on them, and a benchmark.\n\nTraces: each text and each answer with its "
     "prompts, tokens and scores. Training runs: the stages of dvc.yaml, and the flows that ran them."
 )
 UNREACHABLE = (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError)
@@ -118,15 +118,21 @@ def _client(uri: str) -> tuple[MlflowClient, str]:
             if old := databases.adopt_artifacts(database, LOCAL / "mlartifacts"):
                 log.warning("MLflow's artifacts are taken from this checkout, no longer from %s", old)
         mlflow_client = MlflowClient(uri)
-        experiment = mlflow_client.get_experiment_by_name(EXPERIMENT)
-        if experiment is not None:
-            return mlflow_client, experiment.experiment_id
-        location = (LOCAL / "mlartifacts").resolve().as_uri() if is_local else None
-        tags = {
-            "mlflow.experimentKind": "genai_development",  # the UI then shows traces, tokens and cost
-            "mlflow.note.content": _WHAT,
-        }
-        return mlflow_client, mlflow_client.create_experiment(EXPERIMENT, location, tags)
+        own_id = _experiment(mlflow_client, is_local)
+    mlflow.set_experiment(experiment_id=own_id)  # else MLflow shows our prompts in the experiment `Default`
+    return mlflow_client, own_id
+
+
+def _experiment(mlflow_client: MlflowClient, is_local: bool) -> str:
+    """Return the id of the experiment, which is created if it is missing."""
+    if experiment := mlflow_client.get_experiment_by_name(EXPERIMENT):
+        return str(experiment.experiment_id)
+    location = (LOCAL / "mlartifacts").resolve().as_uri() if is_local else None
+    tags = {
+        "mlflow.experimentKind": "genai_development",  # the UI then shows traces, tokens and cost
+        "mlflow.note.content": _WHAT,
+    }
+    return str(mlflow_client.create_experiment(EXPERIMENT, location, tags))
 
 
 def _repair(database: Path) -> None:
@@ -281,6 +287,12 @@ def log_table(run_id: str, rows: list[dict[str, Any]], file: str) -> None:
     columns = {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
     if columns:
         client()[0].log_table(run_id, columns, file)
+
+
+def log_text(run_id: str, text: str, file: str) -> None:
+    """Log a text as a file that the MLflow UI shows; nothing if it is empty."""
+    if text:
+        client()[0].log_text(run_id, text, file)
 
 
 def log_prompts(run_id: str, prompts: dict[str, tuple[str, str]]) -> None:

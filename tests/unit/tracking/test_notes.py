@@ -8,6 +8,7 @@ import pytest
 from longwriter.io import files
 from longwriter.tracking import notes, profiles
 from longwriter.tracking import runs as tracking
+from tests.workspace import wait_for
 
 PLANS, MD5 = "data/plan/plans.jsonl", "a" * 32
 TAGS = {"git.commit": "c" * 40, "prefect.flow_run_id": "f1"}
@@ -40,7 +41,7 @@ def test_a_run_links_to_the_runs_that_wrote_its_inputs_to_prefect_and_to_its_tra
     )  # later lines are folded in MLflow
     assert "\n\n**write**: write each plan\n" in note
     assert f"| {PLANS} | [plan]({url}/runs/run-plan) |  | `{MD5}` |" in note
-    assert "| src/prompts/write.txt | a file of the checkout |" in note
+    assert "| src/prompts/write.txt | this checkout |" in note
     assert "code.py" not in note
     assert "[Prefect run](http://127.0.0.1:4200/runs/flow-run/f1)" in note
 
@@ -68,8 +69,11 @@ def test_a_run_that_is_over_lists_what_it_wrote_with_its_size(store):
     Path(empty).touch()
     outputs = {drafts: MD5, empty: "b" * 32, "data/write/weights": "d" * 32}
     note = notes.of_run("write", "write each plan", "r1", {PLANS: MD5}, TAGS, outputs)
-    assert f"| {drafts} | 2 rows, 1,234 words, 30 bytes | `{MD5}` |" in note
-    assert f"| {empty} | 0 rows, 0 bytes | `{'b' * 32}` |" in note
+    assert (
+        f"| {drafts} | 2\N{NO-BREAK SPACE}rows, 1,234\N{NO-BREAK SPACE}words, 30\N{NO-BREAK SPACE}bytes | `{MD5}` |"
+        in note
+    )
+    assert f"| {empty} | 0\N{NO-BREAK SPACE}rows, 0\N{NO-BREAK SPACE}bytes | `{'b' * 32}` |" in note
     assert f"| data/write/weights |  | `{'d' * 32}` |" in note
     assert "| output |" not in notes.of_run("write", "write each plan", "r1", {PLANS: MD5}, TAGS)
 
@@ -77,14 +81,14 @@ def test_a_run_that_is_over_lists_what_it_wrote_with_its_size(store):
 @pytest.mark.parametrize(
     ("stage", "links"),
     [
-        ("score@sft-tiny", ["/traces", "/artifacts/rows.json"]),
-        ("dataset", ["/artifacts/rows.json"]),
+        ("score@sft-tiny", ["/traces", "/artifacts/rows.md"]),
+        ("dataset", ["/artifacts/rows.md"]),
         ("sft", []),
     ],
 )
 def test_a_run_links_only_to_pages_that_are_not_empty(store, stage, links):
     first = notes.of_run(stage, "x", "r1", {}, TAGS).splitlines()[0]
-    assert [link for link in ("/traces", "/artifacts/rows.json") if link in first] == links
+    assert [link for link in ("/traces", "/artifacts/rows.md") if link in first] == links
 
 
 def test_the_run_of_a_flow_says_what_it_is_and_what_its_stages_did(store):
@@ -130,7 +134,10 @@ def test_a_model_shows_its_numbers_with_intervals_and_links_what_they_rest_on(st
     files.write_json(folder / "metrics.json", numbers)
     text = notes.of_model("dpo", ["tiny"], "w", "d")
     assert "longwriter fetch VERSION OUT" in text
-    assert "| tiny | 77 (60 to 89) | 50% (25% to 75%) |" in text
+    assert (
+        "- Benchmark **tiny**: length score 77 (60 to 89), ended by itself 50% (25% to 75%), [report]("
+        in text
+    )
     for stage in ("dpo", "dataset", "validate", "report@tiny", "generate@dpo-tiny", "score@dpo-tiny"):
         assert f"/runs/run-{stage}" in text
 
@@ -139,7 +146,9 @@ def test_a_number_that_could_not_be_computed_is_unknown_and_one_without_interval
     folder = Path("data/report/tiny")
     folder.mkdir(parents=True, exist_ok=True)
     files.write_json(folder / "metrics.json", {"dpo_ended_share": 0.5})
-    assert "| tiny | unknown | 50% |" in notes.of_model("dpo", ["tiny"], "w", "d")
+    assert "**tiny**: length score unknown, ended by itself 50%, [" in notes.of_model(
+        "dpo", ["tiny"], "w", "d"
+    )
 
 
 def test_a_prompt_is_registered_once_for_each_content_and_linked_to_its_run(store):
@@ -158,6 +167,18 @@ def test_a_prompt_is_registered_once_for_each_content_and_linked_to_its_run(stor
     assert store.load_prompt(f"prompts:/{name}/3", allow_missing=True) is None
     linked = json.loads(store.get_run(runs[0]).data.tags["mlflow.linkedPrompts"])
     assert linked == [{"name": name, "version": "1"}]
+
+
+def test_a_prompt_is_on_the_page_of_our_experiment(store):
+    template = Path("page.txt")
+    template.write_text("Write {text}", encoding="utf-8")
+    tracking.log_prompts(tracking.start_run("write", {}), {str(template): ("longwriter-page", MD5)})
+    own = f",{tracking.client()[1]},"
+
+    def is_there() -> bool:
+        return store.get_prompt("longwriter-page").tags.get("_mlflow_experiment_ids") == own
+
+    wait_for(is_there, "MLflow's thread has linked the prompt")
 
 
 def test_a_data_set_has_its_columns_its_rows_and_its_words(store):
