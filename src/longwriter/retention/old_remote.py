@@ -44,7 +44,7 @@ def find(nights: int, digests: Iterable[str], others: Sequence[Path], age: timed
         age: What came into the remote later than so long ago stays.
 
     Raises:
-        UserError: there is no default remote, or another folder is no checkout.
+        UserError: there is no default remote, it refuses the login, or another folder is no checkout.
         Unavailable: the remote cannot be read.
     """
     with Repo(".") as repo:
@@ -73,15 +73,17 @@ def _find(
     before = datetime.now(UTC) - age
     url = without_password(str(store.fs.unstrip_protocol(store.path)))
     try:
-        needed = old_data.needed_by(repo, nights, digests, [repo.cache.local, store])
         with ExitStack() as stack:
+            stack.enter_context(s3.translated_errors(url))
+            needed = old_data.needed_by(repo, nights, digests, [repo.cache.local, store])
             for folder in others:
                 other = stack.enter_context(_checkout(folder))
                 needed |= old_data.needed_by(other, nights, (), [])
-        with s3.translated_errors(url):
             paths = [store.oid_to_path(digest) for digest in sorted(set(store.all()) - needed)]
             old = [path for path in paths if _modified(store, path) < before]
             size = sum(store.fs.size(path) for path in old)
+    except PermissionError as error:
+        raise UserError(f"{url} refuses this login ({error}): check the keys and their rights") from None
     except (OSError, DvcException) as error:
         message = f"cannot list what the DVC remote {url} holds and what is needed ({error.__cause__ or error}): nothing was removed"
         raise Unavailable(message) from error

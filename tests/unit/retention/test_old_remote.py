@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import threading
 import time
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -140,5 +142,29 @@ def test_in_s3_too_only_what_nothing_needs_is_removed(repo, tmp_path_factory, mo
         old = old_remote.remove(1, set(), [], timedelta())
         assert (old.url, len(old.paths), old.bytes) == ("s3://data/dvc/files/md5", 1, len("lost"))
         assert texts() == ["needed"]
-    with pytest.raises(Unavailable, match=r"^s3://data/dvc/files/md5: .*check AWS_ENDPOINT_URL"):
-        old_remote.find(1, set(), [], DAY)
+    for needed in (
+        set(),
+        {f"{'a' * 32}.dir"},
+    ):  # the list of a folder that is not in the cache is looked for in S3
+        with pytest.raises(Unavailable, match=r"^s3://data/dvc/files/md5: .*check AWS_ENDPOINT_URL"):
+            old_remote.find(1, needed, [], DAY)
+
+
+class _Refuses(BaseHTTPRequestHandler):
+    def do_HEAD(self):
+        self.send_error(403)
+
+    do_GET = do_HEAD
+
+
+def test_a_remote_that_refuses_the_login_is_reported_as_such(repo):  # noqa: F811
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Refuses) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        keys = {"access_key_id": "a", "secret_access_key": "b"}
+        with Repo(".") as dvc, dvc.config.edit("repo") as config:
+            config["remote"] = {"shared": {"url": "s3://data/dvc", "endpointurl": url, **keys}}
+            config["core"] = {**config.get("core", {}), "remote": "shared"}
+        with pytest.raises(UserError, match=r"^s3://data/dvc/files/md5 refuses this login .*check the keys"):
+            old_remote.find(1, {f"{'a' * 32}.dir"}, [], DAY)
+        server.shutdown()
