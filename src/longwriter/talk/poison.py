@@ -14,7 +14,7 @@ import re
 from longwriter.talk.pattern_set import PatternSet
 from longwriter.talk.refusals import is_refusal, refused_by_models, refused_by_rules
 from longwriter.talk.talk_model import VETO, talk_score, talking_part
-from longwriter.talk.task_talk import speaks_of_texts, talking_sentence
+from longwriter.talk.task_talk import describing_sentence, speaks_of_texts, talking_sentence
 from longwriter.text.basics import markup, thinking
 from longwriter.text.basics.counting import BLANK_LINE, normalise
 from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
@@ -273,6 +273,8 @@ def _talk_by_rules(text: str, instruction: str, may_veto: bool) -> str | None:
     closes = _has(end, _CLOSING_WORDS) and _speaks(_CLOSING, end)
     if closes:
         return end[-EVIDENCE_CHARS:]
+    if sentence := describing_sentence(text, instruction):
+        return sentence[:EVIDENCE_CHARS]
     sentence = talking_sentence(text, instruction)
     if sentence is None or (may_veto and talk_score(sentence) < VETO):
         return None

@@ -190,6 +190,65 @@ _OF_WRITING = frozenset({
 })  # fmt: skip
 
 
+_KINDS = (
+    r"article|story|tale|fable|letter|speech|essay|report|script|introduction|notice|note|poem|post|column|editorial|monologue|eulogy"
+    r"|chapter|scene|sermon|discussion|conclusion|diary entry|press release|invitation|toast"
+)
+_KIND = re.compile(rf"\b(?:{_KINDS})\b")
+_ALIKE = {
+    "story": ("tale", "narrative"),
+    "tale": ("story", "narrative"),
+    "fable": ("story", "tale", "narrative"),
+    "script": ("scene",),
+}
+_DESCRIBES = re.compile(  # a text that tells what is in it, instead of being it
+    rf"^(?P<this>the|this) (?:\w+ )?(?P<kind>{_KINDS}|text|narrative|passage)(?: section)?(?: (?:of an?|(?:to|for) (?:an?|this|the|your)) [^.!?]{{0,60}}?)? (?:\w+ly |also |then |will )?"
+    r"(?:explores?|examines?|delves?|discusses|highlights?|focuses|revolves|follows|conveys?|captures|paints|summari[sz]es|sets the stage"
+    r"|is (?:set|told|written|structured|designed|well[ -]written)|has been (?:edited|written|revised)|aims to|provides (?:an?|readers)|offers"
+    r"|begins (?:by|with an? (?:\w+ )?(?:description|image|scene|vision|moment))|starts by"
+    r"|can be (?:divided|structured|organi[sz]ed)|(?:should|would|could) (?:then |also )?(?:begin|start|open|end|go on|be (?:organi[sz]ed|written|divided|structured)))\b"
+)
+_IN_PRINT = re.compile(r"\b(?:magazine|newspaper|local paper|journal|blog)\b")
+_IN_THIS = re.compile(r"^in this (?:story|tale|narrative|passage|piece), ")
+_OF_ITSELF = frozenset(
+    {"essay", "report", "chapter", "note", "notice", "introduction", "discussion", "column", "editorial"}
+)
+"""Kinds that may say "this essay explores" of themselves."""
+_EXCLAIMS = re.compile(  # a greeting of the task
+    rf"^(?:the|an?) (?:{_KINDS}|opening|beginning|end) (?:to|of|for|about) [^.!?]{{1,80}}?(?: [–—-]+ ?|, |: |! ?)(?:how|what an?) \w+(?: \w+)?!?$"
+    rf"|^here(?:'s| is| are) (?:an?|some) (?:\w+ ){{0,3}}?(?:{_KINDS})s? (?:idea )?(?:for|to) your\b"
+)
+
+
+def describing_sentence(text: str, instruction: str = "") -> str | None:
+    """Return the sentence at the start of a text that describes the text or greets the task, or None; in lower case.
+
+    "The article explores how …" describes the text if the instruction asks for an article first of all. A review
+    and a text about writing may describe texts.
+    """
+    first, *others = sentences(text[:_WINDOW])[:_SENTENCES] or [""]
+    if _EXCLAIMS.search(first):
+        return first
+    request = instruction.lower()
+    if not request or _REVIEW.search(request) or _WRITING_TASK.search(request):
+        return None
+    if inside := next((part for part in (first, *others) if _IN_THIS.search(part)), None):
+        return inside
+    match, asked = _DESCRIBES.search(first), _KIND.search(request)
+    if not match:
+        return None
+    kinds = [
+        "text",
+        "passage",
+        "introduction",
+        "conclusion",
+        *(["article"] if _IN_PRINT.search(request) else []),
+    ]
+    kinds += [asked[0], *_ALIKE.get(asked[0], ())] if asked else []
+    is_own = match["this"] == "this" and match["kind"] in _OF_ITSELF
+    return first if match["kind"] in kinds and not is_own else None
+
+
 def talking_sentence(text: str, instruction: str = "") -> str | None:
     """Return the first or last sentence of a text that talks about the task, or None; in lower case.
 

@@ -1,6 +1,7 @@
 import pytest
 
 from longwriter.talk.poison import meta_talk
+from longwriter.talk.task_talk import describing_sentence
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,44 @@ def test_a_text_that_names_its_own_length_or_effect_talks_about_the_task(text):
 )
 def test_prose_with_a_number_of_words_or_a_purpose_does_not(text, instruction):
     assert meta_talk(text, instruction) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "instruction"),
+    [
+        ("The article explores how one grain becomes popcorn.", "Write an article on popcorn."),
+        ("The article discusses onions and tears.", "Write an explanation for a children's magazine."),
+        ("The story follows a girl who finds a lamp.", "Tell the tale of a lamp in a cave."),
+        ("The speech should begin with a warm greeting.", "Write a speech for a football club."),
+        ("The report can be divided into four parts.", "Write a report for the council."),
+        (
+            "The introduction sets the stage for a book about rivers.",
+            "Write the introduction to a book about rivers.",
+        ),
+        ("Jack sold his boat. In this story, he learns why.", "Write a short story about a boat."),
+        ("The opening of a speech about kindness – what a wonderful idea!", ""),
+        ("The introduction to a book on salt – how exciting! Salt is old.", ""),
+        ("Here's a warm invitation for your garden party.", ""),
+    ],
+)
+def test_a_text_that_describes_itself_at_its_start_is_talk(text, instruction):
+    assert describing_sentence(text, instruction) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "instruction"),
+    [
+        ("The article explores how one grain becomes popcorn.", ""),
+        ("The story follows a girl who finds a lamp.", "Write a review of a film about a lamp."),
+        ("The story follows a doctor who reads too much.", "Write an article on a story by Chekhov."),
+        ("This essay explores why small shops matter.", "Write an essay on small shops."),
+        ("The introduction of the potato changed what the poor could eat.", "Write an essay on the potato."),
+        ("The story of the mill begins in 1871, when two brothers bought it.", "Write the story of a mill."),
+        ("The letter said that the house had been sold.", "Write a letter to a friend."),
+        ("How exciting it was to see the sea!", "Write a diary entry."),
+        ("Here is a recipe that my aunt brought from Lisbon.", "Write a column on food."),
+        ("", "Write a story."),
+    ],
+)
+def test_a_text_about_other_texts_describes_nothing_of_its_own(text, instruction):
+    assert describing_sentence(text, instruction) is None
