@@ -106,9 +106,10 @@ def _contenders(
     listed: list[Contender] = []
     for model, url in zip(models, places, strict=True):
         if url:
+            endpoint = _endpoint(model, url, api_key_env, params)
             host = urlsplit(url).netloc
             label = f"{model} at {host}" if models.count(model) > 1 else model
-            listed.append(Contender(label, _endpoint(model, url, api_key_env, params)))
+            listed.append(Contender(label, endpoint))
         else:
             listed.append(_local(model, params))
     for pred in preds:

@@ -103,7 +103,7 @@ def main() -> None:
     except Exception as error:
         if (trouble := disk.trouble(error)) is None:
             raise
-        sys.stderr.write(f"{trouble}\n")
+        sys.stderr.write(f"{inert.terminal(trouble)}\n")
         sys.exit(UserError.exit_code)
 
 

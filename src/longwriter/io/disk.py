@@ -1,4 +1,4 @@
-"""Says in one line that a disk is full or write-protected."""
+"""Says in one line that a disk is full or write-protected, or that it cannot hold a path."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import shutil
 from longwriter.io.files import LOCAL
 
 _NO_SPACE = "No space left"
+_SHOWN = 80  # characters of a path that no disk can hold
 _SHORT = re.compile(r"(?<!\d)\d+ requested and \d+ written")  # of numpy, which keeps no errno
 _TORCH_WRITER = "inline_container.cc"  # PyTorch's errors when it writes a file, which also keep none
 
@@ -24,7 +25,7 @@ def trouble_of_log(text: str) -> str | None:
 
 
 def trouble(error: BaseException | None) -> str | None:
-    """Return a message for the user if a full or write-protected disk caused an exception, else None.
+    """Return a message for the user if the disk or an impossible path caused an exception, else None.
 
     Databases raise their own errors on top of that cause, so this function also reads the causes of the error.
     """
@@ -45,6 +46,10 @@ def trouble(error: BaseException | None) -> str | None:
             )
         if code in (errno.ENOTDIR, errno.EISDIR) and (path := getattr(error, "filename", None)):
             return f"{path} is a file where a folder is needed, or the reverse: remove it and run again"
+        if code in (errno.ENAMETOOLONG, errno.ELOOP) and (path := getattr(error, "filename", None)):
+            return (
+                f"{str(path)[:_SHOWN]}: no such file ({getattr(error, 'strerror', None)}): name another path"
+            )
         error = error.__cause__ or error.__context__
     return None
 

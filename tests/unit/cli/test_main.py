@@ -82,6 +82,21 @@ def test_a_review_of_an_unknown_model_names_the_known_ones(checkout, run):
     assert err.startswith("UserError: compare.models has no model mine: it has base_model, dpo, sft; ")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["init", "n" * 900],
+        ["benchmark", "n" * 900],
+        ["benchmark", "--pred", "n" * 900],
+        ["benchmark", "--model", "m", "--base-url", "http://a[\x1b/v1"],
+    ],
+)
+def test_a_path_or_a_url_that_cannot_be_is_an_error_in_one_line(words, checkout, run):
+    code, out, err = run(*words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "\x1b" not in err
+
+
 def test_the_version_is_that_of_the_package(run):
     version = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
     assert run("--version") == (0, f"longwriter {version}\n", "")

@@ -25,6 +25,10 @@ from longwriter.io import disk
             IsADirectoryError(errno.EISDIR, "Is a directory", ".lw/replay.lock"),
             ".lw/replay.lock is a file where",
         ),
+        (
+            OSError(errno.ENAMETOOLONG, "File name too long", "n" * 900),
+            f"{'n' * 80}: no such file (File name too long)",
+        ),
     ],
 )
 def test_trouble_of_the_disk_is_one_line_also_below_other_errors(error, words):
