@@ -82,6 +82,8 @@ def _of_files(preds: list[Path]) -> dict[str, list[Generation]]:
     from longwriter.contest.upstream_files import PredRow
     from longwriter.io import files
 
+    if missing := [str(path) for path in preds if not path.is_file()]:
+        raise UserError(f"--pred {inert.line(missing[0])}: no such file")
     return {str(path): upstream_files.generations(files.read_jsonl(path, PredRow)) for path in preds}
 
 

@@ -97,6 +97,11 @@ def test_a_path_or_a_url_that_cannot_be_is_an_error_in_one_line(words, checkout,
     assert "\x1b" not in err
 
 
+def test_a_review_of_a_file_that_is_missing_names_the_option(checkout, run):
+    code, _, err = run("review", "--pred", "a.jsonl", "--pred", "b.jsonl")
+    assert (code, err) == (2, "UserError: --pred a.jsonl: no such file\n")
+
+
 def test_the_version_is_that_of_the_package(run):
     version = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
     assert run("--version") == (0, f"longwriter {version}\n", "")
