@@ -237,7 +237,9 @@ def meta_talk(text: str, instruction: str = "") -> str | None:
 def _talk_by_models(text: str, instruction: str) -> str | None:
     """Return the sentence that the models take for talk, or None."""
     prose = _FENCED.sub("", text) if "```" in text else text
-    sentence = talking_part(prose, speaks_of_texts(instruction) or _HTML_TAG.search(prose) is not None)
+    has_tags = _HTML_TAG.search(prose) is not None
+    prose = _HTML_TAG.sub("x", prose) if has_tags else prose
+    sentence = talking_part(prose, speaks_of_texts(instruction) or has_tags)
     return sentence[:EVIDENCE_CHARS] if sentence else None
 
 

@@ -14,14 +14,14 @@ from longwriter.text.basics.prompts import EVIDENCE_CHARS
 OPENING_QUOTES, CLOSING_QUOTES = "`'\"“‘「『", "`'\"”’」』"
 _TOOLS = (
     r"tools?|execute(?:_\w{1,16})?|code_interpreter|code_execution|(?:web_)?search|browser?|retrieve|observation|action"
-    r"|python|bash|shell|run|command"
+    r"|i?python|bash|shell|run|command|tools?_calls?|functions?\.\w{1,40}"
 )
 _TOOL_CALL = re.compile(
     r"</?(?:\w{1,16}:)?(?:function_calls?|tool_calls?|tool_code|tool_use|tool_request|tool_(?:output|result)s?|function_results?|invoke(?=[\s>]))(?:\s[^<>\n]{0,120})?>"
     r"|<function(?:=[\w.-]{1,80}| name=[\"'][^<>\n]{1,80})>|<parameter=\w{1,80}>"
     r"|\[TOOL_CALLS?\]|<\|python_tag\|>|<[|｜]tool[_▁ ]calls?[^|｜<>\n]{0,24}[|｜]>|<\|action_start\|>"
     r"|✿(?:FUNCTION|ARGS)✿|^functools\[\{|^Action:[^\n]{1,80}\nAction Input:|^```tool_(?:code|call|output)s?\n"
-    rf"|^[ \t]{{0,8}}<(?P<tool>{_TOOLS})>[^<]{{0,4000}}</(?P=tool)>|<(?P<own>tools?|execute(?:_\w{{1,16}})?|code_interpreter)>[^<]{{0,4000}}</(?P=own)>|\A\s*<(?:{_TOOLS})>(?! [a-z])"
+    rf"|^[ \t]{{0,8}}<(?P<tool>{_TOOLS})(?:\s[^<>\n]{{0,80}})?>[^<]{{0,4000}}</(?P=tool)>|<(?P<own>tools?|execute(?:_\w{{1,16}})?|code_interpreter)>[^<]{{0,4000}}</(?P=own)>|\A\s*<(?:{_TOOLS})>(?! [a-z])"
     r"|\A\s*\{\s*(?:\"type\"\s*:\s*\"function\"\s*,\s*)?\"name\"\s*:\s*\"[\w.-]{1,80}\"\s*,\s*\"(?:parameters|arguments)\"\s*:",
     re.MULTILINE,
 )

@@ -54,14 +54,14 @@ _ANNOUNCED_ANSWER = re.compile(
     r"here(?:['’]s| is) my (?:response|answer)\s?:|\[BEGIN FINAL RESPONSE\]", re.IGNORECASE
 )
 _LABEL = re.compile(
-    r"\W{0,4}(?:thoughts?|thinking(?: process)?|(?:step[- ]by[- ]step )?reasoning|chain of thought)\*{0,2}\s?:\*{0,2}"
-    r"|#{1,4} ?\*{0,2}(?:thinking(?: process)?|reasoning|chain of thought)\*{0,2}[ \t]*\n"
+    r"\W{0,4}(?:thoughts?|thinking(?: process)?|thought process|(?:step[- ]by[- ]step )?reasoning(?: trace)?|chain of thought)\*{0,2}\s?:\*{0,2}"
+    r"|#{1,4} ?\*{0,2}(?:thinking(?: process)?|thought process|reasoning(?: trace)?|chain of thought)\*{0,2}[ \t]*\n"
     r"|\W{0,4}(?:思考(?:过程)?|思路|构思|推理过程)(?:\*{0,2}[:：]|\*{0,2}[ \t]*\n|[】\]])",
     re.IGNORECASE,
 )
 _LABELLED_ANSWER = re.compile(
     r"^\W{0,4}(?:final )?(?:answer|response|output)\*{0,2}\s?:\*{0,2}"
-    r"|^#{1,4} ?\*{0,2}(?:final )?(?:answer|response|output)\*{0,2}$"
+    r"|^#{1,4} ?\*{0,2}(?:final )?(?:answer|response|output|text|story|draft)\*{0,2}$"
     r"|^\W{0,4}(?:正文|最终(?:回答|答案)|正式内容)(?:\*{0,2}[:：]\*{0,2}|[】\]]|\*{0,2}$)|【(?:正文|最终回答|最终答案)】",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -98,13 +98,13 @@ _HALF_TAG = re.compile(  # the end of a closing tag, at the start of a text
     r"\s*(?:/?t?h?ink(?:ing)?|nk|k|/(?:reasoning|thoughts?))>(?=[ \t]*\n|(?<=nk>)\s*[A-Z\u4e00-\u9fff]|(?<=ing>)\s*[A-Z\u4e00-\u9fff])"
 )
 _TOLD = re.compile(  # a line, a heading or a sign that says: this is thinking
-    r"\s*(?:(?P<line>(?:[*_](?:thinking|thinks|pondering)\b[^*_\n]{0,40}[*_]|thinking ?(?:\.{3}|…)(?=[ \t]*\n[ \t]*\n)"
+    r"\s*(?:(?P<line>(?:[*_](?:thinking|thinks|pondering)\b[^*_\n]{0,40}[*_]|(?:[🤔💭🧠🧐⏳][ \t]*)?thinking ?(?:\.{3}|…)(?=[ \t]*\n[ \t]*\n)"
     r"|(?:thought|reasoned|thinking) for (?:\d+|a few|several|a couple of) ?(?:s|sec|seconds?|m|min|minutes?)"
-    r"|[(（](?:thinking|thinks|思考)[^()（）\n]{0,20}[)）]|已(?:深度)?思考[^。\n]{0,20}|(?:深度)?思考中(?:\.{3}|…{1,2}))[ \t]*(?:\n|\Z))"
+    r"|[(（\[](?:thinking|thinks|思考)[^()（）\[\]\n]{0,20}[)）\]]|已(?:深度)?思考[^。\n]{0,20}|(?:深度)?思考中(?:\.{3}|…{1,2}))[ \t]*(?:\n|\Z))"
     r"|(?P<sure>#{1,4} ?\*{0,2}(?:(?:my )?thinking process|thought process|chain of thought|step[- ]by[- ]step reasoning|思考过程|推理过程)\*{0,2}:?[ \t]*\n)"
     r"|(?P<heading>(?:#{1,4} ?|\*\*)(?:thinking|reasoning|planning|思考|思路|构思|推理)(?:\*\*)?[:：]?(?:\*\*)?(?:[ \t]*\n|[ \t])"
-    r"|(?:thinking|reasoning|planning|thought process|思考(?:过程)?|思路)[:：]|\*\*plan:?\*\*:?)"
-    r"|[*_]{1,2}(?:thinking|thinks)[*_]{1,2}[:：]?[ \t]|[🤔💭🧠][ \t]*)",
+    r"|(?:\*\*)?(?:my )?(?:thinking(?: process)?|thoughts?|reasoning|planning|thought process|(?:inner|internal) monologue|思考(?:过程)?|思路)[:：](?:\*\*)?|\*\*plan:?\*\*:?)"
+    r"|[*_]{1,2}(?:thinking|thinks)[*_]{1,2}[:：]?[ \t]|[🤔💭🧠🧐][ \t]*)",
     re.IGNORECASE,
 )
 _TOLD_END = re.compile(
@@ -116,7 +116,7 @@ _TOLD_END = re.compile(
 _TASK = r"\b(?:the (?:user|task|prompt|instruction|request|paragraph|word count|outline)|\d+ words)\b|用户|题目|字数"
 _OF_TASK = re.compile(_TASK, re.IGNORECASE)
 _PLANNING = re.compile(  # what a model says to itself about its task
-    rf"{_TASK}|\b(?:i(?:['’]ll|['’]m going to| will| need to| should| must| want to| have to| can| could)|let(?:['’]s| me)"
+    rf"{_TASK}|\b(?:i(?:['’]ll|['’]m going to| will| need| should| must| want to| have to| can| could)|let(?:['’]s| me)"
     r"|we (?:need|should|must|have to|will)|need to)\b"
     r"|(?:^|[.!?:,;]\s)(?:start|begin|open|end|close|finish) (?:with|on|by|in)\b|\bkeep (?:it|this)\b"
     r"|我(?:需要|应该|得|要|来|先)|首先|要求|先写|开头",
@@ -135,7 +135,7 @@ _LINE_END = re.compile(r"[ \t]{0,8}(?:\n|\Z)")
 _PAGE = re.compile(r"\s*(?:```\w{0,12}\s*)?<(?:!doctype|html|head|\?xml|svg)", re.IGNORECASE)
 _OPENS = re.compile(
     r"[\W_]{0,40}(?:analysis|commentary|channel|here|my|thought|think|pondering|plan|reason|step|chain|h?ink|nk|k>|已|思考|思路|构思|推理)"
-    r"|\s*[🤔💭🧠]",
+    r"|\s*[🤔💭🧠🧐⏳]|\W{0,8}inner|\W{0,8}internal",
     re.IGNORECASE,
 )
 _SIGNS = (

@@ -47,7 +47,7 @@ _KEYS_BESIDE = {
     "theme", "style", "topic", "date", "tags", "summary", "meta", "metadata", "notes", "标题", "题目",
 }  # fmt: skip
 _LIST_KEY = re.compile(
-    rf"(?:paragraphs|sections|parts|chapters|scenes|texts|narrative|description|scene|段落|{_NAMES})\Z",
+    rf"(?:data|markdown|paragraphs|sections|parts|chapters|scenes|texts|narrative|description|scene|段落|{_NAMES})\Z",
     re.IGNORECASE,
 )
 _NUMBERED_KEY = re.compile(r"(?:paragraph|section|part|p|段落|第)[_ ]?\d{1,3}段?\Z", re.IGNORECASE)
@@ -96,10 +96,10 @@ _PROSE_END = re.compile(r"[.!?…。！？][\"”’」』)*_]*\Z")
 _MODELS = "Claude|Gemini|Bard|Llama|Qwen|DeepSeek|Mistral|Mixtral|Copilot|Grok|Kimi|SmolLM|Gemma|Phi|GLM|Nova"
 _ROLE = (
     r"(?:(?:AI |helpful )?assistant|AI(?: (?:writer|model|response|answer))?|writer|(?:language )?model|(?:chat ?)?bot|(?:Chat)?GPT(?:-[\w.]{1,8})?(?: said)?|response"
-    r"|final|(?:final )?(?:answer|draft|text|version)|output|paragraph|passage|continuation|completion|reply|draft|body|generated text"
-    r"|(?:short )?story|letter|poem|essay|article|speech|report|blog post"
+    r"|final|(?:final )?(?:answer|draft|text|version)|output|paragraph|passage|continuation|completion|reply|draft|body|generated text|narrative"
+    r"|(?:(?:short|full|complete|your) )?story|letter|poem|essay|article|speech|report|blog post"
     rf"|(?:{_MODELS})(?:[ -][\w.]{{1,12}}){{0,2}}"
-    r"|(?:AI ?)?(?:智能)?助[手理]|回答|回复|正文|写作助手|作家助手|故事|文章|文本|散文|小说|短文|作文|豆包|文心一言|通义千问|千问|元宝|智谱清言)"
+    r"|(?:AI ?)?(?:智能)?助[手理]|回答|回复|正文|写作助手|作家助手|故事|文章|文本|散文|小说(?:正文)?|短文|作文|豆包|文心一言|通义千问|千问|元宝|智谱清言)"
     r"(?: ?[(（][\w ]{1,20}[)）])?"
 )
 _LABEL = re.compile(
@@ -220,7 +220,7 @@ def _text_of_yaml(text: str) -> str:
     indent = head["indent"] or ""
     if not indent and not head["beside"]:
         return text  # one label, which `without_role` knows
-    lines = text[head.end() :].rstrip().removesuffix("```").rstrip().split("\n")
+    lines = text[head.end() :].rstrip().removesuffix("```").rstrip().removesuffix("\n...").split("\n")
     if not all(line.startswith(indent) or not line.strip() for line in lines[1:]):
         return text
     return "\n".join([lines[0], *(line.removeprefix(indent) for line in lines[1:])])

@@ -84,7 +84,7 @@ def test_control_and_damaged_characters_count_as_control_tokens(character):
         '<function=write>{"a": 1}</function>', '<tool_call>{"name": "x"}</tool_call>', '[TOOL_CALLS][{"name": "x"}]',
         "<|python_tag|>print(1)", '<function_calls><invoke name="x">', "<｜tool▁calls▁begin｜>", "<|tool_call|>[]",
         "✿FUNCTION✿: x", 'functools[{"name": "x"}]', "Action: search\nAction Input: tide", "```tool_code\nf()\n```",
-        "<tool>search(1)</tool>", "<execute>print(1)</execute>", "<search>tide</search>", "<tool_output>ok</tool_output>",
+        "<tool>search(1)</tool>", "<ipython>print(1)</ipython>", "<functions.search>a</functions.search>", "<execute>print(1)</execute>", "<search>tide</search>", "<tool_output>ok</tool_output>",
         "```tool_outputs\nok\n```", "<minimax:tool_call>", '{"name": "write", "arguments": {"text": "The tide."}}',
     ],
 )  # fmt: skip
@@ -99,7 +99,7 @@ def test_a_call_of_a_tool_is_found(call):
     [
         "The tag `<tool_call>` opens a call.", "In Lua, function=print is an assignment.", "Action: he ran.\nThe end.",
         '```xml\n<invoke name="x">\n```', 'Her name: {"name": "Ann", "age": 3}', "They invoke <b>the law</b>.",
-        "<search> is the newest element of HTML.",
+        "<search> is the newest element of HTML.", "Between <action> and </action> stands the deed.",
     ],
 )  # fmt: skip
 def test_a_text_about_tools_is_no_call(prose):
