@@ -46,6 +46,19 @@ def without_torch() -> None:
 
 
 @contextmanager
+def without(module: str) -> Iterator[None]:
+    """Have the block import libraries as if `module` were not installed, unless it is imported already."""
+    is_hidden = module not in sys.modules
+    if is_hidden:
+        sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if is_hidden:
+            sys.modules.pop(module, None)
+
+
+@contextmanager
 def imports() -> Iterator[None]:
     """Pause the garbage collector while the block imports."""
     gc.disable()

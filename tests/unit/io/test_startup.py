@@ -22,6 +22,16 @@ def test_the_garbage_collector_runs_again_after_an_import_that_fails():
     assert gc.isenabled()
 
 
+def test_a_library_is_hidden_only_while_the_block_imports(monkeypatch):
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    with startup.without("colorsys"), pytest.raises(ImportError):
+        import colorsys
+    import colorsys
+
+    with startup.without("colorsys"):
+        assert sys.modules["colorsys"] is colorsys
+
+
 LOAD = """
 import json, sys
 from pathlib import Path

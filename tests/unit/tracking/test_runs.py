@@ -75,3 +75,14 @@ def test_a_database_with_another_schema_is_for_a_person_to_correct(tmp_path, mon
     except UserError as error:
         raised = error
     assert re.search(said, str(raised))
+
+
+def test_mlflow_reads_a_table_as_it_was_logged(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    rows = [{"row_id": "a", "words": 3, "trace": None}, {"row_id": "船", "words": None, "trace": "/tr"}]
+    run_id = runs.start_run("score", {})
+    runs.log_table(run_id, rows, "rows.json")
+    client, experiment = runs.client()
+    table = client.load_table(experiment, "rows.json", run_ids=[run_id])
+    assert table.astype(object).where(table.notna(), None).to_dict("records") == rows
