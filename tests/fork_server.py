@@ -111,6 +111,16 @@ def _become(process: tuple[list[str], str, dict[str, str]], fds: list[int]) -> l
     return words
 
 
+def _prepare() -> None:
+    """Do what most forks would do first: load the models of refusals, and map MLflow's tables."""
+    from sqlalchemy.orm import configure_mappers
+
+    from longwriter.talk import classifier
+
+    classifier.prepare()
+    configure_mappers()
+
+
 def _main(fd: int, modules: list[str]) -> None:
     import gc
     import importlib
@@ -125,6 +135,7 @@ def _main(fd: int, modules: list[str]) -> None:
     gc.disable()
     for module in modules:
         importlib.import_module(module)
+    _prepare()
     gc.freeze()
     words = _serve(socket.socket(fileno=fd))
     gc.enable()
