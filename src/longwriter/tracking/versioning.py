@@ -18,6 +18,7 @@ from dvc.dvcfile import load_file
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.fs import localfs
 from dvc.repo import Repo
+from dvc.stage.loader import StageLoader
 from dvc_data.hashfile.build import build
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.tree import Tree
@@ -62,6 +63,12 @@ def _open_repo() -> Repo:
         ) from None
 
 
+def _stages(repo: Repo) -> StageLoader:
+    """Return the stages of dvc.yaml by name, without their hashes: to read dvc.lock takes longer than all the rest."""
+    file = load_file(repo, "dvc.yaml")
+    return StageLoader(file, file.contents)
+
+
 def stage_groups() -> dict[str, str | None]:
     """Return {stage: its group} in dvc.yaml's order, with each item of a matrix stage as `NAME@ITEM`.
 
@@ -72,7 +79,7 @@ def stage_groups() -> dict[str, str | None]:
     """
     with _open_repo() as repo:
         try:
-            stages = load_file(repo, "dvc.yaml").stages
+            stages = _stages(repo)
             return {name: (stages[name].meta or {}).get("group") for name in stages}
         except DvcException as error:
             raise UserError(f"dvc.yaml: {error}") from error
@@ -129,7 +136,7 @@ def share_cache(copy: Path) -> None:
 def stage_files(name: str) -> StageFiles:
     """Return a stage of dvc.yaml, with its templates filled in from params.yaml."""
     with _open_repo() as repo:
-        stage = repo.stage.load_one(name=name)
+        stage = _stages(repo)[name]
         deps, params = [], {}
         for dep in stage.deps:
             if hasattr(dep, "params"):
