@@ -49,10 +49,11 @@ done
 if [ -n "$is_quick" ]; then
   place=.lw/quick
   commit=$(git rev-parse --verify --short HEAD) || lw_die "--quick clones the last commit, and this folder has none: make one, or run the whole demo."
-  [ -d "$place/.git" ] || git clone --quiet . "$place"
+  [ -d "$place/.git" ] || git clone --quiet --no-checkout . "$place"
   git -C "$place" fetch --quiet origin HEAD
   [ ! -f "$place/dvc.lock" ] || cp "$place/dvc.lock" "$place/.git/dvc.lock" # what the quick run before this one did
   git -C "$place" reset --quiet --hard FETCH_HEAD
+  rm -f "$place/dvc.lock" # of the whole demo, whose stages are no use here: DVC would read and write them with each stage
   [ ! -f "$place/.git/dvc.lock" ] || cp "$place/.git/dvc.lock" "$place/dvc.lock"
   mkdir -p .lw/downloads "$place/.lw"
   ln -sfn "$PWD/.venv" "$place/.venv" # setup.sh installs nothing through a link

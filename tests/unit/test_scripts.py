@@ -70,15 +70,19 @@ def demo(tmp_path):
 
 
 def test_the_quick_demo_runs_in_a_clone_of_the_last_commit_and_changes_nothing_else(demo):
+    (demo.folder / "dvc.lock").write_text("of the whole demo\n")
     git(demo.folder, "add", "--all")
     git(demo.folder, "-c", "user.name=t", "-c", "user.email=t@example.invalid", "commit", "-qm", "Start")
     (demo.folder / "params.yaml").write_text("39\n")
 
+    place = demo.folder / ".lw/quick"
     for _ in range(2):
         ended = demo("data", "--quick")
         assert ended.returncode == 0, ended.stdout + ended.stderr
+        if not (place / "dvc.lock").exists():
+            (place / "dvc.lock").write_text("of the first quick run\n")
 
-    place = demo.folder / ".lw/quick"
+    assert (place / "dvc.lock").read_text() == "of the first quick run\n"
     apply, flow = (
         f"longwriter profile apply infra/quick/params.yaml, in {place}",
         f"python -m flows data, in {place}",
