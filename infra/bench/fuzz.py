@@ -43,7 +43,7 @@ from longwriter.io import files, s3
 from longwriter.judge import judgements
 from longwriter.launch import checkpoints
 from longwriter.lengths import stated
-from longwriter.llm import transport
+from longwriter.llm import endpoint, transport
 from longwriter.params import extra_body
 from longwriter.settings import named_files, yaml_file
 from longwriter.sources import files as source_files
@@ -298,7 +298,7 @@ def parsers() -> dict[str, Parser]:
         "extra_body": Parser(extra_body.sendable, st.dictionaries(st.text(max_size=9), value), (ValueError, ValidationError)),
         "hosts, json files": Parser(_all(named_files.hosts, named_files.read_json_object), text | value.map(json.dumps)),
         "s3 url": Parser(lambda words: s3.parts(f"s3://{words}"), text, (BadParams, BadRecord)),
-        "endpoint url": Parser(transport.origin, text.map(lambda words: f"http://{words}"), (ValueError,)),
+        "endpoint url": Parser(endpoint.origin, text.map(lambda words: f"http://{words}"), (ValueError,)),
         "jsonl": Parser(
             _of_file(lambda path: list(files.scan_jsonl(path, records.Instruction)), "a.jsonl"),
             cut(as_bytes(instruction + "\n" + instruction), junk) | lines,

@@ -26,12 +26,12 @@ from longwriter.calls.replay import ReplayCache, Stored
 from longwriter.errors import ModelUnusable
 from longwriter.hashing import content_hash
 from longwriter.llm import probing, reading, requests
+from longwriter.llm.endpoint import Endpoint, origin
 from longwriter.llm.in_flight import InFlight
 from longwriter.llm.limits import open_limits
 from longwriter.llm.prober import Prober
 from longwriter.llm.probing import AnswerFormat
 from longwriter.llm.sending import Sender
-from longwriter.llm.transport import Endpoint, open_transport, origin
 from longwriter.params import LLMParams, Sampling
 from longwriter.text.basics.prompts import Refused
 
@@ -281,6 +281,8 @@ async def connect(
             "llm.base_url holds a user or a password (not shown): remove it, and put the key into the environment "
             "variable that llm.api_key_env names"
         )
+    from longwriter.llm.transport import open_transport  # imports openai
+
     name = f"{endpoint.where} {endpoint.model}"
     with closing(ReplayCache(cache_path)) as cache:
         async with (

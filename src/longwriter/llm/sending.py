@@ -15,15 +15,19 @@ import asyncio
 import logging
 import re
 import time
+from typing import TYPE_CHECKING
 
 import tenacity
 
 from longwriter.calls.answers import Completion
 from longwriter.errors import EndpointUnavailable, LongWriterError, ModelUnusable, NoAnswer
 from longwriter.io import progress
+from longwriter.llm.endpoint import Fault
 from longwriter.llm.limits import RateLimits
 from longwriter.llm.requests import Request
-from longwriter.llm.transport import Fault, Transport
+
+if TYPE_CHECKING:
+    from longwriter.llm.transport import Transport
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from longwriter.errors import ModelUnusable
 from longwriter.io import files
 from longwriter.llm import probing
 from longwriter.llm.client import Endpoint, connect
+from longwriter.llm.endpoint import origin
 from longwriter.llm.probing import Capabilities
-from longwriter.llm.transport import origin
 from longwriter.params import Sampling
 from tests.chat_server import wire
 from tests.chat_server.server import chat_server_thread

@@ -11,7 +11,8 @@ from aiohttp import web
 
 from longwriter.errors import EndpointUnavailable, ModelUnusable, NoAnswer
 from longwriter.io import progress
-from longwriter.llm.transport import Endpoint, wait_s
+from longwriter.llm.endpoint import Endpoint
+from longwriter.llm.transport import wait_s
 from tests.unit.llm.endpoint import (
     KEY,
     SAMPLING,
