@@ -70,7 +70,7 @@ from longwriter.text.basics.counting import normalise
 
 _DEEPEST = 3  # envelopes in each other
 _SIGNS = {"segments": "label", "bubbles": "type", "requests": "message"}  # a key of a turn without a role
-_PROMPTED = "Prompted "  # how Google's Takeout begins the title of a prompt
+_PROMPTED = re.compile(r"Prompted\s+")  # how Google's Takeout begins the title of a prompt
 _JSON_OPENING = ('{"', "{'", '[{"', "[{'")
 _CHAT_OPENING = (
     '[{"',
@@ -194,13 +194,12 @@ def _late(value: Mapping[str, Any], depth: int) -> tuple[SourceRow, tuple[str, .
     if isinstance(cases := value.get("instances"), list) and len(cases) == 1 and depth < _DEEPEST:
         row, (first, *keys) = _read(cases[0], depth + 1)  # a request to Vertex AI
         return row, (f"instances.{first}", *keys)
-    if "products" in value and isinstance(title := value.get("title"), str):
-        if not title.startswith(_PROMPTED):
-            raise Trouble(
-                "no_instruction",
-                f"the activity is no prompt: its title does not begin with {_PROMPTED.strip()!r}",
-            )
-        return SourceRow(_text(title.removeprefix(_PROMPTED), "title")), ("title",)
+    if {"header", "products"} <= value.keys() and isinstance(title := value.get("title"), str):
+        start = _PROMPTED.match(title)
+        if start is None:
+            detail = "the activity is no prompt: its title does not begin with 'Prompted'"
+            raise Trouble("no_instruction", detail)
+        return SourceRow(_text(title[start.end() :], "title")), ("title",)
     for column in INSIDE if depth < _DEEPEST else ():
         if isinstance(inner := _inner(value.get(column)), dict) and inner:
             flags = {name: value[name] for name in FLAGS if name in value}
@@ -233,8 +232,10 @@ def _late(value: Mapping[str, Any], depth: int) -> tuple[SourceRow, tuple[str, .
 
 def _is_sentence(content: Any) -> TypeGuard[str]:
     """Tell whether a value is a text of three words, or of six Chinese characters, and not the name of a kind."""
-    return isinstance(content, str) and (
-        len(content.split()) > 2 or len(re.findall(r"[\u4e00-\u9fff]", content)) > 5
+    return (
+        isinstance(content, str)
+        and not content.startswith(_CHAT_OPENING)
+        and (len(content.split()) > 2 or len(re.findall(r"[\u4e00-\u9fff]", content)) > 5)
     )
 
 
@@ -317,9 +318,7 @@ def _no_instruction_in(value: Mapping[str, Any]) -> str | None:
     if "first_mes" in names:
         return "the row is a character card, which asks for no text: name a file of prompts or chats"
     if "instances" in names:
-        return (
-            "the row holds several instances: put each of them into a row of its own, or name the file .json"
-        )
+        return "the row holds no instance or several: put each of them into a row of its own, or name the file .json"
     if "custom_id" in names:
         return "the row is an answer of a batch, without its prompt: name the file of the batch's requests"
     return None

@@ -177,7 +177,7 @@ def _usual(turn: dict[str, Any]) -> dict[str, Any]:
     turn = {str(key): value for key, value in turn.items()}  # Python's texts may have numbers as keys
     if not turn.keys().isdisjoint(ROLE_KEYS):
         return turn
-    if turn.keys() == {"label", "text"} and isinstance(turn["label"], bool):
+    if turn.keys() == {"label", "text"} and turn["label"] in (True, False):
         said = first_user_text(turn["text"], at_start=True) if isinstance(turn["text"], str) else None
         return {"role": "assistant" if turn["label"] else "user", "content": said or turn["text"]}
     if "response" in turn and isinstance(turn.get("message"), dict) and "text" in turn["message"]:
