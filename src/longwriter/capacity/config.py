@@ -27,7 +27,7 @@ def read(file: Path, scaling: rope.Scaling | None = None) -> Shape:
         ModelUnusable: the file is missing, or no config of a causal language model that transformers knows.
     """
     if not file.is_file():
-        raise ModelUnusable(f"{file} is not a file: name the config.json of a model")
+        raise ModelUnusable(f"{file} is missing, or is no file: name the config.json of a model")
     try:
         config = AutoConfig.from_pretrained(file).get_text_config()
         with torch.device("meta"):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from longwriter.amounts import amount
 from longwriter.io import files
 from tests.unit.cli.checkout import store
 
@@ -58,7 +59,7 @@ def test_answers_are_removed_by_age_and_by_model(checkout, run, words, left):
     days = (datetime.now(UTC) - datetime(2026, 2, 1, tzinfo=UTC)).days
     code, out, _ = run("cache", "prune", "--yes", *(f"{days}d" if word == "AGE" else word for word in words))
     assert (code, kept()) == (0, left)
-    assert out.startswith(f"removed {3 - len(left)} answers")
+    assert out.startswith(f"removed {amount(3 - len(left), 'answer')}, freed ")
     assert "are kept, for audits" in out
 
 
