@@ -132,9 +132,9 @@ def only_one(name: str, folder: Path, wait_s: float = 20.0) -> Iterator[None]:
         lock.release()
 
 
-def last_lines(log: Path, count: int = 3) -> str:
-    """Return the last lines of a process's log as one line, for an error message."""
-    return " | ".join(log.read_text(errors="replace").strip().splitlines()[-count:])
+def last_lines(log: Path) -> str:
+    """Return the last three lines of a process's log as one line, for an error message."""
+    return " | ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
 
 
 def boot_id() -> str:

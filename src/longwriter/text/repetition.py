@@ -26,6 +26,7 @@ GOPHER: Mapping[str, float] = {
 """The thresholds of table A1, by the names of `measures`."""
 
 _SECTION = 20  # tokens: a shorter section is a heading or a line of talk, and may occur again
+_SECTION_N = 3  # length of the n-grams that sections share
 _ROWS = 256  # sections that are compared with all others at once
 
 Numbers = NDArray[np.int64]
@@ -138,8 +139,8 @@ def excess(text: str, limits: Mapping[str, float]) -> tuple[str, float, float] |
     return None
 
 
-def redundancy(sections: Sequence[str], n: int = 3) -> float:
-    """Return the largest share of a section's n-grams that another section holds too.
+def redundancy(sections: Sequence[str]) -> float:
+    """Return the largest share of a section's 3-grams that another section holds too.
 
     Of two sections the shorter one is measured, so that a short copy of a part of a long section counts
     in full. Sections of fewer than 20 tokens are left out.
@@ -147,12 +148,12 @@ def redundancy(sections: Sequence[str], n: int = 3) -> float:
     Returns:
         Share in [0, 1]; 0 for fewer than two sections.
     """
-    long = [words for words in map(tokens, sections) if len(words) >= max(n, _SECTION)]
+    long = [words for words in map(tokens, sections) if len(words) >= _SECTION]
     numbers: dict[tuple[str, ...], int] = {}
     columns: list[int] = []
     sizes = []
     for words in long:
-        grams = dict.fromkeys(zip(*(words[start:] for start in range(n)), strict=False))
+        grams = dict.fromkeys(zip(*(words[start:] for start in range(_SECTION_N)), strict=False))
         columns += [numbers.setdefault(gram, len(numbers)) for gram in grams]
         sizes.append(len(grams))
     if len(sizes) < 2:
