@@ -82,7 +82,8 @@ def benchmark(
     """Run a benchmark on any models, or set your own benchmarks in params.yaml.
 
     With --model or --pred: the models answer, the answers are scored (also by score.judges, if there are any), and
-    one table shows all models. Writes pred.jsonl and judge.jsonl of each model as the paper's code does, and report.md.
+    one table shows all models. Every endpoint and every judge is tried with the shortest prompt first, before the rest is
+    paid. Writes pred.jsonl and judge.jsonl of each model as the paper's code does, and report.md.
     With FOLDER: shows the keys of params.yaml that use the benchmarks in it. From then on a training row is rejected
     if it repeats one of their prompts.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,15 +65,21 @@ async def run(
         BadRecord: a file cannot be read, or has a row that `pred.jsonl` may not have.
         ModelUnusable, EndpointUnavailable, BudgetReached: as `servers.model`.
     """
+    for name in contenders:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    await _try_endpoints(contenders, prompts, params, folder)
     rows = {}
     for name, contender in contenders.items():
         target = folder / name
-        target.mkdir(parents=True, exist_ok=True)
         if isinstance(contender.source, Path):
             generations = upstream_files.generations(files.read_jsonl(contender.source, PredRow))
         else:
             generations = await _answers(
-                contender.label, contender.source, prompts, params.generate, target / "calls.jsonl.zst"
+                f"benchmark {contender.label}",
+                contender.source,
+                prompts,
+                params.generate,
+                target / "calls.jsonl.zst",
             )
             _write(target / PRED, [upstream_files.pred_row(row) for row in generations])
         if any(row.finish_reason == upstream_files.UNKNOWN for row in generations):
@@ -189,6 +196,28 @@ def _fitness(judge: str | None) -> JudgeFitness:
     return JudgeFitness.model_validate(files.read_json(path)).of([judge] if judge else [])
 
 
+async def _try_endpoints(
+    contenders: Mapping[str, Contender], prompts: Sequence[answers.Prompt], params: Params, folder: Path
+) -> None:
+    """Let each endpoint answer the shortest prompt, and the judges score these answers, before the work begins.
+
+    So a wrong name, key or setting of a later model or judge is found before the answers of the first are paid.
+    These answers are stored: the work does not ask for them again.
+    """
+    prompt = min(prompts, key=lambda prompt: prompt.required_words or math.inf)
+    once = params.generate.model_copy(update={"samples": 1})
+    for name, contender in contenders.items():
+        source = contender.source
+        if isinstance(source, LLMParams) and source.engine == "external":
+            calls = folder / name / "calls.jsonl.zst"
+            generations = await _answers(f"first answer of {contender.label}", source, [prompt], once, calls)
+            questions = [Question(row.prompt, row.text) for row in generations]
+            judging = f"judge the first answer of {contender.label}"
+            await judge_texts(
+                params.score, questions, folder / name / "judge-calls.jsonl.zst", judging, "score"
+            )
+
+
 async def _answers(
     label: str,
     llm_params: LLMParams,
@@ -206,7 +235,7 @@ async def _answers(
                 llm, prompt, generate.max_tokens_per_word, generate.sampling, attempt=number
             )
 
-        return await progress.each(draws, answer, f"benchmark {label}", llm.note)
+        return await progress.each(draws, answer, label, llm.note)
 
 
 async def _judge(

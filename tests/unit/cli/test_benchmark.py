@@ -89,8 +89,26 @@ def test_a_wrong_model_name_and_a_wrong_key_are_refused_and_the_next_run_goes_on
         requests = len(first.log.read_bytes().splitlines())
         code, out, err = run(*two_endpoints(first, second, "other", "OWN_KEY"))
         assert code == 0, err
-        assert len(first.log.read_bytes().splitlines()) == requests  # its answers were stored
+        # one of its three answers was paid before, and stored
+        assert len(first.log.read_bytes().splitlines()) == requests + len(ROWS) - 1
     assert [out.count(f"| {model} | 3 |") for model in ("m", "other")] == [1, 1]
+
+
+def test_a_judge_that_does_not_answer_is_found_before_more_than_one_answer_is_paid(own, run, tmp_path):
+    with chat_server_thread(tmp_path / "gone.log") as judge:
+        with_judge(judge.url)
+    with chat_server_thread(tmp_path / "a.log") as server:
+        words = ["benchmark", "--model", "m", "--base-url", server.url, "--api-key-env", "",
+                 "--benchmark", "own.jsonl", "--max-tokens", "90", "--out", "done"]  # fmt: skip
+        code, _, err = run(*words)
+        assert code != 0
+        assert judge.url in err
+        assert not Path("done/m/pred.jsonl").exists()
+        requests = len(server.log.read_bytes().splitlines())
+        set_params(PARAMS, report={"resamples": 100})
+        code, _, err = run(*words)
+        assert code == 0, err
+        assert len(server.log.read_bytes().splitlines()) == requests + len(ROWS) - 1
 
 
 def test_a_model_that_is_named_twice_at_one_endpoint_is_known_as_the_same(own, run, tmp_path):
