@@ -44,7 +44,8 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     }
     files.write_json(folder / "candidate.json", candidate)
     scores = _scores(params, register.model)
-    first, second = _decisions(params, scores, origin.weights_md5)
+    champion = logged_models.version_of(register.name, register.champion_alias)
+    first, second = _decisions(params, scores, origin.weights_md5, champion)
     decisions = {register.alias: first, register.champion_alias: second}
     judges = promotion.judges(scores)
     tags = {
@@ -65,12 +66,14 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     links = notes.of_model(register.model, benchmarks, origin.weights_md5, origin.data_md5)
     description = f"{promotion.markdown(decisions, judges)}\n\n{links}"
     version = logged_models.register(register.name, run.run_id, tags, description)
-    _move_aliases(params, version, decisions)
+    _move_aliases(params, version, decisions, int(champion.version) if champion else 0)
     return runner.Summary(1, 1, execution={"version": float(version)})
 
 
-def _decisions(params: Params, scores: list[Score], weights_md5: str) -> tuple[Decision, Decision]:
-    """Return whether the model may be candidate, and whether it may be champion."""
+def _decisions(
+    params: Params, scores: list[Score], weights_md5: str, champion: logged_models.Version | None
+) -> tuple[Decision, Decision]:
+    """Return whether the model may be candidate, and whether it may be champion in the place of the present one."""
     register, labels = params.register_, params.compare.models
     fitness = JudgeFitness.model_validate(files.read_json(files.DATA / "fitness" / "fitness.json"))
     rules = Rules(
@@ -88,7 +91,6 @@ def _decisions(params: Params, scores: list[Score], weights_md5: str) -> tuple[D
     first = promotion.candidate(
         scores, _scores(params, parent), labels[parent].label, gates, rules, short=(_short(parent), own)
     )
-    champion = logged_models.version_of(register.name, register.champion_alias)
     if champion is None:
         base = next(iter(labels))
         answers = (_short(base), own)
@@ -109,8 +111,18 @@ def _decisions(params: Params, scores: list[Score], weights_md5: str) -> tuple[D
     )
 
 
-def _move_aliases(params: Params, version: int, decisions: dict[str, Decision]) -> None:
-    """Move each alias that is given, and log what happens to it and why."""
+def _move_aliases(params: Params, version: int, decisions: dict[str, Decision], champion: int) -> None:
+    """Move each alias that is given, and log what happens to it and why.
+
+    Args:
+        params: `register`.
+        version: The version that is registered.
+        decisions: {alias: decision of the gate}.
+        champion: Number of the champion that the version was compared with; 0 = there was none.
+
+    Raises:
+        Unavailable: somebody moved the champion meanwhile, so another run has to compare with the new one.
+    """
     register = params.register_
     for alias, decision in decisions.items():
         if not decision.is_given:
@@ -123,6 +135,7 @@ def _move_aliases(params: Params, version: int, decisions: dict[str, Decision]) 
                 version,
                 "the gate",
                 f"better than {decision.reference}",
+                instead_of=champion,
             )
             log.info("register: version %d is %s, before it was %s", version, alias, before or "none")
         else:

@@ -7,11 +7,12 @@ stages find it by this digest. Only this file, runs.py and traces/traces.py impo
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
-from longwriter.errors import UserError
+from longwriter.errors import Unavailable, UserError
 from longwriter.io.files import LOCAL
 from longwriter.io.process import file_lock
 from longwriter.text import inert
@@ -22,12 +23,15 @@ from longwriter.tracking import runs as tracking  # first: it sets MLflow's swit
 from mlflow import create_external_model
 from mlflow.entities import LoggedModel, LoggedModelInput, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 
 _TAG_CHARS = 5000  # MLflow refuses longer tags of a version
 _DESCRIPTION_CHARS = 5000  # the column of MLflow's database; PostgreSQL refuses more
 _MOVES, _REASON_CHARS = 9, 200  # of the champion's alias, at most, in the history of a version
 _CUT = "\n\n*Cut here: MLflow keeps 5,000 characters. The report of the run has the rest.*\n"
+_SETTLE_S = 0.5  # a process of another machine that looked before our move has moved the alias too by then
 _HISTORY = "lw.champion_history"  # tag of a version: when it became champion, and when it was no longer; newest first
+Version = ModelVersion  # for those who may not import mlflow
 _DIGEST = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
 
 
@@ -241,8 +245,21 @@ def _set_alias(name: str, alias: str, version: int) -> None:
     tracking.client()[0].set_registered_model_alias(name, alias, str(version))
 
 
-def crown(name: str, alias: str, former_alias: str, version: int, by: str, reason: str) -> int | None:
+def crown(
+    name: str,
+    alias: str,
+    former_alias: str,
+    version: int,
+    by: str,
+    reason: str,
+    *,
+    instead_of: int | None = None,
+) -> int | None:
     """Make a version the champion, and give the former champion an alias of its own; both versions say so.
+
+    The lock orders the processes of this machine. MLflow has no lock for processes of several machines, so the alias
+    is read just before it moves, and again half a second later. A process whose move is lost is told so, unless the
+    other one took longer than that between its last look and its move.
 
     Args:
         name: Name in the registry.
@@ -251,23 +268,31 @@ def crown(name: str, alias: str, former_alias: str, version: int, by: str, reaso
         version: The new champion.
         by: Who decides, such as `a person`; a tag of the version.
         reason: Why; a tag of the version.
+        instead_of: Number of the champion that the decision was made against, 0 = there was none; None = whichever
+            it is.
 
     Returns:
         The number of the former champion; None if there was none. If the version is the champion already, nothing changes.
 
     Raises:
         UserError: there is no such version.
+        Unavailable: another process moved the champion meanwhile.
     """
     with file_lock(
         LOCAL / "registry.lock"
     ):  # one lock for both aliases, so that no other process moves one of them meanwhile
         before = version_of(name, alias)
-        if before is not None and int(before.version) == version:
+        number = int(before.version) if before else 0
+        if number == version:
             return version
         _require(name, version)
+        _require_still(name, alias, number if instead_of is None else instead_of, version)
         if before is not None:
-            _set_alias(name, former_alias, int(before.version))
-        _set_alias(name, alias, version)
+            _move(name, former_alias, number)
+        _require_still(name, alias, number, version)
+        _move(name, alias, version)
+        time.sleep(_SETTLE_S)
+        _require_still(name, alias, version, version)
         for key, value in (("lw.champion_by", by), ("lw.champion_reason", reason)):
             tracking.client()[0].set_model_version_tag(name, str(version), key, _tag(value))
         why = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, by {by}: {inert.markdown(_cut(reason))}"
@@ -276,6 +301,37 @@ def crown(name: str, alias: str, former_alias: str, version: int, by: str, reaso
         if before:
             _note(name, before.version, f"**no longer {alias}**, version {version} is it: {why}")
     return int(before.version) if before else None
+
+
+def _require_still(name: str, alias: str, expected: int, version: int) -> None:
+    """Raise Unavailable unless an alias points to this version; 0 = to none."""
+    item = version_of(name, alias)
+    number = int(item.version) if item else 0
+    if number != expected:
+        raise Unavailable(
+            f"{alias} of {name} was moved by somebody else at the same time: it was "
+            f"{f'version {expected}' if expected else 'no version'}, and is now "
+            f"{f'version {number}' if number else 'no version'}. Look at that version in MLflow, and if version "
+            f"{version} shall be {alias} all the same, do this again"
+        )
+
+
+def _move(name: str, alias: str, version: int) -> None:
+    """Let an alias point to a version.
+
+    Raises:
+        Unavailable: two processes set the alias for the first time at once: MLflow's database takes one of them.
+    """
+    try:
+        _set_alias(name, alias, version)
+    except MlflowException as error:
+        item = version_of(name, alias)
+        if item is None or int(item.version) == version:
+            raise
+        raise Unavailable(
+            f"{alias} of {name} could not be set to version {version}: somebody else set it to version "
+            f"{item.version} at the same time. Look at that version in MLflow, and do this again"
+        ) from error
 
 
 def _cut(reason: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from longwriter.errors import UserError
+from longwriter.errors import Unavailable, UserError
 from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
 
@@ -160,6 +160,18 @@ def test_two_crownings_at_once_keep_the_champion_and_the_one_before(store):
     last = int(models.version_of("raced", "champion").version)
     assert sorted([*filter(None, before), last]) == [1, 2, 3]  # each was champion once, and none was lost
     assert models.version_of("raced", "former") is not None
+
+
+def test_a_decision_against_an_older_champion_moves_nothing(store):
+    asking = run("register")
+    for digit in "67":
+        models.register("decided", asking, {"dvc.md5": digit * 32 + ".dir"}, "")
+    models.crown("decided", "champion", "former", 1, "the gate", "first", instead_of=0)
+    with pytest.raises(Unavailable, match="it was no version, and is now version 1"):
+        models.crown("decided", "champion", "former", 2, "the gate", "better than base", instead_of=0)
+    assert int(models.version_of("decided", "champion").version) == 1
+    assert models.version_of("decided", "former") is None
+    assert models.crown("decided", "champion", "former", 2, "the gate", "better", instead_of=1) == 1
 
 
 def test_a_long_description_and_long_tags_are_cut_to_what_mlflow_keeps(store):
