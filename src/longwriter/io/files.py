@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from longwriter.errors import BadRecord
 from longwriter.io import access
+from longwriter.settings import problems
 
 DATA = Path("data")
 LOCAL = Path(".lw")
@@ -48,9 +49,7 @@ def _scan(path: Path, record: type[R]) -> Iterator[tuple[str, int, R | str]]:
                 try:
                     yield where, begins, record.model_validate_json(line)
                 except ValidationError as error:
-                    item = error.errors()[0]
-                    key = ".".join(str(part) for part in item["loc"])
-                    yield where, begins, f"{key + ': ' if key else ''}{item['msg']}"
+                    yield where, begins, problems.row_problem(record, error.errors()[0])
             begins += len(line)
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from longwriter.errors import BadParams
 from longwriter.settings.allowed import allowed_values, members
-from longwriter.settings.section import keys
+from longwriter.settings.section import by_other_name, keys, other_names
 from longwriter.settings.texts import secret
 from longwriter.settings.yaml_file import Document, Key, display
 
@@ -43,6 +43,30 @@ def checked(model: type[Model], document: Document) -> Model:
     raise_problems(document)
     assert result is not None  # every ValidationError adds a problem, or its key has one
     return result
+
+
+def row_problem(record: type[BaseModel], item: Any) -> str:
+    """Return what is wrong with a row of a file: the field, what was found, and what is allowed.
+
+    Args:
+        record: Type of the rows.
+        item: An error of pydantic, as in `ValidationError.errors()`.
+    """
+    kind, name = item["type"], ".".join(map(str, item["loc"]))
+    if kind == "value_error" or kind.startswith("json_"):
+        return f"{name + ': ' if name else ''}{item['msg'].removeprefix('Value error, ')}"
+    if not name:
+        return f"found {display(item['input'])}; allowed: an object with the fields {', '.join(keys(record))}"
+    _, annotation, metadata, section = _resolved(record, item["loc"])
+    if kind == "extra_forbidden":
+        return f"{name} is a field that does not exist; allowed: {', '.join(keys(section))}"
+    is_empty = kind == "string_too_short" and item["ctx"]["min_length"] == 1
+    words = "a text that is not empty" if is_empty else allowed_values(annotation, metadata)
+    if kind == "missing":
+        others = [other for other in other_names(section, name.rpartition(".")[2]) if other != name]
+        also = f" ({' or '.join(others)} is read too)" if others else ""
+        return f"{name} is missing{also}; allowed: {words}"
+    return f"{name}: found {display(item['input'])}; allowed: {words}"
 
 
 def raise_problems(document: Document) -> None:
@@ -137,7 +161,7 @@ def _resolved(model: type[BaseModel], location: Sequence[int | str]) -> tuple[Ke
     for part in location:
         for member, _ in members(annotation):
             if isinstance(member, type) and issubclass(member, BaseModel):
-                field = keys(member).get(str(part))
+                field = keys(member).get(str(part)) or by_other_name(member, str(part))
                 section, annotation = member, field.annotation if field else None
                 metadata = tuple(field.metadata) if field else ()
             elif get_origin(member) is dict:

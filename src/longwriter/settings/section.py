@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 
@@ -44,6 +45,21 @@ def conflict_error(conflicts: list[Conflict]) -> PydanticCustomError:
 def keys(section: type[BaseModel]) -> dict[str, Any]:
     """Return the keys of a section as the file spells them, each with its field."""
     return {field.alias or name: field for name, field in section.model_fields.items()}
+
+
+def other_names(section: type[BaseModel], name: str) -> list[str]:
+    """Return the names under which a field is read, beside its own."""
+    field = section.model_fields.get(name)
+    alias = field.validation_alias if field else None
+    return (
+        [str(choice) for choice in alias.choices if choice != name] if isinstance(alias, AliasChoices) else []
+    )
+
+
+def by_other_name(section: type[BaseModel], name: str) -> FieldInfo | None:
+    """Return the field that is also read under this name; None if there is none."""
+    fields = section.model_fields.items()
+    return next((field for own, field in fields if name in other_names(section, own)), None)
 
 
 def ordered(low: tuple[str, float], high: tuple[str, float]) -> Iterator[Conflict]:

@@ -69,7 +69,7 @@ def test_the_benchmarks_of_a_folder_are_counted_and_written(checkout, run):
     ("name", "rows", "message"),
     [
         ("x", [], "x.jsonl has no prompt"),
-        ("x", [{"prompt": "Hi"}], "x.jsonl:1 is not a valid BenchmarkRow"),
+        ("x", [{"prompt": "Hi"}], "x.jsonl:1 is not a valid BenchmarkRow: type is missing (domain1 is read"),
         ("x", [ROW, ROW], "the same prompt 2 times"),
         ("My-Bench", [ROW], "generate.benchmarks"),
     ],

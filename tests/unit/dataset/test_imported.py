@@ -55,8 +55,8 @@ def test_a_row_whose_turns_are_out_of_order_is_refused():
 
 
 def test_a_malformed_line_is_refused_with_what_is_wrong():
-    refused = imported("messages: Field required")
-    assert (refused.reason, refused.detail) == ("malformed", "messages: Field required")
+    refused = imported("messages is missing; allowed: a list")
+    assert (refused.reason, refused.detail) == ("malformed", "messages is missing; allowed: a list")
 
 
 @pytest.mark.parametrize(

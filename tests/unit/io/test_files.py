@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 
 from longwriter.errors import BadRecord
 from longwriter.io import files
-from longwriter.records import BenchmarkRow, Instruction, PlanStep, Rejection
+from longwriter.records import BenchmarkRow, Check, Instruction, PlanStep, Rejection
 from tests.unit.builders import instruction
 
 GOOD = '{"prompt": "a", "type": "x", "length": 100, "language": "en"}\n'
@@ -38,6 +39,33 @@ def test_a_bad_row_is_named_by_file_and_line(in_tmp, bad, why):
     with pytest.raises(BadRecord, match=rf"rows\.jsonl:3 is not a valid BenchmarkRow: .*{why}"):
         files.read_jsonl(file, BenchmarkRow)
     assert [isinstance(row, str) for _, row in files.scan_jsonl(file, BenchmarkRow)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("record", "row", "problem"),
+    [
+        (BenchmarkRow, {"prompt": "a"}, "type is missing (domain1 is read too); allowed: a text"),
+        (BenchmarkRow, {"prompt": "", "type": "t"}, "prompt: found ''; allowed: a text that is not empty"),
+        (BenchmarkRow, {"query": 3, "type": "t"}, "query: found 3; allowed: a text"),
+        (
+            BenchmarkRow,
+            {"prompt": "a", "type": "t", "length": "100"},
+            "length: found '100'; allowed: a whole number at least 1, or null",
+        ),
+        (BenchmarkRow, [], "found a list of 0; allowed: an object with the fields prompt, type, length"),
+        (
+            Check,
+            {"lines": 1, "line": 2},
+            "line is a field that does not exist; allowed: one_of, exact, regex, ",
+        ),
+        (Check, {}, "a check states one of one_of, exact, regex, "),
+    ],
+)
+def test_a_bad_row_is_told_with_its_field_and_what_is_allowed(in_tmp, record, row, problem):
+    (in_tmp / "rows.jsonl").write_text(json.dumps(row))
+    with pytest.raises(BadRecord) as error:
+        files.read_jsonl(in_tmp / "rows.jsonl", record)
+    assert str(error.value).startswith(f"{in_tmp}/rows.jsonl:1 is not a valid {record.__name__}: {problem}")
 
 
 def test_more_malformed_rows_than_allowed_stop_with_the_first():

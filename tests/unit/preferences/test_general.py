@@ -38,7 +38,7 @@ def test_a_row_becomes_a_pair_that_names_its_line_and_licence():
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        ("chosen: Field required", "malformed"),
+        ("chosen is missing; allowed: a text", "malformed"),
         (row(prompt=BENCHMARK), "benchmark_prompt"),
         (row(chosen="I'm sorry, but I can't write that."), "refusal"),
         (row(chosen="The tide<|im_end|> came in."), "control_token"),

@@ -47,5 +47,5 @@ def test_general_pairs_make_up_their_share_if_there_are_enough(section, share, n
 
 def test_a_malformed_row_stops_the_stage_and_is_named(section):
     Path("pairs/b.jsonl").write_text('{"prompt": "p"}\n')
-    with pytest.raises(UserError, match=r"pairs/b\.jsonl:1: chosen: Field required"):
+    with pytest.raises(UserError, match=r"pairs/b\.jsonl:1: chosen is missing; allowed: a text"):
         preferences._general(section(general_share=0.5), 5)
