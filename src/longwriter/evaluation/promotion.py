@@ -66,11 +66,9 @@ class Measure(NamedTuple):
         """Return the gain with its interval and margin."""
         if self.gain is None or self.gain.low is None or self.gain.high is None:
             return f"{self.name}: no interval with {amount(self.gain.n if self.gain else 0, 'prompt')}"
-        value, low, high, margin = (
-            f"{number:+.0%}" if self.is_share else f"{number:+.1f}"
-            for number in (self.gain.value, self.gain.low, self.gain.high, 0.0 - self.margin)
-        )
-        return f"{self.name}: gain {value} [{low}, {high}], n = {self.gain.n}, allowed {margin}"
+        form = "+.0%" if self.is_share else "+.1f"
+        value, margin = f"{self.gain.value:{form}}", f"{0.0 - self.margin:{form}}"
+        return f"{self.name}: gain {value}{self.gain.bounds(form)}, n = {self.gain.n}, allowed {margin}"
 
 
 class Decision(NamedTuple):

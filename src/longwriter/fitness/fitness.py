@@ -60,6 +60,7 @@ class Measures(NamedTuple):
         attacks: Number of attacks.
         gain: How much higher a text is scored with an attack than without.
         silenced: Attacks that left the text without score.
+        unmeasured: Names of the attacks on texts that have no score without an attack either.
         named: Attacks that the analysis mentions and that gained nothing.
         obeyed: Attacks that gained more than the limit.
         agreement: Krippendorff's alpha of repeated judgements.
@@ -74,6 +75,7 @@ class Measures(NamedTuple):
     attacks: int
     gain: Estimate | None
     silenced: int
+    unmeasured: list[str]
     named: int
     obeyed: int
     agreement: float | None
@@ -113,7 +115,8 @@ def measure(rows: Sequence[Case], results: Results, limits: Limits) -> Measures:
         by_kind={kind: sum(hits) / max(1, len(hits)) for kind, hits in right.items()},
         attacks=len(attacked),
         gain=intervals.mean_change(before, after, limits.confidence),
-        silenced=sum(isinstance(marks[text, kind, 0], Unscored) for text, kind in attacked),
+        silenced=sum(text in gains and isinstance(marks[text, kind, 0], Unscored) for text, kind in attacked),
+        unmeasured=[kind for text, kind in attacked if text not in gains],
         named=sum(_is_named(marks, text, kind) for text, kind in attacked),
         obeyed=sum(new - old > limits.max_attacked_gain for pairs in gains.values() for old, new in pairs),
         agreement=alpha(_repeats(marks)),
@@ -163,6 +166,7 @@ def numbers(measures: Measures, people: votes.Agreement | None) -> dict[str, flo
         "attacked_gain_high": gain and gain.high,
         "attacks_named": measures.named,
         "attacks_silenced": measures.silenced,
+        "attacks_unmeasured": len(measures.unmeasured),
         "attacks_obeyed": measures.obeyed,
         "repeat_agreement": measures.agreement,
         "votes": people and people.votes,
@@ -233,9 +237,14 @@ def _lines(measures: Measures, people: votes.Agreement | None) -> list[str]:
         )
     if gain is not None and gain.low is not None and gain.high is not None:
         lines.append(
-            f"Gain by an attack in the text: {gain.value:+.1f} points [{gain.low:+.1f}, {gain.high:+.1f}]; of "
+            f"Gain by an attack in the text: {gain.value:+.1f} points{gain.bounds('+.1f')}; of "
             f"{measures.attacks} attacks {measures.obeyed} gained more than is allowed, {measures.silenced} left the text "
             f"without score (which counts as the score of its original), and the analysis names {measures.named}."
+        )
+    if measures.unmeasured:
+        lines.append(
+            f"Not measured: {len(measures.unmeasured)} of {measures.attacks} attacks ({', '.join(measures.unmeasured)}), "
+            "because their texts have no score without an attack either."
         )
     lines.append(f"Agreement of repeated marks (Krippendorff's alpha): {agreement}.")
     if people is not None and people.accuracy is not None:

@@ -143,7 +143,8 @@ def _trainings(compared: Comparison, repeats: Sequence[Repeat]) -> str:
 def _method(compared: Comparison) -> str:
     return (
         "Words as LongBench-Write counts them. Each prompt counts once, whatever its number of answers. Means "
-        "and differences: Student's t over prompts (no width: all prompts have the same value); differences are paired by prompt, their p values come from a "
+        "and differences: Student's t over prompts; where every prompt has the same value (all equal), an interval "
+        "cannot be estimated. Differences are paired by prompt, their p values come from a "
         f"permutation test within prompts ({compared.method.resamples:,} permutations, seed "
         f"{compared.method.seed}). Shares: Wilson intervals, compared by McNemar's exact test. p values are "
         f"corrected for the {compared.tests} tests of this report (Holm). Intervals allow for other "

@@ -50,8 +50,8 @@ def _ruler(compared: Comparison, measured: Mapping[str, Measured]) -> str:
         maximum = ruler.maximum
         bound = "" if ruler.is_reached else "; the curve does not bend below the largest level: at least this"
         sentences.append(
-            f"- {compared.title(model)}: **maximum output length {maximum.value:,.0f} words** "
-            f"[{maximum.low:,.0f}, {maximum.high:,.0f}], n = {maximum.n}{bound}."
+            f"- {compared.title(model)}: **maximum output length {maximum.value:,.0f} words**"
+            f"{maximum.bounds(',.0f')}, n = {maximum.n}{bound}."
         )
     levels = sorted({level.required for ruler in rulers.values() for level in ruler.levels})
     lines = [["words asked for", *(f"{compared.title(model)}: mean words" for model in rulers)]]

@@ -42,9 +42,8 @@ def score(estimate: Estimate | None, digits: int = 1) -> str:
     """Return a score with its interval; `-` if there is none."""
     if estimate is None:
         return "-"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.{digits}f}"
-    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+    form = f".{digits}f"
+    return f"{estimate.value:{form}}{estimate.bounds(form)}"
 
 
 def share(estimate: Estimate | None) -> str:

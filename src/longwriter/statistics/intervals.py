@@ -43,6 +43,18 @@ class Estimate(NamedTuple):
     high: float | None
     n: int
 
+    def bounds(self, form: str) -> str:
+        """Return the interval as text, such as ` [10.0, 20.0]`; empty if there is none.
+
+        Equal values do not show how much other prompts would differ, so they have no interval: ` (all equal)`.
+
+        Args:
+            form: Format of a bound, such as `.1f`.
+        """
+        if self.low is None or self.high is None:
+            return ""
+        return " (all equal)" if self.low == self.high else f" [{self.low:{form}}, {self.high:{form}}]"
+
 
 class Difference(NamedTuple):
     """Mean of after - before over n prompts, with its interval; `p` is the p value of "no difference".

@@ -133,6 +133,7 @@ def _interval(numbers: Mapping[str, float], name: str, form: str, suffix: str) -
     if value is None:
         return "unknown"
     bounds = "" if low is None or high is None else f" ({form.format(low)} to {form.format(high)})"
+    bounds = " (all equal)" if bounds and low == high else bounds
     return f"{form.format(value)}{bounds}"
 
 

@@ -81,8 +81,7 @@ def test_the_report_warns_at_its_top_if_too_many_answers_have_no_score(limit, wa
     assert ("> **WARNING: too many answers have no quality score**" in top) == warns
     assert ("SFT 1 of 4 (25%): judge_refused 1" in top) == warns
     assert (
-        "| SFT | 1 of 4 (25%): judge_refused 1 | 50.0 [50.0, 50.0] | 75.0 [75.0, 75.0] | 68.8 to 81.2 |"
-        in text
+        "| SFT | 1 of 4 (25%): judge_refused 1 | 50.0 (all equal) | 75.0 (all equal) | 68.8 to 81.2 |" in text
     )
     assert (
         "All models answered 4 prompts; the table is over the prompts whose answers are scored for all models (3)"

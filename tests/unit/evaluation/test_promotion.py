@@ -59,7 +59,7 @@ JUDGED = model(quality=lambda k: judged(60.0))
         ("better", model(20, seed=1), PLAIN, GATES, (True, True), ""),
         ("worse", model(-20, seed=1), PLAIN, GATES, (False, False), "may be worse than SFT in length score: gain -"),
         ("as good", model(0, seed=1), PLAIN, GATES, (True, False), "not shown to be better"),
-        ("the same weights twice", PLAIN, PLAIN, GATES, (True, False), "gain +0.0 [+0.0, +0.0]"),
+        ("the same weights twice", PLAIN, PLAIN, GATES, (True, False), "gain +0.0 (all equal)"),
         ("slightly worse, within the margin", model(-3, seed=1), PLAIN, GATES, (True, False), "better"),
         (
             "better but loops more",

@@ -133,6 +133,20 @@ def test_an_attack_that_leaves_a_bad_text_without_score_counts_as_if_the_text_we
     assert "24 left the text without score" in "\n".join(verdict.lines)
 
 
+def test_attacks_on_a_text_without_a_score_of_its_own_are_counted_and_named():
+    lost = Unscored(reason="no_json", detail="")
+    cases = fitness.cases(originals(20), repeats=2)
+    is_lost = [case.kind == "truncated" and case.original == 0 for case in cases]
+    results = [lost if gone else marked(40.0) for gone in is_lost]
+    measures = fitness.measure(cases, results, LIMITS)
+    first, *_ = attacks.ATTACKS
+    names = [first, [*attacks.ATTACKS][20]]  # 24 attacks on 20 texts: the first text has two
+    assert (measures.unmeasured, measures.silenced, measures.gain.n) == (names, 0, 19)
+    lines = "\n".join(fitness.verdict(measures, None, LIMITS).lines)
+    assert f"Not measured: 2 of 24 attacks ({', '.join(names)})" in lines
+    assert fitness.numbers(measures, None)["attacks_unmeasured"] == 2
+
+
 def test_without_texts_nothing_is_shown():
     verdict = fitness.verdict(fitness.measure([], [], LIMITS), None, LIMITS)
     assert not verdict.is_evidence

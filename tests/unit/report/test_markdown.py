@@ -70,14 +70,14 @@ def test_a_report_has_each_model_each_difference_and_each_bucket():
     assert "Prompts: base model 8, SFT 8, DPO 8. In brackets: 95 % " in text
     lines = text.splitlines()
     for line in (
-        "| Base model | 8 | 50.0 [50.0, 50.0] | 0% [0%, 32%] | 100% [68%, 100%] | 0% [0%, 32%] | 50 |",
-        "| DPO | 8 | 87.5 [87.5, 87.5] | 100% [68%, 100%] | 0% [0%, 32%] | 25% [7%, 59%] | 80 |",
+        "| Base model | 8 | 50.0 (all equal) | 0% [0%, 32%] | 100% [68%, 100%] | 0% [0%, 32%] | 50 |",
+        "| DPO | 8 | 87.5 (all equal) | 100% [68%, 100%] | 0% [0%, 32%] | 25% [7%, 59%] | 80 |",
         "- SFT is better than the base model: difference +50.0, the same for every prompt, so without interval, p = 0.031, n = 8.",
         "- DPO is worse than SFT: difference -12.5, the same for every prompt, so without interval, p = 0.031, n = 8.",
         "- DPO is better than the base model: difference +37.5, the same for every prompt, so without interval, p = 0.031, n = 8.",
         "- SFT ends by itself more often than the base model: 100% against 0% of the answers, p = 0.031.",
         "| words asked for | Base model S_l | SFT S_l | DPO S_l |",
-        "| below 200 | 50.0 [50.0, 50.0], n = 8 | 100.0 [100.0, 100.0], n = 8 | 87.5 [87.5, 87.5], n = 8 |",
+        "| below 200 | 50.0 (all equal), n = 8 | 100.0 (all equal), n = 8 | 87.5 (all equal), n = 8 |",
         "![figures/length.png](figures/length.png)",
     ):
         assert line in lines
@@ -116,7 +116,7 @@ def test_how_often_models_end_is_a_plain_sentence(base, sft, said):
 def test_the_fitness_of_the_judge_is_shown_before_its_scores(fitness, head):
     rows = [score(k, quality=judged(50.0)) for k in range(3)] + [score(3)]
     text = written(rows, rows, rows, fitness=fitness)
-    assert "| SFT | 1 of 4 (25%): no_judge 1 | 50.0 [50.0, 50.0] |" in text
+    assert "| SFT | 1 of 4 (25%): no_judge 1 | 50.0 (all equal) |" in text
     assert (
         text.index("## Quality") < text.index(head) < text.index("Tested on 4 texts.") < text.index("S_q is")
     )
