@@ -17,11 +17,11 @@ from longwriter.agentwrite.paragraphs import writing
 from longwriter.agentwrite.plans import planning
 from longwriter.errors import ModelUnusable, UserError
 from longwriter.hashing import short_id
-from longwriter.io import files
+from longwriter.io import files, progress
 from longwriter.lengths.stated import stated_length
 from longwriter.models import servers
 from longwriter.params import LLMParams, Params, Sampling
-from longwriter.records import Instruction, Plan, Rejection
+from longwriter.records import Draft, Instruction, Plan, Rejection
 from longwriter.text.basics.counting import language_of
 
 _MAX_WORDS = 1_000_000
@@ -38,10 +38,10 @@ class Text(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Functions that are called while a text is written: `plan` with the plan, `paragraphs` with (done, all)."""
+    """Functions that are called while a text is written: `step` with what begins now, `plan` with the plan."""
 
+    step: Callable[[str], None]
     plan: Callable[[Plan], None]
-    paragraphs: Callable[[int, int], None]
 
 
 def instruction(prompt: str, words: int | None) -> Instruction:
@@ -121,13 +121,13 @@ def fit_limits(params: Params, required_words: int, seed: int) -> Params:
     return params.model_copy(update={"llm": with_context(params.llm), "plan": plan, "write": write})
 
 
-async def write_text(params: Params, row: Instruction, progress: Progress, calls: Path) -> Text:
+async def write_text(params: Params, row: Instruction, show: Progress, calls: Path) -> Text:
     """Return the text of an instruction.
 
     Args:
         params: Parameters that `fit_limits` returned.
         row: The instruction.
-        progress: Called while the text is written.
+        show: Called while the text is written, besides progress bars with the tokens so far.
         calls: Folder for the two call logs.
 
     Raises:
@@ -138,31 +138,42 @@ async def write_text(params: Params, row: Instruction, progress: Progress, calls
     plan, usage = Plan(instruction=row, steps=[], call_ids=[]), Counter[str]()
     if params.write.mode != "direct":
         planner = _present(params.plan.llm or params.llm)
+        show.step(_start(planner))
         async with servers.model(
             planner, params.plan.sampling, calls / "plan_calls.jsonl.zst", "plan.sampling"
         ) as llm:
             templates = planning.read_templates(params.plan)
-            outcome = await planning.plan_one(llm, None, params.plan, templates, row, Counter())
+            [outcome] = await progress.each(
+                [row],
+                lambda row: planning.plan_one(llm, None, params.plan, templates, row, Counter()),
+                "plan",
+                llm.note,
+            )
             usage.update(llm.usage())
         if isinstance(outcome, Rejection):
             raise UserError(_failure("plan", outcome, "plan.max_attempts"))
         plan = outcome
-        progress.plan(plan)
+        show.plan(plan)
     writer = _present(params.write.llm or params.llm)
     is_direct = params.write.mode == "direct"
     sampling = params.write.direct_sampling if is_direct else params.write.sampling
     section = "write.direct_sampling" if is_direct else "write.sampling"
-    ready = 0
-
-    def tick(units: int) -> None:
-        nonlocal ready
-        ready += units
-        progress.paragraphs(ready, len(plan.steps))
-
+    drafts: list[Draft | Rejection] = []
+    show.step(_start(writer))
     async with servers.model(writer, sampling, calls / "write_calls.jsonl.zst", section) as llm:
         template = files.template(params.write.prompt)
-        draft = await writing.write_one(llm, params.write, template, plan, Counter(), tick)
+        await progress.each_to(
+            [plan],
+            lambda plan, tick: writing.write_one(llm, params.write, template, plan, Counter(), tick),
+            lambda _, draft: drafts.append(draft),
+            "write",
+            llm.note,
+            concurrency=1,
+            weights=[max(1, len(plan.steps))],
+            unit="paragraphs",
+        )
         usage.update(llm.usage())
+    [draft] = drafts
     if isinstance(draft, Rejection):
         raise UserError(_failure("paragraph", draft, "write.max_attempts"))
     return Text(draft.paragraphs, dict(usage))
@@ -173,6 +184,13 @@ def _failure(what: str, refused: Rejection, key: str) -> str:
         f"no usable {what}: the last was refused as {refused.reason} ({refused.detail[:200]}). "
         f"Try another --seed, another model (plan.llm, write.llm or llm in params.yaml), or raise {key}"
     )
+
+
+def _start(llm: LLMParams) -> str:
+    """Return what happens before the first request to a model."""
+    if llm.engine == "external":
+        return f"connects to {llm.model} at {llm.base_url or 'OpenAI'}"
+    return f"starts a server of {llm.model}"
 
 
 def _present(llm: LLMParams) -> LLMParams:

@@ -53,15 +53,13 @@ def write(
         ]
         typer.echo("\n".join([f"plan, after {time.monotonic() - started:.0f} s:", *lines]), err=True)
 
-    def show_paragraphs(ready: int, steps: int) -> None:
-        typer.echo(
-            f"paragraph {ready} of {steps} is written, after {time.monotonic() - started:.0f} s", err=True
-        )
+    def show_step(step: str) -> None:
+        typer.echo(inert.line(f"{step}, after {time.monotonic() - started:.0f} s"), err=True)
 
     with access.kept_private(files.LOCAL):
         calls = files.LOCAL / "write" / row.instruction_id
         calls.mkdir(parents=True, exist_ok=True)
-        progress = one_text.Progress(show_plan, show_paragraphs)
+        progress = one_text.Progress(show_step, show_plan)
         text = asyncio.run(one_text.write_text(settings, row, progress, calls))
     content = "\n\n".join(text.paragraphs)
     if out is None:

@@ -96,6 +96,7 @@ async def run(
             ],
             [texts.measure(row) for row in generations],
         )
+    note("all answers are there: compares them and writes the report")
     return rows
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
@@ -25,6 +24,7 @@ from longwriter.fitness.attacks import ATTACKS
 from longwriter.fitness.copies import KINDS
 from longwriter.instructions import candidates
 from longwriter.io import files
+from longwriter.models import servers
 from longwriter.pairwise import pairs
 from longwriter.params import LLMParams, Params
 from longwriter.records import BenchmarkRow, Instruction, Plan
@@ -34,17 +34,21 @@ from longwriter.tracking import versioning
 _INSTRUCTIONS = files.DATA / "instructions" / "instructions.jsonl"
 _PLANS = files.DATA / "plan" / "plans.jsonl"
 
+_ENDPOINT_TOKENS_PER_SECOND = 50.0
+_CPU_TOKENS_PER_SECOND = 130.0  # of a 135M model with llama.cpp on two cores (models/llamacpp_server.py)
+
 Chains = Iterable[Sequence[Request]]
 
 
-def estimate_run(params: Params, tokens_per_second: float) -> dict[str, Any]:
+def estimate_run(params: Params, tokens_per_second: float | None = None) -> dict[str, Any]:
     """Return {"stages": one row per stage and model, "total": their sum, "assumptions": sentences}.
 
     A cost is None if infra/prices.yaml has no price of the model.
 
     Args:
         params: Parameters of the run.
-        tokens_per_second: Speed of one request to a model for which the replay cache has no timings.
+        tokens_per_second: Speed of one request to a model for which the replay cache has no timings; None = 50 of an
+            endpoint, and of the embedded engine 130 for all requests at once.
 
     Raises:
         BadRecord: the instruction source, a plan or a template cannot be read.
@@ -220,18 +224,22 @@ def _reask_rate(stage: str, requests: int, assumptions: list[str]) -> float:
     return rate
 
 
-def _speed(llm: LLMParams, default: float, assumptions: list[str]) -> float:
+def _speed(llm: LLMParams, default: float | None, assumptions: list[str]) -> float:
     """Return the tokens per second of one request, measured if possible; add its source to `assumptions`."""
     name = llm.model
-    if llm.engine != "external":  # the replay cache knows a local model as FOLDER@HASH-OF-ITS-WEIGHTS
-        local_models = [
-            row for row in replay.sizes(files.REPLAY) if row.model.startswith(f"{Path(name).name}@")
-        ]
+    if llm.engine != "external":
+        start = servers.stored_as(llm)
+        local_models = [row for row in replay.sizes(files.REPLAY) if row.model.startswith(start)]
         name = max(local_models, key=lambda row: row.newest).model if local_models else name
+        if llm.engine == "llama.cpp" and default is None:
+            default = _CPU_TOKENS_PER_SECOND / llm.max_concurrency
     timings = replay.speeds(files.REPLAY, name)
-    is_measured = bool(timings.latency_s)
-    speed = timings.completion_tokens / timings.latency_s if is_measured else default
-    source = f"measured over {timings.n:,} stored answers" if is_measured else "assumed"
+    if timings.latency_s:
+        speed = timings.completion_tokens / timings.latency_s
+        source = f"measured over {timings.n:,} stored answers"
+    else:
+        speed = default or _ENDPOINT_TOKENS_PER_SECOND
+        source = 'assumed, no answer is stored: `longwriter write "…" --words 500` measures it'
     assumptions.append(
         f"{name}: {speed:,.1f} tokens a second per request, {source}; {amount(llm.max_concurrency, 'request')} at once"
     )

@@ -131,13 +131,24 @@ async def each_to(
                 group.create_task(work())
 
 
+@asynccontextmanager
+async def counter(label: str, unit: str) -> AsyncIterator[Tick]:
+    """Yield a function that moves a bar without an end, for work of which nobody knows how much there is."""
+    with _Bar(None, label, unit, lambda: "") as bar:
+
+        def tick(units: int) -> None:
+            bar.update(units)
+
+        yield tick
+
+
 class _Bar(tqdm):  # type: ignore[type-arg] # at run time the class takes no type argument
     """A bar that calls `note` each time it is drawn: twice a second on a terminal, every ten seconds in a log.
 
     It is also drawn while no row ends, because `note` may count the tokens of the rows under way.
     """
 
-    def __init__(self, total: int, label: str, unit: str, note: Callable[[], str]) -> None:
+    def __init__(self, total: int | None, label: str, unit: str, note: Callable[[], str]) -> None:
         """Draw the empty bar."""
         self._note, tty = note, sys.stderr.isatty()
         self._every_s = 0.5 if tty else 10.0

@@ -25,6 +25,7 @@ from longwriter.calls.meter import Meter
 from longwriter.calls.replay import ReplayCache, Stored
 from longwriter.errors import ModelUnusable
 from longwriter.hashing import content_hash
+from longwriter.io import progress
 from longwriter.llm import probing, reading, requests
 from longwriter.llm.endpoint import Endpoint, origin
 from longwriter.llm.in_flight import InFlight
@@ -193,11 +194,17 @@ class LLM:
                 names all of them.
             EndpointUnavailable: it answers no request.
         """
+        if self._cache.capabilities(self.capabilities_key) is not None:
+            await self._probe(sampling, section, lambda _: None)
+            return
+        log.info("%r: finding out which settings it takes, by short requests", self._endpoint)
+        async with progress.counter(f"settings of {self._endpoint.model}", "short requests") as tick:
+            await self._probe(sampling, section, tick)
+
+    async def _probe(self, sampling: Sampling, section: str, tick: progress.Tick) -> None:
         trust = probing.LOCAL if self._endpoint.is_local else probing.REMOTE
-        prober = Prober(self._endpoint.model, self._params.extra_body, self._sender)
+        prober = Prober(self._endpoint.model, self._params.extra_body, self._sender, tick)
         key = self.capabilities_key
-        if self._cache.capabilities(key) is None:
-            log.info("%r: finding out which settings it takes, by short requests", self._endpoint)
         capabilities = await probing.honoured(prober, sampling, self._cache, key, trust)
         problems: list[str] = []
         if capabilities.tokens_field is None and prober.extra_body:

@@ -7,7 +7,7 @@ work starts; otherwise one row after the other would be rejected.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from longwriter.errors import NoAnswer
@@ -25,10 +25,13 @@ _NEUTRAL = {"temperature": 1, "top_p": 1}  # values that change nothing: not sen
 class Prober:
     """Asks one model; it is the `probing.Ask` of a client."""
 
-    def __init__(self, model: str, extra_body: dict[str, Any], sender: Sender) -> None:
-        """Send each probe with `extra_body`, through `sender`."""
+    def __init__(
+        self, model: str, extra_body: dict[str, Any], sender: Sender, tick: Callable[[int], object]
+    ) -> None:
+        """Send each probe with `extra_body`, through `sender`; `tick(1)` is called after each."""
         self._model = model
         self._sender = sender
+        self._tick = tick
         self._extra_tokens = 0
         self.extra_body = extra_body
         self.refusal = ""
@@ -46,6 +49,8 @@ class Prober:
             except NoAnswer as refusal:
                 self.refusal = str(refusal)
                 return None
+            finally:
+                self._tick(1)
             text, finish_reason = completion.text, completion.finish_reason
             if text or self._extra_tokens or finish_reason != "length":
                 is_failed = completion.refused or finish_reason == "content_filter" or _FAILED.search(text)

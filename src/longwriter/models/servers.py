@@ -147,6 +147,16 @@ def _conversion(weights: Path, template: Path, precision: str) -> str:
     return f"{short_id(inputs)}-{precision}"
 
 
+def stored_as(params: LLMParams) -> str:
+    """Return how the names begin under which stored answers know a local model: its folder, or its conversion."""
+    folder = Path(params.model)
+    template = folder / "model.gguf"
+    is_converted = params.precision and template.is_file() and any(folder.glob("*.safetensors"))
+    if params.engine == "llama.cpp" and is_converted:
+        return f"{_conversion(folder, template, str(params.precision))}@"
+    return f"{folder.name}@"
+
+
 def _digest(paths: Sequence[Path]) -> str:
     """Return one sha256 for several files, in order; it is part of a served model's name."""
     return hashlib.sha256(b"".join(bytes.fromhex(files.sha256(path)) for path in paths)).hexdigest()

@@ -1,6 +1,7 @@
 """One text for one prompt: its instruction, its limits, and the text against a chat server."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_a_longer_text_gets_more_steps_more_tokens_and_more_context():
     assert (short.plan.max_steps, short.plan.sampling.max_tokens) == (5, 360)
 
 
-def test_a_text_is_planned_and_written_and_the_progress_is_shown(chat_server, tmp_path, monkeypatch):
+def test_a_text_is_planned_and_written_and_the_progress_is_shown(chat_server, tmp_path, monkeypatch, capsys):
     root = Path.cwd()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "src").symlink_to(root / "src")
@@ -60,11 +61,15 @@ def test_a_text_is_planned_and_written_and_the_progress_is_shown(chat_server, tm
         update={"llm": PARAMS.llm.model_copy(update=llm), "write": PARAMS.write.model_copy(update=write)}
     )
     row = one_text.instruction("Write a story about a harbour at night.", 400)
-    plans, counts = [], []
-    shown = one_text.Progress(plans.append, lambda ready, steps: counts.append((ready, steps)))
+    plans, begun = [], []
+    shown = one_text.Progress(begun.append, plans.append)
     text = asyncio.run(one_text.write_text(one_text.fit_limits(settings, 400, 0), row, shown, tmp_path))
     steps = len(plans[0].steps)
-    assert (len(text.paragraphs), counts[-1]) == (steps, (steps, steps))
+    assert len(text.paragraphs) == steps
+    assert begun == [f"connects to scripted at {chat_server.url}"] * 2
+    bars = capsys.readouterr().err
+    assert re.search(r"plan: 100%.* 1/1 .*calls?, .* tokens in .* out", bars)
+    assert re.search(rf"write: 100%.* {steps}/{steps} .*paragraphs", bars)
     assert 200 <= count_words("\n".join(text.paragraphs)) <= 800
     assert {"plan_calls.jsonl.zst", "write_calls.jsonl.zst"} <= {file.name for file in tmp_path.iterdir()}
     assert text.usage["prompt_tokens"] > 0
@@ -73,6 +78,6 @@ def test_a_text_is_planned_and_written_and_the_progress_is_shown(chat_server, tm
 def test_a_missing_local_model_is_reported_with_its_key(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     row = one_text.instruction("Write about rain.", 100)
-    shown = one_text.Progress(lambda _: None, lambda *_: None)
+    shown = one_text.Progress(lambda _: None, lambda _: None)
     with pytest.raises(ModelUnusable, match=r"^llm\.model: data/base_model/weights is missing: `dvc repro"):
         asyncio.run(one_text.write_text(PARAMS, row, shown, tmp_path))

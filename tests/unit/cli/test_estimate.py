@@ -8,8 +8,10 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
+from longwriter import params
 from longwriter.cli import profile
 from longwriter.io import files
+from longwriter.models import servers
 from longwriter.records import Plan, PlanStep
 from tests.unit.builders import instruction
 from tests.unit.cli.checkout import PARAMS, set_params, store
@@ -88,6 +90,17 @@ def test_hours_follow_the_speed_that_the_cache_has_timed(checkout, run):
     assert estimated(run, "--tokens-per-second", "5")[0]["write"]["hours"] == pytest.approx(
         2 * timed["write"]["hours"]
     )
+
+
+def test_a_converted_model_is_timed_by_the_answers_of_its_own_conversion(checkout, run, tmp_path):
+    set_params(PARAMS, llm={"model": "base", "precision": "Q8_0"})
+    for name in ("model.gguf", "model.safetensors"):
+        (tmp_path / "base").mkdir(exist_ok=True)
+        (tmp_path / "base" / name).write_bytes(name.encode())
+    assert "base: 8.1 tokens a second per request, assumed" in "\n".join(estimated(run)[1]["assumptions"])
+    llm = params.load().llm
+    store(("a", f"{servers.stored_as(llm)}x", "01-01", 2.0, 20), ("b", "base@x", "02-01", 1.0, 7))
+    assert f"{servers.stored_as(llm)}x: 10.0 tokens a second" in "\n".join(estimated(run)[1]["assumptions"])
 
 
 def test_a_priced_model_costs_what_the_table_says_and_a_judge_is_counted(checkout, run):
