@@ -16,7 +16,6 @@ a whole file.
 
 from __future__ import annotations
 
-import bz2
 import io
 import json
 import logging
@@ -34,38 +33,21 @@ import pyarrow.parquet as pq
 from longwriter.amounts import amount
 from longwriter.errors import BadRecord
 from longwriter.io import s3
-from longwriter.sources import arrays, csv_files, tables
+from longwriter.sources import arrays, csv_files, packed, tables
 from longwriter.sources import rows as source_rows
 from longwriter.sources.turns import Unusable
 
 log = logging.getLogger(__name__)
 
-_PACKED = {  # first bytes of a compressed file
-    ".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd", ".bz2": b"BZh", ".xz": b"\xfd7zXZ\0",
-}  # fmt: skip
 _TEXTS = r"jsonl|ndjson|jsonlines|ldjson|json|csv|tsv"
 _FORMAT = re.compile(
     rf"\.(?:(?P<parquet>parquet)|(?P<text>{_TEXTS})(?:\.(?:gz|zst|bz2|xz))?)$", re.IGNORECASE
 )
 _PATTERN_END = re.compile(rf"(?:\.(?:{_TEXTS}|parquet|gz|zst|bz2|xz))++(?P<end>\*?$)?", re.IGNORECASE)
-_DECOMPRESSORS = {".bz2": bz2.BZ2Decompressor, ".xz": lzma.LZMADecompressor}
-_ARCHIVES = {
-    b"PK\x03\x04": "a zip archive",
-    b"7z\xbc\xaf": "a 7z archive",
-    b"Rar!": "a rar archive",
-    b"%PDF": "a PDF file",
-}
 _DAMAGE = (OSError, EOFError, lzma.LZMAError, pa.ArrowException, UnicodeDecodeError)
 _LFS = b"version https://git-lfs"
-_UTF16 = {
-    b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16",
-    b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32",
-    b"{\0": "utf-16-le", b"[\0": "utf-16-le", b"\0{": "utf-16-be", b"\0[": "utf-16-be",
-}  # fmt: skip
-"""First bytes of a UTF-16 or UTF-32 file: a byte order mark, or the bracket with which JSON begins."""
 _SAVED = ("dataset_dict.json", "state.json")
 _SPACE = b" \t\r\n\v\f\xef\xbb\xbf"  # with the bytes of a byte order mark, which may stand between files that were joined
-_HEAD = 2**16  # bytes that show what a file is
 _HINT_BYTES = 200  # at the end of a line, in which a comment is looked for
 _CHUNK_ROWS = 2000
 _CHUNK_BYTES = 8 * 2**20
@@ -297,8 +279,8 @@ def _file_chunks(where: str, file: IO[bytes], is_named: bool) -> Iterator[Chunk]
         yield from _parquet(where, file)
         return
     try:
-        text = _plain_text(where, file)
-        head = text.peek(_HEAD)[:_HEAD]
+        text = packed.plain_text(where, file)
+        head = text.peek(packed.HEAD)[: packed.HEAD]
     except _DAMAGE as error:
         raise BadRecord(f"{where} breaks off after row 0: {error}") from None
     if head.startswith(_LFS):
@@ -316,61 +298,6 @@ def _file_chunks(where: str, file: IO[bytes], is_named: bool) -> Iterator[Chunk]
         )
     else:
         yield from _in_chunks(where, _lines(text), "JSON Lines")
-
-
-def _plain_text(name: str, file: IO[bytes]) -> io.BufferedReader:
-    """Return a file's text as UTF-8; its readers raise an error if a compressed file is cut off."""
-    raw: Any = io.BufferedReader(file, _HEAD)
-    begin = raw.peek(6)
-    named = next((end for end in _PACKED if name.lower().endswith(end)), None)
-    end = next((end for end, magic in _PACKED.items() if begin.startswith(magic)), None)
-    if archive := next((kind for magic, kind in _ARCHIVES.items() if begin.startswith(magic)), None):
-        raise BadRecord(f"{name} is {archive}: unpack it, and name the files in it")
-    if named and end is None and begin:
-        raise BadRecord(f"{name} is no {named} file, its first bytes say: rename it, or compress it again")
-    if end in (".gz", ".zst"):
-        raw = pa.CompressedInputStream(pa.PythonFile(raw, "r"), {".gz": "gzip", ".zst": "zstd"}[end])
-    elif end:
-        raw = _Streams(raw, end)
-    text = io.BufferedReader(raw, _HEAD)
-    head = text.peek(4)
-    encoding = _UTF16.get(head[:4]) or _UTF16.get(head[:2])
-    if encoding is None:
-        return text
-    recoded: Any = pa.transcoding_input_stream(pa.PythonFile(text, "r"), encoding, "utf-8")
-    return io.BufferedReader(recoded, _HEAD)
-
-
-class _Streams(io.RawIOBase):
-    """The text of a `.bz2` or `.xz` file of one or more streams; Python's own readers stop at padding and at damage."""
-
-    def __init__(self, file: IO[bytes], end: str) -> None:
-        """Keep the file; `end` is its ending."""
-        self._file, self._end = file, end
-        self._stream = _DECOMPRESSORS[end]()
-
-    def readable(self) -> bool:
-        """Tell that the file can be read."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer and return the number of bytes; 0 at the end of the file."""
-        while True:
-            if self._stream.eof:
-                rest = self._stream.unused_data or self._file.read(_HEAD)
-                while rest and not rest.strip(b"\0") and self._end == ".xz":  # padding
-                    rest = self._file.read(_HEAD)
-                if not rest:
-                    return 0
-                self._stream = _DECOMPRESSORS[self._end]()
-                rest = rest.lstrip(b"\0") if self._end == ".xz" else rest
-            else:
-                rest = self._file.read(_HEAD) if self._stream.needs_input else b""
-                if not rest and self._stream.needs_input:
-                    raise EOFError("Compressed file ended before the end-of-stream marker was reached")
-            if text := self._stream.decompress(rest, len(buffer)):
-                buffer[: len(text)] = text
-                return len(text)
 
 
 def _csv(where: str, file: io.BufferedReader, name: str, is_named: bool) -> Iterator[Chunk]:

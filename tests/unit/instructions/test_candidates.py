@@ -81,9 +81,10 @@ def test_a_candidate_is_known_by_id_cell_and_the_benchmark_that_it_repeats(tmp_p
     assert [hit for *_, hit, _ in known[1:]] == [None] * 6
 
 
-def test_an_empty_source_has_no_candidates(tmp_path):
+def test_an_empty_source_is_an_error(tmp_path):
     (tmp_path / "a.jsonl").write_text("\n\n")
-    assert screened(tmp_path / "a.jsonl") == ([], [], Counter(), None)
+    with pytest.raises(BadRecord, match=r"a\.jsonl: no file of the pattern .* holds a row"):
+        screened(tmp_path / "a.jsonl")
 
 
 def test_more_malformed_rows_than_allowed_stop_with_the_first(tmp_path):
