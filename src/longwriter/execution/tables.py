@@ -34,14 +34,14 @@ def rows(name: str, run_id: str) -> list[dict[str, Any]]:
 
 
 def page(table: list[dict[str, Any]]) -> str:
-    """Return the first rows of a table as Markdown, in which the row's id leads to its trace; empty without rows."""
+    """Return the first rows of a table as Markdown, with a link to the trace of each; empty without rows."""
     if not table:
         return ""
-    lines = ["| row (leads to its trace) | result | words | prompt | begins with |", "|---|---|---|---|---|"]
+    lines = ["| trace | row | result | words | prompt | begins with |", "|---|---|---|---|---|---|"]
     for row in table[:_PAGE_ROWS]:
-        row_id = inert.markdown(row["row_id"])
         cells = [
-            f"[{row_id}]({row['trace']})" if row["trace"] else row_id,
+            f"[trace]({row['trace']})" if row["trace"] else "",
+            inert.markdown(row["row_id"]),
             inert.markdown(row["result"]),
             "" if row["words"] is None else f"{row['words']:,}",
             inert.markdown(row["prompt"]),

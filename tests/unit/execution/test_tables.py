@@ -44,20 +44,20 @@ def _of_table(row_id, trace=None, result="kept", prompt="Write.", words=3):
     }  # fmt: skip
 
 
-def test_on_the_page_of_rows_an_id_leads_to_its_trace_and_texts_are_only_texts():
+def test_the_page_of_rows_links_their_traces_and_texts_are_only_texts():
     rows = [
         _of_table("a1", "http://127.0.0.1:5000/#/t", words=1234),
         _of_table("b2", result="too_short: 3", prompt="[x](http://evil.example) | y", words=None),
     ]
     assert tables.page(rows).splitlines()[2:] == [
-        "| [a1](http://127.0.0.1:5000/#/t) | kept | 1,234 | Write. | One two three. |",
-        "| b2 | too_short: 3 |  | `[x](http://evil.example) ¦ y` | One two three. |",
+        "| [trace](http://127.0.0.1:5000/#/t) | a1 | kept | 1,234 | Write. | One two three. |",
+        "|  | b2 | too_short: 3 |  | `[x](http://evil.example) ¦ y` | One two three. |",
     ]
     assert tables.page([]) == ""
 
 
 def test_the_page_of_many_rows_says_how_many_it_leaves_out():
     page = tables.page([_of_table(str(n)) for n in range(1001)])
-    assert "\n| 499 | " in page
-    assert "\n| 500 | " not in page
+    assert "\n|  | 499 | " in page
+    assert "\n|  | 500 | " not in page
     assert page.endswith("\n\nThese are the first 500 of 1,001 rows; `rows.json` has them all.\n")
