@@ -99,7 +99,10 @@ def remote() -> Finding:
 
 def bucket() -> Finding | None:
     """Try the S3 bucket of DVC's default remote: multipart upload, checksums, region, clock; None without one."""
-    url, settings = versioning.remote_settings()
+    try:
+        url, settings = versioning.remote_settings()
+    except LongWriterError:  # `remote` has said it
+        return None
     if not url.startswith("s3://"):
         return None
     try:

@@ -20,7 +20,7 @@ from dvc_data.hashfile.tree import Tree
 from dvc_objects.errors import ObjectFormatError
 
 from longwriter.errors import UserError
-from longwriter.tracking import git
+from longwriter.tracking import git, versioning
 
 _NIGHTLY = "refs/heads/nightly"
 
@@ -46,13 +46,13 @@ def find(nights: int, digests: Iterable[str]) -> OldData:
     Raises:
         UserError: the cache lies outside the checkout, so others may use it.
     """
-    with Repo(".") as repo:
+    with versioning.open_repo() as repo:
         return _find(repo, nights, digests)
 
 
 def remove(nights: int, digests: Iterable[str]) -> OldData:
     """Remove what `find` returns, while no dvc command changes the cache."""
-    with Repo(".") as repo, repo.lock:
+    with versioning.open_repo() as repo, repo.lock:
         old = _find(repo, nights, digests)
         for path in sorted([*old.entries, *old.objects], key=lambda path: not path.name.endswith(".dir")):
             path.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from dvc_data.hashfile.db import get_index
 from longwriter.errors import Unavailable, UserError, without_password
 from longwriter.io import s3
 from longwriter.retention import old_data
+from longwriter.tracking import versioning
 
 
 class OldRemote(NamedTuple):
@@ -47,13 +48,13 @@ def find(nights: int, digests: Iterable[str], others: Sequence[Path], age: timed
         UserError: there is no default remote, it refuses the login, or another folder is no checkout.
         Unavailable: the remote cannot be read.
     """
-    with Repo(".") as repo:
+    with versioning.open_repo() as repo:
         return _find(repo, nights, digests, others, age)
 
 
 def remove(nights: int, digests: Iterable[str], others: Sequence[Path], age: timedelta) -> OldRemote:
     """Remove what `find` returns, while no dvc command of this checkout pushes or pulls."""
-    with Repo(".") as repo, repo.lock:
+    with versioning.open_repo() as repo, repo.lock:
         old = _find(repo, nights, digests, others, age)
         store = _store(repo)
         lists = [path for path in old.paths if path.endswith(".dir")]

@@ -18,6 +18,7 @@ from dvc.dvcfile import load_file
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.fs import localfs
 from dvc.repo import Repo
+from dvc.scm import SCMError
 from dvc.stage.loader import StageLoader
 from dvc_data.hashfile.build import build
 from dvc_data.hashfile.hash_info import HashInfo
@@ -45,11 +46,11 @@ class StageFiles(NamedTuple):
     description: str = ""
 
 
-def _open_repo() -> Repo:
+def open_repo() -> Repo:
     """Open the DVC repository of the working directory.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or no git repository around it.
         BadParams: params.yaml is not YAML, or different YAML readers read different values from it. It is read
             here first, because DVC would not name the line, and would crash on deep nesting.
     """
@@ -60,6 +61,10 @@ def _open_repo() -> Repo:
     except NotDvcRepoError:
         raise UserError(
             f"{Path.cwd()} is not a checkout of the project: run this in the folder of dvc.yaml"
+        ) from None
+    except SCMError:
+        raise UserError(
+            f"{Path.cwd()} is no git repository: clone the project, or run `git init` here"
         ) from None
 
 
@@ -77,7 +82,7 @@ def stage_groups() -> dict[str, str | None]:
     Raises:
         UserError: dvc.yaml, or params.yaml that fills it, cannot be read.
     """
-    with _open_repo() as repo:
+    with open_repo() as repo:
         try:
             stages = _stages(repo)
             return {name: (stages[name].meta or {}).get("group") for name in stages}
@@ -95,13 +100,13 @@ def stale_stages() -> set[str]:
 
     When one of them runs, later stages may become stale too; then only `dvc repro` shows which.
     """
-    with _open_repo() as repo:
+    with open_repo() as repo:
         return set(repo.status())
 
 
 def stages_behind(names: Iterable[str]) -> set[str]:
     """Return the stages that read what one of these stages writes, directly or through others."""
-    with _open_repo() as repo:
+    with open_repo() as repo:
         graph = repo.index.graph  # from a stage to those whose output it reads
         todo = [stage for stage in graph if stage.addressing in set(names)]
         behind = set()
@@ -120,7 +125,7 @@ def share_cache(copy: Path) -> None:
     Args:
         copy: A folder with the files that git tracks.
     """
-    with _open_repo() as repo:
+    with open_repo() as repo:
         local = Path(repo.root_dir, ".dvc", "config.local")
         cache = repo.cache.local_cache_dir
     if local.is_file():
@@ -135,7 +140,7 @@ def share_cache(copy: Path) -> None:
 
 def stage_files(name: str) -> StageFiles:
     """Return a stage of dvc.yaml, with its templates filled in from params.yaml."""
-    with _open_repo() as repo:
+    with open_repo() as repo:
         stage = _stages(repo)[name]
         deps, params = [], {}
         for dep in stage.deps:
@@ -169,7 +174,7 @@ def is_current(name: str, output: Path) -> bool:
     """
     if not output.exists():
         return False
-    with _open_repo() as repo:
+    with open_repo() as repo:
         stage = repo.stage.load_one(name=name)
         if not any(out.hash_info for out in stage.outs):
             return True
@@ -198,7 +203,7 @@ def digests(paths: Iterable[Path | str]) -> dict[str, str]:
     Raises:
         BadRecord: a path does not exist.
     """
-    with _open_repo() as repo:
+    with open_repo() as repo:
         return {str(path): _digest(repo, str(path)) for path in paths}
 
 
@@ -222,7 +227,7 @@ def input_digests(deps: Iterable[str]) -> dict[str, str]:
 
 
 def _outputs_in(folder: str) -> list[str]:
-    with _open_repo() as repo:
+    with open_repo() as repo:
         outs = [out.def_path for out in repo.index.outs]
     return [out for out in outs if out.startswith(f"{folder}/") and not out.endswith(_VARYING)]
 
@@ -256,7 +261,7 @@ def bytes_of(md5: str, path: str) -> Path:
     Raises:
         BadRecord: neither of them has it.
     """
-    with _open_repo() as repo:
+    with open_repo() as repo:
         cache_file = Path(repo.cache.local.oid_to_path(md5))
     for file in (cache_file, Path(path)):
         if file.is_file() and digest(file) == md5:
@@ -275,7 +280,7 @@ def try_remote() -> tuple[str | None, str]:
     Raises:
         UserError: the object cannot be written, read or removed.
     """
-    with _open_repo() as repo:
+    with open_repo() as repo:
         if (name := repo.config["core"].get("remote")) is None:
             return None, ""
         url = str(repo.config["remote"].get(name, {}).get("url", ""))
@@ -299,7 +304,7 @@ def try_remote() -> tuple[str | None, str]:
 
 def remote_settings() -> tuple[str, dict[str, str]]:
     """Return the URL of DVC's default remote and its settings, which may hold secrets; ("", {}) if there is none."""
-    with _open_repo() as repo:
+    with open_repo() as repo:
         values = repo.config["remote"].get(repo.config["core"].get("remote"), {})
     return str(values.get("url", "")), {key: str(value) for key, value in values.items()}
 
@@ -316,7 +321,7 @@ def copy_folder(digest: str, target: Path) -> None:
     Raises:
         BadRecord: a file of it is neither in cache nor in remote, or a name in it leads out of the folder.
     """
-    with _open_repo() as repo:
+    with open_repo() as repo:
         cache = repo.cache.local
         tree = HashInfo("md5", digest)
         try:

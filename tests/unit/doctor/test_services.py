@@ -249,3 +249,11 @@ def test_the_bucket_of_the_remote_is_tried_by_a_multipart_upload_that_leaves_not
     assert findings["data", "eu-west-1"].cure == "export AWS_DEFAULT_REGION=us-east-1"
     assert findings["absent", "us-east-1"].state == "error"
     assert "s3://absent/dvc" in findings["absent", "us-east-1"].text
+
+
+def test_a_checkout_without_git_is_one_finding(tmp_path, monkeypatch):
+    (tmp_path / ".dvc").mkdir()
+    monkeypatch.chdir(tmp_path)
+    row = services.remote()
+    assert (row.state, "is no git repository" in row.text) == ("error", True)
+    assert services.bucket() is None

@@ -209,3 +209,9 @@ def test_a_stage_is_stale_until_its_files_are_as_the_lock_file_says(repo):
     assert versioning.stale_stages() == set()
     (repo / "one.txt").write_text("2")
     assert versioning.stale_stages() == {"copy"}
+
+
+def test_a_checkout_without_git_is_reported(repo):
+    shutil.rmtree(repo / ".git")
+    with pytest.raises(UserError, match=r"is no git repository: clone the project, or run `git init` here$"):
+        versioning.try_remote()
