@@ -84,7 +84,10 @@ def _weights_to_calls(reader: Run, path: str) -> Iterator[Step]:
     if not writers and logged:  # a copy of weights that another stage wrote
         writers = [tracking.run(logged.source_run_id)]
     if not writers:
-        raise UserError(f"MLflow has no {model} run that wrote weights with md5 {md5}")
+        raise UserError(
+            f"MLflow has no {model} run that wrote weights with md5 {md5}: they were made with another MLflow store; "
+            "set MLFLOW_TRACKING_URI to it, or run the stage again"
+        )
     training = writers[0]
     yield {
         "model": model,
@@ -190,7 +193,10 @@ def _input_digest(reader: Run, path: str) -> str:
     """Return the digest of a file that a run read."""
     inputs = tracking.datasets(reader, "input")
     if path not in inputs:
-        raise UserError(f"run {reader.info.run_id} ({reader.info.run_name}) did not read {path}")
+        raise UserError(
+            f"run {reader.info.run_id} ({reader.info.run_name}) has no input {path}: its stage had other deps then; "
+            "run the stage again"
+        )
     return inputs[path]
 
 
@@ -203,7 +209,10 @@ def _writer_of_input(reader: Run, path: str) -> tuple[Run, str]:
 def _writer(stage: str, md5: str) -> Run:
     runs = tracking.runs_with_output(stage, md5)
     if not runs:
-        raise UserError(f"MLflow has no {stage} run that wrote a file with md5 {md5}")
+        raise UserError(
+            f"MLflow has no {stage} run that wrote a file with md5 {md5}: it was made with another MLflow store; "
+            "set MLFLOW_TRACKING_URI to it, or run the stage again"
+        )
     return runs[0]
 
 

@@ -129,7 +129,7 @@ class Transport:
         """
         if reply.status_code not in _REDIRECTS or "location" not in reply.headers:
             raise ModelUnusable(
-                f"{self.endpoint.where} answered {reply.status_code}, which holds no chat completion and leads nowhere: "
+                f"{self.endpoint.where} answered {reply.status_code}, which is no chat completion and names no other address: "
                 "set llm.base_url to the right server"
             )
         try:

@@ -104,7 +104,9 @@ def to_gguf(template: Path, weights: Path, out: Path, quantisation: str = "F16")
                 new = names.get_name(name, try_suffixes=(".weight", ".bias"))
                 if shapes.get(new or "") != rows.shape:
                     raise ModelUnusable(
-                        f"{file}: {name} {rows.shape} does not fit {template}: {shapes.get(new or '')}"
+                        f"{file}: {name} has the shape {rows.shape}, but {shapes.get(new or '', 'no such tensor')} "
+                        f"in {template}: these weights are not of the base model that the template was made from; "
+                        "use serving.engine vllm for them"
                     )
                 names_written.add(new)
                 if rows.ndim == 1:
@@ -112,7 +114,10 @@ def to_gguf(template: Path, weights: Path, out: Path, quantisation: str = "F16")
                 else:
                     writer.add_tensor(new, gguf.quants.quantize(rows, kind), raw_dtype=kind)
     if missing := shapes.keys() - names_written:
-        raise ModelUnusable(f"{weights} lacks {', '.join(sorted(missing)[:5])} of {template}")
+        raise ModelUnusable(
+            f"{weights} lacks {', '.join(sorted(missing)[:5])}, which {template} has: the weights are not complete, "
+            "or not of that base model; make them again, or use serving.engine vllm"
+        )
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

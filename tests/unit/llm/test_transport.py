@@ -88,7 +88,7 @@ def test_a_redirect_shows_no_password_and_a_circle_ends(tmp_path):
 def test_another_status_of_redirection_is_no_answer_to_a_post(tmp_path, status):
     (error,), server = ask(tmp_path, redirect(status, "/v1/login"))
     assert isinstance(error, ModelUnusable)
-    assert f"answered {status}, which holds no chat completion and leads nowhere" in str(error)
+    assert f"answered {status}, which is no chat completion and names no other address" in str(error)
     assert len(server.requests) == 1
 
 
