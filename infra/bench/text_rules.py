@@ -54,9 +54,9 @@ NOISE_S = 0.010
 
 _ROOMS = (
     "agentwrite", "calls", "capacity.machine", "chat.weights", "contest", "dataset", "errors", "estimate", "evaluation",
-    "exclusions", "fitness", "gates", "instructions", "io", "judge", "launch.environment", "launch.launch", "lengths", "llm",
-    "models", "params", "preferences", "settings", "sources", "talk", "text", "tokens", "tracking.logged_models", "tracking.runs",
-    "tracking.versioning",
+    "exclusions", "fitness", "gates", "instructions", "io", "judge", "launch.checkpoints", "launch.environment", "launch.launch",
+    "lengths", "llm", "models", "params", "preferences", "settings", "sources", "talk", "text", "tokens", "tracking.logged_models",
+    "tracking.runs", "tracking.versioning", "web",
 )  # fmt: skip
 _UNREAD = ("gates.suite",)  # they read no text, and take seconds to import
 _PARTS = 60  # of a text, where a list of texts is read: a plan has no more steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -174,7 +175,8 @@ def test_the_gate_stops_what_a_random_model_writes(workspace: Workspace) -> None
     assert "GateStopped" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (workspace.path / "data/validate/verdict.json").exists()
-    assert workspace.rows("data/plan/calls.jsonl.zst")[0]["request"]["model"].startswith("weights@")
+    served = workspace.rows("data/plan/calls.jsonl.zst")[0]["request"]["model"]
+    assert re.fullmatch(r"[0-9a-f]{16}-Q8_0@[0-9a-f]{16}", served)
     assert workspace.processes() == []
 
 

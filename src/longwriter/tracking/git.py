@@ -42,5 +42,5 @@ def state_tags() -> dict[str, str]:
 
 
 def _run(*words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **(env or {})}
+    environment = {**os.environ, **(env or {}), "GIT_OPTIONAL_LOCKS": "0"}  # `status` writes nothing: the disk may be full
     return subprocess.run(["git", *words], capture_output=True, text=True, check=False, env=environment)

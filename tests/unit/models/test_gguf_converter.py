@@ -98,7 +98,7 @@ def test_weights_of_another_shape_are_refused(tiny_model, tmp_path):
     tensors = load_file(tiny_model / "model.safetensors")
     tensors["lm_head.weight"] = tensors["lm_head.weight"][:-1].clone()
     save_file(tensors, tmp_path / "model.safetensors")
-    with pytest.raises(ModelUnusable, match=r"lm_head\.weight .* has the shape"):
+    with pytest.raises(ModelUnusable, match=r"lm_head\.weight has the shape"):
         gguf_converter.to_gguf(tiny_model / "model.gguf", tmp_path, tmp_path / "out.gguf")
     assert not (tmp_path / "out.gguf").exists()
 
