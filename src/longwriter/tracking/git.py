@@ -42,5 +42,6 @@ def state_tags() -> dict[str, str]:
 
 
 def _run(*words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **(env or {}), "GIT_OPTIONAL_LOCKS": "0"}  # `status` writes nothing: the disk may be full
+    no_locks = {"GIT_OPTIONAL_LOCKS": "0"}  # `git status` does not write its index: the disk may be full
+    environment = {**os.environ, **(env or {}), **no_locks}
     return subprocess.run(["git", *words], capture_output=True, text=True, check=False, env=environment)
