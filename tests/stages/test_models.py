@@ -185,7 +185,7 @@ def test_a_model_that_is_not_shown_to_be_no_worse_leaves_the_alias_and_a_person_
         f"version {newest}",
         lineage["run_id"],
         lineage["git_commit"],
-        "| tiny |",
+        "- Benchmark **tiny**",
         "may be worse than",
     ):
         assert part in added, part
