@@ -134,19 +134,18 @@ def _row(
     answer = "\n\n".join(sections)
     words = txt.count_words(answer)
     steps = sections if source.is_in_steps else ()
-    prompt = source.before[-1].content
-    text = filters.Text(sections, answer, words, source.language, source.required_words, steps, prompt)
-    for turn in source.before:
-        if turn.role == "assistant" and (refused := poison.check_markup(turn.content)) is not None:
-            return _refused(source.row_id, *refused, call_ids=source.call_ids)
-    if (trouble := filters.trouble(text, limits)) is not None:
-        return _refused(source.row_id, *trouble, call_ids=source.call_ids)
     *earlier, last = source.before
     prompt, required = last.content, source.required_words
     if wordings is not None:
         if required is None or lengths.stated_length(prompt) in (None, required):
             prompt = relabel(prompt, words, wordings)
         required = words if lengths.stated_length(prompt) == words else None
+    text = filters.Text(sections, answer, words, source.language, source.required_words, steps, prompt)
+    for turn in source.before:
+        if turn.role == "assistant" and (refused := poison.check_markup(turn.content)) is not None:
+            return _refused(source.row_id, *refused, call_ids=source.call_ids)
+    if (trouble := filters.trouble(text, limits)) is not None:
+        return _refused(source.row_id, *trouble, call_ids=source.call_ids)
     request = Message(role="user", content=prompt)
     messages = [*earlier, request, Message(role="assistant", content=answer)]
     return Example(

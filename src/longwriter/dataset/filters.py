@@ -13,6 +13,7 @@ from longwriter.amounts import amount
 from longwriter.evaluation.scores import length_score
 from longwriter.records import Language
 from longwriter.talk import poison
+from longwriter.talk.refusals import is_refusal
 from longwriter.text import repetition
 from longwriter.text.basics import counting as txt
 from longwriter.text.basics import endings
@@ -55,9 +56,14 @@ class Text(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _refused(sections: tuple[str, ...], answer: str, prompt: str) -> Refused | None:
-    """Return why one of the sections, or the whole text, is not prose; cached, because six filters need it."""
+    """Return why one of the sections, or the whole text, is not prose; cached, because six filters need it.
+
+    The gate checks the whole text, so what it would stop is refused here.
+    """
     refusals = (poison.check_text(part, prompt) for part in sections)
-    refused = next((refused for refused in refusals if refused), None)
+    refused = next((refused for refused in refusals if refused), None) or poison.check_markup(answer)
+    if refused is None and is_refusal(answer, prompt):
+        return Refused("refusal", answer[: poison.EVIDENCE_CHARS])
     talk = None if refused else poison.talking_paragraph(answer, prompt)
     return Refused("meta_talk", talk) if talk else refused
 

@@ -270,11 +270,9 @@ def is_refusal(text: str, instruction: str = "") -> bool:
     """
     text = text.strip()
     by_rules = refused_by_rules(text, instruction)
-    if len(text) > LONGEST_READ or (by_rules and len(text) <= BARE):
-        return by_rules
     if by_rules:
-        return _is_plain(text) or refusal_score(text, instruction) >= VETO
-    return refused_by_models(text, instruction)
+        return len(text) <= BARE or _is_plain(text) or refusal_score(text, instruction) >= VETO
+    return len(text) <= LONGEST_READ and refused_by_models(text, instruction)
 
 
 def refused_by_models(text: str, instruction: str = "") -> bool:
