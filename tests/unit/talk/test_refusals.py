@@ -101,6 +101,24 @@ def test_a_long_text_is_left_to_the_rules():
     assert not is_refusal(answer + "老师的灯亮到天明。" * (LONGEST_READ // 9), instruction)
 
 
+BRIDGE = "Write a report about an old stone bridge that has reopened after long repairs."
+
+
+def test_models_that_find_no_refusal_overrule_the_rules_in_a_long_text_too():
+    opening = (
+        "The old stone bridge that has stood for so many years tore its way through the landscape and was now filled in "
+        "with a blend of natural materials like reclaimed wood, providing an alternative solution for those who could "
+        "not build on their own feet but still needed something new. It is said that this newly renovated bridge can "
+        "be built using only what you need from your daily lives without having to construct anything yourself."
+    )
+    text = "\n\n".join(
+        [opening, *["The bridge has been restored by craftsmen of the town, and people cross it again."] * 8]
+    )
+    assert len(text) > LONGEST_READ
+    assert refused_by_rules(text, BRIDGE)
+    assert not is_refusal(text, BRIDGE)
+
+
 def test_the_weights_name_the_rows_that_they_were_trained_on():
     names = ("refusal_meta_examples.jsonl", "refusal_meta_tuned.jsonl", "plain_texts.jsonl")
     rows = b"".join((ROOT / "tests/golden" / name).read_bytes() for name in names)
