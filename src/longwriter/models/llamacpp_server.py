@@ -13,12 +13,6 @@ variable when it is loaded, so it is set before the import.
 
 Without a GPU, flash attention is off: on a CPU it reads the same keys and values again for every query head
 that shares them. Measured with 24 slots of 1,300 tokens: 126 tokens/s without it, 104 with it.
-
-Where the last 12 tokens of a text occur earlier in it, the server guesses that the next ones are the same
-again, and checks up to 48 guesses in one pass over the weights and the cache. Every token is still drawn from
-the distribution of the model, so a guess changes the speed and not the text. Weak models often repeat
-themselves: on 24 benchmark answers of the base model, 59 % of the tokens were guessed rightly, and a CPU
-second gave 74 tokens instead of 51 (one run each, one after the other, other work beside both).
 """
 
 from __future__ import annotations
@@ -47,7 +41,6 @@ def main(file: str, name: str, slots: int, context_tokens: int, socket: str) -> 
     params.n_parallel = slots
     params.n_ctx = slots * context_tokens
     params.cont_batching = True
-    params.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE]
     if not _has_gpu():
         params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     threads = len(os.sched_getaffinity(0))
