@@ -13,8 +13,8 @@ from pathlib import Path
 FILE = Path(".lw/seconds.json")
 _LONGEST_S = 1e8  # three years
 _DEMO_S = {
-    "base_model": 34, "benchmarks": 3, "instructions": 9, "plan": 106, "write": 117, "dataset": 5, "validate": 6, "pack": 4,
-    "sft": 205, "sample": 246, "preferences": 7, "dpo": 120, "fitness": 5, "generate": 166, "short_prompts": 13, "score": 4, "pairwise": 4, "report": 6, "register": 4,
+    "base_model": 34, "benchmarks": 3, "instructions": 9, "plan": 114, "write": 115, "dataset": 6, "validate": 7, "pack": 5,
+    "sft": 208, "sample": 275, "preferences": 7, "dpo": 152, "fitness": 5, "generate": 150, "short_prompts": 14, "score": 4, "pairwise": 3, "report": 6, "register": 4,
 }  # fmt: skip
 
 
