@@ -17,7 +17,7 @@ from longwriter.talk.refusals import is_refusal
 from longwriter.text import repetition
 from longwriter.text.basics import counting as txt
 from longwriter.text.basics import endings
-from longwriter.text.basics.prompts import Refused
+from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
 
 
 class Limits(NamedTuple):
@@ -63,7 +63,7 @@ def _refused(sections: tuple[str, ...], answer: str, prompt: str) -> Refused | N
     refusals = (poison.check_text(part, prompt) for part in sections)
     refused = next((refused for refused in refusals if refused), None) or poison.check_markup(answer)
     if refused is None and is_refusal(answer, prompt):
-        return Refused("refusal", answer[: poison.EVIDENCE_CHARS])
+        return Refused("refusal", answer[:EVIDENCE_CHARS])
     talk = None if refused else poison.talking_paragraph(answer, prompt)
     return Refused("meta_talk", talk) if talk else refused
 
