@@ -5,6 +5,7 @@ A subcommand imports what it needs when it runs, so that `longwriter --help` ans
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -36,6 +37,9 @@ from longwriter.text import inert
 
 _QUICK = Path(".lw/quick")  # infra/demo.sh
 _RUNS = Path("data/lineage")
+_MLFLOW = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
+"""A person waits for the answer. MLflow's own values try for four minutes and say nothing."""
+_PATIENT = ("ability",)  # logs the work of hours at its end
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, rich_markup_mode="markdown"
@@ -52,6 +56,7 @@ def _version(is_wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version")
     ] = False,
@@ -61,6 +66,8 @@ def _options(
     Each command has its own --help with an example. The pipeline itself runs by `bash infra/demo.sh`,
     `python -m flows` or `dvc repro`.
     """
+    for name, value in _MLFLOW.items() if context.invoked_subcommand not in _PATIENT else ():
+        os.environ.setdefault(name, value)
 
 
 app.add_typer(profile.app, name="profile")
@@ -94,17 +101,30 @@ def main() -> None:
     try:
         app()
     except LongWriterError as error:
-        sys.stderr.write(f"{type(error).__name__}: {inert.terminal(str(error))}\n")
+        _show(error)
         if not isinstance(error, BadParams) and not _RUNS.is_dir() and (_QUICK / _RUNS).is_dir():
             sys.stderr.write(
                 f"No stage has run here; the run of demo.sh --quick is in {_QUICK}: cd {_QUICK}\n"
             )
         sys.exit(error.exit_code)
     except Exception as error:
-        if (trouble := disk.trouble(error)) is None:
+        if trouble := disk.trouble(error):
+            sys.stderr.write(f"{inert.terminal(trouble)}\n")
+            sys.exit(UserError.exit_code)
+        if (no_answer := _of_mlflow(error)) is None:
             raise
-        sys.stderr.write(f"{inert.terminal(trouble)}\n")
-        sys.exit(UserError.exit_code)
+        _show(no_answer)
+        sys.exit(no_answer.exit_code)
+
+
+def _show(error: LongWriterError) -> None:
+    sys.stderr.write(f"{type(error).__name__}: {inert.terminal(str(error))}\n")
+
+
+def _of_mlflow(error: Exception) -> LongWriterError | None:
+    """Return what an error of MLflow means for a person; None for another error."""
+    tracking = sys.modules.get("longwriter.tracking.runs")  # imported if the command uses MLflow
+    return (tracking.refusal(error) or tracking.no_answer(error)) if tracking else None
 
 
 if __name__ == "__main__":

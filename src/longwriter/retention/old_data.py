@@ -9,6 +9,7 @@ Only the cache of the checkout is touched: old_remote.py removes data from the r
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,11 +97,24 @@ def needed_by(repo: Repo, nights: int, digests: Iterable[str], stores: Sequence[
         stores: Where DVC finds the list of files of a folder: its cache, a remote.
     """
     revisions = _revisions(nights, repo.root_dir)
-    objects = repo.used_objs(revs=revisions, all_tags=True, all_experiments=True, force=True)
+    with _without_warnings():
+        objects = repo.used_objs(revs=revisions, all_tags=True, all_experiments=True, force=True)
     live_digests = {str(item.value) for items in objects.values() for item in items}
     for digest in digests:
         live_digests |= {digest, *(member for store in stores for member in _members(store, digest))}
     return live_digests
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Hide DVC's warnings of data that a branch names and nobody has: there is nothing to keep and nothing to remove."""
+    logger = logging.getLogger("dvc")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _revisions(nights: int, folder: str) -> list[str]:

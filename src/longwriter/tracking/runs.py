@@ -28,7 +28,7 @@ with startup.without("pandas"):  # 0.3 of 1.2 CPU seconds, and nothing here need
     from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
-from longwriter.errors import UserError, without_password  # noqa: E402
+from longwriter.errors import Unavailable, UserError, without_password  # noqa: E402
 from longwriter.io import databases, process  # noqa: E402
 from longwriter.io.files import LOCAL  # noqa: E402
 from longwriter.io.process import file_lock  # noqa: E402
@@ -108,6 +108,22 @@ def refusal(error: BaseException) -> UserError | None:
             "without one move the database away: then the next run makes an empty one"
         )
     return None
+
+
+def no_answer(error: BaseException) -> Unavailable | None:
+    """Return an Unavailable if an error of MLflow says that its server did not answer, else None."""
+    is_answer = isinstance(error, mlflow.exceptions.RestException)
+    uri = tracking_uri()
+    if not isinstance(error, mlflow.exceptions.MlflowException) or is_answer or not uri.startswith("http"):
+        return None
+    message = f"cannot reach MLflow at {uri} ({_reason(error)}): start it, or correct MLFLOW_TRACKING_URI"
+    return Unavailable(without_password(message))
+
+
+def _reason(error: BaseException) -> str:
+    """Return what a connection failed at: MLflow's own message repeats the address and the counts of its retries."""
+    text = str(error).partition("\n")[0]
+    return text.rpartition("Caused by ")[2].removesuffix(")")
 
 
 @functools.cache

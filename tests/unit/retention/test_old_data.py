@@ -120,3 +120,18 @@ def test_a_cache_that_others_may_use_stays_unchanged(repo, tmp_path_factory):
         config["cache"]["dir"] = str(tmp_path_factory.mktemp("shared"))
     with pytest.raises(UserError, match="lies outside this checkout"):
         old_data.find(1, set())
+
+
+def test_data_that_a_branch_names_and_nobody_has_is_no_warning(repo, caplog):
+    """DVC warns of each, in words for its developers: `Missing cache files: name: None`."""
+    digest = cached_folder("old")
+    Path("old.dvc").write_text(yaml.safe_dump({"outs": [{"md5": digest, "hash": "md5", "path": "old"}]}))
+    shutil.rmtree(".dvc/cache")
+    with Repo(".") as dvc, dvc.config.edit() as config:
+        config["remote"] = {"away": {"url": str(repo / "remote")}}
+        config["core"]["remote"] = "away"
+    (repo / "remote").mkdir()
+    run_with("first")
+    caplog.clear()
+    assert old_data.find(1, set()).objects == []
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
