@@ -11,7 +11,7 @@ from longwriter.errors import BadParams, BadRecord, Unavailable
 from longwriter.io import fetch, files
 from longwriter.params import Params
 from longwriter.sources import files as sources
-from longwriter.sources.turns import Unusable
+from longwriter.sources.contents import Unusable
 
 _PATTERN = "**/*.jsonl"
 

@@ -112,7 +112,7 @@ class InstructionsParams(Section):
     source: Source
     """A file, a folder (also one of `datasets.save_to_disk`), or `s3://bucket/prefix`; DVC watches it."""
     pattern: Glob
-    """Glob below a folder or prefix. JSON Lines, JSON arrays, CSV (all also .gz, .zst, .bz2, .xz), Parquet are read;
+    """Glob below a folder or prefix. JSON Lines, JSON arrays, CSV (all also .gz, .zst, .bz2, .xz, .lzma), Parquet are read;
     hidden files and files of other formats are left out."""
     hub: HubSet | None
     """`OWNER/NAME@REVISION` on the Hugging Face hub, read after `source`; the revision is required because

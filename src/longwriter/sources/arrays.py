@@ -30,7 +30,7 @@ _BLOCK = 2**20
 
 def is_array(head: bytes) -> bool:
     """Tell whether a file that begins with `head` is an array of objects; JSON Lines never begin with `[{`."""
-    return re.match(rb"(?:\xef\xbb\xbf)?\s*\[\s*\{", head) is not None
+    return re.match(rb"(?:\xef\xbb\xbf)*\s*\[\s*\{", head) is not None
 
 
 def is_lines(head: bytes) -> bool:

@@ -88,8 +88,15 @@ _AROUND = re.compile(
 """Words around the name of a column that do not change what it holds."""
 
 
+def usual_flag(name: Any) -> str:
+    """Return the name of a column in lower case, without `is_` before it: `Is_Toxic` becomes `toxic`."""
+    return str(name).strip().lower().removeprefix("is_")
+
+
 def usual_name(name: Any) -> str:
     """Return the name of a column in lower case, without the words around it: `User_Prompt` becomes `prompt`."""
+    if (flag := usual_flag(name)) in FLAGS:
+        return flag
     lower = str(name).strip().lower().replace(" ", "_").replace("-", "_")
     return lower if lower in COLUMNS | LATE_COLUMNS else _AROUND.sub("", lower)
 

@@ -15,7 +15,8 @@ import orjson
 
 from longwriter.errors import BadRecord
 from longwriter.sources.columns import COLUMNS, INSTRUCTIONS, TRANSCRIPTS, readable_columns, usual_name
-from longwriter.sources.turns import USER_ROLES, Unusable
+from longwriter.sources.contents import Unusable
+from longwriter.sources.turns import USER_ROLES
 
 _DELIMITERS = (",", ";", "\t")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's own first line, such as "sep=;"

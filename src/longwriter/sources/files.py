@@ -2,13 +2,13 @@
 
 | format | recognised by, in any case |
 |---|---|
-| JSON Lines | `.jsonl` `.ndjson` `.jsonlines` `.ldjson` |
+| JSON Lines | `.jsonl` `.ndjson` `.jsonlines` `.ldjson`, or `.json` whose first line is a row with an instruction |
 | one JSON array of rows, also under a key such as `data` | `.json`, or `.jsonl` that begins with `[{` |
 | CSV, TSV; the first line names the columns | `.csv` `.tsv` |
 | Parquet | `.parquet` |
 | folder of `datasets.save_to_disk` | a `state.json` or `dataset_dict.json` in it |
 
-JSON and CSV may be compressed (`.gz`, `.zst`, `.bz2` or `.xz` after the name, or first bytes that say so). They may be UTF-16 or UTF-32; the first bytes show that.
+JSON and CSV may be compressed (`.gz`, `.zst`, `.bz2`, `.xz` or `.lzma` after the name, or first bytes that say so). They may be UTF-16 or UTF-32; the first bytes show that.
 Files of other formats (a README beside the data) and hidden files are left out, and the log says how many. A
 chunk holds rows as they are stored; any process may decode it with `rows`. Memory holds a few chunks, never
 a whole file.
@@ -17,16 +17,15 @@ a whole file.
 from __future__ import annotations
 
 import io
-import json
 import logging
 import lzma
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -35,20 +34,20 @@ from longwriter.errors import BadRecord
 from longwriter.io import s3
 from longwriter.sources import arrays, csv_files, packed, tables
 from longwriter.sources import rows as source_rows
-from longwriter.sources.turns import Unusable
+from longwriter.sources.contents import Unusable
+from longwriter.sources.json_texts import of_json
 
 log = logging.getLogger(__name__)
 
 _TEXTS = r"jsonl|ndjson|jsonlines|ldjson|json|csv|tsv"
-_FORMAT = re.compile(
-    rf"\.(?:(?P<parquet>parquet)|(?P<text>{_TEXTS})(?:\.(?:gz|zst|bz2|xz))?)$", re.IGNORECASE
-)
-_PATTERN_END = re.compile(rf"(?:\.(?:{_TEXTS}|parquet|gz|zst|bz2|xz))++(?P<end>\*?$)?", re.IGNORECASE)
-_DAMAGE = (OSError, EOFError, lzma.LZMAError, pa.ArrowException, UnicodeDecodeError)
+_PACKED = r"gz|gzip|zst|zstd|bz2|xz|lzma"
+_FORMAT = re.compile(rf"\.(?:(?P<parquet>parquet)|(?P<text>{_TEXTS})(?:\.(?:{_PACKED}))?)$", re.IGNORECASE)
+_PATTERN_END = re.compile(rf"(?:\.(?:{_TEXTS}|parquet|{_PACKED}))++(?P<end>\*?$)?", re.IGNORECASE)
+_DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException, UnicodeDecodeError)
+_HIDDEN = (".", "__MACOSX")  # macOS puts hidden files into a folder of its archives
 _LFS = b"version https://git-lfs"
 _SAVED = ("dataset_dict.json", "state.json")
-_SPACE = b" \t\r\n\v\f\xef\xbb\xbf"  # with the bytes of a byte order mark, which may stand between files that were joined
-_HINT_BYTES = 200  # at the end of a line, in which a comment is looked for
+_SPACE = b" \t\r\n\v\f\0\x1a\x1e\xef\xbb\xbf"  # with the bytes of a byte order mark, which may stand between files that were joined
 _CHUNK_ROWS = 2000
 _CHUNK_BYTES = 8 * 2**20
 _LINE_BYTES = 16 * 2**20  # a longer line is malformed: no person wrote it
@@ -136,45 +135,7 @@ def decoded(chunk: Chunk) -> Iterator[tuple[str, Any]]:
         if isinstance(text, Unusable):
             yield f"{chunk.where}:{number}", text
         elif text.strip(_SPACE):
-            yield f"{chunk.where}:{number}", _of_json(text)
-
-
-def _of_json(text: bytes) -> Any:
-    """Return the value of a JSON text, or Unusable.
-
-    A text that orjson refuses is read again with Python's json, which accepts NaN and Infinity, long whole
-    numbers and lone surrogates. They do no harm in a column that is not read.
-    If a key occurs twice in a row, the last value counts, as in other JSON readers.
-    """
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        trouble = Unusable("malformed", f"no JSON: {error}{_hint(text)}")
-    try:
-        return json.loads(text.decode("utf-8-sig"), parse_int=_whole_number)
-    except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
-        return trouble
-
-
-def _hint(text: bytes) -> str:
-    """Return what to do about a text that is nearly JSON; empty if nothing is known."""
-    text = text.strip()
-    if text.endswith(b"},"):
-        return "; a line ends in a comma: remove it"
-    if text.startswith((b"//", b"#", b"/*")) or text.endswith(b"*/") or b"} //" in text[-_HINT_BYTES:]:
-        return "; JSON has no comments: remove them"
-    if re.match(rb"[\[{\s]{1,8}(?:'|\w+\s?:)", text):
-        return "; keys and texts need double quotes, and this is JSON5 or Python"
-    if text.startswith(b'"'):
-        return '; a row is an object such as {"prompt": "…"}'
-    if b"}\r{" in text:
-        return "; rows end in a line end (LF), and here they end in CR"
-    return ""
-
-
-def _whole_number(digits: str) -> int | float:
-    """Return a number; a long number becomes a float, because Python refuses thousands of digits."""
-    return int(digits) if len(digits) < 20 else float(digits)
+            yield f"{chunk.where}:{number}", of_json(text)
 
 
 def _visible(root: Path, pattern: str) -> tuple[list[Path], int]:
@@ -189,8 +150,8 @@ def _visible(root: Path, pattern: str) -> tuple[list[Path], int]:
 
 def _is_hidden(parts: Sequence[str], pattern: str) -> bool:
     """Tell whether a file or one of its folders is hidden; never, if the pattern itself names a hidden file."""
-    means_hidden = any(part.startswith(".") for part in pattern.split("/"))
-    return not means_hidden and any(part.startswith(".") for part in parts)
+    means_hidden = any(part.startswith(_HIDDEN) for part in pattern.split("/"))
+    return not means_hidden and any(part.startswith(_HIDDEN) for part in parts)
 
 
 def _any_case(pattern: str) -> str:
@@ -220,7 +181,7 @@ def _readable(paths: list[str], hidden: int, place: str) -> list[str]:
     note = f"; left out: {', '.join(left_out)}" if left_out else ""
     if not readable:
         raise BadRecord(
-            f"no file matches {place}: .jsonl, .ndjson, .json, .csv, .tsv (also .gz, .zst, .bz2, .xz) and .parquet are read{note}; "
+            f"no file matches {place}: .jsonl, .ndjson, .json, .csv, .tsv (also .gz, .zst, .bz2, .xz, .lzma) and .parquet are read{note}; "
             "check that instructions.source exists and that instructions.pattern fits to its files"
         )
     log.info("%s: %s%s", place, amount(len(readable), "file"), note)
@@ -272,7 +233,7 @@ def _is_parquet(name: str) -> bool:
 def _file_chunks(where: str, file: IO[bytes], is_named: bool) -> Iterator[Chunk]:
     """Yield the rows of a file.
 
-    A `.json` file that neither source nor pattern names must be an array, and a `.csv` file must have a column
+    A `.json` file that neither source nor pattern names must be an array or begin with a row, and a `.csv` file must have a column
     that can hold an instruction; else it is left out.
     """
     if _is_parquet(where):
@@ -292,12 +253,16 @@ def _file_chunks(where: str, file: IO[bytes], is_named: bool) -> Iterator[Chunk]
     is_json = kind == "json"
     if arrays.is_array(head) or (is_json and is_named and not arrays.is_lines(head)):
         yield from _in_chunks(where, arrays.rows(where, text, _LINE_BYTES), "JSON array")
-    elif is_json and not is_named:
-        log.info(
-            "%s: left out: it holds no array of rows, and instructions.pattern does not end in .json", where
-        )
+    elif is_json and not is_named and not _begins_with_row(head):
+        log.info("%s: left out: it holds no rows, and instructions.pattern does not end in .json", where)
     else:
         yield from _in_chunks(where, _lines(text), "JSON Lines")
+
+
+def _begins_with_row(head: bytes) -> bool:
+    """Tell whether the first line of a file is a whole row that has an instruction."""
+    first = head.partition(b"\n")[0]
+    return arrays.is_lines(head) and isinstance(source_rows.parse(of_json(first)), source_rows.SourceRow)
 
 
 def _csv(where: str, file: io.BufferedReader, name: str, is_named: bool) -> Iterator[Chunk]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from longwriter.sources import files, rows
-from longwriter.sources.turns import Unusable
+from longwriter.sources.contents import Unusable
 
 log = logging.getLogger(__name__)
 

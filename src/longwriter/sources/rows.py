@@ -46,8 +46,10 @@ from longwriter.sources.columns import (
     TEXTS,
     TRANSCRIPTS,
     TREE,
+    usual_flag,
     usual_name,
 )
+from longwriter.sources.contents import Trouble, Unusable, decoded, is_blank, kind_of, text_of
 from longwriter.sources.transcripts import first_user_text
 from longwriter.sources.turns import (
     BY_USER,
@@ -55,18 +57,12 @@ from longwriter.sources.turns import (
     ROLE_KEYS,
     TEXT_KEYS,
     USER_ROLES,
-    Trouble,
-    Unusable,
     UserTurn,
     branch,
-    decoded,
     first_user_turn,
     is_numbered,
-    kind_of,
     own_text,
-    text_of,
 )
-from longwriter.text.basics.counting import normalise
 
 _DEEPEST = 3  # envelopes in each other
 _SIGNS = {"segments": "label", "bubbles": "type", "requests": "message"}  # a key of a turn without a role
@@ -133,7 +129,7 @@ def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
         hint = ": does the file hold one JSON array? Then name it .json" if isinstance(value, list) else ""
         raise Trouble("malformed", f"an object with named columns is needed, found {kind_of(value)}{hint}")
     prompt = value.get("prompt")
-    if isinstance(prompt, str) and prompt and not prompt.isspace() and not prompt.startswith(_CHAT_OPENING):
+    if isinstance(prompt, str) and not is_blank(prompt) and not prompt.startswith(_CHAT_OPENING):
         said = own_text(prompt)
         return _plain(value, first_user_text(said, at_start=True) or said), ("prompt",)
     nothing: Trouble | None = None
@@ -145,7 +141,12 @@ def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
         if content is None or content != content or (column in OTHER_CHATS and not _is_chat(content)):
             continue
         try:
-            if column == "prompt" and _is_texts(content) and all(isinstance(c, list) for c in value.values()):
+            if (
+                column == "prompt"
+                and _is_texts(content)
+                and len(content) > 1
+                and all(isinstance(c, list) for c in value.values())
+            ):
                 raise Trouble(
                     "malformed", "prompt: a text is needed, found a list of texts"
                 )  # many rows in one
@@ -313,7 +314,10 @@ def _no_instruction_in(value: Mapping[str, Any]) -> str | None:
     names = {str(name).lower() for name in value}
     is_message = bool(names & {*ROLE_KEYS, *BY_USER}) and bool(names & {*TEXT_KEYS, "mes"})
     is_of_slack = {"ts", "text"} <= names
-    if is_message or is_of_slack or "character_name" in names:
+    is_event = any(
+        isinstance(value.get(name), dict) and "role" in value[name] for name in ("message", "payload")
+    )
+    if is_message or is_event or is_of_slack or "character_name" in names:
         return "the row is one message of a chat: put all messages of a chat into one row, as a list in a column messages"
     if "first_mes" in names:
         return "the row is a character card, which asks for no text: name a file of prompts or chats"
@@ -381,7 +385,7 @@ def _text(content: Any, name: str) -> str:
         Trouble: the text is empty, or `text_of` cannot read it.
     """
     text = text_of(content, name, [])
-    if not text or text.isspace() or not (text[0].isprintable() or normalise(text)):
+    if not text or is_blank(text):
         raise Trouble("no_instruction", f"no text in {name}")
     return text
 
@@ -393,6 +397,8 @@ def _flag(value: Mapping[str, Any], name: str) -> bool | None:
         Trouble: the flag is not one of the usual words for true and false.
     """
     flag = value.get(name)
+    if flag is None:
+        flag = next((other for key, other in value.items() if usual_flag(key) == name), None)
     if flag is None or flag is False or flag is True:
         return flag
     if isinstance(flag, Number) and flag != flag:  # NaN: a missing value in a table of numbers

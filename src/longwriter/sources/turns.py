@@ -13,56 +13,34 @@ Pure.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import orjson
-
+from longwriter.sources.contents import Trouble, decoded, is_blank, kind_of, text_of
 from longwriter.sources.transcripts import first_user_text
 
 ROLE_KEYS = ("role", "from", "speaker", "author", "sender")
-TEXT_KEYS = ("content", "value", "text", "message", "utterance", "parts", "contentParts")
-USER_ROLES = frozenset({"user", "human", "prompter", "you", "用户", "问"})
+TEXT_KEYS = ("content", "value", "text", "message", "utterance", "parts", "contentParts", "contentChunks")
+USER_ROLES = frozenset({
+    "user", "human", "prompter", "you", "me", "用户", "问", "用戶", "使用者", "人类", "我", "usuario", "usuário", "utilisateur", "benutzer",
+    "nutzer", "utente", "пользователь", "ユーザー", "사용자",
+})  # fmt: skip
 OTHER_ROLES = frozenset({
     "assistant", "gpt", "chatgpt", "bot", "chatbot", "model", "ai", "system", "developer", "tool", "function",
     "function_call", "function_response", "tool_call", "tool_response", "observation", "ipython", "bing", "bard",
-    "claude", "moss", "助手", "答",
+    "claude", "moss", "助手", "答", "助理", "机器人", "asistente", "assistente", "assistent", "ассистент", "アシスタント", "어시스턴트", "sistema",
+    "système", "系统",
 })  # fmt: skip
-"""Roles that never state the instruction. A chat in which all roles are unknown is malformed."""
+"""Roles that never state the instruction. A chat without a user in which a role is unknown is malformed."""
 _QUESTION_KEYS = ("input", "question", "instruction", "prompt", "query")
 _ANSWER_KEYS = frozenset({"output", "answer", "response", "completion"})
-_LONGEST_PYTHON = 10**6  # characters; Python's reader takes 100 times the memory of its text
 BY_USER = ("isCreatedByUser", "is_user")  # true in a turn of the user
+_TURN_OPENING = ('{"role"', '{"from"', "{'role'", "{'from'")  # a turn that is stored as a text
 _NUMBERED = re.compile(r"turn_?\d{1,6}")
 _ROLE_MARKS = " \t\n:：|<>[]#*"  # signs around a role that are not part of it, such as the colon of "Human:"
-_TEXT_PARTS = frozenset({None, "text", "input_text"})
-_TOOL_PARTS = frozenset({"tool_use", "tool_call", "tool_result", "function_call", "function_call_output"})
-_ATTACHED = re.compile("image|audio|video|file|inline|document", re.IGNORECASE)
 _PLACEHOLDER = "<image>"  # stands for a picture in the chats of LLaVA
 _MARKED = re.compile(r"\s*(?:<\|Human\|>|\[Human\]): ?(.*?)<eo[hm]>\s*", re.DOTALL)
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-class Unusable(NamedTuple):
-    """Why a row of a source gives no instruction.
-
-    `reason`: `malformed` = the row cannot be read; `no_instruction` = the row can be read, but holds no text of
-    a user; `not_text` = the user sends images, sound or files.
-    """
-
-    reason: Literal["malformed", "no_instruction", "not_text"]
-    detail: str
-
-
-class Trouble(Exception):
-    """Raised when a row gives no instruction; `rows.parse` catches it and returns its `unusable`."""
-
-    def __init__(self, reason: Literal["malformed", "no_instruction", "not_text"], detail: str) -> None:
-        """Create the error with the fields of `Unusable`."""
-        super().__init__(detail)
-        self.unusable = Unusable(reason, detail)
 
 
 class UserTurn(NamedTuple):
@@ -86,6 +64,8 @@ def first_user_turn(chat: Any, column: str) -> UserTurn:
     others: set[str] = set()
     attachments: list[str] = []
     for item in _turns(chat, column):
+        if item is None:
+            continue
         turn = _usual(item) if isinstance(item, dict) else item
         if not isinstance(turn, dict):
             raise Trouble(
@@ -97,8 +77,14 @@ def first_user_turn(chat: Any, column: str) -> UserTurn:
         if role not in USER_ROLES:
             others.add(role)
             continue
+        if text_key not in turn and len(turn) > 1:
+            names = ", ".join(repr(name[:20]) for name in list(turn)[:8])
+            raise Trouble(
+                "malformed",
+                f"{column}: a turn of the user has no text: one of {', '.join(TEXT_KEYS)} is needed, found {names}",
+            )
         text = text_of(turn.get(text_key), f"{column}.{text_key}", attachments)
-        if text and not text.isspace():
+        if text and not is_blank(text):
             if text.startswith(_PLACEHOLDER) or text.endswith(_PLACEHOLDER):
                 attachments.append("image")
             if attachments:
@@ -112,10 +98,13 @@ def first_user_turn(chat: Any, column: str) -> UserTurn:
 
 def _no_user(column: str, others: set[str]) -> Trouble:
     """Return the error of a chat without a user's text; `others` holds the roles of its other turns."""
-    if others and others.isdisjoint(OTHER_ROLES):
+    if others - OTHER_ROLES - {""}:
         names = ", ".join(repr(name[:20]) for name in sorted(others)[:5])
-        users = ", ".join(sorted(USER_ROLES))
-        return Trouble("malformed", f"{column}: no turn of a user: the roles are {names}; a user is {users}")
+        return Trouble(
+            "malformed",
+            f"{column}: no turn of a user: the roles are {names}; a user is called user, human, prompter, you, or so in "
+            "another language: change the name of the role",
+        )
     return Trouble("no_instruction", f"{column}: no turn of a user with a text")
 
 
@@ -124,7 +113,8 @@ def _turns(chat: Any, column: str) -> list[Any]:
     if isinstance(chat, bytes):
         chat = text_of(chat, column, [])
     if isinstance(chat, str):
-        chat = decoded(chat) if not chat.isspace() and chat else []
+        chat = [] if is_blank(chat) else decoded(chat)
+        chat = decoded(chat) if isinstance(chat, str) else chat  # some tools encode it twice
         if isinstance(chat, str):
             raise Trouble(
                 "malformed",
@@ -151,6 +141,9 @@ def _turns(chat: Any, column: str) -> list[Any]:
     if column == "turns" and all(isinstance(turn, dict) and turn.keys() == {"content"} for turn in chat):
         chat = [turn["content"] for turn in chat]  # Arena-Hard
     if chat and all(isinstance(text, str) for text in chat):
+        turns = [decoded(text) for text in chat if text.startswith(_TURN_OPENING)]
+        if len(turns) == len(chat) and all(isinstance(turn, dict) for turn in turns):
+            return turns
         return [
             {"role": ("user", "assistant")[place % 2], "content": text} for place, text in enumerate(chat)
         ]
@@ -175,6 +168,17 @@ def _usual(turn: dict[str, Any]) -> dict[str, Any]:
     `response`, and Axolotl says only which segments are trained on (`label`).
     """
     turn = {str(key): value for key, value in turn.items()}  # Python's texts may have numbers as keys
+    if turn.keys().isdisjoint(ROLE_KEYS):
+        lower = {key.lower(): value for key, value in turn.items()}
+        turn = turn if lower.keys().isdisjoint(ROLE_KEYS) else lower
+    if isinstance(author := turn.get("author"), dict):
+        turn = _of_author(turn, author)
+    if isinstance(pieces := turn.get("fragments"), list):  # big-AGI
+        parts = [piece.get("part") for piece in pieces if isinstance(piece, dict)]
+        turn = {
+            **turn,
+            "parts": [{"type": part.get("pt"), **part} for part in parts if isinstance(part, dict)],
+        }
     if not turn.keys().isdisjoint(ROLE_KEYS):
         return turn
     if turn.keys() == {"label", "text"} and turn["label"] in (True, False):
@@ -211,6 +215,18 @@ def _usual(turn: dict[str, Any]) -> dict[str, Any]:
     if kind and "content" in fields and turn.keys().isdisjoint(ROLE_KEYS):
         return {"role": kind.removesuffix("Message").removesuffix("Chunk"), "content": fields["content"]}
     return turn
+
+
+def _of_author(turn: Mapping[str, Any], author: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a turn whose author is an object, with the author's role; Character.AI says only whether a person wrote it."""
+    role, is_human = author.get("role"), author.get("is_human")
+    if not isinstance(role, str):
+        if not isinstance(is_human, bool) and "candidates" not in turn:
+            return dict(turn)
+        role = "user" if is_human else "assistant"
+    drafts = turn.get("candidates")
+    first = drafts[0] if isinstance(drafts, list) and drafts and isinstance(drafts[0], dict) else {}
+    return {**turn, "author": role, **({"text": first["raw_content"]} if "raw_content" in first else {})}
 
 
 def branch(tree: Mapping[str, Any], end: Any) -> list[dict[str, Any]]:
@@ -269,24 +285,6 @@ def own_text(text: str) -> str:
     return match[1].strip() if (match := _MARKED.fullmatch(text)) else text
 
 
-def decoded(text: str) -> Any:
-    """Return the value of a JSON text, or of a text that Python prints, as pandas writes lists into CSV.
-
-    pandas prints the arrays of a Parquet file with line ends in place of commas.
-
-    A text that is neither is returned unchanged.
-    """
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        if len(text) > _LONGEST_PYTHON or not text.lstrip().startswith(("[{'", "{'", "['")):
-            return text
-    try:
-        return ast.literal_eval(text.strip().replace("}\n {", "},\n {"))
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return text
-
-
 def _is_pairs(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value)
 
@@ -322,66 +320,8 @@ def _keys(turn: Mapping[str, Any], column: str) -> tuple[str, str, str]:
     role = next((key.lower() for key in turn if key.lower() in OTHER_ROLES), "")
     if role or not any(turn.values()):
         return "", "", role or "system"
+    if "messages" in turn:
+        raise Trouble(
+            "malformed", f"{column}: it holds whole chats with messages: put each chat into a row of its own"
+        )
     raise Trouble("malformed", f"{column}: a turn has no role: one of {', '.join(ROLE_KEYS)} is needed")
-
-
-def text_of(content: Any, name: str, attachments: list[str]) -> str | None:
-    """Return a text, or the text parts of a list, joined by line ends; None if `content` is None.
-
-    Args:
-        content: Text, bytes of UTF-8, a part, or a list of parts.
-        name: Column and key, for the messages.
-        attachments: The types of the parts that are not text are added to this list.
-
-    Raises:
-        Trouble: the content has another type, or holds NUL or half a character.
-    """
-    if isinstance(content, str):
-        if "\0" in content:
-            raise Trouble("malformed", f"{name}: holds a NUL character")
-        if not content.isascii() and _SURROGATE.search(content):
-            raise Trouble("malformed", f"{name}: holds half a character (a lone surrogate)")
-        return content
-    if content is None:
-        return None
-    if isinstance(content, bytes):
-        try:
-            return text_of(content.decode(), name, attachments)
-        except UnicodeDecodeError as error:
-            raise Trouble("malformed", f"{name}: no UTF-8: {error.reason}") from None
-    if isinstance(content, dict):
-        content = content["parts"] if isinstance(content.get("parts"), list) else [content]
-    if not isinstance(content, list):
-        raise Trouble("malformed", f"{name}: text is needed, found {kind_of(content)}")
-    texts = [_part(part, name, attachments) for part in content]
-    return "\n".join(text for text in texts if text)
-
-
-def _part(part: Any, name: str, attachments: list[str]) -> str | None:
-    """Return the text of a part; if the part is not text, return None and add its type to `attachments`."""
-    if part is None or isinstance(part, str):
-        return text_of(part, name, attachments)
-    if not isinstance(part, dict):
-        raise Trouble("malformed", f"{name}: a part is a text or an object with type, found {kind_of(part)}")
-    kind, text = part.get("type"), part.get("text")
-    if kind is None and text is None:
-        attached = [key for key, value in part.items() if value is not None and _ATTACHED.search(key)]
-        if not attached and any(part.values()):
-            raise Trouble("malformed", f"{name}: a part has neither type nor text")
-        attachments.extend(attached)
-        return None
-    if not (kind is None or isinstance(kind, str)):
-        raise Trouble("malformed", f"{name}: the type of a part is a text, found {kind_of(kind)}")
-    if kind not in _TEXT_PARTS:
-        attachments.extend([] if kind in _TOOL_PARTS else [str(kind)[:30]])
-        return None
-    text = text.get("value") if isinstance(text, dict) else text
-    if isinstance(text, list | dict):
-        raise Trouble("malformed", f"{name}: the text of a part is needed, found {kind_of(text)}")
-    return text_of(text, name, attachments)
-
-
-def kind_of(value: Any) -> str:
-    """Return the name of a value's type in JSON, for the messages."""
-    names = {dict: "an object", list: "a list", str: "a text", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), f"{type(value).__name__}")

@@ -21,7 +21,7 @@ from longwriter.instructions import hub
 from longwriter.io import files
 from longwriter.params import InstructionsParams, Params
 from longwriter.sources import files as sources
-from longwriter.sources.turns import Unusable
+from longwriter.sources.contents import Unusable
 from longwriter.text.basics.counting import normalise
 
 

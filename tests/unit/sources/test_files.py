@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from longwriter.errors import BadRecord
 from longwriter.sources import arrays
 from longwriter.sources import files as sources
+from longwriter.sources.contents import Unusable
 from longwriter.sources.rows import SourceRow
-from longwriter.sources.turns import Unusable
 
 CHATS = [
     {
@@ -115,7 +115,7 @@ def test_a_source_without_a_readable_file_is_an_error(tmp_path, source):
 HOSTILE = [
     (b'{"prompt": "\xff\xfe"}', "no JSON"),
     (b'{"prompt": "a\\u0000b"}', "NUL"),
-    (b'{"prompt": "a\x00b"}', "no JSON"),
+    (b'{"prompt": "a\x00b"}', "holds a NUL character"),
     (b'{"prompt": "\\ud83c"}', "surrogate"),
     (b'{"prompt": ' + b"9" * 5000 + b"}", "prompt: text is needed, found float"),
     (b'{"prompt": "a", "length": 1' + b"0" * 300 + b"}", "length"),
@@ -396,7 +396,7 @@ def test_what_follows_a_compressed_text_is_an_error(tmp_path, name, packed):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"PK\x03\x04", "is a zip archive: unpack it"),
+        (b"PK\x03\x04", "is a zip archive or a workbook of Excel: unpack it"),
         (lines(CHATS), r"is no \.gz file, its first bytes say"),
     ],
 )
@@ -486,3 +486,90 @@ def test_a_parquet_file_with_damaged_names_of_columns_is_an_error(tmp_path):
     (tmp_path / "a.parquet").write_bytes(content.replace(b"language", b"lang\xff\xfege"))
     with pytest.raises(BadRecord, match=r"a\.parquet is no whole Parquet file"):
         read(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("padding", [b"", b"\0", bytes(700), bytes(70_000)])
+def test_padding_after_and_between_the_members_of_a_gz_file_is_skipped(tmp_path, padding):
+    member = gzip.compress(lines(CHATS))
+    (tmp_path / "a.jsonl.gz").write_bytes(member + padding + member + padding)
+    assert [row for _, row in read(tmp_path)] == PROMPTS * 2
+
+
+@pytest.mark.parametrize("rest", [b"rest", gzip.compress(b"x")[:7]])
+def test_other_bytes_after_a_gz_member_are_an_error(tmp_path, rest):
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines(CHATS)) + rest)
+    with pytest.raises(BadRecord, match=r"a\.jsonl\.gz breaks off after row \d"):
+        read(tmp_path)
+
+
+SKIPPED_FRAME = b"\x5a\x2a\x4d\x18\x02\0\0\0no"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl.lzma", lzma.compress(lines(CHATS), lzma.FORMAT_ALONE)),
+        ("a.jsonl.xz", lzma.compress(lines(CHATS), lzma.FORMAT_ALONE)),
+        ("a.ndjson.gzip", gzip.compress(lines(CHATS))),
+        ("a.jsonl.Zstd", SKIPPED_FRAME + zstandard.compress(lines(CHATS))),
+        ("a.jsonl", BOM + BOM + lines(CHATS)),
+        ("a.jsonl", lines(CHATS) + bytes(600)),
+        ("a.jsonl", lines(CHATS) + b"\x1a"),
+        ("a.jsonl", b"".join(b"\x1e" + line for line in lines(CHATS).splitlines(keepends=True))),
+        ("a.jsonl", b"\n".join([b"", *lines(CHATS).splitlines()]).decode().encode("utf-16-le")),
+        ("a.jsonl", lines(CHATS).decode().encode("utf-32-le")),
+        ("a.jsonl", lines(CHATS).decode().encode("utf-32-be")),
+        ("a.json", lines(CHATS)),
+    ],
+)
+def test_rows_are_read_whatever_packs_or_pads_them(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    assert [row for _, row in read(tmp_path)] == PROMPTS
+
+
+def test_a_table_in_utf16_without_a_mark_is_read(tmp_path):
+    (tmp_path / "a.csv").write_bytes("prompt;kind\r\nTell of a mill.;x\r\n".encode("utf-16-be"))
+    assert [row for _, row in read(tmp_path)] == [SourceRow("Tell of a mill.")]
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["nan", "-inf", "inf", "-nan(ind)", "None", "undefined", "True", '"a\tb"', '["x", {"y": -Infinity}]'],
+)
+def test_a_value_that_another_language_writes_in_another_column_spoils_no_row(tmp_path, other):
+    (tmp_path / "a.jsonl").write_text(f'{{"prompt": "None of \\"nan\\" is Infinity.", "other": {other}}}\n')
+    assert read(tmp_path) == [("/a.jsonl:1", SourceRow('None of "nan" is Infinity.'))]
+    (tmp_path / "a.jsonl").write_text('{"prompt": "a", "toxic": True, "redacted": nan}\n')
+    assert read(tmp_path) == [("/a.jsonl:1", SourceRow("a", toxic=True))]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (gzip.compress(gzip.compress(b"x")), "is compressed twice: unpack it once"),
+        (gzip.compress(b"a.jsonl".ljust(257, b"\0") + b"ustar"), "is a tar archive: unpack it"),
+        (b"PAR1" + bytes(9), r"is a Parquet file: name it \.parquet"),
+        (b"SQLite format 3\0", "is a database of SQLite"),
+        (b"PK\x03\x04", "a workbook of Excel"),
+    ],
+)
+def test_a_file_of_another_kind_says_what_to_do(tmp_path, content, told):
+    for name in ("a.jsonl", "a.csv"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(BadRecord, match=told):
+            read(tmp_path / name)
+
+
+def test_a_line_in_another_encoding_says_to_save_the_file_as_utf8(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes('{"prompt": "写一封信。"}\n'.encode("gbk"))
+    [(_, row)] = read(tmp_path)
+    assert row.detail.endswith("; save the file as UTF-8")
+
+
+def test_the_hidden_files_of_a_mac_archive_are_left_out(tmp_path, caplog):
+    (tmp_path / "__MACOSX").mkdir()
+    for name in ("a.jsonl", "__MACOSX/a.jsonl"):
+        (tmp_path / name).write_bytes(lines(CHATS))
+    caplog.set_level("INFO")
+    assert len(read(tmp_path)) == len(CHATS)
+    assert "left out: 1 hidden" in caplog.text

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longwriter.sources.contents import Unusable
 from longwriter.sources.rows import SourceRow, parse, schema
-from longwriter.sources.turns import Unusable
 
 TALE = "Write a tale."
 
@@ -375,6 +375,70 @@ def test_a_row_of_oasst_that_is_no_opening_is_no_instruction():
     assert parse({"text": "More.", "role": "prompter", "parent_id": "b"}).reason == "no_instruction"
 
 
+@pytest.mark.parametrize(
+    "chat",
+    [
+        [{"role": "user", "content": json.dumps([{"type": "text", "text": SEA}])}],
+        [{"role": "user", "content": str([{"type": "text", "text": SEA}])}],
+        [{"role": "user", "content": [{"type": "text", "content": SEA}]}],
+        [{"role": "user", "content": [{"type": "Text", "value": SEA}]}],
+        [{"role": "user", "content": {"value": SEA}}],
+        [{"role": "user", "content": "\u200b"}, USER],
+        [{"role": "user", "content": "\u2800\u3164"}, USER],
+        [{"role": "user", "content": "NaN"}, {"role": "user", "content": float("nan")}, USER],
+        [None, USER],
+        [{"Role": "User", "Content": SEA}],
+        [{"role": "usuario", "content": SEA}, {"role": "asistente", "content": "x"}],
+        [{"role": "ユーザー", "content": SEA}],
+        [{"role": "使用者", "content": SEA}, {"role": "助理", "content": "x"}],
+        [json.dumps(USER), json.dumps({"role": "assistant", "content": "x"})],
+        json.dumps(json.dumps([USER])),
+        "\ufeff" + json.dumps([USER]),
+        [{"author": {"role": "user"}, "content": {"parts": [SEA]}}],
+        [{"author": {"name": "Ann", "is_human": True}, "candidates": [{"raw_content": SEA}]}, {"author": {"name": "Bo"}, "candidates": []}],
+        [{"role": "user", "fragments": [{"ft": "content", "part": {"pt": "text", "text": SEA}}]}],
+        [{"role": "user", "content": "", "contentChunks": [{"type": "text", "text": SEA}]}],
+    ],
+)  # fmt: skip
+def test_a_chat_is_read_where_its_turns_are_stored_in_rarer_ways(chat):
+    assert parse({"messages": chat}) == SourceRow(SEA)
+
+
+@pytest.mark.parametrize("nothing", ["\u200b", "\ufeff", "\u2800", "null", "nan", "None", "N/A", [], {}])
+def test_a_prompt_that_says_nothing_leaves_the_messages(nothing):
+    assert parse({"prompt": nothing, "messages": [USER]}) == SourceRow(SEA)
+
+
+@pytest.mark.parametrize("nothing", ["none", "NaN", "<NA>", "undefined"])
+def test_a_programs_word_for_a_missing_value_is_no_instruction(nothing):
+    assert parse({"prompt": nothing}).reason == "no_instruction"
+    assert parse({"prompt": f"{nothing} of us"}) == SourceRow(f"{nothing} of us")
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ([{"role": "visitor", "content": SEA}, {"role": "assistant", "content": "x"}], "the roles are 'assistant', 'visitor'"),
+        ([{"role": "user", "body": SEA}], "a turn of the user has no text: one of content,"),
+        ([{"messages": [USER]}], "messages: it holds whole chats with messages"),
+    ],
+)  # fmt: skip
+def test_a_chat_whose_user_nobody_can_name_is_not_called_a_chat_without_a_user(value, told):
+    row = parse({"messages": value})
+    assert (row.reason, told in row.detail) == ("malformed", True)
+
+
+def test_an_event_of_a_coding_agent_is_one_message_of_a_chat():
+    for value in ({"type": "user", "message": USER}, {"type": "response_item", "payload": USER}):
+        assert "one message of a chat" in parse(value).detail
+
+
+@pytest.mark.parametrize("name", ["Toxic", "TOXIC", "is_toxic", " Is_Toxic"])
+def test_a_flag_is_read_under_its_name_in_any_case(name):
+    assert parse({"prompt": SEA, name: "True"}) == SourceRow(SEA, toxic=True)
+    assert parse({"messages": [{**USER, name: 1}]}) == SourceRow(SEA, toxic=True)
+
+
 def test_the_flags_beside_an_envelope_count():
     assert parse({"inputs": {"question": "a"}, "toxic": 1}) == SourceRow("a", toxic=True)
 
@@ -528,7 +592,7 @@ def test_what_a_user_shows_cannot_be_written_about(content, detail):
         ({"data": {"data": {"data": {"data": {"prompt": "a"}}}}}, "data: data: data: no prompt"),
         ({"messages": [{"role": ["user"], "content": "a"}]}, "messages.role: a role is a text, found a list"),
         ({"messages": [{"content": "a"}]}, "messages: a turn has no role: one of role, from"),
-        ({"messages": [{"role": "customer", "content": "a"}]}, "the roles are 'customer'; a user is human,"),
+        ({"messages": [{"role": "customer", "content": "a"}]}, "the roles are 'customer'; a user is called user, human,"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages.content: text is needed, found int"),
         ({"messages": [{"role": "user", "content": [5]}]}, "a part is a text or an object with type, found int"),
         ({"messages": [{"role": "user", "content": [{"a": "b"}]}]}, "a part has neither type nor text"),
