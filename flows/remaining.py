@@ -1,7 +1,8 @@
 """How long the rest of a flow takes, from the seconds that its stages took before.
 
-For a stage that has not run here yet, the seconds of the demo on two cores are used, scaled by the speed of this
-machine so far. `.lw/seconds.json` keeps the seconds of stages that ran.
+For a stage that has not run here yet, the mean of its other items is used, else the seconds of the demo on two
+cores. Stages of one kind become slower together: a slow endpoint makes `plan` and `write` slow, but no training.
+`.lw/seconds.json` keeps the seconds of stages that ran.
 """
 
 from __future__ import annotations
@@ -18,6 +19,14 @@ _DEMO_S = {
 }  # fmt: skip
 
 
+_KINDS = {
+    "plan": "endpoint", "write": "endpoint", "sft": "training", "dpo": "training",
+    "sample": "serving", "generate": "serving", "short_prompts": "serving",
+}  # fmt: skip
+_MACHINE_PACES = (0.25, 4.0)
+"""A stage that takes even longer has more work; this says nothing about stages of other kinds."""
+
+
 def seconds_left(
     names: Sequence[str], position: int, spent: Mapping[str, float], earlier: Mapping[str, float]
 ) -> float:
@@ -29,13 +38,30 @@ def seconds_left(
         spent: Seconds of the stages that were executed in this flow.
         earlier: Seconds of stages that ran here before.
     """
-    expected = sum(_expected(name, earlier) for name in spent)
-    pace = sum(spent.values()) / expected if expected else 1.0
-    return pace * sum(_expected(name, earlier) for name in names[position:])
+    return sum(_pace(_kind(name), spent, earlier) * _expected(name, earlier) for name in names[position:])
+
+
+def _pace(kind: str, spent: Mapping[str, float], earlier: Mapping[str, float]) -> float:
+    """Return how many times longer than expected the stages of a kind took; without any, those of no kind."""
+    names = [name for name in spent if _kind(name) == kind]
+    expected = sum(_expected(name, earlier) for name in names)
+    pace = sum(spent[name] for name in names) / expected if expected else None
+    if kind:
+        return _pace("", spent, earlier) if pace is None else pace
+    least, most = _MACHINE_PACES
+    return 1.0 if pace is None else min(max(pace, least), most)
+
+
+def _kind(name: str) -> str:
+    return _KINDS.get(name.partition("@")[0], "")
 
 
 def _expected(name: str, earlier: Mapping[str, float]) -> float:
-    return float(earlier.get(name, _DEMO_S.get(name.partition("@")[0], 10)))
+    if name in earlier:
+        return float(earlier[name])
+    stage, _, item = name.partition("@")
+    items = [seconds for other, seconds in earlier.items() if item and other.startswith(f"{stage}@")]
+    return sum(items) / len(items) if items else float(_DEMO_S.get(stage, 10))
 
 
 def sentence(names: Sequence[str], position: int, seconds: float) -> str:

@@ -35,6 +35,31 @@ def test_the_rest_takes_as_long_as_before(
 
 
 @pytest.mark.parametrize(
+    ("left", "spent", "seconds"),
+    [
+        ("write", {"plan": 280.0}, 190.0),  # the same endpoint answers both
+        ("sft", {"plan": 280.0}, 33.0),  # an endpoint says nothing about a training
+        ("dpo", {"sft": 66.0}, 60.0),
+        ("generate@sft-quick", {"sample": 62.0, "plan": 280.0}, 20.0),
+        ("sft", {"instructions": 20.0}, 66.0),  # this machine takes twice as long
+        ("sft", {"instructions": 2000.0}, 132.0),  # no machine takes 200 times as long: this was more data
+        ("report@quick", {"instructions": 2000.0}, 24.0),
+    ],
+)
+def test_a_slow_stage_makes_only_stages_of_its_kind_seem_slow(
+    left: str, spent: dict[str, float], seconds: float
+) -> None:
+    earlier = {"instructions": 10.0, "plan": 28.0, "write": 19.0, "sft": 33.0, "dpo": 30.0, "sample": 31.0}
+    earlier |= {"generate@sft-quick": 10.0, "report@quick": 6.0}
+    assert remaining.seconds_left([left], 0, spent, earlier) == pytest.approx(seconds)
+
+
+def test_a_new_benchmark_takes_as_long_as_the_others_here() -> None:
+    earlier = {"generate@sft-quick": 10.0, "generate@dpo-quick": 20.0}
+    assert remaining.seconds_left(["generate@sft-mine"], 0, {}, earlier) == pytest.approx(15.0)
+
+
+@pytest.mark.parametrize(
     "content", [None, "", "[]", '{"sft": "soon", "plan": NaN, "dpo": Infinity, "x": -1, "y": true}']
 )
 def test_a_file_of_seconds_that_cannot_be_read_counts_as_none(tmp_path, monkeypatch, content) -> None:
