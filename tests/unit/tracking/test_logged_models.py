@@ -2,10 +2,14 @@
 
 import re
 import shutil
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from longwriter.errors import Unavailable, UserError
 from longwriter.tracking import logged_models as models
@@ -172,6 +176,65 @@ def test_a_decision_against_an_older_champion_moves_nothing(store):
     assert int(models.version_of("decided", "champion").version) == 1
     assert models.version_of("decided", "former") is None
     assert models.crown("decided", "champion", "former", 2, "the gate", "better", instead_of=1) == 1
+
+
+@pytest.fixture
+def before_an_alias_is_stored():
+    """Let a function run just before MLflow's database stores an alias; it gets the path of the database."""
+    hooks = []
+
+    def add(function):
+        def hook(connection, cursor, statement, parameters, context, many):
+            if statement.startswith("INSERT INTO registered_model_aliases"):
+                function(connection.engine.url.database)
+
+        event.listen(Engine, "before_cursor_execute", hook)
+        hooks.append(hook)
+
+    yield add
+    for hook in hooks:
+        event.remove(Engine, "before_cursor_execute", hook)
+
+
+def test_the_first_champion_of_two_machines_at_once_stays_and_the_other_is_told(
+    store, before_an_alias_is_stored
+):
+    asking = run("register")
+    for digit in "12":
+        models.register("contested", asking, {"dvc.md5": digit * 32 + ".dir"}, "")
+
+    def crown_version_1(database):
+        with sqlite3.connect(database) as other_machine:
+            other_machine.execute(
+                "INSERT INTO registered_model_aliases (workspace, name, alias, version) "
+                "VALUES ('default', 'contested', 'champion', 1)"
+            )
+
+    before_an_alias_is_stored(crown_version_1)
+    with pytest.raises(
+        Unavailable,
+        match=r"champion of contested could not be set to version 2: somebody else set it to version 1 at the "
+        r"same time\. Look at that version in MLflow, and do this again",
+    ):
+        models.crown("contested", "champion", "former", 2, "a person", "x")
+    assert int(models.version_of("contested", "champion").version) == 1
+    assert models.version_of("contested", "former") is None
+
+
+def test_an_alias_that_the_database_refuses_is_no_race(store, before_an_alias_is_stored):
+    models.register("kept", run("register"), {"dvc.md5": "1" * 32 + ".dir"}, "")
+
+    def refuse_aliases(database):
+        with sqlite3.connect(database) as connection:
+            connection.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON registered_model_aliases WHEN NEW.name = 'kept' "
+                "BEGIN SELECT RAISE(ABORT, 'no room'); END"
+            )
+
+    before_an_alias_is_stored(refuse_aliases)
+    with pytest.raises(MlflowException, match="no room"):
+        models.crown("kept", "champion", "former", 1, "a person", "x")
+    assert models.version_of("kept", "champion") is None
 
 
 def test_a_long_description_and_long_tags_are_cut_to_what_mlflow_keeps(store):
