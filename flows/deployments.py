@@ -24,7 +24,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -37,7 +36,8 @@ from prefect.flows import Flow
 from prefect.schedules import Cron, Schedule
 from pydantic import ValidationError
 
-from longwriter.errors import LongWriterError, Unavailable, UserError, without_password
+from flows import server
+from longwriter.errors import LongWriterError, UserError, without_password
 from longwriter.tracking import git
 
 POOL = "longwriter"
@@ -71,6 +71,10 @@ class Checkout(NamedTuple):
         """Tell whether both are the same folder; machines are compared only if both are known."""
         is_same_host = self.host == other.host or not (self.host and other.host)
         return self.folder == other.folder and is_same_host
+
+    def is_gone(self) -> bool:
+        """Tell whether it was a folder of this machine that is no longer there."""
+        return self.host == socket.gethostname() and not Path(self.folder).exists()
 
 
 def this_checkout() -> Checkout:
@@ -113,7 +117,10 @@ def find(client: SyncPrefectClient, name: str) -> DeploymentResponse | None:
     """Return the deployment `FLOW/NAME` of the server, or None."""
     try:
         return client.read_deployment_by_name(name)
-    except ObjectNotFound:
+    except ObjectNotFound as error:
+        answer = getattr(error.http_exc, "response", None)
+        if "detail" not in getattr(answer, "text", ""):  # this is not Prefect
+            raise error.http_exc from None
         return None
 
 
@@ -285,6 +292,10 @@ def _lines(client: SyncPrefectClient, flow: str, deployment: DeploymentResponse)
     workers = client.read_workers_for_work_pool(pool)
     its_checkout = checkout_of(deployment)
     owner = "this checkout" if this_checkout().is_same(its_checkout) else "another checkout"
+    if its_checkout.is_gone():
+        owner = (
+            f"this folder is gone: python -m flows.deployments remove --flow {flow} --name {deployment.name}"
+        )
     schedules = [
         f"{getattr(item.schedule, 'cron', item.schedule)} {getattr(item.schedule, 'timezone', '')}"
         f"{'' if item.active else ' (paused)'}"
@@ -305,13 +316,14 @@ def remove(name: str) -> str:
     """Remove a deployment and its scheduled runs; return a sentence. A run that is active goes on.
 
     Raises:
-        UserError: the deployment is another checkout's.
+        UserError: the deployment is that of another checkout, whose folder is still there.
     """
     with get_client(sync_client=True) as client:
         deployment = find(client, name)
         if deployment is None:
             return f"there is no deployment {name}"
-        check_is_ours(name, deployment, "remove it there, or take it over with --replace first")
+        if not checkout_of(deployment).is_gone():
+            check_is_ours(name, deployment, "remove it there, or take it over with --replace first")
         client.delete_deployment(deployment.id)
     return f"removed deployment {name} {deployment.id}"
 
@@ -366,8 +378,10 @@ def main(words: list[str] | None = None) -> int:
                 text = remove(full_name(options.flow, options.name))
             else:
                 text = status()
-        except httpx.TransportError as error:
-            raise Unavailable(f"cannot reach Prefect at {without_password(url)} ({error})") from None
+        except Exception as error:
+            if (trouble := server.trouble(error)) is None:
+                raise
+            raise trouble from None
     except LongWriterError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

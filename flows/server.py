@@ -7,6 +7,7 @@ does not import Prefect, so that the server can start before Prefect is imported
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def is_configured() -> bool:
 
 
 def trouble(error: Exception) -> LongWriterError | None:
-    """Return the error to show for one of Prefect's client: login refused, or no server; None for any other error."""
+    """Return the error to show for one of Prefect's client: login refused, no server or another one; None for any other error."""
     import httpx  # of Prefect's client
 
     url = without_password(os.environ.get("PREFECT_API_URL", "the address of its profile"))
@@ -66,6 +67,10 @@ def trouble(error: Exception) -> LongWriterError | None:
         return UserError(
             f"Prefect at {url} refuses this login ({status}): correct PREFECT_API_AUTH_STRING (user:password)"
         )
+    if status in (404, 405) or isinstance(error, json.JSONDecodeError):  # a page, or the address without /api
+        return UserError(f"{url} is no API of Prefect: correct PREFECT_API_URL, which ends in /api")
+    if status is not None and status >= 500:
+        return Unavailable(f"Prefect at {url} answers {status}: its log says why; run this again then")
     is_first_call = isinstance(error, RuntimeError) and str(error).startswith("Failed to reach API")
     if is_first_call or isinstance(error, httpx.TransportError):  # of a server that ended while the flow ran
         return Unavailable(f"cannot reach Prefect at {url}: start the server, or correct PREFECT_API_URL")

@@ -2,7 +2,13 @@
 
 A flow runs the stage `write` on the services of `infra/services`, against the scripted chat server of the tests,
 and pushes its data to S3. One server is stopped when the first paragraphs are written (`write`), or while a large
-file is on its way to S3 (`push`), and started again later. Then the same command runs once more. For each drill:
+file is on its way to S3 (`push`), and started again later. Then the same command runs once more.
+
+Four more moments lie in the push of a stage to MLflow, for PostgreSQL and for MLflow itself: of its `metrics`, of
+its `tables`, of its `traces` (stage `write`), and of the model's registration (`registration`, stage `register`).
+There `dvc repro` runs the stage, and a relay in front of MLflow stops the server when the request comes.
+
+For each drill:
 
     first      exit code and reason of the flow during which the server was away, and its minutes
     second     exit code of the same command afterwards
@@ -22,6 +28,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -32,6 +39,7 @@ import httpx2
 from mlflow.tracking import MlflowClient
 from tabulate import tabulate
 
+from infra.bench.relay import Relay
 from infra.services import s3, servers
 from infra.services.state import State
 from tests import tiny_model
@@ -39,7 +47,21 @@ from tests import workspace as workspaces
 from tests.chat_server.server import ChatServer, chat_server
 from tests.workspace import Workspace, wait_for
 
-DRILLS = (*((name, "write") for name in servers.NAMES), ("s3", "push"), ("prefect", "push"))
+MOMENTS = {
+    "metrics": ("write", rb'"metrics": ?\[\{', 1),
+    "tables": ("write", rb"PUT \S*/rows\.json ", 1),
+    "traces": ("write", rb"POST \S*/mlflow/traces ", 3),
+    "registration": ("register", rb"POST \S*/model-versions/set-tag ", 3),
+}
+"""{moment in the push to MLflow: stage, pattern of a request, which of these requests is the moment}."""
+_STALE = {"write": {"write.sampling.seed": 4321}, "register": {"register.margins.short_prompts": 0.31}}
+"""{stage: parameters with which it is stale}."""
+DRILLS = (
+    *((name, "write") for name in servers.NAMES),
+    ("s3", "push"),
+    ("prefect", "push"),
+    *((name, moment) for moment in MOMENTS for name in ("postgres", "mlflow")),
+)
 HEAD = ("stopped", "in", "first", "second", "repeated", "MLflow", "Prefect", "left")
 _FLOW = (sys.executable, "-m", "flows", "--share")
 _BEFORE = ("base_model", "benchmarks", "instructions", "plan")
@@ -84,6 +106,47 @@ def drill(bench: Bench, name: str, moment: str, path: Path) -> tuple[list[str], 
         sys.stderr.write(again.stderr[-3000:])
     row += [f"{repeated} of {sum(hashes.values())}", _counts(runs), _counts(_prefect(started_ms))]
     return [*row, "; ".join(left) or "nothing"], is_right
+
+
+def push_drill(bench: Bench, name: str, moment: str, path: Path) -> tuple[list[str], bool]:
+    """Return a row of a drill in a push to MLflow, as `drill` does."""
+    stage, pattern, number = MOMENTS[moment]
+    checkout = bench.checkout.copy(path)
+    checkout.env.update(bench.checkout.env)
+    checkout.set_params(_STALE[stage])
+    before, started_ms = len(bench.server.requests()), int(time.time() * 1000)
+    relay = Relay(
+        bench.services.ports["mlflow"], pattern, number, lambda: servers.stop(bench.services, [name])
+    )
+    command = ("dvc", "repro", "--single-item", stage)
+    begin = time.monotonic()
+    with relay.url() as url, checkout.start(*command, MLFLOW_TRACKING_URI=url) as child:
+        reader = threading.Thread(target=lambda: output.extend(child.communicate(timeout=_LIMIT_S)))
+        output: list[str] = []
+        reader.start()
+        wait_for(lambda: relay.has_begun.is_set() or not reader.is_alive(), f"{moment} begins", _LIMIT_S)
+        if not relay.has_begun.is_set():
+            raise SystemExit(f"the stage ended before the drill began:\n{output}")
+        time.sleep(bench.seconds)
+        servers.start(bench.services, [name])
+        reader.join()
+    minutes = (time.monotonic() - begin) / 60
+    again = checkout.run(*command, code=None, limit_s=_LIMIT_S)
+    hashes = Counter(row["hash"] for row in bench.server.requests()[before:])
+    repeated = sum(hashes.values()) - len(hashes)
+    runs = _mlflow(started_ms)
+    left = [" ".join(process.cmdline())[:100] for process in checkout.processes()]
+    if "up to date" not in (status := checkout.dvc("status", stage, code=None).stdout):
+        left.append(status[:200])
+    lines = [line for line in output[1].splitlines() if line.startswith(f"{stage}: ")]
+    end = "0" if not child.returncode else f"{child.returncode}: {lines[-1][:400]}"
+    row = [name, moment, f"{end} ({minutes:.1f} min)", str(again.returncode)]
+    is_right = again.returncode == 0 and not repeated and "RUNNING" not in runs and not left
+    is_right &= "Traceback" not in output[1]
+    if not is_right:
+        sys.stderr.write(output[1][-4000:] + again.stderr[-3000:])
+    row += [f"{repeated} of {sum(hashes.values())}", _counts(runs), "-", "; ".join(left) or "nothing"]
+    return row, is_right
 
 
 def _moment(bench: Bench, moment: str, before: int, child: subprocess.Popen[str]) -> Callable[[], bool]:
@@ -159,11 +222,15 @@ def main() -> int:
         first = workspaces.make(Path(base) / "first", params)
         first.env.update(env)
         first.dvc("remote", "add", "--local", "--default", "services", f"s3://{s3.BUCKETS['pipeline']}/dvc")
-        first.run(*_FLOW, *_BEFORE, limit_s=_LIMIT_S)
+        if any(words.endswith("/registration") for words in options.drills):
+            first.dvc("repro", limit_s=2 * _LIMIT_S)
+        else:
+            first.run(*_FLOW, *_BEFORE, limit_s=_LIMIT_S)
         bench = Bench(services, first, server, options.seconds, options.megabytes)
         for words in options.drills:
             name, _, moment = words.partition("/")
-            row, is_drill_right = drill(bench, name, moment, Path(base) / f"{name}-{moment}")
+            make_row = push_drill if moment in MOMENTS else drill
+            row, is_drill_right = make_row(bench, name, moment, Path(base) / f"{name}-{moment}")
             rows.append(row)
             is_right &= is_drill_right
             sys.stderr.write(f"{'right' if is_drill_right else 'WRONG'}: {row}\n")

@@ -2,7 +2,7 @@
 
 Writes  .lw/bench/chats/*.jsonl.zst (seeded, made once), .lw/bench/instructions/ (what the stage would
         write), and to stdout a table of steps: seconds, rows a second, peak memory
-Run     python -m infra.bench.instructions_million [ROWS]
+Run     python -m infra.bench.instructions_million [ROWS], after `dvc repro benchmarks`
 
 Of the rows 12 % are exact and 8 % near-duplicates of earlier ones, 3 % are malformed and 1 in 10,000
 repeats a prompt of the small benchmark; the rest are
@@ -33,6 +33,7 @@ from longwriter import params
 from longwriter.exclusions import benchmarks, decontamination
 from longwriter.hashing import content_hash
 from longwriter.instructions import candidates, duplicates, patterns
+from longwriter.io import files
 from longwriter.lengths import stated as lengths
 from longwriter.sources import files as sources
 from longwriter.sources.rows import SourceRow
@@ -174,6 +175,8 @@ def _cpu() -> float:
 
 def main(rows: int) -> None:
     """Make the rows, run the stage on them, and time each step."""
+    if not (files.DATA / "benchmarks" / "in_instructions.json").exists():
+        raise SystemExit("data/benchmarks/in_instructions.json is missing: dvc repro benchmarks")
     folder, out = _HOME / f"chats-{rows}", _HOME / "instructions"
     out.mkdir(parents=True, exist_ok=True)
     peak = Peak()

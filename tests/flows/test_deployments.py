@@ -9,8 +9,10 @@ import re
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,6 +118,12 @@ def test_a_deployment_of_another_checkout_is_replaced_and_removed_only_on_purpos
     assert "(another checkout)" in mine.run("status").stdout
     assert mine.run("remove").code == 2
 
+    shutil.rmtree(other.folder)  # nobody can remove the deployment there any more
+    assert (
+        f":{other.folder} (this folder is gone: python -m flows.deployments remove --flow nightly --name nightly)\n"
+        in mine.run("status").stdout
+    )
+    other = mine
     assert other.run("remove").stdout == f"removed deployment nightly/nightly {first['id']}\n"
     assert _deployment(api).get("id") is None
     assert other.run("remove").stdout == "there is no deployment nightly/nightly\n"
@@ -231,6 +239,29 @@ def test_a_run_whose_worker_or_process_is_gone_is_ended_with_a_reason(
     site.run("remove", "--flow", "data", "--name", "lost")
 
 
+@contextlib.contextmanager
+def _web_page(status: int, content: str) -> Iterator[str]:
+    """Yield the address of a server that gives every request the same answer."""
+
+    class Same(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content.encode())
+
+        do_POST = do_GET
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Same) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/api"
+        server.shutdown()
+
+
 def test_what_cannot_be_deployed_is_refused_in_one_line(api: httpx2.Client, tmp_path: Path) -> None:
     site = Site(tmp_path / "site", str(api.base_url).rstrip("/"))
     nowhere = f"http://u:pw@127.0.0.1:{net.free_port()}/api"
@@ -244,6 +275,17 @@ def test_what_cannot_be_deployed_is_refused_in_one_line(api: httpx2.Client, tmp_
         done = site.run(*words, url=url)
         assert (done.code, len(done.stderr.splitlines())) == (code, 1), done.stderr
         assert message in done.stderr
+    for status, content, code, message in (
+        (404, "", 2, "is no API of Prefect: correct PREFECT_API_URL, which ends in /api"),
+        (200, "<html>", 2, "is no API of Prefect"),
+        (401, "", 2, "refuses this login (401)"),
+        (500, "", 75, "answers 500"),
+    ):
+        with _web_page(status, content) as url:
+            for action in ("status", "remove", "clear", "deploy"):
+                done = site.run(action, url=url)
+                assert (done.code, len(done.stderr.splitlines())) == (code, 1), done.stderr
+                assert message in done.stderr
     api.delete("/work_pools/longwriter")
     assert api.post("/work_pools/", json={"name": "longwriter", "type": "docker"}).status_code == 201
     done = site.run()

@@ -20,6 +20,7 @@ from longwriter.capacity.memory import GIB
 from longwriter.doctor.finding import Finding, State
 from longwriter.errors import BadParams
 from longwriter.io import databases, files
+from longwriter.io import disk as io_disk
 from longwriter.tracking import git
 
 _MIN_DISK, _LOW_DISK = 2 * GIB, 12 * GIB
@@ -126,11 +127,13 @@ def gpus() -> Finding:
 
 def local_state() -> Finding:
     """Check that `.lw` can be written, and that its databases are not damaged."""
-    files.LOCAL.mkdir(exist_ok=True)
     try:
-        with tempfile.NamedTemporaryFile(dir=files.LOCAL):
-            pass
+        files.LOCAL.mkdir(exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=files.LOCAL) as file:
+            file.write(b"x")
     except OSError as error:
+        if trouble := io_disk.trouble(error):
+            return Finding(".lw", "error", *trouble.split(": ", 1))
         cure = "give this user the right to write there, or move the checkout"
         return Finding(".lw", "error", f"cannot write to {files.LOCAL.resolve()}: {error.strerror}", cure)
     present = [file for file in (files.REPLAY, files.LOCAL / "mlflow.db") if file.exists()]

@@ -3,8 +3,9 @@
 The stage `instructions` and the command `longwriter estimate` both use this module, so both select the
 same instructions.
 
-There is one process for each core, and it decodes and screens one chunk at a time. The results are used in
-the order of the chunks, so the number of processes does not change them. A candidate takes 37 bytes of
+There is one process for each core, and it decodes and screens one chunk at a time. Where DASK_SCHEDULER_ADDRESS
+names the scheduler of a Dask cluster, its workers do this instead. The results are used in the order of the chunks,
+so the number of processes does not change them. A candidate takes 37 bytes of
 memory. Its text and its signature are in temporary files without names; the system deletes them when the
 process ends.
 """
@@ -18,7 +19,7 @@ import tempfile
 from array import array
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -28,7 +29,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from longwriter.errors import Unavailable
+from longwriter.errors import Unavailable, UserError
 from longwriter.exclusions import benchmarks, decontamination, withdrawn
 from longwriter.instructions import hub, selection
 from longwriter.instructions.duplicates import MINIMA, Places, Signatures, signatures
@@ -41,6 +42,8 @@ from longwriter.records import Instruction, Rejection
 from longwriter.sources import files as sources
 from longwriter.sources import look
 
+_CLUSTER = "DASK_SCHEDULER_ADDRESS"  # Dask's own name of the variable
+_CLUSTER_TIMEOUT_S = 10
 _FEW = 4  # chunks; fewer are screened in this process, because starting the others takes longer
 
 
@@ -237,24 +240,60 @@ def _screened_chunks(chunks: Iterator[sources.Chunk], limits: ScreeningLimits) -
     if len(first) < _FEW:
         yield from (_screen_chunk(chunk, limits) for chunk in first)
         return
-    cores = len(os.sched_getaffinity(0))
     pending: deque[Future[_ScreenedChunk]] = deque()
+    with _cluster() if os.environ.get(_CLUSTER) else _processes() as (pool, workers):
+        for chunk in chain(first, chunks):
+            pending.append(pool.submit(_screen_chunk, chunk, limits))
+            if len(pending) > 2 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+@contextmanager
+def _processes() -> Iterator[tuple[Executor, int]]:
+    """Yield a pool with a process for each core of this machine, and their number."""
+    cores = len(os.sched_getaffinity(0))
     spawn: Any = multiprocessing.get_context(
         "spawn"
     )  # a fork copies locks that other threads hold, and waits for them
     try:
         with ProcessPoolExecutor(cores, spawn, _begin_process) as pool:
-            for chunk in chain(first, chunks):
-                pending.append(pool.submit(_screen_chunk, chunk, limits))
-                if len(pending) > 2 * cores:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
+            yield pool, cores
     except BrokenProcessPool:
         raise Unavailable(
             f"instructions: the system killed one of the {cores} processes that screen rows, most likely because "
             "memory ran out: run the stage again with more free memory, or on fewer cores (taskset)"
         ) from None
+
+
+@contextmanager
+def _cluster() -> Iterator[tuple[Executor, int]]:
+    """Yield a pool of the Dask cluster that DASK_SCHEDULER_ADDRESS names, and the number of its threads.
+
+    Raises:
+        UserError: `distributed` is not installed.
+        Unavailable: the cluster does not answer, has no worker, or its workers died.
+    """
+    address = os.environ[_CLUSTER]
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError:
+        raise UserError(f"{_CLUSTER} is set: pip install -e '.[dask]' -c infra/constraints.txt") from None
+    try:
+        client = Client(address, timeout=_CLUSTER_TIMEOUT_S, set_as_default=False)
+    except (OSError, ValueError) as error:
+        message = f"cannot reach the Dask scheduler at {address} ({error}): start it, or unset {_CLUSTER}"
+        raise Unavailable(message) from None
+    with client:
+        if not (threads := sum(client.nthreads().values())):
+            raise Unavailable(f"the Dask cluster at {address} has no worker: dask worker {address}")
+        try:
+            yield client.get_executor(pure=False), threads
+        except (KilledWorker, CancelledError) as error:
+            raise Unavailable(
+                f"instructions: the Dask cluster at {address} lost workers ({str(error)[:300]}): their logs say why"
+            ) from None
 
 
 def _begin_process() -> None:

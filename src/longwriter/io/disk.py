@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import re
 import shutil
+from pathlib import Path
 
 from longwriter.io.files import LOCAL
 
@@ -41,10 +43,12 @@ def trouble(error: BaseException | None) -> str | None:
         if code in (errno.EROFS, errno.EACCES, errno.EPERM) or is_database:
             path = getattr(error, "filename", None) or LOCAL.resolve()
             reason = getattr(error, "strerror", None) or "the database is read-only"
+            owner = "" if code == errno.EROFS else _other_owner(path)
             return (
-                f"no access to {path} ({reason}): give this user the right to read and write it and run again"
+                f"no access to {path} ({reason}): {owner}give this user the right to read and write it and run "
+                "again"
             )
-        if code in (errno.ENOTDIR, errno.EISDIR) and (path := getattr(error, "filename", None)):
+        if code in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST) and (path := getattr(error, "filename", None)):
             return f"{path} is a file where a folder is needed, or the reverse: remove it and run again"
         if code in (errno.ENAMETOOLONG, errno.ELOOP) and (path := getattr(error, "filename", None)):
             return (
@@ -52,6 +56,25 @@ def trouble(error: BaseException | None) -> str | None:
             )
         error = error.__cause__ or error.__context__
     return None
+
+
+def _other_owner(path: str | Path) -> str:
+    """Return a clause that names the owner of a path, or of the folder that would hold it; empty if it is this user."""
+    place = Path(os.fsdecode(path)).absolute()
+    while not os.path.lexists(place):  # also false where this user may not look
+        place = place.parent
+    owner = place.lstat().st_uid
+    if owner == os.geteuid():
+        return ""
+    name, own_name = _user(owner), _user(os.geteuid())
+    return f"{place} belongs to {name}, and this is {own_name}: run this as {name}, or "
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
 
 
 def _full() -> str:

@@ -65,3 +65,11 @@ def test_the_command_ends_with_2_where_something_is_wrong_and_shows_it_as_json(c
     [wrong] = [row for row in json.loads(out) if row["state"] == "error"]
     assert wrong["topic"] == "params.yaml"
     assert "sft.batch_tokens" in wrong["text"]
+
+
+def test_a_checkout_that_cannot_be_written_is_one_of_the_findings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path(".lw").write_text("a file where the folder should be")
+    found = machine.local_state()
+    assert (found.state, found.topic) == ("error", ".lw")
+    assert "remove it and run again" in f"{found.text}: {found.cure}"

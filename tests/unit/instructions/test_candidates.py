@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from longwriter.errors import BadRecord
+from longwriter.errors import BadRecord, Unavailable, UserError
 from longwriter.exclusions import decontamination
 from longwriter.instructions.candidates import screen_sources
 from longwriter.instructions.screening import ScreeningLimits
@@ -68,6 +68,28 @@ def test_many_processes_find_what_one_finds_in_the_same_order(tmp_path):
     assert reasons == one[2] == {"malformed": 650, "language": 650, "too_long_for_writer": 650}
     assert len(known) == 6500 - 3 * 650
     assert malformed == f"{tmp_path}/a.jsonl:1: prompt: text is needed, found int"
+
+
+def test_a_dask_cluster_screens_the_same_rows_as_the_processes_of_this_machine(tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="needs the package distributed: .[dask]")
+    (tmp_path / "a.jsonl").write_text(rows(8500))
+    here = screened(tmp_path / "a.jsonl")
+    with distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster:
+        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", cluster.scheduler_address)
+        there = screened(tmp_path / "a.jsonl")
+        tasks = cluster.scheduler.cumulative_worker_metrics
+        assert any("execute" in key for key in tasks), "the workers have done it"
+    assert there == here
+
+
+def test_a_dask_cluster_that_is_away_or_not_installed_ends_the_stage_in_one_line(tmp_path, monkeypatch):
+    (tmp_path / "a.jsonl").write_text(rows(8500))
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://127.0.0.1:1")
+    monkeypatch.setattr("longwriter.instructions.candidates._CLUSTER_TIMEOUT_S", 1)
+    with pytest.raises((Unavailable, UserError)) as ended:
+        screened(tmp_path / "a.jsonl")
+    assert "DASK_SCHEDULER_ADDRESS" in str(ended.value)
+    assert "\n" not in str(ended.value)
 
 
 def test_a_candidate_is_known_by_id_cell_and_the_benchmark_that_it_repeats(tmp_path):

@@ -1,5 +1,6 @@
 import errno
 import os
+import pwd
 import sqlite3
 
 import pytest
@@ -59,3 +60,13 @@ def test_the_log_of_another_process_says_that_the_disk_was_full(tmp_path, monkey
     assert disk.trouble_of_log("DatasetGenerationError: x") is None
     torch_error = "RuntimeError: [enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0"
     assert disk.trouble_of_log(torch_error) is None, "the disk has room"
+
+
+def test_a_folder_of_another_user_is_named_with_its_owner(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 12345)  # no test may count on being root
+    message = disk.trouble(PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "new" / "file")))
+    owner = pwd.getpwuid(os.getuid()).pw_name
+    assert (
+        f"{tmp_path} belongs to {owner}, and this is user {os.getuid() + 12345}: run this as {owner}, or"
+        in message
+    )
