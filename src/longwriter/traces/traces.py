@@ -79,7 +79,12 @@ def _write_batch(batch: list[TextTrace], run_id: str, started_ms: int, writer: W
     mlflow_client, experiment = tracking.client()
     client = TracingClient(tracking.tracking_uri())
     dicts = [item for trace in batch for item in spans.span_dicts(trace, started_ms * 1_000_000)]
-    client.log_spans(experiment, [Span.from_dict(item) for item in dicts])
+    try:
+        client.log_spans(experiment, [Span.from_dict(item) for item in dicts])
+    except (
+        NotImplementedError
+    ) as error:  # also of a server that does not say its version within three seconds
+        raise ConnectionError(str(error)) from None
     for trace in batch:
         client.start_trace(_info(trace, experiment, started_ms, writer))
     mlflow_client.link_traces_to_run([trace.trace_id for trace in batch], run_id)

@@ -1,5 +1,10 @@
 """Traces in a real MLflow store: written in batches, found by their run, never twice."""
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
 from longwriter.traces import spans, traces
 from longwriter.traces.spans import Node, Opinion, TextTrace
 from longwriter.tracking import runs as tracking
@@ -90,3 +95,28 @@ def test_more_than_one_batch_is_written(store):
     run = tracking.start_run("write", {})
     assert write(run, (text(number) for number in range(200, 253)))[:2] == (53, 0)
     assert len(search(store, run)) == 53
+
+
+def test_a_server_that_does_not_say_its_version_cannot_be_reached(monkeypatch):
+    """MLflow asks for it once, waits three seconds, and then says that the function is not supported."""
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = (
+                b'{"experiment": {"experiment_id": "1", "name": "longwriter", "lifecycle_stage": "active"}}'
+            )
+            self.send_response(200 if "experiments" in self.path else 503)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *words):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(tracking.UNREACHABLE) as ended:
+            write("0" * 32, [text(1)])
+        server.shutdown()
+    assert "could not identify MLflow server version" in str(ended.value)
