@@ -8,6 +8,7 @@ The room `settings` has the kinds of their values, reads the file, and writes th
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -120,6 +121,24 @@ class Params(Section):
             yield Conflict(("pairwise", "reference"), f"null, or a model of compare.models: {models}")
         if self.pairwise.pairs != "none" and not self.score.judges:
             yield Conflict(("pairwise", "pairs"), "none while score.judges is empty; set a judge there")
+        yield from self._lengths()
+        if self.training.ranks != "auto" and self.training.hostfile is None:
+            batches = (
+                ("sft", "batch_packs", self.sft.batch_packs),
+                ("dpo", "batch_pairs", self.dpo.batch_pairs),
+            )
+            for section, key, batch in batches:
+                if batch % self.training.ranks:
+                    yield Conflict(
+                        (section, key), f"a multiple of {self.training.ranks}, the value of training.ranks"
+                    )
+        writers = (("llm",), self.llm), (("plan", "llm"), self.plan.llm), (("write", "llm"), self.write.llm)
+        for name, llm in writers:
+            is_trained = llm is not None and posixpath.normpath(llm.model).startswith(
+                ("data/sft/", "data/dpo/")
+            )
+            if llm is not None and llm.engine != "external" and is_trained:
+                yield Conflict((*name, "model"), "another folder: this model is trained on what `llm` writes")
         if self.judge.llm is None:
             needs = "while judge.llm is null; set judge.llm to have a judge"
             if self.instructions.unstated == "judge":
@@ -128,6 +147,41 @@ class Params(Section):
                 yield Conflict(("preferences", "quality_weight"), f"0 {needs}")
             if self.plan.coverage_judge:
                 yield Conflict(("plan", "coverage_judge"), f"false {needs}")
+
+    def _lengths(self) -> Iterator[Conflict]:
+        """Yield lengths that leave nothing: of texts, and of answers in the context of a local server."""
+        if self.dataset.min_words > self.validate_.max_words:
+            yield Conflict(
+                ("dataset", "min_words"),
+                f"at most {self.validate_.max_words:,}, the value of validate.max_words",
+            )
+        if self.validate_.min_words > self.dataset.max_words:
+            yield Conflict(
+                ("validate", "min_words"),
+                f"at most {self.dataset.max_words:,}, the value of dataset.max_words",
+            )
+        words = self.plan.max_step_words
+        if self.write.mode != "direct" and self.write.min_paragraph_words > words:
+            yield Conflict(
+                ("write", "min_paragraph_words"), f"at most {words:,}, the value of plan.max_step_words"
+            )
+        planner = ("plan.llm", self.plan.llm) if self.plan.llm else ("llm", self.llm)
+        writer = ("write.llm", self.write.llm) if self.write.llm else ("llm", self.llm)
+        decoding = "direct_sampling" if self.write.mode == "direct" else "sampling"
+        serving = ("serving", self.serving)
+        answers = (
+            (("plan", "sampling"), self.plan.sampling, planner),
+            (("write", decoding), getattr(self.write, decoding), writer),
+            (("sample", "sampling"), self.sample.sampling, serving),
+            (("generate", "sampling"), self.generate.sampling, serving),
+            (("short_prompts", "sampling"), self.short_prompts.sampling, serving),
+        )
+        for key, sampling, (name, server) in answers:
+            if server.engine != "external" and sampling.max_tokens >= server.context_tokens:
+                yield Conflict(
+                    (*key, "max_tokens"),
+                    f"below {server.context_tokens:,}, the value of {name}.context_tokens; the prompt needs a part of it",
+                )
 
 
 def check(values: Any, source: str) -> Params:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from longwriter.settings import named_files
 from longwriter.settings.named_files import template
 from longwriter.settings.numbers import (
     Chars,
+    PartShare,
     Points,
     PositiveShare,
     RopeFactor,
@@ -123,7 +124,7 @@ class InstructionsParams(Section):
     """Longest prompt in characters; it must fit into the planner's context."""
     max_required_words: Words
     """Longest text in words that an instruction may ask for; the writer cannot reach more."""
-    rules: Folder
+    rules: Annotated[Folder, named_files.Holds(("harm.yaml", "types.yaml"))]
     """Folder with harm.yaml (patterns of refused prompts) and types.yaml (patterns that give a type to rows
     without one)."""
     near_duplicate: PositiveShare
@@ -172,7 +173,7 @@ class DatasetParams(Section):
     checked."""
     relabel_length: bool
     """Replace the length in the prompt by the measured length of the text."""
-    length_prompts: Folder
+    length_prompts: Annotated[Folder, named_files.Holds(tuple(f"{name}.txt" for name in get_args(Language)))]
     """Folder with one file for each language. It holds the sentences that ask for a length; one of them is
     added to a prompt that states no length."""
     general_source: Source
@@ -182,7 +183,7 @@ class DatasetParams(Section):
     filters."""
     general_share: Share
     """Largest share of general chats among all rows."""
-    test_share: Share
+    test_share: PartShare
     """Share of the instructions held out for testing, by hash: a row never moves between the splits."""
 
     def conflicts(self) -> Iterator[Conflict]:

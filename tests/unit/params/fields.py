@@ -46,7 +46,7 @@ def committed() -> dict[str, Any]:
         values[section]["llm"] = {**values["llm"], "extra_body": dict(BODY)}
     for section in ("sft", "dpo"):
         values[section]["lora"] = dict(LORA)
-    values["benchmarks"]["files"] = {"own": {"source": "own.jsonl", "sha256": "0" * 64}}
+    values["benchmarks"]["files"] = {"own": {"source": "https://host.example/own.jsonl", "sha256": "0" * 64}}
     values["base_model"]["rope_scaling"] = {"rope_type": "yarn", "factor": 4.0, "rope_theta": None}
     return values
 

@@ -90,7 +90,7 @@ def test_an_unknown_profile_names_those_that_exist():
         ("plan.sampling.seed", True, ["plan.sampling.seed", "a whole number from 0", "found true"]),
         ("plan.sampling.temperature", 2.5, ["plan.sampling.temperature", "a number from 0 to 2", "2.5"]),
         ("plan.sampling.top_p", 0, ["plan.sampling.top_p", "from 0.000001 to 1", "found 0"]),
-        ("dataset.test_share", float("nan"), ["dataset.test_share", "a number from 0 to 1", "nan"]),
+        ("dataset.test_share", float("nan"), ["dataset.test_share", "a number at least 0, below 1", "nan"]),
         ("dataset.relabel_length", "yes", ["dataset.relabel_length", "true or false", "'yes'"]),
         ("instructions.languages", [], ["instructions.languages", "at least 1 item(s)"]),
         ("instructions.languages", ["en", "fr"], ["instructions.languages.1", "one of en, zh", "'fr'"]),
@@ -115,13 +115,13 @@ def test_a_bad_value_is_parts_with_what_is_allowed_and_what_was_found(path, valu
     ],
 )
 def test_swapped_bounds_are_named_both_and_equal_ones_fit(low, high):
-    values = with_value(low, 7)
-    values[high.split(".")[0]][high.split(".")[1]] = 6
+    values = with_value(low, 70)
+    values[high.split(".")[0]][high.split(".")[1]] = 60
     with pytest.raises(
-        BadParams, match=re.escape(f"{low}: found 7; allowed: at most 6, the value of {high.split('.')[1]}")
+        BadParams, match=re.escape(f"{low}: found 70; allowed: at most 60, the value of {high.split('.')[1]}")
     ):
         params.check(values, "params.yaml")
-    values[high.split(".")[0]][high.split(".")[1]] = 7
+    values[high.split(".")[0]][high.split(".")[1]] = 70
     params.check(values, "params.yaml")
 
 
@@ -191,8 +191,39 @@ def test_neither_a_boolean_nor_a_text_is_a_number(path, value):
         params.check(with_value(path, value), "params.yaml")
 
 
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"dataset.min_words": 700, "validate.max_words": 600}, "dataset.min_words: found 700; allowed: at most 600, the value of validate.max_words"),
+        ({"validate.min_words": 700, "dataset.max_words": 600}, "validate.min_words: found 700; allowed: at most 600, the value of dataset.max_words"),
+        ({"plan.sampling.max_tokens": 1024}, "plan.sampling.max_tokens: found 1024; allowed: below 1,024, the value of llm.context_tokens"),
+        ({"write.mode": "direct", "write.direct_sampling.max_tokens": 9000}, "write.direct_sampling.max_tokens: found 9000; allowed: below 1,024"),
+        ({"generate.sampling.max_tokens": 2048}, "generate.sampling.max_tokens: found 2048; allowed: below 2,048, the value of serving.context_tokens"),
+        ({"write.min_paragraph_words": 101}, "write.min_paragraph_words: found 101; allowed: at most 100, the value of plan.max_step_words"),
+        ({"training.ranks": 2, "sft.batch_packs": 3}, "sft.batch_packs: found 3; allowed: a multiple of 2, the value of training.ranks"),
+        ({"training.ranks": 4, "sft.batch_packs": 4}, "dpo.batch_pairs: found 2; allowed: a multiple of 4"),
+        ({"llm.model": "data/./sft/weights"}, "llm.model: found 'data/./sft/weights'; allowed: another folder: this model is trained on what"),
+        ({"dataset.test_share": 1.0}, "dataset.test_share: found 1.0; allowed: a number at least 0, below 1"),
+        ({"preferences.test_share": 0}, "preferences.test_share: found 0; allowed: a number at least 0.000001, below 1"),
+    ],
+)  # fmt: skip
+def test_values_of_two_sections_that_leave_nothing_are_refused(values, line):
+    document = committed()
+    for path, value in values.items():
+        replace(document, path, value)
+    with pytest.raises(BadParams, match=re.escape(f"params.yaml: {line}")) as error:
+        params.check(document, "params.yaml")
+    assert "\n" not in str(error.value)
+
+
+def test_an_external_endpoint_has_a_context_of_its_own():
+    values = with_value("plan.sampling.max_tokens", 9000)
+    values["llm"]["engine"] = "external"
+    assert params.check(values, "params.yaml").plan.sampling.max_tokens == 9000
+
+
 def test_whole_numbers_fit_where_fractions_do():
-    assert params.check(with_value("dataset.test_share", 1), "params.yaml").dataset.test_share == 1.0
+    assert params.check(with_value("dataset.general_share", 1), "params.yaml").dataset.general_share == 1.0
     assert params.check(with_value("llm.timeout_s", 600), "params.yaml").llm.timeout_s == 600.0
 
 

@@ -107,6 +107,54 @@ def test_a_folder_and_a_link_to_another_file_are_no_template(load):
             load("plan.prompt", name, None)
 
 
+@pytest.mark.parametrize(
+    ("key", "path", "message"),
+    [
+        ("instructions.source", "none", "which is missing; allowed: a file, a folder"),
+        ("dataset.general_source", "none", "which is missing"),
+        ("dataset.extra_source", "src/none.jsonl", "which is missing"),
+        ("dataset.extra_source", "/proc", "which is a part of the running system"),
+        ("short_prompts.source", "/proc/self/environ", "which is a part of the running system"),
+        ("generate.folder", "none", "which is missing"),
+        ("generate.folder", "own.jsonl", "which is a file"),
+        ("fitness.votes", "none", "which is missing"),
+        ("short_prompts.source", "none.jsonl", "which is missing"),
+        ("short_prompts.source", "src/longwriter/seeds", "which is a folder"),
+        ("benchmarks.files.own.source", "none.jsonl", "which is missing"),
+        ("preferences.general_source", "none", "which is missing"),
+        ("preferences.general_source", "link", "which leads to a folder that the pipeline writes"),
+        ("instructions.source", "link/rows.jsonl", "which leads to a folder that the pipeline writes"),
+        ("instructions.rules", "none", "which is missing; allowed: a folder with harm.yaml and types.yaml"),
+        ("instructions.rules", "src/longwriter/prompts", "which has no harm.yaml"),
+        ("dataset.length_prompts", "src/longwriter/rules", "which has no en.txt; allowed: a folder with en.txt and zh.txt"),
+    ],
+)  # fmt: skip
+def test_an_input_that_is_missing_or_of_another_kind_stops_the_first_stage(load, key, path, message):
+    Path("own.jsonl").write_text("{}\n", encoding="utf-8")
+    Path("data/write").mkdir(parents=True)
+    Path("data/write/rows.jsonl").write_text("{}\n", encoding="utf-8")
+    Path("link").symlink_to("data/write")
+    with pytest.raises(BadParams) as error:
+        load(key, path, None)
+    assert f": {key}: found {path}, {message}" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_input_that_dvc_tracks_may_be_missing_until_it_is_pulled(load):
+    Path("own.dvc").touch()
+    checked, _ = load("instructions.source", "own/rows.jsonl", None)
+    assert checked.instructions.source == "own/rows.jsonl"
+
+
+@pytest.mark.parametrize(
+    "key", ["instructions.rules", "dataset.length_prompts", "preferences.general_source"]
+)
+@pytest.mark.parametrize("path", ["data/preferences", "./data", ".lw/x", ".git"])
+def test_a_folder_of_settings_is_none_that_the_pipeline_writes(load, key, path):
+    with pytest.raises(BadParams, match=f": {key}: found '{path}'; allowed: a folder in the checkout, "):
+        load(key, path, None)
+
+
 INPUTS = [
     "instructions.source", "dataset.general_source", "dataset.extra_source", "generate.folder", "fitness.votes",
     "short_prompts.source", "benchmarks.files.own.source", "training.hostfile", "plan.prompt",
