@@ -34,13 +34,30 @@ _FAILED = {
 }  # fmt: skip
 _FILTER = (
     "filter", "safety", "unsafe", "block", "prohibit", "sensitive", "guardrail", "toxic", "recitation", "spii",
-    "moderation", "refus", "policy",
+    "moderation", "refus", "policy", "flagged",
 )  # fmt: skip
-_LENGTH = ("length", "max", "limit", "truncat", "token", "context", "budget", "incomplete")
+_LENGTH = (
+    "length", "max", "limit", "truncat", "token", "context", "budget", "incomplete", "cutoff", "cut_off", "overflow",
+    "too_long", "partial", "interrupt", "unfinished",
+)  # fmt: skip
+_STOPS = (
+    "stop_word",
+    "stop_str",
+    "stop_seq",
+    "stop_token",
+    "stop_reason",
+    "eos_",
+    "natural",
+)  # how names of a stop begin
+_AROUND_THINKING = re.compile(  # an empty code fence or quotation, and line ends that were escaped twice
+    r"\A(?:\s*(?:```\w{0,12}\s{0,8}```|>[ \t]{0,8}(?=\n)|\\n))+"
+)
 _CONTROL_ESCAPE = re.compile(rb"\\[bfu]")  # JSON never holds bare control characters below U+0020
 _WORD = re.compile(r"[^a-z]+")
 
-_TEXT_PARTS = ("text", "output_text")
+_TEXT_PARTS = ("text", "output_text", "markdown")
+_NOTES = ("refusal", "nothing", "citation", "citations", "reference", "references", "annotations", "usage")
+"""Parts that do not belong to the text; `nothing` is an empty one."""
 _THINKING_PARTS = ("thinking", "reasoning", "redacted_thinking", "reasoning_text", "summary_text", "thought")
 _THINKING_FIELDS = (
     "reasoning_content", "reasoning", "thinking", "thinking_content", "reasoning_details", "thinking_blocks",
@@ -204,7 +221,7 @@ def _finish_reason(choice: dict[str, Any]) -> str:
     name = _WORD.sub("_", value.rpartition(".")[2].lower()).strip("_")
     if not name or name in ("null", "none", "unspecified", "finish_reason_unspecified"):
         return "unknown"
-    if name.replace("_", "") in _STOP:
+    if name.replace("_", "") in _STOP or name.startswith(_STOPS):
         return "stop"
     if name.replace("_", "") in _FAILED:
         raise NoCompletion("a failed completion")
@@ -233,7 +250,7 @@ def _content(message: dict[str, Any]) -> tuple[str, str, str | None]:
             texts.append(part if isinstance(part, str) else _part_text(part))
         elif kind == "thinking":
             thoughts.append(_inner_text(part))
-        elif kind != "refusal":
+        elif kind not in _NOTES:
             return "".join(texts), thinking, kind
     return "".join(texts), thinking or "\n".join(thoughts), None
 
@@ -245,9 +262,11 @@ def _part_text(part: dict[str, Any]) -> str:
 
 def _part_type(part: Any) -> str:
     """Return `text`, `thinking`, or the type that a part of a message names."""
+    if part is None:
+        return "nothing"
     if not isinstance(part, dict):
         return "text" if isinstance(part, str) else type(part).__name__
-    kind = str(part.get("type") or ("text" if "text" in part else next(iter(part), "nothing")))
+    kind = str(part.get("type") or ("text" if "text" in part else next(iter(part), "nothing"))).lower()
     if kind in _THINKING_PARTS or part.get("thought") is True:
         return "thinking"
     return "text" if kind in _TEXT_PARTS else kind[:EVIDENCE_CHARS]
@@ -279,7 +298,7 @@ def _clean(text: str, *, has_thinking: bool, body: bytes, is_json: bool) -> str:
     """Return a text without control tokens around it and without control and invisible characters."""
     text = without_invisible(text)
     if has_thinking:
-        text = text.strip()
+        text = _AROUND_THINKING.sub("", text).strip()
     text = wrappers.without_wrapper(text, has_thinking=has_thinking)
     if has_thinking:
         text = text.strip()

@@ -14,7 +14,12 @@ import re
 from longwriter.talk.pattern_set import PatternSet
 from longwriter.talk.refusals import is_refusal, refused_by_models, refused_by_rules
 from longwriter.talk.talk_model import VETO, talk_score, talking_part
-from longwriter.talk.task_talk import describing_sentence, speaks_of_texts, talking_sentence
+from longwriter.talk.task_talk import (
+    describing_sentence,
+    speaks_of_prompts,
+    speaks_of_texts,
+    talking_sentence,
+)
 from longwriter.text.basics import markup, thinking
 from longwriter.text.basics.counting import BLANK_LINE, normalise
 from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
@@ -235,7 +240,9 @@ def meta_talk(text: str, instruction: str = "") -> str | None:
 
 
 def _talk_by_models(text: str, instruction: str) -> str | None:
-    """Return the sentence that the models take for talk, or None."""
+    """Return the sentence that the models take for talk, or None; they do not read a text about prompts or settings."""
+    if speaks_of_prompts(instruction):
+        return None
     prose = _FENCED.sub("", text) if "```" in text else text
     has_tags = _HTML_TAG.search(prose) is not None
     prose = _HTML_TAG.sub("x", prose) if has_tags else prose

@@ -31,6 +31,9 @@ READ = 2000
 """Characters at each end of a text that are read."""
 _FILE = "talk.safetensors"
 _HAN = re.compile(r"[\u4e00-\u9fff]")
+_GENERAL = re.compile(
+    r"(?:an?|every|each|no|most|many|some|good|bad) (?:\w+ ){0,2}prompts?\b"
+)  # not of its own prompt
 _LONGEST = 300  # characters of a sentence
 _MOST = 8  # sentences of a text whose meaning is read
 
@@ -65,7 +68,7 @@ def _likely(text: str) -> list[str]:
 
 
 def _threshold(part: str, speaks_of_texts: bool) -> float:
-    return SURE if speaks_of_texts or _HAN.search(part) else THRESHOLD
+    return SURE if speaks_of_texts or _HAN.search(part) or _GENERAL.match(part) else THRESHOLD
 
 
 @lru_cache(maxsize=4096)

@@ -116,6 +116,7 @@ _RULES = (
     ("critique", rf"\b(?:i(?:'d| would)? (?:recommend|suggest|advise|propose|encourage)|you (?:could|might|may|can|should)(?: also| want to| consider| have)*|consider|try|it would (?:help|be better))\b{_G}\b(?:add|includ|us|start|open|giv|expand|provid|break|vary|rephras|revis|remov|begin|replac|mak|follow)(?:e|ing|s|ding|d|ed)?\b{_G}\b(?:thesis|more (?:details?|examples?|specific|description)|sentences?|transitions?|paragraphs?|strong (?:image|opening|hook|conclusion)|following structure|tone|concrete (?:examples|details)|this (?:section|text|essay|draft|story|paragraph)|dialogue|topic sentence|structure|your (?:essay|story|text|draft|writing|own (?:guide|essay|text|story)))\b"),
     ("critique", rf"\bthe (?:writer|author|narrator|speaker|text|paragraph|passage) (?:\w+ly )?(?:uses|describes|creates|conveys|explains|mentions|shows|emphasi[sz]es|introduces|discusses|is (?:trying|describing|talking)|provides|gives|wants to say)\b{_G}(?:\b(?:paragraph|passage|text|essay|reader|sentence|story|words|language|imagery|topic)\b)|\bin (?:this|the above|the) (?:paragraph|passage|excerpt), |\b(?:the|this) (?:paragraph|passage|excerpt)(?: above)? (?:is about |describes|introduces|discusses|explains|conveys|explores|highlights|shows)"),
     ("own length", rf"^(?:in|at|with|within|over|using|to stay within)\b[^.!?,]{{0,40}}\b{_LENGTH}\b[^.!?,]{{0,20}}, (?:(?:this|the(?: following)?) {TEXT}|(?:i|we)(?:'ll| will)\b)|\b(?:this|the following) (?:\w+ )?{TEXT},? (?:of|at|with|in|using|spans|covers|runs to|contains|has) (?:a length of |only |just |no more than |less than |fewer than )?(?:about |around |roughly |approximately |exactly |nearly )?{_LENGTH}\b|\b(?:in )?this {_LENGTH} {TEXT}(?:, (?:i|we)\b| (?:has been|was written|is|will|aims|explores|examines|discusses|covers|tells|describes|explains)\b)|\b(?:this|the following) {TEXT}\b[^.!?]{{0,80}}\b(?:using|in) (?:only|just|about|exactly|no more than|less than|fewer than) {_LENGTH}(?: in length| in total)?$"),
+    ("critique", r"\b(?:note|tip|rule|advice|lesson|mistake|trick|reminder)s?\b[^.!?]{0,40}\b(?:many|most|some|all|aspiring|new|beginning|young|other) (?:writers|authors|storytellers)\b"),
     ("own length", r"\bmy (?:story[ -]?(?:writing|telling)|writing|narrative|creative|literary) (?:arsenal|toolbox|toolkit|repertoire)\b"),
     ("critique", rf"\b(?:this|the) (?:\w+ )?(?:anecdote|passage|paragraph|scene|section|excerpt|introduction|opening|prologue) (?:serves|is meant|is intended|is designed|functions|acts) (?:as|to)\b{_G}\b(?:readers?|narrative|plot|themes?|characters?|story|tone|essay|hook|protagonist)\b|\b(?:story|tale|narrative|anecdote|essay|passage) above (?:shows|demonstrates|illustrates|describes|explores|highlights|is)\b|\b(?:next|following|final|last) part of the (?:narrative|story|essay|text)\b{_G}\bthe readers?\b"),
     ("task", rf"\b(?:the|this|my|your) (?:task|assignment|prompt|instructions?|question|request|brief|outline|plan|guidelines?|writing steps?|user)(?: (?:here|now|for this \w+|above|given))? (?:is|are|was|says?|asks?|asked|mentions?|requires?|specif\w+|states?|calls?|wants?|tells?|told|needs?|gives?|gave|provided|includes?|allows?|lists?)\b{_G}(?:\bwrit\w+|\bparagraphs?\b|\bsections?\b|\bwords?\b|\bstory\b|\bessay\b|\bpart\b|\bchapter\b|\btext\b|\bme\b|\btone\b)(?!\b.{{0,20}}\bof the bridge)"),
@@ -174,7 +175,7 @@ _HINT = re.compile(  # an English rule counts only in a sentence that holds one 
     rf"{TEXT}|{_PART}|\b(?:i|we|me|you|your|let|here|below|following|sure|certainly|of course|absolutely|okay|ok|got it|"
     r"understood|no problem|will do|tasks?|plan|prompt|instructions?|assignment|outline|user|guidelines|changes|edits|count|length|"
     r"limit\w*|continu\w+|next|(?:re)?written|revised|edited|requested|happy|hope|note|step|main|aim|todo|"
-    r"human|assistant|ai|model|details?|improved|concise|suggestion|setting|clearer|stronger|tone|goal|focus|key|task|feel|shall|want|well|consider|output|author|writer|narrator)\b|^[\[(<{]|:$"
+    r"human|assistant|ai|model|details?|improved|concise|suggestion|setting|clearer|stronger|tone|goal|focus|key|task|feel|shall|want|well|consider|output|author|writers?|narrator)\b|^[\[(<{]|:$"
 )
 _LETTER = re.compile(
     r"\b(?:letter|e-?mail|message|note|reply|sms|text to)\b|信|邮件|微信|短信|消息|留言|回复|通知"
@@ -185,6 +186,17 @@ _WRITING_TASK = re.compile(
     r"\bhow to write|\b(?:give|hold|deliver|prepare) an? (?:\w+ )?(?:speech|talk|presentation)\b|\bwriting (?:guide|tips|advice|handbook|course)|\bcover letters?\b|\b(?:guide|advice|tips|lesson|article|essay) (?:on|about|to|for) (?:\w+ ){0,3}(?:writ|essay|paragraph|editing)|怎样写|如何写|写作(?:指南|技巧|课|教程|方法)|求职信|作文(?:课|指导)"
 )
 _REVIEW = re.compile(r"\b(?:review|criticism|analysis|analy[sz]e|critique)|书评|影评|读后感|评论|赏析|分析")
+_ABOUT_PROMPTS = re.compile(
+    r"\bprompts\b|\bprompting\b|\bprompt engineer|\b(?:a|good|better|effective) prompt\b|\bjson\b|\byaml\b|\btoml\b|\bfront matter\b"
+    r"|\bconfig(?:s|uration\w*| files?)?\b|提示词|配置"
+)
+_TOLD_BY_MODEL = re.compile(
+    r"\b(?:told|narrated|spoken|written) by\b|\bperspective\b|\bpoint of view\b|\bvoice\b|\bfirst[- ]person\b|\bmonologue|\bdiary\b|\b(?:story|tale|poem)\b|自述|独白|第一人称|视角|故事"
+)
+_MODEL_TELLS = re.compile(
+    r"\b(?:ai|a\.i\.|artificial intelligence|robot|machine|chat ?bot|computer|android)s?\b|人工智能|机器人|电脑"
+)
+_OF_PROMPTS = frozenset({"task", "label", "labels", "roles"})
 _OF_WRITING = frozenset({
     "asks for text", "of a paragraph", "nth paragraph", "section should", "this part", "critique", "plan step",
 })  # fmt: skip
@@ -208,6 +220,17 @@ _DESCRIBES = re.compile(  # a text that tells what is in it, instead of being it
     r"|begins (?:by|with an? (?:\w+ )?(?:description|image|scene|vision|moment))|starts by"
     r"|can be (?:divided|structured|organi[sz]ed)|(?:should|would|could) (?:then |also )?(?:begin|start|open|end|go on|be (?:organi[sz]ed|written|divided|structured)))\b"
 )
+_GREETS = re.compile(  # what an assistant says to the person who asks, before its text
+    r"^(?:oh,? )?(?:i'm|i am) (?:so |very |really |truly |just )?(?:glad|happy|pleased|delighted|thrilled|excited) (?:that |to (?:hear|see|know|learn) (?:that )?)?"
+    r"you(?:'re|'ve| are| have)? (?:so )?(?:interested|curious|ask(?:ed|ing)|chose|chosen|brought|like|liked|enjoy\w*|want(?:ed)?|looking|consider\w*|decided|reach\w*)\b"
+    r"|^(?:sure|certainly|of course|absolutely|great|perfect|okay|ok)[,!] ?(?:just|exactly|precisely) what (?:i|you|we)(?:'ve|'re| have| are| was| were)? (?:need|want|look|ask|hop|wait)\w*"
+    r"|^(?:wow[,!] ?)?(?:(?:that's|that is|this is|what) an? |an? )?(?:really |very |truly )?(?:great|good|excellent|wonderful|fantastic|fascinating|interesting|lovely|brilliant) (?:question|topic|prompt|request|writing prompt|story idea)[.!:]*$"
+    r"|^i (?:really )?(?:love|like) (?:this|your|the) (?:\w+ )?(?:prompt|topic|idea|question|request)[.!]*$"
+    r"|^(?:我)?(?:很|非常|十分)(?:高兴|开心|荣幸|乐意)(?:看到|听到|得知|知道)?[您你][^。！？，]{0,4}(?:对[^。！？，]{1,20}感兴趣|提[出到]|选择|问[到起这])|^(?:哇[，,！!] ?)?(?:这|那)?(?:真)?是(?:一?个)?(?:很|非常|十分|真)?(?:好|棒|有趣|有意思|精彩)的?(?:问题|话题|主题|题目|请求)[！!。]"
+)
+_CHAT_TITLE = re.compile(
+    r"^chat\b[^.!?\n]{0,60}[(\[ ](?:smollm|chatgpt|gpt-?\d|claude|gemini|llama|qwen|mistral|deepseek)[\w.-]{0,12}[)\]]?$"
+)
 _IN_PRINT = re.compile(r"\b(?:magazine|newspaper|local paper|journal|blog)\b")
 _IN_THIS = re.compile(r"^in this (?:story|tale|narrative|passage|piece), ")
 _OF_ITSELF = frozenset(
@@ -227,9 +250,10 @@ def describing_sentence(text: str, instruction: str = "") -> str | None:
     and a text about writing may describe texts.
     """
     first, *others = sentences(text[:_WINDOW])[:_SENTENCES] or [""]
-    if _EXCLAIMS.search(first):
-        return first
     request = instruction.lower()
+    is_greeting = _GREETS.search(first) and not _LETTER.search(request)
+    if is_greeting or _EXCLAIMS.search(first) or _CHAT_TITLE.search(first):
+        return first
     if not request or _REVIEW.search(request) or _WRITING_TASK.search(request):
         return None
     if inside := next((part for part in (first, *others) if _IN_THIS.search(part)), None):
@@ -266,6 +290,11 @@ def speaks_of_texts(instruction: str) -> bool:
     return any(pattern.search(request) for pattern in (_WRITING_TASK, _REVIEW, _LETTER))
 
 
+def speaks_of_prompts(instruction: str) -> bool:
+    """Tell whether a request is for a text about prompts for models, or about files of settings."""
+    return _ABOUT_PROMPTS.search(instruction.lower()) is not None
+
+
 def _match(text: str, instruction: str) -> tuple[str, str] | None:
     ends = sentences(text[:_WINDOW])[:_SENTENCES] + sentences(text[-_WINDOW:])[-_SENTENCES:]
     for sentence in dict.fromkeys(ends):
@@ -291,6 +320,10 @@ def _is_meant(name: str, sentence: str, request: str) -> bool:
     if name in ("of a paragraph", "word count") and (_THIRD.search(sentence) or _ON_WRITING.search(sentence)):
         return True
     if name == "critique" and _REVIEW.search(request):
+        return True
+    if name in _OF_PROMPTS and speaks_of_prompts(request):
+        return True
+    if name == "self" and _MODEL_TELLS.search(request) and _TOLD_BY_MODEL.search(request):
         return True
     if name in _POLITE and _LETTER.search(request) and not _THE_TEXT.search(sentence):
         return True

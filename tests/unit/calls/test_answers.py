@@ -38,6 +38,8 @@ def test_a_plain_answer_is_returned_as_it_came():
         f"[THINK]A harbour, then.[/THINK]{TIDE}",
         f"<|channel|>analysis<|message|>A harbour, then.<|end|><|start|>assistant<|channel|>final<|message|>{TIDE}<|return|>",
         f"analysisA harbour, then.assistantfinal{TIDE}",
+        f"> <think>A harbour, then.</think>\n\n{TIDE}",
+        f"<think>A harbour, then.</think>\\n\\n{TIDE}",
         f"<|im_start|>assistant\n<think>\nA harbour, then.</think>\n{TIDE}<|im_end|>",
         [{"type": "thinking", "thinking": [{"type": "text", "text": "A harbour, then."}]}, {"type": "text", "text": TIDE}],
         [{"text": "A harbour, then.", "thought": True}, {"text": TIDE}],
@@ -108,6 +110,8 @@ def test_thinking_before_json_leaves_the_json(thought):
         ([{"type": "output_text", "text": {"value": "The tide."}}], "The tide."),
         ({"type": "text", "text": "The tide."}, "The tide."),
         ([{"type": "text", "content": "The tide."}], "The tide."),
+        ([None, {"type": "Text", "text": "The tide."}, {"type": "citations", "citations": []}], "The tide."),
+        ([{"type": "markdown", "text": "The tide."}], "The tide."),
         ({"steps": ["潮"]}, '{"steps": ["潮"]}'),
         ([], ""),
     ],
@@ -179,12 +183,12 @@ def test_a_whole_pair_of_surrogates_is_a_character():
     [
         *((name, "length") for name in (
             "length", "max_tokens", "MAX_TOKENS", "model_length", "max_output_tokens", "token_limit", "maxTokens",
-            "FinishReason.MAX_TOKENS", "model_context_window_exceeded", "max_new_tokens", "truncated",
+            "cut_off", "output_too_long", "interrupted", "FinishReason.MAX_TOKENS", "model_context_window_exceeded", "max_new_tokens", "truncated",
         )),
-        *((name, "stop") for name in ("stop", "STOP", "end_turn", "eos_token", "stop_sequence", "COMPLETE", "endoftext")),
+        *((name, "stop") for name in ("stop", "STOP", "end_turn", "eos_token", "stop_sequence", "COMPLETE", "endoftext", "stop_token_id", "stop_str", "eos_found", "natural")),
         *((name, "content_filter") for name in (
             "content_filter", "SAFETY", "content_filtered", "RECITATION", "PROHIBITED_CONTENT", "sensitive",
-            "guardrail_intervened", "BLOCKLIST", "refusal",
+            "guardrail_intervened", "BLOCKLIST", "refusal", "flagged",
         )),
         *((name, "unknown") for name in (None, "", "null", 3, {"type": "stop"})),
         ("tool_calls", "tool_calls"),

@@ -1,6 +1,6 @@
 import pytest
 
-from longwriter.talk.poison import meta_talk
+from longwriter.talk.poison import meta_talk, talking_paragraph
 from longwriter.talk.task_talk import describing_sentence
 
 
@@ -85,3 +85,64 @@ def test_a_text_that_describes_itself_at_its_start_is_talk(text, instruction):
 )
 def test_a_text_about_other_texts_describes_nothing_of_its_own(text, instruction):
     assert describing_sentence(text, instruction) is None
+
+
+WELL = "Write an essay about wells"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I am so pleased that you want to know more about wells! A well begins with a stone.",
+        "I'm delighted you chose wells. They are older than towns.",
+        "Of course, exactly what we need. A well is a door to the dark.",
+        "That's a truly fascinating topic! Wells were dug by hand.",
+        "What a lovely prompt! The well had been dry for years.",
+        "I really love this topic. Wells keep secrets.",
+        "很荣幸您提到水井这个话题！井是村庄的心脏。",
+        "这真是一个有意思的话题！水井比城市还要古老。",
+        "Another useful note, and a vital one for most writers: begin at the bottom of the well.",
+        "Chat Deep Wells 4 (SmolLM2-135M)\n\nThe well stood in the yard.",
+    ],
+)
+def test_a_greeting_of_the_person_who_asks_is_talk(text):
+    assert meta_talk(text, WELL)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm glad you're home, she told the well, because nobody else was there.",
+        "I like the idea of a well better than the water in it.",
+        "A good question lies at the bottom of each well: who dug it?",
+        "What a lovely well it was, and how far from the house.",
+        "Sure, just what you would expect of a well: moss, a bucket and frogs.",
+        "很高兴村里的井又出水了。",
+        "Chat began at the well, and so did most marriages (ours too).",
+        "Most writers keep a notebook; my aunt kept a bucket.",
+    ],
+)
+def test_prose_that_is_glad_or_praises_is_no_talk(text):
+    assert meta_talk(text, WELL) is None
+    assert meta_talk(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "instruction"),
+    [
+        ("I'm so happy you asked about our mill. It has stood by the river since 1804.", "Write a letter to a guest"),
+        ("A useful prompt names the reader and the tone.", "Write an article about prompts"),
+        ("The prompt should say who reads the text.", "Explain what makes a good prompt"),
+        ("text: the words on the sign\nsize: its width", "Explain the YAML file of a sign"),
+        ("Every prompt has a reader.", ""),
+        ("As an AI, I was built to count the buckets.", "Write a story told by an AI at a well"),
+        ("作为一台人工智能，我只会数水桶。", "写一个机器人的自述"),
+    ],
+)  # fmt: skip
+def test_what_is_talk_elsewhere_belongs_to_a_text_of_that_kind(text, instruction):
+    assert talking_paragraph(text, instruction) is None
+
+
+def test_a_model_that_names_itself_talks_also_in_an_essay_about_models():
+    text = "As an AI, I cannot have opinions on machines. They learn from us."
+    assert meta_talk(text, "Write an essay about artificial intelligence")

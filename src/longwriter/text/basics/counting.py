@@ -21,7 +21,9 @@ _LATIN = re.compile(r"\b[a-zA-Z]+\b")
 _TOKEN = re.compile(rf"[{HAN}]|[^\W_{HAN}]+(?:['’][^\W_]+)*")
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s|$)|[。！？][”’」）]*")
 _INVISIBLE = re.compile(  # direction marks, soft hyphens, fillers, signs without width; joiners of emoji and scripts stay
-    "[\u00ad\u034f\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffc\U000e0000-\U000e01ef]"
+    "[\u00ad\u034f\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffc\U000e0000-\U000e00ff]"
+    "|(?<![\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])[\U000e0100-\U000e01ef]"  # one may choose the shape of a Han character
+    "|(?<=[A-Za-z\\s.,;:!?'\"()\ufe00-\ufe0f])[\ufe00-\ufe0f]"  # one may follow an emoji, a digit or another script
     "|(?<![\u0600-\u07ff\u0900-\u0dff])\u200c"
     "|(?<![\u0600-\u07ff\u0900-\u0dff\u2190-\u2bff\ufe0f\U0001f000-\U0001faff])\u200d"
 )

@@ -22,6 +22,9 @@ _TOOL_CALL = re.compile(
     r"|\[TOOL_CALLS?\]|<\|python_tag\|>|<[|｜]tool[_▁ ]calls?[^|｜<>\n]{0,24}[|｜]>|<\|action_start\|>"
     r"|✿(?:FUNCTION|ARGS)✿|^functools\[\{|^Action:[^\n]{1,80}\nAction Input:|^```tool_(?:code|call|output)s?\n"
     rf"|^[ \t]{{0,8}}<(?P<tool>{_TOOLS})(?:\s[^<>\n]{{0,80}})?>[^<]{{0,4000}}</(?P=tool)>|<(?P<own>tools?|execute(?:_\w{{1,16}})?|code_interpreter)>[^<]{{0,4000}}</(?P=own)>|\A\s*<(?:{_TOOLS})>(?! [a-z])"
+    rf"|^[ \t]{{0,8}}<(?:tools?|tool_\w{{1,16}}|execute\w{{0,17}}|code_interpreter|invoke|function_calls?)(?:\s[^<>\n]{{0,200}})?/>"
+    r"|^[ \t]{0,8}(?:(?:assistant|commentary|analysis)\s?){1,2}to=[\w.]{2,40}(?=[\s{])|^[ \t]{0,8}to=(?:functions?\.\w{1,40}|python|browser)(?=[\s{])"
+    r"|\bassistant ?to=(?:functions?\.|python\b|browser\b)"
     r"|\A\s*\{\s*(?:\"type\"\s*:\s*\"function\"\s*,\s*)?\"name\"\s*:\s*\"[\w.-]{1,80}\"\s*,\s*\"(?:parameters|arguments)\"\s*:",
     re.MULTILINE,
 )
@@ -36,6 +39,7 @@ _TOOL_WORDS = (
     "✿",
     "Action Input:",
     "action_start",
+    "to=",
     '"name"',
 )
 
@@ -78,7 +82,9 @@ _LONGEST_TAIL = 40  # characters
 _SPACE = re.compile(r"\s*")
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffd-\uffff]")
-_ANSI = re.compile(r"\x1b\[[0-9;?]{0,20}[@-~]")
+_ANSI = re.compile(  # colours, titles of windows, and signs that choose a set of characters
+    r"(?:\x1b\[|\x9b)[0-9;?]{0,20}[@-~]|\x1b\][^\x07\x1b\n]{0,200}(?:\x07|\x1b\\)|\x1b[()#%][0-9A-Za-z]|\x1b[=>78c]"
+)
 _CONTROL_TABLE = {**dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)]), 0x09: "\t", 0x0A: "\n", 0x0D: "\r"}
 _CONTROL_TABLE |= {0x0B: "\n", 0x0C: "\n", 0x85: "\n"}  # these end lines
 
@@ -169,6 +175,6 @@ def _last_token(text: str, start: int, end: int) -> re.Match[str] | None:
 
 def without_control_characters(text: str) -> str:
     """Return a text without control characters, except tab and line ends, and without terminal colours."""
-    if "\x1b" in text:
+    if "\x1b" in text or "\x9b" in text:
         text = _ANSI.sub("", text)
     return text.translate(_CONTROL_TABLE)

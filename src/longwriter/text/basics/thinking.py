@@ -61,7 +61,7 @@ _LABEL = re.compile(
 )
 _LABELLED_ANSWER = re.compile(
     r"^\W{0,4}(?:final )?(?:answer|response|output)\*{0,2}\s?:\*{0,2}"
-    r"|^#{1,4} ?\*{0,2}(?:final )?(?:answer|response|output|text|story|draft)\*{0,2}$"
+    r"|^(?:#{1,4} ?\*{0,2}|\*\*)(?:final )?(?:answer|response|output|text|story|draft|paragraph)(?::?\*\*:?)?$"
     r"|^\W{0,4}(?:正文|最终(?:回答|答案)|正式内容)(?:\*{0,2}[:：]\*{0,2}|[】\]]|\*{0,2}$)|【(?:正文|最终回答|最终答案)】",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -76,6 +76,7 @@ _OPENINGS = (  # how thinking opens a text, how it ends, and whether the opening
         True,
     ),
     (re.compile(r"\A\s*```(?:think(?:ing)?|thoughts?|reasoning|scratchpad|思考)\n"), "\n```", True),
+    (re.compile(r"\A\s*```\w{0,12}\n\s{0,8}<think(?:ing)?>"), "\n```", False),
     (re.compile(rf"\A\s*\[{_ASIDE}"), "]\n", False),
     (re.compile(rf"\A\s*\({_ASIDE}"), ")\n", False),
     (re.compile(rf"\A\s*（{_ASIDE}"), "）\n", False),
@@ -179,7 +180,8 @@ def split_thinking(text: str) -> Split:
         split = split_thinking(bare)
         return Split(split.text, "\n".join(filter(None, (notes, split.thinking))), split.is_clean)
     if half := _HALF_TAG.match(text):
-        return Split(text[half.end() :], half[0], True)
+        split = _split_tags(text[half.end() :])
+        return Split(split.text, half[0] + split.thinking, split.is_clean)
     if "<|channel|>" in text or "<|message|>" in text:
         return _split_channels(text)
     if match := _BARE_HARMONY.match(text):

@@ -40,7 +40,13 @@ _BRACKETS = re.compile(
     re.IGNORECASE,
 )
 
-_TEXT_KEYS = re.compile(rf"(?:{_NAMES}|article|section|message|body|text_\w{{1,20}})\Z", re.IGNORECASE)
+_TEXT_KEYS = re.compile(rf"(?:{_NAMES}|article|section|message|body|html|text_\w{{1,20}})\Z", re.IGNORECASE)
+_PART_KEYS = re.compile(
+    r"(?:intro|introduction|hook|opening|beginning|start|background|context|setting|body|main|middle|development|argument"
+    r"|rising_action|climax|resolution|falling_action|end|ending|closing|conclusion|epilogue|prologue|开头|引言|中间|正文|发展|高潮|结尾|结论)"
+    r"(?:_?\d{1,2}|_(?:text|paragraph|section))?\Z",
+    re.IGNORECASE,
+)
 _KEYS_BESIDE = {
     "role", "type", "kind", "language", "lang", "word_count", "words", "length", "paragraph_number", "step", "number",
     "index", "id", "status", "finish_reason", "字数", "title", "heading", "headline", "subtitle", "author", "genre", "tone",
@@ -99,13 +105,16 @@ _ROLE = (
     r"|final|(?:final )?(?:answer|draft|text|version)|output|paragraph|passage|continuation|completion|reply|draft|body|generated text|narrative"
     r"|(?:(?:short|full|complete|your) )?story|letter|poem|essay|article|speech|report|blog post"
     rf"|(?:{_MODELS})(?:[ -][\w.]{{1,12}}){{0,2}}"
-    r"|(?:AI ?)?(?:智能)?助[手理]|回答|回复|正文|写作助手|作家助手|故事|文章|文本|散文|小说(?:正文)?|短文|作文|豆包|文心一言|通义千问|千问|元宝|智谱清言)"
+    r"|(?-i:A)|(?:AI ?)?(?:智能)?助[手理]|回答|回复|正文|写作助手|作家助手|故事|文章|文本|散文|小说(?:正文)?|短文|作文|豆包|文心一言|通义千问|千问|元宝|智谱清言)"
     r"(?: ?[(（][\w ]{1,20}[)）])?"
 )
 _LABEL = re.compile(
     rf"\s*(?:#{{1,4}} ?)?(?:\*{{1,2}}|__?|\[|<|@)?{_ROLE}(?:(?:\*{{1,2}}|__|\]|>)\s?[:：]|[:：](?:\*{{1,2}}|__?)?)(?:\s*+\n\s*|\s*+(?-i:(?![a-z])))"
     rf"|\s*#{{1,4}} ?\*{{0,2}}(?:assistant|response|(?:final )?answer)\*{{0,2}}[ \t]*\n\s*|\s*(?:assistant|bot|ai)>{{1,3}}\s*|\s*[\[<(](?:assistant|writer)[\]>)]\s*",
     re.IGNORECASE,
+)
+_THING = re.compile(  # "Model: T-34." names a thing; a text after the name of a role is a sentence
+    r"\W*+(?:model|bot)\W{1,6}(?:[^\s.,;(]{1,24} ?){1,3}(?:[.,;(\n]|\Z)", re.IGNORECASE
 )
 _SPEAKER = re.compile(r"^[ \t]{0,4}\W{0,3}[^\W\d_][\w .'’()（）-]{0,30}\W{0,3}[:：]", re.MULTILINE)
 
@@ -189,6 +198,11 @@ def _text_in(value: Any, depth: int = _DEEPEST) -> str | None:
     if not depth or not value:
         return None
     if isinstance(value, dict):
+        if len(value) > 1 and all(isinstance(key, str) and _PART_KEYS.match(key) for key in value):
+            texts = list(value.values())
+            if all(isinstance(inner, str) for inner in texts) and any(map(_is_long, texts)):
+                return "\n\n".join(texts)
+            return _text_in(texts, depth)
         named = {key: inner for key, inner in value.items() if isinstance(inner, str | dict | list)}
         texts = [inner for key, inner in named.items() if _TEXT_KEYS.match(key) or _LIST_KEY.match(key)]
         numbered = [inner for key, inner in named.items() if _NUMBERED_KEY.match(key)]
@@ -286,7 +300,7 @@ def without_role(text: str) -> str:
     A scene or an interview, in which another line begins with a name and a colon, stays as it is.
     """
     label = _LABEL.match(text)
-    if not label or not _is_long(text[label.end() :]):
+    if not label or _THING.match(text) or not _is_long(text[label.end() :]):
         return text
     return text if _SPEAKER.search(text, label.end()) else text[label.end() :]
 

@@ -36,6 +36,13 @@ def test_invisible_characters_are_removed_and_joiners_of_emoji_and_scripts_stay(
     assert text.without_invisible("👨\u200d👩 می\u200cخواهم") == "👨\u200d👩 می\u200cخواهم"
 
 
+def test_a_sign_that_chooses_a_shape_stays_behind_what_it_can_shape_and_goes_elsewhere():
+    shaped = "❤\ufe0f 1\ufe0f\u20e3 葛\U000e0100城 ᠠ\u180b"
+    assert text.without_invisible(shaped) == shaped
+    assert text.without_invisible("a\ufe0fb\ufe00c \ufe01d\U000e0101e❤\ufe0f\ufe00") == "abc de❤\ufe0f"
+    assert text.without_invisible("❤\U000e0101\U000e0102") == "❤"
+
+
 @pytest.mark.parametrize(
     ("written", "words"),
     [("cat5", 0), ("你好world", 2), ("naïve", 0), ("\u4e00\u9fff", 2), ("\u3400\ua000", 0)],

@@ -85,6 +85,7 @@ def test_control_and_damaged_characters_count_as_control_tokens(character):
         "<|python_tag|>print(1)", '<function_calls><invoke name="x">', "<｜tool▁calls▁begin｜>", "<|tool_call|>[]",
         "✿FUNCTION✿: x", 'functools[{"name": "x"}]', "Action: search\nAction Input: tide", "```tool_code\nf()\n```",
         "<tool>search(1)</tool>", "<ipython>print(1)</ipython>", "<functions.search>a</functions.search>", "<execute>print(1)</execute>", "<search>tide</search>", "<tool_output>ok</tool_output>",
+        "<tool/>", '<invoke name="search"/>', '<tool_use id="1" />', "to=browser {}", "assistant to=python print(1)", "commentary to=functions.write json {}",
         "```tool_outputs\nok\n```", "<minimax:tool_call>", '{"name": "write", "arguments": {"text": "The tide."}}',
     ],
 )  # fmt: skip
@@ -99,7 +100,7 @@ def test_a_call_of_a_tool_is_found(call):
     [
         "The tag `<tool_call>` opens a call.", "In Lua, function=print is an assignment.", "Action: he ran.\nThe end.",
         '```xml\n<invoke name="x">\n```', 'Her name: {"name": "Ann", "age": 3}', "They invoke <b>the law</b>.",
-        "<search> is the newest element of HTML.", "Between <action> and </action> stands the deed.",
+        "He wrote to=python on the board.", "Close it with <tool/> in the line.", "<search> is the newest element of HTML.", "Between <action> and </action> stands the deed.",
     ],
 )  # fmt: skip
 def test_a_text_about_tools_is_no_call(prose):
@@ -160,3 +161,10 @@ def test_each_search_is_linear(unit):
     assert any(
         cpu_s(100_000) <= 6 * cpu_s(25_000) + 0.005 for _ in range(4)
     )  # a busy machine: the best of four
+
+
+@pytest.mark.parametrize(
+    "sign", ["\x1b]0;a title\x07", "\x1b]8;;x\x1b\\", "\x9b1;31m", "\x1b(B", "\x1b=", "\x1b[?25l"]
+)
+def test_all_of_a_terminals_sign_goes(sign):
+    assert markup.without_control_characters(f"The {sign}tide") == "The tide"

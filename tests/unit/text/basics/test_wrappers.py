@@ -113,6 +113,23 @@ def test_other_json_and_code_stay(answer):
     assert wrappers.without_wrapper(answer, has_thinking=False) == answer
 
 
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ({"html": f"<p>{TIDE}</p>"}, TIDE),
+        ({"introduction": TIDE, "body": TIDE, "conclusion": "It went."}, f"{TIDE}\n\n{TIDE}\n\nIt went."),
+        ({"开头": TIDE, "结尾": "潮水退了。"}, f"{TIDE}\n\n潮水退了。"),
+    ],
+)
+def test_the_parts_of_a_text_in_json_are_joined(answer, text):
+    assert wrappers.without_wrapper(json.dumps(answer), has_thinking=False) == text
+
+
+def test_settings_whose_names_are_those_of_parts_stay_json():
+    settings = json.dumps({"start": "06:00", "end": "22:00"})
+    assert wrappers.without_wrapper(settings, has_thinking=False) == settings
+
+
 def test_an_object_whose_text_is_cut_or_damaged_is_named():
     assert wrappers.is_broken_object('{"text": "The tide came')
     assert wrappers.is_broken_object("{'text': 'The tide.'}")
@@ -128,7 +145,7 @@ def test_an_object_whose_text_is_cut_or_damaged_is_named():
         "Assistant:", "**Assistant:**", "**Writer:**", "ASSISTANT: ", "### Response:\n", "[Assistant]: ", "**AI**:", "助手：",
         "**AI助手**：", "<assistant>", "Assistant (writer):", "## Assistant\n", "Output:\n", "**Answer:** ",
         "Story: ", "**Story:** ", "Claude: ", "Claude 3.5 Sonnet:\n", "Response:", "DeepSeek-R1: ", "GPT-4o: ", "ChatGPT said:\n",
-        "Final Draft:\n", "Essay:\n\n", "## Final answer\n", "故事：", "豆包：",
+        "A: ", "Final Draft:\n", "Essay:\n\n", "## Final answer\n", "故事：", "豆包：",
     ],
 )  # fmt: skip
 def test_the_name_of_the_model_before_a_text_goes(role):
@@ -139,6 +156,11 @@ def test_the_name_of_the_model_before_a_text_goes(role):
     "text",
     [
         f"Narrator: {TIDE}",
+        f"Scene: {TIDE}",
+        f"A: {TIDE}\nB: So it goes.",
+        f"Model: Rover P4\n\n{TIDE}",
+        f"Model: M-52. {TIDE}",
+        f"**Bot**: Anna (2019). {TIDE}",
         f"Writer: {TIDE}\nEditor: I never read it before noon.",
         f"Assistant: {TIDE}\n\n**Mr Hale**: I would rather keep it.",
         f"AI: {TIDE}\n\nCaptain (off): Ten minutes.",
