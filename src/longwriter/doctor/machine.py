@@ -18,7 +18,7 @@ from longwriter.amounts import amount
 from longwriter.capacity import machine as capacity
 from longwriter.capacity.memory import GIB
 from longwriter.doctor.finding import Finding, State
-from longwriter.errors import BadParams
+from longwriter.errors import BadParams, UserError
 from longwriter.io import databases, files
 from longwriter.io import disk as io_disk
 from longwriter.tracking import git
@@ -150,7 +150,11 @@ def local_state() -> Finding:
 
 def source() -> Finding:
     """Say which commit this is, and whether its changes are committed."""
-    if not git.succeeds("rev-parse", "HEAD"):
+    try:
+        has_commit = git.succeeds("rev-parse", "HEAD")
+    except UserError as error:
+        return Finding("git", "error", *str(error).split(": ", 1))
+    if not has_commit:
         cure = "clone the project with git: lineage names the commit of each run"
         return Finding("git", "warning", "this folder is not a git checkout with a commit", cure)
     commit, branch = git.run("rev-parse", "--short", "HEAD"), git.run("rev-parse", "--abbrev-ref", "HEAD")

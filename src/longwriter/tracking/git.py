@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
+
+from longwriter.errors import UserError
+
+_OTHER_OWNER = re.compile(r"git config --global --add safe\.directory .+")  # git's advice
 
 
 def run(*words: str, env: Mapping[str, str] | None = None) -> str:
@@ -16,6 +22,7 @@ def run(*words: str, env: Mapping[str, str] | None = None) -> str:
 
     Raises:
         RuntimeError: git failed; the message has the command and git's error.
+        UserError: the checkout belongs to another user, so git refuses to read it.
     """
     result = _run(*words, env=env)
     if result.returncode:
@@ -44,4 +51,9 @@ def state_tags() -> dict[str, str]:
 def _run(*words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     no_locks = {"GIT_OPTIONAL_LOCKS": "0"}  # `git status` does not write its index: the disk may be full
     environment = {**os.environ, **(env or {}), **no_locks}
-    return subprocess.run(["git", *words], capture_output=True, text=True, check=False, env=environment)
+    result = subprocess.run(["git", *words], capture_output=True, text=True, check=False, env=environment)
+    if result.returncode and (command := _OTHER_OWNER.search(result.stderr)):
+        raise UserError(
+            f"git refuses {Path.cwd()}, which belongs to another user: run this as that user, or allow it: {command[0]}"
+        )
+    return result
