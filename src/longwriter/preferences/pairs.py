@@ -166,9 +166,28 @@ def ratio(words: int, others: int) -> float:
     return max(words, others) / max(1, min(words, others))
 
 
-def is_test(pair: PreferencePair, test_share: float) -> bool:
-    """Tell whether a pair is held out: its instruction alone decides, so that the split never changes."""
-    return hash_share("split-dpo", pair.instruction_id) < test_share
+def split(
+    pairs: Sequence[PreferencePair], test_share: float
+) -> tuple[list[PreferencePair], list[PreferencePair]]:
+    """Return the pairs to train on, and those that are held out.
+
+    The hash of its instruction decides on which side a pair is, so new pairs do not move the others. With few pairs
+    that may leave one side empty: then the instruction next to the border changes sides.
+
+    Args:
+        pairs: All pairs.
+        test_share: Share of the instructions that is held out; 0 = none, 1 = all.
+    """
+    shares = sorted({_share(row) for row in pairs})
+    border = test_share
+    if len(shares) > 1 and 0 < test_share < 1:
+        border = shares[1] if test_share <= shares[0] else min(test_share, shares[-1])
+    train = [row for row in pairs if _share(row) >= border]
+    return train, [row for row in pairs if _share(row) < border]
+
+
+def _share(pair: PreferencePair) -> float:
+    return hash_share("split-dpo", pair.instruction_id)
 
 
 def pair_numbers(train: Sequence[PreferencePair], test: Sequence[PreferencePair]) -> dict[str, float]:

@@ -54,8 +54,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
         for key in sorted(candidates)
     ]
     pairs = [row for row in results if isinstance(row, PreferencePair)]
-    test = [row for row in pairs if preferences.is_test(row, section.test_share)]
-    train = [row for row in pairs if not preferences.is_test(row, section.test_share)]
+    train, test = preferences.split(pairs, section.test_share)
     general, refused = _general(params, len(train))
     train += general
     rejected = [*(row for row in results if isinstance(row, Rejection)), *refused]

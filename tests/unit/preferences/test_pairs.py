@@ -202,16 +202,34 @@ def test_every_instruction_becomes_one_pair_or_one_rejection(groups):
     assert found == [f"i{n}" for n in range(len(groups))]
 
 
-def test_a_pair_never_changes_sides_and_about_the_share_is_held_out():
+def held_out(pairs, share):
+    train, test = preferences.split(pairs, share)
+    assert len(train) + len(test) == len(pairs)
+    return [row.instruction_id for row in test]
+
+
+def test_a_pair_keeps_its_side_and_about_the_share_is_held_out():
     pairs = pairs_of_instructions(400, sample("a"), sample("b", words=50))
-    held = [row for row in pairs if preferences.is_test(row, 0.25)]
+    held = held_out(pairs, 0.25)
     assert 70 < len(held) < 130
-    other = pairs_of_instructions(400, sample("x"), sample("y", words=30))
-    assert [preferences.is_test(row, 0.25) for row in other] == [
-        preferences.is_test(row, 0.25) for row in pairs
-    ]
-    assert all(preferences.is_test(row, 0.3) for row in held)
-    assert not any(preferences.is_test(row, 0.0) for row in pairs)
+    assert held_out(pairs_of_instructions(400, sample("x"), sample("y", words=30)), 0.25) == held
+    assert set(held) < set(held_out(pairs, 0.3))
+    assert held_out(pairs, 0.0) == []
+    assert len(held_out(pairs, 1.0)) == 400
+    first = held_out(pairs[:200], 0.25)
+    assert first == held[: len(first)]  # new pairs do not move the others
+
+
+@pytest.mark.parametrize("share", [1e-9, 0.4, 1 - 1e-9])
+@pytest.mark.parametrize("pairs", [2, 3, 12])
+def test_neither_side_is_empty_if_there_are_two_instructions(pairs, share):
+    rows = pairs_of_instructions(pairs, sample("a"), sample("b", words=50))
+    assert 0 < len(held_out(rows, share)) < pairs
+
+
+def test_one_pair_or_none_is_on_the_side_that_its_hash_says():
+    [row] = pairs_of_instructions(1, sample("a"), sample("b", words=50))
+    assert (held_out([row], 1e-9), held_out([row], 1.0), held_out([], 0.4)) == ([], [row.instruction_id], [])
 
 
 def test_the_numbers_of_pairs_are_means_over_both_sides():

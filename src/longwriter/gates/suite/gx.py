@@ -132,6 +132,10 @@ def _observed(detail: dict[str, Any], table: pd.DataFrame) -> Any:
     observed = detail.get("observed_value")
     if observed is not None:
         return observed
+    missing = detail.get("partial_missing_list")
+    if missing is not None:  # of the values that a column has to have
+        result = f"none is {' or '.join(missing)}" if missing else "all values occur"
+        return f"{len(table)} rows, {result}"
     text = f"{detail.get('unexpected_count', 0)} of {len(table)} rows fail"
     values = [v for v in detail.get("partial_unexpected_list", []) if isinstance(v, (int, float, bool))]
     return f"{text}, e.g. {values[0]}" if values else text

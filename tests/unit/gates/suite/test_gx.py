@@ -122,6 +122,17 @@ def test_a_pair_at_a_step_is_checked_as_a_whole_text(before, chosen, failed):
     assert [f.name for f in judged_pairs(at_a_step(before, chosen)) if f.critical and not f.passed] == failed
 
 
+def test_the_finding_about_an_empty_side_names_that_side():
+    train, test = pair_lists()
+    observed = [
+        finding.observed
+        for lists in ((train, test), ([*train, *test], []))
+        for finding in judged_pairs(lists)
+        if finding.name == "both_sides_have_pairs"
+    ]
+    assert observed == ["8 rows, all values occur", "8 rows, none is test"]
+
+
 def test_no_pairs_at_all_are_stopped():
     names = [f.name for f in judged_pairs(([], [])) if f.critical and not f.passed]
     assert names == ["enough_pairs", "both_sides_have_pairs"]
