@@ -31,7 +31,7 @@ from longwriter.llm.endpoint import Endpoint, origin
 from longwriter.llm.in_flight import InFlight
 from longwriter.llm.limits import open_limits
 from longwriter.llm.prober import Prober
-from longwriter.llm.probing import AnswerFormat
+from longwriter.llm.probing import AnswerFormat, Capabilities
 from longwriter.llm.sending import Sender
 from longwriter.params import LLMParams, Sampling
 from longwriter.text.basics.prompts import Refused
@@ -179,7 +179,7 @@ class LLM:
             if setting in (name, "auto"):
                 return name
         raise ModelUnusable(
-            f"{self._endpoint!r} does not honour {setting}: set answer_format to auto or {' or '.join(formats)}"
+            f"{self._endpoint.name} does not honour {setting}: set answer_format to auto or {' or '.join(formats)}"
         )
 
     async def probe(self, sampling: Sampling, section: str) -> None:
@@ -197,7 +197,7 @@ class LLM:
         if self._cache.capabilities(self.capabilities_key) is not None:
             await self._probe(sampling, section, lambda _: None)
             return
-        log.info("%r: finding out which settings it takes, by short requests", self._endpoint)
+        log.info("%s: finding out which settings it takes, by short requests", self._endpoint.name)
         async with progress.counter(f"settings of {self._endpoint.model}", "short requests") as tick:
             await self._probe(sampling, section, tick)
 
@@ -222,9 +222,9 @@ class LLM:
             left_out, refused = await self._rehearse(prober, capabilities, sampling, section, unusable)
             capabilities = capabilities._replace(left_out=left_out)
             problems += refused
-        log.info("%r honours %s", self._endpoint, capabilities)
+        log.info("%s %s", self._endpoint.name, takes(capabilities))
         if problems:
-            raise ModelUnusable(f"{self._endpoint!r} does not take these settings: {'; '.join(problems)}")
+            raise ModelUnusable(f"{self._endpoint.name} does not take these settings: {'; '.join(problems)}")
         self.capabilities = capabilities
 
     async def _rehearse(
@@ -250,6 +250,24 @@ class LLM:
     async def finish(self) -> None:
         """Wait until the requests that were already sent are answered and stored."""
         await self._in_flight.finish(self._params.timeout_s)
+
+
+def takes(capabilities: Capabilities) -> str:
+    """Return what an endpoint takes, and what not, for the log."""
+    fields = {
+        "JSON schema": capabilities.json_schema,
+        "JSON mode": capabilities.json_object,
+        "seed": capabilities.seed,
+        "temperature": capabilities.temperature,
+        "stop": capabilities.stop,
+        capabilities.repetition_penalty or "repetition penalty": bool(capabilities.repetition_penalty),
+    }
+    taken = ", ".join(name for name, is_taken in fields.items() if is_taken)
+    if not taken:
+        return f"takes: nothing of {', '.join(fields)}"
+    missing = ", ".join(name for name, is_taken in fields.items() if not is_taken)
+    left_out = ", ".join(capabilities.left_out)
+    return f"takes: {taken}{missing and f'; not: {missing}'}{left_out and f'; not sent: {left_out}'}"
 
 
 def owner(endpoint: Endpoint, params: LLMParams) -> str:

@@ -30,6 +30,11 @@ class Endpoint(NamedTuple):
         return f"Endpoint(base_url={self.base_url!r}, model={self.model!r})"
 
     @property
+    def name(self) -> str:
+        """Return the model, and where it is unless this pipeline started it."""
+        return self.model if self.is_local else f"{self.model} at {self.where}"
+
+    @property
     def where(self) -> str:
         """Return the URL; OpenAI's if the parameters have none."""
         return self.base_url or "https://api.openai.com/v1"

@@ -12,7 +12,7 @@ from longwriter.calls.replay import ReplayCache
 from longwriter.errors import ModelUnusable
 from longwriter.io import files
 from longwriter.llm import probing
-from longwriter.llm.client import Endpoint, connect
+from longwriter.llm.client import Endpoint, connect, takes
 from longwriter.llm.endpoint import origin
 from longwriter.llm.probing import Capabilities
 from longwriter.params import Sampling
@@ -49,6 +49,33 @@ def test_what_an_endpoint_honours_is_remembered(tmp_path, server, is_local):
     assert first.json_schema
     assert first.repetition_penalty == "repetition_penalty"
     assert len(server.requests("probe")) == once > before
+
+
+def test_what_an_endpoint_takes_is_logged_as_a_sentence(tmp_path, server, caplog):
+    caplog.set_level("INFO")
+    asyncio.run(capabilities(Endpoint(server.url, "m", "a-secret-key"), tmp_path / "r.sqlite"))
+    lines = [record.getMessage() for record in caplog.records if record.name == "longwriter.llm.client"]
+    assert lines == [
+        f"m at {server.url}: finding out which settings it takes, by short requests",
+        f"m at {server.url} takes: JSON schema, seed, temperature, stop, repetition_penalty; not: JSON mode",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "sentence"),
+    [
+        (
+            probing.NONE,
+            "takes: nothing of JSON schema, JSON mode, seed, temperature, stop, repetition penalty",
+        ),
+        (
+            probing.NONE._replace(seed=True, stop=True, left_out=("top_p",)),
+            "takes: seed, stop; not: JSON schema, JSON mode, temperature, repetition penalty; not sent: top_p",
+        ),
+    ],
+)
+def test_the_sentence_also_names_what_an_endpoint_does_not_take(capabilities, sentence):
+    assert takes(capabilities) == sentence
 
 
 @pytest.mark.parametrize("run", range(3))
