@@ -38,18 +38,29 @@ def seconds_left(
         spent: Seconds of the stages that were executed in this flow.
         earlier: Seconds of stages that ran here before.
     """
-    return sum(_pace(_kind(name), spent, earlier) * _expected(name, earlier) for name in names[position:])
+    return sum(_pace(name, spent, earlier) * _expected(name, earlier) for name in names[position:])
 
 
-def _pace(kind: str, spent: Mapping[str, float], earlier: Mapping[str, float]) -> float:
-    """Return how many times longer than expected the stages of a kind took; without any, those of no kind."""
+def _pace(name: str, spent: Mapping[str, float], earlier: Mapping[str, float]) -> float:
+    """Return how many times longer than expected a stage takes, by the stages of its kind in this flow.
+
+    Without any, a stage that ran here before takes as long as then. For another one the stages of no kind say how
+    fast this machine is.
+    """
+    kind = _kind(name)
+    if kind and (pace := _mean_pace(kind, spent, earlier)) is not None:
+        return pace
+    pace = _mean_pace("", spent, earlier)
+    if pace is None or (kind and _measured(name, earlier) is not None):
+        return 1.0
+    least, most = _MACHINE_PACES
+    return min(max(pace, least), most)
+
+
+def _mean_pace(kind: str, spent: Mapping[str, float], earlier: Mapping[str, float]) -> float | None:
     names = [name for name in spent if _kind(name) == kind]
     expected = sum(_expected(name, earlier) for name in names)
-    pace = sum(spent[name] for name in names) / expected if expected else None
-    if kind:
-        return _pace("", spent, earlier) if pace is None else pace
-    least, most = _MACHINE_PACES
-    return 1.0 if pace is None else min(max(pace, least), most)
+    return sum(spent[name] for name in names) / expected if expected else None
 
 
 def _kind(name: str) -> str:
@@ -57,11 +68,17 @@ def _kind(name: str) -> str:
 
 
 def _expected(name: str, earlier: Mapping[str, float]) -> float:
+    measured = _measured(name, earlier)
+    return float(_DEMO_S.get(name.partition("@")[0], 10)) if measured is None else measured
+
+
+def _measured(name: str, earlier: Mapping[str, float]) -> float | None:
+    """Return the seconds that a stage took here, or else the mean of its other items."""
     if name in earlier:
         return float(earlier[name])
     stage, _, item = name.partition("@")
     items = [seconds for other, seconds in earlier.items() if item and other.startswith(f"{stage}@")]
-    return sum(items) / len(items) if items else float(_DEMO_S.get(stage, 10))
+    return sum(items) / len(items) if items else None
 
 
 def sentence(names: Sequence[str], position: int, seconds: float) -> str:

@@ -41,8 +41,17 @@ def test_the_rest_takes_as_long_as_before(
         ("sft", {"plan": 280.0}, 33.0),  # an endpoint says nothing about a training
         ("dpo", {"sft": 66.0}, 60.0),
         ("generate@sft-quick", {"sample": 62.0, "plan": 280.0}, 20.0),
-        ("sft", {"instructions": 20.0}, 66.0),  # this machine takes twice as long
-        ("sft", {"instructions": 2000.0}, 132.0),  # no machine takes 200 times as long: this was more data
+        ("sft", {"instructions": 2.0}, 33.0),  # as before, with other instructions
+        (
+            "short_prompts@sft",
+            {"instructions": 20.0},
+            28.0,
+        ),  # never ran here: this machine takes twice as long
+        (
+            "short_prompts@sft",
+            {"instructions": 2000.0},
+            56.0,
+        ),  # no machine takes 200 times as long: there is more data
         ("report@quick", {"instructions": 2000.0}, 24.0),
     ],
 )
