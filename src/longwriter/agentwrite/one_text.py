@@ -136,6 +136,7 @@ async def write_text(params: Params, row: Instruction, show: Progress, calls: Pa
         EndpointUnavailable, ModelUnusable, BudgetReached: as `LLM.ask` says.
     """
     plan, usage = Plan(instruction=row, steps=[], call_ids=[]), Counter[str]()
+    reasked = Counter[str]()
     if params.write.mode != "direct":
         planner = _present(params.plan.llm or params.llm)
         show.step(_start(planner))
@@ -145,9 +146,9 @@ async def write_text(params: Params, row: Instruction, show: Progress, calls: Pa
             templates = planning.read_templates(params.plan)
             [outcome] = await progress.each(
                 [row],
-                lambda row: planning.plan_one(llm, None, params.plan, templates, row, Counter()),
+                lambda row: planning.plan_one(llm, None, params.plan, templates, row, reasked),
                 "plan",
-                llm.note,
+                lambda: note(llm.note(), reasked),
             )
             usage.update(llm.usage())
         if isinstance(outcome, Rejection):
@@ -159,15 +160,16 @@ async def write_text(params: Params, row: Instruction, show: Progress, calls: Pa
     sampling = params.write.direct_sampling if is_direct else params.write.sampling
     section = "write.direct_sampling" if is_direct else "write.sampling"
     drafts: list[Draft | Rejection] = []
+    reasked = Counter()
     show.step(_start(writer))
     async with servers.model(writer, sampling, calls / "write_calls.jsonl.zst", section) as llm:
         template = files.template(params.write.prompt)
         await progress.each_to(
             [plan],
-            lambda plan, tick: writing.write_one(llm, params.write, template, plan, Counter(), tick),
+            lambda plan, tick: writing.write_one(llm, params.write, template, plan, reasked, tick),
             lambda _, draft: drafts.append(draft),
             "write",
-            llm.note,
+            lambda: note(llm.note(), reasked),
             concurrency=1,
             weights=[max(1, len(plan.steps))],
             unit="paragraphs",
@@ -177,6 +179,12 @@ async def write_text(params: Params, row: Instruction, show: Progress, calls: Pa
     if isinstance(draft, Rejection):
         raise UserError(_failure("paragraph", draft, "write.max_attempts"))
     return Text(draft.paragraphs, dict(usage))
+
+
+def note(usage: str, reasked: Counter[str]) -> str:
+    """Return what stands after a bar: the usage, and for which reasons the model was asked again."""
+    reasons = ", ".join(f"{reason} {answers}" for reason, answers in reasked.items())
+    return f"{usage}, asked again: {reasons}" if reasons else usage
 
 
 def _failure(what: str, refused: Rejection, key: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,14 @@ def test_a_text_is_planned_and_written_and_the_progress_is_shown(chat_server, tm
     assert 200 <= count_words("\n".join(text.paragraphs)) <= 800
     assert {"plan_calls.jsonl.zst", "write_calls.jsonl.zst"} <= {file.name for file in tmp_path.iterdir()}
     assert text.usage["prompt_tokens"] > 0
+
+
+@pytest.mark.parametrize(
+    ("reasked", "note"),
+    [({}, "3 calls"), ({"empty_point": 2, "cut_off": 1}, "3 calls, asked again: empty_point 2, cut_off 1")],
+)
+def test_the_bar_says_why_the_model_was_asked_again(reasked, note):
+    assert one_text.note("3 calls", Counter(reasked)) == note
 
 
 def test_a_missing_local_model_is_reported_with_its_key(tmp_path, monkeypatch):
