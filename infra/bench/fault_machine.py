@@ -8,8 +8,10 @@ and as soon as its MLflow run has begun, the machine fails:
     forward    the clock of all its processes goes a day forward (a library of ours; libfaketime breaks sleeps)
     back       the clock goes a day back
 
-Three more drills take the checkout as a whole:
+Four more drills take the checkout as a whole:
 
+    night      the nightly deployment runs under a worker, while one person runs `python -m flows training` and another
+               one `dvc repro dpo`; DPO is stale
     together   two people run `python -m flows write`, and one runs `dvc repro write`, at the same time
     push       `dvc push` is killed (SIGKILL) when a large file is half copied, and runs again
 
@@ -27,18 +29,21 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import httpx2
 from tabulate import tabulate
 
 from longwriter.errors import UserError
+from longwriter.web import door, net
 from tests import tiny_model
 from tests import workspace as workspaces
 from tests.chat_server.server import ChatServer, chat_server
@@ -46,7 +51,7 @@ from tests.small import STAGES
 from tests.workspace import Workspace, wait_for
 
 OF_STAGES = ("disk", "read-only", "forward", "back")
-OF_CHECKOUT = ("together", "push")
+OF_CHECKOUT = ("night", "together", "push")
 HEAD = ("failure", "in", "exit code and last words", "asked again", "left", "dvc.lock", "next run")
 _LIMIT_S = 1800.0
 _LARGE = "large.bin"
@@ -202,6 +207,69 @@ def together(bench: Bench) -> Row:
     return Row([*cells, str(again.returncode)], is_right)
 
 
+def night(bench: Bench) -> Row:
+    """Start the nightly deployment, and at once a flow and a `dvc repro` of people."""
+    checkout, before, began_ms = bench.checkout, len(bench.server.requests()), int(time.time() * 1000)
+    checkout.set_params({"dpo.optimizer.seed": 4321})
+    port = net.free_port()
+    api = httpx2.Client(base_url=f"http://127.0.0.1:{port}/api", timeout=60, trust_env=False)
+    env = {"PREFECT_API_URL": str(api.base_url).rstrip("/"), "PREFECT_WORKER_QUERY_SECONDS": "2"}
+    worker = ("prefect", "worker", "start", "--pool", "longwriter", "--limit", "1")
+    people = (sys.executable, "-m", "flows", "training"), ("dvc", "repro", "dpo")
+    with _service(checkout, door.command("prefect", port), env):
+        wait_for(lambda: net.is_healthy(f"{env['PREFECT_API_URL']}/health"), "Prefect answers", _LIMIT_S)
+        checkout.run(sys.executable, "-m", "flows.deployments", "--cron", "0 2 29 2 *", **env)
+        with _service(checkout, worker, env), contextlib.ExitStack() as stack:
+            deployment = api.get("/deployments/name/nightly/nightly").raise_for_status().json()["id"]
+            run_id = api.post(f"/deployments/{deployment}/create_flow_run", json={}).json()["id"]
+            children = [stack.enter_context(checkout.start(*words, **env)) for words in people]
+            outputs = [child.communicate(timeout=_LIMIT_S) for child in children]
+            run = wait_for(lambda: _ended(api, run_id), "the night ends", _LIMIT_S)
+    ends = [f"nightly: {run['state_name']} {run['state'].get('message') or ''}"[:200].strip()]
+    for words, child, (out, err) in zip(people, children, outputs, strict=True):
+        last = f": {(err or out).strip().splitlines()[-1]}"[:200] if child.returncode else ""
+        ends.append(f"{' '.join(words[-2:])}: {child.returncode}{last}")
+    again = checkout.run(sys.executable, "-m", "flows", code=None, limit_s=_LIMIT_S)
+    left, repeated, status = _left(checkout), _repeated(bench, before), checkout.dvc("status").stdout
+    trained = [
+        item
+        for item in checkout.runs()
+        if item.data.tags.get("lw.stage") == "dpo" and item.data.tags.get("lw.status") == "executed"
+        and item.info.start_time >= began_ms
+    ]  # fmt: skip
+    ends.append(f"DPO ran {len(trained)} times")
+    has_traceback = any("Traceback" in err for _, err in outputs)
+    is_clean = "up to date" in status
+    is_right = is_clean and len(trained) == 1 and not (again.returncode or left or repeated or has_traceback)
+    if not is_right:
+        sys.stderr.write("\n".join(err[-3000:] for _, err in outputs) + again.stderr[-2000:] + status)
+    cells = ["night", "dpo", "; ".join(ends), str(repeated), left or "nothing"]
+    return Row([*cells, "up to date" if is_clean else "STALE", str(again.returncode)], is_right)
+
+
+def _ended(api: httpx2.Client, run_id: str) -> dict[str, Any] | None:
+    run: dict[str, Any] = api.get(f"/flow_runs/{run_id}").raise_for_status().json()
+    return run if run["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
+
+
+@contextlib.contextmanager
+def _service(checkout: Workspace, words: Sequence[str], env: dict[str, str]) -> Iterator[None]:
+    """Run a server in the checkout until the block ends."""
+    child = subprocess.Popen(
+        words, cwd=checkout.path, env={**checkout.env, **env}, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        os.killpg(child.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(30)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
 def push(bench: Bench) -> Row:
     """Kill `dvc push` while a large file is copied, and push again."""
     checkout = bench.checkout
@@ -293,7 +361,7 @@ def _stages() -> list[str]:
 def _drills(options: argparse.Namespace) -> Iterator[Callable[[Bench], Row]]:
     for failure in options.drills:
         if failure in OF_CHECKOUT:
-            yield {"together": together, "push": push}[failure]
+            yield {"night": night, "together": together, "push": push}[failure]
             continue
         for stage in options.stages:
             yield lambda bench, failure=failure, stage=stage: of_stage(bench, failure, stage)
