@@ -36,7 +36,8 @@ _RATE = re.compile(
 _SUBJECT = re.compile(
     r"\bbudgets?\b|\bbilling\b|\bcredits?\b|\b(?:account|wallet|remaining|current|your|insufficient|enough|outstanding) balance\b|"
     r"\bquotas?\b|\bapi[ _-]?keys?\b|\bx-api-key\b|\bvirtual keys?\b|\bkey limit\b|\bsubscription\b|\bpayments?\b|"
-    r"\b(?:access|security|server|auth(?:entication|orization)?) token\b|\busage limits?\b|\bfree tier\b|\btrial\b|"
+    r"\bprepaid\b|\bwallet\b|\b(?:cost|spending) limit\b|\byour (?:current )?plan\b|\b(?:this|the current|your) (?:month|billing)\b|"
+    r"\b(?:access|security|server|provided|bearer|auth(?:entication|orization)?) token\b|\busage limits?\b|\bfree tier\b|\btrial\b|"
     r"\bspend(?:ing)?\b|\b(?:daily|weekly|monthly) (?:\w+ ){0,2}(?:limit|allocation|allowance|cap)\b|\bfunds\b|\b(?:your|this|the|user|team) (?:account|organi[sz]ation|project|team)\b|"
     r"\b(?:account|organi[sz]ation) (?:is|has|was|with|associated|deactivated|suspended|disabled)\b",
     re.IGNORECASE,
@@ -46,11 +47,12 @@ _TROUBLE = re.compile(
     r"suspended|deactivated|\brevoked|required?s?\b|overdue|unpaid|depleted|exhausted|inactive|not (?:been )?active|"
     r"\bout of\b|top.?up|recharge|restricted|crossed|\bover\b|\bblocked|not enough|hard limit|missing|"
     r"good standing|outstanding|\bleaked\b|\bany credits?\b|didn't provide|not provided|\bno\b|must be verified|terminated|\bpurchase\b|negative|"
+    r"declined|\bempty\b|\breached\b|(?:does not|doesn't|not) include|\brun out\b|"
     r"not enabled|\benable\b|\blow\b|have reached|has ended|must add|not authori[sz]ed|limited to",
     re.IGNORECASE,
 )
 _NO_SUBJECT = re.compile(
-    r"thinking|reasoning|budget_tokens|token budget|\bcontext\b|credit card", re.IGNORECASE
+    r"thinking|reasoning|concurren|budget_tokens|token budget|\bcontext\b|credit card", re.IGNORECASE
 )
 _ACCOUNT_WORDS = re.compile(
     r"欠[费費]|[余餘][额額](?:不足|已)|余量已|(?:额度|配额|額度|配額)(?:已|不足|用|超)|充值|儲值|[账帳][户戶号號](?:已|被|异常|異常)|"
@@ -60,6 +62,8 @@ _ACCOUNT_WORDS = re.compile(
     r"\b(?:guthaben|kontingent|kredit)\b.{0,30}(?:aufgebraucht|erschöpft|überschritten|reicht nicht|nicht ausreichend)|"
     r"\b(?:crédits?|solde|fonds|quota|saldo|créditos?|crediti?o?|fondos|fundos|cuota|cota)\b.{0,30}"
     r"(?:insuff?i[cs]|épuisé|dépassé|agotad|esgotad|excedid|esaurit|superat)|"
+    r"\b(?:clé|clave|chave|chiave)\b.{0,20}(?:invalid|no válid|no es válid|inválid|non valid|expir|scadut)|schlüssel.{0,20}(?:ungültig|abgelaufen|falsch)|"
+    r"\bauthentication (?:error|failed|failure)\b|"
     r"недостаточно (?:средств|кредитов|денег)|(?:баланс|квот|кредит)\w{0,3}\b.{0,30}(?:исчерпан|превышен|недостаточ)|неверн\w{2} (?:api.)?ключ",
     re.IGNORECASE,
 )  # also in other languages than English: Chinese, Japanese, Korean, German, French, Spanish, Portuguese, Italian, Russian

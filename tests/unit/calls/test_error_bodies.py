@@ -83,6 +83,17 @@ ACCOUNT = {
     "Italian": (400, openai("Credito esaurito.")),
     "Russian": (400, openai("Недостаточно средств на балансе.")),
     "a gateway: 503": (503, {"message": "The project budget was exceeded"}),
+    "a gateway: prepaid": (412, {"message": "The prepaid balance of this workspace is exhausted"}),
+    "a gateway: card": (400, {"message": "The payment method on file was declined."}),
+    "a gateway: wallet": (422, {"detail": "Wallet empty"}),
+    "a gateway: cost limit": (503, {"error": "Cost limit of today reached (20 USD)"}),
+    "a gateway: plan": (403, {"error": {"message": "Your current plan does not include this model."}}),
+    "a gateway: month": (400, {"error": {"message": "You ran out, or have run out, of tokens for this month."}}),
+    "Cloudflare: key": (400, {"errors": [{"code": 10000, "message": "Authentication error"}], "success": False}),
+    "a gateway: token": (400, {"error": "The provided token was revoked."}),
+    "French: key": (400, openai("Votre clé d'API est invalide.")),
+    "Spanish: key": (400, openai("La clave no es válida.")),
+    "German: key": (400, openai("Der API-Schlüssel ist abgelaufen.")),
 }  # fmt: skip
 
 OTHER = {
@@ -111,6 +122,8 @@ OTHER = {
     "Google: list of errors": (400, {"error": {"code": 400, "message": "The prompt is too long.", "errors": [{"message": "The prompt is too long.", "reason": "badRequest"}]}}),
     "Zhipu: policy": (400, {"contentFilter": [{"level": 1}], "error": {"code": "1301", "message": "系统检测到输入内容可能包含敏感内容，请您避免输入。"}}),
     "Groq: too large": (413, openai("Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 9000. Need more tokens? Upgrade to Dev Tier today", "rate_limit_exceeded", "tokens")),
+    "a server: parallel": (429, openai("Limit reached for your account: 4 concurrent requests")),
+    "a server: month in a text": (400, openai("The parameter month is invalid.")),
     "German: policy": (400, openai("Die Anfrage wurde vom Inhaltsfilter abgelehnt.")),
     "no choices": (200, {"id": "x", "choices": [], "usage": {"cost": 0, "credits": "exceeded"}}),
 }  # fmt: skip
