@@ -26,6 +26,7 @@ _MARK = re.compile(  # each alternative is the first character of a mark; what f
     r"|_[a-z]{1,20}|0x[0-9a-f]{2})>)"  # <_user>, and the bytes of SentencePiece
     r"|<(?=</?SYS>>)"
     r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS?|TOOL_RESULTS|TOOL_CONTENT|MODEL_SETTINGS|ARGS|CALL_ID|THINK|SYS|Round \d{1,4})\])"
+    r"|\[(?=UNUSED_TOKEN_\d{1,4}\])|<(?=mask:\d{1,4}>)"  # InternLM, ERNIE
     r"|\[(?=(?:g|s)?MASK\]|(?:PAD|UNK|CLS|SEP|BOS|EOS)\]|e~\[)|\](?=~!?b[\[\]])"  # GLM, BERT, MiniMax
     r"|\[(?=\|[a-z_]{1,24}\|\])"  # EXAONE
     r"|(?:^|(?<=\n))[ \t]{0,8}(?:(?-i:(?:GPT4 (?:Correct )?)?(?:Human|Assistant|User|System|USER|ASSISTANT|SYSTEM|Question|Answer)|用户|助手|系统|人类|问|答)(?=[:：])"

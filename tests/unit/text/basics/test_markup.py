@@ -8,7 +8,7 @@ CONTROL_TOKENS = [
     "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end|>", "<|user|>", "<｜end▁of▁sentence｜>",
     "<｜Assistant｜>", "<s>", "</s>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<start_of_turn>", "<end_of_turn>",
     "<bos>", "<eos>", "<pad>", "<unk>", "<file_sep>", "<repo_name>", "<jupyter_code>", "<fim_prefix>", "<extra_id_7>",
-    "<unused99>", "<0x0A>", "[TOOL_CALLS]", "[SYSTEM_PROMPT]", "[gMASK]", "]~b]", "<|turn>", "<turn|>", "[|endofturn|]",
+    "<unused99>", "<0x0A>", "[TOOL_CALLS]", "[SYSTEM_PROMPT]", "[gMASK]", "[UNUSED_TOKEN_146]", "<mask:3>", "]~b]", "<|turn>", "<turn|>", "[|endofturn|]",
     "[e~[", "<reserved_106>", "<SPECIAL_12>", "<BOS_TOKEN>", "<EOS>", "<PAD>", "<tool_call>", "</tool_response>", "<eoh>",
     "<seed:eos>", "<longcat_user>", "<end_of_sentence>", "<_user>", "<[BOS_never_used_51bce0c785ca2f68081bfa7d91973934]>",
 ]  # fmt: skip

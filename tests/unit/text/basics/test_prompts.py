@@ -69,7 +69,7 @@ def test_a_template_without_a_framed_field_is_named_by_its_parameter():
         "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|start_header_id|>", "<|eot_id|>", "<|begin_of_text|>",
         "<|user|>", "<|assistant|>", "<|end|>", "<|start|>", "<|channel|>", "<|message|>", "<|return|>",
         "<｜User｜>", "<｜Assistant｜>", "<｜end▁of▁sentence｜>", "<｜begin▁of▁sentence｜>", "[INST]", "[/INST]",
-        "<<SYS>>", "<</SYS>>", "<s>", "</s>", "<bos>", "<eos>", "<pad>", "<unk>", "<mask>", "[gMASK]", "<sop>",
+        "<<SYS>>", "<</SYS>>", "<s>", "</s>", "<bos>", "<eos>", "<pad>", "<unk>", "<mask>", "[gMASK]", "[UNUSED_TOKEN_145]", "<mask:0>", "<sop>",
         "<start_of_turn>", "<end_of_turn>", "<|START_OF_TURN_TOKEN|>", "<|USER_TOKEN|>", "<BOS_TOKEN>",
         "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CALLS]", "[AVAILABLE_TOOLS]", "<file_sep>", "<repo_name>",
         "<filename>", "<fim_prefix>", "<extra_id_0>", "<unused12>", "<beginning_of_sentence>", "<end_of_sentence>",
