@@ -150,7 +150,7 @@ def _needs_mlflow(state: str) -> Iterator[None]:
     except tracking.UNREACHABLE as error:
         if disk.trouble(error):
             raise
-        if refused := tracking.refusal(error):
+        if refused := tracking.refusal(error, has_worked=state == _NOT_LOGGED):
             raise UserError(f"{refused}: {state}") from error
         reason = str(error).partition("\n")[0]
         message = f"cannot reach MLflow at {tracking.tracking_uri()} ({reason}): {state}"

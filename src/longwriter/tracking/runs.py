@@ -85,12 +85,18 @@ def client() -> tuple[MlflowClient, str]:
         raise user_error from None
 
 
-def refusal(error: BaseException) -> UserError | None:
-    """Return a UserError if an error of MLflow needs a person, else None: a login or right, or another schema."""
+def refusal(error: BaseException, *, has_worked: bool = False) -> UserError | None:
+    """Return a UserError if an error of MLflow needs a person, else None: a login or right, or another schema.
+
+    Args:
+        error: The error.
+        has_worked: This process has used the login before. Then 401 needs no person: MLflow also answers so to some
+            requests (spans, artifacts) while it cannot reach its database.
+    """
     if not isinstance(error, (mlflow.exceptions.MlflowException, SQLAlchemyError)):
         return None
     status = error.get_http_status_code() if isinstance(error, mlflow.exceptions.MlflowException) else None
-    if status in _REFUSALS:
+    if status in _REFUSALS and not (status == 401 and has_worked):
         return UserError(
             f"MLflow at {without_password(tracking_uri())} refuses this {_REFUSALS[status]} ({status}): correct "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ask its administrator"

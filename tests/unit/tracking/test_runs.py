@@ -44,8 +44,12 @@ def test_a_login_that_is_refused_is_for_a_person_to_correct(tmp_path, monkeypatc
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         with pytest.raises(UserError, match="MLFLOW_TRACKING_PASSWORD") as error:
             runs.client()
+        with pytest.raises(runs.UNREACHABLE) as later:
+            runs.MlflowClient(url).get_experiment("1")
     assert f"refuses {words} ({status})" in str(error.value)
     assert "hidden" not in str(error.value)
+    # MLflow also answers 401 while its database is away: no person can correct that in the middle of a stage
+    assert (runs.refusal(later.value, has_worked=True) is None) == (status == 401)
 
 
 @pytest.mark.parametrize(
