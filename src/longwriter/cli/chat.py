@@ -38,8 +38,9 @@ def chat(
     process.exit_on_sigterm()
     with access.kept_private(files.LOCAL):
         name = model or weights.default(settings)
+        folders = {name: weights.folder(name, settings)}
         typer.echo(f"{name}: starting …", err=True)
-        with serving.serve([name], settings, slots=1) as endpoints:
+        with serving.serve(folders, settings, slots=1) as endpoints:
             endpoint = endpoints[name]
             limit = settings.generate.sampling.max_tokens
             typer.echo(

@@ -40,8 +40,9 @@ def serve(
     process.exit_on_sigterm()
     with access.kept_private(files.LOCAL), door.listen(port) as listener:
         names = list(dict.fromkeys(models or _default(weights.available(), weights.default(settings))))
+        folders = {name: weights.folder(name, settings) for name in names}
         typer.echo(f"serve: starting {', '.join(names)} …")
-        with serving.serve(names, settings, slots) as endpoints:
+        with serving.serve(folders, settings, slots) as endpoints:
             address = f"http://127.0.0.1:{listener.getsockname()[1]}"
             typer.echo(f"serve: page  {address}")
             typer.echo(f"serve: API   {address}/v1 (OpenAI-compatible; models {', '.join(names)}; no key)")

@@ -116,11 +116,14 @@ def test_serve_answers_until_it_is_stopped(with_model):
     [
         (["chat", "gpt-4o"], "no model gpt-4o: models with weights in data/ are base_model"),
         (["serve", "--port", "0", "gpt-4o"], "no model gpt-4o"),
+        (["chat", "../../etc"], "../../etc is not a folder with"),
+        (["serve", "--port", "0", "base_model", "../../etc"], "../../etc is not a folder with"),
     ],
 )
-def test_an_unknown_model_is_reported_in_one_line(with_model, run, words, message):
-    code, _, err = run(*words)
+def test_an_unknown_model_is_reported_in_one_line_before_anything_starts(with_model, run, words, message):
+    code, out, err = run(*words)
     assert code == 2
+    assert "starting" not in out + err
     assert err.splitlines()[-1].startswith(f"UserError: {message}")
 
 

@@ -25,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 
 from longwriter.errors import EndpointUnavailable, ModelUnusable
 from longwriter.io import files
-from longwriter.models.base import chat, origin, rope
+from longwriter.models.base import chat, origin, rendering, rope
 from longwriter.models.base.origin import Origin
 
 log = logging.getLogger(__name__)
@@ -269,6 +269,9 @@ def _save_chat(tokenizer: Any, generation: Any, folder: Path, chat_settings: Cha
             "base_model.chat_template: a source with a GGUF brings its own chat template; allowed: null"
         )
     before = {"chat_template": tokenizer.chat_template, "end_of_turn": tokenizer.eos_token}
+    template = chat_settings.template or tokenizer.chat_template
+    if isinstance(template, str):
+        rendering.check(template, tokenizer.special_tokens_map)
     chat.configure(tokenizer, chat_settings.template, chat_settings.end_of_turn)
     after = {"chat_template": tokenizer.chat_template, "end_of_turn": tokenizer.eos_token}
     if after != before:
