@@ -20,7 +20,7 @@ _STAGES = (
     "longwriter.cli.main",
     "dvc.cli",
     "mlflow.store.tracking.sqlalchemy_store",  # imported late, by the first client
-    "longwriter.llm.transport",  # imported late, by a stage that asks a model
+    "longwriter.endpoints.transport",  # imported late, by a stage that asks a model
 )
 _TESTS = (*_STAGES, "flows.pipeline", "longwriter.training.ranks.attention", "trl", "boto3")
 """What the test files import, too."""

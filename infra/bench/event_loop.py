@@ -24,7 +24,8 @@ from pathlib import Path
 from longwriter.agentwrite.paragraphs import drafts
 from longwriter.calls.answers import Answer
 from longwriter.calls.replay import ReplayCache
-from longwriter.llm import probing, reading
+from longwriter.endpoints import reading
+from longwriter.llm import probing
 from longwriter.llm.asking import ask_until_usable
 from longwriter.llm.client import Endpoint, connect
 from longwriter.params import LLMParams, Sampling

@@ -36,6 +36,7 @@ from longwriter.agentwrite.paragraphs import drafts
 from longwriter.agentwrite.plans import coverage, plan
 from longwriter.calls import answers, error_bodies, prices, replay
 from longwriter.calls.answers import NoCompletion
+from longwriter.endpoints import endpoint, transport
 from longwriter.errors import BadParams, BadRecord
 from longwriter.exclusions import decontamination
 from longwriter.instructions import patterns
@@ -43,7 +44,6 @@ from longwriter.io import files, s3
 from longwriter.judge import judgements
 from longwriter.launch import checkpoints
 from longwriter.lengths import stated
-from longwriter.llm import endpoint, transport
 from longwriter.params import extra_body
 from longwriter.settings import named_files, yaml_file
 from longwriter.sources import files as source_files

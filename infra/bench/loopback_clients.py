@@ -159,7 +159,7 @@ def main() -> None:
         startup.end()  # as a stage does after its imports
     if name == "write":
         from longwriter.agentwrite.paragraphs import drafts
-        from longwriter.llm import reading
+        from longwriter.endpoints import reading
 
         asyncio.run(reading.run_in_process(drafts.prepare))  # the stage does this while MLflow starts
     sys.stdout.write("ready\n")

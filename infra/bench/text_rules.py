@@ -53,8 +53,8 @@ NOISE_S = 0.010
 """CPU seconds at `LONG` below which a growth says nothing."""
 
 _ROOMS = (
-    "agentwrite", "calls", "capacity.machine", "chat.weights", "contest", "dataset", "errors", "estimate", "evaluation",
-    "exclusions", "fitness", "gates", "instructions", "io", "judge", "launch.checkpoints", "launch.environment", "launch.launch",
+    "agentwrite", "calls", "capacity.machine", "chat.weights", "contest", "dataset", "endpoints", "errors", "estimate",
+    "evaluation", "exclusions", "fitness", "gates", "instructions", "io", "judge", "launch.checkpoints", "launch.environment", "launch.launch",
     "lengths", "llm", "models", "params", "preferences", "settings", "sources", "talk", "text", "tokens", "tracking.logged_models",
     "tracking.runs", "tracking.versioning", "web",
 )  # fmt: skip

@@ -1,1 +1,1 @@
-"""The only client of language models: requests, capabilities, limits, retries, HTTP."""
+"""The only client of language models: what a request may hold, which requests are sent, stored and sent again."""

@@ -23,13 +23,14 @@ from longwriter.calls.answers import Answer
 from longwriter.calls.call_log import Call, CallStore
 from longwriter.calls.meter import Meter
 from longwriter.calls.replay import ReplayCache, Stored
+from longwriter.endpoints import reading
+from longwriter.endpoints.endpoint import Endpoint, origin
+from longwriter.endpoints.limits import open_limits
 from longwriter.errors import ModelUnusable
 from longwriter.hashing import content_hash
 from longwriter.io import progress
-from longwriter.llm import probing, reading, requests
-from longwriter.llm.endpoint import Endpoint, origin
+from longwriter.llm import probing, requests
 from longwriter.llm.in_flight import InFlight
-from longwriter.llm.limits import open_limits
 from longwriter.llm.prober import Prober
 from longwriter.llm.probing import AnswerFormat, Capabilities
 from longwriter.llm.sending import Sender
@@ -306,7 +307,7 @@ async def connect(
             "llm.base_url holds a user or a password (not shown): remove it, and put the key into the environment "
             "variable that llm.api_key_env names"
         )
-    from longwriter.llm.transport import open_transport  # imports openai
+    from longwriter.endpoints.transport import open_transport  # imports openai
 
     name = f"{endpoint.where} {endpoint.model}"
     with closing(ReplayCache(cache_path)) as cache:

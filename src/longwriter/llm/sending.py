@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING
 import tenacity
 
 from longwriter.calls.answers import Completion
+from longwriter.endpoints.endpoint import Fault
+from longwriter.endpoints.limits import RateLimits
 from longwriter.errors import EndpointUnavailable, LongWriterError, ModelUnusable, NoAnswer
 from longwriter.io import progress
-from longwriter.llm.endpoint import Fault
-from longwriter.llm.limits import RateLimits
 from longwriter.llm.requests import Request
 
 if TYPE_CHECKING:
-    from longwriter.llm.transport import Transport
+    from longwriter.endpoints.transport import Transport
 
 log = logging.getLogger(__name__)
 

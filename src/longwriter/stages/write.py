@@ -16,9 +16,9 @@ from collections import Counter
 from pathlib import Path
 
 from longwriter.agentwrite.paragraphs import drafts, writing
+from longwriter.endpoints import reading
 from longwriter.execution import runner
 from longwriter.io import files
-from longwriter.llm import reading
 from longwriter.params import Params
 from longwriter.records import Draft, Plan, Rejection
 from longwriter.text.basics.counting import count_words

@@ -9,11 +9,11 @@ from aiohttp import web
 
 from longwriter.calls.answers import Answer, Usage
 from longwriter.calls.replay import ReplayCache
+from longwriter.endpoints.endpoint import origin
 from longwriter.errors import ModelUnusable
 from longwriter.io import files
 from longwriter.llm import probing
 from longwriter.llm.client import Endpoint, connect, takes
-from longwriter.llm.endpoint import origin
 from longwriter.llm.probing import Capabilities
 from longwriter.params import Sampling
 from tests.chat_server import wire

@@ -9,10 +9,10 @@ from email.utils import format_datetime, formatdate
 import pytest
 from aiohttp import web
 
+from longwriter.endpoints.endpoint import Endpoint
+from longwriter.endpoints.transport import wait_s
 from longwriter.errors import EndpointUnavailable, ModelUnusable, NoAnswer
 from longwriter.io import progress
-from longwriter.llm.endpoint import Endpoint
-from longwriter.llm.transport import wait_s
 from tests.unit.llm.endpoint import (
     KEY,
     SAMPLING,

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longwriter.agentwrite.paragraphs import drafts
+from longwriter.endpoints import reading
 from longwriter.io import files, progress
-from longwriter.llm import reading
 from longwriter.llm.asking import Outcome, ask_until_usable
 from longwriter.llm.client import LLM, Answer
 from longwriter.models import servers

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from longwriter.agentwrite.plans import coverage
 from longwriter.agentwrite.plans import plan as plans
+from longwriter.endpoints import reading
 from longwriter.io import files, progress
-from longwriter.llm import reading
 from longwriter.llm.asking import Unanswered, ask_until_usable
 from longwriter.llm.client import LLM, Answer
 from longwriter.models import servers

@@ -8,15 +8,15 @@ from contextlib import closing
 
 import pytest
 
+from longwriter.endpoints import limits
 from longwriter.errors import ModelUnusable
-from longwriter.llm import limits
 from longwriter.llm.requests import estimated_tokens
 from tests.unit.llm.endpoint import PARAMS
 
 TAKER = """
 import asyncio, sys
 from pathlib import Path
-from longwriter.llm import limits
+from longwriter.endpoints import limits
 from longwriter.params import LLMParams
 
 PASSES

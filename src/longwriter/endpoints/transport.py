@@ -29,6 +29,8 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from longwriter.calls import answers, error_bodies
 from longwriter.calls.answers import Completion, NoCompletion
+from longwriter.endpoints import reading
+from longwriter.endpoints.endpoint import Endpoint, Fault
 from longwriter.errors import (
     EndpointUnavailable,
     LongWriterError,
@@ -36,8 +38,6 @@ from longwriter.errors import (
     NoAnswer,
     without_password,
 )
-from longwriter.llm import reading
-from longwriter.llm.endpoint import Endpoint, Fault
 from longwriter.params import LLMParams
 
 _REFUSED = (400, 413, 422)  # the server refuses only this request

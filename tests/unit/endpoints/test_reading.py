@@ -14,8 +14,8 @@ from aiohttp import web
 
 from longwriter.calls import answers
 from longwriter.calls.answers import NoCompletion
+from longwriter.endpoints import reading
 from longwriter.errors import Unavailable
-from longwriter.llm import reading
 from tests.unit.llm.endpoint import SAMPLING, client, completion, serving
 
 LONG = json.dumps(completion("<" * 2_000_000)).encode()
