@@ -12,9 +12,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from transformers import conversion_mapping
+
 from longwriter.training import cpu_ranks, universal
 
 if __name__ == "__main__":
+    conversion_mapping.get_checkpoint_conversion_mapping("llama")  # a table that each rank would build
     for work in sys.argv[1:]:
         if work.startswith("universal:"):
             _, old, new = work.split(":")
