@@ -23,12 +23,12 @@ def by_hash(url: str, sha256: str, key: str) -> Path:
     """Return a file of the web that has this hash; it is fetched if it is not kept already.
 
     Args:
-        url: http:// or https://; redirects are followed.
+        url: http:// or https://; redirects are followed, also to other hosts, but not from https:// to http://.
         sha256: Its hash in hex.
         key: Key of params.yaml that names the file, for errors.
 
     Raises:
-        BadParams: the server has no such file, or the file has another hash; it is not kept.
+        BadParams: the server has no such file, or the file has another hash, and is not kept; or a redirect is not encrypted.
         BadRecord: the file has more than `MAX_BYTES`.
         Unavailable: the server does not answer now.
     """
@@ -54,11 +54,22 @@ def _content(url: str, key: str) -> bytes:
     """Return the body of `GET url`; raises as `by_hash` does."""
     import httpx2  # takes 100 ms, and most runs fetch nothing
 
+    def refuse_downgrade(answer: httpx2.Response) -> None:
+        if answer.has_redirect_location and answer.url.scheme == "https":
+            target = answer.url.join(answer.headers["location"])
+            if target.scheme != "https":
+                raise BadParams(
+                    f"{key}: {url} leads to {target}, which is not encrypted: name another address, or a copy of the "
+                    "file by its path"
+                )
+
     content = bytearray()
     try:
         with (
             httpx2.Client(
-                follow_redirects=True, timeout=httpx2.Timeout(_TIMEOUT_S, connect=_CONNECT_S)
+                follow_redirects=True,
+                timeout=httpx2.Timeout(_TIMEOUT_S, connect=_CONNECT_S),
+                event_hooks={"response": [refuse_downgrade]},
             ) as client,
             client.stream("GET", url) as answer,
         ):
