@@ -214,8 +214,9 @@ def _only_judge(rows: Mapping[str, Sequence[Score]]) -> str | None:
     if len(judges) > 1:
         raise BadRecord(
             f"quality was scored by {len(judges)} judges, whose scores do not compare: {'; '.join(judges)}; "
-            "pin the judge's model, so that its endpoint cannot serve another one, and run "
-            "`dvc repro -f -s score@MODEL-BENCHMARK` for each model"
+            "let one judge score all of them. `longwriter benchmark`: leave out --judged. Pipeline: pin the judge's "
+            "model, so that its endpoint cannot serve another one, and run `dvc repro -f -s score@MODEL-BENCHMARK` "
+            "for each model"
         )
     return judges[0] if judges else None
 

@@ -241,6 +241,7 @@ def test_two_judges_do_not_compare(own, run):
     code, _, err = run("benchmark", *words)
     assert code == 2
     assert "2 judges, whose scores do not compare" in err
+    assert "`longwriter benchmark`: leave out --judged" in err
 
 
 @pytest.mark.parametrize(

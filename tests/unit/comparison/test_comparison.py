@@ -93,7 +93,7 @@ def test_an_answer_that_is_scored_twice_is_an_error():
 def test_scores_of_different_judges_are_not_compared():
     other = judged(50.0).model_copy(update={"judge": "other"})
     with pytest.raises(
-        BadRecord, match="2 judges, whose scores do not compare: j; other; pin the judge's model"
+        BadRecord, match="2 judges, whose scores do not compare: j; other; let one judge score all of them"
     ):
         compared([score(0, quality=judged(50.0))], [score(0, quality=other)], [score(0)])
 
