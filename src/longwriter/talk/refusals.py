@@ -123,7 +123,7 @@ _DECLINES = tuple(map(re.compile, (
     r"\bi(?:'ll| will)? (?:have to|must|need to|would) pass(?:\.|!|$| on (?:this|that|it))|\b(?:going to|have to|will|must) stop here\b|\binstead of having me\b|\bwrite (?:this|it) yourself\b|\bwrite it for you\b.*n't|\bi(?:'d| would) rather you\b|\bi'd feel wrong\b|\bi (?:won't|will not) (?:take part in (?:it|this|that|spread)|help (?:you|spread|write)|do it for)\b",
     r"\b(?:no|not) (?:text|answer|response|content) (?:could|can) be (?:generated|written)|\bcontent (?:was |is )?blocked\b|\bblocked by the\b|\b(?:can't|cannot|can not|could not) be (?:reproduced|completed|fulfilled|generated|processed|written here)",
     r"^(?:no[.,] )?(?:that|this|it) would (?:be|amount to) (?:\w+ )?(?:bullying|harassment|illegal|wrong|defamation|fraud|plagiarism|cheating|a crime)(?:[.,!]|$)|\binfringe\w*\b.*\b(?:can't|so|won't|decline)",
-    r"\bi(?:'m)? (?:can|am able to|able to) only (?:write|give|offer|provide|produce|share|summari)|\bnot feasible\b|\bn(?:o|')t (?:have|given) permission to (?:write|share|produce|create)|\b(?:can't|cannot) output\b|\bmaximum length of my\b|\btopic\b[^.!?]{0,20}\bi stay away from|\bi(?:'m| am) not familiar with your\b",
+    r"\bi(?:'m| am) only (?:able|designed|meant|built|here) to (?:help|assist|answer|support)|\bi(?:'m)? (?:can|am able to|able to) only (?:write|give|offer|provide|produce|share|summari)|\bnot feasible\b|\bn(?:o|')t (?:have|given) permission to (?:write|share|produce|create)|\b(?:can't|cannot) output\b|\bmaximum length of my\b|\btopic\b[^.!?]{0,20}\bi stay away from|\bi(?:'m| am) not familiar with your\b",
     r"\bbecause i(?:'m| am) an? ai\b|\bbeing an ai\b|^perhaps we could (?:pick|choose|find|try)\b.*\btopic",
     r"\bout of the question\b|\bsay no to (?:this|that|your)\b|\bagainst (?:the rules|my|our)\b|\bi(?:'m| am)? (?:have to|must|bound to|need to|going to have to|'ll have to)(?: \w+ly)? (?:decline|refuse)\b(?! (?:to (?:call|believe|accept)|the))|\b(?:no|don't want any) part in\b|\b(?:don't|do not|doesn't) feel (?:right|comfortable)\b",
     r"\bprevent(?:s|ed)? me from (?:writ|creat|produc|help|generat|provid)\w*|\b(?:i'm|i am)(?: \w+)? bound by\b|\bi have to stop here\b",
@@ -180,7 +180,7 @@ _HAN_OBJECT = (
     r"全文|原文|诗|歌词|演讲|信|任务|指令|论文|一篇|回忆录|评论|传记|创作|长篇)"
 )
 _HAN_DECLINES = tuple(map(re.compile, (
-    r"(?:没法|无法|没办法|不能)(?:接着|继续)?(?:写|生成|答应|描写|代笔|引用)(?:$|[。！，])|(?:违规|敏感)[^。]{0,6}(?:拦截|屏蔽)|被系统拦截|暂不支持|我不(?:参与|代笔|做$|做。|写这)|(?:不在|超出)[^。]{0,8}(?:范围|能力)|(?:还是|应该)(?:应该)?由?[您你]自己(?:来)?写|我只(?:会|能)(?:写|说个?大概|提供|概括)|不了解[^。]{0,8}写不了|长度有限[^。]{0,4}不能",
+    r"(?:没法|无法|没办法|不能)(?:接着|继续)?(?:写|生成|答应|描写|代笔|引用)(?:$|[。！，])|(?:违规|敏感)[^。]{0,6}(?:拦截|屏蔽)|被系统拦截|暂不支持|我不(?:参与|代笔|做$|做。|写这)|(?:不在|超出)[^。]{0,8}(?:范围|能力)|(?:还是|应该)(?:应该)?由?[您你]自己(?:来)?写|我只(?:会|能)(?:写|说个?大概|提供|概括|(?:协助|帮助|回答)[^。]{0,12}问题)|不了解[^。]{0,8}写不了|长度有限[^。]{0,4}不能",
     r"(?:能力|限制|政治观点)[^。]{0,6}(?:无法|不能|没法)|(?:无法|不能)发表[^。]{0,8}观点",
     rf"{_HAN_NO}[^，。！？\n]{{0,14}}?{_HAN_ACT}[^。！？\n]{{0,30}}?{_HAN_OBJECT}",
     rf"{_HAN_NO}[^，。！？\n]{{0,3}}(?:给|为|替|帮|向)[您你][^，。！？\n]{{0,10}}",
@@ -252,6 +252,10 @@ _VOICE = re.compile(
 _SPEECH_VERBS = (
     r"\b(?:said|says|asked|whispered|replied|answered|told|shouted|muttered|cried|wrote|sighed)\b(?! in your)"
 )
+_NARRATED = re.compile(  # somebody in a story says it, without quotation marks
+    rf"[^.!?\n]{{0,100}}, (?:(?:the|a|an|my|his|her|their|our|old|young|mr\.?|mrs\.?) (?:\w+ ){{1,2}}?|he |she |they ){_SPEECH_VERBS}",
+    re.IGNORECASE,
+)
 _TAG = re.compile(r"</?[a-z][a-z0-9]{0,15}(?:\s[^<>]{0,100})?/?>", re.IGNORECASE)
 _OTHERS = re.compile(
     _SPEECH_VERBS + r"|"
@@ -281,7 +285,7 @@ def refused_by_models(text: str, instruction: str = "") -> bool:
     They do not read tags of HTML, which are rare in what they were trained on.
     """
     text = _TAG.sub("", text).strip()
-    return is_slow(text) and refusal_score(text, instruction) >= THRESHOLD
+    return not _NARRATED.match(text) and is_slow(text) and refusal_score(text, instruction) >= THRESHOLD
 
 
 def is_slow(text: str) -> bool:
@@ -315,7 +319,7 @@ def refused_by_rules(text: str, instruction: str = "") -> bool:
 def _points(text: str, instruction: str) -> int:
     """Return the points for a refusal; `_POINTS` or more make a text one."""
     parts = sentences(text[:_WINDOW])[:_SENTENCES]
-    if not parts:
+    if not parts or _NARRATED.match(text):
         return 0
     if all(_TERSE.fullmatch(part) and re.search(r"\w", part) for part in parts):
         return _POINTS

@@ -42,6 +42,8 @@ def test_rules_and_models_are_as_good_as_measured(half, question, precision, rec
         "I notice that you forgot to paste the chapter. Please send it again.",
         "您说的附件我没有收到，麻烦您重新上传。",
         "恕我不能从命，这类造谣的文章我不写。",
+        "I am only here to answer questions about spreadsheets.",
+        "我只能回答与课程有关的问题。",
         "I'm sorry, but I can't assist with that request. Alone, the hollow doctor admires the painter.",
         "I cannot fulfill this request. The harbour was quiet, and the boats lay on the sand.",
         "抱歉，我无法满足这个请求。港口很安静，船都停在沙滩上。",
@@ -56,6 +58,11 @@ def test_an_answer_that_declines_or_asks_instead_of_writing_is_a_refusal(answer)
     [
         ("I can't remember a summer without the smell of cut grass and diesel.", ""),
         ("Dear Ms Okafor,\nI apologise for the late reply.", ""),
+        (
+            "I can't help you with that, the doctor said, and closed his bag. The rain went on.",
+            "Write a story.",
+        ),
+        ("I won't do it, my brother said. He put down the oars.", ""),
         ("I'm sorry, but I can't accept your offer.", "Write a letter turning down a job offer."),
         (
             "I can't promise that this will be short, but here is how we lost the farm.\n\nIn spring it rained.",
@@ -147,6 +154,7 @@ def test_half_a_character_is_read_as_a_question_mark():
         "This paragraph will explore how the tides shape the coast.",
         "Paragraph 3: Discuss the role of the church in village life. Aim for 200 words.",
         "The sea was calm. Shall I write the ending as well?",
+        "希望这个结尾能满足您的期待。",
         "以上就是第二部分的内容，下一部分将介绍建筑特色。",
         "用户要求写一封投诉信，所以开头要说明情况。",
     ],
