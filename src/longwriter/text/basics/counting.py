@@ -89,11 +89,9 @@ class EarlierText:
         return zip(*(words[start:] for start in range(self._n)), strict=False)
 
 
-def repeated_share(text: str, before: str = "") -> float:
-    """Return the share of the text's 5-grams that occurred earlier, in `before` or in `text`, in [0, 1]."""
-    earlier = EarlierText()
-    earlier.add(before)
-    return earlier.repeated_share(text)
+def repeated_share(text: str) -> float:
+    """Return the share of the text's 5-grams that occurred earlier in it, in [0, 1]."""
+    return EarlierText().repeated_share(text)
 
 
 def encodable(text: str) -> str:
