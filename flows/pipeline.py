@@ -211,9 +211,9 @@ def _stages(
     try:
         stale = versioning.stale_stages()
         earlier, spent = remaining.read(), dict[str, float]()
-        checks = preflight.positions(names, stale, parameters.load().base_model.source)
+        checks = preflight.stages_with_check(names, stale, parameters.load().base_model.source)
         for position, name in enumerate(names):
-            if position in checks and preflight.check(get_run_logger()):
+            if name in checks and preflight.check(get_run_logger()):
                 checks = []
             seconds = remaining.seconds_left(names, position, spent, earlier)
             get_run_logger().info("%s", remaining.sentence(names, position, seconds))

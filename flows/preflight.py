@@ -19,8 +19,8 @@ _TRAINING = ("sft", "dpo")
 _COMMAND = ("-m", "longwriter.cli.main", "capacity", "--json")
 
 
-def positions(names: Sequence[str], stale: Collection[str], source: str) -> list[int]:
-    """Return the positions of the stages before which the check runs, until one check knows the model.
+def stages_with_check(names: Sequence[str], stale: Collection[str], source: str) -> list[str]:
+    """Return the stages before which the check runs, until one check knows the model.
 
     A flow that does not train has no check. A check before the first stage knows a model that is here already, or the
     config that the hub shows. A GGUF or a folder is known only after base_model, so it is checked there.
@@ -34,8 +34,9 @@ def positions(names: Sequence[str], stale: Collection[str], source: str) -> list
     if not ends or not set(stale) & set(names[: ends[-1] + 1]):
         return []
     if names[0] != "base_model":
-        return [0]
-    return [0, 1] if "base_model" not in stale or source.startswith("hub:") else [1]
+        return [names[0]]
+    is_known = "base_model" not in stale or source.startswith("hub:")
+    return [*names[:2]] if is_known else [names[1]]
 
 
 def check(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> bool:

@@ -11,20 +11,20 @@ NAMES = ["base_model", "instructions", "plan", "pack", "sft", "sample"]
 
 
 @pytest.mark.parametrize(
-    ("names", "stale", "source", "positions"),
+    ("names", "stale", "source", "stages"),
     [
-        (NAMES, {"plan"}, "hub:a/b", [0, 1]),
-        (NAMES, set(NAMES), "hub:a/b", [0, 1]),
-        (NAMES, set(NAMES), "path:folder", [1]),  # known when base_model has copied it
-        (NAMES, set(NAMES), "pypi:a==1/b.gguf", [1]),
-        (NAMES[1:], {"pack"}, "path:folder", [0]),
+        (NAMES, {"plan"}, "hub:a/b", ["base_model", "instructions"]),
+        (NAMES, set(NAMES), "hub:a/b", ["base_model", "instructions"]),
+        (NAMES, set(NAMES), "path:folder", ["instructions"]),  # known when base_model has copied it
+        (NAMES, set(NAMES), "pypi:a==1/b.gguf", ["instructions"]),
+        (NAMES[1:], {"pack"}, "path:folder", ["instructions"]),
         (NAMES[:4], set(NAMES), "hub:a/b", []),  # no training
         (NAMES, {"sample"}, "hub:a/b", []),  # the training is done
         (NAMES, set(), "hub:a/b", []),
     ],
 )
-def test_the_check_runs_before_a_flow_that_will_train(names, stale, source, positions) -> None:
-    assert preflight.positions(names, stale, source) == positions
+def test_the_check_runs_before_a_flow_that_will_train(names, stale, source, stages) -> None:
+    assert preflight.stages_with_check(names, stale, source) == stages
 
 
 def test_a_training_that_fits_takes_one_line_of_the_log() -> None:

@@ -65,7 +65,7 @@ async def _ask(
     template = files.template(params.prompt)
     prompts = [_prompts(params, judge, template, question) for question in questions]
     async with servers.model(judge, params.sampling, calls, f"{section}.sampling") as llm:
-        member = _PanelMember(llm, params, template, _fields(params, judge))
+        member = _TextJudge(llm, params, template, _fields(params, judge))
 
         async def each(place: int) -> Judgement | Unscored:
             parts = prompts[place]
@@ -111,7 +111,7 @@ def _fields(params: JudgingParams, judge: LLMParams) -> dict[str, object]:
     return fields if params.long_texts == "refuse" else fields | {"long_texts": params.long_texts}
 
 
-class _PanelMember(NamedTuple):
+class _TextJudge(NamedTuple):
     """One judge of a panel."""
 
     llm: LLM

@@ -31,7 +31,7 @@ from longwriter.hashing import content_hash
 from longwriter.io import progress
 from longwriter.llm import probing, requests
 from longwriter.llm.in_flight import InFlight
-from longwriter.llm.prober import Prober
+from longwriter.llm.prober import Prober, Trial
 from longwriter.llm.probing import AnswerFormat, Capabilities
 from longwriter.llm.sending import Sender
 from longwriter.params import LLMParams, Sampling
@@ -220,9 +220,9 @@ class LLM:
         unusable = probing.unusable(capabilities, sampling)
         problems += [f"{section}.{name} {why}" for name, why in unusable.items()]
         if not self._endpoint.is_local:
-            left_out, refused = await self._rehearse(prober, capabilities, sampling, section, unusable)
-            capabilities = capabilities._replace(left_out=left_out)
-            problems += refused
+            trial = await self._rehearse(prober, capabilities, sampling, section, unusable)
+            capabilities = capabilities._replace(left_out=trial.left_out)
+            problems += trial.problems
         log.info("%s %s", self._endpoint.name, takes(capabilities))
         if problems:
             raise ModelUnusable(f"{self._endpoint.name} does not take these settings: {'; '.join(problems)}")
@@ -235,18 +235,16 @@ class LLM:
         sampling: Sampling,
         section: str,
         unusable: Collection[str],
-    ) -> tuple[tuple[str, ...], list[str]]:
-        """Return what `Prober.refused_settings` does, from an earlier stored result if nothing was refused."""
+    ) -> Trial:
+        """Return what `Prober.try_settings` does, from an earlier stored result if nothing was refused."""
         key = content_hash([self.capabilities_key, sampling.model_dump(), capabilities._asdict()])
         earlier = self._cache.capabilities(key)
         if earlier is not None and isinstance(earlier.get("left_out"), list):
-            return tuple(earlier["left_out"]), []
-        left_out, refused = await prober.refused_settings(
-            capabilities, sampling, section, probing.REMOTE, unusable
-        )
-        if not refused and not unusable:
-            self._cache.put_capabilities(key, {"left_out": left_out})
-        return left_out, refused
+            return Trial(tuple(earlier["left_out"]), [])
+        trial = await prober.try_settings(capabilities, sampling, section, probing.REMOTE, unusable)
+        if not trial.problems and not unusable:
+            self._cache.put_capabilities(key, {"left_out": trial.left_out})
+        return trial
 
     async def finish(self) -> None:
         """Wait until the requests that were already sent are answered and stored."""

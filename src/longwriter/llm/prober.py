@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from longwriter.errors import NoAnswer
 from longwriter.llm import requests
@@ -20,6 +20,15 @@ _REASONING_TOKENS = 4096  # added to each probe of a model whose reasoning uses 
 _FAILED = re.compile(r"\b(?:sorry|cannot|can't|unable|errors?|failed|timed out)\b", re.IGNORECASE)
 """Words of refusals and errors. If a good answer to a probe has one of them, the only cost is another probe."""
 _NEUTRAL = {"temperature": 1, "top_p": 1}  # values that change nothing: not sent if they are refused
+
+
+class Trial(NamedTuple):
+    """What an endpoint says to the settings of the work."""
+
+    left_out: tuple[str, ...]
+    """Fields that it refuses, and whose values change nothing: the work does not send them."""
+    problems: list[str]
+    """One sentence for each other setting that it refuses."""
 
 
 class Prober:
@@ -83,15 +92,15 @@ class Prober:
         self.extra_body = fields
         return []
 
-    async def refused_settings(
+    async def try_settings(
         self,
         capabilities: Capabilities,
         sampling: Sampling,
         section: str,
         trust: Trust,
         known: Collection[str],
-    ) -> tuple[tuple[str, ...], list[str]]:
-        """Return (refused fields whose values change nothing: leave them out; a sentence for each other refused one).
+    ) -> Trial:
+        """Send the settings of the work together, and one by one if they are refused together.
 
         Args:
             capabilities: What the endpoint honours.
@@ -104,7 +113,7 @@ class Prober:
         fields = {name: value for name, value in all_fields.items() if name not in known}
         refusal = await self.refused(trust, **fields)
         if not refusal:
-            return (), []
+            return Trial((), [])
         tokens_field = capabilities.tokens_field or "max_tokens"
         left_out: list[str] = []
         problems: list[str] = []
@@ -116,10 +125,10 @@ class Prober:
                 key = "max_tokens" if name == tokens_field else name
                 problems.append(f"{section}.{key} {value} (refused: {why}; choose another value)")
         if left_out or problems:
-            return tuple(left_out), problems
+            return Trial(tuple(left_out), problems)
         for name in reversed([name for name in fields if _NEUTRAL.get(name) == fields[name]]):
             others = {other: value for other, value in fields.items() if other != name}
             if not await self.refused(trust, **others):
-                return (name,), []
+                return Trial((name,), [])
         keys = ", ".join(f"{section}.{name}" for name in fields if name != tokens_field)
-        return (), [f"{keys} together (refused: {refusal}; set one of them to null)"]
+        return Trial((), [f"{keys} together (refused: {refusal}; set one of them to null)"])

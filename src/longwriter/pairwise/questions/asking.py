@@ -92,7 +92,7 @@ async def _ask(
         "schema": question.schema(), "sampling": params.sampling.model_dump(), "extra_body": judge.extra_body,
     }  # fmt: skip
     async with servers.model(judge, params.sampling, calls, "score.sampling") as llm:
-        member = _PanelMember(llm, params, template, fields)
+        member = _PairJudge(llm, params, template, fields)
 
         async def each(pair: Pair) -> _Opinion | Unscored:
             return _without_judge(params, judge, template, pair) or await member.opinion(pair)
@@ -118,7 +118,7 @@ def _without_judge(
     return Unscored(reason="beyond_context", detail=detail)
 
 
-class _PanelMember(NamedTuple):
+class _PairJudge(NamedTuple):
     """One judge of a panel."""
 
     llm: LLM
