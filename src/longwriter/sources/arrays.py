@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 import orjson
 
@@ -16,9 +16,13 @@ from longwriter.errors import BadRecord
 
 KEYS = (
     "data", "rows", "items", "examples", "instances", "records", "train", "validation", "test", "tabs", "chats", "sessions",
-    "entries",
+    "entries", "prompts", "threads",
 )  # fmt: skip
 """Keys under which a file may hold its arrays of rows."""
+EXPORTED = "conversations"
+"""Key of whole chats in the export of an app (Grok), and of the turns of one chat in a row (ShareGPT)."""
+_CHAT_KEYS = ("conversation", "responses", "messages", "title")  # with which a whole chat begins
+_FIRST_KEY = re.compile(rb'\s*(?:\{\s*(?:"([^"\\]*)"|[^\s"])|[^\s{])')
 _KEYS = frozenset(key.encode() for key in KEYS)
 _TOKEN = re.compile(rb'("(?:[^"\\]++|\\.)*+)(")?|([\[\]{}])', re.DOTALL)
 """A string (group 1; group 2 is missing if the block ends inside the string), or a bracket (group 3)."""
@@ -40,9 +44,14 @@ def is_lines(head: bytes) -> bool:
         row = orjson.loads(line.removeprefix(b"\xef\xbb\xbf")) if end else None
     except orjson.JSONDecodeError:
         return False
-    return isinstance(row, dict) and not any(
-        isinstance(row.get(key), list) and row[key] and isinstance(row[key][0], dict) for key in KEYS
-    )
+    return isinstance(row, dict) and not any(_holds_rows(key, row.get(key)) for key in (*KEYS, EXPORTED))
+
+
+def _holds_rows(key: str, value: Any) -> bool:
+    """Tell whether the value of a key is an array of rows."""
+    if not isinstance(value, list) or not value or not isinstance(value[0], dict):
+        return False
+    return key != EXPORTED or not value[0].keys().isdisjoint(_CHAT_KEYS)
 
 
 def rows(where: str, file: IO[bytes], longest: int) -> Iterator[bytes]:
@@ -131,13 +140,22 @@ class _Cutter:
         is_first_level = token[3] == b"[" and self._path == [b"{"] and not self._around
         return (
             is_first_level
-            and self._key in _KEYS
+            and (self._key in _KEYS or self._key == EXPORTED.encode())
             and self._data[self._key_end : token.start()].strip() == b":"
         )
 
     def _needs_more(self, token: re.Match[bytes]) -> bool:
         """Tell whether the next block is needed to know if an array under a key holds rows."""
-        return self._is_under_key(token) and not self._next_sign(token)
+        return self._is_under_key(token) and not _FIRST_KEY.match(self._data, token.end())
+
+    def _holds_rows(self, token: re.Match[bytes]) -> bool:
+        """Tell whether an array under a key holds rows."""
+        first = _FIRST_KEY.match(self._data, token.end())
+        if self._key == EXPORTED.encode():
+            return (
+                first is not None and first[1] is not None and first[1].decode(errors="replace") in _CHAT_KEYS
+            )
+        return self._next_sign(token) == b"{"
 
     def _next_sign(self, token: re.Match[bytes]) -> bytes:
         """Return the first byte after a token that is not a space; b"" if the data end before it."""
@@ -151,7 +169,7 @@ class _Cutter:
         elif not self._path and bracket == b"[":
             yield from self._between(token.start())
             self._around, self._begin = [b"["], token.end()
-        elif self._is_under_key(token) and self._next_sign(token) == b"{":
+        elif self._is_under_key(token) and self._holds_rows(token):
             self._around, self._begin, self._is_wrapper = [b"{", b"["], token.end(), True
         self._path.append(bracket)
 

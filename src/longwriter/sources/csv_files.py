@@ -14,7 +14,14 @@ from collections.abc import Iterator
 import orjson
 
 from longwriter.errors import BadRecord
-from longwriter.sources.columns import COLUMNS, INSTRUCTIONS, TRANSCRIPTS, readable_columns, usual_name
+from longwriter.sources.columns import (
+    COLUMNS,
+    INSTRUCTIONS,
+    OTHER_NAMES,
+    TRANSCRIPTS,
+    readable_columns,
+    usual_name,
+)
 from longwriter.sources.contents import Unusable
 from longwriter.sources.turns import USER_ROLES
 
@@ -59,7 +66,7 @@ class Table:
 
     def problem(self, is_named: bool) -> str | None:
         """Return why no column can hold an instruction, or None; `is_named`: a column of whole chats may hold one."""
-        able = {*INSTRUCTIONS, *TRANSCRIPTS, *USER_ROLES} if is_named else INSTRUCTIONS
+        able = {*INSTRUCTIONS, *TRANSCRIPTS, *USER_ROLES, *OTHER_NAMES} if is_named else INSTRUCTIONS
         if {usual_name(name) for name in readable_columns(self._names)} & able:
             return None
         names = ", ".join(repr(name[:30]) for name in self._names[:_SHOWN]) or "nothing"

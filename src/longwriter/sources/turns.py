@@ -320,8 +320,6 @@ def _keys(turn: Mapping[str, Any], column: str) -> tuple[str, str, str]:
     role = next((key.lower() for key in turn if key.lower() in OTHER_ROLES), "")
     if role or not any(turn.values()):
         return "", "", role or "system"
-    if "messages" in turn:
-        raise Trouble(
-            "malformed", f"{column}: it holds whole chats with messages: put each chat into a row of its own"
-        )
+    if not {"messages", "responses"}.isdisjoint(turn):
+        raise Trouble("malformed", f"{column}: it holds whole chats: put each chat into a row of its own")
     raise Trouble("malformed", f"{column}: a turn has no role: one of {', '.join(ROLE_KEYS)} is needed")

@@ -279,6 +279,30 @@ def test_a_json_file_of_rows_is_read_whatever_holds_them(tmp_path, content):
     assert len(read(tmp_path, "*.json*")) == 6
 
 
+def of_grok(*prompts):
+    talks = [[{"response": {"sender": "human", "message": text}}] for text in prompts]
+    chats = [{"conversation": {"id": str(number)}, "responses": talk} for number, talk in enumerate(talks)]
+    return {"conversations": chats, "projects": [], "tasks": []}
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_whole_export_of_grok_is_a_row_for_each_chat(tmp_path, indent, end):
+    (tmp_path / "a.json").write_text(json.dumps(of_grok("One.", "Two."), indent=indent) + end)
+    assert [row for _, row in read(tmp_path / "a.json")] == [SourceRow("One."), SourceRow("Two.")]
+
+
+def test_turns_under_the_same_key_are_one_chat(tmp_path):
+    chat = {"conversations": [{"from": "human", "value": "One."}, {"from": "gpt", "value": "x"}]}
+    for name, text in (
+        ("a.json", json.dumps(chat, indent=1)),
+        ("b.json", json.dumps(chat)),
+        ("c.jsonl", json.dumps(chat)),
+    ):
+        (tmp_path / name).write_text(text)
+        assert [row for _, row in read(tmp_path / name)] == [SourceRow("One.")]
+
+
 def test_an_array_that_is_named_as_lines_is_an_array(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(ARRAYS["an array over lines"])
     assert read(tmp_path / "a.jsonl") == READ

@@ -420,7 +420,7 @@ def test_a_programs_word_for_a_missing_value_is_no_instruction(nothing):
     [
         ([{"role": "visitor", "content": SEA}, {"role": "assistant", "content": "x"}], "the roles are 'assistant', 'visitor'"),
         ([{"role": "user", "body": SEA}], "a turn of the user has no text: one of content,"),
-        ([{"messages": [USER]}], "messages: it holds whole chats with messages"),
+        ([{"messages": [USER]}], "messages: it holds whole chats"),
     ],
 )  # fmt: skip
 def test_a_chat_whose_user_nobody_can_name_is_not_called_a_chat_without_a_user(value, told):
