@@ -26,6 +26,7 @@ from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled, Crashed, Scheduled
 
 from flows import deployments, repro
+from longwriter.errors import Unavailable
 from longwriter.tracking import runs as tracking
 
 log = logging.getLogger(__name__)
@@ -36,10 +37,10 @@ _PENDING_S = 600  # a worker begins a run within seconds
 
 
 def can_pass(error: object) -> bool:
-    """Tell whether the cause of an error can go away by itself: something could not be reached, or a rank was killed."""
+    """Tell whether the cause of an error can go away by itself: something is away or busy, or a rank was killed."""
     if isinstance(error, repro.DvcFailed):
         return error.can_pass
-    return isinstance(error, tracking.UNREACHABLE)
+    return isinstance(error, (Unavailable, *tracking.UNREACHABLE))
 
 
 def start_again(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from longwriter.text import inert
+from longwriter.tracking import versioning
 
 LOGS = Path(".lw/logs")
 _HINT = re.compile(
@@ -50,19 +51,19 @@ class DvcFailed(Exception):
     """A dvc command failed.
 
     `stage_code` is the stage's exit code, see longwriter/errors.py; `can_pass` tells whether the cause can go
-    away by itself: something could not be reached.
+    away by itself: something could not be reached, or another dvc command works in the checkout.
     """
 
     def __init__(self, words: Sequence[str], result: CommandResult) -> None:
         """Quote the stage's own sentence; if it has none, name the command and its last lines that look like a reason."""
         sentence = own_sentence(words[-1] if words else "", result.lines)
         reasons = [line for line in result.lines if "ERROR" in line or "Error" in line or "stop" in line]
-        super().__init__(sentence or f"dvc {' '.join(words)}: " + " | ".join((reasons or result.lines)[-3:]))
-        self.stage_code = result.stage_code
+        busy = None if sentence else versioning.busy("\n".join(result.lines))
+        self.stage_code = _TEMPORARY if busy else result.stage_code
+        reason = busy or " | ".join((reasons or result.lines)[-3:])
+        super().__init__(sentence or f"dvc {' '.join(words)}: {reason}")
         is_remote = bool(words) and words[0] in ("push", "update")
-        self.can_pass = result.stage_code == _TEMPORARY or (
-            is_remote and bool(_UNREACHABLE.search(str(self)))
-        )
+        self.can_pass = self.stage_code == _TEMPORARY or (is_remote and bool(_UNREACHABLE.search(str(self))))
 
 
 def own_sentence(stage: str, lines: Sequence[str]) -> str:

@@ -164,6 +164,22 @@ def test_the_cause_of_a_failed_push_can_pass_only_if_the_remote_could_not_be_rea
     assert not repro.DvcFailed(["repro", "sft"], repro.CommandResult(1, 2, away)).can_pass
 
 
+def test_a_stage_that_another_dvc_command_holds_is_tried_again() -> None:
+    lines = [
+        "ERROR: '/c/data/dpo/curve.csv' is busy, it is being blocked by:",
+        "  (PID 12): dvc repro dpo",
+        "  (PID 12): dvc repro dpo",
+        "If there are no processes with such PIDs, you can manually remove '/c/.dvc/tmp/rwlock' and try again.",
+    ]
+    error = repro.DvcFailed(["repro", "dpo"], repro.CommandResult(255, None, lines))
+    assert (error.can_pass, error.stage_code) == (True, 75)
+    assert str(error).startswith(
+        "dvc repro dpo: another dvc command works in this checkout: process 12 (dvc repro dpo): wait"
+    )
+    locked = ["ERROR: Unable to acquire lock. Most likely another DVC process is running or was terminated"]
+    assert repro.DvcFailed(["update", "a.dvc"], repro.CommandResult(255, None, locked)).can_pass
+
+
 def test_the_log_of_the_flow_has_no_traceback_of_a_failed_stage() -> None:
     from flows import pipeline  # imports Prefect, which takes seconds
 

@@ -17,6 +17,7 @@ import yaml
 from dvc.dvcfile import load_file
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.fs import localfs
+from dvc.lock import LockError
 from dvc.repo import Repo
 from dvc.scm import SCMError
 from dvc.stage.loader import StageLoader
@@ -26,7 +27,7 @@ from dvc_data.hashfile.tree import Tree
 from dvc_objects.errors import ObjectFormatError
 
 from longwriter import params as parameters
-from longwriter.errors import BadRecord, UserError, without_password
+from longwriter.errors import BadRecord, StageBusy, UserError, without_password
 from longwriter.hashing import content_hash
 from longwriter.io import files
 
@@ -34,6 +35,8 @@ _TEMPLATE = re.compile(r"\$\{(?!item\.)([a-z_.]+)\}")
 _VARYING = ("/calls.jsonl.zst", "/summary.json")
 """Outputs that differ between runs of the same stage."""
 _TRIAL = b"longwriter doctor"
+_BUSY = re.compile(r"\(PID (\d{1,10})\): (.{1,200})")  # dvc's words, one line for each file that is locked
+_LOCKED = "Unable to acquire lock"  # dvc's words
 
 
 class StageFiles(NamedTuple):
@@ -99,9 +102,27 @@ def stale_stages() -> set[str]:
     """Return the stages whose own files or parameters differ from dvc.lock, as `dvc status` names them.
 
     When one of them runs, later stages may become stale too; then only `dvc repro` shows which.
+
+    Raises:
+        StageBusy: another dvc command runs a stage in this checkout.
     """
     with open_repo() as repo:
-        return set(repo.status())
+        try:
+            return set(repo.status())
+        except LockError as error:
+            raise StageBusy(busy(str(error)) or str(error)) from None
+
+
+def busy(text: str) -> str | None:
+    """Return a message for the user if dvc says that another dvc command works in the checkout, else None."""
+    owners = dict.fromkeys(_BUSY.findall(text))
+    if not owners and _LOCKED not in text:
+        return None
+    names = ", ".join(f"process {number} ({command.rstrip()})" for number, command in owners)
+    return (
+        f"another dvc command works in this checkout{': ' if names else ''}{names}: wait until it ends, and run this "
+        "again"
+    )
 
 
 def stages_behind(names: Iterable[str]) -> set[str]:

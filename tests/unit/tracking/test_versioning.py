@@ -1,3 +1,5 @@
+import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -6,7 +8,7 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from longwriter.errors import BadRecord, UserError
+from longwriter.errors import BadRecord, StageBusy, UserError
 from longwriter.tracking import versioning
 
 
@@ -209,6 +211,20 @@ def test_a_stage_is_stale_until_its_files_are_as_the_lock_file_says(repo):
     assert versioning.stale_stages() == set()
     (repo / "one.txt").write_text("2")
     assert versioning.stale_stages() == {"copy"}
+
+
+def test_the_dvc_command_that_runs_a_stage_meanwhile_is_named(repo):
+    (repo / "dvc.yaml").write_text(
+        "stages:\n  copy: {cmd: cp one.txt two.txt, deps: [one.txt], outs: [two.txt]}\n"
+    )
+    owner = {"pid": os.getpid(), "cmd": "/venv/bin/dvc repro copy"}
+    (repo / ".dvc/tmp/rwlock").write_text(json.dumps({"write": {str(repo / "two.txt"): owner}, "read": {}}))
+    with pytest.raises(StageBusy) as ended:
+        versioning.stale_stages()
+    assert str(ended.value) == (
+        f"another dvc command works in this checkout: process {os.getpid()} (/venv/bin/dvc repro copy): "
+        "wait until it ends, and run this again"
+    )
 
 
 def test_a_checkout_without_git_is_reported(repo):
