@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.chat_server.server import chat_server_thread
+
 
 def values():
     return yaml.safe_load(Path("params.yaml").read_text())
@@ -33,6 +35,18 @@ def test_an_endpoint_is_shown_and_then_written(checkout, run):
     sections = (new["plan"]["sampling"], new["write"]["sampling"], new["write"]["direct_sampling"])
     assert [section["repetition_penalty"] for section in sections] == [None] * 3
     assert new["dataset"] == before["dataset"]
+
+
+def test_a_measured_concurrency_is_written(checkout, run, tmp_path):
+    with chat_server_thread(tmp_path / "requests.jsonl") as server:
+        words = ["endpoint", "qwen3", "--url", server.url, "--api-key-env", "", "--measure"]
+        code, _, err = run(*words, "--concurrency", "3")
+        assert (code, server.requests("probe")) == (2, [])
+        assert "--measure finds the concurrency, and --concurrency sets it: leave one of them out" in err
+        code, _, err = run(*words, "--apply")
+    assert code == 0, err
+    assert "   1 at once: " in err
+    assert f"llm.max_concurrency: {values()['llm']['max_concurrency']}; " in err
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "http://user:hunter2@host/v1"])
