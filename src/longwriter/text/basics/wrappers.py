@@ -93,6 +93,13 @@ _PAGE_TAG = re.compile(
     re.IGNORECASE,
 )
 
+_INLINE = r"</?(?:b|i|em|strong|u|br|span)\s?/?>"
+_PARAGRAPHS = re.compile(  # an answer of nothing but paragraphs of HTML
+    rf"\s*+(?:<p(?:\s[^<>\n]{{0,80}})?>(?:[^<>]|{_INLINE})*+</p>\s*+){{2,}}\Z", re.IGNORECASE
+)
+_INLINE_TAG = re.compile(_INLINE, re.IGNORECASE)
+_PARAGRAPH_TAGS = re.compile(r"</p>\s*+|<p(?:\s[^<>\n]{0,80})?>", re.IGNORECASE)
+
 _FENCE = re.compile(
     r"\s*(?P<mark>`{3,8}|~{3,8}|\"{3})(?P<kind>text|txt|plain(?:text)?|markdown|md|prose|story|essay|answer)?[ \t]*\n",
     re.IGNORECASE,
@@ -110,6 +117,7 @@ _ROLE = (
 )
 _LABEL = re.compile(
     rf"\s*(?:#{{1,4}} ?)?(?:\*{{1,2}}|__?|\[|<|@)?{_ROLE}(?:(?:\*{{1,2}}|__|\]|>)\s?[:：]|[:：](?:\*{{1,2}}|__?)?)(?:\s*+\n\s*|\s*+(?-i:(?![a-z])))"
+    r"|\s*\*\*(?:final )?(?:answer|response|text|draft)\*\*[ \t]*\n\s*"
     rf"|\s*#{{1,4}} ?\*{{0,2}}(?:assistant|response|(?:final )?answer)\*{{0,2}}[ \t]*\n\s*|\s*(?:assistant|bot|ai)>{{1,3}}\s*|\s*[\[<(](?:assistant|writer)[\]>)]\s*",
     re.IGNORECASE,
 )
@@ -241,8 +249,11 @@ def _text_of_yaml(text: str) -> str:
 
 
 def _text_of_page(text: str) -> str:
-    """Return the text of a page of HTML that holds only paragraphs and headings; any other page, and any other text, unchanged."""
+    """Return the text of paragraphs of HTML, or of a page that holds only paragraphs and headings; any other text unchanged."""
     bare = _without_html_fence(text)
+    if _PARAGRAPHS.match(bare):
+        plain = _PARAGRAPH_TAGS.sub(lambda tag: "\n\n" if tag[0][1] == "/" else "", _INLINE_TAG.sub("", bare))
+        return html.unescape(plain.strip())
     if not _PAGE.match(bare) or not bare.rstrip().lower().endswith(("</html>", "</body>")):
         return text
     if _SERVER_PAGE.search(bare):

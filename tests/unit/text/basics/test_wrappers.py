@@ -11,7 +11,8 @@ TIDE = "The tide came in over the sand at six and left at ten."
     "text",
     [
         "<answer> is a tag that a template may ask for.",
-        "<p>The tide.</p>\n<p>The sand.</p>",
+        "<p>The tide.</p>\n<p>The sand.</p>\n<ul><li>A shell</li></ul>",
+        "A paragraph of HTML is <p>The tide.</p>, another <p>The sand.</p>",
         "<section><h2>Tides</h2></section>",
         "<p>The tide.",
         "It ends with <answer>The tide.</answer> and <answer>",
@@ -125,6 +126,13 @@ def test_the_parts_of_a_text_in_json_are_joined(answer, text):
     assert wrappers.without_wrapper(json.dumps(answer), has_thinking=False) == text
 
 
+def test_an_answer_of_paragraphs_of_html_is_their_text():
+    answer = '<p>The <em>tide</em> &amp; the sand.</p>\n<p class="b">It left.</p><P>At ten.</P>\n'
+    assert (
+        wrappers.without_wrapper(answer, has_thinking=False) == "The tide & the sand.\n\nIt left.\n\nAt ten."
+    )
+
+
 def test_settings_whose_names_are_those_of_parts_stay_json():
     settings = json.dumps({"start": "06:00", "end": "22:00"})
     assert wrappers.without_wrapper(settings, has_thinking=False) == settings
@@ -145,7 +153,7 @@ def test_an_object_whose_text_is_cut_or_damaged_is_named():
         "Assistant:", "**Assistant:**", "**Writer:**", "ASSISTANT: ", "### Response:\n", "[Assistant]: ", "**AI**:", "助手：",
         "**AI助手**：", "<assistant>", "Assistant (writer):", "## Assistant\n", "Output:\n", "**Answer:** ",
         "Story: ", "**Story:** ", "Claude: ", "Claude 3.5 Sonnet:\n", "Response:", "DeepSeek-R1: ", "GPT-4o: ", "ChatGPT said:\n",
-        "A: ", "Final Draft:\n", "Essay:\n\n", "## Final answer\n", "故事：", "豆包：",
+        "A: ", "**Final Answer**\n\n", "Final Draft:\n", "Essay:\n\n", "## Final answer\n", "故事：", "豆包：",
     ],
 )  # fmt: skip
 def test_the_name_of_the_model_before_a_text_goes(role):
