@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -80,9 +81,17 @@ class Transport:
         except TimeoutError:
             raise Fault(f"did not answer within {self._timeout_s:g} s") from None
         except openai.APIConnectionError as error:
-            raise Fault(f"cannot be reached ({error.__cause__ or error})") from None
+            if certificate := _bad_certificate(error):
+                raise ModelUnusable(
+                    f"the certificate of {self.endpoint.where} is not valid ({certificate}), so neither key nor texts "
+                    "are sent there: check llm.base_url, renew the certificate, or name the file of your own "
+                    "authority in the environment variable SSL_CERT_FILE"
+                ) from None
+            reason = self.endpoint.quote(str(error.__cause__ or error))
+            raise Fault(f"cannot be reached ({reason})") from None
         except (aiohttp.ClientError, httpx2.HTTPError) as error:
-            raise Fault(f"sent a reply that is not HTTP ({error})") from None
+            reason = self.endpoint.quote(str(error))
+            raise Fault(f"sent a reply that is not HTTP ({reason})") from None
         if not 200 <= reply.status_code < 300:  # frameworks such as NestJS answer a POST with 201
             raise _error(reply, self.endpoint, body)
         try:
@@ -154,6 +163,16 @@ class Transport:
                 "Neither key nor texts are sent there. If that is the right server, set llm.base_url to it"
             )
         return str(target)
+
+
+def _bad_certificate(error: BaseException | None) -> str | None:
+    """Return what is wrong with a server's certificate if that caused an error, else None."""
+    while error is not None:
+        message = getattr(error, "verify_message", None)  # aiohttp's error around it has none
+        if isinstance(error, ssl.SSLCertVerificationError) and message:
+            return str(message).rstrip(".")
+        error = error.__cause__ or error.__context__
+    return None
 
 
 class _BodyTooLarge(Exception):

@@ -1,15 +1,23 @@
 """Redirects, sizes, and accounts, over real sockets."""
 
 import asyncio
+import contextlib
 import gzip
 import json
+import ssl
 import tracemalloc
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
-from longwriter.errors import ModelUnusable, NoAnswer
-from tests.unit.llm.endpoint import SAMPLING, client, completion, ok, run, serving
+from longwriter.errors import EndpointUnavailable, ModelUnusable, NoAnswer
+from tests.unit.llm.endpoint import SAMPLING, Server, client, completion, ok, run, serving
 
 
 def ask(folder, *replies, prompts=("tell me",), **fields):
@@ -23,6 +31,87 @@ def ask(folder, *replies, prompts=("tell me",), **fields):
                 return await asyncio.gather(*asks, return_exceptions=True), server
 
     return asyncio.run(go())
+
+
+def ask_raw(folder, reply, tls=None):
+    """Return what comes of one prompt to a server that sends the bytes `reply` and closes the connection."""
+
+    async def answer(reader, writer):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(reply)
+            await writer.drain()
+        writer.close()
+
+    async def go():
+        server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls)
+        raw = Server()
+        raw.url = f"http{'s' if tls else ''}://localhost:{server.sockets[0].getsockname()[1]}/v1"
+        async with server, client(raw, folder, max_retries=0) as llm:
+            return await asyncio.gather(llm.ask("tell me", SAMPLING), return_exceptions=True)
+
+    return asyncio.run(go())[0]
+
+
+@pytest.mark.parametrize("head", ["HTTP/1.0 200 OK", "HTTP/1.1 200 OK\r\nConnection: close"])
+def test_an_answer_may_end_with_its_connection(tmp_path, head):
+    reply = f"{head}\r\nContent-Type: application/json\r\n\r\n{json.dumps(completion())}"
+    assert ask_raw(tmp_path, reply.encode()).text == "yes"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Content-Length: 9\r\nContent-Length: 5\r\n",
+        "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+        f"X: {'a' * 10**6}\r\n",
+        "X: 1\r\n" * 10_000,
+    ],
+)
+def test_a_reply_that_two_programs_would_read_differently_is_named_in_one_line(tmp_path, head):
+    error = ask_raw(tmp_path, f"HTTP/1.1 200 OK\r\n{head}\r\nabc".encode())
+    assert isinstance(error, EndpointUnavailable)
+    assert "sent a reply that is not HTTP" in str(error)
+    assert "\n" not in str(error)
+    assert len(str(error)) < 900
+
+
+def certificate(folder, name, days):
+    """Return a server's TLS context with a certificate for `name` that begins `days` ago and lasts two days."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    begin = datetime.now(UTC) - timedelta(days=days)
+    made = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), 1, begin, begin + timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(made.public_bytes(Encoding.PEM))
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "key.pem").write_bytes(pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "is_known", "reason"),
+    [
+        ("localhost", 9, True, "certificate has expired"),
+        ("other.example", 1, True, "Hostname mismatch"),
+        ("localhost", 1, False, "self-signed certificate"),
+    ],
+)
+def test_a_certificate_that_is_not_valid_ends_the_run_at_once(
+    tmp_path, monkeypatch, name, days, is_known, reason
+):
+    tls = certificate(tmp_path, name, days)
+    if is_known:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    error = ask_raw(tmp_path, b"", tls)
+    assert isinstance(error, ModelUnusable)
+    assert reason in str(error)
+    assert "\n" not in str(error)
 
 
 def redirect(status, target):
