@@ -122,7 +122,9 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 _THING = re.compile(  # "Model: T-34." names a thing; a text after the name of a role is a sentence
-    r"\W*+(?:model|bot)\W{1,6}(?:[^\s.,;(]{1,24} ?){1,3}(?:[.,;(\n]|\Z)", re.IGNORECASE
+    r"\W*+(?:model|bot)\W{1,6}(?:[^\s.,;(]{1,24} ?){1,3}(?:[.,;(\n]|\Z)"
+    r"|\W*+[^:：\n]{1,30}[:：][^.;。；\n]{1,60}[.;。；]\s{0,3}[^\W_]{2,20}[:：]",  # "Output: 4 t. Input: 5 t."
+    re.IGNORECASE,
 )
 _SPEAKER = re.compile(r"^[ \t]{0,4}\W{0,3}[^\W\d_][\w .'’()（）-]{0,30}\W{0,3}[:：]", re.MULTILINE)
 
