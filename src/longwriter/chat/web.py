@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -118,13 +118,16 @@ async def json_body(request: Request) -> dict[str, Any]:
     """Return the JSON object that a request holds.
 
     Raises:
-        Refusal: it holds no JSON object, or is too large.
+        Refusal: it holds no JSON object, is too large, or the client went away before its end.
     """
     content = bytearray()
-    async for part in request.stream():
-        content += part
-        if len(content) > _LARGEST_BODY:
-            raise Refusal(413, f"the body is larger than {_LARGEST_BODY:,} bytes")
+    try:
+        async for part in request.stream():
+            content += part
+            if len(content) > _LARGEST_BODY:
+                raise Refusal(413, f"the body is larger than {_LARGEST_BODY:,} bytes")
+    except ClientDisconnect:
+        raise Refusal(400, "the body is not complete") from None
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):

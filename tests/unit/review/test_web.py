@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -119,6 +120,21 @@ def test_a_bad_request_is_refused_in_words_and_writes_nothing(tmp_path, path, co
             reply = httpx2.post(f"{url}{path}", content=content.replace(b"PAIR", LISTED[0].pair_id.encode()))
     assert (reply.status_code, reply.json()["error"]["code"]) == (status, status)
     assert reply.json()["error"]["message"].startswith(message)
+    assert (tmp_path / ballot.NAME).read_bytes() == b""
+
+
+@pytest.mark.parametrize("path", ["/vote", "/next"])
+def test_a_client_that_goes_away_within_its_request_leaves_no_traceback(tmp_path, capfd, path):
+    with serving(tmp_path) as url:
+        host = url.removeprefix("http://")
+        name, port = host.split(":")
+        with socket.create_connection((name, int(port))) as client:
+            head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 99\r\n\r\n"
+            client.sendall(head.encode() + b'{"rater":')
+            client.shutdown(socket.SHUT_WR)
+            client.recv(1)  # until the server has closed the connection
+        assert httpx2.post(f"{url}/next", json=GOOD).status_code == 200
+    assert "Traceback" not in capfd.readouterr().err
     assert (tmp_path / ballot.NAME).read_bytes() == b""
 
 
