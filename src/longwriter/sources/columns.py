@@ -59,6 +59,19 @@ INSIDE = (
 TRANSCRIPTS = ("text", "chosen", "chat")
 ADDED = ("input", "context")  # to an instruction
 FLAGS = ("toxic", "redacted")
+FLAG_NAMES = {
+    flag: (
+        flag,
+        flag.title(),
+        flag.upper(),
+        f"is_{flag}",
+        f"Is_{flag.title()}",
+        f"IS_{flag.upper()}",
+        f"is{flag.title()}",
+    )
+    for flag in FLAGS
+}
+"""The names that a flag may have; the first of them that has a value counts."""
 STATED = ("type", "length", "language")
 """Columns that a plain row may have beside its prompt."""
 INSTRUCTIONS = frozenset(("prompt", *CHATS, *OTHER_CHATS, *QUESTIONS, TEXTS, TREE))
@@ -88,14 +101,9 @@ _AROUND = re.compile(
 """Words around the name of a column that do not change what it holds."""
 
 
-def usual_flag(name: Any) -> str:
-    """Return the name of a column in lower case, without `is_` before it: `Is_Toxic` becomes `toxic`."""
-    return str(name).strip().lower().removeprefix("is_")
-
-
 def usual_name(name: Any) -> str:
     """Return the name of a column in lower case, without the words around it: `User_Prompt` becomes `prompt`."""
-    if (flag := usual_flag(name)) in FLAGS:
+    if flag := next((flag for flag in FLAGS if name in FLAG_NAMES[flag]), None):
         return flag
     lower = str(name).strip().lower().replace(" ", "_").replace("-", "_")
     return lower if lower in COLUMNS | LATE_COLUMNS else _AROUND.sub("", lower)

@@ -35,6 +35,7 @@ from longwriter.sources.columns import (
     ADDED,
     BRANCH_END,
     CHATS,
+    FLAG_NAMES,
     FLAGS,
     INSIDE,
     LATE_CHATS,
@@ -46,7 +47,6 @@ from longwriter.sources.columns import (
     TEXTS,
     TRANSCRIPTS,
     TREE,
-    usual_flag,
     usual_name,
 )
 from longwriter.sources.contents import Trouble, Unusable, decoded, is_blank, kind_of, text_of
@@ -396,9 +396,7 @@ def _flag(value: Mapping[str, Any], name: str) -> bool | None:
     Raises:
         Trouble: the flag is not one of the usual words for true and false.
     """
-    flag = value.get(name)
-    if flag is None:
-        flag = next((other for key, other in value.items() if usual_flag(key) == name), None)
+    flag = next((flag for key in FLAG_NAMES[name] if (flag := value.get(key)) is not None), None)
     if flag is None or flag is False or flag is True:
         return flag
     if isinstance(flag, Number) and flag != flag:  # NaN: a missing value in a table of numbers

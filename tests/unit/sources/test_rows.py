@@ -433,7 +433,7 @@ def test_an_event_of_a_coding_agent_is_one_message_of_a_chat():
         assert "one message of a chat" in parse(value).detail
 
 
-@pytest.mark.parametrize("name", ["Toxic", "TOXIC", "is_toxic", " Is_Toxic"])
+@pytest.mark.parametrize("name", ["Toxic", "TOXIC", "is_toxic", "Is_Toxic", "isToxic"])
 def test_a_flag_is_read_under_its_name_in_any_case(name):
     assert parse({"prompt": SEA, name: "True"}) == SourceRow(SEA, toxic=True)
     assert parse({"messages": [{**USER, name: 1}]}) == SourceRow(SEA, toxic=True)
