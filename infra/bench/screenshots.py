@@ -25,6 +25,7 @@ from tests.flows import clicks
 
 _STAGE = "write"
 _START_S = 180
+_WINDOW_HEIGHT = 1000
 _SETTLED_S = 5  # a page of MLflow moves until its last part has come
 
 
@@ -34,10 +35,10 @@ class Shot(NamedTuple):
     name: str
     url: str
     shows: str
-    width: int = 1110  # without MLflow's assistant at the right
+    width: int = 1300
     height: int = 800
-    click: str = ""
-    """What is clicked first: MLflow shows a new browser what its buttons are for."""
+    is_first: bool = False
+    """Whether MLflow still shows a new browser what its buttons are for, and its assistant at the right."""
 
 
 @contextlib.contextmanager
@@ -74,9 +75,9 @@ def of_mlflow(url: str) -> list[Shot]:
     base = f"{url}/#/experiments/{experiment}"
     trace = f"{base}/traces?selectedEvaluationId={min(traces.ids_of(run_id))}"
     shots = [
-        Shot("mlflow-overview", f"{base}/overview/usage", "Cost", click="Got it"),
+        Shot("mlflow-overview", f"{base}/overview/usage", "Cost", is_first=True),
         Shot("mlflow-run", f"{base}/runs/{run_id}", "each plan step by step"),
-        Shot("mlflow-trace", trace, "paragraph 1", 1050),
+        Shot("mlflow-trace", trace, "paragraph 1"),
     ]
     model = params.load().register_.name
     versions = client.search_model_versions(f"name = '{model}'")
@@ -119,9 +120,11 @@ def _port(url: str) -> int:
 
 
 def _picture(page: clicks.Page, shot: Shot, folder: Path) -> None:
+    page.resize(shot.width, _WINDOW_HEIGHT)
     page.open(shot.url)
-    if shot.click:
-        page.click(shot.click)
+    if shot.is_first:
+        page.click("Got it")
+        page.click_label("Close")
     page.wait_for(shot.shows)
     time.sleep(_SETTLED_S)
     page.picture(folder / f"{shot.name}.png", shot.width, shot.height)

@@ -111,6 +111,16 @@ class Page:
         for kind in ("keyDown", "keyUp"):
             self._call("Input.dispatchKeyEvent", type=kind, key=key)
 
+    def click_label(self, label: str) -> None:
+        """Click on a button that shows no text, by its label for screen readers; wait for it first."""
+        selector = f"button[aria-label='{label}']"
+        button = f"document.querySelector({json.dumps(selector)})"
+        end = time.monotonic() + _PATIENCE_S
+        while not self._value(f"Boolean({button})"):
+            assert time.monotonic() < end, f"no button {label!r} on the page"
+            time.sleep(0.3)
+        self._value(f"{button}.click()")
+
     def wait_for(self, text: str) -> None:
         """Wait until the page shows a text."""
         end = time.monotonic() + _PATIENCE_S

@@ -74,7 +74,7 @@ def test_each_benchmark_answer_is_one_trace_with_its_scores(finished: Workspace)
             score = scores[trace.info.tags["lw.row_id"]]
             values = {item.name: item.value for item in trace.info.assessments}
             assert values["length_score"] == round(score["length_score"], 4)
-            assert (values["ended"], values["loop"]) == (score["ended"], score["loop"])
+            assert (values["ended"], values["no_loop"]) == (score["ended"], not score["loop"])
             assert values["quality_unscored"] == "no_judge"
 
 

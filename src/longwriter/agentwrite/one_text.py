@@ -182,9 +182,9 @@ async def write_text(params: Params, row: Instruction, show: Progress, calls: Pa
 
 
 def note(usage: str, reasked: Counter[str]) -> str:
-    """Return what stands after a bar: the usage, and for which reasons the model was asked again."""
+    """Return what stands after a bar: for which reasons the model was asked again, and the usage."""
     reasons = ", ".join(f"{reason} {answers}" for reason, answers in reasked.items())
-    return f"{usage}, asked again: {reasons}" if reasons else usage
+    return f"asked again: {reasons}; {usage}" if reasons else usage  # a narrow terminal cuts the end
 
 
 def _failure(what: str, refused: Rejection, key: str) -> str:

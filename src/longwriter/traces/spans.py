@@ -142,8 +142,8 @@ def _opinions(score: Score) -> list[Opinion]:
     rows = [
         *(Opinion("length_score", value, rationale=length) for value in length_scores),
         Opinion("ended", score.ended, rationale="whether the model ended the text by itself"),
-        Opinion("loop", score.loop, rationale=repeated),
-        Opinion("refusal", score.refusal, rationale="by the rules of wording in talk/refusals.py"),
+        Opinion("no_loop", not score.loop, rationale=repeated),  # MLflow shows True in green, False in red
+        Opinion("no_refusal", not score.refusal, rationale="by the rules of wording in talk/refusals.py"),
     ]
     quality = score.quality
     if isinstance(quality, Unscored):

@@ -78,7 +78,7 @@ def test_a_text_is_planned_and_written_and_the_progress_is_shown(chat_server, tm
 
 @pytest.mark.parametrize(
     ("reasked", "note"),
-    [({}, "3 calls"), ({"empty_point": 2, "cut_off": 1}, "3 calls, asked again: empty_point 2, cut_off 1")],
+    [({}, "3 calls"), ({"empty_point": 2, "cut_off": 1}, "asked again: empty_point 2, cut_off 1; 3 calls")],
 )
 def test_the_bar_says_why_the_model_was_asked_again(reasked, note):
     assert one_text.note("3 calls", Counter(reasked)) == note

@@ -131,7 +131,7 @@ def test_an_answer_has_its_scores_by_code_and_by_the_judge_with_its_reasons():
     )
     trace = spans.of_answer(*answer_and(judged)[:1], ALL, "sft-small", answer_and(judged)[1])
     assert [(row.name, row.value, row.judge) for row in trace.opinions] == [
-        ("length_score", 12.5, None), ("ended", True, None), ("loop", False, None), ("refusal", False, None),
+        ("length_score", 12.5, None), ("ended", True, None), ("no_loop", True, None), ("no_refusal", True, None),
         ("quality_score", 75.0, "gpt"),
     ]  # fmt: skip
     assert trace.opinions[-1].rationale == "Clarity 4 (1 to 5). Clear."
