@@ -76,7 +76,10 @@ _CHAT_OPENING = (
     "[\n",
     '["',
     "['",
-)  # first signs of a list of turns that is stored as a text
+    '{"role"',
+    "{'role'",
+    '{"messages"',
+)  # first signs of a turn or of a list of turns that is stored as a text
 _TRUE = {"true", "yes", "y", "t", "1", "1.0"}
 _FALSE = {"false", "no", "n", "f", "0", "0.0", "", "none", "null", "nan"}
 _MARKUP = re.compile(r"<\|[a-z_]+\|>|\[/?INST\]|(^|\n)(### ?)?(Human|User|Instruction): ?", re.IGNORECASE)
@@ -117,14 +120,17 @@ def schema(value: Any) -> str:
         row, (column, *keys) = _read(value)
     except Trouble as trouble:
         return f"no instruction ({trouble.unusable.detail})"
-    stated = STATED if row.prompt == value.get("prompt") else ()
-    others = ", ".join(name for name in (*stated, *FLAGS) if name in value)
+    columns = value if isinstance(value, dict) else {}
+    stated = STATED if row.prompt == columns.get("prompt") else ()
+    others = ", ".join(name for name in (*stated, *FLAGS) if name in columns)
     chat = f" (a chat: {', '.join(dict.fromkeys(keys))})" if keys else ""
     return f"{column}{chat}{f', with {others}' if others else ''}"
 
 
 def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
     """Return a row, and the column and keys that it was read from; `depth` counts the envelopes around it."""
+    if isinstance(value, list) and _has_roles(value):
+        value = {"messages": value}
     if not isinstance(value, dict):
         hint = ": does the file hold one JSON array? Then name it .json" if isinstance(value, list) else ""
         raise Trouble("malformed", f"an object with named columns is needed, found {kind_of(value)}{hint}")
@@ -278,6 +284,8 @@ def _is_chat(content: Any) -> bool:
     """Tell whether the content of a column, which may also be a text, is a list of turns."""
     if isinstance(content, str) and content.startswith(_CHAT_OPENING):
         content = decoded(content)
+        if isinstance(content, dict):
+            return not content.keys().isdisjoint((*ROLE_KEYS, "messages"))
         first = content[0] if isinstance(content, list) and content else None
         if isinstance(first, str) and isinstance(content, list):
             return all(isinstance(text, str) for text in content)

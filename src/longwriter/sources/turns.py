@@ -121,6 +121,8 @@ def _turns(chat: Any, column: str) -> list[Any]:
                 f"{column}: a list of turns is needed, found a text that is no JSON; if each row is one message, put all "
                 "messages of a chat into one row",
             )
+    if isinstance(chat, dict) and isinstance(chat.get("messages"), list):
+        chat = chat["messages"]
     if isinstance(chat, dict):
         if column == "prompt" and isinstance(chat.get("text"), str) and chat.keys().isdisjoint(ROLE_KEYS):
             return [{"role": "user", "text": chat["text"]}]  # RealToxicityPrompts

@@ -428,6 +428,18 @@ def test_a_chat_whose_user_nobody_can_name_is_not_called_a_chat_without_a_user(v
     assert (row.reason, told in row.detail) == ("malformed", True)
 
 
+def test_a_chat_may_be_the_whole_row_or_stand_in_an_object_with_messages():
+    for value in (
+        [USER, SAID],
+        {"prompt": json.dumps(USER)},
+        {"prompt": {"messages": [USER]}},
+        {"messages": json.dumps({"messages": [USER]})},
+    ):
+        assert parse(value) == SourceRow(SEA)
+        assert "(a chat: role, content)" in schema(value)
+    assert parse([1]).reason == parse([[]]).reason == "malformed"
+
+
 def test_an_event_of_a_coding_agent_is_one_message_of_a_chat():
     for value in ({"type": "user", "message": USER}, {"type": "response_item", "payload": USER}):
         assert "one message of a chat" in parse(value).detail
@@ -506,7 +518,17 @@ def test_parts_of_a_text_are_joined_by_line_ends():
     assert parse({"messages": [{"role": "user", "content": parts}]}) == SourceRow("One.\nTwo.\nThree.")
 
 
-@pytest.mark.parametrize("text", ['[{"a": 1}] is a list: what does it hold?', '[{"a": 1}]', "[\n", "[]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"role": "king"',
+        '{"role": "king"} is an object.',
+        '[{"a": 1}] is a list: what does it hold?',
+        '[{"a": 1}]',
+        "[\n",
+        "[]",
+    ],
+)
 def test_a_prompt_that_looks_like_a_list_is_a_text(text):
     assert parse({"prompt": text}) == SourceRow(text)
 
