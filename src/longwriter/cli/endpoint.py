@@ -35,9 +35,8 @@ def endpoint(
 ) -> None:
     """Set the keys of params.yaml that let an endpoint of your own plan and write.
 
-    Sends no request, except with --measure.
-    Penalties on repetition are set to null, because most endpoints have none. If the endpoint does not take another
-    setting, the first stage that uses it names the keys to change.
+    Sends no request, except with --measure. Penalties on repetition are set to null, because most endpoints have
+    none. If the endpoint does not take another setting, the first stage that uses it names the keys to change.
 
     Example: longwriter endpoint qwen3 --url http://localhost:8000/v1 --api-key-env "" --apply
     """
@@ -55,6 +54,11 @@ def endpoint(
     }
     if measure:
         llm["max_concurrency"] = _measured(changes)
+    elif concurrency is None:
+        now = profile.checked(changes).llm.max_concurrency
+        typer.echo(
+            f"llm.max_concurrency stays {now}: --measure finds the number that suits the endpoint", err=True
+        )
     profile.offer(
         changes, f"the endpoint of {model}", apply, 'longwriter write "…" --words 500, then python -m flows'
     )

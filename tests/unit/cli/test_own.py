@@ -28,6 +28,8 @@ def test_an_endpoint_is_shown_and_then_written(checkout, run):
     code, out, err = run(*words)
     assert (code, values()) == (0, before), err
     assert out.splitlines()[-1] == "Nothing is written yet: run it again with --apply"
+    stays = before["llm"]["max_concurrency"]
+    assert f"llm.max_concurrency stays {stays}: --measure finds the number that suits the endpoint" in err
     assert run(*words, "--apply")[0] == 0
     new = values()
     llm = {"engine": "external", "model": "qwen3", "base_url": "http://localhost:8000/v1", "api_key_env": ""}
