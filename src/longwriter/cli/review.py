@@ -103,6 +103,11 @@ def _of_pipeline(
                 f"compare.models has no model {inert.line(model)}: it has {', '.join(settings.compare.models)}; "
                 "or name files by --pred"
             )
+        if not path.is_file() and name not in settings.generate.benchmarks:
+            raise UserError(
+                f"generate.benchmarks has no benchmark {inert.line(name)}: it has "
+                f"{', '.join(settings.generate.benchmarks)}; or name files by --pred"
+            )
         if not path.is_file():
             raise UserError(
                 f"{inert.line(str(path))} is missing: run `dvc repro generate@{inert.line(model)}-{inert.line(name)}`, "

@@ -82,6 +82,13 @@ def test_a_review_of_an_unknown_model_names_the_known_ones(checkout, run):
     assert err.startswith("UserError: compare.models has no model mine: it has base_model, dpo, sft; ")
 
 
+@pytest.mark.parametrize("name", ["mine", "../../etc"])
+def test_a_review_of_an_unknown_benchmark_names_the_known_ones(name, checkout, run):
+    code, _, err = run("review", "--benchmark", name)
+    assert code == 2
+    assert err.startswith(f"UserError: generate.benchmarks has no benchmark {name}: it has ")
+
+
 @pytest.mark.parametrize(
     "words",
     [
