@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
-from longwriter.errors import UserError
+from longwriter.errors import StageBusy, UserError
 from longwriter.tracking import git
 from longwriter.web import net
 from tests.flows.conftest import running
@@ -184,9 +184,10 @@ def test_a_crashed_run_is_repeated_once_ten_minutes_later(api: httpx2.Client, tm
         ends.start_again(flow, FlowRun.model_validate(repeated), Crashed(message="killed again"))
         assert len(runs()) == 1
         ends.start_again(flow, new_run(), failed(75))
-        assert len(runs()) == 2
+        ends.start_again(flow, new_run(), Failed(data=StageBusy("a person's dvc command works here")))
+        assert len(runs()) == 3
         ends.start_again(flow, FlowRun(flow_id=first.flow_id, name="by hand"), Crashed())
-        assert len(runs()) == 2
+        assert len(runs()) == 3
     site.run("remove", "--name", "crash")
 
 
