@@ -24,17 +24,7 @@ import warnings
 from pathlib import Path
 from typing import NoReturn
 
-_PYTHON = """#!{real} -IS
-import json, os, socket, sys
-if sys.argv[1:2] == ["-m"] and sys.argv[2].startswith("longwriter.stages."):
-    with socket.socket(socket.AF_UNIX) as server:
-        server.connect("{socket}")
-        request = json.dumps([sys.argv[2:], os.getcwd(), dict(os.environ)]).encode()
-        socket.send_fds(server, [len(request).to_bytes(8, "big")], [0, 1, 2])
-        server.sendall(request)
-        sys.exit(int(server.recv(8) or b"137"))
-os.execv("{real}", ["{real}", *sys.argv[1:]])
-"""
+from tests import fork_server, forking
 
 
 def _next_stage(listener: socket.socket) -> list[str]:
@@ -43,7 +33,7 @@ def _next_stage(listener: socket.socket) -> list[str]:
         shell, _ = listener.accept()
         head, fds, _, _ = socket.recv_fds(shell, 8, 3)
         with shell.makefile("rb") as request:
-            words, folder, env = json.loads(request.read(int.from_bytes(head, "big")))
+            [_, *words], folder, env = json.loads(request.read(int.from_bytes(head, "big")))
         importlib.import_module(words[0])
         if (child := os.fork()) == 0:
             for number, fd in enumerate(fds):
@@ -52,6 +42,7 @@ def _next_stage(listener: socket.socket) -> list[str]:
             os.chdir(folder)
             os.environ.clear()
             os.environ.update(env, PATH=env["PATH"].partition(os.pathsep)[2])
+            sys.executable = os.environ.pop(fork_server.PYTHON)
             return words
         for fd in fds:
             os.close(fd)
@@ -68,8 +59,7 @@ def _run_stages(listener: socket.socket) -> NoReturn:
     gc.disable()  # until a stage has its imports
     sys.argv = _next_stage(listener)
     warnings.simplefilter("ignore", RuntimeWarning)  # runpy's: the module was imported before
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-    sys.exit(0)
+    fork_server.run_and_exit(lambda: runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True))
 
 
 def _show_command(words: list[str]) -> None:
@@ -89,8 +79,9 @@ def main() -> int:
     if (forks := os.fork()) == 0:
         _run_stages(listener)
     listener.close()
-    (folder / "python").write_text(_PYTHON.format(real=sys.executable, socket=folder / "stages"))
-    (folder / "python").chmod(0o755)
+    # The ranks of a training are forks of the first server.
+    sockets = {"longwriter.stages.": str(folder / "stages"), forking.RANKS: os.environ[fork_server.ADDRESS]}
+    forking.write_python(folder / "python", sockets)
     os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
     try:
         from dvc import cli

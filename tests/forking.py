@@ -24,6 +24,20 @@ _STAGES = (
 )
 _TESTS = (*_STAGES, "flows.pipeline", "longwriter.training.ranks.attention", "trl", "boto3")
 """What the test files import, too."""
+RANKS = "longwriter.training.cpu_ranks"
+_PYTHON = """#!{real} -IS
+import json, os, socket, sys
+for module, address in {forks}.items():
+    if sys.argv[1:2] == ["-m"] and sys.argv[2].startswith(module):
+        with socket.socket(socket.AF_UNIX) as server:
+            server.connect(address)
+            env = dict(os.environ, {variable}=sys.argv[0])
+            request = json.dumps([sys.argv[1:], os.getcwd(), env]).encode()
+            socket.send_fds(server, [len(request).to_bytes(8, "big")], [0, 1, 2])
+            server.sendall(request)
+            sys.exit(int(server.recv(8) or b"137"))
+os.execv("{real}", ["{real}", *sys.argv[1:]])
+"""
 
 
 def start(modules: tuple[str, ...] = _STAGES) -> None:
@@ -62,6 +76,31 @@ def workers() -> str:
     return shlex.join(python())
 
 
+def write_python(file: Path, forks: dict[str, str]) -> None:
+    """Write a command that runs `-m MODULE` in a fork of a server, and does all else as the real Python.
+
+    The fork has this command as its `sys.executable`.
+
+    Args:
+        file: The command.
+        forks: {beginning of a module's name: path of the socket of a server}.
+    """
+    file.write_text(_PYTHON.format(real=sys.executable, forks=forks, variable=fork_server.PYTHON))
+    file.chmod(0o755)
+
+
+def python_of_ranks(folder: Path) -> str:
+    """Return a command for `sys.executable` with which a training takes 4 CPU seconds less: its ranks are forks.
+
+    Not for a test that kills something: the processes of a training have other parents, and other command lines.
+    """
+    start()
+    write_python(
+        folder / "python", dict.fromkeys((RANKS, "tests.train_job"), os.environ[fork_server.ADDRESS])
+    )
+    return str(folder / "python")
+
+
 def run(
     module: str,
     words: list[str],
@@ -76,16 +115,16 @@ def run(
         module: A module with the work below `if __name__ == "__main__"`.
         words: Its arguments.
         folder: The working directory.
-        env: The whole environment; no module may read it at import.
+        env: The environment, without the address of the server; no module may read it at import.
         output: Files for stdout and stderr.
         limit_s: How long it may take.
     """
     start()
     with Path(os.devnull).open() as nothing, output[0].open("wb") as out, output[1].open("wb") as err:
         fds = [file.fileno() for file in (nothing, out, err)]
-        server = fork_server.request(
-            os.environ[fork_server.ADDRESS], ["-m", module, *words], str(folder), env, fds
-        )
+        address = os.environ[fork_server.ADDRESS]
+        env = {**env, fork_server.ADDRESS: address}
+        server = fork_server.request(address, ["-m", module, *words], str(folder), env, fds)
     with server:
         server.settimeout(limit_s)
         try:

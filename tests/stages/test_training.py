@@ -23,7 +23,7 @@ from longwriter.io import packs
 from longwriter.launch import checkpoints, launch
 from longwriter.launch.launch import Job
 from longwriter.tokens.packing import IGNORE_INDEX
-from tests import disks
+from tests import disks, forking
 from tests.jobs import (
     OPTIMIZER,
     ROOT,
@@ -245,7 +245,12 @@ WAYS = {"kill a rank": Unavailable.exit_code, "terminate": 143, "kill": -signal.
 
 @pytest.mark.parametrize(("kind", "ways"), [("sft", list(WAYS)), ("dpo", ["kill"])])
 def test_a_training_that_dies_ends_on_the_undisturbed_curve(
-    tmp_path: Path, trained: dict[Any, Job], tiny_model: Path, kind: str, ways: list[str]
+    tmp_path: Path,
+    trained: dict[Any, Job],
+    tiny_model: Path,
+    kind: str,
+    ways: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calm = trained[kind]
     undisturbed = curve(calm)
@@ -259,6 +264,7 @@ def test_a_training_that_dies_ends_on_the_undisturbed_curve(
         assert steps, "nothing to go on from"
         if how == "terminate":
             assert steps[-1] == curve(one)[-1]["step"], "SIGTERM lost a step"
+    monkeypatch.setattr(sys, "executable", forking.python_of_ranks(tmp_path))
     resumed = run(one)
     assert [point["step"] for point in resumed] == list(range(1, 21))
     for before, after in zip(undisturbed, resumed, strict=True):
@@ -296,8 +302,8 @@ def test_a_nearly_full_disk_is_blamed_only_for_a_write_that_failed(
         (disk / "fill").write_bytes(bytes(shutil.disk_usage(disk).free - free_kb * 1024))
         environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
         done = subprocess.run(
-            [sys.executable, "-m", "tests.train_job", str(file)], cwd=disk, env=environment, capture_output=True,
-            text=True, check=False,
+            [forking.python_of_ranks(tmp_path), "-m", "tests.train_job", str(file)], cwd=disk, env=environment,
+            capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == code, done.stderr
         assert message in done.stderr.splitlines()[-1]
@@ -403,8 +409,9 @@ def test_without_held_out_rows_the_last_step_is_published(trained: dict[Any, Job
 
 
 def test_a_loss_that_is_no_number_stops_the_training_and_says_what_to_do(
-    tmp_path: Path, tiny_model: Path
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sys, "executable", forking.python_of_ranks(tmp_path))
     model = load_model(tiny_model)
     model.lm_head.weight.data[5] = float("nan")
     broken = shutil.copytree(tiny_model, tmp_path / "broken")

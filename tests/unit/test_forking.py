@@ -28,6 +28,23 @@ def test_an_exception_ends_a_fork_with_its_traceback():
     assert done.stderr.splitlines()[-1].startswith("AttributeError: ")
 
 
+def test_a_fork_that_exits_with_a_text_prints_it_and_has_the_code_1():
+    done = fork("import sys; sys.exit('what to do')")
+    assert (done.returncode, done.stderr) == (1, "what to do\n")
+
+
+def test_a_fork_waits_for_its_threads_and_then_does_what_was_left_for_its_end():
+    code = (
+        "import atexit, threading, time\n"
+        "atexit.register(print, 'left for the end')\n"
+        "threading.Thread(target=lambda: (time.sleep(0.5), print('in a thread'))).start()\n"
+        "print('at once')\n"
+    )
+    done = fork(code)
+    assert done.stdout.splitlines() == ["at once", "in a thread", "left for the end"]
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_fork_that_is_killed_has_the_code_of_the_signal():
     assert fork("import os; os.kill(os.getpid(), 9)").returncode == 137
 
