@@ -190,7 +190,7 @@ def note(usage: str, reasked: Counter[str]) -> str:
 def _failure(what: str, refused: Rejection, key: str) -> str:
     return (
         f"no usable {what}: the last was refused as {refused.reason} ({refused.detail[:200]}). "
-        f"Try another --seed, another model (plan.llm, write.llm or llm in params.yaml), or raise {key}"
+        f"Try fewer --words, another --seed, another model (plan.llm, write.llm or llm in params.yaml), or raise {key}"
     )
 
 

@@ -31,7 +31,7 @@ def write(
     The plan and the progress go to the error output, the text to the screen or to OUT. Answers are stored, so that
     the same prompt and seed give the same text at no cost.
 
-    Example: longwriter write "Write a guide to growing tomatoes." --words 3000 --out guide.md
+    Example: longwriter write "Write a guide to growing tomatoes." --words 500 --out guide.md
     """
     checkout.require()
     from longwriter import params
