@@ -1,6 +1,6 @@
-"""Versions of data that DVC's cache in this checkout holds and that nothing needs any more.
+"""Versions of data in the DVC cache of this checkout that nothing needs any more.
 
-`dvc gc` alone would remove too much and too little. It does not know what MLflow's registry names; it keeps the
+`dvc gc` alone would remove too much and too little. It does not know which data the models in MLflow's registry need; it keeps the
 data of all nightly branches for ever; it removes the small outputs that git keeps, without which no entry of the
 run cache can be restored; and it keeps entries whose outputs are gone, which hide older entries of the same input.
 Only the cache of the checkout is touched: old_remote.py removes data from the remote.

@@ -1,4 +1,4 @@
-"""Earlier runs in MLflow: flows, runs that only point to others and can be removed, runs that the registry needs."""
+"""Earlier runs in MLflow: those of flows, those that can be removed, and those that the registry needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removes what is older than the section `retention` keeps: in `.lw`, in MLflow, and in DVC's cache.
+"""Removes what is older than the section `retention` allows: in `.lw`, in MLflow, and in DVC's cache.
 
 The nightly flow calls it after its last stage.
 """

@@ -1,11 +1,11 @@
 """Compare the models of compare.models on one benchmark: a Markdown report, numbers and figures.
 
 Reads   data/score/MODEL-BENCHMARK/scores.jsonl and measures.jsonl, data/short_prompts/MODEL/answers.jsonl,
-        data/fitness/fitness.json, data/pairwise/pairwise.jsonl, data/generate (answers of the page),
+        data/fitness/fitness.json, data/pairwise/pairwise.jsonl, data/generate (answers that the page shows),
         data/sft/curve.csv, data/dpo/curve.csv and metrics.json
 Writes  data/report/BENCHMARK/: report.md, figures/, metrics.json
-Source  LongWriter (arXiv:2408.07055), section 2: S_l, S_q and the buckets of LongBench-Write
         .lw/data_docs/report@BENCHMARK/index.html: the same as one page, with answers, runs and digests
+Source  LongWriter (arXiv:2408.07055), section 2: S_l, S_q and the buckets of LongBench-Write
 Run     dvc repro report@BENCHMARK
 """
 

@@ -5,7 +5,7 @@ every check, at most `write.max_attempts` times.
 
 Reads   data/plan/plans.jsonl, the prompt template, the model of `write.llm` or `llm`
 Writes  data/write/: drafts.jsonl, rejected.jsonl, calls.jsonl.zst, summary.json, metrics.json
-Source  LongWriter (arXiv:2408.07055), section 3.2; +Parallel is its ablation
+Source  LongWriter (arXiv:2408.07055), section 3.2; its ablation +Parallel is `write.mode: parallel`
 Run     dvc repro write
 """
 

@@ -1,1 +1,1 @@
-"""Whether a text speaks about its own task in place of being the text: refusals, meta talk, poison."""
+"""Finds answers that are not the text: refusals, talk about the task, messages of an API."""

@@ -1,8 +1,8 @@
-"""Many patterns for one sentence: a quick test first finds those that can match at all.
+"""Searches a sentence for many patterns: a quick test first finds the patterns that can match at all.
 
 A sentence of prose matches none of the hundred patterns of refusals and of talk about the task, and trying each
-of them takes a millisecond for a paragraph. RE2 finds in one pass which words of all patterns a text holds (its
-`FilteredRE2`): that leaves about one pattern for a sentence.
+of them takes a millisecond for a paragraph. RE2 finds in one pass which words of the patterns occur in a text (its
+`FilteredRE2`). About one pattern is left for each sentence, and only that one is tried.
 
 Pure.
 """

@@ -1,8 +1,8 @@
 """Finds text in answers that must not get into a data set: API errors, talk about the task, plan lines.
 
-The patterns are precise rather than complete, because a story may well tell of a server error. Each
-pattern has a wording that prose does not have, or matches only where prose does not stand. Quoted text
-is dialogue and never counts as talk; text in a code fence is code and never counts as an error.
+The patterns find only what is surely poison, because a story may tell of a server error. Each pattern has words
+that prose does not use, or matches only at places where prose does not occur. Quoted text is dialogue and never
+counts as talk; text in a code fence is code and never counts as an error.
 
 Pure.
 """

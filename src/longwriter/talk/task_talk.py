@@ -1,8 +1,8 @@
 """Finds talk about the task in a text: announcements, notes of a rewriter, offers, echoes of the plan.
 
 A text's first and last sentences are read one by one. A sentence talks about the task if it names two
-things that prose does not name together: who writes or asks (the assistant, "you asked") or the act of writing,
-and a part of the text itself (this paragraph, the draft, 300 words). Sections and articles may
+things that prose does not name together. One is who writes or asks (the assistant, "you asked"), or the act of
+writing. The other is a part of the text itself (this paragraph, the draft, 300 words). Sections and articles may
 announce themselves, paragraphs and drafts do not. The models of `talk_model` know more kinds. Measured on
 `tests/golden/refusal_meta_*.jsonl` by `infra/bench/refusal_rules.py`.
 

@@ -1,6 +1,6 @@
-"""Finds control tokens, control characters and calls of tools in the texts of models, and removes those at the ends.
+"""Finds control tokens, control characters and tool calls in the texts of models, and removes those at the ends.
 
-A token that the text only mentions, in quotes or in a code block, is no call of a tool.
+A token that the text only mentions, in quotes or in a code block, is no tool call.
 
 Pure. Every search is linear in the length of the text.
 """

@@ -1,4 +1,4 @@
-"""Splits the thinking of a reasoning model off its answer, and finds what is left of it in a text.
+"""Separates the thinking of a reasoning model from its answer, and finds thinking that stayed in a text.
 
 Reasoning models put their thinking before the answer. A server with the right parser removes it; without
 one, it stays in the text as tags (`<think>`), as channels (`<|channel|>analysis`), as a comment of HTML, or with one

@@ -1,6 +1,6 @@
-"""Takes a text out of what a model puts around a whole answer: tags, a page of HTML, a code fence, JSON, YAML, a box, its own name.
+"""Removes what a model puts around a whole answer: tags, a page of HTML, a code fence, JSON, YAML, a box, its own name.
 
-Only a frame around the whole answer goes. A tag, a fence or a name inside the text belongs to the text, and so
+Only a frame around the whole answer is removed. A tag, a fence or a name inside the text belongs to the text, and so
 does a fence around code.
 
 Pure. Every search is linear in the length of the text.
