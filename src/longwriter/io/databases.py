@@ -67,7 +67,10 @@ def set_aside(file: Path) -> Path:
 
     Raises:
         LongWriterError: all names for this second are taken.
+        Unavailable: it is a device, or a link to one; the machine needs its devices under their names.
     """
+    if file.is_char_device() or file.is_block_device():
+        raise Unavailable(f"{file} is a device, or a link to one, and no database: remove it, then run again")
     return _moved(file, ("-wal", "-shm", "-journal", ""))
 
 
@@ -94,7 +97,7 @@ def repair(file: Path) -> str | None:
         None if nothing is wrong.
 
     Raises:
-        Unavailable: the file is a link to a file that is missing.
+        Unavailable: the file is a link to a file that is missing, or a device; a device is never renamed.
     """
     if file.is_symlink() and not file.exists():
         raise Unavailable(

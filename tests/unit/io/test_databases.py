@@ -1,10 +1,13 @@
 """Damaged SQLite files are named and set aside, and what can be read of them is used."""
 
+import os
 import sqlite3
+import stat
 from contextlib import closing
 
 import pytest
 
+from longwriter.errors import Unavailable
 from longwriter.io import databases
 
 PAGE = 4096
@@ -128,3 +131,17 @@ def test_a_folder_in_the_place_of_a_file_beside_a_database_is_set_aside_and_no_r
         db.execute("INSERT INTO t VALUES (6)")
         assert db.execute("SELECT a FROM t").fetchall() == [(5,), (6,)]
     assert databases.repair(file) is None
+
+
+@pytest.mark.parametrize("name", ["device", "link"])
+def test_a_device_in_the_place_of_a_database_is_neither_renamed_nor_replaced(tmp_path, name):
+    device = tmp_path / "device"
+    try:
+        os.mknod(device, stat.S_IFCHR | 0o600, os.makedev(1, 5))  # a node of its own, never that of /dev
+    except PermissionError:
+        pytest.skip("only root may make a device")
+    (tmp_path / "link").symlink_to(device)
+    with pytest.raises(Unavailable, match=r"is a device, or a link to one, and no database: remove it"):
+        databases.repair(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["device", "link"]
+    assert device.is_char_device()
