@@ -23,6 +23,7 @@ from longwriter.settings import problems
 
 DATA = Path("data")
 LOCAL = Path(".lw")
+_PART_BYTES = 2**16
 REPLAY = LOCAL / "replay.sqlite"
 CHAT_CHANGES = "chat.json"
 """File in a model's folder: what base_model changed in the chat template, the end of an answer, or the positions."""
@@ -220,13 +221,22 @@ def read_json(path: Path) -> Any:
     """Return the JSON value of a file.
 
     Raises:
-        BadRecord: the file is not valid JSON.
+        BadRecord: the file is not valid JSON, or is a folder, a pipe or a device.
         FileNotFoundError: the file is missing.
     """
+    _check_file(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise BadRecord(f"{path} is not valid JSON: {error}") from None
+
+
+def _check_file(path: Path) -> None:
+    """Raise BadRecord for a folder, and for a pipe, at which a reader would wait without end."""
+    if path.exists() and not path.is_file():
+        raise BadRecord(
+            f"{path} is a folder, a pipe or a device, not a file: remove it, and make the file again"
+        )
 
 
 @contextmanager
@@ -240,11 +250,20 @@ def read_zstd_lines(path: Path) -> Iterator[str]:
     """Yield the lines of a zstd-compressed text file.
 
     Raises:
-        BadRecord: the file is damaged.
+        BadRecord: the file is damaged, or was cut: then the lines before the cut come first.
     """
+    _check_file(path)
+    frame, rest = zstandard.ZstdDecompressor().decompressobj(), b""
     try:
-        with zstandard.open(path, "rt", encoding="utf-8") as lines:
-            yield from lines
+        with path.open("rb") as file:
+            while not frame.eof and (part := file.read(_PART_BYTES)):
+                *lines, rest = (rest + frame.decompress(part)).split(b"\n")
+                for line in lines:
+                    yield f"{line.decode()}\n"
+            if not frame.eof or frame.unused_data or file.read(1):  # zstandard.open takes a cut for the end
+                raise zstandard.ZstdError("it does not end where its content ends")
+        if rest:
+            yield rest.decode()
     except (zstandard.ZstdError, UnicodeDecodeError) as error:
         raise BadRecord(f"{path} is damaged ({error}): run the stage that writes it again") from None
 
@@ -274,10 +293,13 @@ def template(path: str) -> str:
     """Return a prompt template.
 
     Raises:
-        BadRecord: the file is missing or empty.
+        BadRecord: the file is missing, empty or not UTF-8.
     """
     file = Path(path)
-    text = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
+    try:
+        text = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
+    except UnicodeDecodeError:
+        raise BadRecord(f"prompt template {path} is not UTF-8: save it as UTF-8") from None
     if not text:
         raise BadRecord(f"prompt template {path} is missing or empty")
     return text

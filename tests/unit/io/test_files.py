@@ -131,6 +131,39 @@ def test_json_is_read_back_and_not_a_number_is_refused(in_tmp):
             files.read_json(in_tmp / "x.json")
 
 
+@pytest.mark.parametrize("cut", [-1, -9, 0.5, 20, 0])
+def test_compressed_lines_that_were_cut_are_not_taken_for_all_lines(in_tmp, cut):
+    with files.zstd_lines(in_tmp / "x.zst") as out:
+        out.writelines(f"{number * 7919 % 10007}\n" for number in range(60_000))
+    data = (in_tmp / "x.zst").read_bytes()
+    (in_tmp / "x.zst").write_bytes(data[: int(len(data) * cut) if isinstance(cut, float) else cut])
+    with pytest.raises(BadRecord, match=r"x\.zst is damaged .*run the stage that writes it again"):
+        list(files.read_zstd_lines(in_tmp / "x.zst"))
+    (in_tmp / "x.zst").write_bytes(data + data)
+    with pytest.raises(BadRecord, match=r"x\.zst is damaged"):
+        list(files.read_zstd_lines(in_tmp / "x.zst"))
+
+
+def test_no_compressed_lines_are_read_back_too(in_tmp):
+    with files.zstd_lines(in_tmp / "x.zst"):
+        pass
+    assert list(files.read_zstd_lines(in_tmp / "x.zst")) == []
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_a_pipe_or_a_folder_in_the_place_of_a_file_is_named(in_tmp, kind):
+    (os.mkfifo if kind == "pipe" else os.mkdir)(in_tmp / "x")
+    for read in (files.read_json, lambda path: list(files.read_zstd_lines(path))):
+        with pytest.raises(BadRecord, match=r"x is a folder, a pipe or a device, not a file"):
+            read(in_tmp / "x")
+
+
+def test_a_template_that_is_not_utf8_is_named(in_tmp):
+    (in_tmp / "t.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(BadRecord, match=r"prompt template t\.txt is not UTF-8"):
+        files.template("t.txt")
+
+
 def test_a_template_is_text_and_must_hold_some(in_tmp):
     (in_tmp / "good.txt").write_text("\n Write {words}. \n", encoding="utf-8")
     (in_tmp / "empty.txt").write_text(" \n")
