@@ -16,8 +16,13 @@ def sentence(after: str, before: str, difference: Difference | None, confidence:
     if difference is None or difference.low is None or difference.high is None:
         n = 0 if difference is None else difference.n
         return f"{after} and {before} cannot be compared: they have {amount(n, 'prompt')} in common with such a score, 2 are needed."
+    alone = ""
     if not difference.is_shown(confidence):
         verdict = f"{after} is not shown to be better or worse than {before}"
+        if difference.low != difference.high and (difference.low > 0 or difference.high < 0):
+            alone = (
+                " (the interval holds for this comparison alone, p is corrected for all tests of this report)"
+            )
     else:
         verdict = f"{after} is {'better' if difference.value > 0 else 'worse'} than {before}"
     interval = f"{confidence * 100:.3g} % CI {difference.low:+.1f} to {difference.high:+.1f}"
@@ -25,7 +30,7 @@ def sentence(after: str, before: str, difference: Difference | None, confidence:
         interval = "the same for every prompt, so without interval"
     return (
         f"{verdict}: difference {difference.value:+.1f}, {interval}, "
-        f"{p_value(difference.p_holm)}, n = {difference.n}{_smallest(difference)}."
+        f"{p_value(difference.p_holm)}{alone}, n = {difference.n}{_smallest(difference)}."
     )
 
 
