@@ -59,7 +59,7 @@ def main(words: Sequence[str]) -> int:
         from flows import pipeline, repro, tables
         from longwriter.errors import LongWriterError
         from longwriter.io import process
-        from longwriter.tracking import runs
+        from longwriter.tracking import connection
 
     try:
         pipeline.expand(names)
@@ -71,7 +71,7 @@ def main(words: Sequence[str]) -> int:
     flow = flows.get(names[0]) if len(names) == 1 else None
     try:
         if own_server:
-            runs.client()  # opens the database of MLflow while the server still starts
+            connection.client()  # opens the database of MLflow while the server still starts
             own_server.wait()
         how = {"overrides": options.set, "dry_run": options.dry_run, "share": options.share}
         rows: Any = flow(**how) if flow else pipeline.pipeline(stages=names, **how)

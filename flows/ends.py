@@ -27,7 +27,7 @@ from prefect.states import Cancelled, Crashed, Scheduled
 
 from flows import deployments, repro
 from longwriter.errors import Unavailable
-from longwriter.tracking import runs as tracking
+from longwriter.tracking import connection
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def can_pass(error: object) -> bool:
     """Tell whether the cause of an error can go away by itself: something is away or busy, or a rank was killed."""
     if isinstance(error, repro.DvcFailed):
         return error.can_pass
-    return isinstance(error, (Unavailable, *tracking.UNREACHABLE))
+    return isinstance(error, (Unavailable, *connection.UNREACHABLE))
 
 
 def start_again(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from longwriter.errors import without_password
 from longwriter.text import inert
-from longwriter.tracking import runs as tracking
+from longwriter.tracking import connection
 
 log = logging.getLogger(__name__)
 logging.getLogger("apprise").setLevel(
@@ -66,10 +66,10 @@ def send_promotion(run: str, register_log: Path) -> None:
     lines = register_log.read_text(encoding="utf-8", errors="replace").splitlines()
     decisions = [line.removeprefix("register: ") for line in lines if line.startswith("register: version ")]
     if decisions:
-        send(f"{run}: {decisions[0]}", "\n".join([*decisions, "", f"MLflow: {tracking.ui_url()}/#/models"]))
+        send(f"{run}: {decisions[0]}", "\n".join([*decisions, "", f"MLflow: {connection.ui_url()}/#/models"]))
 
 
 def _links(flow_run_id: Any) -> str:
     ui = os.environ.get("LW_PREFECT_UI") or os.environ.get("PREFECT_API_URL", "http://127.0.0.1:4200/api")
     ui = without_password(ui).rstrip("/").removesuffix("/api")
-    return f"Prefect: {ui}/runs/flow-run/{flow_run_id}\nMLflow: {tracking.ui_url()}/#/experiments"
+    return f"Prefect: {ui}/runs/flow-run/{flow_run_id}\nMLflow: {connection.ui_url()}/#/experiments"

@@ -53,7 +53,7 @@ from longwriter import params as parameters
 from longwriter.errors import LongWriterError, UserError, without_password
 from longwriter.retention import policy as retention
 from longwriter.text import inert
-from longwriter.tracking import git, notes, versioning
+from longwriter.tracking import connection, git, notes, versioning
 from longwriter.tracking import runs as tracking
 
 
@@ -239,8 +239,8 @@ def _stages(
             )
             tracking.end_run(parent, status)
             create_markdown_artifact(history.latest(), key="history", description="The last flows")
-        except tracking.UNREACHABLE as error:
-            url, reason = without_password(tracking.tracking_uri()), without_password(str(error))
+        except connection.UNREACHABLE as error:
+            url, reason = without_password(connection.tracking_uri()), without_password(str(error))
             get_run_logger().warning(
                 "cannot reach MLflow at %s (%s): the next run of a flow closes run %s", url, reason, parent
             )
@@ -364,5 +364,5 @@ def _clean() -> None:
     try:
         for sentence in retention.apply(parameters.load().retention):
             log.info("removed by the section retention: %s", sentence)
-    except tracking.UNREACHABLE as error:
+    except connection.UNREACHABLE as error:
         log.warning("the section retention was not fully applied: %s", without_password(str(error)))

@@ -28,8 +28,7 @@ import psutil
 from tabulate import tabulate
 
 from longwriter.cli import profile
-from longwriter.tracking import git
-from longwriter.tracking import runs as tracking
+from longwriter.tracking import connection, git
 from longwriter.web import door, net
 
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
@@ -103,7 +102,7 @@ class Nights:
 
     def _mlflow(self, run_id: str) -> str:
         """Return the status of the pipeline run; a killed one is ended by the next night."""
-        client, experiment = tracking.client()
+        client, experiment = connection.client()
         runs = client.search_runs(
             [experiment], f"tags.`prefect.flow_run_id` = '{run_id}' AND tags.`lw.kind` = 'pipeline'"
         )

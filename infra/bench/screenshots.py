@@ -19,7 +19,7 @@ from typing import NamedTuple
 from longwriter import params
 from longwriter.io import files
 from longwriter.traces import traces
-from longwriter.tracking import runs
+from longwriter.tracking import connection
 from longwriter.web import door, net
 from tests.flows import clicks
 
@@ -58,7 +58,7 @@ def served(command: Sequence[str], url: str, path: str) -> Iterator[str]:
 
 def newest_run() -> str:
     """Return the id of the newest finished run that wrote texts."""
-    client, experiment = runs.client()
+    client, experiment = connection.client()
     words = (
         f"tags.`lw.stage` = '{_STAGE}' and tags.`lw.status` = 'executed' and attributes.status = 'FINISHED'"
     )
@@ -71,7 +71,7 @@ def newest_run() -> str:
 def of_mlflow(url: str) -> list[Shot]:
     """Return the pictures of MLflow: the experiment, a run, the trace of a text, the newest version of the model."""
     run_id = newest_run()
-    client, experiment = runs.client()
+    client, experiment = connection.client()
     base = f"{url}/#/experiments/{experiment}"
     trace = f"{base}/traces?selectedEvaluationId={min(traces.ids_of(run_id))}"
     shots = [

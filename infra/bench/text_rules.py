@@ -56,7 +56,7 @@ _ROOMS = (
     "agentwrite", "calls", "capacity.machine", "chat.weights", "contest", "dataset", "endpoints", "errors", "estimate",
     "evaluation", "exclusions", "fitness", "gates", "instructions", "io", "judge", "launch.checkpoints", "launch.environment", "launch.launch",
     "lengths", "llm", "models", "params", "preferences", "settings", "sources", "talk", "text", "tokens", "tracking.logged_models",
-    "tracking.git", "tracking.runs", "tracking.versioning", "web",
+    "tracking.connection", "tracking.git", "tracking.versioning", "web",
 )  # fmt: skip
 _UNREAD = ("gates.suite",)  # they read no text, and take seconds to import
 _PARTS = 60  # of a text, where a list of texts is read: a plan has no more steps

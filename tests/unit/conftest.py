@@ -6,7 +6,9 @@ import pytest
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     """A working directory with an empty MLflow store; yields MLflow's client."""
-    from longwriter.tracking import runs  # slow: only for tests that need it
+    from longwriter.tracking import (
+        connection,  # slow: only for tests that need it
+    )
 
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
@@ -14,4 +16,4 @@ def store(tmp_path_factory):
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
         for name in ("LW_MLFLOW_UI", "LW_PREFECT_UI", "LW_DOCS_UI"):
             patch.delenv(name, raising=False)
-        yield runs.client()[0]
+        yield connection.client()[0]

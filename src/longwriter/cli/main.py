@@ -123,8 +123,8 @@ def _show(error: LongWriterError) -> None:
 
 def _of_mlflow(error: Exception) -> LongWriterError | None:
     """Return what an error of MLflow means for a person; None for another error."""
-    tracking = sys.modules.get("longwriter.tracking.runs")  # imported if the command uses MLflow
-    return (tracking.refusal(error) or tracking.no_answer(error)) if tracking else None
+    mlflow = sys.modules.get("longwriter.tracking.connection")  # imported if the command uses MLflow
+    return (mlflow.refusal(error) or mlflow.no_answer(error)) if mlflow else None
 
 
 if __name__ == "__main__":

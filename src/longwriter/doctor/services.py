@@ -17,7 +17,7 @@ from longwriter.doctor.finding import Finding, State
 from longwriter.errors import LongWriterError, without_password
 from longwriter.io import s3
 from longwriter.params import LLMParams, Params
-from longwriter.tracking import runs, versioning
+from longwriter.tracking import connection, versioning
 
 _TIMEOUT_S = 10
 _SKEW_S, _MAX_SKEW_S = 60, 600  # S3 refuses requests if the clock is wrong by 15 minutes
@@ -120,14 +120,14 @@ def bucket() -> Finding | None:
 
 def mlflow() -> Finding:
     """Check that the tracking server answers and accepts the login; a database in `.lw` is checked with `.lw`."""
-    uri = runs.tracking_uri()
+    uri = connection.tracking_uri()
     if not uri.startswith(("http://", "https://")):
         return Finding("MLflow", "ok", f"runs go to {without_password(uri)}")
     url = without_password(uri).rstrip("/")
     try:
         reply = ask("GET", f"{uri.rstrip('/')}/health")
         name, password = (os.environ.get(f"MLFLOW_TRACKING_{word}", "") for word in ("USERNAME", "PASSWORD"))
-        query = f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={runs.EXPERIMENT}"
+        query = f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={connection.EXPERIMENT}"
         login = ask("GET", f"{uri.rstrip('/')}{query}", auth=(name, password) if name else None)
     except httpx2.HTTPError as error:
         return Finding(

@@ -33,7 +33,7 @@ from longwriter.execution.summary import Summary as Summary
 from longwriter.io import access, disk, files, process, startup
 from longwriter.text import inert
 from longwriter.traces import traces
-from longwriter.tracking import git, notes, openlineage, versioning
+from longwriter.tracking import connection, git, notes, openlineage, versioning
 from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
 from longwriter.tracking.provenance import LINEAGE
@@ -147,13 +147,13 @@ def _needs_mlflow(state: str) -> Iterator[None]:
     """
     try:
         yield
-    except tracking.UNREACHABLE as error:
+    except connection.UNREACHABLE as error:
         if disk.trouble(error):
             raise
-        if refused := tracking.refusal(error, has_worked=state == _NOT_LOGGED):
+        if refused := connection.refusal(error, has_worked=state == _NOT_LOGGED):
             raise UserError(f"{refused}: {state}") from error
         reason = str(error).partition("\n")[0]
-        message = f"cannot reach MLflow at {tracking.tracking_uri()} ({reason}): {state}"
+        message = f"cannot reach MLflow at {connection.tracking_uri()} ({reason}): {state}"
         raise Unavailable(without_password(message)) from error
 
 
@@ -172,8 +172,8 @@ def _closing(run_id: str) -> Iterator[None]:
             if not is_killed:
                 tracking.set_tags(run_id, {"lw.error": f"{type(error).__name__}: {error}"[:5000]})
             tracking.end_run(run_id, "KILLED" if is_killed else "FAILED")
-        except tracking.UNREACHABLE as unreachable:
-            url, reason = without_password(tracking.tracking_uri()), without_password(str(unreachable))
+        except connection.UNREACHABLE as unreachable:
+            url, reason = without_password(connection.tracking_uri()), without_password(str(unreachable))
             log.warning("cannot reach MLflow at %s to end this run (%s); the next stage ends it", url, reason)
         raise
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from longwriter.tracking import provenance
+from longwriter.tracking import connection, provenance
 from longwriter.tracking import runs as tracking
 from longwriter.tracking.runs import Run
 
@@ -12,7 +12,7 @@ _PAGE = 1000
 
 
 def _search(filter_text: str) -> Iterator[Run]:
-    mlflow_client, experiment = tracking.client()
+    mlflow_client, experiment = connection.client()
     token: str | None = None
     while True:
         page = mlflow_client.search_runs([experiment], filter_text, max_results=_PAGE, page_token=token)
@@ -23,7 +23,7 @@ def _search(filter_text: str) -> Iterator[Run]:
 
 def of_flows(number: int) -> list[Run]:
     """Return the newest pipeline runs; the run of a stage is a child of one."""
-    mlflow_client, experiment = tracking.client()
+    mlflow_client, experiment = connection.client()
     order = ["attributes.start_time DESC"]
     return list(
         mlflow_client.search_runs(
@@ -42,7 +42,7 @@ def delete_unchanged(before_ms: int) -> list[str]:
 
     A pipeline run goes with the last of its stages. Such a run names the run that wrote the data; that one stays.
     """
-    mlflow_client, _ = tracking.client()
+    mlflow_client, _ = connection.client()
     unchanged = list(
         _search(
             f"tags.`lw.status` = 'unchanged' AND attributes.status = 'FINISHED' AND attributes.end_time < {before_ms}"
@@ -60,7 +60,7 @@ def delete_unchanged(before_ms: int) -> list[str]:
 
 def of_registry() -> set[str]:
     """Return the runs that trained, registered or used the weights of each version in the registry."""
-    mlflow_client, _ = tracking.client()
+    mlflow_client, _ = connection.client()
     versions = list(mlflow_client.search_model_versions(""))
     digests = {version.tags["dvc.md5"] for version in versions if "dvc.md5" in version.tags}
     users = {run.info.run_id for md5 in digests for run in _with_data(md5)}
@@ -92,7 +92,7 @@ def prompts(before_ms: int, needed: Collection[str]) -> list[tuple[str, str]]:
         before_ms: The time.
         needed: Digests of templates that stay.
     """
-    mlflow_client, _ = tracking.client()
+    mlflow_client, _ = connection.client()
     return [
         (prompt.name, str(version.version))
         for prompt in mlflow_client.search_prompts(max_results=_PAGE)
@@ -103,7 +103,7 @@ def prompts(before_ms: int, needed: Collection[str]) -> list[tuple[str, str]]:
 
 def delete_prompts(versions: Iterable[tuple[str, str]]) -> None:
     """Delete versions of prompt templates."""
-    mlflow_client, _ = tracking.client()
+    mlflow_client, _ = connection.client()
     for name, version in versions:
         mlflow_client.delete_prompt_version(name, version)
 

@@ -1,6 +1,6 @@
 """Writes traces of texts to MLflow, in batches and within a time budget; a second write adds no second trace.
 
-Only this file, tracking/runs.py and tracking/logged_models.py import mlflow.
+Only this file and connection.py, runs.py and logged_models.py of tracking/ import mlflow.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from longwriter.hashing import content_hash
 from longwriter.text import inert
 from longwriter.traces import spans
 from longwriter.traces.spans import TextTrace
-from longwriter.tracking import runs as tracking  # first: it sets variables that mlflow reads
+from longwriter.tracking import connection  # first: it sets variables that mlflow reads
 
 # isort: split
 from mlflow.entities import AssessmentSource, Feedback, Span, TraceInfo, TraceState
@@ -76,8 +76,8 @@ def write(
 
 
 def _write_batch(batch: list[TextTrace], run_id: str, started_ms: int, writer: Writer) -> None:
-    mlflow_client, experiment = tracking.client()
-    client = TracingClient(tracking.tracking_uri())
+    mlflow_client, experiment = connection.client()
+    client = TracingClient(connection.tracking_uri())
     dicts = [item for trace in batch for item in spans.span_dicts(trace, started_ms * 1_000_000)]
     try:
         client.log_spans(experiment, [Span.from_dict(item) for item in dicts])
@@ -138,7 +138,7 @@ def _feedback(trace_id: str, opinion: spans.Opinion) -> Feedback:
 
 def ids_of(run_id: str) -> set[str]:
     """Return the ids of the traces that are linked to a run; empty if MLflow does not know the run."""
-    mlflow_client, experiment = tracking.client()
+    mlflow_client, experiment = connection.client()
     ids: set[str] = set()
     token: str | None = None
     while True:
@@ -161,7 +161,7 @@ def ids_of(run_id: str) -> set[str]:
 
 def delete(run_id: str, needed: Collection[str]) -> int:
     """Delete the traces that are linked to a run, except `needed`; return their number."""
-    mlflow_client, experiment = tracking.client()
+    mlflow_client, experiment = connection.client()
     ids = sorted(ids_of(run_id).difference(needed))
     for start in range(0, len(ids), _BATCH):
         mlflow_client.delete_traces(experiment, trace_ids=ids[start : start + _BATCH])
@@ -170,4 +170,4 @@ def delete(run_id: str, needed: Collection[str]) -> int:
 
 def url(trace_id: str) -> str:
     """Return the URL of a trace's page in the MLflow UI, see `runs.run_url`."""
-    return f"{tracking.experiment_url()}/traces?selectedEvaluationId={trace_id}"
+    return f"{connection.experiment_url()}/traces?selectedEvaluationId={trace_id}"

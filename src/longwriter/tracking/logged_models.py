@@ -16,8 +16,8 @@ from longwriter.errors import Unavailable, UserError
 from longwriter.io.files import LOCAL
 from longwriter.io.process import file_lock
 from longwriter.text import inert
-from longwriter.tracking import provenance
-from longwriter.tracking import runs as tracking  # first: it sets MLflow's switches
+from longwriter.tracking import connection, provenance  # first: connection sets variables that mlflow reads
+from longwriter.tracking import runs as tracking
 
 # isort: split
 from mlflow import create_external_model
@@ -44,7 +44,7 @@ def log_checkpoint(run_id: str, name: str, step: int, tags: Mapping[str, str]) -
         step: Optimizer step.
         tags: Tags to find it by; a finished model has `dvc.md5`.
     """
-    mlflow_client, experiment = tracking.client()
+    mlflow_client, experiment = connection.client()
     model = create_external_model(name=name, source_run_id=run_id, experiment_id=experiment, tags=dict(tags))
     mlflow_client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step)])
     return model
@@ -64,12 +64,12 @@ def log_read(run_id: str, inputs: Mapping[str, str]) -> None:
     models = [model for model in map(of_digest, digests) if model]
     if models:
         model_inputs = [LoggedModelInput(model.model_id) for model in models]
-        tracking.client()[0].log_inputs(run_id, models=model_inputs)
+        connection.client()[0].log_inputs(run_id, models=model_inputs)
 
 
 def of_digest(digest: str) -> LoggedModel | None:
     """Return the newest finished model with these weights; None if MLflow knows none."""
-    mlflow_client, experiment = tracking.client()
+    mlflow_client, experiment = connection.client()
     models = mlflow_client.search_logged_models(
         [experiment],
         filter_string=f"tags.`dvc.md5` = '{digest}'",
@@ -138,7 +138,7 @@ def register(name: str, run_id: str, tags: Mapping[str, str], description: str =
     Returns:
         The number of the version.
     """
-    mlflow_client = tracking.client()[0]
+    mlflow_client = connection.client()[0]
     digest = tags["dvc.md5"]
     tags = {key: _tag(value) for key, value in tags.items()}
     with file_lock(LOCAL / "registry.lock"):
@@ -156,7 +156,7 @@ def register(name: str, run_id: str, tags: Mapping[str, str], description: str =
 def _describe(name: str, version: ModelVersion, history: str, description: str) -> None:
     """Set the description of a version: first when it was champion, then the rest."""
     text = f"{history}\n\n{description}" if history else description
-    tracking.client()[0].update_model_version(name, version.version, _shortened(text))
+    connection.client()[0].update_model_version(name, version.version, _shortened(text))
 
 
 def _tag(value: str) -> str:
@@ -176,7 +176,7 @@ def aliases(name: str) -> dict[str, str]:
 
     Versions that other programs registered without such a digest are left out.
     """
-    mlflow_client = tracking.client()[0]
+    mlflow_client = connection.client()[0]
     models = mlflow_client.search_registered_models(f"name = '{name}'")
     versions = {
         alias: mlflow_client.get_model_version(name, version)
@@ -188,7 +188,7 @@ def aliases(name: str) -> dict[str, str]:
 
 def versions(name: str) -> dict[str, str]:
     """Return {number: DVC digest of the weights} of the versions of a registered model; see `aliases`."""
-    registered = tracking.client()[0].search_model_versions(f"name = '{name}'")
+    registered = connection.client()[0].search_model_versions(f"name = '{name}'")
     return {str(item.version): item.tags["dvc.md5"] for item in registered if _has_digest(item)}
 
 
@@ -198,7 +198,7 @@ def _has_digest(version: ModelVersion) -> bool:
 
 def version_of(name: str, alias: str) -> ModelVersion | None:
     """Return the version that an alias points to; None if the alias or the model does not exist."""
-    mlflow_client = tracking.client()[0]
+    mlflow_client = connection.client()[0]
     models = mlflow_client.search_registered_models(f"name = '{name}'")
     number = models[0].aliases.get(alias) if models else None
     return mlflow_client.get_model_version(name, str(number)) if number else None
@@ -217,7 +217,7 @@ def card_of(name: str, version: str) -> str:
     by_alias = version_of(name, version)
     if by_alias is None:
         _require(name, int(version))
-    item = by_alias or tracking.client()[0].get_model_version(name, version)
+    item = by_alias or connection.client()[0].get_model_version(name, version)
     facts = {
         "weights, DVC": "dvc.md5",
         "training rows, DVC": "dvc.data_md5",
@@ -242,7 +242,7 @@ def give_alias(name: str, alias: str, version: int) -> None:
 
 
 def _set_alias(name: str, alias: str, version: int) -> None:
-    tracking.client()[0].set_registered_model_alias(name, alias, str(version))
+    connection.client()[0].set_registered_model_alias(name, alias, str(version))
 
 
 def crown(
@@ -294,7 +294,7 @@ def crown(
         time.sleep(_SETTLE_S)
         _require_still(name, alias, version, version)
         for key, value in (("lw.champion_by", by), ("lw.champion_reason", reason)):
-            tracking.client()[0].set_model_version_tag(name, str(version), key, _tag(value))
+            connection.client()[0].set_model_version_tag(name, str(version), key, _tag(value))
         why = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, by {by}: {inert.markdown(_cut(reason))}"
         after = f" after version {before.version}" if before else ""
         _note(name, str(version), f"**{alias}{after}**, {why}")
@@ -340,18 +340,18 @@ def _cut(reason: str) -> str:
 
 def _note(name: str, version: str, line: str) -> None:
     """Put a line on top of the history of a version, which stands on top of its description too."""
-    item = tracking.client()[0].get_model_version(name, version)  # with the newest tags
+    item = connection.client()[0].get_model_version(name, version)  # with the newest tags
     old = item.tags.get(_HISTORY, "")
     rest = (item.description or "").removeprefix(old).lstrip("\n")
     history = _tag("\n".join([f"- {line}", *old.splitlines()][:_MOVES]))
-    tracking.client()[0].set_model_version_tag(name, version, _HISTORY, history)
+    connection.client()[0].set_model_version_tag(name, version, _HISTORY, history)
     _describe(name, item, history, rest)
 
 
 def _require(name: str, version: int) -> None:
     """Raise UserError unless the model has this version."""
     numbers = sorted(
-        int(row.version) for row in tracking.client()[0].search_model_versions(f"name = '{name}'")
+        int(row.version) for row in connection.client()[0].search_model_versions(f"name = '{name}'")
     )
     if version not in numbers:
         raise UserError(
@@ -362,7 +362,7 @@ def _require(name: str, version: int) -> None:
 
 def _new_version(name: str, run_id: str, tags: Mapping[str, str]) -> ModelVersion:
     model = of_digest(tags["dvc.md5"]) or log_checkpoint(run_id, name, 0, tags)
-    return tracking.client()[0].create_model_version(
+    return connection.client()[0].create_model_version(
         name,
         model.model_uri,
         model.source_run_id,

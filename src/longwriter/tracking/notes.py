@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from longwriter.errors import BadRecord, without_password
 from longwriter.io import files
 from longwriter.text import inert
-from longwriter.tracking import git, profiles, provenance
+from longwriter.tracking import connection, git, profiles, provenance
 from longwriter.tracking import runs as tracking
 from longwriter.tracking.provenance import LINEAGE
 
@@ -196,5 +196,5 @@ def prompts_of(inputs: Mapping[str, str]) -> dict[str, tuple[str, str]]:
         file = PurePosixPath(path)
         if file.suffix == ".txt" and _PROMPTS in file.parts[:-1]:
             below = file.parts[file.parts.index(_PROMPTS) + 1 :]
-            templates[path] = ("-".join([tracking.EXPERIMENT, *below]).removesuffix(".txt"), digest)
+            templates[path] = ("-".join([connection.EXPERIMENT, *below]).removesuffix(".txt"), digest)
     return templates

@@ -1,56 +1,32 @@
 """MLflow runs: one for each execution of a stage, under one pipeline run; data sets have DVC's digests.
 
-Only this file, logged_models.py and traces/traces.py import mlflow. Without MLFLOW_TRACKING_URI everything is in
-`.lw/mlflow.db` and `.lw/mlartifacts`. Tags name the process that owns a run, so that `close_dead_runs` can
-end runs whose process is gone.
+Only this file, connection.py, logged_models.py and traces/traces.py import mlflow. Tags name the process that owns a
+run, so that `close_dead_runs` can end runs whose process is gone.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-for _name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
-    os.environ.setdefault(_name, "true")
+from longwriter.io import process, startup
+from longwriter.io.files import LOCAL
+from longwriter.io.process import file_lock
+from longwriter.text import inert
+from longwriter.tracking import connection, profiles  # it sets variables that mlflow reads
 
-from longwriter.io import startup  # noqa: E402 (the variables above must be set first)
-
-with startup.without("pandas"):  # 0.3 of 1.2 CPU seconds, and nothing here needs data frames
+with startup.without("pandas"):  # as in connection.py
     import mlflow
     from mlflow.entities import Run as Run
-    from mlflow.tracking import MlflowClient
-from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
-
-from longwriter.errors import Unavailable, UserError, without_password  # noqa: E402
-from longwriter.io import databases, process  # noqa: E402
-from longwriter.io.files import LOCAL  # noqa: E402
-from longwriter.io.process import file_lock  # noqa: E402
-from longwriter.text import inert  # noqa: E402
-from longwriter.tracking import profiles  # noqa: E402
 
 log = logging.getLogger(__name__)
 
-EXPERIMENT = "longwriter"
-_WHAT = (
-    "Texts by AgentWrite, models trained on them, and a benchmark.\n\nTraces: each text and each answer with its "
-    "prompts, tokens and scores. Training runs: the stages of dvc.yaml, and the flows that ran them."
-)
-UNREACHABLE = (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError)
-"""Errors of a server or database that cannot be reached."""
 PARENT_ENV = "LW_PIPELINE_RUN"
-_REFUSALS = {401: "login", 403: "user"}  # by HTTP status
-_OTHER_SCHEMA = re.compile(r"found version (\w{1,40}), but expected (\w{1,40})")  # MLflow's words
-_MISSING = re.compile(  # words of SQLite and of PostgreSQL; MLflow makes a table that is missing with its first columns
-    r"no such (?:table|column): [\w.]{1,80}|table \w{1,80} has no column named \w{1,80}"
-    r"|(?:relation|column) [\w.\"]{1,80} does not exist"
-)
 _METRICS_PER_REQUEST = 1000  # MLflow's limit
 _VALUE_CHARS = 6000  # of a parameter, MLflow's limit
 
@@ -65,130 +41,17 @@ class StageRun(NamedTuple):
     fingerprint: str
 
 
-def tracking_uri() -> str:
-    """Return MLFLOW_TRACKING_URI; if it is not set, the URI of the checkout's own database."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(LOCAL / 'mlflow.db').resolve()}"
-
-
-def client() -> tuple[MlflowClient, str]:
-    """Return a client and the id of the experiment, which is created if it is missing.
-
-    Raises:
-        UserError: the server refuses the login, the user has no right to the experiment, or the database has another
-            schema.
-    """
-    try:
-        return _client(tracking_uri())
-    except (mlflow.exceptions.MlflowException, SQLAlchemyError) as error:
-        if (user_error := refusal(error)) is None:
-            raise
-        raise user_error from None
-
-
-def refusal(error: BaseException, *, has_worked: bool = False) -> UserError | None:
-    """Return a UserError if an error of MLflow needs a person, else None: a login or right, or another schema.
-
-    Args:
-        error: The error.
-        has_worked: This process has used the login before. Then 401 needs no person: MLflow also answers so to some
-            requests (spans, artifacts) while it cannot reach its database.
-    """
-    if not isinstance(error, (mlflow.exceptions.MlflowException, SQLAlchemyError)):
-        return None
-    status = error.get_http_status_code() if isinstance(error, mlflow.exceptions.MlflowException) else None
-    if status in _REFUSALS and not (status == 401 and has_worked):
-        return UserError(
-            f"MLflow at {without_password(tracking_uri())} refuses this {_REFUSALS[status]} ({status}): correct "
-            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ask its administrator"
-        )
-    text = str(error)
-    if schema := _OTHER_SCHEMA.search(text):
-        return UserError(
-            f"MLflow's database at {without_password(tracking_uri())} has the schema {schema[1]}, and MLflow "
-            f"{mlflow.__version__} has {schema[2]}: if the database is older, back it up and run `mlflow db upgrade URI`; "
-            "if a newer MLflow wrote it, install that MLflow or restore a backup"
-        )
-    if missing := _MISSING.search(text):
-        return UserError(
-            f"MLflow's database at {without_password(tracking_uri())} is not whole ({missing[0]}): restore a backup, or "
-            "without one move the database away: then the next run makes an empty one"
-        )
-    return None
-
-
-def no_answer(error: BaseException) -> Unavailable | None:
-    """Return an Unavailable if an error of MLflow says that its server did not answer, else None."""
-    is_answer = isinstance(error, mlflow.exceptions.RestException)
-    uri = tracking_uri()
-    if not isinstance(error, mlflow.exceptions.MlflowException) or is_answer or not uri.startswith("http"):
-        return None
-    message = f"cannot reach MLflow at {uri} ({_reason(error)}): start it, or correct MLFLOW_TRACKING_URI"
-    return Unavailable(without_password(message))
-
-
-def _reason(error: BaseException) -> str:
-    """Return what a connection failed at: MLflow's own message repeats the address and the counts of its retries."""
-    text = str(error).partition("\n")[0]
-    return text.rpartition("Caused by ")[2].removesuffix(")")
-
-
-@functools.cache
-def _client(uri: str) -> tuple[MlflowClient, str]:
-    LOCAL.mkdir(exist_ok=True)
-    mlflow.set_tracking_uri(uri)
-    is_local = uri.startswith("sqlite:")
-    with file_lock(LOCAL / "mlflow.lock"):
-        if is_local:
-            _repair(database := Path(uri.removeprefix("sqlite:///")))
-            if old := databases.adopt_artifacts(database, LOCAL / "mlartifacts"):
-                log.warning("MLflow's artifacts are taken from this checkout, no longer from %s", old)
-        mlflow_client = MlflowClient(uri)
-        own_id = _experiment(mlflow_client, is_local)
-    mlflow.set_experiment(experiment_id=own_id)  # else MLflow shows our prompts in the experiment `Default`
-    return mlflow_client, own_id
-
-
-def _experiment(mlflow_client: MlflowClient, is_local: bool) -> str:
-    """Return the id of the experiment, which is created if it is missing."""
-    if experiment := mlflow_client.get_experiment_by_name(EXPERIMENT):
-        return str(experiment.experiment_id)
-    location = (LOCAL / "mlartifacts").resolve().as_uri() if is_local else None
-    tags = {
-        "mlflow.experimentKind": "genai_development",  # the UI then shows traces, tokens and cost
-        "mlflow.note.content": _WHAT,
-    }
-    return str(mlflow_client.create_experiment(EXPERIMENT, location, tags))
-
-
-def _repair(database: Path) -> None:
-    """Repair a damaged database of MLflow; a log line says what is lost."""
-    if message := databases.repair(database):
-        log.warning("%s; runs that are missing there are lost for the MLflow UI", message)
-
-
 def run_url(run_id: str) -> str:
     """Return the URL of the run's page in the MLflow UI.
 
-    The UI is at LW_MLFLOW_UI; if that is not set, at the tracking server, or at the address of infra/ui.sh.
+    See `connection.ui_url`.
     """
-    return f"{experiment_url()}/runs/{run_id}"
-
-
-def experiment_url() -> str:
-    """Return the URL of the experiment's page in the MLflow UI, see `run_url`."""
-    return f"{ui_url()}/#/experiments/{client()[1]}"
-
-
-def ui_url() -> str:
-    """Return the URL of the MLflow UI, see `run_url`."""
-    uri = tracking_uri()
-    ui = os.environ.get("LW_MLFLOW_UI") or (uri if uri.startswith("http") else "http://127.0.0.1:5000")
-    return without_password(ui).rstrip("/")
+    return f"{connection.experiment_url()}/runs/{run_id}"
 
 
 def close_dead_runs() -> list[str]:
     """End every RUNNING run whose process is gone, as KILLED; return the ids of these runs."""
-    mlflow_client, experiment = client()
+    mlflow_client, experiment = connection.client()
     running = mlflow_client.search_runs([experiment], "attributes.status = 'RUNNING'", max_results=1000)
     dead = [run.info.run_id for run in running if process.is_dead(run.data.tags)]
     for run_id in dead:
@@ -199,7 +62,7 @@ def close_dead_runs() -> list[str]:
 
 def start_run(name: str, tags: dict[str, str], parent: str | None = None) -> str:
     """Start a run that this process owns; return its id."""
-    mlflow_client, experiment = client()
+    mlflow_client, experiment = connection.client()
     tags = {**tags, **process.identity()}
     if parent:
         tags["mlflow.parentRunId"] = parent
@@ -208,7 +71,7 @@ def start_run(name: str, tags: dict[str, str], parent: str | None = None) -> str
 
 def end_run(run_id: str, status: str) -> None:
     """End a run as FINISHED, FAILED or KILLED."""
-    client()[0].set_terminated(run_id, status)
+    connection.client()[0].set_terminated(run_id, status)
 
 
 def pipeline_run(group: str, tags: dict[str, str]) -> str:
@@ -223,7 +86,7 @@ def pipeline_run(group: str, tags: dict[str, str]) -> str:
     """
     if run_id := os.environ.get(PARENT_ENV):
         return run_id
-    mlflow_client, experiment = client()
+    mlflow_client, experiment = connection.client()
     with file_lock(LOCAL / "mlflow.lock"):
         runs = mlflow_client.search_runs([experiment], f"tags.`lw.group` = '{group}'", max_results=1)
         if runs:
@@ -235,7 +98,7 @@ def pipeline_run(group: str, tags: dict[str, str]) -> str:
 
 def log_params(run_id: str, params: dict[str, Any]) -> None:
     """Log a stage's parameters under their dotted names; keys are masked, long values are cut to MLflow's limit."""
-    mlflow_client, _ = client()
+    mlflow_client, _ = connection.client()
 
     def flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
         if isinstance(value, dict) and value:
@@ -254,7 +117,7 @@ def log_metrics(run_id: str, metrics: dict[str, float], subject: dict[str, str] 
     entities = [
         mlflow.entities.Metric(key, float(value), now, 0, **(subject or {})) for key, value in metrics.items()
     ]
-    client()[0].log_batch(run_id, metrics=entities)
+    connection.client()[0].log_batch(run_id, metrics=entities)
 
 
 def log_curve(run_id: str, points: Iterable[tuple[int, dict[str, float]]]) -> None:
@@ -266,7 +129,7 @@ def log_curve(run_id: str, points: Iterable[tuple[int, dict[str, float]]]) -> No
         for key, value in metrics.items()
     ]
     for start in range(0, len(entities), _METRICS_PER_REQUEST):
-        client()[0].log_batch(run_id, metrics=entities[start : start + _METRICS_PER_REQUEST])
+        connection.client()[0].log_batch(run_id, metrics=entities[start : start + _METRICS_PER_REQUEST])
 
 
 def is_code(path: str) -> bool:
@@ -300,7 +163,7 @@ def log_datasets(run_id: str, digests: dict[str, str], context: str) -> None:
         for path in paths
     ]
     if inputs:
-        client()[0].log_inputs(run_id, inputs)
+        connection.client()[0].log_inputs(run_id, inputs)
 
 
 def _is_no_table(path: str) -> bool:
@@ -314,14 +177,14 @@ def log_table(run_id: str, rows: list[dict[str, Any]], file: str) -> None:
     """
     if rows:
         table = {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]}
-        client()[0].log_text(run_id, json.dumps(table, ensure_ascii=False), file)
+        connection.client()[0].log_text(run_id, json.dumps(table, ensure_ascii=False), file)
         set_tags(run_id, {"mlflow.loggedArtifacts": json.dumps([{"path": file, "type": "table"}])})
 
 
 def log_text(run_id: str, text: str, file: str) -> None:
     """Log a text as a file that the MLflow UI shows; nothing if it is empty."""
     if text:
-        client()[0].log_text(run_id, text, file)
+        connection.client()[0].log_text(run_id, text, file)
 
 
 def log_prompts(run_id: str, prompts: dict[str, tuple[str, str]]) -> None:
@@ -331,7 +194,7 @@ def log_prompts(run_id: str, prompts: dict[str, tuple[str, str]]) -> None:
         run_id: The run.
         prompts: {path: (name in the registry, DVC digest)}; the digest is an alias of the version.
     """
-    mlflow_client, _ = client()
+    mlflow_client, _ = connection.client()
     with file_lock(LOCAL / "registry.lock"):
         for path, (name, digest) in prompts.items():
             alias = f"md5-{digest}"
@@ -347,7 +210,7 @@ def log_prompts(run_id: str, prompts: dict[str, tuple[str, str]]) -> None:
 
 def log_artifact(run_id: str, path: Path, folder: str | None = None) -> None:
     """Store a file or a folder as artifact of a run."""
-    mlflow_client, _ = client()
+    mlflow_client, _ = connection.client()
     if path.is_dir():
         mlflow_client.log_artifacts(run_id, str(path), folder)
     else:
@@ -356,7 +219,7 @@ def log_artifact(run_id: str, path: Path, folder: str | None = None) -> None:
 
 def fetch_artifact(run_id: str, path: str, folder: Path) -> Path | None:
     """Copy a file from a run's artifacts into `folder`; None if the run has no such file."""
-    mlflow_client, _ = client()
+    mlflow_client, _ = connection.client()
     parent = path.rpartition("/")[0] or None
     if all(item.path != path for item in mlflow_client.list_artifacts(run_id, parent)):
         return None
@@ -366,7 +229,7 @@ def fetch_artifact(run_id: str, path: str, folder: Path) -> Path | None:
 def set_tags(run_id: str, tags: dict[str, str]) -> None:
     """Set tags of a run."""
     entities = [mlflow.entities.RunTag(key, inert.terminal(value)) for key, value in tags.items()]
-    client()[0].log_batch(run_id, tags=entities)
+    connection.client()[0].log_batch(run_id, tags=entities)
 
 
 def log_reused(
@@ -406,7 +269,7 @@ def log_reused(
 
 def runs_with_output(stage: str, digest: str) -> list[Run]:
     """Return the runs that executed `stage` and wrote a data set with this digest, newest first."""
-    mlflow_client, experiment = client()
+    mlflow_client, experiment = connection.client()
     runs = mlflow_client.search_runs(
         [experiment],
         f"dataset.digest = '{digest}' AND tags.`lw.stage` = '{stage}' AND tags.`lw.status` = 'executed'",
@@ -417,12 +280,12 @@ def runs_with_output(stage: str, digest: str) -> list[Run]:
 
 def run(run_id: str) -> Run:
     """Return the run with this id."""
-    return client()[0].get_run(run_id)
+    return connection.client()[0].get_run(run_id)
 
 
 def latest_run(stage: str) -> Run | None:
     """Return the newest finished run of a stage, executed or reused."""
-    mlflow_client, experiment = client()
+    mlflow_client, experiment = connection.client()
     runs = mlflow_client.search_runs(
         [experiment],
         f"tags.`lw.stage` = '{stage}' AND attributes.status = 'FINISHED'",
@@ -434,7 +297,7 @@ def latest_run(stage: str) -> Run | None:
 
 def stages(prefix: str) -> set[str]:
     """Return the stages, or items of a matrix stage, that have a finished run and whose name has this prefix."""
-    mlflow_client, experiment = client()
+    mlflow_client, experiment = connection.client()
     runs = mlflow_client.search_runs(
         [experiment], f"tags.`lw.stage` LIKE '{prefix}%' AND attributes.status = 'FINISHED'"
     )

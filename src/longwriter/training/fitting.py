@@ -18,9 +18,9 @@ from longwriter.io import files
 from longwriter.launch import checkpoints, launch
 from longwriter.models.base import finite
 from longwriter.params import Params
+from longwriter.tracking import connection, versioning
 from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
-from longwriter.tracking import versioning
 from longwriter.tracking.runs import StageRun
 from longwriter.training import states
 from longwriter.training.ranks import card
@@ -178,7 +178,7 @@ class _LiveLog:
         """
         self.add_points([])
         if self._pending:
-            url = without_password(tracking.tracking_uri())
+            url = without_password(connection.tracking_uri())
             raise Unavailable(
                 f"cannot reach MLflow at {url}: {self._kind} is trained, "
                 "but its curve in MLflow is not complete; run the stage again, it resumes from the checkpoint"
@@ -188,9 +188,9 @@ class _LiveLog:
         """Tell whether a call to MLflow succeeded; training continues if it did not."""
         try:
             send()
-        except tracking.UNREACHABLE as error:
+        except connection.UNREACHABLE as error:
             if not self._has_warned:
-                url = without_password(tracking.tracking_uri())
+                url = without_password(connection.tracking_uri())
                 reason = without_password(str(error))
                 log.warning("cannot reach MLflow at %s, %s continues without it: %s", url, self._kind, reason)
             self._has_warned = True

@@ -1,6 +1,6 @@
 """`longwriter promote` and `longwriter rollback`: a person moves the champion, back, twice, and after a deletion."""
 
-from longwriter.tracking import logged_models, runs
+from longwriter.tracking import connection, logged_models, runs
 from tests.unit.cli.checkout import PARAMS, set_params
 
 NAME = PARAMS["register"]["name"]
@@ -33,7 +33,7 @@ def test_a_person_moves_the_champion_and_takes_it_back(checkout, run):
     assert champions() == [1, 2]
     run("rollback", "--reason", "it was the endpoint")  # takes the first one back
     assert champions() == [2, 1]
-    client = runs.client()[0]
+    client = connection.client()[0]
     history = client.get_model_version(NAME, "1").description.splitlines()
     assert [line.partition(",")[0] for line in history[:4]] == [
         "- **no longer champion**", "- **champion after version 2**", "- **no longer champion**", "- **champion**",

@@ -11,7 +11,7 @@ import pytest
 from longwriter.contest import ability
 from longwriter.contest.ability import Measure
 from longwriter.errors import BadRecord, UserError
-from longwriter.tracking import runs as tracking
+from longwriter.tracking import connection
 
 RESULTS = {
     "results": {
@@ -90,7 +90,7 @@ def test_every_model_is_measured_and_logged_to_mlflow(harness, tmp_path):
     models = {name: tmp_path / name for name in ("base_model", "sft")}
     results = ability.evaluate(models, ["capitals"], tmp_path / "out", python=harness)
     assert list(results) == ["base_model", "sft"]
-    client, experiment = tracking.client()
+    client, experiment = connection.client()
     runs = {run.info.run_name: run for run in client.search_runs([experiment])}
     assert set(runs) == {"ability@base_model", "ability@sft"}
     assert runs["ability@sft"].data.metrics == {

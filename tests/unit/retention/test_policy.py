@@ -11,7 +11,7 @@ from longwriter.params.retention import RetentionParams
 from longwriter.retention import old_runs
 from longwriter.retention import policy as retention
 from longwriter.traces import traces
-from longwriter.tracking import logged_models
+from longwriter.tracking import connection, logged_models
 from longwriter.tracking import runs as tracking
 from tests.unit.retention import test_old_data as old_data_tests
 from tests.unit.retention.test_leftovers import training, write
@@ -41,7 +41,7 @@ def folder(tmp_path, monkeypatch):
 
 def ended(stage, how="executed", days=200, parent=None, reads=None, writes=None):
     """Return a run of a stage that ended some days ago."""
-    client, experiment = tracking.client()
+    client, experiment = connection.client()
     tags = {"lw.stage": stage, "lw.status": how} if how else {"lw.kind": "pipeline"}
     if parent:
         tags["mlflow.parentRunId"] = parent
@@ -63,7 +63,7 @@ def test_runs_of_unchanged_stages_go_with_their_night_and_the_runs_that_they_nam
     assert applied(unchanged_run_days=30) == [
         "4 MLflow runs of unchanged stages (mlflow gc removes them for good)"
     ]
-    left = {run.info.run_id for run in store.search_runs([tracking.client()[1]])}
+    left = {run.info.run_id for run in store.search_runs([connection.client()[1]])}
     assert left.isdisjoint({*unchanged, quiet, half})
     assert {producer, recent, mixed, restored} <= left
     assert applied(unchanged_run_days=30) == []

@@ -7,6 +7,7 @@ import pytest
 
 from longwriter.traces import spans, traces
 from longwriter.traces.spans import Node, Opinion, TextTrace
+from longwriter.tracking import connection
 from longwriter.tracking import runs as tracking
 
 
@@ -28,7 +29,7 @@ def write(run_id, texts, writer=None, max_seconds=100):
 
 
 def search(store, run_id):
-    experiment = tracking.client()[1]
+    experiment = connection.client()[1]
     return store.search_traces(locations=[experiment], run_id=run_id, max_results=500)
 
 
@@ -116,7 +117,7 @@ def test_a_server_that_does_not_say_its_version_cannot_be_reached(monkeypatch):
     with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
-        with pytest.raises(tracking.UNREACHABLE) as ended:
+        with pytest.raises(connection.UNREACHABLE) as ended:
             write("0" * 32, [text(1)])
         server.shutdown()
     assert "could not identify MLflow server version" in str(ended.value)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from longwriter.io import files
-from longwriter.tracking import notes, profiles
+from longwriter.tracking import connection, notes, profiles
 from longwriter.tracking import runs as tracking
 from tests.workspace import wait_for
 
@@ -35,7 +35,7 @@ def lineage(store):
 def test_a_run_links_to_the_runs_that_wrote_its_inputs_to_prefect_and_to_its_traces(store):
     inputs = {PLANS: MD5, "src/prompts/write.txt": "b" * 32, "src/code.py": "e" * 32}
     note = notes.of_run("write", "write each plan", "r1", inputs, TAGS)
-    url = tracking.experiment_url()
+    url = connection.experiment_url()
     assert note.startswith(
         f"[traces of this run]({url}/runs/r1/traces), "
     )  # later lines are folded in MLflow
@@ -173,7 +173,7 @@ def test_a_prompt_is_on_the_page_of_our_experiment(store):
     template = Path("page.txt")
     template.write_text("Write {text}", encoding="utf-8")
     tracking.log_prompts(tracking.start_run("write", {}), {str(template): ("longwriter-page", MD5)})
-    own = f",{tracking.client()[1]},"
+    own = f",{connection.client()[1]},"
 
     def is_there() -> bool:
         return store.get_prompt("longwriter-page").tags.get("_mlflow_experiment_ids") == own
@@ -199,7 +199,7 @@ def test_a_data_set_has_its_columns_its_rows_and_its_words(store):
 def test_evaluation_is_shown_as_evaluation(store):
     assert notes.kind_tags("score@sft-tiny") == {"mlflow.runType": "genai_evaluate"}
     assert notes.kind_tags("sft") == {}
-    experiment = store.get_experiment(tracking.client()[1])
+    experiment = store.get_experiment(connection.client()[1])
     assert experiment.tags["mlflow.experimentKind"] == "genai_development"
     assert experiment.tags["mlflow.note.content"].startswith("Texts by AgentWrite")
 
