@@ -211,7 +211,9 @@ def _stages(
     try:
         stale = versioning.stale_stages()
         earlier, spent = remaining.read(), dict[str, float]()
-        checks = preflight.stages_with_check(names, stale, parameters.load().base_model.source)
+        params = parameters.load()
+        preflight.check_inputs(stale & set(names), params)
+        checks = preflight.stages_with_check(names, stale, params.base_model.source)
         for position, name in enumerate(names):
             if name in checks and preflight.check(get_run_logger()):
                 checks = []

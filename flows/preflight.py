@@ -1,6 +1,7 @@
-"""Asks `longwriter capacity`, before a flow pays for anything, whether the training will fit.
+"""Looks, before a flow pays for anything, for the inputs of its stages, and whether the training will fit.
 
-It is a process of its own, because a process that looks at a GPU takes some of its memory until it ends.
+`longwriter capacity` is a process of its own, because a process that looks at a GPU takes some of its memory until it
+ends.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from collections.abc import Collection, Sequence
 
 from longwriter.capacity import table
 from longwriter.errors import LongWriterError, UserError
+from longwriter.params import Params
+from longwriter.settings import named_files
 from longwriter.text import inert
+from longwriter.tracking import versioning
 
 _TRAINING = ("sft", "dpo")
 _COMMAND = ("-m", "longwriter.cli.main", "capacity", "--json")
@@ -37,6 +41,22 @@ def stages_with_check(names: Sequence[str], stale: Collection[str], source: str)
         return [names[0]]
     is_known = "base_model" not in stale or source.startswith("hub:")
     return [*names[:2]] if is_known else [names[1]]
+
+
+def check_inputs(names: Collection[str], params: Params) -> None:
+    """Return if all is here that these stages read and no stage writes.
+
+    Raises:
+        UserError: something is missing; the message names each thing and its keys in params.yaml.
+    """
+    missing = [
+        f"{path} ({', '.join(keys)})" if (keys := named_files.keys_of(params, path)) else path
+        for path in versioning.missing_inputs(names)
+    ]
+    if missing:
+        raise UserError(
+            f"missing: {', '.join(missing)}: put it there, or correct the key of params.yaml that names it"
+        )
 
 
 def check(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> bool:

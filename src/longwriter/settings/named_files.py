@@ -161,8 +161,7 @@ def _trouble_of_input(text: str, needs: str | None) -> str | None:
     if "://" in text:
         return None
     if not path.exists():
-        is_tracked = any(Path(f"{part}.dvc").is_file() for part in (path, *path.parents))
-        return None if is_tracked else "is missing"  # `dvc pull` brings what a .dvc file names
+        return None  # a machine that only trains does not need it; a flow looks for what its stages read
     if not (path.is_file() or path.is_dir()):
         return "is a pipe or a device"
     if any(path.resolve().is_relative_to(name) for name in _OF_THE_SYSTEM):
@@ -174,8 +173,15 @@ def _trouble_of_input(text: str, needs: str | None) -> str | None:
     return None
 
 
+def keys_of(params: BaseModel, path: str) -> list[str]:
+    """Return the keys that name a file or a folder, such as `instructions.source`."""
+    return [".".join(map(str, key)) for key, named, _ in _named_files(params, ()) if named == path]
+
+
 def _trouble_of_folder(path: Path, names: tuple[str, ...]) -> str | None:
     """Return what is wrong with a folder that must hold files of these names, or None."""
+    if not path.exists():
+        return "is missing"
     missing = [name for name in names if not (path / name).is_file()]
     return _trouble_of_input(str(path), "a folder") or (f"has no {missing[0]}" if missing else None)
 
@@ -183,7 +189,7 @@ def _trouble_of_folder(path: Path, names: tuple[str, ...]) -> str | None:
 def _trouble(path: Path, content: Content) -> str | None:
     """Return what is wrong with a file, or None."""
     if not path.is_file():
-        return "is a folder" if path.is_dir() else _trouble_of_input(str(path), "a file")
+        return "is a folder" if path.is_dir() else _trouble_of_input(str(path), "a file") or "is missing"
     if path.stat().st_size > _BYTES:
         return f"has more than {_BYTES:,} bytes"
     try:

@@ -32,7 +32,20 @@ _GLOB_PARTS = 20
 OWN_FOLDERS = ("data", ".lw", ".git", ".dvc")
 _API_PATHS = {"chat", "completions", "embeddings", "messages", "models", "responses"}
 """Last parts of URLs of single functions of an API; the client adds such a part itself."""
-_KEY_WORDS = {"KEY", "KEYS", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "PASS", "PAT", "API"}
+_KEY_WORDS = {
+    "KEY",
+    "KEYS",
+    "APIKEY",
+    "TOKEN",
+    "SECRET",
+    "PASSWORD",
+    "PASS",
+    "PAT",
+    "API",
+    "BEARER",
+    "CREDENTIAL",
+    "CREDENTIALS",
+}
 """Words in names of variables that hold keys; PATH, HOME and what else a shell sets have none of them."""
 _URL_START = re.compile(r"(?i)(?:https?|file|ftp|s3|gs|hub|pypi):")
 _LOGIN = re.compile(r"(?://[^/@\s]*|^[^/@\s:]+:[^/@\s]+)@")

@@ -10,9 +10,11 @@ Run     dvc repro dataset
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from pathlib import Path
 
+from longwriter.amounts import amount
 from longwriter.dataset import datacard, filters, licences
 from longwriter.dataset import examples as dataset
 from longwriter.evaluation.scores import length_score
@@ -23,6 +25,8 @@ from longwriter.params import DatasetParams, Params
 from longwriter.records import ChatRow, Draft, Example, GeneralRow, Language, Rejection
 from longwriter.text import histogram, inert
 from longwriter.tracking import versioning
+
+log = logging.getLogger(__name__)
 
 FOLDER = files.DATA / "dataset"
 
@@ -49,6 +53,8 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     rows = sorted(all_rows, key=lambda row: row.sample_id)
     test = [row for row in rows if dataset.is_test(row, own.test_share)]
     train = [row for row in rows if not dataset.is_test(row, own.test_share)]
+    if own.test_share and rows and not test:
+        log.warning(none_held_out(len(rows), own.test_share))
     for name, records in (("train.jsonl", train), ("test.jsonl", test), ("rejected.jsonl", rejected)):
         files.write_jsonl(folder / name, records)
     _write_benchmark_prompts(folder, rows)
@@ -70,6 +76,14 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     }
     artifacts = [FOLDER / "datacard.md", FOLDER / "funnel.csv"]
     return runner.Summary(len(results) + len(refused), len(long), dict(reasons), numbers, artifacts=artifacts)
+
+
+def none_held_out(rows: int, test_share: float) -> str:
+    """Return a warning: by chance no row is held out, as a hash decides for each row."""
+    return (
+        f"dataset: none of {amount(rows, 'row')} is held out, so SFT will show no held-out loss: raise "
+        f"dataset.test_share ({test_share:g}), or use more instructions"
+    )
 
 
 def _instruction_source(params: Params) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,6 +111,24 @@ def stale_stages() -> set[str]:
             return set(repo.status())
         except LockError as error:
             raise StageBusy(busy(str(error)) or str(error)) from None
+
+
+def missing_inputs(names: Collection[str]) -> list[str]:
+    """Return the files and folders that stages read, but that are not here and no stage writes.
+
+    What a .dvc file names is left out: `dvc pull` brings it.
+    """
+    with open_repo() as repo:
+        stages = [stage for stage in repo.index.stages if stage.addressing in names]
+        paths = {dep.def_path for stage in stages for dep in stage.deps if not hasattr(dep, "params")}
+        written = [Path(out.def_path) for stage in repo.index.stages for out in stage.outs]
+    return sorted(
+        path
+        for path in paths
+        if "://" not in path
+        and not Path(path).exists()
+        and not any(Path(path).is_relative_to(out) or out.is_relative_to(path) for out in written)
+    )
 
 
 def busy(text: str) -> str | None:

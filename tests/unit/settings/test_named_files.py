@@ -7,6 +7,7 @@ import pytest
 
 from longwriter import params
 from longwriter.errors import BadParams
+from longwriter.settings import named_files
 from tests.unit.params.fields import text_with
 
 ROOT = Path.cwd()
@@ -110,18 +111,10 @@ def test_a_folder_and_a_link_to_another_file_are_no_template(load):
 @pytest.mark.parametrize(
     ("key", "path", "message"),
     [
-        ("instructions.source", "none", "which is missing; allowed: a file, a folder"),
-        ("dataset.general_source", "none", "which is missing"),
-        ("dataset.extra_source", "src/none.jsonl", "which is missing"),
         ("dataset.extra_source", "/proc", "which is a part of the running system"),
         ("short_prompts.source", "/proc/self/environ", "which is a part of the running system"),
-        ("generate.folder", "none", "which is missing"),
         ("generate.folder", "own.jsonl", "which is a file"),
-        ("fitness.votes", "none", "which is missing"),
-        ("short_prompts.source", "none.jsonl", "which is missing"),
         ("short_prompts.source", "src/longwriter/seeds", "which is a folder"),
-        ("benchmarks.files.own.source", "none.jsonl", "which is missing"),
-        ("preferences.general_source", "none", "which is missing"),
         ("preferences.general_source", "link", "which leads to a folder that the pipeline writes"),
         ("instructions.source", "link/rows.jsonl", "which leads to a folder that the pipeline writes"),
         ("instructions.rules", "none", "which is missing; allowed: a folder with harm.yaml and types.yaml"),
@@ -129,7 +122,7 @@ def test_a_folder_and_a_link_to_another_file_are_no_template(load):
         ("dataset.length_prompts", "src/longwriter/rules", "which has no en.txt; allowed: a folder with en.txt and zh.txt"),
     ],
 )  # fmt: skip
-def test_an_input_that_is_missing_or_of_another_kind_stops_the_first_stage(load, key, path, message):
+def test_an_input_of_another_kind_stops_the_first_stage(load, key, path, message):
     Path("own.jsonl").write_text("{}\n", encoding="utf-8")
     Path("data/write").mkdir(parents=True)
     Path("data/write/rows.jsonl").write_text("{}\n", encoding="utf-8")
@@ -140,10 +133,10 @@ def test_an_input_that_is_missing_or_of_another_kind_stops_the_first_stage(load,
     assert "\n" not in str(error.value)
 
 
-def test_an_input_that_dvc_tracks_may_be_missing_until_it_is_pulled(load):
-    Path("own.dvc").touch()
+def test_an_input_may_be_missing_on_a_machine_that_does_not_read_it(load):
     checked, _ = load("instructions.source", "own/rows.jsonl", None)
     assert checked.instructions.source == "own/rows.jsonl"
+    assert named_files.keys_of(checked, "own/rows.jsonl") == ["instructions.source"]
 
 
 @pytest.mark.parametrize(

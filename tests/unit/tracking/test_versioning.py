@@ -231,3 +231,19 @@ def test_a_checkout_without_git_is_reported(repo):
     shutil.rmtree(repo / ".git")
     with pytest.raises(UserError, match=r"is no git repository: clone the project, or run `git init` here$"):
         versioning.try_remote()
+
+
+def test_an_input_is_missing_if_neither_a_stage_nor_dvc_add_brings_it(repo):
+    dvc_add("one.txt")
+    (repo / "one.txt").unlink()
+    stages = {
+        "first": {
+            "cmd": "true",
+            "deps": ["one.txt", "folder", "gone/rows.jsonl", "/no/such/file"],
+            "outs": ["data/a"],
+        },
+        "second": {"cmd": "true", "deps": ["data/a/rows.jsonl", "data"], "outs": ["out"]},
+        "third": {"cmd": "true", "deps": ["nowhere"]},
+    }
+    (repo / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    assert versioning.missing_inputs({"first", "second"}) == ["/no/such/file", "gone/rows.jsonl"]
