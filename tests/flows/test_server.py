@@ -50,7 +50,9 @@ def test_a_server_is_configured_by_the_environment_or_by_a_profile(
     [
         (refused(401), UserError, "refuses this login (401): correct PREFECT_API_AUTH_STRING"),
         (refused(403), UserError, "refuses this login (403)"),
-        (refused(404), None, ""),
+        (refused(404), UserError, "is no API of Prefect: correct PREFECT_API_URL"),
+        (refused(409), None, ""),
+        (refused(500), Unavailable, "answers 500"),
         (
             RuntimeError("Failed to reach API at http://x/api/"),
             Unavailable,
