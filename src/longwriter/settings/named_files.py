@@ -166,11 +166,22 @@ def _trouble_of_input(text: str, needs: str | None) -> str | None:
         return "is a pipe or a device"
     if any(path.resolve().is_relative_to(name) for name in _OF_THE_SYSTEM):
         return "is a part of the running system, not a file of rows"
-    if any(path.resolve().is_relative_to(Path(name).resolve()) for name in OWN_FOLDERS):
+    if _is_own_output(path.resolve()):
         return "leads to a folder that the pipeline writes"
     if needs != "a file or a folder" and path.is_dir() != (needs == "a folder"):
         return "is a folder" if path.is_dir() else "is a file"
     return None
+
+
+def _is_own_output(path: Path) -> bool:
+    """Tell whether a path without links is in a folder that the pipeline writes.
+
+    The checkout of an experiment lies in `.lw` of another one, and its own `.lw` is a link to that folder.
+    """
+    checkout = Path.cwd().resolve()
+    if path.is_relative_to(checkout):
+        return path.relative_to(checkout).parts[:1] in [(name,) for name in OWN_FOLDERS]
+    return any(path.is_relative_to(Path(name).resolve()) for name in OWN_FOLDERS)
 
 
 def keys_of(params: BaseModel, path: str) -> list[str]:
