@@ -1,7 +1,8 @@
-"""Checks that several subcommands share: this is a checkout, no stage runs in it, an age is written as `90d`."""
+"""Checks that several subcommands share: this is a checkout, stages ran in it, none runs now, an age is written as `90d`."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,19 @@ def require() -> None:
     """
     if not PARAMS.is_file():
         yaml_file.read(PARAMS)
+
+
+def require_runs() -> None:
+    """Raise UserError if no stage ran here yet, before a subcommand asks MLflow, which would create its database.
+
+    Raises:
+        UserError: MLFLOW_TRACKING_URI names no server, and this checkout has no database.
+    """
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not (files.LOCAL / "mlflow.db").exists():
+        raise UserError(
+            "MLflow has no run of this checkout: run the pipeline first (bash infra/demo.sh), or set "
+            "MLFLOW_TRACKING_URI to the server that has its runs"
+        )
 
 
 def age(text: str) -> timedelta:

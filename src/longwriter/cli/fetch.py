@@ -27,6 +27,7 @@ def fetch(
     transformers.AutoModelForCausalLM.from_pretrained("my-model"), or: longwriter chat ./my-model
     """
     checkout.require()
+    checkout.require_runs()
     from longwriter import params
     from longwriter.chat import weights
     from longwriter.io import access, files

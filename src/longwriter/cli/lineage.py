@@ -58,6 +58,7 @@ def lineage(
             raise UserError("--row and --source exclude each other: name one of them")
         _print_holders(row, source, as_json=as_json)
         return
+    checkout.require_runs()
     from longwriter.audit import lineage as audit
 
     steps = audit.walk_benchmark(benchmark, model, row_id) if benchmark else audit.walk(row_id)

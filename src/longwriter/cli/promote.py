@@ -21,6 +21,7 @@ def promote(
     Example: longwriter promote 3 --reason "its stories read better"
     """
     checkout.require()
+    checkout.require_runs()
     _move(version, reason, "promoted")
 
 
@@ -30,6 +31,7 @@ def rollback(reason: Reason) -> None:
     Example: longwriter rollback --reason "version 3 repeats itself"
     """
     checkout.require()
+    checkout.require_runs()
     from longwriter import params as parameters
     from longwriter.tracking import logged_models
 

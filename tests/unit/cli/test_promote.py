@@ -46,3 +46,17 @@ def test_a_person_moves_the_champion_and_takes_it_back(checkout, run):
     client.delete_model_version(NAME, "2")
     assert "version 3 of longwriter is champion\n" in run("promote", "3", "--reason", "the last one")[1]
     assert champions() == [3, None]
+
+
+def test_where_nothing_ran_mlflow_is_not_asked_and_no_database_is_made(checkout, run):
+    for words in (
+        ("lineage",),
+        ("lineage", "--benchmark", "small"),
+        ("promote", "1", "--reason", "x"),
+        ("rollback", "--reason", "x"),
+        ("fetch", "candidate", "out"),
+    ):
+        code, out, err = run(*words)
+        assert (code, out) == (2, "")
+        assert "MLflow has no run of this checkout: run the pipeline first" in err
+    assert not (checkout / ".lw" / "mlflow.db").exists()
