@@ -1,8 +1,8 @@
 """Writes one text for one prompt by plan and paragraphs, as the stages `plan` and `write` do for many prompts.
 
-The limits of params.yaml are made for a data set, and a text here may be longer. So the number of steps, the
-tokens of the plan and the context of a local server grow with the requested length. There are also more attempts,
-because one refused paragraph would lose the whole text.
+The limits of params.yaml are made for a data set, and a text here may be longer. So it is planned by chapters
+(`chapters`), and the tokens of a plan and the context of a local server grow with the requested length. There are
+also more attempts, because one refused paragraph would lose the whole text.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from longwriter.agentwrite import chapters
 from longwriter.agentwrite.paragraphs import writing
-from longwriter.agentwrite.plans import planning
 from longwriter.errors import ModelUnusable, UserError
 from longwriter.hashing import short_id
 from longwriter.io import files, progress
@@ -82,8 +82,7 @@ def fit_limits(params: Params, required_words: int, seed: int) -> Params:
         seed: Base seed of every request; another seed gives another text.
     """
     plan, write = params.plan, params.write
-    max_steps = max(plan.max_steps, math.ceil(1.2 * required_words / plan.max_step_words))
-    growth = max_steps / plan.max_steps
+    growth = max(1.0, chapters.most_chapters(plan, required_words) / plan.max_steps)
     plan_tokens = math.ceil(plan.sampling.max_tokens * growth)
     shown_words = required_words if write.mode == "serial" else 0
     answer_tokens = write.sampling.max_tokens
@@ -103,7 +102,6 @@ def fit_limits(params: Params, required_words: int, seed: int) -> Params:
 
     plan = plan.model_copy(
         update={
-            "max_steps": max_steps,
             "max_attempts": max(plan.max_attempts, _ATTEMPTS),
             "coverage_judge": False,
             "sampling": with_tokens(plan.sampling, plan_tokens),
@@ -143,12 +141,8 @@ async def write_text(params: Params, row: Instruction, show: Progress, calls: Pa
         async with servers.model(
             planner, params.plan.sampling, calls / "plan_calls.jsonl.zst", "plan.sampling"
         ) as llm:
-            templates = planning.read_templates(params.plan)
-            [outcome] = await progress.each(
-                [row],
-                lambda row: planning.plan_one(llm, None, params.plan, templates, row, reasked),
-                "plan",
-                lambda: note(llm.note(), reasked),
+            outcome = await chapters.plan_text(
+                llm, params.plan, row, reasked, lambda: note(llm.note(), reasked)
             )
             usage.update(llm.usage())
         if isinstance(outcome, Rejection):

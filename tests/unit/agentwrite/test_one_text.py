@@ -43,9 +43,12 @@ def test_a_prompt_that_cannot_be_written_is_refused(prompt, message):
         one_text.instruction(prompt, None)
 
 
-def test_a_longer_text_gets_more_steps_more_tokens_and_more_context():
-    fitted = one_text.fit_limits(PARAMS, 3000, seed=7)
-    assert (fitted.plan.max_steps, fitted.plan.sampling.max_tokens) == (36, 2592)
+def test_a_longer_text_gets_more_tokens_and_more_context():
+    fitted = one_text.fit_limits(PARAMS, 15_000, seed=7)
+    assert (fitted.plan.max_steps, fitted.plan.sampling.max_tokens) == (
+        5,
+        2592,
+    )  # 36 chapters instead of 5 steps
     assert fitted.llm.context_tokens == 3592
     assert {fitted.plan.sampling.seed, fitted.write.sampling.seed, fitted.write.direct_sampling.seed} == {7}
     short = one_text.fit_limits(PARAMS, 200, seed=0)
@@ -74,6 +77,23 @@ def test_a_text_is_planned_and_written_and_the_progress_is_shown(chat_server, tm
     assert 200 <= count_words("\n".join(text.paragraphs)) <= 800
     assert {"plan_calls.jsonl.zst", "write_calls.jsonl.zst"} <= {file.name for file in tmp_path.iterdir()}
     assert text.usage["prompt_tokens"] > 0
+
+
+def test_a_text_longer_than_one_plan_is_planned_by_chapters(chat_server, tmp_path, monkeypatch, capsys):
+    root = Path.cwd()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "src").symlink_to(root / "src")
+    llm = {"engine": "external", "model": "scripted", "base_url": chat_server.url}
+    settings = PARAMS.model_copy(update={"llm": PARAMS.llm.model_copy(update=llm)})
+    row = one_text.instruction("Write a story about a harbour at night.", 1500)
+    plans = []
+    shown = one_text.Progress(lambda _: None, plans.append)
+    text = asyncio.run(one_text.write_text(one_text.fit_limits(settings, 1500, 0), row, shown, tmp_path))
+    [plan] = plans
+    assert plan.instruction == row
+    assert len(text.paragraphs) == len(plan.steps) > settings.plan.max_steps
+    assert 750 <= sum(step.word_count for step in plan.steps) <= 2250
+    assert re.search(r"plan parts: 100%", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(
