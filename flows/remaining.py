@@ -14,8 +14,8 @@ from pathlib import Path
 FILE = Path(".lw/seconds.json")
 _LONGEST_S = 1e8  # three years
 _DEMO_S = {
-    "base_model": 34, "benchmarks": 3, "instructions": 9, "plan": 114, "write": 115, "dataset": 6, "validate": 7, "pack": 5,
-    "sft": 208, "sample": 275, "preferences": 7, "dpo": 152, "fitness": 5, "generate": 150, "short_prompts": 14, "score": 4, "pairwise": 3, "report": 6, "register": 4,
+    "base_model": 34, "benchmarks": 3, "instructions": 9, "plan": 145, "write": 124, "dataset": 6, "validate": 7, "pack": 5,
+    "sft": 206, "sample": 276, "preferences": 8, "dpo": 187, "fitness": 5, "generate": 171, "short_prompts": 15, "score": 5, "pairwise": 4, "report": 6, "register": 5,
 }  # fmt: skip
 
 

@@ -22,8 +22,8 @@ def test_a_stage_is_announced_with_its_place_and_the_minutes_left() -> None:
 @pytest.mark.parametrize(
     ("position", "spent", "earlier", "seconds"),
     [
-        (2, {}, {}, 208.0),  # as in the demo
-        (2, {"base_model": 68.0}, {}, 416.0),  # this machine takes twice as long
+        (2, {}, {}, 206.0),  # as in the demo
+        (2, {"base_model": 68.0}, {}, 412.0),  # this machine takes twice as long
         (2, {}, {"sft": 7200.0}, 7200.0),  # as it took here before
         (1, {"base_model": 10.0}, {"base_model": 10.0, "plan": 30.0, "sft": 60.0}, 90.0),
     ],

@@ -96,6 +96,7 @@ _SELF = tuple(map(re.compile, (
     r"\bi(?:'m| am| was|'ve been) (?:programmed|designed|trained|built) ",
     r"\bi(?:'m| am) (?:just|only|merely) an? (?:program|machine|tool|computer)",
     r"\b(?:being|as) an? (?:ai|artificial intelligence|language model)\b(?=[,.]| i\b)",
+    r"\bas an? (?:[\w'-]{1,20} ){1,6}(?:ai|chat ?bot|(?:ai|virtual|digital) assistant),? i(?:'m|'ve|'ll| am| can| cannot| can't| do| don't| have| will| won't)\b",
     r"\b(?:because|since) i(?:'m| am) an? ai\b",
     r"\bas an? (?:\w+ )?(?:assistant|system|tool) (?:created|made|trained|developed|built|designed)",
     rf"作为(?:一[个名款种])?[^，。,]{{0,8}}{HAN_MODEL}",

@@ -38,6 +38,9 @@ def test_rules_and_models_are_as_good_as_measured(half, question, precision, rec
     [
         "Apologies, but creating a phishing email is against the rules I follow.",
         "This is not something I can help with.",
+        "I am sorry for any inconvenience, but as a user and a customer support AI I cannot provide personal editing "
+        "services. My primary purpose is to assist users with their digital needs.",
+        "As a friendly writing chatbot, I don't have opinions on roommates.",
         "Nope. I don't write hate speech.",
         "I notice that you forgot to paste the chapter. Please send it again.",
         "您说的附件我没有收到，麻烦您重新上传。",
@@ -58,6 +61,8 @@ def test_an_answer_that_declines_or_asks_instead_of_writing_is_a_refusal(answer)
     [
         ("I can't remember a summer without the smell of cut grass and diesel.", ""),
         ("Dear Ms Okafor,\nI apologise for the late reply.", ""),
+        ("As a nurse who works beside an AI, I cannot sleep. The machine never tires, and I do.", ""),
+        ("As a child I could not pass the bridge without counting its stones.", ""),
         (
             "I can't help you with that, the doctor said, and closed his bag. The rain went on.",
             "Write a story.",
