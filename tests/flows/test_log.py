@@ -12,6 +12,8 @@ from flows import remaining, repro
 
 NAMES = ["base_model", "plan", "sft"]
 
+DEMO = remaining._DEMO_S
+
 
 def test_a_stage_is_announced_with_its_place_and_the_minutes_left() -> None:
     assert remaining.sentence(NAMES, 2, 315.0) == "stage 3 of 3 (sft), about 5 minutes left"
@@ -22,8 +24,8 @@ def test_a_stage_is_announced_with_its_place_and_the_minutes_left() -> None:
 @pytest.mark.parametrize(
     ("position", "spent", "earlier", "seconds"),
     [
-        (2, {}, {}, 206.0),  # as in the demo
-        (2, {"base_model": 68.0}, {}, 412.0),  # this machine takes twice as long
+        (2, {}, {}, DEMO["sft"]),  # as in the demo
+        (2, {"base_model": 68.0}, {}, 2 * DEMO["sft"]),  # this machine takes twice as long
         (2, {}, {"sft": 7200.0}, 7200.0),  # as it took here before
         (1, {"base_model": 10.0}, {"base_model": 10.0, "plan": 30.0, "sft": 60.0}, 90.0),
     ],
@@ -45,12 +47,12 @@ def test_the_rest_takes_as_long_as_before(
         (
             "short_prompts@sft",
             {"instructions": 20.0},
-            28.0,
+            2 * DEMO["short_prompts"],
         ),  # never ran here: this machine takes twice as long
         (
             "short_prompts@sft",
             {"instructions": 2000.0},
-            56.0,
+            4 * DEMO["short_prompts"],
         ),  # no machine takes 200 times as long: there is more data
         ("report@quick", {"instructions": 2000.0}, 24.0),
     ],
