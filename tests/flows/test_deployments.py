@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,11 +64,24 @@ class Site:
         return Done(code, out.getvalue(), err.getvalue())
 
 
+class AskAgain(httpx2.HTTPTransport):
+    """Asks again while Prefect answers 503 because its database is busy, as Prefect's own client does."""
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        for _ in range(40):
+            response = super().handle_request(request)
+            if response.status_code != 503:
+                break
+            response.close()
+            time.sleep(0.5)
+        return response
+
+
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
     with running(tmp_path_factory.mktemp("web"), ["prefect"]) as servers:
         url = f"http://127.0.0.1:{servers.ports['prefect']}/api"
-        yield httpx2.Client(base_url=url, transport=httpx2.HTTPTransport(), timeout=30)
+        yield httpx2.Client(base_url=url, transport=AskAgain(), timeout=30)
 
 
 def _deployment(api: httpx2.Client) -> dict[str, Any]:
@@ -203,7 +217,9 @@ def test_a_run_whose_worker_or_process_is_gone_is_ended_with_a_reason(
     here = socket.gethostname()
 
     def new_run(kind: str, pid: str | None = None) -> str:
-        run = api.post(f"/deployments/{deployment}/create_flow_run", json={}).json()
+        created = api.post(f"/deployments/{deployment}/create_flow_run", json={})
+        assert created.status_code == 201, created.text
+        run = created.json()
         for state in dict.fromkeys(("PENDING", kind)):
             body = {"state": {"type": state}, "force": True}
             assert api.post(f"/flow_runs/{run['id']}/set_state", json=body).status_code in (200, 201)
