@@ -75,9 +75,10 @@ async def plan_text(
     )
     if most == 1 or isinstance(outline, Rejection):
         return outline
+    of_parts = params.model_copy(update={"min_coverage": 0.0})  # a part covers only a part of the instruction
     parts = await progress.each(
         instructions(row, fitted(outline.steps, words, words_of_one_plan(params))),
-        lambda part: planning.plan_one(llm, None, params, templates, part, reasked),
+        lambda part: planning.plan_one(llm, None, of_parts, templates, part, reasked),
         "plan parts",
         note,
     )

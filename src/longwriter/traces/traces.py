@@ -81,9 +81,7 @@ def _write_batch(batch: list[TextTrace], run_id: str, started_ms: int, writer: W
     dicts = [item for trace in batch for item in spans.span_dicts(trace, started_ms * 1_000_000)]
     try:
         client.log_spans(experiment, [Span.from_dict(item) for item in dicts])
-    except (
-        NotImplementedError
-    ) as error:  # also of a server that does not say its version within three seconds
+    except NotImplementedError as error:  # MLflow raises it if the server does not say its version within 3 s
         raise ConnectionError(str(error)) from None
     for trace in batch:
         client.start_trace(_info(trace, experiment, started_ms, writer))
