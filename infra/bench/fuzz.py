@@ -46,9 +46,9 @@ from longwriter.judge import judgements
 from longwriter.launch import checkpoints
 from longwriter.lengths import stated
 from longwriter.params import extra_body
+from longwriter.schemas import rows
 from longwriter.settings import named_files, yaml_file
 from longwriter.sources import files as source_files
-from longwriter.sources import rows
 from longwriter.talk import poison  # fmt: skip
 from longwriter.text import inert, language, repetition  # fmt: skip
 from longwriter.text.basics import (  # fmt: skip

@@ -35,8 +35,8 @@ from longwriter.hashing import content_hash
 from longwriter.instructions import candidates, duplicates, patterns
 from longwriter.io import files
 from longwriter.lengths import stated as lengths
+from longwriter.schemas.rows import SourceRow
 from longwriter.sources import files as sources
-from longwriter.sources.rows import SourceRow
 from longwriter.stages import instructions
 from longwriter.text import language
 from longwriter.text.basics.counting import normalise, tokens

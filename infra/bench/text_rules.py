@@ -41,7 +41,7 @@ from longwriter.gates import instructions as instruction_gate
 from longwriter.instructions import patterns, screening
 from longwriter.lengths import numerals, stated
 from longwriter.records import Check, Draft, Example, Instruction, Message, Plan, PlanStep
-from longwriter.sources.rows import SourceRow
+from longwriter.schemas.rows import SourceRow
 from longwriter.talk import classifier
 from longwriter.text.basics import prompts
 from longwriter.text.basics.counting import EarlierText
@@ -55,7 +55,7 @@ NOISE_S = 0.010
 _ROOMS = (
     "agentwrite", "calls", "capacity.machine", "chat.weights", "contest", "dataset", "endpoints", "errors", "estimate",
     "evaluation", "exclusions", "fitness", "gates", "instructions", "io", "judge", "launch.checkpoints", "launch.environment", "launch.launch",
-    "lengths", "llm", "models", "params", "preferences", "settings", "sources", "talk", "text", "tokens", "tracking.logged_models",
+    "lengths", "llm", "models", "params", "preferences", "schemas", "settings", "sources", "talk", "text", "tokens", "tracking.logged_models",
     "tracking.connection", "tracking.git", "tracking.versioning", "web",
 )  # fmt: skip
 _UNREAD = ("gates.suite",)  # they read no text, and take seconds to import

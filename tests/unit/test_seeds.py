@@ -16,7 +16,7 @@ from longwriter.instructions import duplicates, patterns, screening, selection
 from longwriter.io import files
 from longwriter.lengths.stated import stated_length, statement
 from longwriter.records import GeneralRow, Plan, PlanStep
-from longwriter.sources.rows import parse
+from longwriter.schemas.rows import parse
 from longwriter.talk import poison
 from longwriter.text.basics.prompts import fill
 from longwriter.text.language import identify

@@ -10,8 +10,8 @@ from pathlib import Path
 from longwriter.errors import BadParams, BadRecord, Unavailable
 from longwriter.io import fetch, files
 from longwriter.params import Params
+from longwriter.schemas.contents import Unusable
 from longwriter.sources import files as sources
-from longwriter.sources.contents import Unusable
 
 _PATTERN = "**/*.jsonl"
 

@@ -17,8 +17,8 @@ from longwriter.hashing import short_id
 from longwriter.instructions.patterns import Patterns, first_matches
 from longwriter.lengths.stated import stated_length
 from longwriter.records import Instruction, Rejection
-from longwriter.sources.contents import Unusable
-from longwriter.sources.rows import SourceRow
+from longwriter.schemas.contents import Unusable
+from longwriter.schemas.rows import SourceRow
 from longwriter.text.basics.counting import normalise, tokens
 from longwriter.text.language import identify
 

@@ -1,1 +1,1 @@
-"""Reads the rows of sources: files, folders, buckets and data sets of the hub."""
+"""Reads files, folders, buckets and saved data sets row by row."""

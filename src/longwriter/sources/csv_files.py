@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import orjson
 
 from longwriter.errors import BadRecord
-from longwriter.sources.columns import (
+from longwriter.schemas.columns import (
     COLUMNS,
     INSTRUCTIONS,
     OTHER_NAMES,
@@ -22,8 +22,8 @@ from longwriter.sources.columns import (
     readable_columns,
     usual_name,
 )
-from longwriter.sources.contents import Unusable
-from longwriter.sources.turns import USER_ROLES
+from longwriter.schemas.contents import Unusable
+from longwriter.schemas.turns import USER_ROLES
 
 _DELIMITERS = (",", ";", "\t")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's own first line, such as "sep=;"

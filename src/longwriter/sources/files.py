@@ -32,9 +32,9 @@ import pyarrow.parquet as pq
 from longwriter.amounts import amount
 from longwriter.errors import BadRecord
 from longwriter.io import s3
+from longwriter.schemas import rows as source_rows
+from longwriter.schemas.contents import Unusable
 from longwriter.sources import arrays, csv_files, packed, tables
-from longwriter.sources import rows as source_rows
-from longwriter.sources.contents import Unusable
 from longwriter.sources.json_texts import of_json
 
 log = logging.getLogger(__name__)

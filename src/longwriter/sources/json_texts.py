@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from longwriter.sources.contents import Unusable
+from longwriter.schemas.contents import Unusable
 
 _HINT_BYTES = 200  # at the end of a line, in which a comment is looked for
 _AROUND = "\ufeff\0\x1a\x1e"  # what programs write around rows: byte order marks, padding, an end of the file, separators

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Iterator
 from itertools import islice
 
-from longwriter.sources import files, rows
-from longwriter.sources.contents import Unusable
+from longwriter.schemas import rows
+from longwriter.schemas.contents import Unusable
+from longwriter.sources import files
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from longwriter.sources.columns import STATED, readable_columns
+from longwriter.schemas.columns import STATED, readable_columns
 
 _UNREADABLE = (pa.ArrowException, ValueError, OverflowError, KeyError)  # KeyError: an unknown time zone
 

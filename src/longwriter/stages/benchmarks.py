@@ -20,8 +20,8 @@ from longwriter.execution import runner
 from longwriter.instructions import hub
 from longwriter.io import files
 from longwriter.params import InstructionsParams, Params
+from longwriter.schemas.contents import Unusable
 from longwriter.sources import files as sources
-from longwriter.sources.contents import Unusable
 from longwriter.text.basics.counting import normalise
 
 

@@ -3,8 +3,8 @@ import os
 import subprocess
 import sys
 
+from longwriter.schemas.rows import SourceRow
 from longwriter.sources import files as sources
-from longwriter.sources.rows import SourceRow
 from tests import hub_server
 
 

@@ -6,8 +6,8 @@ from longwriter.exclusions import decontamination
 from longwriter.hashing import content_hash
 from longwriter.instructions.screening import OTHER, ScreeningLimits, screen
 from longwriter.records import Instruction
-from longwriter.sources.contents import Unusable
-from longwriter.sources.rows import SourceRow
+from longwriter.schemas.contents import Unusable
+from longwriter.schemas.rows import SourceRow
 
 LIMITS = ScreeningLimits(
     languages=["en"], max_chars=200, max_required_words=1000,

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from longwriter.errors import BadRecord, Unavailable
+from longwriter.schemas.rows import SourceRow
 from longwriter.sources import files as sources
-from longwriter.sources.rows import SourceRow
 from tests import buckets
 
 LINE = b'{"prompt": "a"}\n'

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longwriter.errors import BadRecord
+from longwriter.schemas.contents import Unusable
+from longwriter.schemas.rows import SourceRow
 from longwriter.sources import csv_files
 from longwriter.sources import files as sources
-from longwriter.sources.contents import Unusable
-from longwriter.sources.rows import SourceRow
 
 SEA, FIR = "Describe the sea.", "Describe a fir."
 TWO = [(":1", SourceRow(SEA)), (":2", SourceRow(FIR))]

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longwriter.errors import BadRecord
+from longwriter.schemas.contents import Unusable
+from longwriter.schemas.rows import SourceRow
 from longwriter.sources import arrays
 from longwriter.sources import files as sources
-from longwriter.sources.contents import Unusable
-from longwriter.sources.rows import SourceRow
 
 CHATS = [
     {

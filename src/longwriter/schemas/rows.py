@@ -31,7 +31,7 @@ from decimal import Decimal
 from numbers import Number
 from typing import Any, NamedTuple, TypeGuard
 
-from longwriter.sources.columns import (
+from longwriter.schemas.columns import (
     ADDED,
     BRANCH_END,
     CHATS,
@@ -49,9 +49,9 @@ from longwriter.sources.columns import (
     TREE,
     usual_name,
 )
-from longwriter.sources.contents import Trouble, Unusable, decoded, is_blank, kind_of, text_of
-from longwriter.sources.transcripts import first_user_text
-from longwriter.sources.turns import (
+from longwriter.schemas.contents import Trouble, Unusable, decoded, is_blank, kind_of, text_of
+from longwriter.schemas.transcripts import first_user_text
+from longwriter.schemas.turns import (
     BY_USER,
     OTHER_ROLES,
     ROLE_KEYS,

@@ -17,8 +17,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from longwriter.sources.contents import Trouble, decoded, is_blank, kind_of, text_of
-from longwriter.sources.transcripts import first_user_text
+from longwriter.schemas.contents import Trouble, decoded, is_blank, kind_of, text_of
+from longwriter.schemas.transcripts import first_user_text
 
 ROLE_KEYS = ("role", "from", "speaker", "author", "sender")
 TEXT_KEYS = ("content", "value", "text", "message", "utterance", "parts", "contentParts", "contentChunks")

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwriter.sources.contents import Unusable
-from longwriter.sources.rows import SourceRow, parse, schema
+from longwriter.schemas.contents import Unusable
+from longwriter.schemas.rows import SourceRow, parse, schema
 
 TALE = "Write a tale."
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from longwriter.sources.turns import OTHER_ROLES, USER_ROLES
+from longwriter.schemas.turns import OTHER_ROLES, USER_ROLES
 
 CHATS = ("conversation", "messages", "conversations", "chat_messages")
 OTHER_CHATS = ("dialog", "dialogue", "chat", "turns", "utterances")  # read only if they hold turns

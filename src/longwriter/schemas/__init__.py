@@ -1,0 +1,1 @@
+"""Finds the instruction in one row of a source, in each of the common schemas."""
