@@ -29,7 +29,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from numbers import Number
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 from longwriter.schemas.columns import (
     ADDED,
@@ -49,7 +49,18 @@ from longwriter.schemas.columns import (
     TREE,
     usual_name,
 )
-from longwriter.schemas.contents import Trouble, Unusable, decoded, is_blank, kind_of, text_of
+from longwriter.schemas.contents import Trouble, Unusable, is_blank, kind_of, text_of
+from longwriter.schemas.shapes import (
+    CHAT_OPENING,
+    has_key,
+    has_roles,
+    has_row,
+    is_chat,
+    is_replies,
+    is_sentence,
+    is_texts,
+    stored_value,
+)
 from longwriter.schemas.transcripts import first_user_text
 from longwriter.schemas.turns import (
     BY_USER,
@@ -60,26 +71,12 @@ from longwriter.schemas.turns import (
     UserTurn,
     branch,
     first_user_turn,
-    is_numbered,
     own_text,
 )
 
 _DEEPEST = 3  # envelopes in each other
 _SIGNS = {"segments": "label", "bubbles": "type", "requests": "message"}  # a key of a turn without a role
 _PROMPTED = re.compile(r"Prompted\s+")  # how Google's Takeout begins the title of a prompt
-_JSON_OPENING = ('{"', "{'", '[{"', "[{'")
-_CHAT_OPENING = (
-    '[{"',
-    "[{'",
-    "[{ ",
-    "[ {",
-    "[\n",
-    '["',
-    "['",
-    '{"role"',
-    "{'role'",
-    '{"messages"',
-)  # first signs of a turn or of a list of turns that is stored as a text
 _TRUE = {"true", "yes", "y", "t", "1", "1.0"}
 _FALSE = {"false", "no", "n", "f", "0", "0.0", "", "none", "null", "nan"}
 _MARKUP = re.compile(r"<\|[a-z_]+\|>|\[/?INST\]|(^|\n)(### ?)?(Human|User|Instruction): ?", re.IGNORECASE)
@@ -129,38 +126,34 @@ def schema(value: Any) -> str:
 
 def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
     """Return a row, and the column and keys that it was read from; `depth` counts the envelopes around it."""
-    if isinstance(value, list) and _has_roles(value):
+    if isinstance(value, list) and has_roles(value):
         value = {"messages": value}
     if not isinstance(value, dict):
         hint = ": does the file hold one JSON array? Then name it .json" if isinstance(value, list) else ""
         raise Trouble("malformed", f"an object with named columns is needed, found {kind_of(value)}{hint}")
     prompt = value.get("prompt")
-    if isinstance(prompt, str) and not is_blank(prompt) and not prompt.startswith(_CHAT_OPENING):
+    if isinstance(prompt, str) and not is_blank(prompt) and not prompt.startswith(CHAT_OPENING):
         said = own_text(prompt)
         return _plain(value, first_user_text(said, at_start=True) or said), ("prompt",)
     nothing: Trouble | None = None
-    if _is_replies(replies := value.get("responses")):
+    if is_replies(replies := value.get("responses")):
         user = first_user_turn(replies, "responses")
         return _of_chat(value, user), ("responses", *user.keys)
     for column in ("prompt", *CHATS, *OTHER_CHATS):
         content = value.get(column)
-        if content is None or content != content or (column in OTHER_CHATS and not _is_chat(content)):
+        if content is None or content != content or (column in OTHER_CHATS and not is_chat(content)):
             continue
         try:
             if (
                 column == "prompt"
-                and _is_texts(content)
+                and is_texts(content)
                 and len(content) > 1
                 and all(isinstance(c, list) for c in value.values())
             ):
                 raise Trouble(
                     "malformed", "prompt: a text is needed, found a list of texts"
                 )  # many rows in one
-            if (
-                column == "prompt"
-                and isinstance(content, str | bytes | int | float)
-                and not _is_chat(content)
-            ):
+            if column == "prompt" and isinstance(content, str | bytes | int | float) and not is_chat(content):
                 return _plain(value, _text(content, column)), (column,)
             user = first_user_turn(content, column)
             return _of_chat(value, user), (column, *user.keys)
@@ -173,10 +166,10 @@ def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
         return _of_chat(value, user), (TREE, *user.keys)
     for column in QUESTIONS:
         content = value.get(column)
-        if isinstance(content, str | bytes) and content.strip() and not _has_row(column, content):
+        if isinstance(content, str | bytes) and content.strip() and not has_row(column, content):
             return _question(value, column)
     texts = value.get(TEXTS)
-    if _is_texts(texts):
+    if is_texts(texts):
         return SourceRow(_text(texts[0], TEXTS), toxic=_flag(value, "toxic") is True), (TEXTS,)
     lowered = {str(name).lower(): content for name, content in value.items()}
     if nothing is None and lowered.keys() != value.keys():
@@ -193,9 +186,9 @@ def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
 def _late(value: Mapping[str, Any], depth: int) -> tuple[SourceRow, tuple[str, ...]] | None:
     """Return a row, and what it was read from, if an instruction is in columns that often hold something else."""
     for column in LATE_CHATS:
-        content = _inner(value.get(column))
+        content = stored_value(value.get(column))
         content = [content] if isinstance(content, dict) and content.get("parts") else content
-        if isinstance(content, list) and (_has_roles(content) or _has_key(content, _SIGNS.get(column))):
+        if isinstance(content, list) and (has_roles(content) or has_key(content, _SIGNS.get(column))):
             user = first_user_turn(content, column)
             return _of_chat(value, user), (column, *user.keys)
     if isinstance(cases := value.get("instances"), list) and len(cases) == 1 and depth < _DEEPEST:
@@ -208,7 +201,7 @@ def _late(value: Mapping[str, Any], depth: int) -> tuple[SourceRow, tuple[str, .
             raise Trouble("no_instruction", detail)
         return SourceRow(_text(title[start.end() :], "title")), ("title",)
     for column in INSIDE if depth < _DEEPEST else ():
-        if isinstance(inner := _inner(value.get(column)), dict) and inner:
+        if isinstance(inner := stored_value(value.get(column)), dict) and inner:
             flags = {name: value[name] for name in FLAGS if name in value}
             try:
                 row, (first, *keys) = _read(flags | inner, depth + 1)
@@ -232,66 +225,9 @@ def _late(value: Mapping[str, Any], depth: int) -> tuple[SourceRow, tuple[str, .
             return _of_chat(value, user), ("chat_history", *user.keys)
         if "chat_history" in value or "preamble" in value:
             return _question(value, "message")
-    column = next((name for name in OTHER_NAMES if _is_sentence(value.get(name))), "")
+    column = next((name for name in OTHER_NAMES if is_sentence(value.get(name))), "")
     has_material = any(isinstance(value.get(name), str) for name in MATERIAL)
     return _question(value, column) if column and not has_material else None
-
-
-def _is_sentence(content: Any) -> TypeGuard[str]:
-    """Tell whether a value is a text of three words, or of six Chinese characters, and not the name of a kind."""
-    return (
-        isinstance(content, str)
-        and not content.startswith(_CHAT_OPENING)
-        and (len(content.split()) > 2 or len(re.findall(r"[\u4e00-\u9fff]", content)) > 5)
-    )
-
-
-def _is_replies(content: Any) -> TypeGuard[list[Any]]:
-    """Tell whether a list holds the turns of Grok's export: {response: {sender: …, message: …}}."""
-    first = content[0] if isinstance(content, list) and content else None
-    first = first.get("response", first) if isinstance(first, dict) else None
-    return isinstance(first, dict) and "sender" in first and "message" in first
-
-
-def _inner(content: Any) -> Any:
-    """Return the content of a column, decoded if it is an object or a list of objects stored as a text."""
-    return decoded(content) if isinstance(content, str) and content.startswith(_JSON_OPENING) else content
-
-
-def _has_row(column: str, content: Any) -> bool:
-    """Tell whether a text is a stored row or chat (Langfuse's `input`), not a question."""
-    inner = _inner(content) if column in INSIDE else content
-    return isinstance(inner, dict) or (isinstance(inner, list) and _has_roles(inner))
-
-
-def _is_texts(content: Any) -> TypeGuard[list[str]]:
-    return isinstance(content, list) and bool(content) and all(isinstance(text, str) for text in content)
-
-
-def _has_roles(content: list[Any]) -> bool:
-    """Tell whether a list holds turns: objects with a role, lists of turns, or Gemini's parts."""
-    first = content[0] if content else None
-    if isinstance(first, list):
-        return bool(first) and isinstance(first[0], str | dict)
-    return isinstance(first, dict) and not first.keys().isdisjoint((*ROLE_KEYS, "parts", *USER_ROLES))
-
-
-def _has_key(content: list[Any], key: str | None) -> bool:
-    return bool(content) and isinstance(content[0], dict) and key in content[0]
-
-
-def _is_chat(content: Any) -> bool:
-    """Tell whether the content of a column, which may also be a text, is a list of turns."""
-    if isinstance(content, str) and content.startswith(_CHAT_OPENING):
-        content = decoded(content)
-        if isinstance(content, dict):
-            return not content.keys().isdisjoint((*ROLE_KEYS, "messages"))
-        first = content[0] if isinstance(content, list) and content else None
-        if isinstance(first, str) and isinstance(content, list):
-            return all(isinstance(text, str) for text in content)
-        return isinstance(first, dict) and not first.keys().isdisjoint(ROLE_KEYS)
-    is_turns = isinstance(content, list) and bool(content) and isinstance(content[0], dict)
-    return is_turns or _is_texts(content) or is_numbered(content)
 
 
 def _nothing(value: Mapping[str, Any]) -> Trouble:
