@@ -16,12 +16,13 @@ NEAR_COPY = 8
 """Words, or Chinese characters, in a row that two texts of different halves must not share."""
 
 
-def rows_of(split):
-    lines = (GOLDEN / f"refusal_meta_{split}.jsonl").read_text(encoding="utf-8").splitlines()
+def rows_of(split, name="refusal_meta"):
+    lines = (GOLDEN / f"{name}_{split}.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
 
 
 ROWS = [row for split in SPLITS for row in rows_of(split)]
+NEW_ROWS = [row for split in SPLITS for row in rows_of(split, "new_passages")]
 
 
 def word_runs(text):
@@ -103,3 +104,22 @@ def test_the_examples_have_the_same_shape_and_share_no_text_with_the_halves():
     counts = Counter((row["question"], row["language"], row["label"]) for row in examples)
     assert len(counts) == 8
     assert min(counts.values()) >= 450
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_new_passages_have_the_same_shape_and_share_no_text_with_the_other_files(split):
+    rows = rows_of(split, "new_passages")
+    others = [*ROWS, *rows_of("examples"), *(row for row in NEW_ROWS if row["split"] != split)]
+    runs = set().union(*(word_runs(row["text"]) for row in others))
+    for row in rows:
+        assert list(row) == FIELDS
+        assert (row["question"] in {"refusal", "meta"}, type(row["label"]), row["split"]) == (
+            True,
+            bool,
+            split,
+        )
+        assert row["language"] in {"en", "zh", "fr", "de", "es"}
+        assert not word_runs(row["text"]) & runs, row["id"]
+    counts = Counter((row["language"], row["label"]) for row in rows if row["language"] in {"en", "zh"})
+    assert len(counts) == 4
+    assert min(counts.values()) >= 36
