@@ -78,6 +78,8 @@ class Transport:
                 reply = await self._reply(body)
         except _BodyTooLarge:
             raise Fault(f"sent a reply of more than {_LARGEST_BODY / 1e6:.0f} MB: it is not read") from None
+        except _BrokenOff as error:
+            raise Fault(f"broke off its reply ({self.endpoint.quote(str(error))})") from None
         except TimeoutError:
             raise Fault(f"did not answer within {self._timeout_s:g} s") from None
         except openai.APIConnectionError as error:
@@ -179,16 +181,23 @@ class _BodyTooLarge(Exception):
     """A reply has more bytes than `_LARGEST_BODY`."""
 
 
+class _BrokenOff(Exception):
+    """A server closed the connection before the end of its reply."""
+
+
 class _LimitedClient(DefaultAioHttpClient):
     """Reads at most `_LARGEST_BODY` bytes of a reply; counts them after decompression."""
 
     async def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
-        """Return the reply with its whole body.
+        """Return the reply with its whole body; if that cannot be decompressed, with a sentence that says so.
 
         Raises:
             _BodyTooLarge: the body is larger.
+            _BrokenOff: the connection ended before the body did.
         """
         reply = await super().send(request, stream=True, **options)
+        encoding = reply.headers.get("content-encoding", "identity")
+        parts: list[bytes] = []
         try:
             size = int(reply.headers.get("content-length", "-1"))
             if size > _LARGEST_BODY:
@@ -196,21 +205,40 @@ class _LimitedClient(DefaultAioHttpClient):
             if size >= 0 and "content-encoding" not in reply.headers:  # no more than `size` bytes are read
                 await reply.aread()
                 return reply
-            parts = []
             size = 0
             async for part in reply.aiter_bytes():
                 size += len(part)
                 if size > _LARGEST_BODY:
                     raise _BodyTooLarge
                 parts.append(part)
+        except httpx2.DecodingError:
+            parts = [f"a body that cannot be decompressed as {encoding}".encode()]
+        except (httpx2.NetworkError, httpx2.ProtocolError) as error:
+            raise _BrokenOff(error) from error
         finally:
             await reply.aclose()
+        if not _is_known(encoding, request) and not _is_text(b"".join(parts)):
+            parts = [f"a body that is compressed as {encoding}, which was not asked for".encode()]
         headers = [
             (name, value)
             for name, value in reply.headers.multi_items()
             if name not in ("content-encoding", "content-length", "transfer-encoding")
         ]
         return httpx2.Response(reply.status_code, headers=headers, content=b"".join(parts), request=request)
+
+
+def _is_known(encoding: str, request: httpx2.Request) -> bool:
+    """Tell whether a reply is compressed in a way that its request asked for, or not at all."""
+    known = {"identity", *request.headers.get("accept-encoding", "").replace(" ", "").split(",")}
+    return known >= set(encoding.lower().replace(" ", "").split(","))
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @asynccontextmanager

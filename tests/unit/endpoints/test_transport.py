@@ -226,6 +226,47 @@ def test_a_body_without_end_is_cut_off_and_requested_again(tmp_path, reply):
     assert peak < 160e6
 
 
+PLAIN = json.dumps(completion()).encode()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "what"),
+    [
+        ("gzip", PLAIN, "cannot be decompressed as gzip"),
+        ("gzip", gzip.compress(PLAIN)[:-8] + bytes(8), "cannot be decompressed as gzip"),
+        ("zstd", b"\x28\xb5\x2f\xfd\x20" + PLAIN, "is compressed as zstd, which was not asked for"),
+    ],
+)
+def test_a_body_that_cannot_be_decompressed_is_named(tmp_path, encoding, body, what):
+    head = f"Content-Encoding: {encoding}\r\nContent-Length: {len(body)}\r\n\r\n"
+    error = ask_raw(tmp_path / "200", f"HTTP/1.1 200 OK\r\n{head}".encode() + body)
+    assert isinstance(error, EndpointUnavailable)
+    assert what in str(error)
+    assert "cannot be reached" not in str(error)
+    error = ask_raw(tmp_path / "401", f"HTTP/1.1 401 No\r\n{head}".encode() + body)
+    assert isinstance(error, ModelUnusable)
+    assert f"answered 401: a body that {what}" in str(error)
+
+
+def test_a_plain_answer_that_claims_an_unknown_compression_is_read(tmp_path):
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: {len(PLAIN)}\r\n\r\n"
+    assert ask_raw(tmp_path, head.encode() + PLAIN).text == "yes"
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        f"Content-Length: {len(PLAIN) + 1}\r\n\r\n{PLAIN.decode()}",
+        f"Transfer-Encoding: chunked\r\n\r\n{len(PLAIN):x}\r\n{PLAIN.decode()}\r\n",
+    ],
+)
+def test_a_server_that_breaks_off_its_reply_is_not_called_unreachable(tmp_path, rest):
+    error = ask_raw(tmp_path, f"HTTP/1.1 200 OK\r\n{rest}".encode())
+    assert isinstance(error, EndpointUnavailable)
+    assert "broke off its reply" in str(error)
+    assert "cannot be reached" not in str(error)
+
+
 def test_a_request_whose_replies_are_always_too_large_gets_that_error(tmp_path):
     (error,), _ = ask(tmp_path, *[bomb("gzip", ZEROS)] * 2, max_retries=1)
     assert isinstance(error, NoAnswer)
