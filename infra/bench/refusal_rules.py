@@ -73,7 +73,7 @@ def table(files: Sequence[Path], matches: Callable[[Row], bool] = matches) -> It
     for file in files:
         rows = read(file)
         for question in ("refusal", "meta"):
-            for languages in (["en"], ["zh"], ["en", "zh"]):
+            for languages in (["en"], ["zh"], ["en", "zh"], ["fr", "de", "es"]):
                 part = [row for row in rows if row["question"] == question and row["language"] in languages]
                 if part:
                     counts = measure(part, matches)

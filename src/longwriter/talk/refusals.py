@@ -15,6 +15,7 @@ import re
 from functools import lru_cache
 
 from longwriter.talk.classifier import may_refuse, refusal_score
+from longwriter.talk.other_languages import refuses_in_another_language
 from longwriter.talk.pattern_set import PatternSet
 from longwriter.talk.sentences import HAN_MODEL, MODEL, TEXT, sentences, words
 
@@ -270,10 +271,12 @@ def is_refusal(text: str, instruction: str = "") -> bool:
     """Tell whether an answer refuses, or asks for more information instead of writing.
 
     Args:
-        text: The answer, in English or Chinese.
+        text: The answer, in English or Chinese; a refusal may also be in French, German or Spanish.
         instruction: The instruction, or empty if it is not known: in a letter of apology, "I" is its writer.
     """
     text = text.strip()
+    if refuses_in_another_language(text):
+        return True
     by_rules = refused_by_rules(text, instruction)
     if by_rules:
         return len(text) <= BARE or _is_plain(text) or refusal_score(text, instruction) >= VETO
@@ -314,7 +317,7 @@ def refused_by_rules(text: str, instruction: str = "") -> bool:
 
     Quoted text is dialogue and does not count, unless the whole text is quoted.
     """
-    return _points(text.strip(), instruction) >= _POINTS
+    return refuses_in_another_language(text.strip()) or _points(text.strip(), instruction) >= _POINTS
 
 
 def _points(text: str, instruction: str) -> int:
