@@ -82,10 +82,10 @@ def params_of(model: Path, mode: str, seed: int, options: argparse.Namespace) ->
         sampling["seed"] = seed
     checked = parameters.check(values, "params.yaml")
     plan, write = checked.plan, checked.write
-    prompts = {key: str(ROOT / getattr(plan, key)) for key in ("prompt", "coverage_prompt")}
+    judge = plan.judge.model_copy(update={"prompt": str(ROOT / plan.judge.prompt)})
     return checked.model_copy(
         update={
-            "plan": plan.model_copy(update=prompts),
+            "plan": plan.model_copy(update={"prompt": str(ROOT / plan.prompt), "judge": judge}),
             "write": write.model_copy(update={"prompt": str(ROOT / write.prompt)}),
         }
     )

@@ -175,7 +175,7 @@ def test_a_judge_says_which_prompts_want_a_long_text(checkout: Workspace, chat_s
         "context_tokens": 4096, "max_concurrency": 4, "requests_per_minute": None, "tokens_per_minute": None,
         "max_cost_usd": None, "timeout_s": 60, "max_retries": 1,
     }  # fmt: skip
-    checkout.set_params({"judge.llm": judge, "judge.sampling.max_tokens": 64})
+    checkout.set_params({"instructions.judge.llm": judge, "instructions.judge.sampling.max_tokens": 64})
     checkout.stage("instructions")
     chosen, rejected = checkout.rows(f"{OUT}/instructions.jsonl"), checkout.rows(f"{OUT}/rejected.jsonl")
     calls = checkout.rows(f"{OUT}/calls.jsonl.zst")

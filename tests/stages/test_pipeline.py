@@ -150,6 +150,25 @@ def test_a_new_benchmark_makes_instructions_stale_only_if_one_of_its_prompts_is_
     assert "Running stage 'instructions'" in workspace.dvc("repro", "--dry", "instructions").stdout
 
 
+def test_another_judge_makes_only_the_stages_that_ask_it_stale(workspace: Workspace) -> None:
+    llm = yaml.safe_load((workspace.path / "params.yaml").read_text())["llm"] | {
+        "engine": "external",
+        "model": "judge",
+        "max_retries": 0,
+    }
+    for key, stages in (
+        ("instructions.judge.llm", {"instructions"}),
+        ("plan.judge.llm", {"plan"}),
+        ("preferences.judge.llm", {"preferences", "report@tiny"}),
+    ):
+        workspace.set_params({key: llm})
+        assert set(json.loads(workspace.dvc("status", "--json").stdout)) == stages
+        workspace.set_params({key: None})
+    workspace.set_params({"score.judges": [llm]})
+    stale = {name.partition("@")[0] for name in json.loads(workspace.dvc("status", "--json").stdout)}
+    assert stale == {"fitness", "score", "pairwise", "report"}
+
+
 def test_a_fresh_clone_pulls_what_was_pushed_to_a_folder(workspace: Workspace, tmp_path: Path) -> None:
     workspace.dvc("remote", "add", "--local", "--force", "local", str(tmp_path / "remote"))
     workspace.dvc("push")

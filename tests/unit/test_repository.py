@@ -182,12 +182,12 @@ def test_a_stage_declares_every_section_of_params_that_it_reads(name):
 
 
 PROMPTS = [
-    ("instructions", "instructions.judge_prompt"),
+    ("instructions", "instructions.judge.prompt"),
     ("plan", "plan.prompt"),
-    ("plan", "plan.coverage_prompt"),
+    ("plan", "plan.judge.prompt"),
     ("write", "write.prompt"),
     ("dataset", "dataset.length_prompts"),
-    ("preferences", "judge.prompt"),
+    ("preferences", "preferences.judge.prompt"),
     ("score@sft-small", "score.prompt"),
     ("fitness", "score.prompt"),
     ("pairwise", "pairwise.prompt"),
@@ -212,7 +212,21 @@ def test_prompts_and_sources_named_in_params_are_dependencies_and_exist(name, ke
 
 def test_every_file_named_prompt_in_params_is_looked_at_here():
     values = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    named = {f"{s}.{k}" for s, v in values.items() for k in v if "prompt" in k}
+    sections = {
+        **values,
+        **{
+            f"{name}.{key}": inner
+            for name, section in values.items()
+            for key, inner in section.items()
+            if isinstance(inner, dict)
+        },
+    }
+    named = {
+        f"{s}.{k}"
+        for s, v in sections.items()
+        for k, value in v.items()
+        if "prompt" in k and isinstance(value, str)
+    }
     assert named == {key for _, key in PROMPTS}
 
 

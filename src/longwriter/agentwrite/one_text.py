@@ -103,7 +103,7 @@ def fit_limits(params: Params, required_words: int, seed: int) -> Params:
     plan = plan.model_copy(
         update={
             "max_attempts": max(plan.max_attempts, _ATTEMPTS),
-            "coverage_judge": False,
+            "judge": plan.judge.model_copy(update={"llm": None}),
             "sampling": with_tokens(plan.sampling, plan_tokens),
             "llm": with_context(plan.llm),
         }

@@ -1,4 +1,4 @@
-"""Estimates calls, tokens, cost and hours of plan, write and judge under the current parameters.
+"""Estimates calls, tokens, cost and hours of plan, write and the judges under the current parameters.
 
 Instructions, plans and the share of repeated requests are read from outputs that were made with the current
 parameters; speeds from the replay cache; prices from infra/prices.yaml. Unknown values are assumed, and the
@@ -114,7 +114,7 @@ def _stages(
     params: Params, to_plan: Sequence[Text], to_write: Sequence[Text]
 ) -> Iterable[tuple[str, LLMParams, Chains, int]]:
     """Yield (stage, its model, its requests, their number) for plan, write, and each judge of params.yaml."""
-    plan, write, judge = params.plan, params.write, params.judge.llm
+    plan, write = params.plan, params.write
     template = estimate.parts(files.template(plan.prompt))
     is_in_schema = plan.answer_format in ("auto", "json_schema") and "format" not in dict(template)
     format_tokens = 0.0 if is_in_schema else float(estimate.FORMAT_TOKENS)
@@ -130,9 +130,13 @@ def _stages(
         for chain in estimate.write_chains(write.mode, template, text, sampling.max_tokens)
     ]
     yield "write", write.llm or params.llm, write_chains, sum(map(len, write_chains))
-    if judge is not None:
-        judge_chains = [[request] for request in _judge_requests(params, to_plan, to_write)]
-        yield "judge", judge, judge_chains, len(judge_chains)
+    if plan.judge.llm is not None:
+        coverage_chains = [[request] for request in _coverage_requests(params, to_plan)]
+        yield "plan.judge", plan.judge.llm, coverage_chains, len(coverage_chains)
+    pairs_judge = params.preferences.judge.llm
+    if pairs_judge is not None and params.preferences.quality_weight:
+        sample_chains = [[request] for request in _sample_requests(params, to_write)]
+        yield "preferences.judge", pairs_judge, sample_chains, len(sample_chains)
     for position, judge in enumerate(params.score.judges, 1):
         score_chains = [[request] for request in _score_requests(params)]
         fitness_chains = [[request] for request in _fitness_requests(params, to_write)]
@@ -143,20 +147,25 @@ def _stages(
             yield f"pairwise{number}", judge, pairwise_chains, len(pairwise_chains)
 
 
-def _judge_requests(params: Params, to_plan: Sequence[Text], to_write: Sequence[Text]) -> Iterable[Request]:
-    """Yield the requests to the judge of the training data: about plans, and about samples for preferences."""
-    max_tokens = float(min(estimate.JUDGEMENT_TOKENS, params.judge.sampling.max_tokens))
-    if params.plan.coverage_judge:
-        template = estimate.parts(files.template(params.plan.coverage_prompt))
-        for text in to_plan:
-            fields = {"instruction": text.instruction, "plan": text.plan}
-            yield estimate.question(template, fields, min(max_tokens, estimate.COVERAGE_TOKENS))
-    template = estimate.parts(files.template(params.judge.prompt))
-    if params.preferences.quality_weight:
-        for text in islice(to_write, params.sample.limit):
-            fields = {"instruction": text.instruction, "text": sum(text.paragraphs)}
-            number = params.sample.samples * (1 if params.sample.steps is None else 2)
-            yield from [estimate.question(template, fields, max_tokens)] * number
+def _coverage_requests(params: Params, to_plan: Sequence[Text]) -> Iterable[Request]:
+    """Yield the requests to the judge of plans."""
+    judge = params.plan.judge
+    max_tokens = float(min(estimate.COVERAGE_TOKENS, judge.sampling.max_tokens))
+    template = estimate.parts(files.template(judge.prompt))
+    for text in to_plan:
+        fields = {"instruction": text.instruction, "plan": text.plan}
+        yield estimate.question(template, fields, max_tokens)
+
+
+def _sample_requests(params: Params, to_write: Sequence[Text]) -> Iterable[Request]:
+    """Yield the requests to the judge of samples, for the preference pairs."""
+    judge = params.preferences.judge
+    max_tokens = float(min(estimate.JUDGEMENT_TOKENS, judge.sampling.max_tokens))
+    template = estimate.parts(files.template(judge.prompt))
+    for text in islice(to_write, params.sample.limit):
+        fields = {"instruction": text.instruction, "text": sum(text.paragraphs)}
+        number = params.sample.samples * (1 if params.sample.steps is None else 2)
+        yield from [estimate.question(template, fields, max_tokens)] * number
 
 
 def _fitness_requests(params: Params, to_write: Sequence[Text]) -> Iterable[Request]:

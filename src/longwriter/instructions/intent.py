@@ -16,7 +16,7 @@ def intent_prompt(template: str, instruction: str) -> str:
     Raises:
         BadParams: the template has no {instruction}.
     """
-    return framed(template, "instructions.judge_prompt", instruction=instruction)
+    return framed(template, "instructions.judge.prompt", instruction=instruction)
 
 
 def intent_schema() -> dict[str, Any]:

@@ -48,7 +48,7 @@ def judge_prompt(template: str, instruction: str, text: str) -> str:
     Raises:
         BadParams: the template lacks a field.
     """
-    return framed(template, "judge.prompt", instruction=instruction, text=text)
+    return framed(template, "score.prompt or preferences.judge.prompt", instruction=instruction, text=text)
 
 
 def judgement_schema() -> dict[str, Any]:

@@ -163,7 +163,7 @@ class Sender:
     def _unavailable(self, fault: Fault, retries: int) -> EndpointUnavailable:
         return EndpointUnavailable(
             f"{self._transport.endpoint.where} {fault} (after {retries} retries): check its address in params.yaml "
-            "(llm.base_url, judge.llm.base_url or score.judges) or --base-url, or wait until the server works again. "
+            "(llm.base_url, or base_url of the judge) or --base-url, or wait until the server works again. "
             "All answers so far are stored: run again to continue from here"
         )
 

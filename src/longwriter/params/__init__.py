@@ -11,7 +11,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -42,6 +42,7 @@ from longwriter.params.training import (
     DpoParams,
     PackParams,
     PreferencesParams,
+    QualityJudgeParams,
     SampleParams,
     SftParams,
     TrainingParams,
@@ -63,6 +64,7 @@ __all__ = [
     "PairwiseParams",
     "Params",
     "PlanParams",
+    "QualityJudgeParams",
     "Sampling",
     "ServingParams",
     "SftParams",
@@ -93,7 +95,6 @@ class Params(Section):
     sft: SftParams
     serving: ServingParams
     sample: SampleParams
-    judge: JudgeParams
     preferences: PreferencesParams
     dpo: DpoParams
     compare: CompareParams
@@ -106,6 +107,10 @@ class Params(Section):
     register_: Annotated[RegisterParams, Field(alias="register")]
     tracing: TracingParams
     retention: RetentionParams
+
+    moved: ClassVar = {
+        "judge": "instructions.judge, plan.judge and preferences.judge: each stage has a judge of its own"
+    }
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield the values that do not fit the values of other sections."""
@@ -139,14 +144,6 @@ class Params(Section):
             )
             if llm is not None and llm.engine != "external" and is_trained:
                 yield Conflict((*name, "model"), "another folder: this model is trained on what `llm` writes")
-        if self.judge.llm is None:
-            needs = "while judge.llm is null; set judge.llm to have a judge"
-            if self.instructions.unstated == "judge":
-                yield Conflict(("instructions", "unstated"), f"keep, drop {needs}")
-            if self.preferences.quality_weight:
-                yield Conflict(("preferences", "quality_weight"), f"0 {needs}")
-            if self.plan.coverage_judge:
-                yield Conflict(("plan", "coverage_judge"), f"false {needs}")
 
     def _lengths(self) -> Iterator[Conflict]:
         """Yield lengths that leave nothing: of texts, and of answers in the context of a local server."""

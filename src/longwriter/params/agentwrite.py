@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from longwriter.params.models import LLMParams, Sampling
+from longwriter.params.models import JudgeParams, LLMParams, Sampling
 from longwriter.settings.named_files import template
 from longwriter.settings.numbers import (
     Attempts,
@@ -44,6 +44,13 @@ class PlanGate(Section):
     """Expectations that only warn; every other one stops the pipeline."""
 
 
+class CoverageJudgeParams(JudgeParams):
+    """The judge of plans; without one, no judge checks what a plan covers."""
+
+    prompt: Annotated[Template, template("instruction", "plan")]
+    """Template of the question; fields {instruction} {plan}."""
+
+
 class PlanParams(Section):
     """First half of AgentWrite: from an instruction to the steps of a plan."""
 
@@ -71,16 +78,19 @@ class PlanParams(Section):
     min_coverage: Share
     """Smallest share of the instruction's content words that must occur in the main points; 0 = not
     checked."""
-    coverage_judge: bool
-    """Ask `judge.llm` whether the plan covers everything that the instruction asks for."""
-    coverage_prompt: Annotated[Template, template("instruction", "plan")]
-    """Template of the question that `coverage_judge` asks; fields {instruction} {plan}."""
+    judge: CoverageJudgeParams
+    """The judge that is asked whether the plan covers everything that the instruction asks for."""
     max_attempts: Attempts
     """Largest number of attempts to get a valid plan; after the last one the instruction is rejected."""
     sampling: Sampling
     """Sampling of the plans."""
     gate: PlanGate
     """Bounds of the gate after `plan`."""
+
+    moved: ClassVar = {
+        "coverage_judge": "plan.judge.llm (null = no judge)",
+        "coverage_prompt": "plan.judge.prompt",
+    }
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield swapped bounds."""

@@ -151,7 +151,7 @@ class ScoreParams(JudgingParams):
     judges: Annotated[list[LLMParams], Field(max_length=9)]
     """The judge of the benchmark, with the fields of `llm`; several = a panel, whose scores are averaged and whose
     agreement is reported; none = no judge: every quality is then `Unscored` with reason `no_judge`. Take another
-    model than `judge.llm`: a model trained to please a judge gets good marks from it."""
+    model than `preferences.judge.llm`: a model trained to please a judge gets good marks from it."""
 
     def panel(self) -> list[LLMParams]:
         """Return the judges."""

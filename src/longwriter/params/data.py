@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
+from longwriter.params.models import JudgeParams
 from longwriter.records import Language
 from longwriter.settings import named_files
 from longwriter.settings.named_files import template
@@ -107,6 +108,13 @@ class InstructionsGate(Section):
         yield from ordered(*bounds)
 
 
+class LengthJudgeParams(JudgeParams):
+    """The judge of prompts that state no length."""
+
+    prompt: Annotated[Template, template("instruction")]
+    """Template of the question; field {instruction}."""
+
+
 class InstructionsParams(Section):
     """Which writing instructions go into the pipeline."""
 
@@ -132,8 +140,8 @@ class InstructionsParams(Section):
     same."""
     unstated: Literal["keep", "drop", "judge"]
     """What to do with prompts that state no length; `judge` keeps those that need more than 2,000 words."""
-    judge_prompt: Annotated[Template, template("instruction")]
-    """Template of the question to `judge.llm` if `unstated` is `judge`; field {instruction}."""
+    judge: LengthJudgeParams
+    """The judge that is asked whether a prompt without a length needs a long text, if `unstated` is `judge`."""
     balance: Annotated[list[Literal["language", "type", "length"]], DISTINCT]
     """Properties by which the selected instructions are balanced, the most important first; [] = no balance,
     only hashes decide."""
@@ -147,6 +155,15 @@ class InstructionsParams(Section):
     stage stops. A row that can be read but holds no instruction is rejected and does not count here."""
     gate: InstructionsGate
     """Bounds of the gate after `instructions`."""
+
+    moved: ClassVar = {"judge_prompt": "instructions.judge.prompt"}
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield a question without a judge."""
+        if self.unstated == "judge" and self.judge.llm is None:
+            yield Conflict(
+                ("unstated",), "keep, drop while instructions.judge.llm is null; name a judge there"
+            )
 
 
 class DatasetParams(Section):

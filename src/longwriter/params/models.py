@@ -146,15 +146,12 @@ class JudgingParams(Section):
         return []
 
 
-class JudgeParams(JudgingParams):
-    """The judge of the training data: of plans, of prompts without length, of samples for preference pairs.
-
-    The judge of the benchmark is in `score`, so that a change of that judge does not start the training again.
-    """
+class JudgeParams(Section):
+    """The judge of one stage, so that another judge makes only this stage and those after it run again."""
 
     llm: LLMParams | None
-    """Null = no judge."""
-
-    def panel(self) -> list[LLMParams]:
-        """Return the judge, or nothing."""
-        return [] if self.llm is None else [self.llm]
+    """Model that judges, with the fields of `llm`; null = no judge."""
+    max_attempts: Attempts
+    """Largest number of attempts to get a readable answer."""
+    sampling: Sampling
+    """Sampling of the judge's answers."""

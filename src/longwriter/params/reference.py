@@ -27,7 +27,7 @@ class Entry(NamedTuple):
 def entries(section: type[Section], prefix: str = "") -> Iterator[Entry]:
     """Yield each key of a section and of the sections in it, in the order of the file.
 
-    A section that may be null (`judge.llm`) is one entry: its keys are those of the section of its type.
+    A section that may be null (`plan.llm`) is one entry: its keys are those of the section of its type.
     """
     for name, field in keys(section).items():
         key = f"{prefix}{name}"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from longwriter.params.models import Sampling
+from longwriter.params.models import JudgingParams, LLMParams, Sampling
 from longwriter.settings import named_files
 from longwriter.settings.numbers import (
     AdamBeta,
@@ -199,12 +199,25 @@ class SampleParams(Section):
     """`max_tokens` limits every answer."""
 
 
+class QualityJudgeParams(JudgingParams):
+    """The judge of the samples; the judge of the benchmark is in `score`."""
+
+    llm: LLMParams | None
+    """Model that judges, with the fields of `llm`; null = no judge."""
+
+    def panel(self) -> list[LLMParams]:
+        """Return the judge, or nothing."""
+        return [] if self.llm is None else [self.llm]
+
+
 class PreferencesParams(Section):
     """From samples to pairs: the best sample is chosen, a random other one rejected."""
 
     quality_weight: Share
     """Weight of the quality score S_q in the score of a sample; S_l has the rest of the weight. 0 = no judge is
     used (0.5 in the paper)."""
+    judge: QualityJudgeParams
+    """The judge that gives the samples their quality score, if `quality_weight` is above 0."""
     min_gap: Points
     """Smallest difference between the scores of chosen and rejected, in points from 0 to 100."""
     max_pair_ratio: Ratio | None
@@ -225,6 +238,11 @@ class PreferencesParams(Section):
     """Gate: expectations that only warn; every other one stops the pipeline."""
     seed: Seed
     """Seed of the choice of the rejected sample."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield a weight of quality without a judge."""
+        if self.quality_weight and self.judge.llm is None:
+            yield Conflict(("quality_weight",), "0 while preferences.judge.llm is null; name a judge there")
 
 
 class DpoParams(Section):

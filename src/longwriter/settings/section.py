@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple, Self
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, model_validator
 from pydantic.fields import FieldInfo
@@ -25,6 +25,9 @@ class Section(BaseModel):
     """Base of all sections: frozen, strict types, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    moved: ClassVar[Mapping[str, str]] = {}
+    """Keys of older versions, each with the place that it has now."""
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield the values that do not fit the other values of this section."""

@@ -48,7 +48,7 @@ async def _work(params: Params, folder: Path) -> runner.Summary:
         candidates.screen_sources(candidates.source_chunks(own), limits, rejected) as pool,
     ):
         pool.check_malformed(own.max_malformed_share, own.source)
-        result = await _select(pool, own, params.judge, folder / "calls.jsonl.zst")
+        result = await _select(pool, own, folder / "calls.jsonl.zst")
         selected = _write(pool, result, folder / "instructions.jsonl", rejected)
     counts = enumerate(np.bincount(result.decisions.codes))
     later_reasons = Counter({selection.REASONS[code]: int(n) for code, n in counts if code})
@@ -91,9 +91,7 @@ class _Selection(NamedTuple):
     usage: dict[str, float]
 
 
-async def _select(
-    pool: candidates.Candidates, params: InstructionsParams, judge_params: JudgeParams, calls_file: Path
-) -> _Selection:
+async def _select(pool: candidates.Candidates, params: InstructionsParams, calls_file: Path) -> _Selection:
     """Decide on each candidate.
 
     The judge sees only prompts that would be selected. When it refuses one, another prompt takes its place,
@@ -102,7 +100,7 @@ async def _select(
     decisions = candidates.decide(pool, params)
     codes = decisions.codes
     call_ids: dict[int, list[str]] = {}
-    async with _judge_of(params, judge_params, calls_file) as judge:
+    async with _judge_of(params, calls_file) as judge:
         while True:
             selected = candidates.select(pool, codes, params)
             unseen = [
@@ -186,14 +184,15 @@ class Judge(NamedTuple):
 
 
 @asynccontextmanager
-async def _judge_of(own: InstructionsParams, judge: JudgeParams, calls: Path) -> AsyncIterator[Judge | None]:
+async def _judge_of(own: InstructionsParams, calls: Path) -> AsyncIterator[Judge | None]:
     """Yield the judge, or None and an empty call log if prompts without a length are not judged."""
+    judge = own.judge
     if own.unstated != "judge" or judge.llm is None:
         with files.zstd_lines(calls):
             yield None
         return
-    async with serving.model(judge.llm, judge.sampling, calls) as llm:
-        yield Judge(llm, files.template(own.judge_prompt), judge)
+    async with serving.model(judge.llm, judge.sampling, calls, "instructions.judge.sampling") as llm:
+        yield Judge(llm, files.template(judge.prompt), judge)
 
 
 if __name__ == "__main__":

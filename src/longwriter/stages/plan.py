@@ -4,7 +4,7 @@ The model is asked for a plan until one passes every check, at most `plan.max_at
 written in one answer (`write.mode: direct`), no model is called, and the plans have no steps.
 
 Reads   data/instructions/instructions.jsonl, the prompt templates, the model of `plan.llm` or `llm`,
-        and the model of `judge.llm` if `plan.coverage_judge` is on
+        and the model of `plan.judge.llm`, if it is set
 Writes  data/plan/: plans.jsonl, rejected.jsonl, calls.jsonl.zst, verdict.json, summary.json,
         metrics.json
 Source  LongWriter (arXiv:2408.07055), section 3.1
@@ -39,9 +39,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
             _plan_without_steps(rows, results, calls)
         else:
             planner = params.plan.llm or params.llm
-            usage = asyncio.run(
-                planning.plan_all(planner, params.plan, params.judge, rows, results.put, calls, reasked)
-            )
+            usage = asyncio.run(planning.plan_all(planner, params.plan, rows, results.put, calls, reasked))
         plans, steps, reasons = _write_rows(results, folder)
     numbers = {"steps_mean": round(steps / max(1, plans), 3)}
     numbers |= {f"reasked_{reason}": float(n) for reason, n in sorted(reasked.items())}

@@ -112,7 +112,8 @@ def _qualities(
         with files.zstd_lines(calls):
             return [None for _ in samples], {}
     texts = [Question(sample.prompt, sample.text) for sample in samples]
-    return asyncio.run(judge_texts(params.judge, texts, calls, "preferences", "judge"))
+    judge = params.preferences.judge
+    return asyncio.run(judge_texts(judge, texts, calls, "preferences", "preferences.judge"))
 
 
 if __name__ == "__main__":

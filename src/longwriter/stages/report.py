@@ -168,7 +168,7 @@ def _judged_pairs(params: Params) -> bool:
         return False
     judges, others = (
         {(judge.engine, judge.model, judge.base_url) for judge in section.panel()}
-        for section in (params.judge, params.score)
+        for section in (params.preferences.judge, params.score)
     )
     return not judges.isdisjoint(others)
 

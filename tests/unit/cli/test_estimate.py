@@ -32,7 +32,7 @@ def test_an_estimate_counts_a_plan_a_text_and_a_paragraph_a_step(checkout, run):
     assert stages["write"]["calls"] == round(3 * 3 * 1.1)  # 240 words in steps of 60 to 100
     assert stages["write"]["completion_tokens"] == round(3 * 240 * 1.33 * 1.1)
     assert stages["write"]["cost_usd"] == found["total"]["cost_usd"] == 0
-    assert "judge" not in stages
+    assert not [stage for stage in stages if stage.endswith(".judge")]
     assert "3 instructions: chosen from seeds now" in found["assumptions"]
 
 
@@ -111,7 +111,7 @@ def test_a_priced_model_costs_what_the_table_says_and_a_judge_is_counted(checkou
         (write["prompt_tokens"] * 2.5 + write["completion_tokens"] * 10) / 1e6, rel=1e-3
     )
     benchmark = len(Path(PAPER["generate"]["folder"], "small.jsonl").read_text().splitlines())
-    assert stages["judge"]["calls"] == round(3 * 4 * 1.1)  # 4 samples
+    assert stages["preferences.judge"]["calls"] == round(3 * 4 * 1.1)  # 4 samples
     assert stages["fitness"]["calls"] == round(3 * (4 + 4 + 2) * 1.1)  # 3 texts: repeats, copies, attacks
     assert stages["score"]["calls"] == round(3 * benchmark * 1.1)  # 3 models
     assert found["total"]["cost_usd"] == pytest.approx(sum(row["cost_usd"] for row in stages.values()))
@@ -125,7 +125,7 @@ def test_a_benchmark_that_cannot_be_fetched_is_left_out_and_named(checkout, run)
     set_params(PAPER, llm={"model": "gpt-4o"}, generate={"benchmarks": ["own"]}, benchmarks={"files": files})
     stages, found = estimated(run)
     assert "own: its file cannot be fetched now, so it is left out" in found["assumptions"]
-    assert stages["judge"]["calls"] == round(3 * 4 * 1.1)
+    assert stages["preferences.judge"]["calls"] == round(3 * 4 * 1.1)
 
 
 def test_a_model_without_a_price_and_limits_that_are_exceeded_are_reported(checkout, run):

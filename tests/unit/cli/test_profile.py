@@ -71,8 +71,8 @@ def test_values_that_params_shares_by_anchors_are_not_changed_by_half(profile):
     text = Path("params.yaml").read_text(encoding="utf-8")
     shared = text.replace("  sampling:\n    temperature: 0.7", "  sampling: &one\n    temperature: 0.7")
     start = shared.index("  sampling:\n    temperature: 0.5\n    max_tokens: 1024")
-    end = shared.index("preferences:")
-    Path("params.yaml").write_text(f"{shared[:start]}  sampling: *one\n\n{shared[end:]}", encoding="utf-8")
+    end = shared.index("\npairwise:")
+    Path("params.yaml").write_text(f"{shared[:start]}  sampling: *one\n{shared[end:]}", encoding="utf-8")
     code, _, err = profile("show", "plan: {sampling: {temperature: 0.1}}\n")
     assert code == 2
     assert "params.yaml shares values by & and *, and infra/profiles/mine.yaml changes one of them" in err

@@ -10,7 +10,7 @@ from longwriter.records import JudgeFitness, Judgement, Score, Unscored
 from longwriter.statistics.intervals import Method
 
 METHOD = Method(confidence=0.95, resamples=500, seed=0)
-NO_JUDGE = Unscored(reason="no_judge", detail="judge.llm is null")
+NO_JUDGE = Unscored(reason="no_judge", detail="there is no judge")
 
 
 def score(key, words=100, required=100, **fields):

@@ -79,10 +79,10 @@ def test_a_clock_that_differs_from_that_of_an_endpoint_is_named(clock_s, state):
 
 def test_an_endpoint_without_its_key_is_an_error_and_a_key_is_neither_shown_nor_sent(monkeypatch):
     with server({("GET", "/v1/models"): (401, {"error": "key"})}) as (url, requests):
-        missing = services.endpoint("judge.llm", llm(url, "MY_KEY"))
+        missing = services.endpoint("plan.judge.llm", llm(url, "MY_KEY"))
         assert requests == []
         monkeypatch.setenv("MY_KEY", "sk-secret")
-        there = services.endpoint("judge.llm", llm(url, "MY_KEY"))
+        there = services.endpoint("plan.judge.llm", llm(url, "MY_KEY"))
     assert missing.state == "error"
     assert "export MY_KEY=" in missing.cure
     assert there.state == "ok"

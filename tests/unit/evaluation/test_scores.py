@@ -80,7 +80,7 @@ def judgement(quality):
     return Judgement(dimensions={}, quality_score=quality, analysis="Plain.", judge="j", call_ids=[])
 
 
-NO_JUDGE = Unscored(reason="no_judge", detail="judge.llm is null")
+NO_JUDGE = Unscored(reason="no_judge", detail="there is no judge")
 
 
 def test_an_answer_of_the_asked_length_that_ended_by_itself_has_full_scores():

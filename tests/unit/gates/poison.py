@@ -42,7 +42,7 @@ BOUNDS = ValidateParams(
 )  # fmt: skip
 PAIR_BOUNDS = PreferencesParams(
     quality_weight=0.0, min_gap=5.0, max_pair_ratio=None, general_source="pairs", general_share=0.0, test_share=0.25, min_pairs=6, max_words_ratio=2.0,
-    warn=["lengths_alike"], seed=0,
+    warn=["lengths_alike"], seed=0, judge=_PARAMS.preferences.judge,
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ def test_the_instruction_stands_between_lines_that_it_cannot_write_itself():
 
 
 def test_a_template_without_a_place_for_the_instruction_is_refused():
-    with pytest.raises(BadParams, match=r"judge_prompt.*\{instruction\}"):
+    with pytest.raises(BadParams, match=r"instructions.judge.prompt.*\{instruction\}"):
         intent_prompt("Is it long?", "a")
 
 

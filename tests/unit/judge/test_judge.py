@@ -12,7 +12,6 @@ from longwriter.io import files
 from longwriter.judge.judge import judge_texts
 from longwriter.judge.judgements import DIMENSIONS, Question
 from longwriter.records import Judgement, Unscored
-from longwriter.tracking import versioning
 from tests.chat_server.server import chat_server_thread
 from tests.unit.llm import endpoint
 
@@ -25,7 +24,7 @@ TEXTS = [
 
 def judge(folder, monkeypatch, url=None, **changed):
     """Return what the judge at `url` says of TEXTS, with `folder` as the working folder."""
-    given = parameters.load().model_dump(by_alias=True)["judge"]
+    given = parameters.load().model_dump(by_alias=True)["preferences"]["judge"]
     llm = parameters.load().llm.model_dump() | {
         "engine": "external",
         "model": "scripted",
@@ -36,7 +35,7 @@ def judge(folder, monkeypatch, url=None, **changed):
     values = {**given, "llm": llm if url else None, **changed}
     monkeypatch.chdir(folder)
     Path(".lw").mkdir()
-    p = parameters.JudgeParams.model_validate(values).model_copy(update={"prompt": template})
+    p = parameters.QualityJudgeParams.model_validate(values).model_copy(update={"prompt": template})
     return asyncio.run(judge_texts(p, TEXTS, folder / "calls.jsonl.zst", "judge", "judge"))
 
 
@@ -62,7 +61,7 @@ def test_each_text_is_judged_by_a_call_of_its_own_and_an_empty_one_by_none(tmp_p
 
 
 def test_a_judge_whose_answers_are_cut_is_asked_only_max_attempts_times(tmp_path, monkeypatch):
-    sampling = parameters.load().judge.sampling.model_dump() | {"max_tokens": 3}
+    sampling = parameters.load().preferences.judge.sampling.model_dump() | {"max_tokens": 3}
     with chat_server_thread(tmp_path / "requests.jsonl") as server:
         results, usage = judge(tmp_path, monkeypatch, server.url, sampling=sampling, max_attempts=3)
     assert [result.reason for result in results] == ["cut_off", "cut_off", "empty"]
@@ -104,7 +103,7 @@ def test_a_text_that_the_judge_has_no_answer_for_is_unscored_and_the_others_are_
                 "llm": judge_llm | {"base_url": server.url},
                 "sampling": sampling,
             }
-            p = parameters.JudgeParams.model_validate(values["judge"] | changed)
+            p = parameters.QualityJudgeParams.model_validate(values["preferences"]["judge"] | changed)
             p = p.model_copy(update={"prompt": str(template)})
             return await judge_texts(p, TEXTS, tmp_path / "calls.jsonl.zst", "judge", "judge")
 
@@ -199,14 +198,3 @@ def test_a_text_whose_chunks_were_judged_by_two_models_is_unscored(tmp_path, mon
     )
     assert (results[0].reason, len(results[0].call_ids)) == ("judge_changed", 3)
     assert "m (served as m-2027-01-01) at http" in results[0].detail
-
-
-def test_the_judge_of_the_benchmark_concerns_no_stage_of_the_training_data():
-    """A new judge in `score` must not plan, sample or pair again; `preferences` asks the one in `judge`."""
-    for stage in ("instructions", "plan", "write", "sample", "preferences", "dpo", "generate@sft-small"):
-        keys = versioning.stage_files(stage).params
-        assert [key for key in keys if key.split(".")[0] == "score"] in ([], ["score.max_repeated_share"]), (
-            stage
-        )
-    score = versioning.stage_files("score@sft-small").params
-    assert not [key for key in score if key.split(".")[0] == "judge"]

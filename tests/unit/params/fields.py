@@ -42,8 +42,9 @@ def committed() -> dict[str, Any]:
     values = params.read()
     for section in ("llm", "serving"):
         values[section]["vllm"] = dict(VLLM)
-    for section in ("plan", "write", "judge"):
-        values[section]["llm"] = {**values["llm"], "extra_body": dict(BODY)}
+    judges = (values[section]["judge"] for section in ("instructions", "plan", "preferences"))
+    for section in (values["plan"], values["write"], *judges):
+        section["llm"] = {**values["llm"], "extra_body": dict(BODY)}
     for section in ("sft", "dpo"):
         values[section]["lora"] = dict(LORA)
     values["benchmarks"]["files"] = {"own": {"source": "https://host.example/own.jsonl", "sha256": "0" * 64}}

@@ -61,8 +61,8 @@ def test_a_name_that_no_server_knows_is_refused(name):
     ],
 )
 def test_a_value_that_json_does_not_have_is_refused_at_its_place(value, allowed):
-    [line] = errors("judge.llm.extra_body", {"a": {"b": [0, value]}})
-    assert line.startswith("params.yaml: judge.llm.extra_body.a.b.1: found ")
+    [line] = errors("plan.judge.llm.extra_body", {"a": {"b": [0, value]}})
+    assert line.startswith("params.yaml: plan.judge.llm.extra_body.a.b.1: found ")
     assert f"allowed: {allowed}" in line
 
 

@@ -14,10 +14,10 @@ def checked(**changed):
     return params.check({**VALUES, "instructions": {**VALUES["instructions"], **changed}}, "params.yaml")
 
 
-def test_a_judge_of_lengths_needs_the_judge_of_the_pipeline():
+def test_a_prompt_without_a_length_is_judged_only_by_a_judge_that_is_named():
     with pytest.raises(
         BadParams,
-        match=r"instructions\.unstated: found 'judge'; allowed: keep, drop while judge\.llm is null",
+        match=r"instructions\.unstated: found 'judge'; allowed: keep, drop while instructions\.judge\.llm is null",
     ):
         checked(unstated="judge")
 

@@ -26,7 +26,13 @@ def test_the_committed_params_are_the_embedded_profile():
 
 
 def test_every_profile_fits_and_holds_the_same_keys():
-    whole = {".judge.llm", ".base_model.rope_scaling", ".benchmarks.files"}
+    whole = {
+        ".instructions.judge.llm",
+        ".plan.judge.llm",
+        ".preferences.judge.llm",
+        ".base_model.rope_scaling",
+        ".benchmarks.files",
+    }
 
     def keys(value, prefix=""):
         if not isinstance(value, dict) or prefix in whole:  # null, or all fields of a section
@@ -139,12 +145,34 @@ def test_an_unknown_key_is_parts_with_the_keys_that_exist(path, exist):
     assert {path} | exist <= set(re.findall(r"[\w.]+", str(error.value)))
 
 
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("judge", "instructions.judge, plan.judge and preferences.judge: each stage has a judge of its own"),
+        ("instructions.judge_prompt", "instructions.judge.prompt"),
+        ("plan.coverage_judge", "plan.judge.llm (null = no judge)"),
+        ("plan.coverage_prompt", "plan.judge.prompt"),
+    ],
+)
+def test_a_key_of_an_older_version_is_named_with_its_place_now(path, place):
+    with pytest.raises(BadParams) as error:
+        params.check(with_value(path, {"llm": None}), "params.yaml")
+    assert str(error.value) == f"params.yaml: {path}: found a key of an older version; it is now {place}"
+
+
+def test_quality_has_a_weight_in_pairs_only_if_their_judge_is_named():
+    with pytest.raises(
+        BadParams, match=r"preferences\.quality_weight: found 0\.5; allowed: 0 while preferences\.judge\.llm"
+    ):
+        params.check(with_value("preferences.quality_weight", 0.5), "params.yaml")
+
+
 def test_an_unknown_key_of_a_section_that_may_be_null_is_parts_too():
     judge = {**committed()["llm"], "modell": "x"}
     with pytest.raises(
-        BadParams, match=r"judge\.llm\.modell: .*; did you mean model\?; allowed: engine, model, "
+        BadParams, match=r"plan\.judge\.llm\.modell: .*; did you mean model\?; allowed: engine, model, "
     ):
-        params.check(with_value("judge.llm", judge), "params.yaml")
+        params.check(with_value("plan.judge.llm", judge), "params.yaml")
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,14 @@ def test_each_key_has_a_sentence(entry):
         ("training.precision", ["sft", "dpo"]),
         ("training.ranks", []),
         ("score.prompt", ["fitness", "score"]),  # names a file that is a dependency
+        ("instructions.judge.llm", ["instructions"]),
+        ("plan.judge.sampling.temperature", ["plan"]),
+        (
+            "preferences.judge.llm",
+            ["preferences", "report"],
+        ),  # the report says whether it is the benchmark's too
+        ("preferences.judge.sampling", ["preferences"]),
+        ("score.judges", ["fitness", "score", "pairwise", "report"]),
         ("compare.models", ["generate", "short_prompts", "score", "pairwise", "report", "register"]),
         ("llm.timeout_s", []),
         ("tracing.share", []),

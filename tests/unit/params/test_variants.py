@@ -162,8 +162,8 @@ def test_there_are_more_than_a_thousand_such_values():
 
 
 ONE_OF_EACH = [
-    "instructions.limit", "plan.sampling.temperature", "plan.coverage_judge", "llm.model", "llm.engine",
-    "instructions.hub", "llm.max_cost_usd", "training.ranks", "instructions.source", "judge.llm.base_url",
+    "instructions.limit", "plan.sampling.temperature", "dataset.relabel_length", "llm.model", "llm.engine",
+    "instructions.hub", "llm.max_cost_usd", "training.ranks", "instructions.source", "plan.judge.llm.base_url",
 ]  # fmt: skip
 
 

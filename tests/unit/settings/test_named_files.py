@@ -1,6 +1,7 @@
 """Files that params.yaml names: they are looked at when the parameters are read."""
 
 import os
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -37,15 +38,14 @@ def load(tmp_path, monkeypatch):
     [
         ("plan.prompt", "p.txt", b"Plan {instruction} in {max_steps} steps."),
         ("write.prompt", "p.txt", b"{main_point}"),
-        ("judge.prompt", "p.txt", '评 {instruction} {text} {"score": 1} {n}'.encode()),
+        ("preferences.judge.prompt", "p.txt", '评 {instruction} {text} {"score": 1} {n}'.encode()),
         ("training.deepspeed", "z.json", b'{"zero_optimization": {"stage": 2}}'),
         ("training.hostfile", "hosts", b"# two\nnode-1 slots=8\n\nnode-2  slots=8\n"),
     ],
 )
 def test_a_file_that_fits_is_accepted(load, key, name, content):
     checked, _ = load(key, name, content)
-    section, field = key.split(".")
-    assert getattr(getattr(checked, section), field) == name
+    assert reduce(getattr, key.split("."), checked) == name
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,9 @@ def test_a_file_that_fits_is_accepted(load, key, name, content):
         ("plan.prompt", "p.txt", b"", "which holds something else"),
         ("plan.prompt", "p.txt", b"{instruction} {steps}", "no other field than {min_steps}"),
         ("write.prompt", "p.txt", b"{instruction}", "a template with {main_point}"),
-        ("plan.coverage_prompt", "p.txt", b"{instruction}", "a template with {instruction} {plan}"),
-        ("judge.prompt", "p.txt", b"{text}", "a template with {instruction} {text}"),
-        ("instructions.judge_prompt", "p.txt", b"{prompt}", "a template with {instruction}"),
+        ("plan.judge.prompt", "p.txt", b"{instruction}", "a template with {instruction} {plan}"),
+        ("preferences.judge.prompt", "p.txt", b"{text}", "a template with {instruction} {text}"),
+        ("instructions.judge.prompt", "p.txt", b"{prompt}", "a template with {instruction}"),
         ("plan.prompt", "p.txt", b"{instruction} \xff", "which is not UTF-8"),
         ("plan.prompt", "p.txt", b"{instruction}" + b" " * 2**20, "which has more than 1,048,576 bytes"),
         ("training.deepspeed", "z.json", b'{"a": 1, "a": 2}', LAYOUT),

@@ -14,7 +14,9 @@ YES, NO = (json.dumps({"reason": "", "long": long}) for long in (True, False))
 def judged(says, form="json_schema"):
     llm = ScriptedLLM(says, form)
     judge = Judge(
-        llm, "Is it long? {instruction}", params.load().judge.model_copy(update={"max_attempts": 3})
+        llm,
+        "Is it long? {instruction}",
+        params.load().instructions.judge.model_copy(update={"max_attempts": 3}),
     )
     return asyncio.run(judge.each(["Write a book."])), llm
 

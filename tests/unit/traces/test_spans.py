@@ -140,7 +140,7 @@ def test_an_answer_has_its_scores_by_code_and_by_the_judge_with_its_reasons():
 
 
 def test_an_answer_that_no_judge_read_has_the_reason_and_no_number():
-    answer, score = answer_and(Unscored(reason="no_judge", detail="judge.llm is null"))
+    answer, score = answer_and(Unscored(reason="no_judge", detail="there is no judge"))
     trace = spans.of_answer(answer, ALL, "sft-small", score)
     assert (trace.opinions[-1].name, trace.opinions[-1].value) == ("quality_unscored", "no_judge")
     assert spans.of_answer(answer, ALL, "sft-small", None).opinions == []

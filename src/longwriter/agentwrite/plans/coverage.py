@@ -115,7 +115,7 @@ def coverage_prompt(template: str, instruction: str, plan: str) -> str:
     Raises:
         BadParams: the template lacks a field.
     """
-    return framed(template, "plan.coverage_prompt", instruction=instruction, plan=plan)
+    return framed(template, "plan.judge.prompt", instruction=instruction, plan=plan)
 
 
 def coverage_schema() -> dict[str, Any]:

@@ -42,7 +42,7 @@ def read_templates(params: PlanParams) -> Templates:
         BadRecord: a template is missing or empty.
     """
     formats = {name: files.template(str(_FORMATS / f"{name}.txt")) for name in ("lines", "json")}
-    return Templates(files.template(params.prompt), formats, files.template(params.coverage_prompt))
+    return Templates(files.template(params.prompt), formats, files.template(params.judge.prompt))
 
 
 class CoverageJudge(NamedTuple):
@@ -56,7 +56,6 @@ class CoverageJudge(NamedTuple):
 async def plan_all(
     planner: LLMParams,
     params: PlanParams,
-    judge_params: JudgeParams,
     rows: files.Indexed[Instruction],
     keep: Callable[[int, Plan | Rejection], None],
     calls: Path,
@@ -66,8 +65,7 @@ async def plan_all(
 
     Args:
         planner: The model that plans.
-        params: Section `plan`.
-        judge_params: Section `judge`; its model judges the coverage if `params.coverage_judge` is on.
+        params: Section `plan`; `params.judge` judges the coverage, if it has a model.
         rows: The instructions.
         keep: Called with the position of an instruction and its plan or rejection, as soon as that is known.
         calls: Call log to write; the judge's calls come after the planner's.
@@ -77,7 +75,7 @@ async def plan_all(
     judge_calls = calls.with_name("judge_calls.jsonl.zst")
     async with (
         servers.model(planner, params.sampling, calls, "plan.sampling") as llm,
-        _coverage_judge(params, judge_params, templates, judge_calls) as judge,
+        _coverage_judge(params.judge, templates, judge_calls) as judge,
     ):
         clients = [llm] if judge is None else [llm, judge.llm]
 
@@ -189,14 +187,14 @@ async def _check_coverage(
 
 @asynccontextmanager
 async def _coverage_judge(
-    params: PlanParams, judge_params: JudgeParams, templates: Templates, calls: Path
+    params: JudgeParams, templates: Templates, calls: Path
 ) -> AsyncIterator[CoverageJudge | None]:
     """Yield the judge, or None if coverage is not judged."""
-    if not params.coverage_judge or judge_params.llm is None:
+    if params.llm is None:
         yield None
         return
-    async with servers.model(judge_params.llm, judge_params.sampling, calls, "judge.sampling") as llm:
-        yield CoverageJudge(llm, templates.coverage, judge_params)
+    async with servers.model(params.llm, params.sampling, calls, "plan.judge.sampling") as llm:
+        yield CoverageJudge(llm, templates.coverage, params)
 
 
 def _sum(usages: list[dict[str, float]]) -> dict[str, float]:

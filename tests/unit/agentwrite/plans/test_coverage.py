@@ -79,7 +79,7 @@ def test_the_judge_sees_instruction_and_plan_framed():
     assert "[ /INST]" in first
     assert "Paragraph 1" in plan
     assert rest == "{}"
-    with pytest.raises(BadParams, match=r"plan.coverage_prompt: the template has no \{plan\}"):
+    with pytest.raises(BadParams, match=r"plan.judge.prompt: the template has no \{plan\}"):
         cov.coverage_prompt("{instruction}", "a", "b")
 
 

@@ -31,7 +31,7 @@ def params(base_url="http://127.0.0.1:9/v1", **changes):
     values = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     values["llm"] |= {"engine": "external", "base_url": base_url, "model": "scripted"}
     values["plan"]["gate"] |= {"min_rows": 1, "min_kept_share": 0.0}
-    values["judge"]["llm"] = {**values["llm"], "model": "judge"}
+    values["plan"]["judge"]["llm"] = {**values["llm"], "model": "judge"}
     for dotted, value in changes.items():
         section, _, key = dotted.partition("__")
         values[section][key] = value
@@ -45,10 +45,10 @@ DIRECT = params(write__mode="direct")
 def with_judge(url):
     """Return parameters with a judge at the same server."""
     values = DIRECT.model_dump(by_alias=True)
-    for section in (values["llm"], values["judge"]["llm"]):
+    for section in (values["llm"], values["plan"]["judge"]["llm"]):
         section["base_url"] = url
     values["write"]["mode"] = "serial"
-    values["plan"] |= {"coverage_judge": True, "max_attempts": 4}
+    values["plan"] |= {"max_attempts": 4}
     return parameters.check(values, "here")
 
 
@@ -56,7 +56,7 @@ def planned(says, judge=None, form="json_schema", row=None):
     llm, reasked = ScriptedLLM(says, form), Counter()
     row = row or instruction("Write a story.")
     if judge is not None:
-        judge = planning.CoverageJudge(judge, TEXTS.coverage, PARAMS.judge)
+        judge = planning.CoverageJudge(judge, TEXTS.coverage, PARAMS.plan.judge)
     result = asyncio.run(planning.plan_one(llm, judge, PARAMS.plan, TEXTS, row, reasked))
     return result, llm, reasked
 
@@ -142,7 +142,7 @@ def test_an_unreadable_judge_is_asked_again_and_never_lets_a_plan_pass():
     row, llm, reasked = planned(lambda prompt, attempt: GOOD, ScriptedLLM(lambda prompt, attempt: "Well."))
     assert row.reason == "coverage_unreadable"
     assert len(llm.calls) == 3
-    assert len(row.call_ids) == 3 + 3 * PARAMS.judge.max_attempts
+    assert len(row.call_ids) == 3 + 3 * PARAMS.plan.judge.max_attempts
     assert reasked == {"coverage_unreadable": 2}
 
 
