@@ -221,6 +221,38 @@ def test_a_row_leads_forwards_to_every_data_set_model_and_number_that_holds_it(f
     assert source in complaint
 
 
+def test_what_was_not_searched_for_a_row_or_changed_since_is_named(workspace: Workspace) -> None:
+    row = next(row for row in workspace.rows("data/dataset/train.jsonl") if row["kind"] == "agentwrite")
+    words = ("--row", row["sample_id"])
+    assert json.loads(_lineage(workspace, "--json", *words)[0])["doubts"] == {}
+    drafts, plans = (workspace.path / f"data/{name}.jsonl" for name in ("write/drafts", "plan/plans"))
+    drafts.unlink()
+    plans.write_text(plans.read_text().replace("e", "a", 1))
+    text, _ = _lineage(workspace, *words)
+    assert "missing  data/write/drafts.jsonl: not searched; `dvc checkout data/write/drafts.jsonl`" in text
+    assert "changed  data/plan/plans.jsonl: searched, but it is not as its stage wrote it" in text
+
+
+def test_a_file_that_cannot_be_read_is_named_when_a_row_is_searched(workspace: Workspace) -> None:
+    row = workspace.rows("data/dataset/train.jsonl")[0]
+    lineage, rows, pack = (
+        workspace.path / "data" / name
+        for name in ("lineage/dataset.json", "dataset/train.jsonl", "pack/train.parquet")
+    )
+    for file, contents in ((lineage, (b"[]", b"{}")), (rows, (b"{", b"[]", b"\xff")), (pack, (b"", b"PAR1"))):
+        kept = file.read_bytes()
+        for content in contents:
+            file.write_bytes(content)
+            _, complaint = _lineage(workspace, "--row", row["sample_id"], code=2)
+            assert file.name in complaint
+        file.unlink()
+        file.mkdir()
+        _, complaint = _lineage(workspace, "--row", row["sample_id"], code=2)
+        assert f"{file.name} is a folder, a pipe or a device" in complaint
+        file.rmdir()
+        file.write_bytes(kept)
+
+
 @pytest.mark.services  # a minute; tests/unit/exclusions/test_withdrawn.py and instructions/ have the rule
 def test_a_withdrawn_row_is_out_of_every_data_set_on_the_next_run_and_what_held_it_is_named(
     workspace: Workspace,

@@ -5,17 +5,17 @@ Reads the files data/lineage/STAGE.json and the data that they name.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from longwriter.errors import UserError
 from longwriter.io import files, packs
-from longwriter.tracking import versioning
-from longwriter.tracking.provenance import LINEAGE
+from longwriter.tracking import provenance, versioning
+from longwriter.tracking.provenance import LINEAGE, Lineage
 
 _IDS = ("instruction_id", "sample_id", "row_id", "pair_id", "prompt_id", "generation_id")
+_TABLES = (".jsonl", ".parquet")
 
 
 class Holders(NamedTuple):
@@ -25,6 +25,7 @@ class Holders(NamedTuple):
     instructions and of general chats. `origins`: where the rows come from. `data`: {data set: number of its
     rows that hold them}. `models`: weights that were trained on them. `numbers`: metrics files
     that were computed from them. `stale`: the stages that run again when the rows are removed.
+    `doubts`: {data set: `missing`, or `changed` since its stage wrote it}: what these hold is not known.
     """
 
     ids: list[str]
@@ -34,6 +35,7 @@ class Holders(NamedTuple):
     models: list[str]
     numbers: list[str]
     stale: list[str]
+    doubts: dict[str, str]
 
 
 def of_row(row_id: str) -> Holders:
@@ -56,7 +58,7 @@ def of_source(file: str) -> Holders:
 
 def _of(is_first: Callable[[dict[str, Any]], bool], what: str, *, lists_sources: bool = False) -> Holders:
     lineages = _lineages()
-    paths = [path for lineage in lineages.values() for path in lineage["outputs"]]
+    paths = [path for lineage in lineages.values() for path in lineage.outputs]
     ids: set[str] = set()
     before: set[str] | None = None
     while ids != before:  # a training row names its instruction, which earlier stages know
@@ -88,56 +90,77 @@ def _of(is_first: Callable[[dict[str, Any]], bool], what: str, *, lists_sources:
         if PurePosixPath(path).name == "metrics.json" and path.startswith("data/report/")
     ]
     models = [path for path in reached if PurePosixPath(path).name == "weights"]
-    stale = [name for name, lineage in lineages.items() if {*reached, *data} & set(lineage["outputs"])]
+    stale = [name for name, lineage in lineages.items() if {*reached, *data} & set(lineage.outputs)]
     return Holders(
-        sorted(ids), sorted(withdrawable), sorted(filter(None, origins)), data, models, numbers, stale
+        sorted(ids),
+        sorted(withdrawable),
+        sorted(filter(None, origins)),
+        data,
+        models,
+        numbers,
+        stale,
+        _doubts(lineages),
     )
 
 
-def _lineages() -> dict[str, dict[str, Any]]:
+def _lineages() -> dict[str, Lineage]:
     """Return the lineage of each stage that ran here, in the order of the pipeline."""
-    names = [name for name in versioning.stage_names() if (LINEAGE / f"{name}.json").is_file()]
+    names = [name for name in versioning.stage_names() if (LINEAGE / f"{name}.json").exists()]
     if not names:
-        raise UserError(f"{LINEAGE} is empty: run the pipeline first")
-    return {name: files.read_json(LINEAGE / f"{name}.json") for name in names}
+        raise UserError(f"{LINEAGE} names no stage that ran: run the pipeline first")
+    return {name: provenance.read(name) for name in names}
+
+
+def _doubts(lineages: dict[str, Lineage]) -> dict[str, str]:
+    """Return the data sets that are not here, or not as their stage wrote them, as `Holders.doubts`."""
+    tables = {
+        path: digest
+        for lineage in lineages.values()
+        for path, digest in lineage.outputs.items()
+        if Path(path).suffix in _TABLES
+    }
+    here = versioning.digests(path for path in tables if Path(path).exists())
+    words = {path: "changed" if path in here else "missing" for path in tables}
+    return {path: word for path, word in words.items() if here.get(path) != tables[path]}
 
 
 def _rows(path: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of an output; nothing if it is no table of rows, or does not exist any more."""
     file = Path(path)
-    if not file.is_file():
+    if file.suffix not in _TABLES or not file.exists():
         return
-    if file.suffix == ".jsonl":
-        with file.open(encoding="utf-8") as lines:
-            yield from (json.loads(line) for line in lines)
-    elif file.suffix == ".parquet":
-        yield from packs.read(file, ["sample_ids"])
+    yield from files.read_rows(file) if file.suffix == ".jsonl" else packs.read(file, ["sample_ids"])
+
+
+def _instruction(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the instruction in a row of any stage; empty if it has none."""
+    plan = row.get("plan")
+    inner = row.get("instruction") or (plan.get("instruction") if isinstance(plan, dict) else None)
+    return inner if isinstance(inner, dict) else {}
 
 
 def _origin(row: dict[str, Any]) -> Any:
     """Return where a row of any stage comes from, as FILE:LINE; None if it does not say so."""
-    inner = row.get("instruction") or row.get("plan", {}).get("instruction") or row
-    return inner.get("origin")
+    return (_instruction(row) or row).get("origin")
 
 
 def _ids(row: dict[str, Any]) -> set[str]:
     """Return all ids of a row of any stage."""
-    inner = row.get("instruction") or row.get("plan", {}).get("instruction") or {}
-    values = [part.get(key) for part in (row, inner) for key in _IDS]
-    return {value for value in values if value}
+    values = [part.get(key) for part in (row, _instruction(row)) for key in _IDS]
+    return {value for value in values if value and isinstance(value, str)}
 
 
 def _withdrawable(row: dict[str, Any]) -> set[str]:
     """Return the id by which a row can be withdrawn; nothing for rejections, answers and scores."""
-    inner = row.get("instruction") or row.get("plan", {}).get("instruction") or row
+    inner = _instruction(row) or row
     key = inner.get("instruction_id") or (row.get("sample_id") if row.get("kind") == "general" else None)
     return {key} if key else set()
 
 
-def _reached(lineages: dict[str, dict[str, Any]], data_sets: set[str]) -> list[str]:
+def _reached(lineages: dict[str, Lineage], data_sets: set[str]) -> list[str]:
     """Return the outputs of all stages that read, directly or not, one of the held data sets."""
     outputs: list[str] = []
     for lineage in lineages.values():  # in the order of the pipeline
-        if {*data_sets, *outputs} & set(lineage["inputs"]):
-            outputs += [path for path in lineage["outputs"] if path not in data_sets]
+        if {*data_sets, *outputs} & set(lineage.inputs):
+            outputs += [path for path in lineage.outputs if path not in data_sets]
     return outputs

@@ -153,8 +153,7 @@ def _find_row(digests: dict[str, str], sample_ids: set[str] | None) -> tuple[Ste
 
 
 def _rows(path: str, md5: str) -> list[Step]:
-    with versioning.bytes_of(md5, path).open(encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+    return list(files.read_rows(versioning.bytes_of(md5, path)))
 
 
 def _row_with(rows: list[Step], key: str, value: str, md5: str) -> Step:

@@ -265,7 +265,7 @@ def _speed(
     result |= {"step_s": step, "hours_a_thousand_packs": 1000 * step / params.sft.batch_packs / 3600}
     packs = files.DATA / "pack" / "metrics.json"
     if versioning.is_current("pack", files.DATA / "pack" / "train.parquet") and packs.is_file():
-        number = files.read_json(packs)["train_packs"]
+        number = files.read_json(packs, dict[str, float]).get("train_packs", 0)
         result["packs"] = number
         result["hours"] = number * params.sft.optimizer.epochs * result["hours_a_thousand_packs"] / 1000
     return result

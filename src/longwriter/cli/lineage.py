@@ -19,6 +19,10 @@ _TEXT_CHARS = 300
 """Characters that are printed of each text in a longer step."""
 _LINE_CHARS = 90
 """Characters of a text in the tree."""
+_DOUBTS = {
+    "missing": "not searched; `dvc checkout {path}` brings it back",
+    "changed": "searched, but it is not as its stage wrote it; `dvc checkout --force {path}` brings that back",
+}
 _CALLS_SHOWN = 6
 """Calls of one answer or row in the tree."""
 
@@ -166,6 +170,7 @@ def _print_holders(row: str | None, source: str | None, *, as_json: bool) -> Non
         *(f"data     {path}: {count} row{'s' * (count != 1)}" for path, count in held_by.data.items()),
         *(f"model    {path}" for path in held_by.models),
         *(f"number   {path}" for path in held_by.numbers),
+        *(f"{word:8} {path}: {_DOUBTS[word].format(path=path)}" for path, word in held_by.doubts.items()),
         f"stale    without the row: {', '.join(held_by.stale)}",
         "withdraw `longwriter withdraw ID` takes the row out of all data sets on the next run",
     ]

@@ -194,7 +194,7 @@ def _fitness(judge: str | None) -> JudgeFitness:
     if not path.exists():
         reason = "the judge was not tested: run `dvc repro fitness`"
         return JudgeFitness(judge=None, is_evidence=False, reasons=[reason], lines=[])
-    return JudgeFitness.model_validate(files.read_json(path)).of([judge] if judge else [])
+    return files.read_record(path, JudgeFitness).of([judge] if judge else [])
 
 
 async def _try_endpoints(

@@ -226,7 +226,7 @@ def _reask_rate(stage: str, requests: int, assumptions: list[str]) -> float:
     if stage not in ("plan", "write") or not versioning.is_current(stage, file):
         assumptions.append(f"{stage}: {estimate.REASK_RATE} re-asks per request, assumed")
         return estimate.REASK_RATE
-    metrics = files.read_json(file)
+    metrics = files.read_json(file, dict[str, float])
     reasks = sum(value for key, value in metrics.items() if key.startswith("reasked_"))
     rate = float(reasks / max(1, requests))
     assumptions.append(f"{stage}: {rate:.3f} re-asks per request, as in {file}")

@@ -13,7 +13,7 @@ from longwriter.io import files
 from longwriter.records import Draft, Example, Generation, Instruction, Plan, Rejection, Score
 from longwriter.text import inert
 from longwriter.traces import spans, traces
-from longwriter.tracking.provenance import LINEAGE
+from longwriter.tracking import provenance
 
 _ROWS = 2000  # of each kind: the MLflow UI loads the whole table
 _PAGE_ROWS = 500  # of rows.md
@@ -57,7 +57,7 @@ def _traced_by(name: str, run_id: str) -> str:
     """Return the run whose traces the table of a stage links to: for `dataset` the run of `write`, else its own."""
     if name != "dataset":
         return run_id
-    return str(files.read_json(LINEAGE / "write.json")["run_id"])
+    return provenance.read("write").run_id
 
 
 def _link(trace_id: str | None, ids: Set[str]) -> str | None:

@@ -32,6 +32,7 @@ def write(out: Path, format: interchange.Format) -> dict[str, int]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} holds files already: name a new folder")
     verdicts.check_examples()
+    card = files.read_text(files.DATA / "dataset" / "datacard.md")
     out.mkdir(parents=True, exist_ok=True)
     counts: dict[str, int] = {}
     for split in _SPLITS.values():
@@ -42,6 +43,5 @@ def write(out: Path, format: interchange.Format) -> dict[str, int]:
                 lines.write(json.dumps(interchange.ROWS[format](row.messages), ensure_ascii=False) + "\n")
     info = interchange.dataset_info({name: f"{split}.jsonl" for name, split in _SPLITS.items()}, format)
     files.write_json(out / "dataset_info.json", info)
-    card = (files.DATA / "dataset" / "datacard.md").read_text(encoding="utf-8")
     (out / "datacard.md").write_text(card, encoding="utf-8")
     return counts

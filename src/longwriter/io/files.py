@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
 import zstandard
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from longwriter.errors import BadRecord
 from longwriter.io import access
@@ -76,8 +76,7 @@ def check_malformed(malformed: int, rows: int, max_share: float, source: str, fi
 
 def _rows(path: Path, record: type[R]) -> Iterator[tuple[int, R]]:
     """Yield (byte offset, row) for each row of `path`; raises as `read_jsonl` does."""
-    if not path.is_file():
-        raise BadRecord(missing_message(path))
+    check_file(path)
     for where, begins, row in _scan(path, record):
         if isinstance(row, str):
             raise BadRecord(f"{where} is not a valid {record.__name__}: {row}")
@@ -86,10 +85,17 @@ def _rows(path: Path, record: type[R]) -> Iterator[tuple[int, R]]:
 
 def missing_message(path: Path | str) -> str:
     """Return the message that a file is missing, and what to do: run its stage, if a stage writes it."""
-    parts = Path(path).parts
-    if len(parts) > 1 and parts[0] == DATA.name:
-        return f"{path} is missing: run the stage that writes it (`dvc repro {parts[1]}`)"
+    if stage := _writer(Path(path)):
+        return f"{path} is missing: run the stage that writes it (`dvc repro {stage}`)"
     return f"{path} is missing: create it, or correct the key of params.yaml that names it"
+
+
+def _writer(path: Path) -> str | None:
+    """Return the stage that writes a file of data/; None for another file."""
+    parts = path.parts
+    if len(parts) < 2 or parts[0] != DATA.name:
+        return None
+    return path.stem if parts[1] == "lineage" else parts[1]
 
 
 def read_jsonl(path: Path, record: type[R]) -> list[R]:
@@ -217,23 +223,82 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, kind: Any = Any) -> Any:
     """Return the JSON value of a file.
 
+    Args:
+        path: The file.
+        kind: Type that the value must have, such as `dict[str, float]` or a TypedDict; other keys are allowed.
+
     Raises:
-        BadRecord: the file is not valid JSON, or is a folder, a pipe or a device.
-        FileNotFoundError: the file is missing.
+        BadRecord: the file is missing, is not valid JSON or of another type, or is a folder, a pipe or a device.
     """
-    _check_file(path)
+    text = read_text(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(text)
+        TypeAdapter(kind).validate_python(value, strict=True)
+    except ValidationError as error:
+        raise BadRecord(f"{path} {_mismatch(path, error)}") from None
     except (ValueError, RecursionError) as error:
         raise BadRecord(f"{path} is not valid JSON: {error}") from None
+    return value
 
 
-def _check_file(path: Path) -> None:
-    """Raise BadRecord for a folder, and for a pipe, at which a reader would wait without end."""
-    if path.exists() and not path.is_file():
+def read_record(path: Path, record: type[R]) -> R:
+    """Return the record that a JSON file holds; raises as `read_json` does."""
+    try:
+        return record.model_validate_json(read_text(path), strict=True)
+    except ValidationError as error:
+        raise BadRecord(f"{path} {_mismatch(path, error)}") from None
+
+
+def _mismatch(path: Path, error: ValidationError) -> str:
+    """Return what is wrong with the JSON value of a file, and what to do."""
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"])) or "the whole"
+    stage = _writer(path)
+    advice = f"run the stage that writes it again (`dvc repro {stage}`)" if stage else "write it again"
+    return f"does not have the form that it needs ({place}: {first['msg']}): {advice}"
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a JSON Lines file whose type is not known, one in memory at a time.
+
+    Raises:
+        BadRecord: the file is missing, or a line is no JSON object; the message names the line.
+    """
+    check_file(path)
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise BadRecord(f"{path}:{number} is not valid JSON: {error}") from None
+            if not isinstance(row, dict):
+                raise BadRecord(f"{path}:{number} is no JSON object, so it is no row")
+            yield row
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file.
+
+    Raises:
+        BadRecord: the file is missing or not UTF-8, or is a folder, a pipe or a device.
+    """
+    check_file(path)
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadRecord(f"{path} is not UTF-8: {error}") from None
+
+
+def check_file(path: Path) -> None:
+    """Raise BadRecord if a file is missing, and for a folder, or a pipe, at which a reader would wait without end."""
+    if not path.exists():
+        raise BadRecord(missing_message(path))
+    if not path.is_file():
         raise BadRecord(
             f"{path} is a folder, a pipe or a device, not a file: remove it, and make the file again"
         )
@@ -252,7 +317,7 @@ def read_zstd_lines(path: Path) -> Iterator[str]:
     Raises:
         BadRecord: the file is damaged, or was cut: then the lines before the cut come first.
     """
-    _check_file(path)
+    check_file(path)
     frame, rest = zstandard.ZstdDecompressor().decompressobj(), b""
     try:
         with path.open("rb") as file:

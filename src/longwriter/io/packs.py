@@ -10,6 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from longwriter.errors import BadRecord
+from longwriter.io import files
+
 _SCHEMA = pa.schema(
     [
         ("input_ids", pa.list_(pa.int32())),
@@ -51,5 +54,19 @@ def count(path: Path) -> int:
 
 
 def read(path: Path, columns: list[str]) -> list[dict[str, Any]]:
-    """Return the named columns of all packs."""
-    return list(pq.read_table(path, columns=columns).to_pylist())
+    """Return the named columns of all packs.
+
+    Raises:
+        BadRecord: the file is no Parquet file, is damaged, or lacks a column.
+    """
+    files.check_file(path)
+    try:
+        return list(pq.read_table(path, columns=columns).to_pylist())
+    except (pa.ArrowException, OSError) as error:
+        raise BadRecord(
+            f"{path} cannot be read as packs ({_first_line(error)}): run its stage again"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -95,7 +95,7 @@ def _delete_traces(before_ms: int) -> int:
 def _needed_runs() -> set[str]:
     """Return the runs that made the registered models and the data of this checkout."""
     todo = {
-        str(files.read_json(path)["run_id"]) for path in sorted(provenance.LINEAGE.glob("*.json"))
+        provenance.read(path.stem).run_id for path in sorted(provenance.LINEAGE.glob("*.json"))
     } | old_runs.of_registry()
     runs: set[str] = set()
     while todo:

@@ -130,7 +130,7 @@ def _filter_counts(rows: int, reasons: Counter[str]) -> list[datacard.FilterCoun
     refused = {step["name"]: step["rows_in"] - step["rows_out"] for step in steps}
     before = [("instructions", steps[0]["rows_in"], refused)]
     for stage in ("plan", "write"):
-        metrics = files.read_json(files.DATA / stage / "metrics.json")
+        metrics = files.read_json(files.DATA / stage / "metrics.json", dict[str, float])
         before.append((stage, int(metrics["rows_in"]), datacard.refusals(metrics)))
     order = ("malformed", "roles", "language", *filters.FILTERS, "withdrawn", "duplicate")
     return datacard.filter_counts([*before, ("dataset", rows, {name: reasons[name] for name in order})])
@@ -161,7 +161,7 @@ def _write_card(
 
 def _write_benchmark_prompts(folder: Path, rows: list[Example]) -> None:
     """Write the benchmark prompts that a row repeats; usually none."""
-    prompts = files.read_json(files.DATA / "benchmarks" / "prompts.json")
+    prompts = files.read_json(files.DATA / "benchmarks" / "prompts.json", list[str])
     questions = (turn.content for row in rows for turn in row.messages if turn.role == "user")
     files.write_json(folder / "benchmark_prompts.json", decontamination.matches(prompts, questions))
 

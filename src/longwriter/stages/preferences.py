@@ -94,7 +94,7 @@ def _general(params: Params, pairs: int) -> tuple[list[PreferencePair], list[Rej
     files.check_malformed(
         len(malformed), len(rows), max_share, section.general_source, next(iter(malformed), None)
     )
-    prompts = files.read_json(files.DATA / "benchmarks" / "prompts.json")
+    prompts = files.read_json(files.DATA / "benchmarks" / "prompts.json", list[str])
     rules = general_pairs.Rules(
         decontamination.index(prompts),
         params.score.max_repeated_share,

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from longwriter.evaluation import promotion
 from longwriter.evaluation.promotion import Decision, Margins, Rules
 from longwriter.execution import runner
+from longwriter.gates.suite import verdicts
 from longwriter.hashing import short_id
 from longwriter.io import files
 from longwriter.params import Params
@@ -75,7 +76,7 @@ def _decisions(
 ) -> tuple[Decision, Decision]:
     """Return whether the model may be candidate, and whether it may be champion in the place of the present one."""
     register, labels = params.register_, params.compare.models
-    fitness = JudgeFitness.model_validate(files.read_json(files.DATA / "fitness" / "fitness.json"))
+    fitness = files.read_record(files.DATA / "fitness" / "fitness.json", JudgeFitness)
     rules = Rules(
         confidence=params.report.confidence,
         margins=Margins(**register.margins.model_dump()),
@@ -83,9 +84,7 @@ def _decisions(
         max_unscored_share=register.max_unscored_share,
         believes_judge=fitness.of(promotion.judges(scores)).is_evidence,
     )
-    gates = {
-        stage: files.read_json(files.DATA / stage / "verdict.json")["passed"] is True for stage in _GATED
-    }
+    gates = {stage: verdicts.read(files.DATA / stage / "verdict.json").passed for stage in _GATED}
     parent = next(before for after, before in params.compare.pairs if after == register.model)
     own = _short(register.model)
     first = promotion.candidate(

@@ -28,7 +28,7 @@ from longwriter.records import Generation, JudgeFitness, PairwiseRow, Score, Sho
 from longwriter.report import markdown as report
 from longwriter.report import measure_plots, page, plots, short_section
 from longwriter.statistics.intervals import Method
-from longwriter.tracking import git
+from longwriter.tracking import git, provenance
 from longwriter.tracking import runs as tracking
 
 _CURVES = ("sft", "dpo")  # stages whose training curve is shown
@@ -49,7 +49,7 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
         labels={name: model.label for name, model in models.items()},
         pairs=[(after, before) for after, before in params.compare.pairs],
     )
-    texts = {stage: (files.DATA / stage / "curve.csv").read_text(encoding="utf-8") for stage in _CURVES}
+    texts = {stage: files.read_text(files.DATA / stage / "curve.csv") for stage in _CURVES}
     curves = {stage: comparison.curve(text) for stage, text in texts.items()}
     measured = {model: _measured(model, benchmark, scores, method) for model, scores in rows.items()}
     short = {
@@ -58,7 +58,7 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
     }
     more = measure_plots.figures(compared, measured)
     figures = plots.draw(compared, curves, folder / "figures", more)
-    fitness = JudgeFitness.model_validate(files.read_json(files.DATA / "fitness" / "fitness.json"))
+    fitness = files.read_record(files.DATA / "fitness" / "fitness.json", JudgeFitness)
     groups = ((group[0], repeats.repeat(group, rows)) for group in params.compare.repeats)
     trainings = {model: repeat for model, repeat in groups if repeat}
     compared_pairs = _pairwise(benchmark, params, method)
@@ -67,7 +67,7 @@ def work(benchmark: str, params: Params, folder: Path, run: runner.StageRun) -> 
         fitness=fitness.of([compared.judge] if compared.judge else []),
         judged_pairs=_judged_pairs(params),
         max_unscored_share=params.register_.max_unscored_share,
-        dpo=files.read_json(files.DATA / "dpo" / "metrics.json"),
+        dpo=files.read_json(files.DATA / "dpo" / "metrics.json", dict[str, float]),
         figures=[path.relative_to(folder).as_posix() for path in figures],
         measured=measured,
         pairwise=compared_pairs,
@@ -150,13 +150,13 @@ def _facts(
     for model in compared.labels:
         for stage in ("generate", "score"):
             name = f"{stage}@{model}-{benchmark}"
-            path = files.DATA / "lineage" / f"{name}.json"
-            lineage = files.read_json(path) if path.is_file() else {"run_id": None, "inputs": {}}
-            if run_id := lineage["run_id"]:
-                facts.append(page.Fact(f"run {name}", run_id, tracking.run_url(run_id)))
+            if not (provenance.LINEAGE / f"{name}.json").exists():
+                continue
+            lineage = provenance.read(name)
+            facts.append(page.Fact(f"run {name}", lineage.run_id, tracking.run_url(lineage.run_id)))
             facts += [
                 page.Fact(f"DVC md5 of {item}", md5)
-                for item, md5 in lineage["inputs"].items()
+                for item, md5 in lineage.inputs.items()
                 if "data/" in item
             ]
     return [*{fact.name: fact for fact in facts}.values()]

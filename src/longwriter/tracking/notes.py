@@ -15,7 +15,6 @@ from longwriter.io import files
 from longwriter.text import inert
 from longwriter.tracking import connection, git, profiles, provenance
 from longwriter.tracking import runs as tracking
-from longwriter.tracking.provenance import LINEAGE
 
 _PROMPTS = "prompts"
 _MOST_CHARS = 7000  # of a table; MLflow takes tags of 8,000 characters
@@ -115,7 +114,7 @@ def of_model(model: str, benchmarks: Iterable[str], weights: str, data: str) -> 
     ]
     lines = []
     for benchmark in benchmarks:
-        numbers = files.read_json(files.DATA / "report" / benchmark / "metrics.json")
+        numbers = files.read_json(files.DATA / "report" / benchmark / "metrics.json", dict[str, float])
         item = f"{model}-{benchmark}"
         facts = [
             f"length score {_interval(numbers, f'{model}_length_score', '{:.0f}', '_mean')}",
@@ -139,8 +138,7 @@ def _interval(numbers: Mapping[str, float], name: str, form: str, suffix: str) -
 
 def _link(text: str, stage: str, tab: str = "") -> str:
     """Return a link to the run that wrote a stage's output."""
-    run_id = files.read_json(LINEAGE / f"{stage}.json")["run_id"]
-    return f"[{text}]({tracking.run_url(run_id)}{tab})"
+    return f"[{text}]({tracking.run_url(provenance.read(stage).run_id)}{tab})"
 
 
 def _commit(commit: str) -> str:
@@ -175,12 +173,11 @@ def writer_of(path: str, digest: str) -> str | None:
     """Return the run that wrote a file of data/; None if no stage did, or its lineage names another digest."""
     if not path.startswith("data/"):
         return None
-    lineage_file = LINEAGE / f"{provenance.stage_of(path)}.json"
     try:
-        lineage = files.read_json(lineage_file) if lineage_file.is_file() else {"outputs": {}}
+        lineage = provenance.read(provenance.stage_of(path))
     except BadRecord:
         return None
-    return str(lineage["run_id"]) if lineage["outputs"].get(path) == digest else None
+    return lineage.run_id if lineage.outputs.get(path) == digest else None
 
 
 def kind_tags(name: str) -> dict[str, str]:

@@ -7,7 +7,9 @@ the chain is checked against the next one, so that numbers and data of another m
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict
 
 from longwriter.errors import BadRecord
 from longwriter.io import files
@@ -21,6 +23,21 @@ _NUMBERS = tuple(
     for name, mean in (("length_score", "_mean"), ("ended_share", ""), ("quality_score", "_mean"))
     for part in (mean, "_low", "_high")
 )
+
+
+class Lineage(BaseModel):
+    """What data/lineage/STAGE.json says of a stage: its run, and {path: DVC digest} of its files.
+
+    The file has more fields, for people.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    stage: str
+    run_id: str
+    git_commit: str = ""
+    inputs: dict[str, str]
+    outputs: dict[str, str]
 
 
 class Provenance(NamedTuple):
@@ -40,6 +57,15 @@ def stage_of(path: str) -> str:
     return "@".join(PurePosixPath(path).parts[1:-1])
 
 
+def read(stage: str) -> Lineage:
+    """Return the lineage of a stage, or of an item `NAME@ITEM`.
+
+    Raises:
+        BadRecord: its file is missing, or is not what the stage wrote.
+    """
+    return files.read_record(LINEAGE / f"{stage}.json", Lineage)
+
+
 def of_model(model: str) -> Provenance:
     """Return the origin of the weights in data/MODEL/weights.
 
@@ -48,9 +74,9 @@ def of_model(model: str) -> Provenance:
     """
     weights = files.DATA / model / "weights"
     digest = versioning.digest(weights)
-    lineage = _read(model)
-    _check_link(model, lineage["outputs"].get(str(weights)), digest)
-    return Provenance(digest, _training_rows(lineage), lineage["run_id"], lineage["git_commit"])
+    lineage = read(model)
+    _check_link(model, lineage.outputs.get(str(weights)), digest)
+    return Provenance(digest, _training_rows(lineage), lineage.run_id, lineage.git_commit)
 
 
 def benchmark_numbers(model: str, benchmark: str, weights_md5: str) -> dict[str, str]:
@@ -65,44 +91,45 @@ def benchmark_numbers(model: str, benchmark: str, weights_md5: str) -> dict[str,
     item = f"{model}-{benchmark}"
     answers = f"data/generate/{item}/generations.jsonl"
     scores = f"data/score/{item}/scores.jsonl"
-    generate = _read(f"generate@{item}")
-    score = _read(f"score@{item}")
-    report = _read(f"report@{benchmark}")
-    _check_link(f"generate@{item}", generate["inputs"].get(f"data/{model}/weights"), weights_md5)
-    _check_link(f"score@{item}", score["inputs"].get(answers), generate["outputs"][answers])
-    _check_link(f"report@{benchmark}", report["inputs"].get(scores), score["outputs"][scores])
-    metrics = files.read_json(files.DATA / "report" / benchmark / "metrics.json")
+    generate = read(f"generate@{item}")
+    score = read(f"score@{item}")
+    report = read(f"report@{benchmark}")
+    _check_link(f"generate@{item}", generate.inputs.get(f"data/{model}/weights"), weights_md5)
+    _check_link(f"score@{item}", score.inputs.get(answers), generate.outputs.get(answers))
+    _check_link(f"report@{benchmark}", report.inputs.get(scores), score.outputs.get(scores))
+    metrics = files.read_json(files.DATA / "report" / benchmark / "metrics.json", dict[str, float])
     values = {name: metrics[f"{model}_{name}"] for name in _NUMBERS if f"{model}_{name}" in metrics}
     return {f"{benchmark}.{name}": str(value) for name, value in {**values, "n": metrics["n"]}.items()}
 
 
-def _read(stage: str) -> dict[str, Any]:
-    lineage: dict[str, Any] = files.read_json(LINEAGE / f"{stage}.json")
-    return lineage
-
-
-def _check_link(stage: str, recorded: str | None, actual: str) -> None:
-    """Raise BadRecord unless the lineage of `stage` records the digest that the file has now."""
-    if recorded != actual:
+def _check_link(stage: str, recorded: str | None, actual: str | None) -> None:
+    """Raise BadRecord unless the lineage of `stage` records the digest that the file has now; None = no digest."""
+    if recorded is None or recorded != actual:
         raise BadRecord(
             f"data/lineage/{stage}.json names the digest {recorded}, but the file now has {actual}: "
             "run `dvc repro`"
         )
 
 
-def _training_rows(lineage: dict[str, Any]) -> str:
+def _training_rows(lineage: Lineage) -> str:
     """Return the digest of the training rows; follows parent models to the one trained on packs."""
-    while _PACKS not in lineage["inputs"]:
-        parents = [path for path in lineage["inputs"] if Path(path).name == "weights"]
+    models: list[str] = []
+    while _PACKS not in lineage.inputs:
+        parents = [path for path in lineage.inputs if Path(path).name == "weights"]
         if not parents:
             raise BadRecord(
-                f"data/lineage/{lineage['stage']}.json names no training rows: "
+                f"data/lineage/{lineage.stage}.json names no training rows: "
                 "set register.model to a model that this pipeline trained"
             )
-        digest = lineage["inputs"][parents[0]]
+        digest = lineage.inputs[parents[0]]
         parent = Path(parents[0]).parts[1]
-        lineage = _read(parent)
-        _check_link(parent, lineage["outputs"].get(parents[0]), digest)
-    pack = _read("pack")
-    _check_link("pack", pack["outputs"].get(_PACKS), lineage["inputs"][_PACKS])
-    return str(pack["inputs"][_ROWS])
+        if parent in models:
+            raise BadRecord(f"data/lineage/{parent}.json leads back to itself: run `dvc repro {parent}`")
+        models.append(parent)
+        lineage = read(parent)
+        _check_link(parent, lineage.outputs.get(parents[0]), digest)
+    pack = read("pack")
+    _check_link("pack", pack.outputs.get(_PACKS), lineage.inputs[_PACKS])
+    if _ROWS not in pack.inputs:
+        raise BadRecord(f"data/lineage/pack.json does not name {_ROWS}: run `dvc repro pack`")
+    return pack.inputs[_ROWS]

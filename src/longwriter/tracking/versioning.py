@@ -280,6 +280,8 @@ def _digest(repo: Repo, path: str) -> str:
     absolute = Path(path).absolute()
     if not absolute.exists():
         raise BadRecord(files.missing_message(path))
+    if not (absolute.is_file() or absolute.is_dir()):
+        raise BadRecord(f"{path} is a pipe or a device: remove it, and make the file again")
     _, _, tree = build(repo.cache.local, str(absolute), localfs, "md5", ignore=repo.dvcignore, dry_run=True)
     return str(tree.hash_info.value)
 

@@ -25,7 +25,7 @@ def test_a_row_whose_trace_was_left_out_has_no_link(store):
     files.write_jsonl(folder / "rejected.jsonl", [rejected])
     files.write_jsonl(files.DATA / "instructions" / "instructions.jsonl", [])
     write, dataset = (tracking.start_run(stage, {}) for stage in ("write", "dataset"))
-    files.write_json(LINEAGE / "write.json", {"run_id": write})
+    files.write_json(LINEAGE / "write.json", {"stage": "write", "run_id": write, "inputs": {}, "outputs": {}})
     own_id = spans.trace_id("a", ["c" * 64])
     trace = TextTrace(own_id, Node("AgentWrite", "AGENT", "", "", []), {"lw.row_id": "a"}, ())
     traces.write(write, [trace], started_s=1.7e9, max_seconds=9, writer=traces.Writer(write))

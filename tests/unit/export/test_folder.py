@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,27 @@ def test_the_gated_data_set_is_written_whole(checkout, format, column):
         "longwriter": "train.jsonl",
         "longwriter_test": "test.jsonl",
     }
+
+
+@pytest.mark.parametrize("file", ["dataset/train.jsonl", "dataset/datacard.md", "validate/verdict.json"])
+def test_a_pipe_or_a_folder_in_the_place_of_a_file_is_named_and_nothing_is_written(checkout, file):
+    path = Path("data") / file
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(BadRecord, match=rf"{file} is a .*pipe"):
+        exporting.write(Path("out"), "messages")
+    path.unlink()
+    path.mkdir()
+    with pytest.raises((BadRecord, GateStopped), match=file):
+        exporting.write(Path("out"), "messages")
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("text", ["[]", '"x"', "{}", "null", '{"passed": "true", "data": {}}'])
+def test_a_verdict_of_another_form_passes_nothing(checkout, text):
+    Path("data/validate/verdict.json").write_text(text)
+    with pytest.raises(BadRecord, match=r"verdict\.json does not have the form .*`dvc repro validate`"):
+        exporting.write(Path("out"), "messages")
 
 
 def test_a_data_set_that_the_gate_has_not_passed_is_not_exported(checkout):

@@ -7,11 +7,17 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from longwriter.errors import BadRecord
-from longwriter.io import files
+from longwriter.io import files, packs
 from longwriter.records import BenchmarkRow, Check, Instruction, PlanStep, Rejection
 from tests.unit.builders import instruction
+
+
+class Counted(BaseModel):
+    n: int
+
 
 GOOD = '{"prompt": "a", "type": "x", "length": 100, "language": "en"}\n'
 
@@ -125,10 +131,52 @@ def test_json_is_read_back_and_not_a_number_is_refused(in_tmp):
     assert (in_tmp / "x.json").read_text(encoding="utf-8").startswith('{\n  "b": "潮"')
     with pytest.raises(ValueError, match="not JSON compliant"):
         files.write_json(in_tmp / "x.json", {"a": float("nan")})
-    for bad in (b"\xff{", b"[" * 5000):
+    for bad, word in ((b"\xff{", "UTF-8"), (b"[" * 5000, "valid JSON")):
         (in_tmp / "x.json").write_bytes(bad)
-        with pytest.raises(BadRecord, match=r"x\.json is not valid JSON"):
+        with pytest.raises(BadRecord, match=rf"x\.json is not {word}"):
             files.read_json(in_tmp / "x.json")
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", '"x"', "{}", "null", '{"n": "4"}', '{"n": [1]}', '{"m": 1, "n": null}']
+)
+def test_json_of_another_form_than_its_stage_writes_is_named_with_the_stage(in_tmp, monkeypatch, text):
+    monkeypatch.chdir(in_tmp)
+    file = Path("data/report/metrics.json")
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    if text != "{}":
+        with pytest.raises(BadRecord, match=r"metrics\.json does not have the form .*`dvc repro report`"):
+            files.read_json(file, dict[str, float])
+    with pytest.raises(BadRecord, match=r"metrics\.json does not have the form .*`dvc repro report`"):
+        files.read_record(file, Counted)
+
+
+def test_rows_of_any_type_are_read_and_a_line_that_is_no_row_is_named(in_tmp):
+    file = in_tmp / "rows.jsonl"
+    file.write_bytes(b'{"a": 1}\r\n\n{"b": [2]}')
+    assert list(files.read_rows(file)) == [{"a": 1}, {"b": [2]}]
+    for bad in (b"{", b"[]", b'"x"', b"null", b'{"a": "\xff"}', b"[" * 5000):
+        file.write_bytes(b'{"a": 1}\n' + bad)
+        with pytest.raises(BadRecord, match=r"rows\.jsonl:2 is n"):
+            list(files.read_rows(file))
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(40) + b"PAR1", b"[]"])
+def test_packs_that_cannot_be_read_are_named(in_tmp, content):
+    file = in_tmp / "train.parquet"
+    packs.write(file, [{"input_ids": [1], "labels": [1], "seq_lengths": [1], "sample_ids": ["a"]}])
+    assert packs.read(file, ["sample_ids"]) == [{"sample_ids": ["a"]}]
+    with pytest.raises(BadRecord, match=r"train\.parquet cannot be read as packs"):
+        packs.read(file, ["no_such_column"])
+    file.write_bytes(content)
+    with pytest.raises(BadRecord, match=r"train\.parquet cannot be read as packs"):
+        packs.read(file, ["sample_ids"])
+
+
+def test_a_missing_lineage_names_the_stage_that_writes_it():
+    message = files.missing_message("data/lineage/score@sft-small.json")
+    assert message.endswith("(`dvc repro score@sft-small`)")
 
 
 @pytest.mark.parametrize("cut", [-1, -9, 0.5, 20, 0])
@@ -153,7 +201,13 @@ def test_no_compressed_lines_are_read_back_too(in_tmp):
 @pytest.mark.parametrize("kind", ["pipe", "folder"])
 def test_a_pipe_or_a_folder_in_the_place_of_a_file_is_named(in_tmp, kind):
     (os.mkfifo if kind == "pipe" else os.mkdir)(in_tmp / "x")
-    for read in (files.read_json, lambda path: list(files.read_zstd_lines(path))):
+    for read in (
+        files.read_json,
+        files.read_text,
+        lambda path: list(files.read_rows(path)),
+        lambda path: files.read_jsonl(path, Instruction),
+        lambda path: list(files.read_zstd_lines(path)),
+    ):
         with pytest.raises(BadRecord, match=r"x is a folder, a pipe or a device, not a file"):
             read(in_tmp / "x")
 

@@ -78,7 +78,9 @@ def test_traces_go_unless_the_registry_or_the_data_of_today_rest_on_them(store, 
     answering = ended("generate@sft-a", reads={"data/sft/weights": WEIGHTS})
     today = ended("plan")
     Path("data/lineage").mkdir(parents=True)
-    Path("data/lineage/plan.json").write_text(json.dumps({"run_id": today, "outputs": {}}))
+    Path("data/lineage/plan.json").write_text(
+        json.dumps({"stage": "plan", "run_id": today, "inputs": {}, "outputs": {}})
+    )
     former = ended("write", writes={"data/write/drafts.jsonl": OLD_DRAFTS})
     young = ended("write", days=10)
     for number, run_id in enumerate((write_run, training_run, answering, today, former, young)):
@@ -117,7 +119,9 @@ def test_prompts_go_unless_the_data_of_today_rests_on_them(store, folder):
     tracking.log_prompts(needed, {"a.txt": ("clean-a", "a" * 32)})
     tracking.log_prompts(needed, {"a.txt": ("clean-b", "b" * 32)})
     Path("data/lineage").mkdir(parents=True)
-    Path("data/lineage/plan.json").write_text(json.dumps({"run_id": needed, "outputs": {}}))
+    Path("data/lineage/plan.json").write_text(
+        json.dumps({"stage": "plan", "run_id": needed, "inputs": {}, "outputs": {}})
+    )
     assert retention.old_prompts(timedelta(days=1)) == []
     assert ("clean-b", "1") in retention.old_prompts(timedelta(0))
     assert ("clean-a", "1") not in retention.old_prompts(timedelta(0))

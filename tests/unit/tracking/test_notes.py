@@ -28,7 +28,8 @@ def lineage(store):
         "generate@dpo-tiny",
         "score@dpo-tiny",
     ):
-        content = {"run_id": f"run-{stage}", "outputs": {PLANS: MD5} if stage == "plan" else {}}
+        outputs = {PLANS: MD5} if stage == "plan" else {}
+        content = {"stage": stage, "run_id": f"run-{stage}", "inputs": {}, "outputs": outputs}
         files.write_json(lineage / f"{stage}.json", content)
 
 

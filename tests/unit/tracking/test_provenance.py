@@ -93,6 +93,35 @@ def test_a_link_that_does_not_fit_the_next_one_is_an_error(checkout, stage, inpu
         provenance.of_model("dpo")
 
 
+@pytest.mark.parametrize("text", ["[]", '"x"', "null", "{}", '{"stage": "sft", "run_id": 1}', "{", ""])
+def test_a_lineage_that_is_not_what_its_stage_wrote_is_named(checkout, text):
+    (provenance.LINEAGE / "sft.json").write_text(text)
+    with pytest.raises(BadRecord, match=r"data/lineage/sft\.json (does not have the form|is not valid JSON)"):
+        provenance.of_model("dpo")
+
+
+def test_a_missing_lineage_or_link_is_named(checkout):
+    write_lineage("pack", {}, {PACKS: "packs"})
+    with pytest.raises(BadRecord, match=r"pack\.json does not name data/dataset/train\.jsonl"):
+        provenance.of_model("dpo")
+    (provenance.LINEAGE / "pack.json").unlink()
+    with pytest.raises(BadRecord, match=r"pack\.json is missing: .* \(`dvc repro pack`\)"):
+        provenance.of_model("dpo")
+
+
+def test_models_that_name_each_other_as_parent_are_an_error(checkout):
+    write_lineage("sft", {"data/dpo/weights": checkout["dpo"]}, {"data/sft/weights": checkout["sft"]})
+    with pytest.raises(BadRecord, match="leads back to itself"):
+        provenance.of_model("dpo")
+
+
+def test_a_link_that_neither_side_names_is_no_link(checkout):
+    write_lineage("score@dpo-small", {"data/generate/dpo-small/generations.jsonl": "answers"}, {})
+    write_lineage("report@small", {}, {})
+    with pytest.raises(BadRecord, match=r"report@small\.json names the digest None"):
+        provenance.benchmark_numbers("dpo", "small", checkout["dpo"])
+
+
 def test_the_numbers_are_those_of_the_report_on_these_weights(checkout):
     assert provenance.benchmark_numbers("dpo", "small", checkout["dpo"]) == {
         "small.length_score_mean": "61.5",

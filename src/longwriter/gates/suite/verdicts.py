@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from longwriter.errors import BadRecord, GateStopped
+from pydantic import BaseModel, ConfigDict
+
+from longwriter.errors import GateStopped
 from longwriter.io import files
 from longwriter.tracking import versioning
 
@@ -73,6 +75,24 @@ class Finding(NamedTuple):
         return f"{self.name}: observed {self.observed}, bound {self.bound}{rows}"
 
 
+class Verdict(BaseModel):
+    """What later stages read of a verdict; `data` is {path: DVC's digest} of what the gate has checked."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    passed: bool
+    data: dict[str, str]
+
+
+def read(verdict_file: Path) -> Verdict:
+    """Return the verdict that `settle` wrote.
+
+    Raises:
+        BadRecord: there is none, or the file is not what `settle` wrote.
+    """
+    return files.read_record(verdict_file, Verdict)
+
+
 def settle(
     stage: str, findings: list[Finding], digests: dict[str, str], rows: int, verdict_file: Path
 ) -> dict[str, float]:
@@ -130,11 +150,9 @@ def check_verdict(verdict_file: Path, data: Sequence[Path], stage: str) -> None:
         BadRecord: there is no verdict.
         GateStopped: the gate has checked other rows, or has stopped these.
     """
-    if not verdict_file.is_file():
-        raise BadRecord(files.missing_message(verdict_file))
-    verdict = files.read_json(verdict_file)
+    verdict = read(verdict_file)
     digests = versioning.digests(data)
-    if verdict["passed"] is not True or verdict["data"] != digests:
+    if not verdict.passed or verdict.data != digests:
         raise GateStopped(
             f"{verdict_file} does not pass the rows in {', '.join(digests)}: run `dvc repro {stage}`"
         )
