@@ -63,12 +63,13 @@ class Measure(NamedTuple):
         return self.gain.low
 
     def text(self) -> str:
-        """Return the gain with its interval and margin."""
+        """Return the gain with its interval and margin, in points."""
         if self.gain is None or self.gain.low is None or self.gain.high is None:
             return f"{self.name}: no interval with {amount(self.gain.n if self.gain else 0, 'prompt')}"
-        form = "+.0%" if self.is_share else "+.1f"
-        value, margin = f"{self.gain.value:{form}}", f"{0.0 - self.margin:{form}}"
-        return f"{self.name}: gain {value}{self.gain.bounds(form)}, n = {self.gain.n}, allowed {margin}"
+        form = "+.0f" if self.is_share else "+.1f"
+        gain, scale = (self.gain.in_points(), 100) if self.is_share else (self.gain, 1)
+        value, margin = intervals.shown(gain.value, form), f"{0.0 - scale * self.margin:{form}}"
+        return f"{self.name}: gain {value}{gain.bounds(form)}, n = {gain.n}, allowed {margin}"
 
 
 class Decision(NamedTuple):
@@ -244,19 +245,32 @@ def _paired(
     return groups.shared(list(filter(counts, before)), list(filter(counts, after)), value)
 
 
-def markdown(decisions: Mapping[str, Decision], judged_by: Sequence[str]) -> str:
+def markdown(decisions: Mapping[str, Decision], judged_by: Sequence[str], rules: Rules) -> str:
     """Return the decisions about each alias as Markdown, with every measure and the reasons."""
     parts = []
     for alias, decision in decisions.items():
         verdict = "given" if decision.is_given else "not given"
-        lines = [f"**{alias}: {verdict}**, compared with {decision.reference}."]
-        lines += [f"- {reason}" for reason in decision.reasons]
-        lines += [
-            f"- {measure.text()}" for measure in decision.measures if measure.text() not in "".join(lines)
-        ]
-        parts.append("\n".join([lines[0], "", *lines[1:]]))
-    judge = f"Judge: {', '.join(judged_by)}." if judged_by else "No judge: quality is not part of this."
-    return "\n\n".join([*parts, judge])
+        reasons = "\n".join(f"- {reason}" for reason in decision.reasons)
+        passed = [f"- {text}" for measure in decision.measures if (text := measure.text()) not in reasons]
+        parts.append(f"**{alias}: {verdict}**, compared with {decision.reference}.")
+        parts += ["Why not:", reasons] if reasons else []
+        parts += ["Passed:", "\n".join(passed)] if passed else []
+    parts.append(
+        "Gains are in points, of a score from 0 to 100 or of a share in percent. In brackets: "
+        f"{rules.confidence * 100:.3g} % intervals. A measure passes if no part of its interval is below what is allowed."
+    )
+    if not judged_by:
+        parts.append("No judge: quality is not part of this, so the overall score is the length score.")
+    elif rules.believes_judge:
+        parts.append(
+            f"Judge: {', '.join(judged_by)}. The overall score is the mean of length score and quality score."
+        )
+    else:
+        parts.append(
+            f"Judge: {', '.join(judged_by)}; what it says is no evidence, so quality is not part of this and the overall "
+            "score is the length score."
+        )
+    return "\n\n".join(parts)
 
 
 def tags(decisions: Mapping[str, Decision], judged_by: Sequence[str]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from longwriter.evaluation.measures.summary import Measured
 from longwriter.records import JudgeFitness, ShortAnswer
 from longwriter.report import measures_section, pairwise_section, quality_section, short_section
 from longwriter.report.phrases import p_value, score, sentence, share, table
+from longwriter.statistics import intervals
 from longwriter.text import inert
 
 
@@ -66,7 +67,7 @@ def markdown(
         _buckets(compared),
         measures_section.sections(compared, measured) if measured else "",
         short_section.section(compared, short),
-        _training(dpo),
+        _training(dpo, compared.method.confidence),
         "## Figures",
         "\n\n".join(f"![{path}]({path})" for path in figures),
         "## How the numbers are made",
@@ -79,7 +80,7 @@ def _verdict(compared: Comparison) -> str:
     """Return a sentence for each pair of models, and one about how answers end."""
     labels, confidence = compared.labels, compared.method.confidence
     lines = [
-        f"- {sentence(labels[after], labels[before], difference, confidence)}"
+        f"- In length score: {sentence(labels[after], labels[before], difference, confidence)}"
         for (after, before), difference in compared.differences.items()
     ]
     return "\n".join([*lines, f"- {_ending(compared)}"] if lines else [])
@@ -146,11 +147,14 @@ def _method(compared: Comparison) -> str:
         "and differences: Student's t over prompts; where every prompt has the same value (all equal), an interval "
         "cannot be estimated. Differences are paired by prompt, their p values come from a "
         f"permutation test within prompts ({compared.method.resamples:,} permutations, seed "
-        f"{compared.method.seed}). Shares: Wilson intervals, compared by McNemar's exact test. p values are "
-        f"corrected for the {compared.tests} tests of this report (Holm). Intervals allow for other "
+        f"{compared.method.seed}). Shares: Wilson intervals, compared by McNemar's exact test (with several answers to a prompt by permutations). p values are "
+        f"corrected for the {compared.tests} tests in the lists of this report (Holm). "
+        "How answers end is tested for the first pair only. Intervals hold for one comparison alone. They allow for other "
         "prompts, not for another training: the same recipe, trained again, may differ by more. Ended: the model "
         "stopped by itself below its cap (`generate.max_tokens_per_word` times the words asked for, and the hard "
-        "cap). An answer that did not end was cut at its cap, and its S_l is that of the cut text."
+        "cap). An answer that did not end was cut at its cap, and its S_l is that of the cut text, so it depends on the "
+        "cap. Loop: more than `score.max_repeated_share` of the 5-grams of the answer occurred earlier in it. Refusal: "
+        "found by rules and small trained models, which make errors."
     )
 
 
@@ -207,14 +211,22 @@ def _buckets(compared: Comparison) -> str:
 _MIN_PAIRS = 6  # with fewer, even if all are right, a sign test has p above 0.05 (2 / 2 ** 5)
 
 
-def _training(dpo: Mapping[str, float]) -> str:
-    if "test_reward_accuracy" not in dpo:
+def _training(dpo: Mapping[str, float], confidence: float) -> str:
+    """Return in how many held-out pairs DPO moved towards the chosen answer; empty without such pairs."""
+    if "test_pairs" not in dpo:
         return ""
-    if dpo.get("test_pairs", _MIN_PAIRS) < _MIN_PAIRS:
+    n = round(dpo["test_pairs"])
+    if n < _MIN_PAIRS:
         trained = amount(int(dpo["train_pairs"]), "pair") if "train_pairs" in dpo else "its pairs"
         return (
-            f"## DPO\n\nDPO was trained on {trained} and measured on {dpo['test_pairs']:.0f}: too few to say "
+            f"## DPO\n\nDPO was trained on {trained} and measured on {n}: too few to say "
             "whether it learned anything."
         )
-    n = f" of {dpo['test_pairs']:.0f} held-out pairs" if "test_pairs" in dpo else " of the held-out pairs"
-    return f"## DPO\n\nDPO puts chosen above rejected in {dpo['test_reward_accuracy']:.0%}{n}."
+    right = round(n * dpo["test_reward_accuracy"])
+    hits = intervals.share_interval([[float(place < right)] for place in range(n)], confidence)
+    is_chance = hits is not None and hits.low is not None and hits.low <= 0.5 <= (hits.high or 0.0)
+    unproven = ", so this does not show that DPO learned the preference" if is_chance else ""
+    return (
+        "## DPO\n\nDPO raised the probability of the chosen answer more than that of the rejected one in "
+        f"{right} of {n} held-out pairs: {share(hits)}; 50% would be chance{unproven}."
+    )

@@ -94,7 +94,9 @@ def _texts(compared: Comparison, measured: Mapping[str, Measured]) -> str:
     if not ns:
         return ""
     head = ["", *(f"distinct-{n}" for n in ns), "beyond Gopher's limits", "redundancy"]
-    lines = [[*head, "repeated: first tenth", "middle", "last tenth", "S_q of the parts"]]
+    is_judged = any(item.quality_along for item in measured.values())
+    parts = ["S_q of the parts"] if is_judged else []
+    lines = [[*head, "repeated: first tenth", "middle", "last tenth", *parts]]
     for model, item in measured.items():
         along = item.repetition_along
         places = [f"{along[at]:.1%}" for at in (0, len(along) // 2, -1)] if along else ["-"] * 3
@@ -106,7 +108,7 @@ def _texts(compared: Comparison, measured: Mapping[str, Measured]) -> str:
                 share(item.beyond_gopher),
                 score(item.redundancy),
                 *places,
-                quality,
+                *([quality] if is_judged else []),
             ]
         )
     return "\n\n".join(

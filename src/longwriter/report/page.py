@@ -114,18 +114,17 @@ def _example(heading: str, row: Score, compared: Comparison, texts: Mapping[str,
         own = _first_by_prompt(rows).get(row.prompt_id)
         if own is None or own.generation_id not in texts:
             continue
-        quality = (
-            f"S_q {own.quality.quality_score:.1f}"
-            if isinstance(own.quality, Judgement)
-            else f"no S_q ({own.quality.reason})"
-        )
+        if isinstance(own.quality, Judgement):
+            quality = [f"S_q {own.quality.quality_score:.1f}"]
+        else:
+            quality = [] if own.quality.reason == "no_judge" else [f"no S_q ({own.quality.reason})"]
         traits = [
             *(
                 [amount(own.words, "word")]
                 if own.required_words is None or own.length_score is None
                 else [f"{own.words:,} of {own.required_words:,} words", f"S_l {own.length_score:.1f}"]
             ),
-            quality,
+            *quality,
             "ended by itself" if own.ended else "cut, or end unknown",
             *(["loop"] if own.loop else []),
             *(["refusal"] if own.refusal else []),

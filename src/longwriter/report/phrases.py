@@ -5,7 +5,7 @@ from __future__ import annotations
 from longwriter.amounts import amount
 from longwriter.comparison.comparison import capitalised
 from longwriter.records import JudgeFitness
-from longwriter.statistics.intervals import Difference, Estimate
+from longwriter.statistics.intervals import Difference, Estimate, shown
 
 _WHOLE_SCALE = 100.0
 
@@ -25,7 +25,9 @@ def sentence(after: str, before: str, difference: Difference | None, confidence:
             )
     else:
         verdict = f"{after} is {'better' if difference.value > 0 else 'worse'} than {before}"
-    interval = f"{confidence * 100:.3g} % CI {difference.low:+.1f} to {difference.high:+.1f}"
+    interval = (
+        f"{confidence * 100:.3g} % CI {shown(difference.low, '+.1f')} to {shown(difference.high, '+.1f')}"
+    )
     if difference.low == difference.high:
         interval = "the same for every prompt, so without interval"
     return (
@@ -39,8 +41,11 @@ def _smallest(difference: Difference) -> str:
     if not difference.smallest:
         return ""
     if difference.smallest > _WHOLE_SCALE:
-        return "; this n is too small to show any difference four times in five"
-    return f"; this n shows a difference of {difference.smallest:.1f} four times in five, smaller ones less often"
+        return "; n is too small: this comparison misses even the largest true difference in more than one of five cases"
+    return (
+        f"; this comparison alone finds a true difference of {difference.smallest:.1f} in four of five cases, a smaller "
+        "one less often"
+    )
 
 
 def score(estimate: Estimate | None, digits: int = 1) -> str:

@@ -44,7 +44,7 @@ _DECADE = 10  # lengths asked for that differ by this factor or more are drawn o
 _FEW_MODELS = 3  # up to this many models have room for dots and labels; more are drawn closer together
 _REQUIRED_LABEL = "words asked for"
 _WRITTEN_LABEL = "words written"
-_CURVE_TITLES = {"loss": "loss", "reward_accuracy": "reward accuracy"}
+_CURVE_TITLES = {"loss": "loss in training", "reward_accuracy": "reward accuracy in training"}
 
 
 class Look(NamedTuple):
@@ -157,7 +157,7 @@ def _training(compared: Comparison, curves: Mapping[str, Curve]) -> Figure:
         panel.set_title(f"{title}: {_CURVE_TITLES[column]}, {len(finite)} logged steps")
         panel.set_xlabel("optimizer step")
         panel.locator_params(axis="x", integer=True)
-        panel.set_ylabel(_CURVE_TITLES[column])
+        panel.set_ylabel(column.replace("_", " "))
         if column == "reward_accuracy":
             panel.axhline(0.5, color="#595959", linestyle="--", linewidth=1)
             panel.set_ylim(limits([0.5, *values], (0, 1.02)))

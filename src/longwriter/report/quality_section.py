@@ -124,9 +124,7 @@ def _differences(compared: Comparison, quality: Quality) -> str:
         bounds = quality.difference_bounds[after, before]
         line = f"- In S̄: {sentence(*labels, difference, compared.method.confidence)}"
         if bounds and quality.scored < quality.shared:
-            line += (
-                f" Whatever the unscored answers are worth: between {bounds[0]:+.1f} and {bounds[1]:+.1f}."
-            )
+            line += f" Over all prompts, whatever the unscored answers are worth: from {bounds[0]:+.1f} to {bounds[1]:+.1f}."
         lines.append(line)
     return "\n".join(lines)
 

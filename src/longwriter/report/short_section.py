@@ -8,7 +8,7 @@ from longwriter.comparison.comparison import Comparison
 from longwriter.records import ShortAnswer
 from longwriter.report.phrases import share, table
 from longwriter.statistics import intervals, short_prompts
-from longwriter.statistics.intervals import Difference, Method
+from longwriter.statistics.intervals import Difference, Estimate, Method, shown
 
 Answers = Mapping[str, Sequence[ShortAnswer]]
 """{model: its answers to the short prompts}; the first model is the one that the others are compared with."""
@@ -20,7 +20,7 @@ def section(compared: Comparison, answers: Answers) -> str:
         return ""
     first, *_ = compared.labels
     kinds = list(dict.fromkeys(row.type for rows in answers.values() for row in rows))
-    lines = [["", "n", "right", f"difference from {compared.labels[first]}", *kinds]]
+    lines = [["", "n", "right", f"difference from {compared.labels[first]} (points)", *kinds]]
     changes = differences(answers, compared.method)
     for model in compared.labels:
         rows = answers[model]
@@ -42,8 +42,8 @@ def section(compared: Comparison, answers: Answers) -> str:
         [
             "## Short prompts",
             "What a model may lose by learning to write long texts: simple tasks with short answers, which code "
-            "checks. One answer to each prompt; differences are paired by prompt (Agresti and Min; McNemar's exact "
-            "test, not corrected for other tests).",
+            "checks. One answer to each prompt; differences are paired by prompt, and their intervals (Agresti and Min) "
+            "hold for one comparison alone.",
             table(lines),
         ]
     )
@@ -78,7 +78,8 @@ def numbers(answers: Answers, method: Method) -> dict[str, float]:
 def _difference(difference: Difference | None) -> str:
     if difference is None or difference.low is None or difference.high is None:
         return "-"
-    return f"{difference.value:+.0%} [{difference.low:+.0%}, {difference.high:+.0%}]"
+    change = Estimate(*difference[:3], difference.n).in_points()
+    return f"{shown(change.value, '+.0f')}{change.bounds('+.0f')}"
 
 
 def _count(rows: Sequence[ShortAnswer]) -> str:

@@ -46,7 +46,8 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     files.write_json(folder / "candidate.json", candidate)
     scores = _scores(params, register.model)
     champion = logged_models.version_of(register.name, register.champion_alias)
-    first, second = _decisions(params, scores, origin.weights_md5, champion)
+    rules = _rules(params, scores)
+    first, second = _decisions(params, scores, rules, origin.weights_md5, champion)
     decisions = {register.alias: first, register.champion_alias: second}
     judges = promotion.judges(scores)
     tags = {
@@ -65,25 +66,34 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     tracking.log_artifact(run.run_id, _short_file(register.model), _SHORT)
     benchmarks = params.generate.benchmarks
     links = notes.of_model(register.model, benchmarks, origin.weights_md5, origin.data_md5)
-    description = f"{promotion.markdown(decisions, judges)}\n\n{links}"
+    description = f"{promotion.markdown(decisions, judges, rules)}\n\n{links}"
     version = logged_models.register(register.name, run.run_id, tags, description)
     _move_aliases(params, version, decisions, int(champion.version) if champion else 0)
     return runner.Summary(1, 1, execution={"version": float(version)})
 
 
-def _decisions(
-    params: Params, scores: list[Score], weights_md5: str, champion: logged_models.Version | None
-) -> tuple[Decision, Decision]:
-    """Return whether the model may be candidate, and whether it may be champion in the place of the present one."""
-    register, labels = params.register_, params.compare.models
+def _rules(params: Params, scores: list[Score]) -> Rules:
+    """Return the settings of the gate; quality counts only if the judge of these scores passed its test."""
+    register = params.register_
     fitness = files.read_record(files.DATA / "fitness" / "fitness.json", JudgeFitness)
-    rules = Rules(
+    return Rules(
         confidence=params.report.confidence,
         margins=Margins(**register.margins.model_dump()),
         min_prompts=register.min_n,
         max_unscored_share=register.max_unscored_share,
         believes_judge=fitness.of(promotion.judges(scores)).is_evidence,
     )
+
+
+def _decisions(
+    params: Params,
+    scores: list[Score],
+    rules: Rules,
+    weights_md5: str,
+    champion: logged_models.Version | None,
+) -> tuple[Decision, Decision]:
+    """Return whether the model may be candidate, and whether it may be champion in the place of the present one."""
+    register, labels = params.register_, params.compare.models
     gates = {stage: verdicts.read(files.DATA / stage / "verdict.json").passed for stage in _GATED}
     parent = next(before for after, before in params.compare.pairs if after == register.model)
     own = _short(register.model)

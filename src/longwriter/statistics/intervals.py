@@ -27,6 +27,13 @@ Groups = Sequence[Sequence[float]]
 """The values of each prompt; no group is empty. Two that are compared have the same prompts in the same order."""
 
 
+def shown(value: float, form: str) -> str:
+    """Return a value as text; one that would round to 0 keeps a digit, so that its sign is seen: `-0.03`."""
+    text = f"{value:{form}}"
+    is_lost = value != 0 and not any(digit in text for digit in "123456789") and not form.endswith("%")
+    return f"{value:{'+' if form.startswith('+') else ''}.1g}" if is_lost else text
+
+
 class Method(NamedTuple):
     """How tests are made: confidence level in (0, 1), number of permutations, seed."""
 
@@ -53,7 +60,16 @@ class Estimate(NamedTuple):
         """
         if self.low is None or self.high is None:
             return ""
-        return " (all equal)" if self.low == self.high else f" [{self.low:{form}}, {self.high:{form}}]"
+        return (
+            " (all equal)"
+            if self.low == self.high
+            else f" [{shown(self.low, form)}, {shown(self.high, form)}]"
+        )
+
+    def in_points(self) -> Estimate:
+        """Return an estimate of a share, or of its change, in points: 0.04 becomes 4."""
+        low, high = (None if bound is None else 100 * bound for bound in (self.low, self.high))
+        return Estimate(100 * self.value, low, high, self.n)
 
 
 class Difference(NamedTuple):

@@ -106,9 +106,9 @@ def of_model(model: str, benchmarks: Iterable[str], weights: str, data: str) -> 
     """
     training = _link("training run", model)
     parts = [
-        f"Model **{model}**: {training}, {_link('training data', 'dataset')}, {_link('gate', 'validate')}.",
-        f"Weights `{weights}`, training rows `{data}` (DVC). A trace of an answer leads to prompt and answer; "
-        "the training data's run has a table of rows with a link to the trace of each text.",
+        f"Model **{model}**: {training}, {_link('training data', 'dataset')}, {_link('gate of the data', 'validate')}.",
+        f"Weights `{weights}`, training rows `{data}` (DVC). The trace of an answer shows its prompt and its text; "
+        "the run of the training data has a table of rows, with a link to the trace of each text.",
         "To load it: `longwriter fetch VERSION OUT` with the number of this version, then "
         '`transformers.AutoModelForCausalLM.from_pretrained("OUT")`; or `longwriter serve ./OUT`.',
     ]
@@ -131,7 +131,7 @@ def _interval(numbers: Mapping[str, float], name: str, form: str, suffix: str) -
     value, low, high = (numbers.get(key) for key in (f"{name}{suffix}", f"{name}_low", f"{name}_high"))
     if value is None:
         return "unknown"
-    bounds = "" if low is None or high is None else f" ({form.format(low)} to {form.format(high)})"
+    bounds = "" if low is None or high is None else f" [{form.format(low)}, {form.format(high)}]"
     bounds = " (all equal)" if bounds and low == high else bounds
     return f"{form.format(value)}{bounds}"
 

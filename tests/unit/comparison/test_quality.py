@@ -87,7 +87,7 @@ def test_the_report_warns_at_its_top_if_too_many_answers_have_no_score(limit, wa
         "All models answered 4 prompts; the table is over the prompts whose answers are scored for all models (3)"
         in text
     )
-    assert "Whatever the unscored answers are worth: between -12.5 and +12.5." in text
+    assert "Over all prompts, whatever the unscored answers are worth: from -12.5 to +12.5." in text
 
 
 def test_a_judge_that_scores_nothing_is_not_the_same_as_no_judge():

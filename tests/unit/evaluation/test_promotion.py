@@ -64,17 +64,17 @@ JUDGED = model(quality=lambda k: judged(60.0))
         (
             "better but loops more",
             model(20, seed=1, loop=lambda k: every(k, 5)),
-            PLAIN, GATES, (False, False), "answers without loop: gain -20%",
+            PLAIN, GATES, (False, False), "answers without loop: gain -20 ",
         ),
         (
             "better but ends less often",
             model(20, seed=1, ended=lambda k: not every(k, 5)),
-            PLAIN, GATES, (False, False), "answers that end by themselves: gain -20%",
+            PLAIN, GATES, (False, False), "answers that end by themselves: gain -20 ",
         ),
         (
             "better but refuses more",
             model(20, seed=1, refusal=lambda k: every(k, 5)),
-            PLAIN, GATES, (False, False), "answers that are no refusal: gain -20%",
+            PLAIN, GATES, (False, False), "answers that are no refusal: gain -20 ",
         ),
         (
             "30 % unscored",
@@ -117,9 +117,9 @@ def test_the_gate_says_what_is_shown(name, new, old, gates, found, reason):
     ("answers", "is_given", "reason"),
     [
         ((short(48), short(48)), True, ""),
-        ((short(48), short(20)), False, "may be worse than SFT in short prompts answered right: gain -47%"),
+        ((short(48), short(20)), False, "may be worse than SFT in short prompts answered right: gain -47 "),
         ((short(48), short(46)), True, ""),
-        ((short(48), short(43)), False, "short prompts answered right: gain -8%"),
+        ((short(48), short(43)), False, "short prompts answered right: gain -8 "),
         (([], []), True, ""),
         (([], short(48)), False, "short prompts answered right: no interval with 0 prompts"),
         ((short(48), []), False, "short prompts answered right: no interval with 0 prompts"),
@@ -169,10 +169,20 @@ def test_a_model_no_better_than_the_champion_replaces_it_in_one_night_of_forty()
 def test_the_decisions_are_readable_as_markdown_and_as_tags():
     new = model(20, seed=1, loop=lambda k: every(k, 5))
     first = promotion.candidate(new, PLAIN, "SFT", GATES, RULES, short=AS_BEFORE)
-    text = promotion.markdown({"candidate": first}, [])
-    assert text.startswith("**candidate: not given**, compared with SFT.\n\n- may be worse than SFT")
+    text = promotion.markdown({"candidate": first}, [], RULES)
+    assert text.startswith(
+        "**candidate: not given**, compared with SFT.\n\nWhy not:\n\n- may be worse than SFT"
+    )
     assert text.count("answers without loop") == 1
-    assert text.endswith("No judge: quality is not part of this.")
+    passed = text.partition("Passed:\n\n")[2]
+    assert passed.startswith("- length score: gain +")
+    assert "In brackets: 95 % intervals." in passed
+    assert text.endswith("No judge: quality is not part of this, so the overall score is the length score.")
+    given = promotion.markdown({"candidate": first._replace(reasons=[])}, ["j"], RULES)
+    assert "Why not" not in given
+    assert given.endswith("Judge: j. The overall score is the mean of length score and quality score.")
+    weak = promotion.markdown({"candidate": first}, ["j"], RULES._replace(believes_judge=False))
+    assert "Judge: j; what it says is no evidence" in weak
     tags = promotion.tags({"candidate": first}, ["j"])
     assert (tags["gate.candidate"], tags["gate.judge"]) == ("not given", "j")
     assert tags["gate.candidate.reasons"].startswith("may be worse than SFT in answers without loop")

@@ -49,7 +49,7 @@ def written(base, sft, dpo, fitness=WEAK, metrics=(), figures=()):
         (
             difference(-30.9, -100.0, 100.0, 0.5, 3)._replace(smallest=182.0),
             "DPO is not shown to be better or worse than SFT: difference -30.9, 95 % CI -100.0 to +100.0, "
-            "p = 0.500, n = 3; this n is too small to show any difference four times in five.",
+            "p = 0.500, n = 3; n is too small: this comparison misses even the largest true difference in more than one of five cases.",
         ),
         (
             difference(5.0, None, None, 1.0, 1),
@@ -70,16 +70,16 @@ def test_a_report_has_each_model_each_difference_and_each_bucket():
     sft, dpo = [score(k) for k in range(8)], [score(k, words=80, refusal=k < 2) for k in range(8)]
     text = written(base, sft, dpo, figures=["figures/length.png"])
     assert text.startswith(
-        "# Benchmark `small`\n\n- SFT is better than the base model: difference +50.0, the same for every prompt, so without interval, p = 0.031"
+        "# Benchmark `small`\n\n- In length score: SFT is better than the base model: difference +50.0, the same for every prompt, so without interval, p = 0.031"
     )
     assert "Prompts: base model 8, SFT 8, DPO 8. In brackets: 95 % " in text
     lines = text.splitlines()
     for line in (
         "| Base model | 8 | 50.0 (all equal) | 0% [0%, 32%] | 100% [68%, 100%] | 0% [0%, 32%] | 50 |",
         "| DPO | 8 | 87.5 (all equal) | 100% [68%, 100%] | 0% [0%, 32%] | 25% [7%, 59%] | 80 |",
-        "- SFT is better than the base model: difference +50.0, the same for every prompt, so without interval, p = 0.031, n = 8.",
-        "- DPO is worse than SFT: difference -12.5, the same for every prompt, so without interval, p = 0.031, n = 8.",
-        "- DPO is better than the base model: difference +37.5, the same for every prompt, so without interval, p = 0.031, n = 8.",
+        "- In length score: SFT is better than the base model: difference +50.0, the same for every prompt, so without interval, p = 0.031, n = 8.",
+        "- In length score: DPO is worse than SFT: difference -12.5, the same for every prompt, so without interval, p = 0.031, n = 8.",
+        "- In length score: DPO is better than the base model: difference +37.5, the same for every prompt, so without interval, p = 0.031, n = 8.",
         "- SFT ends by itself more often than the base model: 100% against 0% of the answers, p = 0.031.",
         "| words asked for | Base model S_l | SFT S_l | DPO S_l |",
         "| below 200 | 50.0 (all equal), n = 8 | 100.0 (all equal), n = 8 | 87.5 (all equal), n = 8 |",
@@ -127,17 +127,17 @@ def test_the_fitness_of_the_judge_is_shown_before_its_scores(fitness, head):
     )
 
 
-def test_the_accuracy_on_held_out_pairs_is_shown_with_its_n():
+def test_the_accuracy_on_held_out_pairs_is_shown_with_its_interval():
     rows = [score(k) for k in range(2)]
     text = written(rows, rows, rows, metrics={"test_reward_accuracy": 0.625, "test_pairs": 8.0})
-    assert "DPO puts chosen above rejected in 62% of 8 held-out pairs." in text
+    assert "in 5 of 8 held-out pairs: 62% [31%, 86%]; 50% would be chance, so this does not show that" in text
+    text = written(rows, rows, rows, metrics={"test_reward_accuracy": 1.0, "test_pairs": 8.0})
+    assert "in 8 of 8 held-out pairs: 100% [68%, 100%]; 50% would be chance." in text
     few = {"test_reward_accuracy": 1.0, "test_pairs": 5.0, "train_pairs": 9}
     text = written(rows, rows, rows, metrics=few)
     assert "DPO was trained on 9 pairs and measured on 5: too few to say whether it learned anything." in text
     assert "100%" not in text.partition("## DPO")[2].partition("##")[0]
-    assert "in 62% of the held-out pairs." in written(
-        rows, rows, rows, metrics={"test_reward_accuracy": 0.625}
-    )
+    assert "## DPO" not in written(rows, rows, rows, metrics={"train_pairs": 9.0})
 
 
 @pytest.mark.parametrize("n", [0, 1])
@@ -153,7 +153,7 @@ def test_a_report_says_which_difference_its_n_can_show():
     base = [score(k, words=60 + k) for k in range(8)]
     sft = [score(k, words=100 - 3 * k) for k in range(8)]
     text = written(base, sft, sft)
-    assert "; this n shows a difference of " in text
+    assert "; this comparison alone finds a true difference of " in text
 
 
 def test_a_report_of_several_answers_a_prompt_says_how_far_the_same_weights_repeat_themselves():

@@ -101,7 +101,7 @@ def test_the_worst_and_the_best_answers_stand_beside_those_of_the_other_models()
     assert examples[0].heading == "Low length score of SFT: 50.0"
     assert [answer.model for answer in examples[0].answers] == ["Base model", "SFT", "DPO"]
     assert examples[0].answers[1].text == r"sft 0 \x1b[31m"
-    assert examples[0].answers[1].result.startswith("50 of 100 words, S_l 50.0, no S_q (no_judge), ended")
+    assert examples[0].answers[1].result.startswith("50 of 100 words, S_l 50.0, ended")
 
 
 def test_few_prompts_are_not_shown_twice():

@@ -23,7 +23,7 @@ def test_the_section_has_shares_and_the_difference_from_the_first_model():
     )  # fmt: skip
     text = short_section.section(compared, both)
     assert "| Base model | 20 | 90% [70%, 97%] |  | 18 of 20 |" in text
-    assert "| SFT | 20 | 30% [15%, 52%] | -60% [-79%, -30%] | 6 of 20 |" in text
+    assert "| SFT | 20 | 30% [15%, 52%] | -60 [-79, -30] | 6 of 20 |" in text
     assert short_section.section(compared, {"base_model": [], "sft": []}) == ""
     found = short_section.numbers(both, METHOD)
     assert found["sft_minus_base_short_prompts_right"] == -0.6

@@ -88,7 +88,7 @@ def test_a_fourth_model_is_in_every_table_and_compared(reported):
     assert [line for line in lines if line.startswith("| SFT model again | 8 | 96.")]
     assert "| words asked for | Base model S_l | SFT S_l | DPO S_l | SFT model again S_l |" in lines
     assert (
-        "- The SFT model again is not shown to be better or worse than SFT: difference +0.0, "
+        "- In length score: The SFT model again is not shown to be better or worse than SFT: difference +0.0, "
         "the same for every prompt, so without interval, p = 1.000, n = 8." in lines
     )
 

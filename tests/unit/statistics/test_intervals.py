@@ -173,3 +173,17 @@ def test_an_interval_is_finite_ordered_and_within_the_range_of_scores(values):
 def test_what_is_no_number_is_an_error():
     with pytest.raises(ValueError, match="nan"):
         intervals.mean_interval(ones([float("nan"), 1.0]), 0.95)
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "text"),
+    [
+        (-0.03, "+.1f", "-0.03"),
+        (0.04, ".1f", "0.04"),
+        (0.0, "+.1f", "+0.0"),
+        (-0.06, "+.1f", "-0.1"),
+        (-0.3, "+.0f", "-0.3"),
+    ],
+)
+def test_a_bound_beside_zero_keeps_its_sign(value, form, text):
+    assert intervals.shown(value, form) == text

@@ -135,10 +135,7 @@ def test_a_model_shows_its_numbers_with_intervals_and_links_what_they_rest_on(st
     files.write_json(folder / "metrics.json", numbers)
     text = notes.of_model("dpo", ["tiny"], "w", "d")
     assert "longwriter fetch VERSION OUT" in text
-    assert (
-        "- Benchmark **tiny**: length score 77 (60 to 89), ended by itself 50% (25% to 75%), [report]("
-        in text
-    )
+    assert "- Benchmark **tiny**: length score 77 [60, 89], ended by itself 50% [25%, 75%], [report](" in text
     for stage in ("dpo", "dataset", "validate", "report@tiny", "generate@dpo-tiny", "score@dpo-tiny"):
         assert f"/runs/run-{stage}" in text
 
