@@ -141,11 +141,20 @@ def _loop(text: str) -> str:
         return " ".join([text.split(". ")[0].rstrip(".") + "."] * 8)
 
 
-def budget_exceeded() -> wire.Reply:
-    """Return the error of a LiteLLM proxy whose budget is spent."""
-    text = "Budget has been exceeded! Current cost: 10.02, Max budget: 10.0"
-    error = {"message": text, "type": "budget_exceeded", "param": None, "code": "400"}
-    return web.json_response({"error": error}, status=400)
+SPENT = {
+    "budget": (400, "budget_exceeded", "Budget has been exceeded! Current cost: 10.02, Max budget: 10.0"),
+    "key": (401, "invalid_api_key", "Incorrect API key provided: sk-...wxyz."),
+    "credit": (402, "invalid_request_error", "Insufficient Balance"),
+    "quota": (429, "insufficient_quota", "You exceeded your current quota, please check your plan."),
+}
+"""Status, code and message of an account that cannot be used any more: LiteLLM's, OpenAI's, DeepSeek's, OpenAI's."""
+
+
+def spent(kind: str) -> wire.Reply:
+    """Return the error of an account that cannot be used any more."""
+    status, code, text = SPENT[kind]
+    error = {"message": text, "type": code, "param": None, "code": code}
+    return web.json_response({"error": error}, status=status)
 
 
 async def fail(fault: str, request: web.Request, answer: str, hang_s: float) -> wire.Reply:

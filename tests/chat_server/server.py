@@ -106,8 +106,8 @@ class _Handler:
         if kind != "probe":
             await asyncio.sleep(self.options.latency)
             if self.options.budget and next(self.paid) > self.options.budget:
-                self._record(row, "budget_exceeded")
-                return faults.budget_exceeded()
+                self._record(row, "spent")
+                return faults.spent(self.options.spent)
         fault = self._fault(kind, digest, arrival)
         self._record(row, fault or "answer")
         text, finish = writer.answer(body)
@@ -174,6 +174,7 @@ def _options(*flags: str) -> argparse.Namespace:
     parser.add_argument("--hang", type=float, default=60.0, help="seconds that a hanging request hangs")
     parser.add_argument("--refuse-every", type=int, default=0, help="each Nth answer is a refusal")
     parser.add_argument("--budget", type=int, default=0, help="requests until the account is spent")
+    parser.add_argument("--spent", choices=faults.SPENT, default="budget", help="how a spent account answers")
     parser.add_argument("--model", help="the only model name there is; others get 404")
     parser.add_argument("--key", help="the only accepted key; others get 401")
     parser.add_argument("--judge", choices=judges.JUDGES, help="how to answer prompts of a judge")

@@ -223,18 +223,28 @@ def test_a_budget_stops_the_stage_and_a_higher_one_resumes_it(tmp_path: Path) ->
     assert job.rows("write/drafts.jsonl")
 
 
-@pytest.mark.parametrize("budget", ["5", "40"])  # within `plan`, within `write`
-def test_a_spent_account_ends_the_stage_and_rejects_nothing_and_a_filled_one_resumes_it(
-    tmp_path: Path, budget: str
+@pytest.mark.parametrize(
+    ("budget", "spent", "message"),
+    [
+        ("5", "budget", "Budget has been exceeded!"),  # within `plan`; the others within `write`
+        ("40", "budget", "Budget has been exceeded!"),
+        ("100", "key", "answered 401: Incorrect API key provided"),  # revoked in mid-run
+        ("40", "credit", "answered 402: Insufficient Balance"),
+        ("40", "quota", "answered 429: You exceeded your current quota"),
+    ],
+)
+def test_an_account_that_ends_in_mid_run_ends_the_stage_and_rejects_nothing_and_a_filled_one_resumes_it(
+    tmp_path: Path, budget: str, spent: str, message: str
 ) -> None:
     log = tmp_path / "requests.jsonl"
-    with chat_server(log, "--latency", "0.02", "--faults", "0.3", "--budget", budget) as server:
+    flags = ("--latency", "0.02", "--faults", "0.3", "--budget", budget, "--spent", spent)
+    with chat_server(log, *flags) as server:
         job = make(tmp_path, 24, **LLM, llm__base_url=server.url)
         job.run(code=2)
         did = [row["did"] for row in server.requests()]
         stored = job.cached_answers()
-    assert 1 <= did.count("budget_exceeded") <= CONCURRENCY
-    assert "Budget has been exceeded!" in job.log()
+    assert 1 <= did.count("spent") <= CONCURRENCY
+    assert message in job.log()
     assert "no row is rejected" in job.log()
     assert "Traceback" not in job.log()
     assert not (tmp_path / "data" / "write").exists()
@@ -243,7 +253,7 @@ def test_a_spent_account_ends_the_stage_and_rejects_nothing_and_a_filled_one_res
         job.run()
         assert [row for row in server.requests()[sent:] if row["hash"][:16] in stored] == []
     rejected = [row for stage in ("plan", "write") for row in job.rows(f"{stage}/rejected.jsonl")]
-    assert not [row for row in rejected if "udget" in row["detail"]]
+    assert not [row for row in rejected if message.rpartition(": ")[2] in row["detail"]]
     assert job.rows("write/drafts.jsonl")
 
 

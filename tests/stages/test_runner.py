@@ -227,7 +227,7 @@ def test_a_write_protected_folder_is_reported_in_one_line(tmp_path: Path) -> Non
             assert done.returncode == UserError.exit_code, done.stderr
             assert re.fullmatch(
                 r"toy: no access to \S+ \(Read-only file system\): give this user the right to read and write it "
-                r"and run again; the answers so far are stored and will not be requested again",
+                r"and run again; LLM answers and checkpoints that are stored will be used again",
                 told(done),
             )
             subprocess.run(["umount", str(disk / ".lw")], check=True)

@@ -77,7 +77,7 @@ def main(stage: str, work: Work, item: str | None = None) -> NoReturn:
     except Exception as error:
         if (trouble := disk.trouble(error)) is None:
             raise
-        log.error("%s: %s; the answers so far are stored and will not be requested again", name, trouble)
+        log.error("%s: %s; LLM answers and checkpoints that are stored will be used again", name, trouble)
         sys.exit(2)
     sys.exit(0)
 
