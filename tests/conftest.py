@@ -110,6 +110,20 @@ def tiny_model(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def mlflow_tables(shared: Path) -> Path:
+    """MLflow's tables without a row of ours; a test that begins with a copy takes 0.9 CPU seconds less."""
+    file = shared / "mlflow-tables.db"
+    with FileLock(f"{file}.lock"):
+        if not file.exists():
+            from mlflow.tracking import MlflowClient
+
+            begun = file.with_suffix(".begun")
+            MlflowClient(f"sqlite:///{begun}").search_experiments()
+            begun.rename(file)
+    return file
+
+
+@pytest.fixture(scope="session")
 def chat_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer]:
     """A chat server without latency and faults."""
     from tests.chat_server.server import chat_server

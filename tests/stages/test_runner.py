@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -47,6 +48,12 @@ stages:
     outs: [data/toy/rows.txt, {more}data/lineage/toy.json]
     metrics: [data/toy/metrics.json]
 """
+
+
+@pytest.fixture(autouse=True)
+def with_mlflow(tmp_path: Path, mlflow_tables: Path) -> None:
+    (tmp_path / ".lw").mkdir()
+    shutil.copy(mlflow_tables, tmp_path / ".lw" / "mlflow.db")
 
 
 def stage(

@@ -1,6 +1,7 @@
 """Which folder of weights a name means."""
 
 import json
+import shutil
 from hashlib import md5
 from pathlib import Path
 
@@ -16,9 +17,9 @@ PARAMS = params.load()
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """The URL of an MLflow database; made once, because it takes seconds."""
-    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+def store(tmp_path_factory, mlflow_tables):
+    """The URL of an MLflow database."""
+    return f"sqlite:///{shutil.copy(mlflow_tables, tmp_path_factory.mktemp('store'))}"
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -29,6 +30,13 @@ def checkout(tmp_path, monkeypatch):
     )  # MLflow sets it in a process that opened a store
     set_params(PARAMS)
     return tmp_path
+
+
+@pytest.fixture
+def with_mlflow(checkout, mlflow_tables):
+    """MLflow's database in the checkout."""
+    (checkout / ".lw").mkdir()
+    shutil.copy(mlflow_tables, checkout / ".lw" / "mlflow.db")
 
 
 @pytest.fixture

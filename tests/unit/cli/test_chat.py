@@ -13,7 +13,6 @@ import pytest
 
 from longwriter.cli import chat
 from longwriter.errors import UserError
-from longwriter.tracking import connection
 from tests import forking
 from tests.unit.cli.checkout import PARAMS, set_params
 
@@ -128,8 +127,7 @@ def test_an_unknown_model_is_reported_in_one_line_before_anything_starts(with_mo
     assert err.splitlines()[-1].startswith(f"UserError: {message}")
 
 
-def test_fetch_of_an_unknown_alias_writes_nothing(with_model, run):
-    connection.client()  # makes the database that a first run makes
+def test_fetch_of_an_unknown_alias_writes_nothing(with_model, with_mlflow, run):
     code, _, err = run("fetch", "candidate", "OUT")
     assert code == 2
     assert err.splitlines()[-1] == (

@@ -12,7 +12,7 @@ def champions():
     return [version and int(version.version) for version in versions]
 
 
-def test_a_person_moves_the_champion_and_takes_it_back(checkout, run):
+def test_a_person_moves_the_champion_and_takes_it_back(with_mlflow, run):
     set_params(PARAMS)
     asking = runs.start_run("register", {})
     for digit in "123":

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import stat
 import sys
 
@@ -70,9 +71,10 @@ def test_a_table_shows_each_model_and_the_difference_from_the_first():
 
 
 @pytest.fixture
-def harness(tmp_path, monkeypatch):
+def harness(tmp_path, monkeypatch, mlflow_tables):
     """A program in the place of the harness's Python: writes RESULTS where it is told, or fails for `broken`."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{shutil.copy(mlflow_tables, tmp_path)}")
     program = tmp_path / "python"
     program.write_text(
         f"#!{sys.executable}\nimport json, os, pathlib, sys\n"

@@ -1,11 +1,13 @@
 """What a run logs is what MLflow reads."""
 
+import shutil
+
 from longwriter.tracking import connection, runs
 
 
-def test_mlflow_reads_a_table_as_it_was_logged(tmp_path, monkeypatch):
+def test_mlflow_reads_a_table_as_it_was_logged(tmp_path, monkeypatch, mlflow_tables):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{shutil.copy(mlflow_tables, tmp_path)}")
     rows = [{"row_id": "a", "words": 3, "trace": None}, {"row_id": "船", "words": None, "trace": "/tr"}]
     run_id = runs.start_run("score", {})
     runs.log_table(run_id, rows, "rows.json")
