@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from longwriter.errors import UserError
 from longwriter.io import files
+from longwriter.models.base import foreign
 from longwriter.params import Params
 from longwriter.text import inert
 from longwriter.tracking import logged_models, versioning
@@ -40,6 +41,7 @@ def folder(name: str, params: Params) -> Path:
     Raises:
         UserError: nothing has this name; the message lists the names that exist.
         BadRecord: the weights of a registered version are neither here nor in DVC's cache and remote.
+        ModelUnusable: the folder would harm the engine that serves it; see `foreign.check`.
     """
     if version := registered(name, params):
         return of_digest(version.digest)
@@ -48,6 +50,7 @@ def folder(name: str, params: Params) -> Path:
     if "/" in name or Path(name).is_dir():
         path = Path(name)
         if any(path.glob("*.safetensors")) or (path / "model.gguf").is_file():
+            foreign.check(path)
             return path
         raise UserError(f"{inert.line(name)} is not a folder with *.safetensors or model.gguf")
     model = params.register_.name

@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,7 @@ _START_S = 900  # a 135M model is ready in 2 s; a large one takes longer to read
 _KEPT_CONVERSIONS = 4
 _CHECKSUM = "model.gguf.sha256"  # beside a conversion: what its bytes were when it was made
 _VLLM_SHARE = 0.9  # of the GPU's memory: vLLM's default
+_LLAMACPP_ERROR = re.compile(r"^[0-9.]{1,20} E (.{1,300})", re.MULTILINE)
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -283,6 +285,12 @@ def _vllm_options(params: VllmParams | None, gpu_share: float) -> list[str]:
     ]  # fmt: skip
 
 
+def _errors(log_file: Path) -> str:
+    """Return the first error in the log of llama.cpp; empty if it has none. The last lines of the log say less."""
+    errors = _LLAMACPP_ERROR.findall(log_file.read_text(encoding="utf-8", errors="replace"))
+    return errors[0] if errors else ""
+
+
 def _wait_healthy(server: subprocess.Popen[bytes], socket: str, description: str, log_file: Path) -> None:
     """Wait until the health route answers 200; it answers 503 while weights are loaded."""
     deadline = time.monotonic() + _START_S
@@ -292,5 +300,5 @@ def _wait_healthy(server: subprocess.Popen[bytes], socket: str, description: str
         time.sleep(0.1)
     state = f"is not healthy after {_START_S} s" if server.poll() is None else f"exit {server.returncode}"
     raise ModelUnusable(
-        f"{description} did not start ({state}); see {log_file}: {process.last_lines(log_file)}"
+        f"{description} did not start ({state}); see {log_file}: {_errors(log_file) or process.last_lines(log_file)}"
     )

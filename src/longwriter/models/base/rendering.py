@@ -13,6 +13,8 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 from longwriter.errors import ModelUnusable
 
@@ -39,12 +41,25 @@ def check(template: str, special_tokens: dict[str, str], cpu_s: int = _CPU_S) ->
     Raises:
         ModelUnusable: it takes too long, too much memory, or writes too much.
     """
+    cure = "set base_model.chat_template, or choose another base_model.source"
+    _run({"template": template, "special_tokens": special_tokens}, cpu_s, "the chat template", cure)
+
+
+def check_folder(folder: Path, cpu_s: int = _CPU_S) -> None:
+    """Check the chat template of a model folder as `check` does; the other process reads it, too.
+
+    A folder without a template, or with one that cannot be read, is left to the engine, which says so.
+    """
+    _run({"folder": str(folder)}, cpu_s, f"the chat template of {folder}", "choose another model")
+
+
+def _run(task: dict[str, Any], cpu_s: int, what: str, cure: str) -> None:
+    """Let another process do a task of `main`; raise ModelUnusable if it reaches a limit."""
     child = [sys.executable, "-m", __name__]
-    task = json.dumps([template, special_tokens, cpu_s])
     try:
         code = subprocess.run(
             child,
-            input=task,
+            input=json.dumps({**task, "cpu_s": cpu_s}),
             text=True,
             timeout=_WALL_S,
             stdout=subprocess.DEVNULL,
@@ -60,30 +75,50 @@ def check(template: str, special_tokens: dict[str, str], cpu_s: int = _CPU_S) ->
     }
     if code:
         reason = reasons.get(code, f"ends its process with {code}")
-        raise ModelUnusable(
-            f"the chat template {reason}: set base_model.chat_template, or choose another base_model.source"
-        )
+        raise ModelUnusable(f"{what} {reason}: {cure}")
+
+
+def _template_of(folder: Path) -> str | None:
+    """Return the chat template of a model folder; None if it has none. A damaged file raises its reader's error."""
+    jinja, settings, weights = (
+        folder / name for name in ("chat_template.jinja", "tokenizer_config.json", "model.gguf")
+    )
+    template: Any = None
+    if weights.is_file() and not any(folder.glob("*.safetensors")):  # only then is it served as it is
+        from longwriter.models.base.gguf_file import GGUFFile
+
+        field = GGUFFile(weights).fields.get("tokenizer.chat_template")
+        template = field and field.contents()
+    elif jinja.is_file():
+        template = jinja.read_text(encoding="utf-8")
+    elif settings.is_file():
+        template = json.loads(settings.read_text(encoding="utf-8")).get("chat_template")
+    return template if isinstance(template, str) else None
 
 
 def main() -> int:
-    """Render the chat with the template from standard input, and return the exit code."""
+    """Render the chat with the template that standard input holds, or whose folder it names; return the exit code."""
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    template, special_tokens, cpu_s = json.load(sys.stdin)
-    limit = int(time.process_time()) + 1 + cpu_s
+    task = json.load(sys.stdin)
+    limit = int(time.process_time()) + 1 + task["cpu_s"]
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
     resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
-    for has_opening in (False, True):
-        try:
+    try:
+        template = task["template"] if "template" in task else _template_of(Path(task["folder"]))
+        for has_opening in (False, True) if template else ():
             texts, _ = render_jinja_template(
-                [_CHAT], chat_template=template, add_generation_prompt=has_opening, **special_tokens
+                [_CHAT],
+                chat_template=template,
+                add_generation_prompt=has_opening,
+                **task.get("special_tokens", {}),
             )
-        except MemoryError:
-            return _TOO_LARGE
-        except Exception:  # its errors are reported by `chat.configure`
-            return 0
-        if len(texts[0]) > _CHARS:
-            return _TOO_LONG
+            if len(texts[0]) > _CHARS:
+                return _TOO_LONG
+    except MemoryError:
+        return _TOO_LARGE
+    except Exception:  # its errors are reported by `chat.configure`, or by the engine
+        return 0
     return 0
 
 

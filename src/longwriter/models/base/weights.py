@@ -25,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 
 from longwriter.errors import EndpointUnavailable, ModelUnusable
 from longwriter.io import files
-from longwriter.models.base import chat, finite, origin, rendering, rope
+from longwriter.models.base import chat, finite, foreign, origin, rendering, rope
 from longwriter.models.base.origin import Origin
 
 log = logging.getLogger(__name__)
@@ -199,6 +199,7 @@ def _copy_model(source: Path, folder: Path, dtype: str, chat_settings: Chat) -> 
     """Copy a model folder; a folder with only a GGUF is dequantised."""
     if not source.is_dir():
         raise ModelUnusable(f"base_model.source: {source} is not a folder")
+    foreign.check_files(source)
     gguf = source / "model.gguf"
     if gguf.is_file():
         shutil.copyfile(gguf, folder / "model.gguf")
