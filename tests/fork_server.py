@@ -117,7 +117,7 @@ def _become(process: tuple[list[str], str, dict[str, str]], fds: list[int]) -> l
 
 
 def _prepare() -> None:
-    """Do what most forks would do first: load the models of refusals, and map MLflow's tables."""
+    """Do what most stages would do first: load the models of refusals, and map MLflow's tables."""
     from sqlalchemy.orm import configure_mappers
 
     from longwriter.talk import classifier
@@ -164,7 +164,8 @@ def _main(fd: int, modules: list[str]) -> None:
     gc.disable()
     for module in modules:
         importlib.import_module(module)
-    _prepare()
+    if "mlflow" in sys.modules:
+        _prepare()
     gc.freeze()
     words = _serve(socket.socket(fileno=fd))
     gc.enable()

@@ -16,7 +16,12 @@ from safetensors.torch import load_file
 from longwriter.errors import ModelUnusable
 from longwriter.models import gguf_converter
 from longwriter.models.base import rope, weights
-from tests import hub_server
+from tests import forking, hub_server
+
+
+@pytest.fixture(autouse=True)
+def templates_are_tried_in_forks(monkeypatch):
+    monkeypatch.setattr(sys, "executable", forking.python_of_templates())
 
 
 @pytest.mark.parametrize("source", ["pypi:x/y.bin", "ftp:x", "path:/nowhere", "hub:a b"])
