@@ -1,13 +1,13 @@
 """Trains the two models that help the rules of talk about the task, and writes their weights into the package.
 
-Reads the labelled examples, talk of a 135M model, and plain texts with label false. A passage that talks has
+Reads the labelled examples, talk of a 135M model, short examples, and plain texts with label false. A passage that talks has
 one or more sentences that do, and nobody has marked them: the first models learn from passages of one
 sentence, and the next ones from the sentence of each passage that the models before them rate highest. The
-tuned half takes no part: it sets the thresholds. The same rows give the same weights on the same machine; the
+tuned halves take no part: they set the thresholds. The same rows give the same weights on the same machine; the
 file of weights names the rows by their hash.
 
 Run: `python infra/bench/train_talk.py [--report]`; with `--report` it writes nothing, but says for some
-thresholds how good models and rules together are on the tuned half, and how many plain paragraphs that took
+thresholds how good models and rules together are on the tuned halves, and how many plain paragraphs that took
 no part are refused, with the weights in the package. Takes about three minutes of CPU time; needs scikit-learn.
 """
 
@@ -36,13 +36,17 @@ Vector = NDArray[np.float32]
 Places = NDArray[np.int64]
 
 WEIGHTS = Path(__file__).parents[2] / "src/longwriter/talk/talk.safetensors"
-TRAINING = tuple(
-    GOLDEN / f"{name}.jsonl" for name in ("refusal_meta_examples", "small_model_talk", "plain_texts")
+LABELLED = tuple(
+    GOLDEN / f"{name}.jsonl" for name in ("refusal_meta_examples", "small_model_talk", "talk_examples")
 )
+PLAIN = GOLDEN / "plain_texts.jsonl"
+TRAINING = (*LABELLED, PLAIN)
+TUNED = (FILES[0], GOLDEN / "new_passages_tuned.jsonl")
 _PLAIN = frozenset({"sherlock", "alice", "calltoarms", "constitution", "sentence", "small"})
 _SEED, _ROUNDS = 5, 3
 _NETWORKS, _UNITS, _EPOCHS, _DECAY = 2, 48, 8, 3e-3
 _TRUE_SHARE = 0.4  # of the weight of all sentences goes to those that talk
+_SHORT_TIMES = 3  # each short example counts as so many: they are few, and no two are alike
 _MISSED = 0.01  # share of the talk that is lost because no meaning is read
 _BATCH = 256  # sentences whose meaning is read at once
 
@@ -64,11 +68,17 @@ class Sentences(NamedTuple):
 
 def rows() -> list[Row]:
     """Return the rows that train: labelled passages, and plain texts that nobody labelled as talk or as unclear."""
-    labelled = [row for file in TRAINING[:2] for row in read(file) if row["question"] == "meta"]
+    times = (1, 1, _SHORT_TIMES)
+    labelled = [
+        row
+        for file, repeats in zip(LABELLED, times, strict=True)
+        for row in repeats * read(file)
+        if row["question"] == "meta"
+    ]
     known = {row["text"] for row in labelled}
     plain = [
         {**row, "label": False}
-        for row in read(TRAINING[2])
+        for row in read(PLAIN)
         if row["split"] == "plain" and row["source"] in _PLAIN and row["text"] not in known
     ]
     return [row for row in labelled if row["split"] == "examples"] + plain
@@ -159,8 +169,8 @@ def scores(models: Models, every: Sentences) -> Vector:
 
 
 def floor(models: Models) -> float:
-    """Return the score of wording that some sentence of all but `_MISSED` of the tuned half's talk reaches."""
-    talk = [row for row in read(FILES[0]) if row["question"] == "meta" and row["label"]]
+    """Return the score of wording that some sentence of all but `_MISSED` of the tuned halves' talk reaches."""
+    talk = [row for file in TUNED for row in read(file) if row["question"] == "meta" and row["label"]]
     every = read_sentences(talk)
     best = np.full(len(talk), -np.inf, np.float32)
     np.maximum.at(best, every.row, wordings(models, every))
@@ -183,13 +193,13 @@ def write() -> None:
 
 
 def report() -> None:
-    """Print how good models and rules together are on the tuned half, and the plain paragraphs that they refuse."""
-    plain = [row for row in read(TRAINING[2]) if row["split"] == "held"]
+    """Print how good models and rules together are on the tuned halves, and the plain paragraphs that they refuse."""
+    plain = [row for row in read(PLAIN) if row["split"] == "held"]
     lines: list[list[object]] = []
     for threshold in (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0):
         talk_model.THRESHOLD = threshold
         refused = Counter(row["source"] for row in plain if meta_talk(row["text"], row["context"]))
-        lines += [[threshold, *line[1:], dict(refused)] for line in table(FILES[:1]) if line[1] == "meta"]
+        lines += [[threshold, *line[1:], dict(refused)] for line in table(TUNED) if line[1] == "meta"]
     headers = ["threshold", *HEADERS[1:], f"refused of {len(plain)} plain paragraphs"]
     sys.stdout.write(tabulate(lines, headers, tablefmt="github") + "\n")
 

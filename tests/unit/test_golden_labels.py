@@ -123,3 +123,17 @@ def test_the_new_passages_have_the_same_shape_and_share_no_text_with_the_other_f
     counts = Counter((row["language"], row["label"]) for row in rows if row["language"] in {"en", "zh"})
     assert len(counts) == 4
     assert min(counts.values()) >= 36
+
+
+def test_the_short_examples_have_the_same_shape_and_share_no_text_with_the_labelled_halves():
+    lines = (GOLDEN / "talk_examples.jsonl").read_text(encoding="utf-8").splitlines()
+    examples = [json.loads(line) for line in lines]
+    golden = set().union(*(word_runs(row["text"]) for row in [*ROWS, *NEW_ROWS]))
+    for row in examples:
+        assert list(row) == FIELDS
+        assert (row["question"], type(row["label"]), row["split"]) == ("meta", bool, "examples")
+        assert not word_runs(row["text"]) & golden, row["id"]
+    assert len({row["text"] for row in examples}) == len(examples)
+    counts = Counter((row["language"], row["label"]) for row in examples)
+    assert len(counts) == 4
+    assert min(counts.values()) >= 100

@@ -16,6 +16,8 @@ from longwriter.talk.refusals import is_refusal, refused_by_models, refused_by_r
 from longwriter.talk.talk_model import VETO, talk_score, talking_part
 from longwriter.talk.task_talk import (
     describing_sentence,
+    is_sure,
+    sets_tasks,
     speaks_of_prompts,
     speaks_of_texts,
     talking_sentence,
@@ -179,7 +181,7 @@ _CLOSINGS = (
         r"[\[(（] *(?:共|约|word count:? *|total:? *|about |approximately |"
         r"approx\. )*\d[\d,]* *(?:words|字) *[\])）]\W*\Z"
     ),
-    r"希望(?:这|以上|本)[^。！？\n]{0,14}(?:对[您你]有(?:所)?帮助|(?:满足|符合)[您你]的(?:要求|需求|期望))",
+    r"希望(?:这|以上|本)[^。！？\n]{0,14}(?:对[您你]有(?:所)?帮助(?=[。！!～~\s）)]*\Z)|(?:满足|符合)[您你]的(?:要求|需求|期望))",
     r"(?:需要|想要?|希望)我(?:继续|接着)(?:写|往下|续写|完成)[^。\n]{0,12}(?:[?？吗]|告诉我)",
     r"请?(?:随时)?告诉我[^。\n]{0,16}(?:继续(?:写|撰写)|续写|修改|调整|扩展)",
 )
@@ -240,8 +242,8 @@ def meta_talk(text: str, instruction: str = "") -> str | None:
 
 
 def _talk_by_models(text: str, instruction: str) -> str | None:
-    """Return the sentence that the models take for talk, or None; they do not read a text about prompts or settings."""
-    if speaks_of_prompts(instruction):
+    """Return the sentence that the models take for talk, or None; they do not read a text about prompts or settings, or an exam."""
+    if speaks_of_prompts(instruction) or sets_tasks(instruction):
         return None
     prose = _FENCED.sub("", text) if "```" in text else text
     has_tags = _HTML_TAG.search(prose) is not None
@@ -285,7 +287,9 @@ def _talk_by_rules(text: str, instruction: str, may_veto: bool) -> str | None:
     if sentence := describing_sentence(text, instruction):
         return sentence[:EVIDENCE_CHARS]
     sentence = talking_sentence(text, instruction)
-    if sentence is None or (may_veto and talk_score(sentence) < VETO):
+    if sentence is None:
+        return None
+    if may_veto and talk_score(sentence) < VETO and not is_sure(text, instruction):
         return None
     return sentence[:EVIDENCE_CHARS]
 

@@ -30,6 +30,8 @@ LONGEST_READ = 700
 """Characters up to which the models read a text: the longest of 2,500 labelled refusals has 560."""
 THRESHOLD = 1.5
 """An answer with at least this `refusal_score` is a refusal, even if no rule says so."""
+THRESHOLD_OF_LETTERS = 5.5
+"""The same, if the instruction asks for a text that refuses something, such as a rejection letter."""
 VETO = -2.0
 """An answer with a lower `refusal_score` is no refusal, even if a rule says so."""
 FIRST_SENTENCE = 7.5
@@ -182,7 +184,7 @@ _HAN_OBJECT = (
     r"全文|原文|诗|歌词|演讲|信|任务|指令|论文|一篇|回忆录|评论|传记|创作|长篇)"
 )
 _HAN_DECLINES = tuple(map(re.compile, (
-    r"(?:没法|无法|没办法|不能)(?:接着|继续)?(?:写|生成|答应|描写|代笔|引用)(?:$|[。！，])|(?:违规|敏感)[^。]{0,6}(?:拦截|屏蔽)|被系统拦截|暂不支持|我不(?:参与|代笔|做$|做。|写这)|(?:不在|超出)[^。]{0,8}(?:范围|能力)|(?:还是|应该)(?:应该)?由?[您你]自己(?:来)?写|我只(?:会|能)(?:写|说个?大概|提供|概括|(?:协助|帮助|回答)[^。]{0,12}问题)|不了解[^。]{0,8}写不了|长度有限[^。]{0,4}不能",
+    r"(?:没法|无法|没办法|不能)(?:接着|继续)?(?:写|生成|答应|描写|代笔|引用)(?:$|[。！，])|(?:违规|敏感)[^。]{0,6}(?:拦截|屏蔽)|被系统拦截|暂不支持|我不(?:参与|代笔|做$|做。|写这)|(?:不在|超出)[^。]{0,8}(?:范围|能力)(?!的)|(?:还是|应该)(?:应该)?由?[您你]自己(?:来)?写|我只(?:会|能)(?:写|说个?大概|提供|概括|(?:协助|帮助|回答)[^。]{0,12}问题)|不了解[^。]{0,8}写不了|长度有限[^。]{0,4}不能",
     r"(?:能力|限制|政治观点)[^。]{0,6}(?:无法|不能|没法)|(?:无法|不能)发表[^。]{0,8}观点",
     rf"{_HAN_NO}[^，。！？\n]{{0,14}}?{_HAN_ACT}[^。！？\n]{{0,30}}?{_HAN_OBJECT}",
     rf"{_HAN_NO}[^，。！？\n]{{0,3}}(?:给|为|替|帮|向)[您你][^，。！？\n]{{0,10}}",
@@ -193,7 +195,7 @@ _HAN_DECLINES = tuple(map(re.compile, (
     rf"(?:写不了|帮不了|拒绝|婉拒|不予|谢绝)[^。！？\n]{{0,6}}{_HAN_OBJECT}",
     r"(?:抱歉|对不起|不好意思|遗憾)[^。！？\n]{0,24}(?:做不到|帮不[了上]|写不了|无能为力|爱莫能助|无法(?:完成|满足|提供|回答|协助|帮)|不能(?:帮|写|提供|完成|协助|回答))",
     r"(?:违反|不符合|触发|违背)[^。！？\n]{0,14}(?:政策|规定|准则|规范|限制|规则|原则|法律)",
-    r"超出[^。！？\n]{0,8}(?:能力|范围|权限|限制)",
+    r"超出[^。！？\n]{0,8}(?:能力|范围|权限|限制)(?!的)",
 )))  # fmt: skip
 _HAN_ASKS = tuple(map(re.compile, (
     r"请问(?:[您你]的?)?[^。！？]{0,8}(?:文章|主题|题目|内容|字|给谁|要求)|(?:得|要|需要)先知道|(?:写给|给)谁(?:看|的)|[您你](?:发|上传)的[^。]{0,6}是空的|请重新(?:发送|上传)",
@@ -245,17 +247,41 @@ _LETTER = re.compile(
 )
 _VOICE = re.compile(
     words(
-        r"letter", r"e-?mail", r"message", r"note", r"apolog\w+", r"speech", r"sms", r"reply", r"notice", r"announcement",
-        r"statement", r"monologue", r"dialogue", r"scene", r"script", r"toast", r"resignation", r"rejection",
-        r"refus\w+", r"declin\w+", r"voice", r"diary", r"memo", r"saying no",
+        r"letter",
+        r"e-?mail",
+        r"message",
+        r"note",
+        r"apolog\w+",
+        r"speech",
+        r"sms",
+        r"reply",
+        r"notice",
+        r"announcement",
+        r"statement",
+        r"monologue",
+        r"dialogue",
+        r"scene",
+        r"script",
+        r"toast",
+        r"resignation",
+        r"rejection",
+        r"refus\w+",
+        r"declin\w+",
+        r"voice",
+        r"diary",
+        r"memo",
+        r"saying no",
     )
-    + "|信|邮件|微信|短信|消息|道歉|致歉|检讨|拒|回绝|谢绝|演讲|致辞|发言|公告|通知|独白|对话|剧本|留言|请假|声明|回复"
-)  # fmt: skip
+    + "|信|邮件|微信|短信|消息|道歉|致歉|检讨|拒|回绝|谢绝|演讲|致辞|发言|公告|通知|独白|对话|剧本|留言|请假|声明|回复|须知|启事|告示"
+)
+_SAYS_NO_LETTER = re.compile(r"\b(?:rejection|refus\w+|declin\w+|turning down|saying no)\b|退稿|拒绝信|回绝|谢绝|婉拒|辞职|请假")  # fmt: skip
 _SPEECH_VERBS = (
     r"\b(?:said|says|asked|whispered|replied|answered|told|shouted|muttered|cried|wrote|sighed)\b(?! in your)"
 )
+_SPEAKER = r"(?:(?:the|an?|my|his|her|their|our|old|young|mr\.?|mrs\.?) (?:\w+ ){0,1}?\w+|he|she|they|(?-i:[A-Z])\w+(?: (?-i:[A-Z])\w+)?)"
 _NARRATED = re.compile(  # somebody in a story says it, without quotation marks
-    rf"[^.!?\n]{{0,100}}, (?:(?:the|a|an|my|his|her|their|our|old|young|mr\.?|mrs\.?) (?:\w+ ){{1,2}}?|he |she |they ){_SPEECH_VERBS}",
+    rf"[^.!?\n]{{0,100}}, (?:(?:{_SPEAKER} |i ){_SPEECH_VERBS}(?! you\b)|{_SPEECH_VERBS} {_SPEAKER}\b)"
+    r"|[^。！？\n]{0,60}，(?![我您你])[\u4e00-\u9fff]{1,6}?(?:说|问|答|喊|写|叹)(?:道|完|着|罢)(?:[，。]|就|便|又)",
     re.IGNORECASE,
 )
 _TAG = re.compile(r"</?[a-z][a-z0-9]{0,15}(?:\s[^<>]{0,100})?/?>", re.IGNORECASE)
@@ -289,7 +315,8 @@ def refused_by_models(text: str, instruction: str = "") -> bool:
     They do not read tags of HTML, which are rare in what they were trained on.
     """
     text = _TAG.sub("", text).strip()
-    return not _NARRATED.match(text) and is_slow(text) and refusal_score(text, instruction) >= THRESHOLD
+    threshold = THRESHOLD_OF_LETTERS if _SAYS_NO_LETTER.search(instruction.lower()) else THRESHOLD
+    return not _NARRATED.match(text) and is_slow(text) and refusal_score(text, instruction) >= threshold
 
 
 def is_slow(text: str) -> bool:

@@ -21,19 +21,22 @@ SCALE = 6.0
 """The meaning's numbers are about 0.04 each; the network learns faster from larger ones."""
 WORDING_SHARE = 0.6
 """How much the wording's score adds to the network's, as for refusals."""
-THRESHOLD = 2.5
+THRESHOLD = 2.6
 """A sentence with at least this score talks about the task."""
 VETO = -2.0
 """A sentence with a lower score does not, whatever the rules say."""
-SURE = 3.7
-"""The threshold for Chinese, and for a text that may speak of texts itself, such as a review."""
+SURE = 4.0
+"""The threshold for a text that may speak of texts itself, such as a review."""
 READ = 2000
 """Characters at each end of a text that are read."""
 _FILE = "talk.safetensors"
-_HAN = re.compile(r"[\u4e00-\u9fff]")
-_GENERAL = re.compile(
+_GENERAL = re.compile(  # of any prompt, or of another kind of text
     r"(?:an?|every|each|no|most|many|some|good|bad) (?:\w+ ){0,2}prompts?\b"
-)  # not of its own prompt
+    r"|(?:求职信|简历|请柬|悼词|论文|演讲稿|书评|议论文|记叙文|说明文|合同|[一每任]何?[篇封首部份]好?)[^，。]{0,6}的(?:第|开头|结尾|最后|标题|段落)"
+)
+_CREDIT = re.compile(
+    r"(?:text|words|story|pictures?|photos?|photographs?|drawings?|music) ?: [\w'.-]+(?: [\w'.-]+){0,2}[.,;]?"
+)
 _LONGEST = 300  # characters of a sentence
 _MOST = 8  # sentences of a text whose meaning is read
 
@@ -62,13 +65,13 @@ def talking_part(text: str, speaks_of_texts: bool = False) -> str | None:
 def _likely(text: str) -> list[str]:
     """Return the sentences that may talk about the task, by their wording, the likeliest first."""
     floor = float(classifier.read_weights(_FILE)["wording_floor"][0])
-    read = parts(text)
+    read = [part for part in parts(text) if not _CREDIT.fullmatch(part)]
     words = dict(zip(read, classifier.wording_scores(_FILE, read), strict=True))
     return sorted((part for part in words if words[part] >= floor), key=lambda part: -words[part])[:_MOST]
 
 
 def _threshold(part: str, speaks_of_texts: bool) -> float:
-    return SURE if speaks_of_texts or _HAN.search(part) or _GENERAL.match(part) else THRESHOLD
+    return SURE if speaks_of_texts or _GENERAL.match(part) else THRESHOLD
 
 
 @lru_cache(maxsize=4096)

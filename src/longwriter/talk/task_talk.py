@@ -43,7 +43,7 @@ _ON_WRITING = re.compile(
     words(
         r"of (?:the|a|an|your|any|every|each) (?:\w+ )?(?:letter|contract|law|act|article|treaty|report|will|speech|book|agreement|constitution|"
         r"declaration|novel|essay|cover letter|bill|charter|lease|statute|review)", r"cover letters?", r"students?", r"pupils?", r"readers?", r"writers",
-        r"novels?", r"editors?", r"hook", r"thesis statement",
+        r"novels?", r"editors?", r"hook", r"thesis statement", r"an? paragraph is",
     )
 )  # fmt: skip
 
@@ -64,11 +64,13 @@ _RULES = (
     ("closes", r"\byou(?:'re| are) (?:absolutely|completely|totally) right\b|^i(?:'m| am) (?:still |a (?:bit|little) )?(?:stuck|confused)[,.;!]* (?:and |so )?i need (?:your |some |more )?(?:help|information|context)"),
     ("later", r"\b(?:next|another|my next|further|separate|later) (?:message|answer|response|reply)\b|\b(?:answer|response) is getting (?:too )?long|\bin a further answer"),
     ("plan", rf"\b(?:purpose|goal|aim|focus|point|topic) of (?:the|this) (?:section|paragraph|part|passage)\b|^(?:goal|length|key points(?: to include)?|focus|tone|style)\b.*\b(?:\d+ words|introduce the|of the (?:essay|section|story))|\bpoint \d+ of the outline|\b(?:writing|the) plan\b{_G}\b(?:the story|section|demands|turn to|essay|paragraph)|\bthis part of the (?:essay|story|article|text)\b|\bnext step is to write|^the (?:introduction|conclusion) (?:should|restates|must|needs|will)|^focus on the\b.*\b(?:do not|don't|yet)\b|\bpart of your (?:essay|article|story|text)\b|\bpoints? of your\b.*\btext\b|\bof the outline\b|\bthe outline (?:wants|asks|says|calls)|\bthe outline\b.*\bscene"),
-    ("label", rf"^(?:here you go|here it is|here we go|there you go)[:.!]?$|^(?:your |the |a )?(?:\w+ )?(?:paragraph|continuation|essay|draft|version|rewrite|text|introduction|conclusion):$|^(?:title suggestion|text):|\bthe story goes on below|\bbelow[,.]? (?:is|find|you)\b{_G}{TEXT}|\bi(?:'ve| have) (?:put together|turned|prepared)\b{_G}(?:{TEXT}){_G}(?:for you|below|:$)|\bwhat follows is my\b|\bthis is a sample\b"),
+    ("label", rf"^(?:here you go|here it is|here we go|there you go)[:.!]?$|^(?:your |the |a )?(?:\w+ )?(?:paragraph|continuation|essay|draft|version|rewrite|text|introduction|conclusion):$|^title suggestion:|^text:(?! ?[\w'.-]+(?: [\w'.-]+){{0,2}}[.,;]?$)|\bthe story goes on below|\bbelow[,.]? (?:is|find|you)\b{_G}{TEXT}|\bi(?:'ve| have) (?:put together|turned|prepared)\b{_G}(?:{TEXT}){_G}(?:for you|below|:$)|\bwhat follows is my\b|\bthis is a sample\b"),
     ("rewrote", rf"\b(?:sentences?|phrases?|tone|text|paragraphs?|changes|wording|structure|words) (?:\w+ )?(?:was|were|has been|have been) (?:made|rewritten|replaced|changed|shortened|revised|simplified|edited|adjusted|corrected)|\b(?:this|the) (?:\w+ )?(?:version|draft|text) (?:is|has|reads|sounds) (?:\w+ )?(?:shorter|clearer|more|better|simpler|as follows|longer)|\bcompared (?:with|to) the (?:first|original|previous|earlier) (?:draft|version|text)|\bthan the original\b|\b(?:i|we)(?:'ve| have)? (?:made|fixed|combined|left out|used|removed|merged|split)\b{_G}\b(?:sentences?|paragraphs?|grammar|adverbs?|spelling throughout|part about|mistakes in)|\b(?:same|following) (?:paragraph|sentence|text) in\b|\b(?:way to say this|way to put this) would\b"),
     ("critique", rf"\bthe (?:text|story|passage|paragraph) tells us\b|\bthe message is that\b|^(?:in conclusion|overall),? (?:this paragraph|your|the (?:essay|text|paragraph))\b|\bso that the essay\b|\byou can (?:start|begin|end) (?:the|your) (?:essay|story|text|paragraph)|\bway to (?:begin|start|end|write) (?:this|the|your) (?:paragraph|essay|story|section)|\b(?:ideas|tips) for (?:your|writing your) {TEXT}|\busing all five senses|\bmain idea of the (?:passage|text|paragraph)|\bwhat do you think (?:about|of) this (?:story|text|essay)|\bsentence you (?:provided|wrote)|\byou are an? (?:\w+ )?(?:writer|copywriter|editor|assistant)(?: who|,)"),
     ("word count", rf"\b(?:this is|that's|here are|i've kept|kept this|i have|we have|runs to|total is|which leaves|length:?)\b{_G}\b[\d,]+ (?:more )?words\b(?! (?:a|per|of)\b)|\b(?:keep to|within|stay under) the word limit"),
     ("self", r"\b(?:as an? artificial intelligence|being an? (?:ai|language model)),? |\bi(?:'m| am)(?: only| just)? (?:an? (?:ai |language )?model|your ai)\b(?=[ ,.](?:co|but|and|,)|,|\.)|\bmy role here is to\b|\bas the assistant, i\b|^(?:human|ai): .*\b(?:story|write|continue)|\bmy (?:answer|response) (?:continues|is|follows|covers)"),
+    ("self", r"\bmy (?:knowledge|training(?: data)?)(?: base| only)? (?:ends?|stops?|cuts? off|cut-?off|reaches|goes (?:only )?(?:up )?to|was last|is (?:limited|from)|does(?: not|n't) (?:include|cover|contain|reach))\b"),
+    ("placeholder", r"^[^\w]*and so on for (?:the )?(?:other|remaining|rest)\b|\bfollow(?:ing|s)? the same (?:pattern|format|structure) as (?:the|those|in) (?:\w+ )?(?:examples?|ones?|letters?|entries|paragraphs?|sections?)(?: above)?\b"),
     ("plans", r"\bit(?:'s| is) (?:now )?time for the (?:\w+ )?(?:section|paragraph|chapter)$|^(?:here )?we (?:start|begin) with the (?:introduction|first section)|\bwe should not repeat the (?:introduction|previous section)|\blet(?:'s| us) (?:go on|continue|finish|dive) (?:with|into|the)\b.*\b(?:story|part of|scene|section)\b|\bi have to decide whose point of view|\bthe previous section (?:ended|covered|described)|\bthe question asks for\b|\bour outline\b|\bsee your outline|\bthe user wants\b"),
     ("accepts", rf"^(?:sure|certainly|of course|absolutely|okay|ok|got it|understood|no problem|happy to help|will do)(?: thing)?!|^{_ACCEPT}(?: thing)?[,.:;–— -]+(?:{_G})(?:{_HERE}|\bi(?:'ll| will| can|'d| would| have|'ve| am|'m)\b|\blet(?:'s| me)\b|\bthis is\b|\bhere goes\b){_G}(?:\b(?:writ\w+|rewrit\w+|draft\w*|continu\w+|describe|expand|provide|create|compose|help|revise)\b|{_TALK_OF_TEXT})"),
     ("accepts", rf"^{_ACCEPT}(?: thing)?[,.:;–— -]+(?:{_HERE}|let(?:'s| me) (?:begin|start|continue|write|draft))"),
@@ -91,6 +93,10 @@ _RULES = (
     ("rewrote", rf"\b(?:i|we)(?:'ve| have)?(?: (?:also|only|just|\w+ly))? (?:{_WROTE}|{_CHANGED}){_G}(?:\bparagraphs?\b|\binstructions?\b|\bprompt\b|\bword (?:count|limit)|\boriginal (?:text|tone|meaning|wording|version|draft|structure|message)|{_YOU_ASKED}|\bwording\b|\bsentence structure|\bthe tone\b|\bthis (?:section|essay|version|part|draft|response|text|story)\b|\b(?:next|second|first|third) (?:section|part)\b|\bin mind\b{_G}\bwords\b)"),
     ("rewrote", r"\b(?:in|for) (?:my|this|the) (?:rewrite|revision|revised version|rewritten version|new version|edit)\b[^.!?]{0,10},? (?:i|we|the)\b"),
     ("label", r"^(?:changes(?: made)?|(?:revised|edited|rewritten|improved|corrected|updated|final|polished|new|alternative|original|suggested)(?: and \w+)? (?:paragraph|version|text|draft|section|passage|sentence|essay|story|answer|response|introduction|ending|opening)|explanation of changes|edits(?: made)?|summary of (?:changes|edits)|notes? on (?:the )?(?:revision|changes|edits)|what (?:i|has) changed|draft(?: \d)?|response|output|continuation|prompt|instructions?|task|main (?:point|idea)|user(?: request| prompt)?)\s*:"),
+    ("label", r"^(?:paragraph|section|scene|part|passage|chapter|re-?drafted|drafted)(?: (?:objective|goal|aim|purpose|topic|focus))? ?:"),
+    ("this sentence", r"\bthis (?:sentence|phrase) (?:is about|is talking about|describes|talks about|tells (?:us|the reader)|shows (?:us|the reader))\b"),
+    ("topic", r"\b(?:topic|subject|prompt|theme) (?:that |which )?i(?:'m| am|'ve been| have been|'ve| have)(?: \w+ly)? (?:working (?:on|with)|writing (?:about|on)|given|asked to|assigned|going to (?:write|discuss|talk))\b"),
+    ("rewrote", r"\b(?:could|can|should|might|may) be (?:re-?organi[sz]ed|rewritten|rephrased|reworded|shortened|condensed|simplified|restructured) (?:for|to improve) (?:more |better |greater )?(?:clarity|readability|flow|brevity|concision)\b"),
     ("label", rf"{_VERSION}{_G}(?:\bshould\b|\bmore\b|\bis (?:now|clearer)|\breads\b|\bkeeps\b|\bbelow\b|\babove\b|:$)|^(?:the )?(?:rewritten|revised|edited|reworded|polished|shortened) (?:paragraph|passage|sentence|draft|text|section)"),
     ("roles", r"^(?:### ?)?(?:user|human|instruction|prompt|system)\s*:.*(?:\n|$)|^assistant: "),
     ("word count", rf"\b(?:word count|words so far|total words|words total|word total|words in total|words remaining|words left|total length)\b[^.!?]{{0,20}}\d|\d[\d,]* ?(?:words? )(?:so far|in total|total\b|remaining|left to|required|requested|as (?:requested|asked|required|specified)|limit|long[.)!*]*$|written)|\b(?:word (?:count|limit)|words? (?:required|requested|target))\b{_G}(?:this|met|exceed|reach|stay|within|keep)"),
@@ -116,6 +122,7 @@ _RULES = (
     ("critique", rf"\b(?:i(?:'d| would)? (?:recommend|suggest|advise|propose|encourage)|you (?:could|might|may|can|should)(?: also| want to| consider| have)*|consider|try|it would (?:help|be better))\b{_G}\b(?:add|includ|us|start|open|giv|expand|provid|break|vary|rephras|revis|remov|begin|replac|mak|follow)(?:e|ing|s|ding|d|ed)?\b{_G}\b(?:thesis|more (?:details?|examples?|specific|description)|sentences?|transitions?|paragraphs?|strong (?:image|opening|hook|conclusion)|following structure|tone|concrete (?:examples|details)|this (?:section|text|essay|draft|story|paragraph)|dialogue|topic sentence|structure|your (?:essay|story|text|draft|writing|own (?:guide|essay|text|story)))\b"),
     ("critique", rf"\bthe (?:writer|author|narrator|speaker|text|paragraph|passage) (?:\w+ly )?(?:uses|describes|creates|conveys|explains|mentions|shows|emphasi[sz]es|introduces|discusses|is (?:trying|describing|talking)|provides|gives|wants to say)\b{_G}(?:\b(?:paragraph|passage|text|essay|reader|sentence|story|words|language|imagery|topic)\b)|\bin (?:this|the above|the) (?:paragraph|passage|excerpt), |\b(?:the|this) (?:paragraph|passage|excerpt)(?: above)? (?:is about |describes|introduces|discusses|explains|conveys|explores|highlights|shows)"),
     ("own length", rf"^(?:in|at|with|within|over|using|to stay within)\b[^.!?,]{{0,40}}\b{_LENGTH}\b[^.!?,]{{0,20}}, (?:(?:this|the(?: following)?) {TEXT}|(?:i|we)(?:'ll| will)\b)|\b(?:this|the following) (?:\w+ )?{TEXT},? (?:of|at|with|in|using|spans|covers|runs to|contains|has) (?:a length of |only |just |no more than |less than |fewer than )?(?:about |around |roughly |approximately |exactly |nearly )?{_LENGTH}\b|\b(?:in )?this {_LENGTH} {TEXT}(?:, (?:i|we)\b| (?:has been|was written|is|will|aims|explores|examines|discusses|covers|tells|describes|explains)\b)|\b(?:this|the following) {TEXT}\b[^.!?]{{0,80}}\b(?:using|in) (?:only|just|about|exactly|no more than|less than|fewer than) {_LENGTH}(?: in length| in total)?$"),
+    ("note to writers", r"^(?:another|one more|an?|the) (?:\w+ )?(?:note|tip|reminder)\b[^.!?]{0,40}\b(?:writers|authors|storytellers)\b"),
     ("critique", r"\b(?:note|tip|rule|advice|lesson|mistake|trick|reminder)s?\b[^.!?]{0,40}\b(?:many|most|some|all|aspiring|new|beginning|young|other) (?:writers|authors|storytellers)\b"),
     ("own length", r"\bmy (?:story[ -]?(?:writing|telling)|writing|narrative|creative|literary) (?:arsenal|toolbox|toolkit|repertoire)\b"),
     ("critique", rf"\b(?:this|the) (?:\w+ )?(?:anecdote|passage|paragraph|scene|section|excerpt|introduction|opening|prologue) (?:serves|is meant|is intended|is designed|functions|acts) (?:as|to)\b{_G}\b(?:readers?|narrative|plot|themes?|characters?|story|tone|essay|hook|protagonist)\b|\b(?:story|tale|narrative|anecdote|essay|passage) above (?:shows|demonstrates|illustrates|describes|explores|highlights|is)\b|\b(?:next|following|final|last) part of the (?:narrative|story|essay|text)\b{_G}\bthe readers?\b"),
@@ -130,7 +137,7 @@ _CN = r"[一二三四五六七八九十百千两零\d]"
 _HAN_WRITE = r"(?:撰写|续写|改写|重写|润色|修改|扩写|缩写|调整|补充|生成|创作|完善|删减|压缩|扩展|改成|改为|完成|写|编写|展开|精简|优化|加入|拟|起草|接着写|替换|调换|删去|控制|避免|保留)"
 _HAN_TEXT = r"(?:段落?|这[段节章篇部]|下[一]?[段节章部]|文[章案字稿本]|原文|全文|部分|正文|版本|内容|结尾|开头|要点|字数|语气|篇幅|一节|一章|大纲|提纲|初稿|草稿|范文|作文|故事|表达|介绍|例句|引言|结论|细节|风格|标题)"
 _HAN_RULES = (
-    ("closes", r"(?:可以|能)?(?:让我重写|再写一[个段篇]|接着写|换成第.人称)|还需要我[^。？]{0,4}(?:补充|修改|写|调整|添加)|(?:意见|建议)[^。]{0,6}(?:提出|告诉我)[^。]{0,8}(?:改|调)|祝[您你]写作|(?:要是|如果|若)嫌(?:长|短)|要[^。]{0,10}版本[^。]{0,4}告诉我|[您你]要的(?:这)?[^。]{0,6}(?:写完|写好|已)|请过目|感谢您的阅读和指正"),
+    ("closes", r"(?:可以|能)?(?:让我重写|再写一[个段篇]|换成第.人称)|(?<![天晚早上午夜])接着写|还需要我[^。？]{0,4}(?:补充|修改|写|调整|添加)|(?:意见|建议)[^。]{0,6}(?:提出|告诉我)[^。]{0,8}(?:改|调)|祝[您你]写作|(?:要是|如果|若)嫌(?:长|短)|要[^。]{0,10}版本[^。]{0,4}告诉我|[您你]要的(?:这)?[^。]{0,6}(?:写完|写好|已)|请过目|感谢您的阅读和指正"),
     ("labels", r"^(?:第[一二三四五六七八九十\d]+段|续写|正文|正文开始|改写|修改稿|修改说明|写作要点|以下为[^。]{0,6}稿|范文|开头)(?:可以这样写)?[:：]|(?:语句|句子|错别字|语序)[^。]{0,8}(?:理顺|改|调整|通顺)|(?:两段|段落)[^。]{0,6}合并|与?(?:原稿|原文|初稿)相比[^。]{0,10}(?:这一?版|更加?简洁|更加?|本文)"),
     ("plan", r"(?:对应|根据|按照?)(?:大纲|计划|提纲)[^。]{0,10}(?:点|要|写|交代|部分)|按计划，?这里|(?:引言|结尾|开头|结论)(?:部分)?(?:应当?|要|需要)[^。]{0,12}(?:吸引|点明|升华|呼应|总结|概括|引出)|下一步要写|(?:环境|心理|人物|细节)描写，?控制|这(?:一部分|里|一节)(?:不应该?|不要|从|应)[^。]{0,12}(?:重复|写起|引言)|上一部分[^。]{0,10}(?:结束|所以)|题目要我们|(?:还剩|写到)[^。]{0,8}[一二三四五六七八九十百千\d]+字"),
     ("critique", r"(?:文章|作文|语言|全文)(?:结构|语言)?(?:清晰|流畅|通顺|优美)|中心思想|修辞手法|写这类文章|详略得当|[您你]可以从[^。]{0,8}写起|(?:阅读|根据)(?:上文|以上内容)[^。]{0,6}(?:回答|续写|完成)|(?:祝|愿)[您你]?写作"),
@@ -156,6 +163,8 @@ _HAN_RULES = (
     ("own length", r"^(?:本文|这篇[\u4e00-\u9fff]{2,4}|下面|以下|接下来(?:的[\u4e00-\u9fff]{2,3})?)(?:，|将|就|会|拟|准备|我)*(?:用|以|在|约|大约|共|控制在)(?:大约|约|不到|不超过)?[一二三四五六七八九十百千两\d]{2,}个?字"),
     ("critique", r"^文章(?:的)?(?:开头|结尾|开篇|中间)(?:部分)?[^。！？，]{0,6}(?:采用|运用|使用|通过)|(?:故事|例子|片段|开头|段落?)的(?:作用|目的)(?:是|在于)[^。！？]{0,10}(?:引出|读者|铺垫|点题|主题)|为下文(?:做|作|埋下)?(?:了)?(?:铺垫|伏笔)"),
     ("self", rf"\bi(?:'m| am) an? helpful assistant|作为(?:一[个名款种]|[您你]的|一位)?[^，。,]{{0,6}}{HAN_MODEL}(?:[，,]|我|没有|无法|不)|我(?:只|仅|仅仅|不过)?是(?:一[个名款种位]|[您你]的|个)?.{{0,6}}(?:ai|人工智能|语言模型|(?:写作|智能|文字|虚拟)助手)"),
+    ("self", r"我的(?:知识|训练|数据)(?:数据|库)?(?:里|中)?(?:只|仅)?[^。！？，]{0,4}(?:截止|截至|止于|更新到|更新至|没有(?:收录|包含)|有限)|我(?:无法|不能|没有办法)(?:联网|上网|访问互联网)"),
+    ("placeholder", r"(?:其余|其他|其它|剩下的?|后面的?|另外)[^。！？，]{0,8}[段篇章条首节封则个份篇][^。！？，]{0,4}(?:写法|格式|句式)[^。！？]{0,8}(?:类似|相同|一样|同上|如此|照此)"),
     ("self", r"我(?:看不到|没有看到|无法看到|不知道|没看到)(?:前|上|之前|原|全)[^。！？\n]{0,6}(?:段|文|内容|章|节)|^(?:用户|助手|提示词?|指令|人类)[:：]"),
     ("placeholder", r"(?:篇幅|字数|长度|回复|输出|回答)(?:的)?(?:限制|所限|有限|原因)|(?:此处|这里|以下|中间)(?:省略|略去|略)|(?:下一?[条次个](?:回复|消息|回答|对话))|^[（(【\[][^）)】\]]{0,20}(?:待续|未完|接上[文段]|续上[文段]|下[一]?段|省略|后文|此处|插入|填写|补充|继续)|后文将|剩余部分|其余部分"),
     ("placeholder", r"^[（(【\[]?(?:注|说明|备注|提示)[:：](?:本段|本文|本节|此|该|以上|这|请|文中|括号)[^。！？\n]{0,40}(?:字|段|替换|虚构|示例|修改|填|文|改|调整)"),
@@ -175,15 +184,26 @@ _HINT = re.compile(  # an English rule counts only in a sentence that holds one 
     rf"{TEXT}|{_PART}|\b(?:i|we|me|you|your|let|here|below|following|sure|certainly|of course|absolutely|okay|ok|got it|"
     r"understood|no problem|will do|tasks?|plan|prompt|instructions?|assignment|outline|user|guidelines|changes|edits|count|length|"
     r"limit\w*|continu\w+|next|(?:re)?written|revised|edited|requested|happy|hope|note|step|main|aim|todo|"
-    r"human|assistant|ai|model|details?|improved|concise|suggestion|setting|clearer|stronger|tone|goal|focus|key|task|feel|shall|want|well|consider|output|author|writers?|narrator)\b|^[\[(<{]|:$"
+    r"human|assistant|ai|model|details?|improved|concise|suggestion|setting|clearer|stronger|tone|goal|focus|key|task|feel|shall|want|well|consider|output|author|writers?|narrator|my|drafted|so on)\b|^[\[(<{]|:$"
 )
 _LETTER = re.compile(
-    r"\b(?:letter|e-?mail|message|note|reply|sms|text to)\b|信|邮件|微信|短信|消息|留言|回复|通知"
+    r"\b(?:letter|e-?mail|message|note|reply|sms|text to)\b|信|邮件|微信|短信|消息|留言|回复|通知|公函|答复函"
 )
-_POLITE = frozenset({"let me know", "if you need", "asks", "hopes", "closes", "offers", "feel free"})
+_DIARY = re.compile(r"\b(?:diary|journal|log ?book)\b|日记|日志")
+_POLITE = frozenset({"let me know", "if you need", "asks", "hopes", "closes", "offers", "feel free", "topic"})
+_SURE = frozenset({"self", "topic", "note to writers", "this sentence"})
+_OF_EXERCISES = frozenset(
+    {"task", "this sentence", "asks for text", "writes", "word count", "plan step", "section should"}
+)
+_OF_MY_WORK = frozenset({"rewrote", "plans", "writes", "closes", "word count", "topic"})
+"""What somebody who writes says in a diary of that work."""
+_TO_READER = re.compile(r"\byou\b|\byour\b|[您你]|\bparagraphs?\b|段落?|\binstructions?\b|要求")
 _THE_TEXT = re.compile(rf"{_TALK_OF_TEXT}|\b(?:rewrite|revise|rephrase)\b|{_HAN_TEXT}|要求")
 _WRITING_TASK = re.compile(
-    r"\bhow to write|\b(?:give|hold|deliver|prepare) an? (?:\w+ )?(?:speech|talk|presentation)\b|\bwriting (?:guide|tips|advice|handbook|course)|\bcover letters?\b|\b(?:guide|advice|tips|lesson|article|essay) (?:on|about|to|for) (?:\w+ ){0,3}(?:writ|essay|paragraph|editing)|怎样写|如何写|写作(?:指南|技巧|课|教程|方法)|求职信|作文(?:课|指导)"
+    r"\bhow to (?:write|outline|draft|edit|revise|structure|punctuate)\b|写提纲|\b(?:give|hold|deliver|prepare) an? (?:\w+ )?(?:speech|talk|presentation)\b|\bwriting (?:guide|tips|advice|handbook|course)|\bcover letters?\b|\b(?:guide|advice|tips|lesson|article|essay) (?:on|about|to|for) (?:\w+ ){0,3}(?:writ|essay|paragraph|editing)|怎样写|如何写|写作(?:指南|技巧|课|教程|方法)|求职信|作文(?:课|指导)"
+)
+_EXERCISE = re.compile(
+    r"\b(?:workbook|worksheet|exercises? (?:for|on|in|page|book)|handout|exam|quiz)\b|试卷|练习|习题|试题|作业|课程(?:说明|大纲)"
 )
 _REVIEW = re.compile(r"\b(?:review|criticism|analysis|analy[sz]e|critique)|书评|影评|读后感|评论|赏析|分析")
 _ABOUT_PROMPTS = re.compile(
@@ -198,7 +218,7 @@ _MODEL_TELLS = re.compile(
 )
 _OF_PROMPTS = frozenset({"task", "label", "labels", "roles"})
 _OF_WRITING = frozenset({
-    "asks for text", "of a paragraph", "nth paragraph", "section should", "this part", "critique", "plan step",
+    "asks for text", "of a paragraph", "nth paragraph", "section should", "this part", "this sentence", "critique", "plan step",
 })  # fmt: skip
 
 
@@ -207,6 +227,16 @@ _KINDS = (
     r"|chapter|scene|sermon|discussion|conclusion|diary entry|press release|invitation|toast"
 )
 _KIND = re.compile(rf"\b(?:{_KINDS})\b")
+_GUIDE = re.compile(r"\b(?:guide|recipe|manual|instructions|handbook|how to|steps?|tutorial|lesson)\b")
+_STEP = re.compile(  # a step of the plan: what a text of these kinds does not hold
+    r"\W*(?:step|paragraph|section|part|scene) \d{1,2} ?[.:–—-]+ ?(?:describe|introduce|summari[sz]e|conclude|show how|explain|discuss|develop"
+    r"|(?:end|close|begin|start|open) with)\b",
+    re.IGNORECASE,
+)
+_ECHO = re.compile(  # the request once more, instead of the text
+    rf"^an? (?:[\w-]+ ){{0,2}}?(?P<kind>{_KINDS}|proposal) (?:focused|focusing|cent(?:er|re)d|revolving|aimed|designed|exploring|examining|(?:written|told) (?:for|in|from|as|by)"
+    rf"|(?:about|on|of) [^.!?]{{1,60}}?, (?:(?:written|told) (?:for|in|from|as|by)|in (?:about|around|just|no more than) \d))"
+)
 _ALIKE = {
     "story": ("tale", "narrative"),
     "tale": ("story", "narrative"),
@@ -234,7 +264,18 @@ _CHAT_TITLE = re.compile(
 _IN_PRINT = re.compile(r"\b(?:magazine|newspaper|local paper|journal|blog)\b")
 _IN_THIS = re.compile(r"^in this (?:story|tale|narrative|passage|piece), ")
 _OF_ITSELF = frozenset(
-    {"essay", "report", "chapter", "note", "notice", "introduction", "discussion", "column", "editorial"}
+    {
+        "essay",
+        "report",
+        "proposal",
+        "chapter",
+        "note",
+        "notice",
+        "introduction",
+        "discussion",
+        "column",
+        "editorial",
+    }
 )
 """Kinds that may say "this essay explores" of themselves."""
 _EXCLAIMS = re.compile(  # a greeting of the task
@@ -259,6 +300,11 @@ def describing_sentence(text: str, instruction: str = "") -> str | None:
     if inside := next((part for part in (first, *others) if _IN_THIS.search(part)), None):
         return inside
     match, asked = _DESCRIBES.search(first), _KIND.search(request)
+    if asked and _STEP.match(text) and not _GUIDE.search(request):
+        return f"{first} {others[0] if others else ''}".strip()
+    echo = _ECHO.search(first)
+    if echo and echo["kind"] in request:
+        return first
     if not match:
         return None
     kinds = [
@@ -284,6 +330,15 @@ def talking_sentence(text: str, instruction: str = "") -> str | None:
     return match[1] if match else None
 
 
+def is_sure(text: str, instruction: str = "") -> bool:
+    """Tell whether the models have no say about `talking_sentence`: they do not know such sentences.
+
+    They take "Being an AI, I have never tasted saffron, …" for a text about saffron.
+    """
+    match = _match(text, instruction)
+    return match is not None and match[0] in _SURE
+
+
 def speaks_of_texts(instruction: str) -> bool:
     """Tell whether a request is for a text that may speak of texts, or to a reader: on writing, a review, a letter."""
     request = instruction.lower()
@@ -293,6 +348,11 @@ def speaks_of_texts(instruction: str) -> bool:
 def speaks_of_prompts(instruction: str) -> bool:
     """Tell whether a request is for a text about prompts for models, or about files of settings."""
     return _ABOUT_PROMPTS.search(instruction.lower()) is not None
+
+
+def sets_tasks(instruction: str) -> bool:
+    """Tell whether a request is for a text that itself asks its readers to write: an exam, a worksheet."""
+    return _EXERCISE.search(instruction.lower()) is not None
 
 
 def _match(text: str, instruction: str) -> tuple[str, str] | None:
@@ -319,11 +379,17 @@ def _is_meant(name: str, sentence: str, request: str) -> bool:
     """Tell whether a sentence that matches a rule belongs to the text that was requested."""
     if name in ("of a paragraph", "word count") and (_THIRD.search(sentence) or _ON_WRITING.search(sentence)):
         return True
+    if name == "note to writers":
+        return _WRITING_TASK.search(request) is not None
     if name == "critique" and _REVIEW.search(request):
         return True
     if name in _OF_PROMPTS and speaks_of_prompts(request):
         return True
     if name == "self" and _MODEL_TELLS.search(request) and _TOLD_BY_MODEL.search(request):
+        return True
+    if name in _OF_EXERCISES and _EXERCISE.search(request):
+        return True
+    if name in _OF_MY_WORK and _DIARY.search(request) and not _TO_READER.search(sentence):
         return True
     if name in _POLITE and _LETTER.search(request) and not _THE_TEXT.search(sentence):
         return True

@@ -70,7 +70,12 @@ def test_any_text_has_the_same_verdict_twice(text):
 
 
 def test_the_weights_name_the_rows_that_they_were_trained_on():
-    names = ("refusal_meta_examples.jsonl", "small_model_talk.jsonl", "plain_texts.jsonl")
+    names = (
+        "refusal_meta_examples.jsonl",
+        "small_model_talk.jsonl",
+        "talk_examples.jsonl",
+        "plain_texts.jsonl",
+    )
     rows = b"".join((ROOT / "tests/golden" / name).read_bytes() for name in names)
     weights = files("longwriter.talk").joinpath("talk.safetensors")
     with safe_open(str(weights), "numpy") as opened:

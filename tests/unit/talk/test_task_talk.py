@@ -146,3 +146,48 @@ def test_what_is_talk_elsewhere_belongs_to_a_text_of_that_kind(text, instruction
 def test_a_model_that_names_itself_talks_also_in_an_essay_about_models():
     text = "As an AI, I cannot have opinions on machines. They learn from us."
     assert meta_talk(text, "Write an essay about artificial intelligence")
+
+
+@pytest.mark.parametrize(
+    ("text", "instruction"),
+    [
+        ('Drafted: "The council has met twice this spring."', "Write a letter of complaint."),
+        ("Section goal: make the reader care about the well.", ""),
+        ("Scene 2: Describe the quarrel and end with the slammed door.", "Write a story of two sisters."),
+        ("A story centred on a miller, one that is full of surprises.", "Write a story about a miller."),
+        ("The tale of the miller is long and could be rewritten for clarity.", "Tell the tale of a miller."),
+        ("This sentence is about hammers and what they mean.", "Write a review of a hammer."),
+        ("The subject that I am currently working on involves how tides move.", "Write an essay on tides."),
+        (
+            "Another useful tip, and one that many writers forget, is patience.",
+            "Write a story about a letter.",
+        ),
+        ("Being an AI, I have never slept in a tent, but campers praise the silence.", ""),
+        ("My knowledge ends in 2023, so some fares may have changed.", ""),
+        ("我的训练数据截至去年春天，票价可能有变。", ""),
+        ("其余五首诗的写法与此相同。", "写六首短诗。"),
+    ],
+)
+def test_plans_echoes_and_words_of_a_model_about_itself_are_talk(text, instruction):
+    assert meta_talk(text, instruction)
+
+
+@pytest.mark.parametrize(
+    ("text", "instruction"),
+    [
+        ("Text: Ann Berg. Pictures: Tom Lund.\n\nThe mill stood still for forty years.", "Write an article."),
+        ("Step 2: Describe your garden to a neighbour, and listen.", "Write a guide for new gardeners."),
+        ("Finish the sentences, and write no more than 50 words.", "Write a worksheet for pupils."),
+        ("本题要求写一段话，不少于一百字。", "出一份语文试卷。"),
+        ("今晚把第二章改短了，明天再接着写。", "写一篇作家的日记。"),
+        ("I have rewritten the first chapter and cut the part about my uncle.", "Write a novelist's diary."),
+        ("希望这对你有帮助，也希望你早点睡。", "给朋友写一封信"),
+        (
+            "The subject I am working on for my degree is the tides of the estuary.",
+            "Write a letter to an aunt.",
+        ),
+        ("A proposal focused on the harbour was rejected in 1911.", "Write a history of the harbour."),
+    ],
+)
+def test_credits_exercises_and_diaries_of_writers_are_not(text, instruction):
+    assert meta_talk(text, instruction) is None
