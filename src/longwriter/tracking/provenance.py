@@ -6,6 +6,7 @@ the chain is checked against the next one, so that numbers and data of another m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -75,7 +76,7 @@ def of_model(model: str) -> Provenance:
     weights = files.DATA / model / "weights"
     digest = versioning.digest(weights)
     lineage = read(model)
-    _check_link(model, lineage.outputs.get(str(weights)), digest)
+    _check_link(model, str(weights), lineage.outputs, digest)
     return Provenance(digest, _training_rows(lineage), lineage.run_id, lineage.git_commit)
 
 
@@ -86,7 +87,7 @@ def benchmark_numbers(model: str, benchmark: str, weights_md5: str) -> dict[str,
         {"BENCHMARK.NUMBER": value}, and as `n` the number of prompts; what the report lacks is left out.
 
     Raises:
-        BadRecord: answers, scores or report were made from other weights.
+        BadRecord: answers, scores or report were made from other weights, or scores or report were changed since.
     """
     item = f"{model}-{benchmark}"
     answers = f"data/generate/{item}/generations.jsonl"
@@ -94,19 +95,23 @@ def benchmark_numbers(model: str, benchmark: str, weights_md5: str) -> dict[str,
     generate = read(f"generate@{item}")
     score = read(f"score@{item}")
     report = read(f"report@{benchmark}")
-    _check_link(f"generate@{item}", generate.inputs.get(f"data/{model}/weights"), weights_md5)
-    _check_link(f"score@{item}", score.inputs.get(answers), generate.outputs.get(answers))
-    _check_link(f"report@{benchmark}", report.inputs.get(scores), score.outputs.get(scores))
-    metrics = files.read_json(files.DATA / "report" / benchmark / "metrics.json", dict[str, float])
+    _check_link(f"generate@{item}", f"data/{model}/weights", generate.inputs, weights_md5)
+    _check_link(f"score@{item}", answers, score.inputs, generate.outputs.get(answers))
+    _check_link(f"report@{benchmark}", scores, report.inputs, score.outputs.get(scores))
+    numbers = f"data/report/{benchmark}/metrics.json"
+    now = versioning.digests([scores, numbers])
+    _check_link(f"score@{item}", scores, score.outputs, now[scores])
+    _check_link(f"report@{benchmark}", numbers, report.outputs, now[numbers])
+    metrics = files.read_json(Path(numbers), dict[str, float])
     values = {name: metrics[f"{model}_{name}"] for name in _NUMBERS if f"{model}_{name}" in metrics}
-    return {f"{benchmark}.{name}": str(value) for name, value in {**values, "n": metrics["n"]}.items()}
+    return {f"{benchmark}.{name}": str(value) for name, value in {**values, "n": metrics.get("n", 0)}.items()}
 
 
-def _check_link(stage: str, recorded: str | None, actual: str | None) -> None:
-    """Raise BadRecord unless the lineage of `stage` records the digest that the file has now; None = no digest."""
-    if recorded is None or recorded != actual:
+def _check_link(stage: str, path: str, digests: Mapping[str, str], actual: str | None) -> None:
+    """Raise BadRecord unless `digests`, of the lineage of `stage`, have the digest that a file has now."""
+    if (recorded := digests.get(path)) is None or recorded != actual:
         raise BadRecord(
-            f"data/lineage/{stage}.json names the digest {recorded}, but the file now has {actual}: "
+            f"{path}: data/lineage/{stage}.json names the digest {recorded}, but the file now has {actual}: "
             "run `dvc repro`"
         )
 
@@ -127,9 +132,9 @@ def _training_rows(lineage: Lineage) -> str:
             raise BadRecord(f"data/lineage/{parent}.json leads back to itself: run `dvc repro {parent}`")
         models.append(parent)
         lineage = read(parent)
-        _check_link(parent, lineage.outputs.get(parents[0]), digest)
+        _check_link(parent, parents[0], lineage.outputs, digest)
     pack = read("pack")
-    _check_link("pack", pack.outputs.get(_PACKS), lineage.inputs[_PACKS])
+    _check_link("pack", _PACKS, pack.outputs, lineage.inputs[_PACKS])
     if _ROWS not in pack.inputs:
         raise BadRecord(f"data/lineage/pack.json does not name {_ROWS}: run `dvc repro pack`")
     return pack.inputs[_ROWS]

@@ -280,8 +280,10 @@ def _digest(repo: Repo, path: str) -> str:
     absolute = Path(path).absolute()
     if not absolute.exists():
         raise BadRecord(files.missing_message(path))
-    if not (absolute.is_file() or absolute.is_dir()):
-        raise BadRecord(f"{path} is a pipe or a device: remove it, and make the file again")
+    for file in (absolute, *absolute.rglob("*")):  # DVC would wait at a pipe without end
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            name = Path(path) / file.relative_to(absolute)
+            raise BadRecord(f"{name} is a pipe or a device: remove it, and make the file again")
     _, _, tree = build(repo.cache.local, str(absolute), localfs, "md5", ignore=repo.dvcignore, dry_run=True)
     return str(tree.hash_info.value)
 

@@ -9,6 +9,7 @@ from longwriter.tracking import provenance, versioning
 
 ROWS = "data/dataset/train.jsonl"
 PACKS = "data/pack/train.parquet"
+NUMBERS = "data/report/small/metrics.json"
 
 
 @pytest.fixture
@@ -31,9 +32,7 @@ def checkout(tmp_path, monkeypatch):
     answers = "data/generate/dpo-small/generations.jsonl"
     scores = "data/score/dpo-small/scores.jsonl"
     write_lineage("generate@dpo-small", {"data/dpo/weights": digests["dpo"]}, {answers: "answers"})
-    write_lineage("score@dpo-small", {answers: "answers"}, {scores: "scores"})
-    write_lineage("report@small", {scores: "scores"}, {})
-    metrics = tmp_path / "data/report/small/metrics.json"
+    metrics = tmp_path / NUMBERS
     metrics.parent.mkdir(parents=True)
     metrics.write_text(
         json.dumps(
@@ -46,6 +45,11 @@ def checkout(tmp_path, monkeypatch):
             }
         )
     )
+    (tmp_path / scores).parent.mkdir(parents=True)
+    (tmp_path / scores).write_text("{}\n")
+    digests |= versioning.digests([scores, NUMBERS])
+    write_lineage("score@dpo-small", {answers: "answers"}, {scores: digests[scores]})
+    write_lineage("report@small", {scores: digests[scores]}, {NUMBERS: digests[NUMBERS]})
     return digests
 
 
@@ -132,3 +136,10 @@ def test_the_numbers_are_those_of_the_report_on_these_weights(checkout):
     }
     with pytest.raises(BadRecord, match=r"generate@dpo-small\.json names the digest"):
         provenance.benchmark_numbers("dpo", "small", checkout["sft"])
+
+
+@pytest.mark.parametrize("path", ["data/score/dpo-small/scores.jsonl", NUMBERS])
+def test_scores_and_numbers_that_were_changed_since_are_an_error(checkout, tmp_path, path):
+    (tmp_path / path).write_text("")
+    with pytest.raises(BadRecord, match=rf"names the digest {checkout[path]}, but the file now has"):
+        provenance.benchmark_numbers("dpo", "small", checkout["dpo"])

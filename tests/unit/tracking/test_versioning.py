@@ -44,6 +44,14 @@ def test_digests_are_those_of_dvc(repo):
         assert versioning.digest(repo / name) == said
 
 
+@pytest.mark.parametrize("name", ["folder/in/pipe", "pipe"])
+def test_a_pipe_is_named_and_not_waited_for(repo, name):
+    os.mkfifo(repo / name)
+    path = "folder" if "/" in name else name
+    with pytest.raises(BadRecord, match=rf"^{name} is a pipe or a device"):
+        versioning.digest(path)
+
+
 def test_a_digest_leaves_out_what_dvcignore_names(repo):
     plain = versioning.digest(repo / "folder")
     (repo / ".dvcignore").write_text("__pycache__\n")
