@@ -12,7 +12,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
+from longwriter.errors import BadRecord
 from longwriter.evaluation import promotion
 from longwriter.evaluation.promotion import Decision, Margins, Rules
 from longwriter.execution import runner
@@ -20,10 +22,11 @@ from longwriter.gates.suite import verdicts
 from longwriter.hashing import short_id
 from longwriter.io import files
 from longwriter.params import Params
-from longwriter.records import JudgeFitness, Score, ShortAnswer
+from longwriter.records import JudgeFitness, Record, Score, ShortAnswer
 from longwriter.tracking import logged_models, notes, provenance
 from longwriter.tracking import runs as tracking
 
+R = TypeVar("R", bound=Record)
 log = logging.getLogger("longwriter")
 
 _GATED = ("instructions", "plan", "validate", "preferences")
@@ -162,14 +165,31 @@ def _scores(params: Params, model: str) -> list[Score]:
 
 
 def _stored_scores(params: Params, run_id: str) -> list[Score]:
-    """Return the scores that an earlier run of this stage stored, on today's benchmarks; empty if it stored none."""
-    rows: list[Score] = []
+    """Return the scores that an earlier run of this stage stored, on today's benchmarks; see `stored_rows`."""
+    return [
+        row
+        for benchmark in params.generate.benchmarks
+        for row in stored_rows(run_id, f"{_SCORES}/{benchmark}/scores.jsonl", Score)
+    ]
+
+
+def stored_rows(run_id: str, path: str, record: type[R]) -> list[R]:
+    """Return rows that an earlier run of this stage stored; empty, with a line in the log, if they cannot be read.
+
+    Then the gate finds nothing to compare with, and does not move the alias. An error would end every night from then on.
+    """
     with TemporaryDirectory() as folder:
-        for benchmark in params.generate.benchmarks if run_id else ():
-            path = f"{_SCORES}/{benchmark}/scores.jsonl"
-            if file := tracking.fetch_artifact(run_id, path, Path(folder)):
-                rows += files.read_jsonl(file, Score)
-    return rows
+        try:
+            file = tracking.fetch_artifact(run_id, path, Path(folder)) if run_id else None
+            if file is not None:
+                return files.read_jsonl(file, record)
+            reason = "it is missing"
+        except BadRecord as error:
+            reason = str(error).replace(f"{folder}/", "")
+    log.warning(
+        "register: nothing is compared with %s of MLflow run %s: %s", path, run_id or "(none)", reason
+    )
+    return []
 
 
 def _short(model: str) -> list[ShortAnswer]:
@@ -182,11 +202,8 @@ def _short_file(model: str) -> Path:
 
 
 def _stored_short(run_id: str) -> list[ShortAnswer]:
-    """Return the answers to short prompts that an earlier run of this stage stored; empty if it stored none."""
-    with TemporaryDirectory() as folder:
-        path = f"{_SHORT}/answers.jsonl"
-        file = tracking.fetch_artifact(run_id, path, Path(folder)) if run_id else None
-        return files.read_jsonl(file, ShortAnswer) if file else []
+    """Return the answers to short prompts that an earlier run of this stage stored; see `stored_rows`."""
+    return stored_rows(run_id, f"{_SHORT}/answers.jsonl", ShortAnswer)
 
 
 def _file(model: str, benchmark: str) -> Path:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from longwriter.errors import BadRecord
 from longwriter.io import process, startup
 from longwriter.io.files import LOCAL
 from longwriter.io.process import file_lock
@@ -218,12 +219,23 @@ def log_artifact(run_id: str, path: Path, folder: str | None = None) -> None:
 
 
 def fetch_artifact(run_id: str, path: str, folder: Path) -> Path | None:
-    """Copy a file from a run's artifacts into `folder`; None if the run has no such file."""
+    """Copy a file from a run's artifacts into `folder`; None if the run has no such file.
+
+    Raises:
+        BadRecord: there is no such run, or its file cannot be read.
+        Unavailable: MLflow's server does not answer.
+    """
     mlflow_client, _ = connection.client()
     parent = path.rpartition("/")[0] or None
-    if all(item.path != path for item in mlflow_client.list_artifacts(run_id, parent)):
-        return None
-    return Path(mlflow_client.download_artifacts(run_id, path, str(folder)))
+    try:
+        if all(item.path != path for item in mlflow_client.list_artifacts(run_id, parent)):
+            return None
+        return Path(mlflow_client.download_artifacts(run_id, path, str(folder)))
+    except (mlflow.exceptions.MlflowException, OSError) as error:
+        if unavailable := connection.no_answer(error):
+            raise unavailable from error
+        reason = str(error).partition("\n")[0]
+        raise BadRecord(f"the artifact {path} of run {run_id} cannot be read ({reason})") from error
 
 
 def set_tags(run_id: str, tags: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from longwriter.errors import Unavailable, UserError
+from longwriter.errors import BadRecord, Unavailable, UserError
 from longwriter.tracking import logged_models as models
 from longwriter.tracking import runs as tracking
 
@@ -264,6 +264,9 @@ def test_an_artifact_of_another_run_is_read_back_and_a_missing_one_is_none(store
     assert found is not None
     assert found.read_text() == "{}\n"
     assert tracking.fetch_artifact(made, "scores/other/scores.jsonl", tmp_path) is None
+    for unknown in ("f" * 32, "../../x"):
+        with pytest.raises(BadRecord, match=rf"scores\.jsonl of run {re.escape(unknown)} cannot be read"):
+            tracking.fetch_artifact(unknown, "scores/small/scores.jsonl", tmp_path)
 
 
 def test_weights_trained_elsewhere_are_registered_from_the_run_that_registers(store, trained):
