@@ -71,19 +71,18 @@ def test_the_same_numbers_give_the_same_bytes_whatever_the_machine_prefers(drawn
 
 
 @pytest.mark.parametrize(
-    ("changed", "name"),
+    ("changed", "names"),
     [
-        (compared(rows(60), rows(150), rows(10)), "length.png"),
-        (compared(rows(60), rows(150), rows(10)), "buckets.png"),
+        (compared(rows(60), rows(150), rows(10)), ["length.png", "buckets.png"]),
         (
             compared(rows(60), rows(150), [row.model_copy(update={"loop": True}) for row in rows(300)]),
-            "ended.png",
+            ["ended.png"],
         ),
     ],
 )
-def test_other_numbers_give_another_figure(drawn, tmp_path, changed, name):
+def test_other_numbers_give_another_figure(drawn, tmp_path, changed, names):
     plots.draw(changed, CURVES, tmp_path)
-    for figure in (name, "overview.png"):
+    for figure in (*names, "overview.png"):
         assert (drawn[0] / figure).read_bytes() != (tmp_path / figure).read_bytes()
 
 
