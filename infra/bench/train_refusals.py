@@ -206,11 +206,11 @@ def report(texts: list[Row]) -> None:
 def _shares(texts: Sequence[Row], chosen: NDArray[np.bool_], places: Sequence[int]) -> str:
     """Return precision and recall with their intervals, or how many plain texts are refused."""
     labels = np.array([texts[place]["label"] for place in places])
-    refused = chosen[places]
-    hits = int((labels & refused).sum())
+    predicted = chosen[places]
+    hits = int((labels & predicted).sum())
     if not labels.any():
-        return f"{int(refused.sum())} of {len(places)}"
-    return f"{_share(hits, int(refused.sum()))}, {_share(hits, int(labels.sum()))}"
+        return f"{int(predicted.sum())} of {len(places)}"
+    return f"{_share(hits, int(predicted.sum()))}, {_share(hits, int(labels.sum()))}"
 
 
 def _share(part: int, whole: int) -> str:

@@ -198,8 +198,8 @@ def report() -> None:
     lines: list[list[object]] = []
     for threshold in (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0):
         talk_model.THRESHOLD = threshold
-        refused = Counter(row["source"] for row in plain if meta_talk(row["text"], row["context"]))
-        lines += [[threshold, *line[1:], dict(refused)] for line in table(TUNED) if line[1] == "meta"]
+        counts = Counter(row["source"] for row in plain if meta_talk(row["text"], row["context"]))
+        lines += [[threshold, *line[1:], dict(counts)] for line in table(TUNED) if line[1] == "meta"]
     headers = ["threshold", *HEADERS[1:], f"refused of {len(plain)} plain paragraphs"]
     sys.stdout.write(tabulate(lines, headers, tablefmt="github") + "\n")
 

@@ -31,12 +31,12 @@ class FilterCount(NamedTuple):
     stage: str
     filter: str
     rows_in: int
-    refused: int
+    rows_rejected: int
 
     @property
     def rows_out(self) -> int:
         """Return the number of rows that passed."""
-        return self.rows_in - self.refused
+        return self.rows_in - self.rows_rejected
 
 
 def filter_counts(stages: Sequence[tuple[str, int, Mapping[str, int]]]) -> list[FilterCount]:
@@ -46,10 +46,10 @@ def filter_counts(stages: Sequence[tuple[str, int, Mapping[str, int]]]) -> list[
         stages: (stage, number of rows that it read, {filter: number of rows that it refused}) of each stage.
     """
     counts = []
-    for stage, rows, refusals in stages:
-        for name, refused in refusals.items():
-            counts.append(FilterCount(stage, name, rows, refused))
-            rows -= refused
+    for stage, rows, reasons in stages:
+        for name, rows_rejected in reasons.items():
+            counts.append(FilterCount(stage, name, rows, rows_rejected))
+            rows -= rows_rejected
     return counts
 
 
@@ -91,7 +91,7 @@ def card(
         "those of `plan` and `write` are sorted by name.",
         _table(
             ("stage", "filter", "in", "refused", "out"),
-            [(item.stage, item.filter, item.rows_in, item.refused, item.rows_out) for item in filters],
+            [(item.stage, item.filter, item.rows_in, item.rows_rejected, item.rows_out) for item in filters],
         ),
         "## Rows",
         *(

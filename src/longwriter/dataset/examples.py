@@ -101,13 +101,13 @@ def imported_example(
         wordings: Templates of length requests by language, or None, as for `example_of`.
     """
     if isinstance(row, str):
-        return _refused(origin, "malformed", row)
+        return _rejection(origin, "malformed", row)
     if not _in_turn(row.messages):
-        return _refused(origin, "roles", roles(row.messages))
+        return _rejection(origin, "roles", roles(row.messages))
     prompt, answer = row.messages[-2].content, row.messages[-1].content
     language = txt.language_of(answer)
     if language not in languages:
-        return _refused(origin, "language", language)
+        return _rejection(origin, "language", language)
     source = _Source(
         row_id=origin,
         kind="imported",
@@ -143,9 +143,9 @@ def _row(
     text = filters.Text(sections, answer, words, source.language, source.required_words, steps, prompt)
     for turn in source.before:
         if turn.role == "assistant" and (refused := poison.check_markup(turn.content)) is not None:
-            return _refused(source.row_id, *refused, call_ids=source.call_ids)
+            return _rejection(source.row_id, *refused, call_ids=source.call_ids)
     if (trouble := filters.trouble(text, limits)) is not None:
-        return _refused(source.row_id, *trouble, call_ids=source.call_ids)
+        return _rejection(source.row_id, *trouble, call_ids=source.call_ids)
     request = Message(role="user", content=prompt)
     messages = [*earlier, request, Message(role="assistant", content=answer)]
     return Example(
@@ -162,7 +162,7 @@ def _row(
     )
 
 
-def _refused(row_id: str, reason: str, detail: str, call_ids: Sequence[str] = ()) -> Rejection:
+def _rejection(row_id: str, reason: str, detail: str, call_ids: Sequence[str] = ()) -> Rejection:
     return Rejection(row_id=row_id, stage="dataset", reason=reason, detail=detail, call_ids=list(call_ids))
 
 
@@ -172,7 +172,7 @@ def without_duplicates(rows: Iterable[Example]) -> tuple[list[Example], list[Rej
     duplicates = []
     for row in rows:
         if row.sample_id in first_rows:
-            duplicates.append(_refused(row.sample_id, "duplicate", "same messages", row.call_ids))
+            duplicates.append(_rejection(row.sample_id, "duplicate", "same messages", row.call_ids))
         else:
             first_rows[row.sample_id] = row
     return list(first_rows.values()), duplicates
@@ -192,7 +192,7 @@ def without_withdrawn(
         key = row.instruction_id or row.sample_id
         if key in withdrawn:
             reason = "general_withdrawn" if row.kind == "general" else "withdrawn"
-            rejected.append(_refused(row.sample_id, reason, row.origin or key, row.call_ids))
+            rejected.append(_rejection(row.sample_id, reason, row.origin or key, row.call_ids))
         else:
             kept.append(row)
     return kept, rejected
@@ -226,16 +226,16 @@ def mix_general(
     room = len(general) if part >= 1 else int(part * len(long) / (1 - part))
     answers = {row.messages[-1].content for row in long}
     selected: list[Example] = []
-    refused = []
+    rejections = []
     for row in sorted(general, key=lambda row: row.sample_id):
         if len(selected) == room:
             break
         if (trouble := _general_trouble(row.messages, answers)) is not None:
-            refused.append(_refused(row.sample_id, *trouble))
+            rejections.append(_rejection(row.sample_id, *trouble))
         else:
             selected.append(row)
             answers.add(row.messages[-1].content)
-    return long + selected, refused
+    return long + selected, rejections
 
 
 def _general_trouble(messages: list[Message], answers: set[str]) -> tuple[str, str] | None:

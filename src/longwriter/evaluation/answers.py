@@ -218,9 +218,9 @@ def drop_refused_prompts(
         (answers in their order, number of dropped prompts by reason).
     """
     rows = list(draws)
-    refused = {row.row_id: row.reason for row in rows if isinstance(row, Rejection)}
-    answers = [row for row in rows if isinstance(row, Generation) and row.prompt_id not in refused]
-    return answers, dict(Counter(refused.values()))
+    reasons = {row.row_id: row.reason for row in rows if isinstance(row, Rejection)}
+    answers = [row for row in rows if isinstance(row, Generation) and row.prompt_id not in reasons]
+    return answers, dict(Counter(reasons.values()))
 
 
 def generation_numbers(rows: Sequence[Generation]) -> dict[str, float]:

@@ -87,15 +87,15 @@ def _drafts(params: Params) -> list[Traced]:
     """Return the refused texts, then a share of the others, which `tracing.seed` draws."""
     is_parallel = params.write.mode == "parallel"
     folder = files.DATA / "write"
-    refused = files.read_jsonl(folder / "rejected.jsonl", Rejection)
-    ids = {row.row_id for row in refused}
+    rejections = files.read_jsonl(folder / "rejected.jsonl", Rejection)
+    ids = {row.row_id for row in rejections}
     plans = {
         plan.instruction.instruction_id: plan
         for plan in files.read_jsonl(files.DATA / "plan" / "plans.jsonl", Plan)
         if plan.instruction.instruction_id in ids
     }
     texts = []
-    for row in refused:
+    for row in rejections:
         plan = plans[row.row_id]
 
         def refusal(calls: Calls, row: Rejection = row, plan: Plan = plan) -> TextTrace:

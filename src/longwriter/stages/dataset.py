@@ -46,10 +46,10 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     files.check_malformed(
         len(malformed), len(results), max_share, own.extra_source, next(iter(malformed), None)
     )
-    general, refused = dataset.without_withdrawn(_general(params), withdrawals)
+    general, rejected_chats = dataset.without_withdrawn(_general(params), withdrawals)
     all_rows, not_mixed_in = dataset.mix_general(long, general, own.general_share)
-    refused += not_mixed_in
-    rejected += refused
+    rejected_chats += not_mixed_in
+    rejected += rejected_chats
     rows = sorted(all_rows, key=lambda row: row.sample_id)
     test = [row for row in rows if dataset.is_test(row, own.test_share)]
     train = [row for row in rows if not dataset.is_test(row, own.test_share)]
@@ -75,7 +75,9 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
         **_write_lengths(folder, drafts, long),
     }
     artifacts = [FOLDER / "datacard.md", FOLDER / "funnel.csv"]
-    return runner.Summary(len(results) + len(refused), len(long), dict(reasons), numbers, artifacts=artifacts)
+    return runner.Summary(
+        len(results) + len(rejected_chats), len(long), dict(reasons), numbers, artifacts=artifacts
+    )
 
 
 def none_held_out(rows: int, test_share: float) -> str:
@@ -127,8 +129,8 @@ def _general(params: Params) -> list[Example]:
 def _filter_counts(rows: int, reasons: Counter[str]) -> list[datacard.FilterCount]:
     """Return the funnel from the source of the instructions to the long rows."""
     steps = files.read_json(files.DATA / "instructions" / "funnel.json")
-    refused = {step["name"]: step["rows_in"] - step["rows_out"] for step in steps}
-    before = [("instructions", steps[0]["rows_in"], refused)]
+    by_step = {step["name"]: step["rows_in"] - step["rows_out"] for step in steps}
+    before = [("instructions", steps[0]["rows_in"], by_step)]
     for stage in ("plan", "write"):
         metrics = files.read_json(files.DATA / stage / "metrics.json", dict[str, float])
         before.append((stage, int(metrics["rows_in"]), datacard.refusals(metrics)))

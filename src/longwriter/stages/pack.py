@@ -40,8 +40,8 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
         rows_in += len(rows)
         shutil.rmtree(scratch, ignore_errors=True)  # of a killed run, or of the other split
         scratch.mkdir(parents=True)
-        sequences, refused = encoding.encode(rows, _MODEL, capacity, scratch, split)
-        rejected += refused
+        sequences, rejections = encoding.encode(rows, _MODEL, capacity, scratch, split)
+        rejected += rejections
         tokens += sequences.lengths
         packs = packing.best_fit_decreasing(sequences.lengths, capacity)
         packs_file.write(folder / f"{split}.parquet", encoding.pack_columns(sequences, packs))

@@ -55,9 +55,9 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     ]
     pairs = [row for row in results if isinstance(row, PreferencePair)]
     train, test = preferences.split(pairs, section.test_share)
-    general, refused = _general(params, len(train))
+    general, rejected_pairs = _general(params, len(train))
     train += general
-    rejected = [*(row for row in results if isinstance(row, Rejection)), *refused]
+    rejected = [*(row for row in results if isinstance(row, Rejection)), *rejected_pairs]
     for name, rows in (("train.jsonl", train), ("test.jsonl", test), ("rejected.jsonl", rejected)):
         files.write_jsonl(folder / name, rows)
     docs = verdicts.DOCS / "preferences"
@@ -72,7 +72,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
     }
     reasons = Counter(row.reason for row in rejected)
     artifacts = [docs, FOLDER / "verdict.json"]
-    rows_in = len(candidates) + len(general) + len(refused)
+    rows_in = len(candidates) + len(general) + len(rejected_pairs)
     return runner.Summary(rows_in, rows_kept, dict(reasons), numbers, usage, artifacts)
 
 

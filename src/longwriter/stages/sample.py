@@ -58,17 +58,17 @@ async def _work(params: Params, folder: Path) -> runner.Summary:
             results += await _continuations(llm, params, prompts, starts)
             numbers = {"steps": float(len(starts))}
         usage = llm.usage()
-    rows, refused = answers.drop_refused_prompts(results)
-    if refused and not rows:
+    rows, rejected = answers.drop_refused_prompts(results)
+    if rejected and not rows:
         reason = next(row.detail for row in results if isinstance(row, Rejection))
         raise ModelUnusable(f"the engine refused every prompt: {reason}. Check serving.context_tokens")
     files.write_jsonl(folder / "generations.jsonl", rows)
     numbers |= answers.generation_numbers(rows)
-    rows_kept = len(prompts) - sum(refused.values())
+    rows_kept = len(prompts) - sum(rejected.values())
     return runner.Summary(
         len(examples),
         rows_kept,
-        left_out | refused,
+        left_out | rejected,
         numbers,
         usage,
         offered=len(prompts),
