@@ -92,8 +92,8 @@ def test_refusals_are_requested_again_and_never_become_rows(workspace: Workspace
         workspace.set_params({"llm.base_url": server.url, "write.sampling.seed": 5})
         workspace.dvc("repro", "dataset")
     calls = workspace.rows("data/write/calls.jsonl.zst")
-    refused = [row for row in calls if "I'm sorry" in row["answer"]["choices"][0]["message"]["content"]]
-    assert refused
+    refusals = [row for row in calls if "I'm sorry" in row["answer"]["choices"][0]["message"]["content"]]
+    assert refusals
     assert "I'm sorry" not in (workspace.path / "data/dataset/train.jsonl").read_text(encoding="utf-8")
 
 

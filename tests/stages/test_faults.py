@@ -88,10 +88,10 @@ def test_every_instruction_ends_kept_or_rejected_with_a_reason(undisturbed: Undi
         for name in ("instructions/instructions.jsonl", "plan/plans.jsonl", "write/drafts.jsonl")
     )
     for taken, kept, stage in ((instructions, plans, "plan"), (plans, drafts, "write")):
-        refused = {row["row_id"]: row for row in job.rows(f"{stage}/rejected.jsonl")}
-        assert kept == [row_id for row_id in taken if row_id not in refused]
-        assert refused.keys() <= set(taken)
-        assert all(row["reason"] and row["detail"] for row in refused.values())
+        rejections = {row["row_id"]: row for row in job.rows(f"{stage}/rejected.jsonl")}
+        assert kept == [row_id for row_id in taken if row_id not in rejections]
+        assert rejections.keys() <= set(taken)
+        assert all(row["reason"] and row["detail"] for row in rejections.values())
     reasons = Counter(
         row["reason"] for stage in ("plan", "write") for row in job.rows(f"{stage}/rejected.jsonl")
     )

@@ -14,12 +14,12 @@ def _chat(prompt: str, answer: str) -> dict[str, object]:
 
 def test_published_rows_are_filtered_gated_split_and_named_in_the_data_card(workspace: Workspace) -> None:
     good = [_chat(f"Tell me about {prose(4, i)}", prose(120, i)) for i in range(6)]
-    refused = [
+    refusals = [
         _chat("Write.", "I'm sorry, but I cannot help with that. " + prose(90)),
         _chat("Write.", "Short."),
     ]
     (workspace.path / "extra").mkdir()
-    workspace.write_rows("extra/longwriter_6k.jsonl", [*good, *refused, good[0]])
+    workspace.write_rows("extra/longwriter_6k.jsonl", [*good, *refusals, good[0]])
     (workspace.path / "extra" / "README.md").write_text("License: apache-2.0\n", encoding="utf-8")
     workspace.set_params({"dataset.extra_source": "extra"})
     before = workspace.json("data/dataset/metrics.json")

@@ -282,10 +282,10 @@ def test_a_withdrawn_row_is_out_of_every_data_set_on_the_next_run_and_what_held_
     workspace.dvc("repro", "dataset")
     for path in ("instructions/instructions", "plan/plans", "write/drafts", "dataset/train", "dataset/test"):
         assert row["instruction_id"] not in (workspace.path / f"data/{path}.jsonl").read_text()
-    refused = [
+    rejections = [
         (item["row_id"], item["reason"]) for item in workspace.rows("data/instructions/rejected.jsonl")
     ]
-    assert (row["instruction_id"], "withdrawn") in refused
+    assert (row["instruction_id"], "withdrawn") in rejections
     ids = {item["sample_id"] for item in workspace.rows("data/dataset/train.jsonl")}
     assert general["sample_id"] not in ids
 

@@ -138,5 +138,5 @@ def test_no_two_general_chats_are_the_same_and_none_would_be_stopped_by_the_gate
     chats = [GeneralRow.model_validate(row) for row in rows("general/*.jsonl")]
     answers = [row.messages[-1].content for row in chats]
     assert len(set(answers)) == len(answers)
-    refused = [found for found in map(poison.check_text, answers) if found]
-    assert [found for found in refused if found.reason != "meta_talk"] == []  # in a chat, talk is no fault
+    faults = [found for found in map(poison.check_text, answers) if found]
+    assert [found for found in faults if found.reason != "meta_talk"] == []  # in a chat, talk is no fault

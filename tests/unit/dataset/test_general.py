@@ -26,9 +26,9 @@ def test_a_general_chat_becomes_a_row_without_instruction():
 
 def test_a_withdrawn_row_is_refused_by_its_instruction_and_a_general_chat_by_its_own_id():
     rows = [example(1), example(2), chat(1), chat(2)]
-    kept, refused = dataset.without_withdrawn(rows, {rows[1].instruction_id, rows[2].sample_id})
+    kept, rejections = dataset.without_withdrawn(rows, {rows[1].instruction_id, rows[2].sample_id})
     assert kept == [rows[0], rows[3]]
-    assert [(row.row_id, row.reason) for row in refused] == [
+    assert [(row.row_id, row.reason) for row in rejections] == [
         (rows[1].sample_id, "withdrawn"),
         (rows[2].sample_id, "general_withdrawn"),
     ]
@@ -83,20 +83,20 @@ def talk(*roles):
     ],
 )
 def test_a_general_row_that_the_gate_would_stop_at_is_refused(row, reason):
-    rows, refused = dataset.mix_general([example(i, answer=f"x{i}.") for i in range(3)], [row], 0.5)
+    rows, rejections = dataset.mix_general([example(i, answer=f"x{i}.") for i in range(3)], [row], 0.5)
     assert [one.sample_id for one in rows] == ["s0", "s1", "s2"]
-    assert [(one.row_id, one.reason, one.stage) for one in refused] == [(row.sample_id, reason, "dataset")]
-    assert refused[0].detail
+    assert [(one.row_id, one.reason, one.stage) for one in rejections] == [(row.sample_id, reason, "dataset")]
+    assert rejections[0].detail
 
 
 def test_of_two_general_rows_with_one_answer_the_first_by_id_is_kept():
     pair = [chat(i, "You're welcome!") for i in range(2)]
     for chats in (pair, pair[::-1], [pair[0], *pair]):
-        rows, refused = dataset.mix_general([example("a", answer="x.")] * 9, chats, 0.5)
+        rows, rejections = dataset.mix_general([example("a", answer="x.")] * 9, chats, 0.5)
         assert rows[-1].sample_id == min(row.sample_id for row in pair)
         assert len(rows) == 10
-        assert {one.reason for one in refused} == {"general_duplicate"}
-        assert len(refused) == len(chats) - 1
+        assert {one.reason for one in rejections} == {"general_duplicate"}
+        assert len(rejections) == len(chats) - 1
 
 
 def test_a_system_message_and_many_turns_are_in_order():
@@ -108,11 +108,11 @@ def test_the_next_row_takes_the_place_of_a_refused_one_and_rows_beyond_are_not_l
     chats = sorted(
         (chat(i, "You're welcome!" if i % 2 else None) for i in range(40)), key=lambda row: row.sample_id
     )
-    rows, refused = dataset.mix_general([example(i, answer=f"x{i}.") for i in range(10)], chats, 0.5)
+    rows, rejections = dataset.mix_general([example(i, answer=f"x{i}.") for i in range(10)], chats, 0.5)
     assert len(rows) == 20
     last = max(row.sample_id for row in rows[10:])
     looked_at = [row.sample_id for row in chats if row.sample_id <= last]
-    assert sorted([one.row_id for one in refused] + [row.sample_id for row in rows[10:]]) == looked_at
+    assert sorted([one.row_id for one in rejections] + [row.sample_id for row in rows[10:]]) == looked_at
 
 
 @given(
@@ -123,8 +123,8 @@ def test_the_next_row_takes_the_place_of_a_refused_one_and_rows_beyond_are_not_l
 )
 def test_the_general_rows_that_come_are_unlike_and_no_refusals(pairs):
     chats = [chat(*pair) for pair in pairs]
-    rows, refused = dataset.mix_general([example(i, answer=f"x{i}.") for i in range(30)], chats, 0.5)
+    rows, rejections = dataset.mix_general([example(i, answer=f"x{i}.") for i in range(30)], chats, 0.5)
     table = gate.example_table(rows[30:], [])
-    assert len(table) + len(refused) == len(chats)
+    assert len(table) + len(rejections) == len(chats)
     assert len({row["answer"] for row in table}) == len({row["sample_id"] for row in table}) == len(table)
     assert not any(row["refusal"] for row in table)

@@ -50,9 +50,9 @@ def test_a_set_is_read_at_its_revision_and_a_missing_or_gated_set_is_an_error(tm
         command = [sys.executable, "-c", _READ, *words]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     assert hub_server.TOKEN not in done.stdout + done.stderr
-    opened, *refused, allowed = [json.loads(line) for line in done.stdout.splitlines()]
+    opened, *messages, allowed = [json.loads(line) for line in done.stdout.splitlines()]
     assert opened == [f"Write of bridge {n}, 900 words." for n in range(50)]
-    for name, told in zip(names[1:], refused, strict=True):
+    for name, told in zip(names[1:], messages, strict=True):
         assert str(told).startswith(f"BadRecord: instructions.hub {name} cannot be read: ")
         assert "HF_TOKEN" in str(told)
     assert allowed == [f"Write of bridge {n}, 900 words." for n in range(2)]

@@ -27,8 +27,8 @@ def mixed(*rows, limit=10, seed=0):
 
 
 def test_a_row_becomes_a_pair_that_names_its_line_and_licence():
-    [pair], refused = mixed(row(1))
-    assert (refused, pair.origin, pair.licence) == ([], "a.jsonl:1", "mit (README.md)")
+    [pair], rejections = mixed(row(1))
+    assert (rejections, pair.origin, pair.licence) == ([], "a.jsonl:1", "mit (README.md)")
     assert [turn.content for turn in (*pair.prompt, *pair.chosen, *pair.rejected)] == [
         row(1).prompt, row(1).chosen, row(1).rejected,
     ]  # fmt: skip
@@ -50,8 +50,8 @@ def test_a_row_becomes_a_pair_that_names_its_line_and_licence():
     ],
 )
 def test_a_row_that_may_not_be_trained_on_is_refused_with_its_reason_and_line(bad, reason):
-    [kept], [refused] = mixed(bad, row(7))
-    assert (refused.row_id, refused.reason, kept.origin) == ("a.jsonl:1", reason, "a.jsonl:2")
+    [kept], [rejection] = mixed(bad, row(7))
+    assert (rejection.row_id, rejection.reason, kept.origin) == ("a.jsonl:1", reason, "a.jsonl:2")
 
 
 @given(st.integers(0, 500), st.floats(0, 0.95))
@@ -62,10 +62,10 @@ def test_the_number_of_general_pairs_is_their_share_of_all(pairs, share):
 
 def test_the_same_rows_are_taken_in_any_order_and_a_row_twice_counts_once():
     rows = [row(key) for key in range(9)]
-    kept, refused = mixed(*rows, *rows, limit=4)
+    kept, rejections = mixed(*rows, *rows, limit=4)
     again, _ = mixed(*reversed(rows), limit=4)
     assert [pair.pair_id for pair in kept] == [pair.pair_id for pair in again]
-    assert (len(kept), refused) == (4, [])
+    assert (len(kept), rejections) == (4, [])
     assert {pair.pair_id for pair in mixed(*rows, limit=4, seed=1)[0]} != {pair.pair_id for pair in kept}
 
 

@@ -40,8 +40,8 @@ def section(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("share", "number"), [(0.0, 0), (0.25, 3), (0.5, 5), (0.9, 5)])
 def test_general_pairs_make_up_their_share_if_there_are_enough(section, share, number):
-    kept, refused = preferences._general(section(general_share=share), 8 if share == 0.25 else 5)
-    assert (len(kept), refused) == (number, [])
+    kept, rejections = preferences._general(section(general_share=share), 8 if share == 0.25 else 5)
+    assert (len(kept), rejections) == (number, [])
     assert {pair.licence for pair in kept} <= {"apache-2.0 (README.md)"}
 
 
