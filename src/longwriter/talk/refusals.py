@@ -17,7 +17,16 @@ from functools import lru_cache
 from longwriter.talk.classifier import may_refuse, refusal_score
 from longwriter.talk.other_languages import refuses_in_another_language
 from longwriter.talk.pattern_set import PatternSet
-from longwriter.talk.sentences import HAN_MODEL, MODEL, TEXT, sentences, words
+from longwriter.talk.sentences import (
+    HAN_MODEL,
+    MODEL,
+    NARRATED,
+    SPEECH_VERBS,
+    SPEECHLESS,
+    TEXT,
+    sentences,
+    words,
+)
 
 _WINDOW = 600  # characters: a refusal opens an answer
 _SENTENCES = 4  # of the opening
@@ -275,18 +284,9 @@ _VOICE = re.compile(
     + "|信|邮件|微信|短信|消息|道歉|致歉|检讨|拒|回绝|谢绝|演讲|致辞|发言|公告|通知|独白|对话|剧本|留言|请假|声明|回复|须知|启事|告示"
 )
 _SAYS_NO_LETTER = re.compile(r"\b(?:rejection|refus\w+|declin\w+|turning down|saying no)\b|退稿|拒绝信|回绝|谢绝|婉拒|辞职|请假")  # fmt: skip
-_SPEECH_VERBS = (
-    r"\b(?:said|says|asked|whispered|replied|answered|told|shouted|muttered|cried|wrote|sighed)\b(?! in your)"
-)
-_SPEAKER = r"(?:(?:the|an?|my|his|her|their|our|old|young|mr\.?|mrs\.?) (?:\w+ ){0,1}?\w+|he|she|they|(?-i:[A-Z])\w+(?: (?-i:[A-Z])\w+)?)"
-_NARRATED = re.compile(  # somebody in a story says it, without quotation marks
-    rf"[^.!?\n]{{0,100}}, (?:(?:{_SPEAKER} |i ){_SPEECH_VERBS}(?! you\b)|{_SPEECH_VERBS} {_SPEAKER}\b)"
-    r"|[^。！？\n]{0,60}，(?![我您你])[\u4e00-\u9fff]{1,6}?(?:说|问|答|喊|写|叹)(?:道|完|着|罢)(?:[，。]|就|便|又)",
-    re.IGNORECASE,
-)
 _TAG = re.compile(r"</?[a-z][a-z0-9]{0,15}(?:\s[^<>]{0,100})?/?>", re.IGNORECASE)
 _OTHERS = re.compile(
-    _SPEECH_VERBS + r"|"
+    SPEECH_VERBS + r"|"
     r"\b(?:we|our|us)\b|我们|本[店馆公校院人]|我司|我校|[他她它]|(?:昨|今|明)[天晚早]|周[一二三四五六日末]|那[年天时]|父亲|母亲|爷爷|奶奶|妈妈|爸爸"
     r"|\b(?:yesterday|tonight|tomorrow|(?:mon|tues|wednes|thurs|fri|satur|sun)day|my (?:mother|father|wife|husband|son|daughter|boss|friend|brother|sister|grand\w+))\b"
 )
@@ -316,7 +316,8 @@ def refused_by_models(text: str, instruction: str = "") -> bool:
     """
     text = _TAG.sub("", text).strip()
     threshold = THRESHOLD_OF_LETTERS if _SAYS_NO_LETTER.search(instruction.lower()) else THRESHOLD
-    return not _NARRATED.match(text) and is_slow(text) and refusal_score(text, instruction) >= threshold
+    told = NARRATED.match(text) or SPEECHLESS.match(text.lower().replace("’", "'"))
+    return not told and is_slow(text) and refusal_score(text, instruction) >= threshold
 
 
 def is_slow(text: str) -> bool:
@@ -350,7 +351,7 @@ def refused_by_rules(text: str, instruction: str = "") -> bool:
 def _points(text: str, instruction: str) -> int:
     """Return the points for a refusal; `_POINTS` or more make a text one."""
     parts = sentences(text[:_WINDOW])[:_SENTENCES]
-    if not parts or _NARRATED.match(text):
+    if not parts or NARRATED.match(text) or SPEECHLESS.match(parts[0]):
         return 0
     if all(_TERSE.fullmatch(part) and re.search(r"\w", part) for part in parts):
         return _POINTS

@@ -45,6 +45,26 @@ HAN_MODEL = (
     r"(?!.{0,3}(?:师|者|员|专家|学家|生|公司|企业|领域|技术|时代|行业|专业))"
 )
 
+SPEECH_VERBS = (
+    r"\b(?:said|says|asked|whispered|replied|answered|told|shouted|muttered|cried|wrote|sighed)\b(?! in your)"
+)
+_SPEAKER = r"(?:(?:the|an?|my|his|her|their|our|old|young|mr\.?|mrs\.?) (?:\w+ ){0,1}?\w+|he|she|they|(?-i:[A-Z])\w+(?: (?-i:[A-Z])\w+)?)"
+NARRATED = re.compile(  # somebody in a story says it, without quotation marks
+    rf"[^.!?\n]{{0,100}}, (?:(?:{_SPEAKER} |i ){SPEECH_VERBS}(?! you\b)|{SPEECH_VERBS} {_SPEAKER}\b)"
+    r"|[^。！？\n]{0,60}，(?![我您你])[\u4e00-\u9fff]{1,6}?(?:说|问|答|喊|写|叹)(?:道|完|着|罢)(?:[，。]|就|便|又)",
+    re.IGNORECASE,
+)
+SPEECHLESS = re.compile(  # a person whom something moves; not "I don't have enough words for your essay"
+    r"(?:(?:i|we|you) (?:do not|don't|can't|cannot|can not|could not|couldn't|will not|won't|still|never)(?: \w+)? (?:have|find|know)|(?:i|we) have no|there are (?:no|not enough)|words (?:cannot|can't|fail))"
+    rf"(?: (?:the|any|enough|right|good))*(?: words)?(?<=words) (?:for|to (?:describe|say|tell|express|thank|name|explain))\b(?![^.!?]{{0,30}}(?:{TEXT}|\brequest|\btask|\btopic|\byour\b))"
+    r"|i (?:cannot|can't|can not|could not|couldn't) (?:put|find) (?:it|this|that|them) (?:in|into) words\b|words (?:cannot|can't|fail)\b"
+    r"|我?(?:找不到|没有|想不出)(?:足够的?|合适的?|任何|别的)?(?:词语?|语言|话)来?(?:形容|描写|描述|说|写|讲)(?!您|你|这[篇段]|文章)"
+)
+CREDIT = re.compile(  # who wrote and drew a page of a magazine
+    r"(?:text|words|story|pictures?|photos?|photographs?|drawings?|music) ?: [\w'.-]+(?: [\w'.-]+){0,2}"
+    r"(?:[,;] (?:text|words|story|pictures?|photos?|photographs?|drawings?|music) ?: [\w'.-]+(?: [\w'.-]+){0,2})?[.,;]?"
+)
+
 
 def sentences(text: str) -> list[str]:
     """Return the sentences of a text in lower case, with straight apostrophes and without quoted text."""

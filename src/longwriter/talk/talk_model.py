@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from longwriter.talk import classifier
-from longwriter.talk.sentences import sentences
+from longwriter.talk.sentences import CREDIT, NARRATED, SPEECHLESS, sentences
 from longwriter.text.basics.wording import unspoken
 
 SCALE = 6.0
@@ -33,9 +33,6 @@ _FILE = "talk.safetensors"
 _GENERAL = re.compile(  # of any prompt, or of another kind of text
     r"(?:an?|every|each|no|most|many|some|good|bad) (?:\w+ ){0,2}prompts?\b"
     r"|(?:求职信|简历|请柬|悼词|论文|演讲稿|书评|议论文|记叙文|说明文|合同|[一每任]何?[篇封首部份]好?)[^，。]{0,6}的(?:第|开头|结尾|最后|标题|段落)"
-)
-_CREDIT = re.compile(
-    r"(?:text|words|story|pictures?|photos?|photographs?|drawings?|music) ?: [\w'.-]+(?: [\w'.-]+){0,2}[.,;]?"
 )
 _LONGEST = 300  # characters of a sentence
 _MOST = 8  # sentences of a text whose meaning is read
@@ -65,7 +62,11 @@ def talking_part(text: str, speaks_of_texts: bool = False) -> str | None:
 def _likely(text: str) -> list[str]:
     """Return the sentences that may talk about the task, by their wording, the likeliest first."""
     floor = float(classifier.read_weights(_FILE)["wording_floor"][0])
-    read = [part for part in parts(text) if not _CREDIT.fullmatch(part)]
+    read = [
+        part
+        for part in parts(text)
+        if not (CREDIT.fullmatch(part) or NARRATED.match(part) or SPEECHLESS.match(part))
+    ]
     words = dict(zip(read, classifier.wording_scores(_FILE, read), strict=True))
     return sorted((part for part in words if words[part] >= floor), key=lambda part: -words[part])[:_MOST]
 

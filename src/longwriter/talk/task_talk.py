@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 
 from longwriter.talk.pattern_set import PatternSet
-from longwriter.talk.sentences import HAN_MODEL, MODEL, TEXT, sentences, words
+from longwriter.talk.sentences import CREDIT, HAN_MODEL, MODEL, TEXT, sentences, words
 
 _WINDOW = 600  # characters in which a text opens or closes
 _SENTENCES = 3  # at each end
@@ -64,7 +64,7 @@ _RULES = (
     ("closes", r"\byou(?:'re| are) (?:absolutely|completely|totally) right\b|^i(?:'m| am) (?:still |a (?:bit|little) )?(?:stuck|confused)[,.;!]* (?:and |so )?i need (?:your |some |more )?(?:help|information|context)"),
     ("later", r"\b(?:next|another|my next|further|separate|later) (?:message|answer|response|reply)\b|\b(?:answer|response) is getting (?:too )?long|\bin a further answer"),
     ("plan", rf"\b(?:purpose|goal|aim|focus|point|topic) of (?:the|this) (?:section|paragraph|part|passage)\b|^(?:goal|length|key points(?: to include)?|focus|tone|style)\b.*\b(?:\d+ words|introduce the|of the (?:essay|section|story))|\bpoint \d+ of the outline|\b(?:writing|the) plan\b{_G}\b(?:the story|section|demands|turn to|essay|paragraph)|\bthis part of the (?:essay|story|article|text)\b|\bnext step is to write|^the (?:introduction|conclusion) (?:should|restates|must|needs|will)|^focus on the\b.*\b(?:do not|don't|yet)\b|\bpart of your (?:essay|article|story|text)\b|\bpoints? of your\b.*\btext\b|\bof the outline\b|\bthe outline (?:wants|asks|says|calls)|\bthe outline\b.*\bscene"),
-    ("label", rf"^(?:here you go|here it is|here we go|there you go)[:.!]?$|^(?:your |the |a )?(?:\w+ )?(?:paragraph|continuation|essay|draft|version|rewrite|text|introduction|conclusion):$|^title suggestion:|^text:(?! ?[\w'.-]+(?: [\w'.-]+){{0,2}}[.,;]?$)|\bthe story goes on below|\bbelow[,.]? (?:is|find|you)\b{_G}{TEXT}|\bi(?:'ve| have) (?:put together|turned|prepared)\b{_G}(?:{TEXT}){_G}(?:for you|below|:$)|\bwhat follows is my\b|\bthis is a sample\b"),
+    ("label", rf"^(?:here you go|here it is|here we go|there you go)[:.!]?$|^(?:your |the |a )?(?:\w+ )?(?:paragraph|continuation|essay|draft|version|rewrite|text|introduction|conclusion):$|^title suggestion:|^text:|\bthe story goes on below|\bbelow[,.]? (?:is|find|you)\b{_G}{TEXT}|\bi(?:'ve| have) (?:put together|turned|prepared)\b{_G}(?:{TEXT}){_G}(?:for you|below|:$)|\bwhat follows is my\b|\bthis is a sample\b"),
     ("rewrote", rf"\b(?:sentences?|phrases?|tone|text|paragraphs?|changes|wording|structure|words) (?:\w+ )?(?:was|were|has been|have been) (?:made|rewritten|replaced|changed|shortened|revised|simplified|edited|adjusted|corrected)|\b(?:this|the) (?:\w+ )?(?:version|draft|text) (?:is|has|reads|sounds) (?:\w+ )?(?:shorter|clearer|more|better|simpler|as follows|longer)|\bcompared (?:with|to) the (?:first|original|previous|earlier) (?:draft|version|text)|\bthan the original\b|\b(?:i|we)(?:'ve| have)? (?:made|fixed|combined|left out|used|removed|merged|split)\b{_G}\b(?:sentences?|paragraphs?|grammar|adverbs?|spelling throughout|part about|mistakes in)|\b(?:same|following) (?:paragraph|sentence|text) in\b|\b(?:way to say this|way to put this) would\b"),
     ("critique", rf"\bthe (?:text|story|passage|paragraph) tells us\b|\bthe message is that\b|^(?:in conclusion|overall),? (?:this paragraph|your|the (?:essay|text|paragraph))\b|\bso that the essay\b|\byou can (?:start|begin|end) (?:the|your) (?:essay|story|text|paragraph)|\bway to (?:begin|start|end|write) (?:this|the|your) (?:paragraph|essay|story|section)|\b(?:ideas|tips) for (?:your|writing your) {TEXT}|\busing all five senses|\bmain idea of the (?:passage|text|paragraph)|\bwhat do you think (?:about|of) this (?:story|text|essay)|\bsentence you (?:provided|wrote)|\byou are an? (?:\w+ )?(?:writer|copywriter|editor|assistant)(?: who|,)"),
     ("word count", rf"\b(?:this is|that's|here are|i've kept|kept this|i have|we have|runs to|total is|which leaves|length:?)\b{_G}\b[\d,]+ (?:more )?words\b(?! (?:a|per|of)\b)|\b(?:keep to|within|stay under) the word limit"),
@@ -359,7 +359,7 @@ def _match(text: str, instruction: str) -> tuple[str, str] | None:
     ends = sentences(text[:_WINDOW])[:_SENTENCES] + sentences(text[-_WINDOW:])[-_SENTENCES:]
     for sentence in dict.fromkeys(ends):
         candidates = _SET.candidates(sentence)
-        if not candidates:
+        if not candidates or CREDIT.fullmatch(sentence):
             continue
         is_chinese = _HAN.search(sentence) is not None
         for position in candidates:

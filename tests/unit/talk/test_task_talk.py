@@ -176,6 +176,9 @@ def test_plans_echoes_and_words_of_a_model_about_itself_are_talk(text, instructi
     ("text", "instruction"),
     [
         ("Text: Ann Berg. Pictures: Tom Lund.\n\nThe mill stood still for forty years.", "Write an article."),
+        ("Text: Ann Berg, pictures: Tom Lund", ""),
+        ("I must decline, the captain wrote, for the sea is no place for a child.", "Write an essay."),
+        ("I don't have enough words for her kindness.", "Write an essay about an aunt."),
         ("Step 2: Describe your garden to a neighbour, and listen.", "Write a guide for new gardeners."),
         ("Finish the sentences, and write no more than 50 words.", "Write a worksheet for pupils."),
         ("本题要求写一段话，不少于一百字。", "出一份语文试卷。"),
