@@ -121,6 +121,9 @@ class Params(Section):
             yield Conflict(
                 ("register", "model"), "the first model of a pair in compare.pairs, for its parent"
             )
+        for key in ("alias", "champion_alias", "former_alias"):
+            if getattr(self.register_, key) in self.compare.models:
+                yield Conflict(("register", key), "an alias that is no model of compare.models")
         reference = self.pairwise.reference
         if reference is not None and reference not in self.compare.models:
             yield Conflict(("pairwise", "reference"), f"null, or a model of compare.models: {models}")

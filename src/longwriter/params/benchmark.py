@@ -78,11 +78,13 @@ class CompareParams(Section):
                     yield Conflict(
                         ("repeats", place, side), f"a model of compare.models: {', '.join(self.models)}"
                     )
+                elif any(name in other for other in self.repeats[:place]):
+                    yield Conflict(("repeats", place, side), "a model of no other group")
         labels: set[str] = set()
         for name, model in self.models.items():
-            if model.label in labels:
+            if model.label.casefold() in labels:
                 yield Conflict(("models", name, "label"), "a label that no other model has")
-            labels.add(model.label)
+            labels.add(model.label.casefold())
             if f"{name}_model" in self.models:
                 yield Conflict(
                     ("models", name), f"another name: metrics of {name} and {name}_model would share names"
@@ -249,7 +251,7 @@ class RegisterParams(Section):
     """Name of the compared model that is registered; a stage of this pipeline trained it. Its parent is the
     second model of the first pair in compare.pairs that begins with it."""
     name: RegistryName
-    """Name in the registry."""
+    """Name in the registry. Names that begin with `longwriter-` are those of prompt templates."""
     alias: Alias
     """Alias of the newest version that passed all gates and is shown not to be worse than its parent."""
     champion_alias: Alias

@@ -299,7 +299,7 @@ Label = Annotated[
 ]  # fmt: skip
 """A name in a sentence."""
 RegistryName = Annotated[
-    str, Kind("a name of letters, digits, . _ and -, which begins with a letter, a digit or _", lambda text: re.fullmatch(r"\w[\w.-]{0,199}", text) is not None)
+    str, Kind("a name of letters, digits, . _ and -, which begins with a letter, a digit or _, and not with `longwriter-`, as prompt templates do", lambda text: re.fullmatch(r"(?!longwriter-)\w[\w.-]{0,199}", text) is not None)
 ]  # fmt: skip
 """Name of a model in MLflow's registry."""
 Alias = Annotated[

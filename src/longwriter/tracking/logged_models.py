@@ -143,7 +143,7 @@ def register(name: str, run_id: str, tags: Mapping[str, str], description: str =
     tags = {key: _tag(value) for key, value in tags.items()}
     with file_lock(LOCAL / "registry.lock"):
         if not mlflow_client.search_registered_models(f"name = '{name}'"):
-            mlflow_client.create_registered_model(name)
+            _create(name)
         versions = mlflow_client.search_model_versions(f"name = '{name}' and tag.`dvc.md5` = '{digest}'")
         version = versions[0] if versions else _new_version(name, run_id, tags)
         for key, value in tags.items():
@@ -151,6 +151,22 @@ def register(name: str, run_id: str, tags: Mapping[str, str], description: str =
         if description:
             _describe(name, version, version.tags.get(_HISTORY, ""), description)
     return int(version.version)
+
+
+def _create(name: str) -> None:
+    """Create a registered model without versions.
+
+    Raises:
+        UserError: a prompt of this MLflow has the name.
+    """
+    try:
+        connection.client()[0].create_registered_model(name)
+    except MlflowException as error:
+        if "taken by a prompt" not in str(error):  # MLflow's words
+            raise
+        raise UserError(
+            f"MLflow has a prompt with the name {name}, so no model can have it: set register.name to another name"
+        ) from None
 
 
 def _describe(name: str, version: ModelVersion, history: str, description: str) -> None:

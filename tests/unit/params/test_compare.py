@@ -38,6 +38,7 @@ def test_models_are_compared_in_the_order_of_the_file():
         ({**LABELS, "../sft": "SFT 2"}, [("sft", "dpo")], "compare.models.../sft"),
         ({**LABELS, "SFT": "SFT 2"}, [("sft", "dpo")], "compare.models.SFT"),
         ({**LABELS, "other": "SFT"}, [("sft", "dpo")], "compare.models.other.label: found 'SFT'; allowed: a label that no other model has"),
+        ({**LABELS, "other": "sft"}, [("sft", "dpo")], "compare.models.other.label: found 'sft'; allowed: a label that no other model has"),
         ({**LABELS, "other": "a | b"}, [("sft", "dpo")], "compare.models.other.label"),
         ({**LABELS, "base": "Base"}, [("sft", "dpo")], "compare.models.base: found a mapping; allowed: another name"),
         ({"sft": "SFT"}, [("sft", "sft")], "compare.models: found a mapping; allowed: a mapping; at least 2 key(s)"),
@@ -55,6 +56,7 @@ def test_a_comparison_that_does_not_fit_is_an_error_with_its_reason(models, pair
         ([["sft"]], "compare.repeats.0: found a list of 1; allowed: a list; from 2 to 100 item(s)"),
         ([["sft", "sft"]], "compare.repeats.0: found a list of 2; allowed: a list; from 2 to 100 item(s); each item once"),
         ([["sft", "dpo"], ["dpo", "sft"]], "compare.repeats.1: found a list of 2; allowed: each group once"),
+        ([["sft", "dpo"], ["sft", "base_model"]], "compare.repeats.1.0: found 'sft'; allowed: a model of no other group"),
     ],
 )  # fmt: skip
 def test_trainings_of_one_recipe_are_two_models_or_more_that_are_compared(repeats, message):
@@ -92,3 +94,19 @@ def test_a_model_that_occurs_twice_is_an_error(tmp_path):
         BadParams, match=r"params\.yaml:\d+: compare\.models\.sft: found this key twice \(first in line \d+\)"
     ):
         params.load(file)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("name", "longwriter-write", "and not with `longwriter-`, as prompt templates do"),
+        ("alias", "sft", "an alias that is no model of compare.models"),
+        ("former_alias", "base_model", "an alias that is no model of compare.models"),
+    ],
+)
+def test_a_name_in_the_registry_that_means_something_else_is_an_error(key, value, allowed):
+    values = committed()
+    values["register"] = {**values["register"], key: value}
+    with pytest.raises(BadParams, match=re.escape(f"register.{key}: found '{value}'; allowed: ")) as error:
+        params.check(values, "params.yaml")
+    assert allowed in str(error.value)

@@ -249,6 +249,12 @@ def test_a_long_description_and_long_tags_are_cut_to_what_mlflow_keeps(store):
     assert len(version.tags["why"]) == 5000
 
 
+def test_a_name_that_a_prompt_has_is_an_error_for_a_person(store):
+    store.register_prompt("taken", "Write {words} words.")
+    with pytest.raises(UserError, match="MLflow has a prompt with the name taken"):
+        models.register("taken", run("register"), {"dvc.md5": "a" * 32}, "")
+
+
 def test_a_version_whose_digest_is_no_digest_is_left_out(store):
     number = models.register("odd", run("register"), {"dvc.md5": "../" * 10}, "")
     models.give_alias("odd", "candidate", number)
