@@ -94,6 +94,9 @@ _RULES = (
     ("rewrote", r"\b(?:in|for) (?:my|this|the) (?:rewrite|revision|revised version|rewritten version|new version|edit)\b[^.!?]{0,10},? (?:i|we|the)\b"),
     ("label", r"^(?:changes(?: made)?|(?:revised|edited|rewritten|improved|corrected|updated|final|polished|new|alternative|original|suggested)(?: and \w+)? (?:paragraph|version|text|draft|section|passage|sentence|essay|story|answer|response|introduction|ending|opening)|explanation of changes|edits(?: made)?|summary of (?:changes|edits)|notes? on (?:the )?(?:revision|changes|edits)|what (?:i|has) changed|draft(?: \d)?|response|output|continuation|prompt|instructions?|task|main (?:point|idea)|user(?: request| prompt)?)\s*:"),
     ("label", r"^(?:paragraph|section|scene|part|passage|chapter|re-?drafted|drafted)(?: (?:objective|goal|aim|purpose|topic|focus))? ?:"),
+    ("the prompt", r"\b(?:in|by|per|from|as|with) (?:the|your|this) prompt(?: (?:asks?|says?|wants?|requires?|demands?|lists?))?(?=$|[.,;:!?])|\byour (?:outline|prompt) (?:lists?|says?|mentions?|has|names?|asks?|wants?|gives?|leaves?)\b|\b(?:consider|with that,?) the (?:brief|word count) (?:is )?met\b|\bas the writer is instructed\b"),
+    ("anything else", r"\bis there anything else (?:that )?i can (?:assist|help|do)\b|\bhope (?:that|this|it) hits the mark\b"),
+    ("heads", r"^(?:possible|suggested|alternative|sample) (?:continuation|ending|opening|answer|title)\b[^.!?]{0,40}:|^summary of (?:what has been written|the (?:story|text) so far)|^end of (?:the )?document\b"),
     ("this sentence", r"\bthis (?:sentence|phrase) (?:is about|is talking about|describes|talks about|tells (?:us|the reader)|shows (?:us|the reader))\b"),
     ("topic", r"\b(?:topic|subject|prompt|theme) (?:that |which )?i(?:'m| am|'ve been| have been|'ve| have)(?: \w+ly)? (?:working (?:on|with)|writing (?:about|on)|given|asked to|assigned|going to (?:write|discuss|talk))\b"),
     ("rewrote", r"\b(?:could|can|should|might|may) be (?:re-?organi[sz]ed|rewritten|rephrased|reworded|shortened|condensed|simplified|restructured) (?:for|to improve) (?:more |better |greater )?(?:clarity|readability|flow|brevity|concision)\b"),
@@ -190,7 +193,9 @@ _LETTER = re.compile(
     r"\b(?:letter|e-?mail|message|note|reply|sms|text to)\b|信|邮件|微信|短信|消息|留言|回复|通知|公函|答复函"
 )
 _DIARY = re.compile(r"\b(?:diary|journal|log ?book)\b|日记|日志")
-_POLITE = frozenset({"let me know", "if you need", "asks", "hopes", "closes", "offers", "feel free", "topic"})
+_POLITE = frozenset(
+    {"let me know", "if you need", "asks", "hopes", "closes", "offers", "feel free", "topic", "anything else"}
+)
 _SURE = frozenset({"self", "topic", "note to writers", "this sentence"})
 _OF_EXERCISES = frozenset(
     {"task", "this sentence", "asks for text", "writes", "word count", "plan step", "section should"}
@@ -216,7 +221,7 @@ _TOLD_BY_MODEL = re.compile(
 _MODEL_TELLS = re.compile(
     r"\b(?:ai|a\.i\.|artificial intelligence|robot|machine|chat ?bot|computer|android)s?\b|人工智能|机器人|电脑"
 )
-_OF_PROMPTS = frozenset({"task", "label", "labels", "roles"})
+_OF_PROMPTS = frozenset({"task", "the prompt", "label", "labels", "roles"})
 _OF_WRITING = frozenset({
     "asks for text", "of a paragraph", "nth paragraph", "section should", "this part", "this sentence", "critique", "plan step",
 })  # fmt: skip

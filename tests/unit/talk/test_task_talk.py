@@ -166,6 +166,9 @@ def test_a_model_that_names_itself_talks_also_in_an_essay_about_models():
         ("My knowledge ends in 2023, so some fares may have changed.", ""),
         ("我的训练数据截至去年春天，票价可能有变。", ""),
         ("其余五首诗的写法与此相同。", "写六首短诗。"),
+        ("Your outline lists three causes, and the second comes here.", ""),
+        ("Is there anything else I can assist you with today?", "Write a text about the committee."),
+        ("Possible continuation: she puts down the spoon.", "Write a story."),
     ],
 )
 def test_plans_echoes_and_words_of_a_model_about_itself_are_talk(text, instruction):
