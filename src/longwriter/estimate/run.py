@@ -35,7 +35,7 @@ _INSTRUCTIONS = files.DATA / "instructions" / "instructions.jsonl"
 _PLANS = files.DATA / "plan" / "plans.jsonl"
 
 _ENDPOINT_TOKENS_PER_SECOND = 50.0
-_CPU_TOKENS_PER_SECOND = 130.0  # of a 135M model with llama.cpp on two cores (models/llamacpp_server.py)
+_CPU_TOKENS_PER_SECOND = {"openvino": 350.0, "llama.cpp": 130.0}  # of a 135M model on two cores (infra/bench)
 
 Chains = Iterable[Sequence[Request]]
 
@@ -240,8 +240,8 @@ def _speed(llm: LLMParams, default: float | None, assumptions: list[str]) -> flo
         start = servers.stored_as(llm)
         local_models = [row for row in replay.sizes(files.REPLAY) if row.model.startswith(start)]
         name = max(local_models, key=lambda row: row.newest).model if local_models else name
-        if llm.engine == "llama.cpp" and default is None:
-            default = _CPU_TOKENS_PER_SECOND / llm.max_concurrency
+        if llm.engine in _CPU_TOKENS_PER_SECOND and default is None:
+            default = _CPU_TOKENS_PER_SECOND[llm.engine] / llm.max_concurrency
     timings = replay.speeds(files.REPLAY, name)
     if timings.latency_s:
         speed = timings.completion_tokens / timings.latency_s

@@ -3,7 +3,7 @@
 Servers answer 200 to fields they ignore: `transformers serve` ignores JSON schemas and keeps the
 sampling of the first request it ever got, and providers differ in the name of the repetition penalty.
 Others refuse fields: OpenAI's reasoning models take neither `max_tokens` nor a temperature. So nothing is
-assumed, and the result is remembered: for endpoint and model, or for the version of llama.cpp.
+assumed, and the result is remembered: for endpoint and model, or for the version of the engine.
 
 One answer proves little, because an endpoint may fail at a probe as it fails at any request: a false 400, a
 refusal, a text that is cut off. So each question is asked several times in other words, and a result counts
@@ -26,7 +26,7 @@ from longwriter.params import LLMParams, Sampling
 
 AnswerFormat = Literal["json_schema", "json_object", "lines"]
 
-_PACKAGES = {"llama.cpp": "xllamacpp", "vllm": "vllm"}
+_PACKAGES = {"llama.cpp": "xllamacpp", "openvino": "openvino-genai", "vllm": "vllm"}
 _THINGS = (
     "boat", "dog", "bakery", "village", "song", "river", "horse", "ferry", "garden", "street", "planet", "robot",
     "library", "kite", "bridge", "lamp",
@@ -121,8 +121,8 @@ def unusable(capabilities: Capabilities, sampling: Sampling) -> dict[str, str]:
 def identity(model: str, params: LLMParams, endpoint: str = "") -> str:
     """Return the hash of everything that decides what an endpoint honours, and of this file's source.
 
-    A llama.cpp server reads the fields and constrains the answers in the same way for all weights, so its
-    version stands for them: the models of one pipeline are probed once.
+    llama.cpp and OpenVINO read the fields and constrain the answers in the same way for all weights, so their
+    versions stand for them: the models of one pipeline are probed once.
 
     Args:
         model: Name of the model; of a local engine it holds the hash of its weights.
@@ -133,7 +133,7 @@ def identity(model: str, params: LLMParams, endpoint: str = "") -> str:
     package = _PACKAGES.get(params.engine)
     if endpoint or not package:
         return content_hash([endpoint, model, params.extra_body, probes])
-    weights = [] if params.engine == "llama.cpp" else [model]
+    weights = [model] if params.engine == "vllm" else []
     return content_hash([package, version(package), *weights, params.extra_body, probes])
 
 

@@ -1,4 +1,4 @@
-"""Conversion of a Hugging Face folder to GGUF, for llama.cpp."""
+"""Conversion of a Hugging Face folder to GGUF, for OpenVINO and llama.cpp."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Local model servers: a model folder behind OpenAI-compatible HTTP, for as long as a stage runs.
 
-`llama.cpp` serves a GGUF file (parallel slots, continuous batching, JSON-schema answers), `vllm`
-the Hugging Face weights on a GPU. `trained` serves every model that is trained or compared, with
+`openvino` and `llama.cpp` serve a GGUF file, `vllm` the Hugging Face weights on a GPU. `trained` serves every model that is trained or compared, with
 one engine, one precision and one weight format, so that only the weights differ. A server listens on a Unix
 socket in a folder that only its user may read, so no web page and no other user of the machine can reach it.
 It ends with its stage, even if the stage is killed.
@@ -39,6 +38,8 @@ _KEPT_CONVERSIONS = 4
 _CHECKSUM = "model.gguf.sha256"  # beside a conversion: what its bytes were when it was made
 _VLLM_SHARE = 0.9  # of the GPU's memory: vLLM's default
 _LLAMACPP_ERROR = re.compile(r"^[0-9.]{1,20} E (.{1,300})", re.MULTILINE)
+_GGUF_SERVERS = {"openvino": "openvino_server", "llama.cpp": "llamacpp_server"}
+"""Engines that serve a GGUF file, and the modules of this package that start them."""
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -63,7 +64,7 @@ async def trained(
 
     Args:
         weights: Folder with safetensors and tokenizer.
-        base: The base model's folder; `llama.cpp` gets metadata and tokenizer from its GGUF.
+        base: The base model's folder; the engines that serve a GGUF get metadata and tokenizer from its own.
         params: Engine and precision, the same for every model.
         sampling: Sampling settings.
         calls: File of the call log that is written.
@@ -79,7 +80,7 @@ def local(weights: Path, base: Path, params: ServingParams) -> LLMParams:
     """Return the parameters with which `serve` serves a model folder of this pipeline.
 
     Args:
-        weights: Folder with safetensors and tokenizer; for `llama.cpp` one with only `model.gguf` is served as it is.
+        weights: Folder with safetensors and tokenizer; if it has only `model.gguf`, that is served as it is.
         base: The base model's folder, as in `trained`.
         params: Engine and precision.
 
@@ -106,7 +107,7 @@ def _as_gguf(weights: Path, base: Path, precision: str) -> Path:
     template = base / "model.gguf"
     if not template.is_file():
         raise ModelUnusable(
-            f"serving.engine llama.cpp needs {template} as template; this base model has no GGUF: "
+            f"serving.engine needs {template} as template; this base model has no GGUF: "
             "set serving.engine to vllm, or choose a base_model.source with a GGUF"
         )
     conversions = files.LOCAL / "served"
@@ -154,7 +155,7 @@ def stored_as(params: LLMParams) -> str:
     folder = Path(params.model)
     template = folder / "model.gguf"
     is_converted = params.precision and template.is_file() and any(folder.glob("*.safetensors"))
-    if params.engine == "llama.cpp" and is_converted:
+    if params.engine in _GGUF_SERVERS and is_converted:
         return f"{_conversion(folder, template, str(params.precision))}@"
     return f"{folder.name}@"
 
@@ -219,7 +220,8 @@ def _weights(params: LLMParams) -> tuple[Path, str]:
             f"llm.model: {folder} has no model.gguf for engine {params.engine}; it holds {names}. "
             "Choose a base_model.source with a GGUF, or engine external with a server of your own"
         )
-    return file, f"{folder.name}@{files.sha256(file)[:16]}"
+    suffix = "-openvino" if params.engine == "openvino" else ""  # engines do not share stored answers
+    return file, f"{folder.name}@{files.sha256(file)[:16]}{suffix}"
 
 
 @contextmanager
@@ -261,8 +263,8 @@ def _command(params: LLMParams, weights: Path, name: str, socket: str, gpu_share
     """Return the command of a server that listens on a Unix socket."""
     slots = str(params.max_concurrency)
     context = str(params.context_tokens)
-    if params.engine == "llama.cpp":
-        server = [sys.executable, "-m", "longwriter.models.llamacpp_server", str(weights), name]
+    if module := _GGUF_SERVERS.get(params.engine):
+        server = [sys.executable, "-m", f"longwriter.models.{module}", str(weights), name]
         return [*server, slots, context, socket]
     if importlib.util.find_spec("vllm") is None:
         raise ModelUnusable("engine vllm is not installed: pip install 'longwriter[vllm]' on a GPU machine")

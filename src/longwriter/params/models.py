@@ -47,13 +47,13 @@ GgufPrecision = Literal["Q8_0", "F16", "BF16"]
 class LLMParams(Section):
     """A model behind an OpenAI-compatible endpoint; the section `llm` is the one that plans and writes."""
 
-    engine: Literal["llama.cpp", "vllm", "external"]
-    """`llama.cpp` serves the GGUF in the folder `model`, `vllm` serves its safetensors; `external` = a server
-    at `base_url`."""
+    engine: Literal["openvino", "llama.cpp", "vllm", "external"]
+    """`openvino` and `llama.cpp` serve the GGUF in the folder `model`, `openvino` faster and only on a CPU; `vllm`
+    serves its safetensors on a GPU; `external` = a server at `base_url`."""
     model: Line
     """Folder of the model; for `external`, the name of the model."""
     precision: GgufPrecision | None = None
-    """Number type of the matrices that `llama.cpp` serves: the safetensors of the folder are converted to it;
+    """Number type of the matrices that `openvino` and `llama.cpp` serve: the safetensors of the folder are converted to it;
     null, or a folder without safetensors = its GGUF as it is. Other engines do not use it."""
     base_url: BaseUrl | None
     """`https://host/v1` of an external endpoint; null = OpenAI. Must be null for local engines."""
@@ -84,11 +84,12 @@ class LLMParams(Section):
     """GPUs of the engine `vllm`; null = one GPU, with vLLM's own settings."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield a URL of a local engine."""
+        """Yield a URL of a local engine, and a number type that the engine cannot read."""
         if self.engine != "external" and self.base_url is not None:
             yield Conflict(
                 ("base_url",), f"null for the engine {self.engine}; a URL is for the engine external"
             )
+        yield from _precision_conflicts(self.engine, self.precision)
 
 
 class Sampling(Section):
@@ -112,8 +113,9 @@ class Sampling(Section):
 class ServingParams(Section):
     """How the models of this pipeline are served for `sample` and `generate`; it is the same for all models."""
 
-    engine: Literal["llama.cpp", "vllm"]
-    """`llama.cpp` serves the weights converted to GGUF; `vllm` serves the weights themselves and needs a GPU."""
+    engine: Literal["openvino", "llama.cpp", "vllm"]
+    """`openvino` and `llama.cpp` serve the weights converted to GGUF, `openvino` faster and only on a CPU; `vllm` serves
+    the weights themselves and needs a GPU."""
     precision: GgufPrecision
     """Number type of the matrices in the GGUF; `vllm` uses the type of the weights."""
     context_tokens: Tokens
@@ -126,6 +128,15 @@ class ServingParams(Section):
     """Retries of one request, as in `llm`."""
     vllm: VllmParams | None = None
     """GPUs of the engine `vllm`, as in `llm`."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield a number type that the engine cannot read."""
+        yield from _precision_conflicts(self.engine, self.precision)
+
+
+def _precision_conflicts(engine: str, precision: str | None) -> Iterator[Conflict]:
+    if engine == "openvino" and precision == "BF16":
+        yield Conflict(("precision",), "Q8_0 or F16 for the engine openvino")
 
 
 class JudgingParams(Section):

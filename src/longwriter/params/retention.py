@@ -16,7 +16,7 @@ class RetentionParams(Section):
     checkpoint_days: Days | None
     """Days after which the checkpoints of a finished training are removed; its model is in data/ and DVC's cache."""
     conversion_days: Days | None
-    """Days after which weights that were converted for llama.cpp are removed; the next server makes them again."""
+    """Days after which weights that were converted to GGUF are removed; the next server makes them again."""
     log_days: Days | None
     """Days after which logs, and damaged files that were set aside, are removed."""
     unchanged_run_days: Days | None

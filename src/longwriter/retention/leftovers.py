@@ -61,7 +61,7 @@ def _checkpoints() -> Iterator[Leftover]:
 
 def _conversions() -> Iterator[Leftover]:
     for folder in sorted((files.LOCAL / "served").glob("*")):
-        description = "weights converted for llama.cpp; the next server makes them again"
+        description = "weights converted to GGUF; the next server makes them again"
         yield Leftover(folder, description, checkpoints.size(folder), "conversion", folder.stat().st_mtime)
 
 

@@ -57,7 +57,7 @@ def test_a_bad_url_is_refused_with_its_key(checkout, run, url):
     assert code == 2
     assert "llm.base_url" in err
     assert "hunter2" not in err
-    assert values()["llm"]["engine"] == "llama.cpp"
+    assert values()["llm"]["engine"] == "openvino"
 
 
 def write_benchmark(name, *rows):

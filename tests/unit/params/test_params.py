@@ -57,7 +57,7 @@ def test_every_profile_fits_and_holds_the_same_keys():
         (
             "llm.base_url",
             "http://127.0.0.1:1/v1",
-            "llm.base_url: found 'http://127.0.0.1:1/v1'; allowed: null for the engine llama.cpp",
+            "llm.base_url: found 'http://127.0.0.1:1/v1'; allowed: null for the engine openvino",
         ),
         ("base_model.sha256", None, "base_model.sha256: found null; allowed: the sha256 of the wheel"),
         ("validate", 3, "validate"),

@@ -3,8 +3,8 @@
 The stage base_model sets both once, in the tokenizer and in `generation_config.json`. Packs, preference pairs
 and engines read them there, so a model learns to write the token at which every engine stops.
 
-`vllm` and `transformers` stop at every id of `eos_token_id` in `generation_config.json`; `llama.cpp` at the
-`eos_token_id` of the GGUF, which `gguf_converter.py` takes from the tokenizer.
+`vllm` and `transformers` stop at every id of `eos_token_id` in `generation_config.json`; `openvino` and
+`llama.cpp` at the `eos_token_id` of the GGUF, which `gguf_converter.py` takes from the tokenizer.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Fetches model weights from a source into one folder with GGUF and Hugging Face files.
 
 The folder has `model.gguf` (if the source has one) and `model.safetensors`, `config.json`,
-tokenizer with chat template and `generation_config.json`. llama.cpp serves trained models too:
+tokenizer with chat template and `generation_config.json`. OpenVINO and llama.cpp serve trained models too:
 `to_gguf` converts them, with the base GGUF as template. Measured on two cores with the
-135M model (tokens/s at 1, 8, 24 requests): GGUF Q8_0 74, 131, 175; GGUF F16 67, 111, 130;
+135M model (tokens/s at 1, 8, 24 requests): llama.cpp in Q8_0 74, 131, 175, in F16 67, 111, 130;
 transformers' continuous batching in bf16 13, 62, 91, but that has no repetition penalty, seed or schema.
 """
 
