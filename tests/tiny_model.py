@@ -81,7 +81,7 @@ def _write_gguf(model: object, words: list[str], path: Path) -> None:
     writer.add_rope_dimension_count(HIDDEN // HEADS)
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_vocab_size(len(words))
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(words)
@@ -100,6 +100,8 @@ def _write_gguf(model: object, words: list[str], path: Path) -> None:
             heads = HEADS if name.endswith("q_proj.weight") else KV_HEADS
             half = rows.shape[0] // heads // 2
             rows = rows.reshape(heads, 2, half, HIDDEN).swapaxes(1, 2).reshape(rows.shape)
+        if rows.ndim == 2:  # OpenVINO reads no matrices of 32 bits
+            rows = rows.astype("float16")
         writer.add_tensor(names.get_name(name, try_suffixes=(".weight",)), rows.copy())
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -99,7 +99,7 @@ class ChatRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     model: str
-    messages: list[Message] = Field(min_length=1)
+    messages: list[Message] = Field(min_length=1, max_length=2_000)
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=5)] | None = None
@@ -186,7 +186,8 @@ class Engine:
             BadRequest: the request cannot be answered.
         """
         messages = [message.plain() for message in request.messages]
-        opening = messages.pop()["content"] if request.continue_final_message else ""
+        is_continued = request.continue_final_message and messages[-1]["role"] == "assistant"
+        opening = messages.pop()["content"] if is_continued else ""
         try:
             text = self._tokenizer.apply_chat_template(messages, True) + opening
         except RuntimeError as error:
@@ -233,6 +234,8 @@ class Engine:
                 self._begin_again(_last_line(error))
             for answer, handle in list(self._open.items()):
                 self._take(answer, handle)
+            if self._open and not self._pipeline.has_non_finished_requests():
+                raise RuntimeError(f"OpenVINO dropped {len(self._open)} answers")
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
 
@@ -280,7 +283,8 @@ class Engine:
         before = max(0, answer.read - _BEFORE)
         known = self._tokenizer.decode(answer.ids[before : answer.read])
         text = self._tokenizer.decode(answer.ids[before:])
-        if not is_last and text.endswith(_INCOMPLETE):
+        is_new = len(answer.ids) - answer.read < _BEFORE
+        if is_new and not is_last and text.endswith(_INCOMPLETE):
             return ""
         answer.read = len(answer.ids)
         return str(text[len(known) :])

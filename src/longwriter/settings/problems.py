@@ -102,7 +102,7 @@ def _add(document: Document, model: type[BaseModel], item: Any) -> None:
             actual = _HIDDEN if conflict.is_secret else display(_at(document.values, (*key, *conflict.key)))
             _add_once(document, (*key, *conflict.key), f"found {actual}; allowed: {conflict.allowed}")
     elif item["type"] == "extra_forbidden":
-        if place := section.moved.get(str(key[-1])):
+        if place := getattr(section, "moved", {}).get(str(key[-1])):
             _add_once(document, key, f"found a key of an older version; it is now {place}")
             return
         names = list(keys(section))

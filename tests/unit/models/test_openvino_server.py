@@ -121,6 +121,7 @@ def test_a_schema_that_cannot_be_used_is_refused_and_all_others_are_answered(mod
         ({"max_tokens": 0}, "max_tokens"),
         ({"n": 2}, "n"),
         ({"tools": []}, "tools"),
+        ({"messages": [{"role": "user", "content": ""}] * 3_000}, "messages"),
         ({"messages": [{"role": "user", "content": "word " * 200}]}, "the context has 256"),
     ],
 )
