@@ -14,8 +14,8 @@ from pathlib import Path
 FILE = Path(".lw/seconds.json")
 _LONGEST_S = 1e8  # three years
 _DEMO_S = {
-    "base_model": 34, "benchmarks": 3, "instructions": 9, "plan": 145, "write": 124, "dataset": 6, "validate": 7, "pack": 5,
-    "sft": 206, "sample": 276, "preferences": 8, "dpo": 187, "fitness": 5, "generate": 171, "short_prompts": 15, "score": 5, "pairwise": 4, "report": 6, "register": 5,
+    "base_model": 36, "benchmarks": 4, "instructions": 10, "plan": 64, "write": 72, "dataset": 6, "validate": 8, "pack": 5,
+    "sft": 260, "sample": 146, "preferences": 8, "dpo": 213, "fitness": 5, "generate": 76, "short_prompts": 11, "score": 5, "pairwise": 4, "report": 7, "register": 5,
 }  # fmt: skip
 
 

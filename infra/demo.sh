@@ -4,7 +4,7 @@ help() {
   cat <<'TEXT'
 usage: bash infra/demo.sh [--quick] [NAME ...]
 
-Installs everything into .venv and runs the pipeline of params.yaml: 24 to 42 minutes on 2 cores, no GPU, no API key.
+Installs everything into .venv and runs the pipeline of params.yaml: about 20 minutes on 2 idle cores, no GPU, no API key.
 A second run repeats only what changed. Exit codes: infra/README.md.
 
 --quick runs every stage with eight short texts, one or two steps of training and three benchmark prompts
@@ -12,7 +12,7 @@ A second run repeats only what changed. Exit codes: infra/README.md.
 so your params.yaml, dvc.lock and data/ stay as they are, and the next --quick undoes changes that you made there.
 
 NAME is a group (data, training, benchmark), a stage (sft), or an item of a matrix stage (generate@sft-small):
-  bash infra/demo.sh data          only makes the data set: about 6 minutes on 2 cores
+  bash infra/demo.sh data          only makes the data set: about 4 minutes on 2 cores
 
 Afterwards: bash infra/ui.sh shows MLflow, Prefect and Data Docs; `longwriter serve` (after `source
 .venv/bin/activate`) lets you talk to the trained models.
@@ -71,7 +71,7 @@ demo: benchmark prompts; it shows how the parts work together, and not what the 
 demo: its numbers are chance"
 else
   echo "demo: runs the stages of dvc.yaml by params.yaml: an LLM plans and writes texts, gates check them, a model is
-demo: trained on them (SFT, DPO) and compared on a benchmark. As committed: 24 to 42 minutes on 2 cores, with an embedded
+demo: trained on them (SFT, DPO) and compared on a benchmark. As committed: about 20 minutes on 2 idle cores, with an embedded
 demo: 135M model."
 fi
 echo "demo: each stage is announced with the minutes that are left; all its lines are in .lw/logs/

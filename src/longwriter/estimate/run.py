@@ -35,7 +35,7 @@ _INSTRUCTIONS = files.DATA / "instructions" / "instructions.jsonl"
 _PLANS = files.DATA / "plan" / "plans.jsonl"
 
 _ENDPOINT_TOKENS_PER_SECOND = 50.0
-_CPU_TOKENS_PER_SECOND = {"openvino": 350.0, "llama.cpp": 130.0}  # of a 135M model on two cores (infra/bench)
+_CPU_TOKENS_PER_SECOND = {"openvino": 400.0, "llama.cpp": 125.0}  # of a 135M model on two cores (infra/bench)
 
 Chains = Iterable[Sequence[Request]]
 

@@ -97,7 +97,7 @@ def test_a_converted_model_is_timed_by_the_answers_of_its_own_conversion(checkou
     for name in ("model.gguf", "model.safetensors"):
         (tmp_path / "base").mkdir(exist_ok=True)
         (tmp_path / "base" / name).write_bytes(name.encode())
-    assert "base: 21.9 tokens a second per request, assumed" in "\n".join(estimated(run)[1]["assumptions"])
+    assert "base: 25.0 tokens a second per request, assumed" in "\n".join(estimated(run)[1]["assumptions"])
     llm = params.load().llm
     store(("a", f"{servers.stored_as(llm)}x", "01-01", 2.0, 20), ("b", "base@x", "02-01", 1.0, 7))
     assert f"{servers.stored_as(llm)}x: 10.0 tokens a second" in "\n".join(estimated(run)[1]["assumptions"])
