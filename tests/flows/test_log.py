@@ -25,7 +25,12 @@ def test_a_stage_is_announced_with_its_place_and_the_minutes_left() -> None:
     ("position", "spent", "earlier", "seconds"),
     [
         (2, {}, {}, DEMO["sft"]),  # as in the demo
-        (2, {"base_model": 68.0}, {}, 2 * DEMO["sft"]),  # this machine takes twice as long
+        (
+            2,
+            {"base_model": 2.0 * DEMO["base_model"]},
+            {},
+            2 * DEMO["sft"],
+        ),  # this machine takes twice as long
         (2, {}, {"sft": 7200.0}, 7200.0),  # as it took here before
         (1, {"base_model": 10.0}, {"base_model": 10.0, "plan": 30.0, "sft": 60.0}, 90.0),
     ],
