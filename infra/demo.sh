@@ -8,7 +8,7 @@ Installs everything into .venv and runs the pipeline of params.yaml: about 20 mi
 A second run repeats only what changed. Exit codes: infra/README.md.
 
 --quick runs every stage with eight short texts, one or two steps of training and three benchmark prompts
-(infra/quick/params.yaml): about six minutes on 2 idle cores. It works in .lw/quick, a clone of the last commit,
+(infra/quick/params.yaml): about five minutes on 2 idle cores. It works in .lw/quick, a clone of the last commit,
 so your params.yaml, dvc.lock and data/ stay as they are, and the next --quick undoes changes that you made there.
 
 NAME is a group (data, training, benchmark), a stage (sft), or an item of a matrix stage (generate@sft-small):
@@ -65,7 +65,7 @@ if [ -n "$is_quick" ]; then
 fi
 
 if [ -n "${LW_QUICK:-}" ]; then
-  echo "demo: the quick run of commit $LW_QUICK, in $PWD: about six minutes on 2 idle cores
+  echo "demo: the quick run of commit $LW_QUICK, in $PWD: about five minutes on 2 idle cores
 demo: every stage runs, with eight short texts, a few preference pairs, one or two steps of training and three
 demo: benchmark prompts; it shows how the parts work together, and not what the method or a model is worth:
 demo: its numbers are chance"
