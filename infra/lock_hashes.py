@@ -1,7 +1,8 @@
-"""Writes infra/hashes.txt: every package of constraints.txt with the sha256 of its files for this platform.
+"""Writes infra/hashes.txt: every package of constraints.txt and of the extras, with the sha256 of its files.
 
 uv resolves the project with the versions of constraints.txt; the packages that PyTorch's default build needs on
-a GPU come with it. Only files for Linux on x86-64 with Python 3.11 are kept, because constraints.txt is for these.
+a GPU come with it. The extra `vllm` is left out: it brings its own PyTorch. Only files for Linux on x86-64 with
+Python 3.11 are kept, because constraints.txt is for these.
 
 Run it after constraints.txt has changed: python infra/lock_hashes.py
 """
@@ -22,8 +23,9 @@ from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
 _HEAD = """\
-# Every package of constraints.txt, and what PyTorch's build for GPUs needs, with the sha256 of its files; for Linux on
-# x86-64 with Python 3.11. pip refuses any other file: python -m pip install --require-hashes --no-deps -r infra/hashes.txt
+# Every package of constraints.txt and of the extras (without vllm), and what PyTorch's build for GPUs needs, with the
+# sha256 of its files; for Linux on x86-64 with Python 3.11. pip refuses any other file:
+# python -m pip install --require-hashes --no-deps -r infra/hashes.txt
 # Made again by: python infra/lock_hashes.py
 """
 _PLATFORMS = [*(f"manylinux_2_{minor}_x86_64" for minor in range(5, 40)), "linux_x86_64"]
@@ -43,6 +45,8 @@ def lock() -> list[dict[str, Any]]:
     requirements = [
         *project["dependencies"],
         *extras["dev"],
+        *extras["dask"],
+        *extras["lm-eval"],
         *extras["openlineage"],
         *extras["postgres"],
         "uv",
