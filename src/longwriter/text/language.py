@@ -1,4 +1,4 @@
-"""The language of a prompt: by script where the script is enough, else by CLD2.
+"""The language of a prompt: by script where the script is enough, else by CLD2; and texts in another language.
 
 CLD2's tables are compiled into its wheel: nothing is read from disk or fetched. On one busy core, with 306
 labelled prompts (the seeds, LongBench-Write) and 21 short ones in twelve languages, CLD2 read 49,000 rows a second,
@@ -11,15 +11,62 @@ Pure.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import pycld2
 
-from longwriter.text.basics.counting import count_han, normalise
+from longwriter.records import Language
+from longwriter.text.basics.counting import BLANK_LINE, count_han, normalise
+from longwriter.text.basics.wording import unspoken
 
 UNKNOWN = "unknown"
 _KANA_HANGUL = re.compile(r"[\u3040-\u30ff\uac00-\ud7af]")
 _LATIN = re.compile(r"[a-zA-Z]+")
 _WINDOW = 4000  # characters that are read
+_LEAST_BYTES = 200
+"""UTF-8 bytes of letters from which a text is judged: about 40 words in Latin letters, 65 Chinese characters."""
+_LEAST_PERCENT = 90  # of the text must be in the language
+_MOST_CAPITALISED = 0.7  # a list of names has more; German prose has about 0.4
+_CASED_WORD = re.compile(r"[^\W\d_]{2,}")
+
+_NAMES = {
+    "ar": "arabic", "bg": "bulgarian", "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek",
+    "en": "english", "es": "spanish|castilian", "et": "estonian", "fa": "persian|farsi", "fi": "finnish", "fr": "french",
+    "hi": "hindi", "hr": "croatian", "hu": "hungarian", "id": "indonesian|malay", "it": "italian", "iw": "hebrew|yiddish",
+    "ja": "japanese", "ko": "korean", "lt": "lithuanian", "lv": "latvian", "nl": "dutch|flemish|afrikaans",
+    "no": "norwegian", "pl": r"(?-i:Polish)|(?:in|to) polish", "pt": "portuguese|galician", "ro": "romanian", "ru": "russian",
+    "sk": "slovak", "sl": "slovene|slovenian", "sr": "serbian|bosnian", "sv": "swedish", "th": "thai", "tr": "turkish",
+    "uk": "ukrainian", "vi": "vietnamese", "zh": "chinese|mandarin|cantonese",
+}  # fmt: skip
+"""The languages that a text is told to be in, by CLD2's code, and their names in instructions.
+
+Latin, dialects and made-up languages are left out: a text may have a whole paragraph of them.
+"""
+_OTHER = (
+    r"translat\w*|(?:bi|tri|multi)lingual|(?:foreign|second|native|mother|another|other|both|two|original|target)"
+    r" (?:language|tongue)s?|languages? (?:lesson|course|class|learner|teacher)\w*"
+)
+_ASKS = {
+    "en": re.compile(
+        rf"\b(?:{'|'.join(name for code, name in _NAMES.items() if code != 'en')}|{_OTHER})\b", re.IGNORECASE
+    ),
+    "zh": re.compile(
+        r"[英法德日韩韓俄泰][语語文]|(?:西班牙|葡萄牙|意大利|義大利|阿拉伯|越南|荷兰|荷蘭|希腊|希臘|土耳其|波兰|瑞典|乌克兰|印尼|印地)[语語文]"
+        r"|[外双雙多母][语語文]|中英|[对對]照|翻[译譯]|[译譯][成为為文]|(?i:\b(?:english|french|german|spanish|japanese)\b)"
+    ),
+}
+"""Words of an instruction in English or Chinese that may ask for another language."""
+
+
+class _Detection(NamedTuple):
+    """What CLD2 found: the main language, its share in percent, and all languages; `size`: bytes of letters."""
+
+    code: str
+    percent: int
+    is_reliable: bool
+    size: int
+    codes: frozenset[str]
 
 
 def identify(prompt: str) -> str:
@@ -32,17 +79,73 @@ def identify(prompt: str) -> str:
     han = count_han(text)
     if han and han >= len(_LATIN.findall(text)) and 10 * len(_KANA_HANGUL.findall(text)) < han:
         return "zh"
-    code = _cld2_code(text)
-    return {"zh-Hant": "zh", "un": UNKNOWN}.get(code, code)
+    code = _detect(text).code
+    return UNKNOWN if code == "un" else code
 
 
-def _cld2_code(text: str) -> str:
-    """Return CLD2's code; if CLD2 refuses the text, try again without control characters."""
+def other_language(text: str, language: Language, instruction: str = "") -> tuple[str, str] | None:
+    """Return (language, part) of the first part of a text that is surely in a language that nobody asked for, or None.
+
+    The parts are the paragraphs, then the whole text. Not judged are parts of fewer than about 40 words, quoted
+    speech and lists of names, and all parts if the instruction names another language, asks for a translation, is
+    partly in the part's language, or is itself neither English nor Chinese.
+
+    Args:
+        text: A paragraph or a whole text.
+        language: Language of the instruction.
+        instruction: The request, or the whole talk before the answer; empty if it is not known.
+    """
+    expected = {str(language)}
+    for part in _parts(text):
+        code = _sure_code(part)
+        if code is None or code in expected or _is_list_of_names(part) or _sure_code(unspoken(part)) != code:
+            continue
+        if not _may_be_in(code, language, instruction):
+            return _NAMES[code].partition("|")[0].capitalize(), part
+        expected.add(code)
+    return None
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Return the paragraphs of a text that are long enough, then the whole text, whose paragraphs may be short."""
+    parts = BLANK_LINE.split(text)
+    yield from (part for part in parts if 4 * len(part) >= _LEAST_BYTES)
+    if len(parts) > 1:
+        yield text
+
+
+def _sure_code(text: str) -> str | None:
+    """Return the code of a text's language if the text is long enough and CLD2 is sure, else None."""
+    found = _detect(text)
+    is_sure = found.is_reliable and found.percent >= _LEAST_PERCENT and found.size >= _LEAST_BYTES
+    return found.code if is_sure and found.code in _NAMES else None
+
+
+def _may_be_in(code: str, language: Language, instruction: str) -> bool:
+    """Tell whether an instruction may ask for a language, or is itself neither English nor Chinese."""
+    if _ASKS[language].search(instruction):
+        return True
+    request = _detect(instruction[:_WINDOW])
+    return code in request.codes or (request.is_reliable and request.code not in ("en", "zh"))
+
+
+def _is_list_of_names(text: str) -> bool:
+    words: list[str] = [word for word in _CASED_WORD.findall(text) if word[0].lower() != word[0].upper()]
+    return sum(word[0].isupper() for word in words) > _MOST_CAPITALISED * len(words)
+
+
+def _detect(text: str) -> _Detection:
+    """Return what CLD2 finds; if CLD2 refuses the text, try again without control characters."""
     for is_second_try in (False, True):
         if is_second_try:
             text = "".join(char for char in text if char.isprintable() or char.isspace())
         try:
-            return str(pycld2.detect(text)[2][0][1])
+            is_reliable, size, languages = pycld2.detect(text)
         except pycld2.error:
             continue
-    return "un"
+        codes = ["zh" if code == "zh-Hant" else str(code) for _, code, _, _ in languages]
+        percent = sum(
+            share for code, (_, _, share, _) in zip(codes, languages, strict=True) if code == codes[0]
+        )
+        return _Detection(codes[0], percent, bool(is_reliable), size, frozenset(codes))
+    return _Detection("un", 0, False, 0, frozenset())

@@ -1,6 +1,19 @@
+import json
+from pathlib import Path
+
 import pytest
 
-from longwriter.text.language import UNKNOWN, identify
+from longwriter.text.basics.counting import language_of
+from longwriter.text.language import UNKNOWN, identify, other_language
+
+ROWS = [
+    json.loads(line) for line in Path("tests/golden/languages.jsonl").read_text(encoding="utf-8").splitlines()
+]
+FRENCH = (
+    "Le vieux facteur connaissait chaque maison de la vallée. Il savait qui attendait une lettre et qui avait peur"
+    " d'en recevoir. Pendant quarante ans, il avait marché par tous les temps, sans jamais perdre un seul paquet."
+)
+ENGLISH = "The old postman knew each house in the valley, and who waited for a letter there. " * 4
 
 
 @pytest.mark.parametrize(
@@ -32,3 +45,56 @@ def test_invisible_characters_do_not_matter(noise):
 
 def test_the_language_of_ten_megabytes_is_that_of_their_beginning():
     assert identify("Write a story about the sea. " * 350_000) == "en"
+
+
+@pytest.mark.parametrize("split", ["tuned", "untouched"])
+def test_of_the_labelled_paragraphs_nearly_all_in_a_language_that_nobody_asked_for_are_told(split):
+    labels, answers = [], []
+    for row in ROWS:
+        if row["split"] == split:
+            labels.append(row["label"])
+            asked = row["instruction"]
+            answers.append(other_language(row["text"], language_of(asked), asked) is not None)
+    assert (len(labels), sum(labels)) == (40, 20)
+    right = sum(label and answer for label, answer in zip(labels, answers, strict=True))
+    assert right / sum(labels) >= 0.95
+    assert right / sum(answers) >= 0.95
+
+
+def test_the_halves_of_the_labelled_paragraphs_share_no_text():
+    assert len({row["text"] for row in ROWS}) == len({row["id"] for row in ROWS}) == len(ROWS) == 80
+
+
+@pytest.mark.parametrize(
+    ("text", "instruction", "told"),
+    [
+        (FRENCH, "Write a story.", ("French", FRENCH)),
+        (FRENCH, "", ("French", FRENCH)),
+        (FRENCH, "写一个故事", ("French", FRENCH)),
+        (f"{ENGLISH}\n\n{FRENCH}\n\n{ENGLISH}", "Write a story.", ("French", FRENCH)),
+        (FRENCH[:100], "Write a story.", None),
+        (ENGLISH + FRENCH, "Write a story.", None),
+        (f"“{FRENCH}” {ENGLISH}", "Write a story.", None),
+        (FRENCH, "Write a story in French.", None),
+        (FRENCH, "Translate the story of the old postman.", None),
+        (FRENCH, "Écris une histoire sur un vieux facteur de la vallée.", None),
+        (FRENCH, f"Continue this story: {FRENCH}", None),
+        (FRENCH, "用法语写一个故事", None),
+        (ENGLISH, "Write a story.", None),
+        (ENGLISH, "写一个故事", ("English", ENGLISH)),
+        (ENGLISH, "写一个故事，然后翻译成英文", None),
+        ("", "", None),
+    ],
+)
+def test_a_paragraph_is_told_only_if_nobody_asked_for_its_language(text, instruction, told):
+    assert other_language(text, language_of(instruction), instruction) == told
+
+
+def test_a_text_of_short_paragraphs_is_told_as_a_whole():
+    text = "\n\n".join(sentence.strip() for sentence in FRENCH.split(".") if sentence)
+    assert other_language(text, "en", "Write a story.") == ("French", text)
+
+
+def test_to_polish_a_text_asks_for_no_other_language():
+    assert other_language(FRENCH, "en", "Write a story and polish it.") is not None
+    assert other_language(FRENCH, "en", "Write a story in polish.") is None

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from longwriter.amounts import amount
 from longwriter.records import Language, Plan
 from longwriter.talk import classifier, poison
+from longwriter.text import language as languages
 from longwriter.text.basics import counting as txt
 from longwriter.text.basics import endings, prompts, wording
 from longwriter.text.basics.counting import BLANK_LINE, EarlierText
@@ -128,10 +129,16 @@ def check_paragraph(
         instruction: The request; in a letter of apology, an apology is no refusal.
 
     Returns:
-        Refused with one of the reasons of `poison.check_text` or, after them, of `check_prose`.
+        Refused with one of the reasons of `poison.check_text`, `wrong_language` (also for a part of the paragraph
+        in a language that nobody asked for), or one of the reasons of `check_prose`.
     """
-    refused = poison.check_text(paragraph, instruction)
-    return refused or check_prose(paragraph, limits, language, word_count, before)
+    if refused := poison.check_text(paragraph, instruction):
+        return refused
+    if other := languages.other_language(paragraph, language, instruction):
+        return Refused(
+            "wrong_language", f"{other[0]}, which the instruction does not ask for: {other[1][:120]}"
+        )
+    return check_prose(paragraph, limits, language, word_count, before)
 
 
 def check_prose(

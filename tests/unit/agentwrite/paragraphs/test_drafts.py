@@ -222,3 +222,34 @@ def test_any_answer_is_a_text_or_refused_with_a_reason(answer, finish_reason, ke
 )
 def test_a_paragraph_with_marks_of_its_model_or_cut_in_mid_sentence_is_requested_again(paragraph, reason):
     assert reason_of(paragraph, word_count=9) == reason
+
+
+FRENCH = (
+    "Le vieux facteur connaissait chaque maison de la vallée. Il savait qui attendait une lettre et qui avait peur"
+    " d'en recevoir. Pendant quarante ans, il avait marché par tous les temps, sans jamais perdre un seul paquet."
+)
+RUSSIAN = (
+    "Дружба редко начинается с громких слов. Чаще всего люди просто оказываются рядом в трудную минуту и замечают, "
+    "что вместе им легче. Настоящий друг всегда готов выслушать и сказать правду."
+)
+
+
+@pytest.mark.parametrize(
+    ("paragraph", "instruction", "reason"),
+    [
+        (FRENCH, "Write a story about a postman.", "wrong_language"),
+        (RUSSIAN, "Write an essay about friendship.", "wrong_language"),
+        (f"{prose(60)}\n\n{FRENCH}", "Write a story about a postman.", "wrong_language"),
+        (FRENCH, "Write a story about a postman, in French.", None),
+        (FRENCH, "Écris une histoire sur un vieux facteur de la vallée.", None),
+        (prose(60), "Write a story about a postman.", None),
+    ],
+)
+def test_a_paragraph_in_a_language_that_nobody_asked_for_is_requested_again(paragraph, instruction, reason):
+    limits = dr.Limits(20, None, 1.0)
+    refused = dr.check_paragraph(
+        paragraph, limits, "en", word_count=None, before=said(), instruction=instruction
+    )
+    assert (refused and refused.reason) == reason
+    whole = dr.check_whole(paragraph, limits, "en", instruction)
+    assert (whole and whole.reason) == reason
