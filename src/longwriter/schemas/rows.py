@@ -4,6 +4,7 @@ Pure.
 
 | schema | columns | instruction |
 |---|---|---|
+| text | none: the row is a text | the text |
 | plain | `prompt` (and `type`, `length`, `language`, where they are stated) | the prompt |
 | chat | `prompt` (TRL), `conversation` (WildChat), `messages`, `conversations` (ShareGPT), `dialog`, `dialogue`, `chat` or `turns` | the first turn of a user that has a text |
 | Alpaca | `instruction` with `input` or `context` | both, with a blank line between them |
@@ -128,9 +129,18 @@ def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
     """Return a row, and the column and keys that it was read from; `depth` counts the envelopes around it."""
     if isinstance(value, list) and has_roles(value):
         value = {"messages": value}
+    if isinstance(value, str):
+        if is_blank(value):
+            raise Trouble("no_instruction", "the text is empty")
+        return SourceRow(_text(own_text(value), "text")), ("a text",)
     if not isinstance(value, dict):
         hint = ": does the file hold one JSON array? Then name it .json" if isinstance(value, list) else ""
         raise Trouble("malformed", f"an object with named columns is needed, found {kind_of(value)}{hint}")
+    if _is_table(value):
+        raise Trouble(
+            "malformed",
+            "the object is a whole table: write one row a line, in pandas to_json(path, orient='records', lines=True)",
+        )
     prompt = value.get("prompt")
     if isinstance(prompt, str) and not is_blank(prompt) and not prompt.startswith(CHAT_OPENING):
         said = own_text(prompt)
@@ -144,15 +154,6 @@ def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
         if content is None or content != content or (column in OTHER_CHATS and not is_chat(content)):
             continue
         try:
-            if (
-                column == "prompt"
-                and is_texts(content)
-                and len(content) > 1
-                and all(isinstance(c, list) for c in value.values())
-            ):
-                raise Trouble(
-                    "malformed", "prompt: a text is needed, found a list of texts"
-                )  # many rows in one
             if column == "prompt" and isinstance(content, str | bytes | int | float) and not is_chat(content):
                 return _plain(value, _text(content, column)), (column,)
             user = first_user_turn(content, column)
@@ -181,6 +182,20 @@ def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
     if nothing is None and usual.keys() != value.keys():
         return _read(usual, depth)
     raise nothing or _nothing(value)
+
+
+def _is_table(value: Mapping[str, Any]) -> bool:
+    """Tell whether an object is a whole table, as pandas writes it by columns or in parts, or as lists of texts."""
+    if {"columns", "data"} <= value.keys() and is_texts(value["columns"]):
+        return True
+    if is_texts(texts := value.get("prompt")):
+        return len(texts) > 1 and all(isinstance(column, list) for column in value.values())
+    return bool(value) and all(
+        isinstance(column, dict)
+        and column
+        and all(str(name).isdecimal() and not isinstance(cell, dict) for name, cell in column.items())
+        for column in value.values()
+    )
 
 
 def _late(value: Mapping[str, Any], depth: int) -> tuple[SourceRow, tuple[str, ...]] | None:

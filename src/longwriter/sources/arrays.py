@@ -85,7 +85,7 @@ def rows(where: str, file: IO[bytes], longest: int) -> Iterator[bytes]:
 class _Cutter:
     """Cuts rows out of blocks of JSON.
 
-    `_path` holds the brackets that are open. A row is an object that begins while `_path` equals `_around`: [] for
+    `_path` holds the brackets that are open. A row is an object, or a text in an array, that begins while `_path` equals `_around`: [] for
     objects one after another, ["["] in an array, ["{", "["] in an array under a key.
     """
 
@@ -97,6 +97,7 @@ class _Cutter:
         self._around: list[bytes] = []
         self._key, self._key_end = b"", 0  # the last text on the first level of an object
         self._is_wrapper = False  # the open object holds arrays of rows and is not a row itself
+        self._has_texts = False  # a text in an array was a row
         self._is_cut = False  # the data end inside a text, or after a bracket that needs more data
 
     def waiting(self) -> int:
@@ -124,6 +125,10 @@ class _Cutter:
             if token.lastindex != _BRACKET:
                 if self._path == [b"{"] and not self._around:
                     self._key, self._key_end = token[1][1:], token.end()
+                elif self._path and self._path == self._around:
+                    yield from self._between(token.start())
+                    yield token[0]
+                    self._begin, self._has_texts = token.end(), True
             elif token[3] in b"[{":
                 if self._needs_more(token):
                     self._at, self._is_cut = token.start(), True
@@ -167,6 +172,11 @@ class _Cutter:
         if self._path == self._around and bracket == b"{":
             yield from self._between(token.start())
         elif not self._path and bracket == b"[":
+            if self._has_texts:
+                raise BadRecord(
+                    "a second array of texts begins, so it is not clear which texts are instructions: "
+                    "write one array of all instructions"
+                )
             yield from self._between(token.start())
             self._around, self._begin = [b"["], token.end()
         elif self._is_under_key(token) and self._holds_rows(token):

@@ -361,10 +361,6 @@ def test_an_activity_that_is_no_prompt_is_no_instruction():
     assert row.reason == "no_instruction"
 
 
-def test_a_whole_data_set_in_one_object_is_malformed():
-    assert parse({"prompt": [SEA, "More."], "length": [5, 6]}).detail.startswith("prompt: a text is needed")
-
-
 def test_a_text_of_python_with_a_number_as_key_is_read():
     assert parse({"messages": str([{"role": "user", 5: "x", "content": SEA}])}) == SourceRow(SEA)
     assert parse({"messages": "[{'a': 1, 5: 'x'}]"}).reason == "malformed"
@@ -583,7 +579,7 @@ def test_what_a_user_shows_cannot_be_written_about(content, detail):
         ({"text": "Once upon a time."}, "found 'text'"),
         ({"prompt": 3}, "prompt: text is needed, found int"),
         ({"prompt": True}, "prompt: text is needed, found a boolean"),
-        ({"prompt": ["a", "b"]}, "prompt: a text is needed, found a list of texts"),
+        ({"prompt": ["a", "b"]}, "the object is a whole table"),
         ({"prompt": "a\0b"}, "NUL"),
         ({"prompt": "a\ud83c"}, "surrogate"),
         ({"prompt": b"\xff"}, "prompt: no UTF-8"),
@@ -600,6 +596,10 @@ def test_what_a_user_shows_cannot_be_written_about(content, detail):
         ({"messages": "[{'role': __import__('os')}]"}, "messages: a list of turns is needed"),
         ({"prompt": "a", "length": True}, "length"),
         ({"prompt": "a", "length": 10**30}, "length"),
+        ({"prompt": {"0": "a", "1": "b"}, "id": {"0": 1, "1": 2}}, "a whole table: write one row a line, in pandas"),
+        ({"question": {"0": "a"}}, "a whole table"),
+        ({"prompt": ["a", "b"], "id": [1, 2]}, "a whole table"),
+        ({"columns": ["prompt"], "index": [0], "data": [["a"]]}, "a whole table"),
         ({"prompt": "a", "language": ""}, "language"),
         ({"prompt": "a", "language": 5}, "language"),
         ({"prompt": "a", "toxic": "perhaps"}, "toxic: true or false is needed, found 'perhaps'"),

@@ -128,7 +128,8 @@ HOSTILE = [
     (b'{"prompt": "a"', "no JSON"),
     (b'{"prompt": "a"} {"prompt": "b"}', "no JSON"),
     (b"\x00\x01\x02", "no JSON"),
-    (b'"a"', "object"),
+    (b"5", "an object with named columns is needed, found int"),
+    (b'["a", "b"]', "found a list"),
     (b'{"conversation": 7}', "conversation: a list"),
     (b"[1]", "found a list: does the file hold one JSON array? Then name it .json"),
 ]
@@ -308,6 +309,33 @@ def test_an_array_that_is_named_as_lines_is_an_array(tmp_path):
     assert read(tmp_path / "a.jsonl") == READ
 
 
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_array_of_texts_is_a_row_for_each_text(tmp_path, indent):
+    (tmp_path / "a.json").write_text(json.dumps(["One, {two}.", 'A "third" [part].', "", 5], indent=indent))
+    (tmp_path / "b.jsonl").write_text('"One."\n"Two."\n')
+    rows = [row for _, row in read(tmp_path / "a.json")]
+    assert rows[:2] == [SourceRow("One, {two}."), SourceRow('A "third" [part].')]
+    assert [row.reason for row in rows[2:]] == ["no_instruction", "malformed"]
+    assert [row for _, row in read(tmp_path / "b.jsonl")] == [SourceRow("One."), SourceRow("Two.")]
+
+
+def test_a_list_of_texts_beside_the_data_is_no_source_unless_it_is_named(tmp_path):
+    WRITERS["a.jsonl"](tmp_path / "a.jsonl")
+    (tmp_path / "words.json").write_text('["a", "b"]\n')
+    assert len(read(tmp_path, "**/*")) == 3
+
+
+def test_questions_with_answers_in_arrays_are_not_read_as_instructions(tmp_path):
+    pairs = [["Tell me of rivers.", "Rivers flow."], ["Tell me of stones.", "Stones lie."]]
+    (tmp_path / "a.json").write_text("\n".join(map(json.dumps, pairs)))
+    with pytest.raises(BadRecord, match=r"a second array of texts begins"):
+        read(tmp_path / "a.json")
+    (tmp_path / "b.json").write_text(json.dumps(pairs))
+    (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, pairs)))
+    for name in ("b.json", "c.jsonl"):
+        assert {row.reason for _, row in read(tmp_path / name)} == {"malformed"}
+
+
 def test_settings_beside_the_data_are_no_rows_unless_the_pattern_names_json(tmp_path):
     WRITERS["a.jsonl"](tmp_path / "a.jsonl")
     (tmp_path / "config.json").write_text('{"name": "chats"}\n')
@@ -339,7 +367,7 @@ def test_an_object_that_is_too_long_for_a_row_is_an_error(tmp_path):
 
 
 @given(
-    st.lists(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8).map(lambda value: {"a": value}), max_size=6),
+    st.lists(st.text() | st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8).map(lambda value: {"a": value}), max_size=6),
     st.sampled_from([None, 1]),
     st.booleans(),
     st.integers(1, 40),
