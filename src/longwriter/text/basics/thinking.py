@@ -82,6 +82,13 @@ _OPENINGS = (  # how thinking opens a text, how it ends, and whether the opening
     (re.compile(rf"\A\s*（{_ASIDE}"), "）\n", False),
     (re.compile(rf"\A\s*【{_ASIDE}"), "】\n", False),
     (re.compile(rf"\A\s*>\s?\*{{0,2}}{_ASIDE}"), "\n\n", False),
+    (
+        re.compile(
+            r"\A\s*>\s?[*_]{0,2}(?i:thinking|thought process|reasoning|思考(?:过程)?)[*_]{0,2}[.…]{0,3}[ \t]*\n>"
+        ),
+        "\n\n",
+        False,
+    ),
     (re.compile(r"\A\s*Thinking\.\.\.\s*\n"), "...done thinking.", False),  # Ollama
     (re.compile(r"\A\s*<unused94>(?:thought\n)?"), "<unused95>", True),  # MedGemma
     (re.compile(r"\A\s*thought\n"), "<unused95>", False),

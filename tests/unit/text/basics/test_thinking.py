@@ -79,6 +79,8 @@ from longwriter.text.basics import thinking
         ("<|think_start|>a<|think_end|>b", ("b", "a", True)),
         ("<think|>a<|/think>b", ("b", "a", True)),
         ("<outline>a</outline>\nb", ("\nb", "a", True)),
+        ("> **Thinking**\n> a\n> b\n\nc", ("c", " a\n> b", True)),
+        ("> *Thinking*\nis a poem.\n\nc", ("> *Thinking*\nis a poem.\n\nc", "", True)),
         ("An <outline>a</outline> is drawn.", ("An <outline>a</outline> is drawn.", "", True)),
         ("<outline> is a tag.", ("<outline> is a tag.", "", True)),
         ("<details>\n<summary>Thoughts</summary>\na</details>b", ("b", "s</summary>\na", True)),
