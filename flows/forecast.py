@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from longwriter import params as parameters
 from longwriter.estimate import run as estimate
 from longwriter.tracking import versioning
 
-_PAID = ("instructions", "plan", "write")
+_PAID = {"instructions", "plan", "write", "preferences", "fitness", "score", "pairwise"}
 """Stages of which `longwriter estimate` knows the cost."""
 _TOKENS_PER_SECOND = 50.0  # of a model that was not timed here, as in `longwriter estimate`
 
@@ -44,8 +45,12 @@ def rows(
 
 
 def cost(estimates: Sequence[Mapping[str, Any]], names: Collection[str]) -> float | None:
-    """Return the dollars of those stages, by the rows of `longwriter estimate`; None if a price is not known."""
-    costs = [row["cost_usd"] for row in estimates if row["stage"] in names]
+    """Return the dollars of those stages, by the rows of `longwriter estimate`; None if a price is not known.
+
+    A row is of a stage (`plan`), of its judge (`plan.judge`), or of another judge of a panel (`score 2`).
+    """
+    stages = {name.partition("@")[0] for name in names}
+    costs = [row["cost_usd"] for row in estimates if re.split(r"[. ]", row["stage"])[0] in stages]
     return None if None in costs else float(sum(costs))
 
 
@@ -60,7 +65,7 @@ def make(names: Sequence[str]) -> tuple[str, str]:
     selected = {row.stage for row in stages}
     dollars: float | None = 0.0
     table = tabulate(stages, ("stage", "why", "seconds"), tablefmt="pipe", floatfmt=".0f")
-    if selected & set(_PAID):
+    if {name.partition("@")[0] for name in selected} & _PAID:
         report = estimate.estimate_run(parameters.load(), _TOKENS_PER_SECOND)
         dollars = cost(report["stages"], selected)
         table += "\n\n" + estimate.table(report)
@@ -72,6 +77,6 @@ def make(names: Sequence[str]) -> tuple[str, str]:
     )
     sentence = (
         f"{len(stages)} of {len(names)} stages would run, about {hours:,.2f} hours by the last runs here, {price} for "
-        "AgentWrite; nothing was run"
+        "LLM calls; nothing was run"
     )
     return sentence, str(table)

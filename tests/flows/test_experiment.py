@@ -107,7 +107,7 @@ def test_a_run_with_overrides_has_data_and_answers_and_leaves_a_dvc_experiment(c
             assert set(repo.status()) == {"plan"}
         sentence, table = forecast.make(["plan"])
         assert sentence.startswith(
-            "1 of 1 stages would run, about 0.02 hours by the last runs here, $0.00 for AgentWrite"
+            "1 of 1 stages would run, about 0.02 hours by the last runs here, $0.00 for LLM calls"
         )
         assert "| plan    | its files or parameters have changed |" in table
         with Repo(".") as repo:

@@ -54,3 +54,11 @@ def test_the_cost_is_of_the_stages_that_run_and_not_known_if_one_price_is_not() 
     assert forecast.cost(estimates, {"plan", "write"}) == 21.5
     assert forecast.cost(estimates, {"plan", "instructions"}) is None
     assert forecast.cost([], {"write"}) == 0
+
+
+def test_the_judges_of_a_stage_are_a_part_of_its_cost() -> None:
+    costs = {"instructions.judge": 4.0, "plan": 1.5, "plan.judge": 0.5, "score": 2.0, "score 2": 8.0}
+    estimates = [{"stage": stage, "cost_usd": dollars} for stage, dollars in costs.items()]
+    assert forecast.cost(estimates, {"plan"}) == 2.0
+    assert forecast.cost(estimates, {"score@small", "score@other"}) == 10.0
+    assert forecast.cost(estimates, {"instructions"}) == 4.0

@@ -1,4 +1,4 @@
-"""`longwriter estimate`: calls, tokens, cost and hours that AgentWrite will need with params.yaml."""
+"""`longwriter estimate`: calls, tokens, cost and hours that AgentWrite and its judges will need."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def estimate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
 ) -> None:
-    """Estimate calls, tokens, cost and hours of AgentWrite under params.yaml; makes no call.
+    """Estimate calls, tokens, cost and hours of AgentWrite and of the judges under params.yaml; makes no call.
 
     Example: longwriter estimate --tokens-per-second 30
     """

@@ -33,6 +33,8 @@ JUDGEMENT_TOKENS = 250
 """Six scores and an analysis of at most five sentences, as the judge's prompt asks."""
 COVERAGE_TOKENS = 40
 """An answer that names what a plan leaves out, as the coverage prompt asks."""
+INTENT_TOKENS = 40
+"""A reason of one sentence and yes or no, as the prompt about a length asks."""
 REASK_RATE = 0.1
 """Repeated requests per request, if no run has measured it; one run made 60 plans in 70 calls."""
 CACHED_FROM = 1024

@@ -1,4 +1,4 @@
-"""Estimates calls, tokens, cost and hours of plan, write and the judges under the current parameters.
+"""Estimates calls, tokens, cost and hours of plan, write and all judges under the current parameters.
 
 Instructions, plans and the share of repeated requests are read from outputs that were made with the current
 parameters; speeds from the replay cache; prices from infra/prices.yaml. Unknown values are assumed, and the
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
@@ -55,9 +55,9 @@ def estimate_run(params: Params, tokens_per_second: float | None = None) -> dict
     """
     params, unreachable = benchmarks.reachable(params)
     assumptions = [f"{name}: its file cannot be fetched now, so it is left out" for name in unreachable]
-    to_plan, to_write = _texts(params, assumptions)
+    texts = _texts(params, assumptions)
     rows = []
-    for stage, llm, chains, requests in _stages(params, to_plan, to_write):
+    for stage, llm, chains, requests in _stages(params, texts):
         reask_rate = _reask_rate(stage, requests, assumptions)
         speed = _speed(llm, tokens_per_second, assumptions)
         rows.append(_row(stage, llm, chains, reask_rate, speed, assumptions))
@@ -78,8 +78,16 @@ def estimate_run(params: Params, tokens_per_second: float | None = None) -> dict
     return {"stages": rows, "total": total, "assumptions": list(dict.fromkeys(assumptions))}
 
 
-def _texts(params: Params, assumptions: list[str]) -> tuple[list[Text], list[Text]]:
-    """Return (texts to plan, texts to write); add their source to the assumptions."""
+class _Texts(NamedTuple):
+    """Texts by what they need: their instruction is shown to a judge, they are planned, they are written."""
+
+    to_judge: list[Text]
+    to_plan: list[Text]
+    to_write: list[Text]
+
+
+def _texts(params: Params, assumptions: list[str]) -> _Texts:
+    """Return the texts of the run; add their source to the assumptions."""
     plan = params.plan
     bounds = Bounds(plan.min_steps, plan.max_steps, plan.min_step_words, plan.max_step_words)
     is_direct = params.write.mode == "direct"
@@ -88,17 +96,21 @@ def _texts(params: Params, assumptions: list[str]) -> tuple[list[Text], list[Tex
         rows = files.read_jsonl(_INSTRUCTIONS, Instruction)
     else:
         rows = candidates.select_instructions(params)
-        if params.instructions.unstated == "judge":
-            assumptions.append(
-                "the judge keeps every prompt that states no length; its calls are not counted"
-            )
     source = _INSTRUCTIONS if is_selected else f"chosen from {params.instructions.source} now"
     assumptions.append(f"{amount(len(rows), 'instruction')}: {source}")
     texts = [estimate.expected_text(row, bounds) for row in rows]
+    to_judge = []
+    if params.instructions.unstated == "judge":
+        to_judge = [text for text, row in zip(texts, rows, strict=True) if row.required_words is None]
+        assumptions.append(
+            f"instructions.judge: asked about the {amount(len(to_judge), 'instruction')} without a length, as if it "
+            "accepted all of them; for each one that it refuses, it is asked about another one"
+        )
     if is_selected and not is_direct and versioning.is_current("plan", _PLANS):
         plans = files.read_jsonl(_PLANS, Plan)
         assumptions.append(f"steps of {amount(len(plans), 'text')}: {_PLANS}")
-        return texts, [estimate.expected_text(row.instruction, bounds, row.steps) for row in plans]
+        planned = [estimate.expected_text(row.instruction, bounds, row.steps) for row in plans]
+        return _Texts(to_judge, texts, planned)
     unstated = sum(row.required_words is None for row in rows)
     assumptions.append(
         f"steps: of the middle length between plan.min_step_words and max_step_words, main points of "
@@ -107,14 +119,17 @@ def _texts(params: Params, assumptions: list[str]) -> tuple[list[Text], list[Tex
     )
     if is_direct:
         assumptions.append("write.mode is direct: no plan is made; a text has the words of these steps")
-    return ([] if is_direct else texts), texts
+    return _Texts(to_judge, [] if is_direct else texts, texts)
 
 
-def _stages(
-    params: Params, to_plan: Sequence[Text], to_write: Sequence[Text]
-) -> Iterable[tuple[str, LLMParams, Chains, int]]:
+def _stages(params: Params, texts: _Texts) -> Iterable[tuple[str, LLMParams, Chains, int]]:
     """Yield (stage, its model, its requests, their number) for plan, write, and each judge of params.yaml."""
     plan, write = params.plan, params.write
+    to_plan, to_write = texts.to_plan, texts.to_write
+    length_judge = params.instructions.judge.llm
+    if length_judge is not None:
+        length_chains = [[request] for request in _length_requests(params, texts.to_judge)]
+        yield "instructions.judge", length_judge, length_chains, len(length_chains)
     template = estimate.parts(files.template(plan.prompt))
     is_in_schema = plan.answer_format in ("auto", "json_schema") and "format" not in dict(template)
     format_tokens = 0.0 if is_in_schema else float(estimate.FORMAT_TOKENS)
@@ -145,6 +160,15 @@ def _stages(
         yield f"score{number}", judge, score_chains, len(score_chains)
         if pairwise_chains := [[request] for request in _pairwise_requests(params)]:
             yield f"pairwise{number}", judge, pairwise_chains, len(pairwise_chains)
+
+
+def _length_requests(params: Params, to_judge: Sequence[Text]) -> Iterable[Request]:
+    """Yield the requests to the judge of prompts without a length."""
+    judge = params.instructions.judge
+    max_tokens = float(min(estimate.INTENT_TOKENS, judge.sampling.max_tokens))
+    template = estimate.parts(files.template(judge.prompt))
+    for text in to_judge:
+        yield estimate.question(template, {"instruction": text.instruction}, max_tokens)
 
 
 def _coverage_requests(params: Params, to_plan: Sequence[Text]) -> Iterable[Request]:

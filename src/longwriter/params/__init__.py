@@ -129,6 +129,11 @@ class Params(Section):
             yield Conflict(("pairwise", "reference"), f"null, or a model of compare.models: {models}")
         if self.pairwise.pairs != "none" and not self.score.judges:
             yield Conflict(("pairwise", "pairs"), "none while score.judges is empty; set a judge there")
+        if self.write.mode == "direct" and self.plan.judge.llm is not None:
+            yield Conflict(
+                ("plan", "judge", "llm"),
+                "null while write.mode is direct, because no plan is made and nothing asks this judge",
+            )
         yield from self._lengths()
         if self.training.ranks != "auto" and self.training.hostfile is None:
             batches = (

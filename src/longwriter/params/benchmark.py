@@ -59,7 +59,7 @@ class CompareParams(Section):
     the spread between trainings with the spread between decodings of the same weights."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield pairs of unknown or equal models, and names whose metrics would get equal names."""
+        """Yield pairs of unknown or equal models, repeated pairs and groups, and names with equal metrics."""
         for place, pair in enumerate(self.pairs):
             for side, name in enumerate(pair):
                 if name not in self.models:
@@ -68,8 +68,8 @@ class CompareParams(Section):
                     )
             if pair[0] == pair[1]:
                 yield Conflict(("pairs", place), "two different models")
-            if pair in self.pairs[:place]:
-                yield Conflict(("pairs", place), "each pair once")
+            if any(sorted(pair) == sorted(other) for other in self.pairs[:place]):
+                yield Conflict(("pairs", place), "each pair once, in one order; both orders are one test")
         for place, group in enumerate(self.repeats):
             if any(sorted(group) == sorted(other) for other in self.repeats[:place]):
                 yield Conflict(("repeats", place), "each group once")

@@ -159,10 +159,15 @@ class InstructionsParams(Section):
     moved: ClassVar = {"judge_prompt": "instructions.judge.prompt"}
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield a question without a judge."""
+        """Yield a question without a judge, and a judge without a question."""
         if self.unstated == "judge" and self.judge.llm is None:
             yield Conflict(
                 ("unstated",), "keep, drop while instructions.judge.llm is null; name a judge there"
+            )
+        if self.unstated != "judge" and self.judge.llm is not None:
+            yield Conflict(
+                ("judge", "llm"),
+                f"null while instructions.unstated is {self.unstated}, because nothing asks this judge",
             )
 
 

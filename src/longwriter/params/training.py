@@ -240,9 +240,14 @@ class PreferencesParams(Section):
     """Seed of the choice of the rejected sample."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield a weight of quality without a judge."""
+        """Yield a weight of quality without a judge, and a judge without a weight."""
         if self.quality_weight and self.judge.llm is None:
             yield Conflict(("quality_weight",), "0 while preferences.judge.llm is null; name a judge there")
+        if not self.quality_weight and self.judge.llm is not None:
+            yield Conflict(
+                ("judge", "llm"),
+                "null while preferences.quality_weight is 0, because nothing asks this judge",
+            )
 
 
 class DpoParams(Section):

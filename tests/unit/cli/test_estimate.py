@@ -120,6 +120,26 @@ def test_a_priced_model_costs_what_the_table_says_and_a_judge_is_counted(checkou
     assert compared["fitness"]["calls"] == round(3 * (10 + 5 * 2) * 1.1)  # 5 copies, in both orders
 
 
+def test_the_judge_of_prompts_without_a_length_is_asked_about_each_of_them(checkout, run):
+    rows = [{"prompt": f"Tell me all about the town of {name}, please."} for name in ("Bergen", "Malaga")]
+    with Path("seeds", "a.jsonl").open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    set_params(PARAMS, instructions={"unstated": "judge", "judge": PAPER["instructions"]["judge"]})
+    stages, found = estimated(run)
+    judge = stages["instructions.judge"]
+    assert (judge["model"], judge["calls"], stages["plan"]["calls"]) == (
+        "gpt-4o-2024-05-13",
+        round(2 * 1.1),
+        round(5 * 1.1),
+    )
+    assert judge["completion_tokens"] == round(2 * 40 * 1.1)
+    assert found["total"]["cost_usd"] == pytest.approx(judge["cost_usd"]) and judge["cost_usd"] > 0
+    assert (
+        "instructions.judge: asked about the 2 instructions without a length, as if it accepted all of them; "
+        "for each one that it refuses, it is asked about another one"
+    ) in found["assumptions"]
+
+
 def test_a_benchmark_that_cannot_be_fetched_is_left_out_and_named(checkout, run):
     files = {"own": {"source": "http://127.0.0.1:9/own.jsonl", "sha256": "0" * 64}}
     set_params(PAPER, llm={"model": "gpt-4o"}, generate={"benchmarks": ["own"]}, benchmarks={"files": files})

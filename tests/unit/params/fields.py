@@ -45,6 +45,7 @@ def committed() -> dict[str, Any]:
     judges = (values[section]["judge"] for section in ("instructions", "plan", "preferences"))
     for section in (values["plan"], values["write"], *judges):
         section["llm"] = {**values["llm"], "extra_body": dict(BODY)}
+    values["instructions"]["unstated"], values["preferences"]["quality_weight"] = "judge", 0.5
     for section in ("sft", "dpo"):
         values[section]["lora"] = dict(LORA)
     values["benchmarks"]["files"] = {"own": {"source": "https://host.example/own.jsonl", "sha256": "0" * 64}}

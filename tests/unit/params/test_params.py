@@ -167,6 +167,25 @@ def test_quality_has_a_weight_in_pairs_only_if_their_judge_is_named():
         params.check(with_value("preferences.quality_weight", 0.5), "params.yaml")
 
 
+@pytest.mark.parametrize(
+    ("path", "changes", "allowed"),
+    [
+        ("instructions.judge.llm", {}, "null while instructions.unstated is keep, because nothing asks this judge"),
+        ("instructions.judge.llm", {"instructions.unstated": "drop"}, "null while instructions.unstated is drop"),
+        ("preferences.judge.llm", {}, "null while preferences.quality_weight is 0, because nothing asks this judge"),
+        ("plan.judge.llm", {"write.mode": "direct"}, "null while write.mode is direct, because no plan is made"),
+    ],
+)  # fmt: skip
+def test_a_judge_that_nothing_asks_is_refused(path, changes, allowed):
+    values = committed()
+    for key, value in {path: values["llm"], **changes}.items():
+        replace(values, key, value)
+    with pytest.raises(BadParams) as error:
+        params.check(values, "params.yaml")
+    [line] = str(error.value).splitlines()
+    assert line.startswith(f"params.yaml: {path}: found a mapping; allowed: {allowed}")
+
+
 def test_an_unknown_key_of_a_section_that_may_be_null_is_parts_too():
     judge = {**committed()["llm"], "modell": "x"}
     with pytest.raises(

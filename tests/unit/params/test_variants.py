@@ -181,7 +181,7 @@ def test_the_same_in_quotes_is_a_text(written):
 
 def edges(field):
     """Return the smallest and the largest number of a field, where it may be alone so."""
-    if field.name in ("ranks", "context_tokens"):  # depends on batches and on the length of answers
+    if field.name in ("ranks", "context_tokens", "quality_weight"):  # depends on batches, answers, the judge
         return
     for member, metadata in field.members:
         if member not in (int, float):

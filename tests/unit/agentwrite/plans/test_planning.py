@@ -31,7 +31,8 @@ def params(base_url="http://127.0.0.1:9/v1", **changes):
     values = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     values["llm"] |= {"engine": "external", "base_url": base_url, "model": "scripted"}
     values["plan"]["gate"] |= {"min_rows": 1, "min_kept_share": 0.0}
-    values["plan"]["judge"]["llm"] = {**values["llm"], "model": "judge"}
+    if changes.get("write__mode") != "direct":
+        values["plan"]["judge"]["llm"] = {**values["llm"], "model": "judge"}
     for dotted, value in changes.items():
         section, _, key = dotted.partition("__")
         values[section][key] = value
@@ -44,7 +45,7 @@ DIRECT = params(write__mode="direct")
 
 def with_judge(url):
     """Return parameters with a judge at the same server."""
-    values = DIRECT.model_dump(by_alias=True)
+    values = PARAMS.model_dump(by_alias=True)
     for section in (values["llm"], values["plan"]["judge"]["llm"]):
         section["base_url"] = url
     values["write"]["mode"] = "serial"
