@@ -61,18 +61,50 @@ def bootstrap(row: np.ndarray, rng: np.random.Generator, *, studentised: bool) -
     return row.mean() - high * row.std(ddof=1), row.mean() - low * row.std(ddof=1)
 
 
+def hall(row: np.ndarray) -> Interval:
+    """Return Student's interval, corrected for skewness by Hall's transformation (1992)."""
+    n, skew = len(row), float(stats.skew(row)) or 1e-6
+    ends = []
+    for sign in (1, -1):
+        t = sign * stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) / np.sqrt(n)
+        ends.append(3 / skew * (np.cbrt(1 + skew * (t - skew / (6 * n))) - 1))
+    return row.mean() - ends[0] * row.std(ddof=1), row.mean() - ends[1] * row.std(ddof=1)
+
+
+def log_odds(row: np.ndarray) -> Interval:
+    """Return Student's interval of the log odds of the mean, which stays within 0 and 100."""
+    mean = row.mean() / 100
+    error = row.std(ddof=1) / np.sqrt(len(row)) / 100 / (mean * (1 - mean))
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(row) - 1) * error
+    odds = np.log(mean / (1 - mean))
+    return 100 / (1 + np.exp(half - odds)), 100 / (1 + np.exp(-half - odds))
+
+
+def halves(row: np.ndarray) -> Interval:
+    """Return Student's interval with half a prompt added at 0 and half a prompt at 100."""
+    n = len(row) + 1
+    mean = (row.sum() + 50) / n
+    error = np.sqrt(((row**2).sum() + 100**2 / 2) / n - mean**2) / np.sqrt(n)
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(row) - 1) * error
+    return mean - half, mean + half
+
+
 def mean_coverage(rounds: int, rng: np.random.Generator) -> None:
-    """Write the coverage of three intervals of the mean."""
-    say("coverage of the mean, %  prompts    Student percentile bootstrap-t")
+    """Write the coverage of intervals of the mean; the last three are for scores from 0 to 100 only."""
+    say("coverage of the mean, %  prompts    Student percentile bootstrap-t    Hall   log odds  halves")
     methods: list[Callable[[np.ndarray], Interval]] = [
         student,
         lambda row: bootstrap(row, rng, studentised=False),
         lambda row: bootstrap(row, rng, studentised=True),
     ]
+    for_scores = [*methods, hall, log_odds, halves]
     for name, draw, truth in populations(rng):
         for n in PROMPTS:
             rows = draw((rounds, n))
-            hits = [np.mean([low <= truth <= high for low, high in map(method, rows)]) for method in methods]
+            hits = [
+                np.mean([low <= truth <= high for low, high in map(method, rows)])
+                for method in (methods if " - " in name else for_scores)
+            ]
             say(f"{name:25}{n:7}" + "".join(f"{100 * share:11.1f}" for share in hits))
 
 

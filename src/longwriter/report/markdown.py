@@ -145,7 +145,10 @@ def _method(compared: Comparison) -> str:
     return (
         "Words as LongBench-Write counts them. Each prompt counts once, whatever its number of answers. Means "
         "and differences: Student's t over prompts; where every prompt has the same value (all equal), an interval "
-        "cannot be estimated. Differences are paired by prompt, their p values come from a "
+        "cannot be estimated. An interval of a mean of few prompts is too narrow where most scores are alike and some lie "
+        "far off: if one score in five is 0 and the others are high, a 95 % interval holds the true mean in 87 % of cases "
+        "with 8 prompts, 94 % with 24 and 95 % with 120; intervals of differences hold it in 94 to 96 %. "
+        "Differences are paired by prompt, their p values come from a "
         f"permutation test within prompts ({compared.method.resamples:,} permutations, seed "
         f"{compared.method.seed}). Shares: Wilson intervals, compared by McNemar's exact test (with several answers to a prompt by permutations). p values are "
         f"corrected for the {compared.tests} tests in the lists of this report (Holm). "
