@@ -55,5 +55,5 @@ def test_a_poisoned_import_is_stopped_by_the_gate(workspace: Workspace) -> None:
 
     done = workspace.stage("validate", code=3)
 
-    assert "1 of 17 expectations stop the data set" in done.stderr
+    assert "1 of 18 expectations stop the data set" in done.stderr
     assert "no_benchmark_prompt: observed 1 of " in done.stderr

@@ -19,6 +19,7 @@ from longwriter.talk.refusals import is_refusal
 from longwriter.text.basics import counting as txt
 from longwriter.text.basics import wording
 from longwriter.text.basics.prompts import fill
+from longwriter.text.language import sure_code
 
 
 def relabel(prompt: str, words: int, wordings: list[str]) -> str:
@@ -96,7 +97,7 @@ def imported_example(
     Args:
         origin: `file:line` of its source.
         row: The row, or a text that says what is wrong with its line.
-        languages: Languages that are kept; the main script of a row's answer decides its language.
+        languages: Languages that are kept; a row's answer decides its language: CLD2 if it is sure, else the script.
         limits: Bounds of the filters, the same as for drafts; paragraphs are the sections.
         wordings: Templates of length requests by language, or None, as for `example_of`.
     """
@@ -106,8 +107,9 @@ def imported_example(
         return _rejection(origin, "roles", roles(row.messages))
     prompt, answer = row.messages[-2].content, row.messages[-1].content
     language = txt.language_of(answer)
-    if language not in languages:
-        return _rejection(origin, "language", language)
+    code = sure_code(answer) or language
+    if code not in languages:
+        return _rejection(origin, "language", code)
     source = _Source(
         row_id=origin,
         kind="imported",
@@ -140,7 +142,10 @@ def _row(
         if required is None or lengths.stated_length(prompt) in (None, required):
             prompt = relabel(prompt, words, wordings)
         required = words if lengths.stated_length(prompt) == words else None
-    text = filters.Text(sections, answer, words, source.language, source.required_words, steps, prompt)
+    earlier_turns = "\n".join(turn.content for turn in earlier)
+    text = filters.Text(
+        sections, answer, words, source.language, source.required_words, steps, prompt, earlier_turns
+    )
     for turn in source.before:
         if turn.role == "assistant" and (refused := poison.check_markup(turn.content)) is not None:
             return _rejection(source.row_id, *refused, call_ids=source.call_ids)

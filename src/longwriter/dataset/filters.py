@@ -18,6 +18,7 @@ from longwriter.text import repetition
 from longwriter.text.basics import counting as txt
 from longwriter.text.basics import endings
 from longwriter.text.basics.prompts import EVIDENCE_CHARS, Refused
+from longwriter.text.language import other_language
 
 
 class Limits(NamedTuple):
@@ -42,7 +43,8 @@ class Text(NamedTuple):
     """A text to filter; `required_words` is the length that its prompt stated before relabelling, or None.
 
     `written_steps` are the sections if each of them is the answer to its own request, else empty. `prompt` is
-    the request: in a letter of apology, an apology is no refusal.
+    the request: in a letter of apology, an apology is no refusal. `earlier_turns` are the turns before it, which may
+    ask for another language.
     """
 
     sections: Sequence[str]
@@ -52,6 +54,7 @@ class Text(NamedTuple):
     required_words: int | None
     written_steps: Sequence[str] = ()
     prompt: str = ""
+    earlier_turns: str = ""
 
 
 @lru_cache(maxsize=8)
@@ -76,6 +79,11 @@ def _poison_filter(reason: str) -> Callable[[Text, Limits], str | None]:
         return refused.detail if refused and refused.reason == reason else None
 
     return check
+
+
+def _wrong_language(text: Text, limits: Limits) -> str | None:
+    found = other_language(text.answer, text.language, f"{text.earlier_turns}\n{text.prompt}")
+    return f"{found[0]}, which nobody asked for: {found[1][:EVIDENCE_CHARS]}" if found else None
 
 
 def _too_short(text: Text, limits: Limits) -> str | None:
@@ -138,6 +146,7 @@ def _off_length(text: Text, limits: Limits) -> str | None:
 
 FILTERS: dict[str, Callable[[Text, Limits], str | None]] = {
     **{reason: _poison_filter(reason) for reason in poison.REASONS},
+    "wrong_language": _wrong_language,
     "too_short": _too_short,
     "too_long": _too_long,
     "loop": _loop,

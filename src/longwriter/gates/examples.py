@@ -28,6 +28,7 @@ from longwriter.talk import poison
 from longwriter.talk.refusals import is_refusal
 from longwriter.text.basics import markup, thinking, wording
 from longwriter.text.basics.counting import count_words, repeated_share, tokens
+from longwriter.text.language import other_language
 
 COLUMNS = (
     "sample_id",
@@ -42,6 +43,7 @@ COLUMNS = (
     "reasoning",
     "control_token",
     "meta_talk",
+    "other_language",
     "identifier",
     "answer",
     "opening_seen",
@@ -96,6 +98,11 @@ def example_table(rows: list[Example], benchmark: Sequence[str]) -> list[dict[st
                 "control_token": any(markup.control_token(text) for text in answers),
                 "meta_talk": row.kind != "general"
                 and poison.talking_paragraph(answer, questions[-1]) is not None,
+                "other_language": row.kind != "general"
+                and other_language(
+                    answer, row.language, "\n".join(turn.content for turn in row.messages[:-1])
+                )
+                is not None,
                 "identifier": row.kind == "agentwrite"
                 and wording.strip_identifiers(answer) != answer.strip(),
                 "answer": answer,
@@ -122,6 +129,9 @@ def suite(long_rows: int, params: ValidateParams) -> list[Expectation]:
         never("all", "no_reasoning_text", "reasoning", "no thinking of a model in an answer"),
         never("all", "no_control_tokens", "control_token", "no control token or character in an answer"),
         never("long", "no_meta_talk", "meta_talk", "no paragraph that talks about the text or the task"),
+        never(
+            "long", "no_other_language", "other_language", "no paragraph in a language that nobody asked for"
+        ),
         never("all", "no_benchmark_prompt", "on_benchmark", "no prompt of a benchmark"),
         between("long", "length_in_bounds", "words", params.min_words, params.max_words, "words"),
         between(

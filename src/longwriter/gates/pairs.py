@@ -15,7 +15,8 @@ from longwriter.records import JOINT, Message, PreferencePair, roles
 from longwriter.talk import poison
 from longwriter.talk.refusals import is_refusal
 from longwriter.text.basics import markup, thinking
-from longwriter.text.basics.counting import count_words, repeated_share
+from longwriter.text.basics.counting import count_words, language_of, repeated_share
+from longwriter.text.language import other_language
 
 COLUMNS = (
     "pair_id",
@@ -28,6 +29,7 @@ COLUMNS = (
     "reasoning",
     "control_token",
     "meta_talk",
+    "other_language",
     "repeated_share",
     "words_ratio",
     "calls",
@@ -77,6 +79,10 @@ def pair_table(train: list[PreferencePair], test: list[PreferencePair]) -> list[
                 for turn in (*_text_before(row), *row.chosen, *row.rejected)
             ),
             "meta_talk": poison.talking_paragraph(row.chosen[-1].content, _question(row)) is not None,
+            "other_language": other_language(
+                row.chosen[-1].content, language_of(_question(row)), _request(row)
+            )
+            is not None,
             "repeated_share": round(
                 repeated_share(JOINT.join(turn.content for turn in (*_text_before(row), row.chosen[-1]))), 6
             ),
@@ -96,6 +102,11 @@ def _text_before(row: PreferencePair) -> list[Message]:
 def _question(row: PreferencePair) -> str:
     """Return the instruction."""
     return row.prompt[-2 if _text_before(row) else -1].content
+
+
+def _request(row: PreferencePair) -> str:
+    """Return all that was said before the answers, without the text that they continue."""
+    return "\n".join(turn.content for turn in row.prompt[: -1 if _text_before(row) else None])
 
 
 def _gap(row: PreferencePair) -> float | None:
@@ -133,6 +144,12 @@ def suite(params: PreferencesParams, max_repeated_share: float) -> list[Expectat
         never(table, "no_control_tokens", "control_token", "no control token or character in either answer"),
         never(
             table, "no_meta_talk", "meta_talk", "no paragraph of chosen that talks about the text or the task"
+        ),
+        never(
+            table,
+            "no_other_language",
+            "other_language",
+            "no paragraph of chosen in a language that nobody asked for",
         ),
         between(
             table,

@@ -44,8 +44,8 @@ InstructionRule = Literal[
 ]  # fmt: skip
 ExampleRule = Literal[
     "enough_rows", "unique_ids", "unique_answers", "roles_in_turn", "known_language", "no_refusal",
-    "no_reasoning_text", "no_control_tokens", "no_meta_talk", "no_benchmark_prompt", "length_in_bounds", "no_loop", "no_identifier", "asked_length_is_written",
-    "recorded_length_is_true", "traceable", "distinct_openings",
+    "no_reasoning_text", "no_control_tokens", "no_meta_talk", "no_other_language", "no_benchmark_prompt", "length_in_bounds", "no_loop", "no_identifier",
+    "asked_length_is_written", "recorded_length_is_true", "traceable", "distinct_openings",
 ]  # fmt: skip
 
 

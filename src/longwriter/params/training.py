@@ -41,8 +41,8 @@ from longwriter.settings.texts import DISTINCT, FilePath, Folder, JsonFile, Line
 
 PairRule = Literal[
     "enough_pairs", "both_sides_have_pairs", "sides_apart", "unique_ids", "roles_in_turn", "chosen_differs",
-    "chosen_is_ahead", "no_refusal", "no_reasoning_text", "no_control_tokens", "no_meta_talk", "no_loop",
-    "traceable", "lengths_alike",
+    "chosen_is_ahead", "no_refusal", "no_reasoning_text", "no_control_tokens", "no_meta_talk",
+    "no_other_language", "no_loop", "traceable", "lengths_alike",
 ]  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from longwriter.talk import poison
 from longwriter.talk.refusals import is_refusal
 from longwriter.text.basics import counting as txt
 from longwriter.text.basics import markup
+from longwriter.text.language import other_language
 
 
 class Candidate(NamedTuple):
@@ -39,7 +40,8 @@ class Candidate(NamedTuple):
 def trouble(sample: Generation, max_repeated_share: float) -> str | None:
     """Return why a sample may not be chosen, or None.
 
-    The reasons are `empty`, `reasoning_text`, `control_token`, `refusal`, `meta_talk`, `loop` and `cut`.
+    The reasons are `empty`, `reasoning_text`, `control_token`, `refusal`, `meta_talk`, `wrong_language`,
+    `loop` and `cut`.
 
     Args:
         sample: An answer; `cut` means that it did not end by itself.
@@ -59,6 +61,8 @@ def text_trouble(text: str, prompt: str, max_repeated_share: float) -> str | Non
         return "refusal"
     if poison.talking_paragraph(text, prompt):
         return "meta_talk"
+    if other_language(text, txt.language_of(prompt), prompt):
+        return "wrong_language"
     return "loop" if txt.repeated_share(text) > max_repeated_share else None
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pycld2
 
 from longwriter.records import Language
-from longwriter.text.basics.counting import BLANK_LINE, count_han, normalise
+from longwriter.text.basics.counting import BLANK_LINE, count_han, language_of, normalise
 from longwriter.text.basics.wording import unspoken
 
 UNKNOWN = "unknown"
@@ -47,7 +47,7 @@ _OTHER = (
     r"translat\w*|(?:bi|tri|multi)lingual|(?:foreign|second|native|mother|another|other|both|two|original|target)"
     r" (?:language|tongue)s?|languages? (?:lesson|course|class|learner|teacher)\w*"
 )
-_ASKS = {
+_ASKS: dict[Language, re.Pattern[str]] = {
     "en": re.compile(
         rf"\b(?:{'|'.join(name for code, name in _NAMES.items() if code != 'en')}|{_OTHER})\b", re.IGNORECASE
     ),
@@ -97,10 +97,10 @@ def other_language(text: str, language: Language, instruction: str = "") -> tupl
     """
     expected = {str(language)}
     for part in _parts(text):
-        code = _sure_code(part)
-        if code is None or code in expected or _is_list_of_names(part) or _sure_code(unspoken(part)) != code:
+        code = sure_code(part)
+        if code is None or code in expected or _is_list_of_names(part) or sure_code(unspoken(part)) != code:
             continue
-        if not _may_be_in(code, language, instruction):
+        if not _may_be_in(code, instruction):
             return _NAMES[code].partition("|")[0].capitalize(), part
         expected.add(code)
     return None
@@ -114,16 +114,16 @@ def _parts(text: str) -> Iterator[str]:
         yield text
 
 
-def _sure_code(text: str) -> str | None:
+def sure_code(text: str) -> str | None:
     """Return the code of a text's language if the text is long enough and CLD2 is sure, else None."""
     found = _detect(text)
     is_sure = found.is_reliable and found.percent >= _LEAST_PERCENT and found.size >= _LEAST_BYTES
     return found.code if is_sure and found.code in _NAMES else None
 
 
-def _may_be_in(code: str, language: Language, instruction: str) -> bool:
+def _may_be_in(code: str, instruction: str) -> bool:
     """Tell whether an instruction may ask for a language, or is itself neither English nor Chinese."""
-    if _ASKS[language].search(instruction):
+    if _ASKS[language_of(instruction)].search(instruction):
         return True
     request = _detect(instruction[:_WINDOW])
     return code in request.codes or (request.is_reliable and request.code not in ("en", "zh"))

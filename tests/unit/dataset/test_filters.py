@@ -17,6 +17,10 @@ LIMITS = filters.Limits(
     min_length_score=80.0,
 )
 HAN = "".join(chr(0x4E00 + i) for i in range(90))
+FRENCH = (
+    "Le vieux facteur savait qui attendait une lettre et qui avait peur d'en recevoir. Pendant quarante ans, il avait"
+    " marché par tous les temps, et le jour de son dernier tour, il trouva devant chaque porte une petite enveloppe."
+)
 
 
 def text(*sections, language="en", required=100, steps=()):
@@ -35,6 +39,7 @@ DEFECTS = {
         prose(50, "a"), "Paragraph 2 - Main Point: the sea - Word Count: 50 words\n\n" + prose(40, "b")
     ),
     "meta_talk": text("Sure! Here is the first paragraph of the text: " + prose(91, "a")),
+    "wrong_language": text(prose(100 - count_words(FRENCH), "a"), FRENCH),
     "too_short": text(prose(49, "a"), required=49),
     "too_long": text(prose(201, "a"), required=201),
     "loop": text(" ".join([prose(25, "a")] * 4)),
@@ -99,3 +104,11 @@ def test_talk_about_the_task_is_refused_in_each_paragraph_of_a_section():
 )
 def test_words_in_the_other_script_are_a_share(written, language, share):
     assert filters.other_script_share(written, language) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    "request_before", ["Answer me in French from now on.", "Écris un conte, s'il te plaît."]
+)
+def test_a_paragraph_in_a_language_that_an_earlier_turn_asks_for_is_kept(request_before):
+    asked = DEFECTS["wrong_language"]._replace(prompt="Write a story.", earlier_turns=request_before)
+    assert filters.trouble(asked, LIMITS) is None

@@ -47,6 +47,16 @@ def test_the_language_of_a_row_is_that_of_its_answer():
     assert (refused.reason, refused.row_id) == ("language", "extra/a.jsonl:3")
 
 
+def test_a_row_whose_answer_is_in_a_language_that_is_not_kept_is_refused():
+    french = (
+        "Le vieux facteur savait qui attendait une lettre et qui avait peur d'en recevoir. Pendant quarante ans, il "
+        "avait marché par tous les temps, et le jour de son dernier tour, il trouva devant chaque porte une enveloppe."
+    )
+    for prompt in ("Écris un conte sur un vieux facteur.", "Write a tale in French about a postman."):
+        refused = imported(chat(prompt, f"{french}\n\n{french.replace('facteur', 'boulanger')}"))
+        assert (refused.reason, refused.detail) == ("language", "fr")
+
+
 def test_a_row_whose_turns_are_out_of_order_is_refused():
     row = ChatRow(messages=[Message(role="user", content="a")] * 2)
     assert (imported(row).reason, imported(row).detail) == ("roles", "user-user")

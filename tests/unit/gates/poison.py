@@ -13,6 +13,7 @@ from longwriter.params import ValidateParams
 from longwriter.params.data import InstructionsGate
 from longwriter.params.training import PreferencesParams
 from longwriter.records import Instruction, Message, Plan, PlanStep, PreferencePair
+from longwriter.text.basics.counting import count_words
 from tests.unit.builders import example, instruction, prose
 
 BENCHMARK = ["Tell the tale of a lighthouse keeper in about 150 words."]
@@ -44,6 +45,11 @@ PAIR_BOUNDS = PreferencesParams(
     quality_weight=0.0, min_gap=5.0, max_pair_ratio=None, general_source="pairs", general_share=0.0, test_share=0.25, min_pairs=6, max_words_ratio=2.0,
     warn=["lengths_alike"], seed=0, judge=_PARAMS.preferences.judge,
 )  # fmt: skip
+
+FRENCH = (
+    "Le vieux facteur savait qui attendait une lettre et qui avait peur d'en recevoir. Pendant quarante ans, il avait"
+    " marché par tous les temps, et le jour de son dernier tour, il trouva devant chaque porte une petite enveloppe."
+)
 
 
 def good_instruction(key: int, prompt: str | None = None, **fields: Any) -> Instruction:
@@ -200,6 +206,7 @@ SUITES = {
             "no_meta_talk": lambda: examples_with_answer(
                 f"{prose(70, 'a')}\n\nHere is the second paragraph of the text: {prose(72, 'b')}"
             ),
+            "no_other_language": lambda: examples_with_answer(f"{prose(150 - count_words(FRENCH), 'a')}\n\n{FRENCH}"),
             "no_benchmark_prompt": lambda: examples_with(messages=[*turn("user", BENCHMARK[0].upper()), good_examples()[9].messages[1]]),
             "length_in_bounds": lambda: [*good_examples()[:-1], example(9, words=50)],
             "no_loop": lambda: examples_with_answer("the cat sat on the mat " * 25),
@@ -229,6 +236,7 @@ SUITES = {
             "no_reasoning_text": lambda: pair_lists(chosen=turn("assistant", f"{prose(50, 'a')} <think>More? {prose(48, 'b')}")),
             "no_control_tokens": lambda: pair_lists(rejected=turn("assistant", f"{prose(30, 'a')}\x00 {prose(30, 'b')}")),
             "no_meta_talk": lambda: pair_lists(chosen=turn("assistant", f"{prose(90, 'a')}\n\nI hope this essay helps you.")),
+            "no_other_language": lambda: pair_lists(chosen=turn("assistant", f"{prose(90, 'a')}\n\n{FRENCH}")),
             "no_loop": lambda: pair_lists(chosen=turn("assistant", "the cat sat on the mat " * 15)),
             "traceable": lambda: pair_lists(call_ids=[]),
             "lengths_alike": lambda: ([pair(i, 130) for i in range(6)], [pair(i, 130) for i in (6, 7)]),

@@ -48,6 +48,13 @@ def pairs_of_instructions(number, *samples):
         ({"text": "<think>A harbour.</think> The tide came in."}, "reasoning_text"),
         ({"text": "The tide<|im_end|> came in."}, "control_token"),
         ({"text": "The tide came in.\n\nI hope this essay helps you."}, "meta_talk"),
+        (
+            {
+                "text": "Le vieux facteur savait qui attendait une lettre et qui avait peur d'en recevoir. Pendant quarante "
+                "ans, il avait marché par tous les temps, et le jour de son dernier tour, il trouva une petite enveloppe."
+            },
+            "wrong_language",
+        ),
         ({"text": "the cat sat on the mat " * 20}, "loop"),
         ({"finish": "length"}, "cut"),
         ({}, None),
