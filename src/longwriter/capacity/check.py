@@ -122,10 +122,11 @@ def report(params: Params, machine: Machine, model: Model, lora: int | None = No
         "model": None, "version": model.version, "licence": model.licence, "machine": machine._asdict(),
         "errors": [], "advice": [], "not_measured": [],
     }  # fmt: skip
-    result["errors"] += _missing_packages(params, machine)
+    result["errors"] += missing_packages(params, machine)
     if model.shape is None:
         result["not_measured"].append(
-            f"the model: {model.reason}; the check is repeated when base_model has run"
+            f"the model: {model.reason}; the check is repeated when base_model has run, and --model CONFIG.json "
+            "makes it now"
         )
         return result
     shape = model.shape
@@ -174,7 +175,7 @@ def _context_needs(params: Params) -> dict[str, int]:
     return needs
 
 
-def _missing_packages(params: Params, machine: Machine) -> list[str]:
+def missing_packages(params: Params, machine: Machine) -> list[str]:
     """Return a sentence for each package that the parameters need and that is not installed on this machine."""
     errors = []
     if params.training.attention == "flash_attention_2" and machine.has_package("flash_attn") is False:
@@ -182,10 +183,14 @@ def _missing_packages(params: Params, machine: Machine) -> list[str]:
             "training.attention is flash_attention_2, and the package flash_attn is not installed here: "
             "pip install flash-attn on the machine of the GPUs, or set training.attention: sdpa"
         )
-    if params.serving.engine == "vllm" and machine.has_package("vllm") is False:
+    llms = {"llm": params.llm, "plan.llm": params.plan.llm, "write.llm": params.write.llm}
+    engines = {"serving": params.serving.engine} | {key: llm.engine for key, llm in llms.items() if llm}
+    if (of_vllm := [key for key, engine in engines.items() if engine == "vllm"]) and (
+        machine.has_package("vllm") is False
+    ):
         errors.append(
-            "serving.engine is vllm, which is not installed here: pip install -e '.[vllm]' -c "
-            "infra/constraints.txt on the machine of the GPUs"
+            f"{' and '.join(f'{key}.engine' for key in of_vllm)}: vllm is not installed here: "
+            "pip install -e '.[vllm]' -c infra/constraints.txt on the machine of the GPUs"
         )
     has_bitsandbytes = machine.has_package("bitsandbytes")
     for key, lora in (("sft", params.sft.lora), ("dpo", params.dpo.lora)):

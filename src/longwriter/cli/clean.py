@@ -66,7 +66,10 @@ def clean(
                 typer.echo(_table(part.rows))
             size += sum(row[0] or 0 for row in part.rows)
             number += len(part.rows)
-    total = f"{size / 1e9:,.2f} GB in {number} places"
+    if not number:
+        typer.echo(f"nothing to remove of {', '.join(parts or ['files'])}")
+        return
+    total = f"{size / 1e9:,.2f} GB in {amount(number, 'place')}"
     typer.echo(f"{total} {'removed' if yes else 'can be removed: the same command with --yes'}")
 
 
@@ -93,7 +96,7 @@ def _find(name: str, older_than: str, nights: int, others: list[Path]) -> _Part:
         )
     if name == "answers":
         answers, size = policy.old_answers(age)
-        rows: list[Row] = [(size, str(files.REPLAY), f"{answers:,} stored answers")] if answers else []
+        rows: list[Row] = [(size, str(files.REPLAY), amount(answers, "stored answer"))] if answers else []
         return _Part(rows, lambda: policy.old_answers(age, only_count=False))
     if name == "prompts":
         versions = policy.old_prompts(age)

@@ -30,7 +30,7 @@ def doctor(
         values = params.load()
     except BadParams:  # one of the findings
         values = None
-    findings = [*machine.checks(), *services.checks(values)]
+    findings = [*machine.checks(values), *services.checks(values)]
     if as_json:
         text = json.dumps([row._asdict() for row in findings], ensure_ascii=False, indent=2)
     else:

@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple
 
 from tabulate import tabulate
 
+from longwriter.amounts import amount
+
 State = Literal["ok", "warning", "error"]
 
 
@@ -30,5 +32,5 @@ def table(findings: Iterable[Finding]) -> str:
     if cures:
         blocks.append("\n".join(cures))
     errors, warnings = (sum(row.state == state for row in rows) for state in ("error", "warning"))
-    blocks.append(f"{len(rows)} checks, {errors} errors, {warnings} warnings")
+    blocks.append(f"{amount(len(rows), 'check')}, {amount(errors, 'error')}, {amount(warnings, 'warning')}")
     return "\n\n".join(blocks)

@@ -15,12 +15,14 @@ from packaging.requirements import Requirement
 
 from longwriter import params as parameters
 from longwriter.amounts import amount
+from longwriter.capacity import check
 from longwriter.capacity import machine as capacity
 from longwriter.capacity.memory import GIB
 from longwriter.doctor.finding import Finding, State
 from longwriter.errors import BadParams, UserError
 from longwriter.io import databases, files
 from longwriter.io import disk as io_disk
+from longwriter.params import Params
 from longwriter.tracking import git
 
 _MIN_DISK, _LOW_DISK = 2 * GIB, 12 * GIB
@@ -30,9 +32,11 @@ _LOW_MEMORY = 6 * GIB  # a demo's SFT on two CPU ranks peaks at 5.7 GiB
 _NAMES_SHOWN = 6
 
 
-def checks() -> Iterator[Finding]:
-    """Yield the findings about this machine and this checkout."""
+def checks(params: Params | None) -> Iterator[Finding]:
+    """Yield the findings about this machine and this checkout; without `params`, optional packages are left out."""
     yield packages()
+    if params is not None:
+        yield optional_packages(params)
     yield settings()
     yield memory()
     yield from disk()
@@ -71,6 +75,16 @@ def packages(project: Path = Path("pyproject.toml")) -> Finding:
         f"; and {len(problems) - _NAMES_SHOWN} more" if problems[_NAMES_SHOWN:] else ""
     )
     return Finding("packages", "error", text, "bash infra/setup.sh base")
+
+
+def optional_packages(params: Params) -> Finding:
+    """Name the packages that only some values of params.yaml need, and that are missing."""
+    if problems := check.missing_packages(params, capacity.this()):
+        cure = (
+            "set up the machine that runs these stages so; `longwriter capacity` makes this check for others"
+        )
+        return Finding("optional packages", "warning", "; ".join(problems), cure)
+    return Finding("optional packages", "ok", "params.yaml needs none that is missing")
 
 
 def settings() -> Finding:
@@ -145,7 +159,8 @@ def local_state() -> Finding:
             "; ".join(damaged),
             "run any stage: it moves the damaged file aside and keeps the rows that can be read",
         )
-    return Finding(".lw", "ok", f"can be written; {len(present)} databases are not damaged")
+    names = ", ".join(file.name for file in present)
+    return Finding(".lw", "ok", f"can be written; {f'not damaged: {names}' if names else 'no database yet'}")
 
 
 def source() -> Finding:

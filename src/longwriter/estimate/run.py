@@ -48,7 +48,7 @@ def estimate_run(params: Params, tokens_per_second: float | None = None) -> dict
     Args:
         params: Parameters of the run.
         tokens_per_second: Speed of one request to a model for which the replay cache has no timings; None = 50 of an
-            endpoint, and of the embedded engine 130 for all requests at once.
+            endpoint, and of the embedded engines 400 (OpenVINO) and 125 (llama.cpp) for all requests at once.
 
     Raises:
         BadRecord: the instruction source, a plan or a template cannot be read.
@@ -98,6 +98,12 @@ def _texts(params: Params, assumptions: list[str]) -> _Texts:
         rows = candidates.select_instructions(params)
     source = _INSTRUCTIONS if is_selected else f"chosen from {params.instructions.source} now"
     assumptions.append(f"{amount(len(rows), 'instruction')}: {source}")
+    gate = params.instructions.gate
+    if len(rows) < gate.min_rows and "enough_rows" not in gate.warn:
+        assumptions.append(
+            f"instructions.gate.min_rows is {gate.min_rows:,}: with fewer instructions the pipeline stops at this "
+            "gate; `longwriter init FILE` uses your own, with bounds that fit them"
+        )
     texts = [estimate.expected_text(row, bounds) for row in rows]
     to_judge = []
     if params.instructions.unstated == "judge":

@@ -59,12 +59,12 @@ def _licence(card: Path) -> str | None:
 
 
 def _look_at_hub(repo: str, revision: str | None) -> Source:
-    from huggingface_hub import errors, hf_hub_download
+    from huggingface_hub import constants, errors, hf_hub_download
 
     try:
         config = Path(hf_hub_download(repo, "config.json", revision=revision))
-    except errors.LocalEntryNotFoundError as error:  # a subclass of an error below, so it comes first
-        return Source(None, None, None, f"the hub cannot be reached ({_first_line(error)})")
+    except errors.LocalEntryNotFoundError:  # a subclass of an error below, so it comes first
+        return Source(None, None, None, f"the hub cannot be reached at {constants.ENDPOINT}")
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.EntryNotFoundError) as error:
         raise ModelUnusable(weights.no_repository(repo, revision, error)) from None
     except (errors.HfHubHTTPError, OSError) as error:

@@ -60,7 +60,8 @@ def test_a_model_that_is_not_fetched_yet_is_reported_as_unknown(pipeline, run):
     code, report = reported(run)
     assert (code, report["model"]) == (0, None)
     assert report["not_measured"] == [
-        "the model: the GGUF is not fetched yet; the check is repeated when base_model has run"
+        "the model: the GGUF is not fetched yet; the check is repeated when base_model has run, "
+        "and --model CONFIG.json makes it now"
     ]
 
 

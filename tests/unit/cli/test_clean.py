@@ -16,11 +16,11 @@ def test_old_answers_are_listed_and_only_removed_if_that_is_confirmed(checkout, 
     days = (datetime.now(UTC) - datetime(2026, 2, 1, tzinfo=UTC)).days
     code, out, _ = run("clean", "answers", "--older-than", f"{days}d")
     assert (code, kept()) == (0, ["a", "b"])
-    assert "1 stored answers" in out
+    assert "1 stored answer" in out
     assert "can be removed: the same command with --yes" in out
     code, out, _ = run("clean", "answers", "--older-than", f"{days}d", "--yes")
     assert (code, kept()) == (0, ["b"])
-    assert "0.00 GB in 1 places removed" in out
+    assert "0.00 GB in 1 place removed" in out
 
 
 def test_a_part_that_does_not_exist_is_refused_with_those_that_do(checkout, run):

@@ -140,6 +140,14 @@ def test_the_judge_of_prompts_without_a_length_is_asked_about_each_of_them(check
     ) in found["assumptions"]
 
 
+def test_fewer_instructions_than_the_gate_asks_for_are_announced(checkout, run):
+    gate = PARAMS["instructions"]["gate"]
+    set_params({**PARAMS, "instructions": {**PARAMS["instructions"], "gate": {**gate, "min_rows": 4}}})
+    assert [line for line in estimated(run)[1]["assumptions"] if "min_rows is 4:" in line]
+    set_params({**PARAMS, "instructions": {**PARAMS["instructions"], "gate": {**gate, "min_rows": 3}}})
+    assert not [line for line in estimated(run)[1]["assumptions"] if "min_rows" in line]
+
+
 def test_a_benchmark_that_cannot_be_fetched_is_left_out_and_named(checkout, run):
     files = {"own": {"source": "http://127.0.0.1:9/own.jsonl", "sha256": "0" * 64}}
     set_params(PAPER, llm={"model": "gpt-4o"}, generate={"benchmarks": ["own"]}, benchmarks={"files": files})

@@ -1,11 +1,14 @@
 """What `longwriter doctor` says of packages, parameters, disk and `.lw`."""
 
+import importlib.util
 import json
 import shutil
 from pathlib import Path
 
+import pytest
 from dvc.repo import Repo
 
+from longwriter import params
 from longwriter.doctor import finding, machine
 from longwriter.doctor.finding import Finding
 from tests.unit.cli.checkout import PARAMS, set_params
@@ -34,6 +37,16 @@ def test_packages_that_are_missing_or_have_another_version_are_named(tmp_path):
     assert "Python" in machine.packages(project(tmp_path, python=">=9")).text
 
 
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vllm is installed")
+def test_a_missing_engine_is_a_warning_that_names_its_keys_and_the_command(checkout):  # noqa: F811
+    set_params(PARAMS, llm={"engine": "vllm"}, serving={"engine": "vllm"})
+    found = machine.optional_packages(params.load())
+    assert (found.state, found.text.partition(":")[0]) == ("warning", "serving.engine and llm.engine")
+    assert "pip install -e '.[vllm]'" in found.text
+    set_params(PARAMS)
+    assert machine.optional_packages(params.load()).state == "ok"
+
+
 def test_a_damaged_database_of_the_checkout_is_named_and_left(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert machine.local_state().state == "ok"
@@ -51,7 +64,7 @@ def test_the_disk_of_each_file_system_is_named_once(tmp_path, monkeypatch):
 
 def test_a_table_counts_errors_and_warnings_and_lists_the_cures():
     rows = [Finding("a", "ok", "fine"), Finding("b", "error", "broken", "mend it")]
-    assert finding.table(rows).splitlines()[-3:] == ["b: mend it", "", "2 checks, 1 errors, 0 warnings"]
+    assert finding.table(rows).splitlines()[-3:] == ["b: mend it", "", "2 checks, 1 error, 0 warnings"]
 
 
 def test_the_command_ends_with_2_where_something_is_wrong_and_shows_it_as_json(checkout, run):  # noqa: F811
