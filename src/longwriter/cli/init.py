@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,8 +38,8 @@ def init(
 ) -> None:
     """Preview your own instructions and set the keys of params.yaml that they need; makes no LLM call.
 
-    Reads JSON Lines, a JSON array, Parquet and more (infra/README.md, "Your data"). Shows how many rows would be
-    chosen, why others are rejected, and how params.yaml changes: all gates get a minimum of rows that fits the source.
+    Reads JSON Lines, a JSON array, Parquet and more (infra/README.md, "Your data"). Shows which columns it reads, how many
+    rows would be chosen, why others are rejected, and how params.yaml changes: all gates get a minimum of rows that fits the source.
 
     Example: longwriter init my-prompts.json, then the same with --apply
     """
@@ -52,7 +55,7 @@ def init(
     if pattern is not None:
         keys["pattern"] = pattern
     trial = profile.checked({"instructions": keys})
-    with access.kept_private(files.LOCAL):
+    with access.kept_private(files.LOCAL), _shown_columns():
         result = previews.preview(trial)
     typer.echo(inert.terminal(_funnel(result)))
     if not result.chosen:
@@ -67,6 +70,26 @@ def init(
 
 
 _ALL = 1_000_000  # rows
+
+
+class _Echo(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(inert.terminal(record.getMessage()))
+
+
+@contextmanager
+def _shown_columns() -> Iterator[None]:
+    """Print which columns become the instruction, with three rows of each schema, as the log of the stage does."""
+    from longwriter.sources import look
+
+    handler, level = _Echo(), look.log.level
+    look.log.setLevel(logging.INFO)
+    look.log.addHandler(handler)
+    try:
+        yield
+    finally:
+        look.log.removeHandler(handler)
+        look.log.setLevel(level)
 
 
 def _funnel(result: Preview) -> str:

@@ -28,7 +28,9 @@ def test_a_source_is_previewed_and_nothing_is_written(checkout, run):
     code, out, err = run("init", "mine.json")
     assert code == 0, err
     lines = out.splitlines()
-    assert lines[:3] == [
+    assert lines[0] == "mine.json: JSON array; instruction from: prompt"
+    assert lines[1] == '  mine.json:1: "Write an essay of 200 words about rivers."'
+    assert lines[4:7] == [
         "         9  rows",
         "         8  no exact duplicate (rejected: duplicate 1)",
         "         8  chosen; 8 of them state a length",
@@ -84,7 +86,7 @@ def test_the_key_that_rejects_a_row_is_named(checkout, run):
     Path("mine.json").write_text(json.dumps([{"prompt": prompt} for prompt in prompts]))
     code, out, err = run("init", "mine.json")
     assert code == 0, err
-    assert out.splitlines()[3] == (
+    assert out.splitlines()[6] == (
         "            too_long_for_writer: instructions.max_required_words (the prompt asks for more words)"
     )
 
