@@ -21,6 +21,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import httpx2
@@ -59,9 +60,8 @@ class Transport:
         self.endpoint = endpoint
         self._client = client
         self._timeout_s = timeout_s
-        self._url = (
-            f"{client.base_url}chat/completions"  # complete: a relative one would be joined in each call
-        )
+        base = str(client.base_url).rstrip("/")  # a URL without a path has no slash at its end
+        self._url = f"{base}/chat/completions"  # complete: a relative one would be joined in each call
         self._options: Any = {"headers": _without("Retry-Count", "Read-Timeout")}
 
     async def post(self, body: bytes) -> Completion:
@@ -286,6 +286,8 @@ def _error(reply: httpx2.Response, endpoint: Endpoint, request: bytes) -> Fault 
                 "All answers so far are stored, and the next run continues from here"
             )
         return Fault(text, requested_s)
+    if reply.status_code == 404 and not urlsplit(endpoint.where).path.strip("/"):
+        text += ". The URL has no path: most endpoints need /v1 at its end"
     return ModelUnusable(
         f"{endpoint.where} {text}. Check llm.model, llm.base_url and the key, or "
         "--model, --base-url and --api-key-env"

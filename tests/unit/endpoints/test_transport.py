@@ -53,6 +53,20 @@ def ask_raw(folder, reply, tls=None):
     return asyncio.run(go())[0]
 
 
+@pytest.mark.parametrize("end", ["", "/"])
+def test_a_base_url_without_a_path_is_asked_and_its_missing_path_is_named(tmp_path, end):
+    async def go():
+        async with serving() as server:
+            server.url = server.url.removesuffix("/v1") + end
+            async with client(server, tmp_path, max_retries=0) as llm:
+                return await asyncio.gather(llm.ask("tell me", SAMPLING), return_exceptions=True)
+
+    [error] = asyncio.run(go())
+    assert isinstance(error, ModelUnusable)
+    assert "answered 404" in str(error)
+    assert "The URL has no path: most endpoints need /v1 at its end" in str(error)
+
+
 @pytest.mark.parametrize("head", ["HTTP/1.0 200 OK", "HTTP/1.1 200 OK\r\nConnection: close"])
 def test_an_answer_may_end_with_its_connection(tmp_path, head):
     reply = f"{head}\r\nContent-Type: application/json\r\n\r\n{json.dumps(completion())}"
