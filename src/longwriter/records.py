@@ -299,12 +299,12 @@ class Score(Record):
 
 
 class TextMeasures(Record):
-    """Measures of one generation beside its scores; all are shares in [0, 1] except the quality of chunks.
+    """Measures of one generation beside its scores; all are shares in [0, 1] except the last two.
 
     `distinct`: distinct-n by n. `gopher`: the shares of text/repetition.py by name; `beyond_gopher` names those
     above Gopher's thresholds. `redundancy`: the largest overlap of two sections. `chunk_repetition`: for each
     tenth of the text, the share of 5-grams that occurred earlier. `chunk_quality`: S_q of each part that was
-    judged, None where there is no judgement.
+    judged, None where there is no judgement. `thinking_words`: length of the thinking before the text.
     """
 
     generation_id: str
@@ -315,6 +315,7 @@ class TextMeasures(Record):
     redundancy: float
     chunk_repetition: list[float]
     chunk_quality: list[float | None] = []
+    thinking_words: Annotated[int, Field(exclude_if=lambda words: not words)] = 0
 
 
 class PairRow(Record):

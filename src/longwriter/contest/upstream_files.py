@@ -1,14 +1,14 @@
 """Converts the files of the paper's evaluation scripts (upstream), `pred.jsonl` and `judge.jsonl`, to records and back.
 
 A row of `pred.jsonl` is a benchmark's row with `response` and `response_length`; in `judge.jsonl` it has `scores` too.
-Upstream's scripts read the files written here. Rows have more fields than upstream's: how the answer ended, and
-which judge scored it.
+Upstream's scripts read the files written here. Rows have more fields than upstream's: how the answer ended,
+which judge scored it, the marks of each judge of a panel, and the length of thinking.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
@@ -30,6 +30,7 @@ class PredRow(BenchmarkRow):
     finish_reason: str = UNKNOWN
     max_tokens: int = 0
     call_ids: list[str] = Field(default_factory=list)
+    thinking_words: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
 
 
 class JudgeRow(Record):
@@ -41,10 +42,12 @@ class JudgeRow(Record):
     response: str = ""
     scores: dict[str, Any] = Field(default_factory=dict)
     judge: str | None = None
+    members: list[dict[str, Any]] = Field(default_factory=list)
 
 
 def pred_row(generation: Generation) -> dict[str, Any]:
-    """Return an answer as a row of `pred.jsonl`."""
+    """Return an answer as a row of `pred.jsonl`; the length of thinking is left out where there was none."""
+    thinking = {"thinking_words": generation.thinking_words} if generation.thinking_words else {}
     return {
         "prompt": generation.prompt,
         "type": generation.type,
@@ -54,13 +57,18 @@ def pred_row(generation: Generation) -> dict[str, Any]:
         "finish_reason": generation.finish_reason,
         "max_tokens": generation.max_tokens,
         "call_ids": generation.call_ids,
+        **thinking,
     }
 
 
 def judge_row(generation: Generation, quality: Judgement) -> dict[str, Any]:
     """Return a judged answer as a row of `judge.jsonl`; answers without a judgement have no row there."""
-    scores = {"Analysis": quality.analysis, **quality.dimensions}
-    return {**pred_row(generation), "scores": scores, "judge": quality.judge}
+    members = {"members": list(map(_judged, quality.members))} if quality.members else {}
+    return {**pred_row(generation), **_judged(quality), **members}
+
+
+def _judged(quality: Judgement) -> dict[str, Any]:
+    return {"scores": {"Analysis": quality.analysis, **quality.dimensions}, "judge": quality.judge}
 
 
 def generations(rows: Sequence[PredRow]) -> list[Generation]:
@@ -72,7 +80,7 @@ def generations(rows: Sequence[PredRow]) -> list[Generation]:
             finish_reason=row.finish_reason,
             max_tokens=row.max_tokens,
             call_ids=row.call_ids or [f"row {number}"],
-        )
+        ).model_copy(update={"thinking_words": row.thinking_words})
         for number, row in enumerate(rows, 1)
     ]
 
@@ -94,21 +102,32 @@ def qualities(
 def _quality(row: JudgeRow | None, source: str) -> Judgement | Unscored:
     if row is None:
         return Unscored(reason="not_judged", detail=f"{source} has no row with this answer")
+    judge = row.judge or f"unknown judge of {source}"
+    quality = _judgement(row.scores, judge, allows_mean=row.judge is not None)
+    members = []
+    for member in row.members:
+        scores, name = member.get("scores"), member.get("judge")
+        mark = _judgement(scores if isinstance(scores, dict) else {}, str(name), allows_mean=True)
+        if isinstance(mark, Unscored):
+            return mark
+        members.append(mark)
+    return quality if isinstance(quality, Unscored) else quality.model_copy(update={"members": members})
+
+
+def _judgement(scores: dict[str, Any], judge: str, *, allows_mean: bool) -> Judgement | Unscored:
+    """Return the judgement of one judge; `allows_mean`: a mark may be the mean of a panel or of chunks."""
     dimensions: dict[str, int | float] = {}
     for name in DIMENSIONS:
-        value: Any = row.scores.get(name)
-        is_mark = type(value) is int or (
-            type(value) is float and row.judge is not None
-        )  # the mean of a panel
+        value: Any = scores.get(name)
+        is_mark = type(value) is int or (type(value) is float and allows_mean)
         if not is_mark or not _LOWEST <= value <= _HIGHEST:
-            reason = "missing_dimension" if name not in row.scores else "not_an_integer_from_1_to_5"
+            reason = "missing_dimension" if name not in scores else "not_an_integer_from_1_to_5"
             return Unscored(reason=reason, detail=f"{name}: {value!r}")
         dimensions[name] = value
-    analysis = row.scores.get("Analysis", row.scores.get("analysis", ""))
     return Judgement(
         dimensions=dimensions,
         quality_score=quality_score(dimensions),
-        analysis=str(analysis),
-        judge=row.judge or f"unknown judge of {source}",
+        analysis=str(scores.get("Analysis", scores.get("analysis", ""))),
+        judge=judge,
         call_ids=[],
     )

@@ -74,10 +74,15 @@ def _ruler(compared: Comparison, measured: Mapping[str, Measured]) -> str:
 
 
 def _lengths(compared: Comparison, measured: Mapping[str, Measured]) -> str:
-    lines = [["", "MLA", "LVC", "longest answer (words)"]]
+    thought = any(item.thinking for item in measured.values())
+    head = ["thinking (mean words, not counted)"] if thought else []
+    lines = [["", "MLA", "LVC", "longest answer (words)", *head]]
     for model, item in measured.items():
         volatility = "one answer a prompt" if item.volatility is None else f"{item.volatility:.3f}"
-        lines.append([compared.title(model), score(item.accuracy), volatility, f"{item.longest:,}"])
+        thinking = [f"{item.thinking:,.0f}"] if thought else []
+        lines.append(
+            [compared.title(model), score(item.accuracy), volatility, f"{item.longest:,}", *thinking]
+        )
     return "\n\n".join(
         [
             "## Lengths",

@@ -8,6 +8,7 @@ from longwriter.contest import upstream_files
 from longwriter.contest.upstream_files import JudgeRow, PredRow
 from longwriter.evaluation.answers import Prompt, generation_of
 from longwriter.evaluation.scores import score_of
+from longwriter.judge import merging
 from longwriter.judge.judgements import DIMENSIONS
 from longwriter.records import Judgement, Unscored
 
@@ -48,13 +49,14 @@ def test_a_row_of_upstream_is_read_and_its_words_are_counted_again():
 
 
 def test_answers_come_back_as_they_were_written():
-    answers = [answer(), answer("雨。", "other"), answer("", "empty"), answer(key="again")]
+    thought = answer("Four.", "thought").model_copy(update={"thinking_words": 7})
+    answers = [answer(), answer("雨。", "other"), answer("", "empty"), answer(key="again"), thought]
     rows = [read(PredRow, upstream_files.pred_row(row)) for row in answers]
     back = upstream_files.generations(rows)
     assert [row.model_dump(exclude={"prompt_id", "generation_id"}) for row in back] == [
         row.model_dump(exclude={"prompt_id", "generation_id"}) for row in answers
     ]
-    assert len({row.generation_id for row in back}) == 4
+    assert len({row.generation_id for row in back}) == 5
     assert {key: upstream_files.pred_row(answers[0])[key] for key in UPSTREAM} == UPSTREAM
 
 
@@ -93,6 +95,24 @@ def test_the_mean_of_a_panel_comes_back():
         [answer()], [read(JudgeRow, upstream_files.judge_row(answer(), panel))], "judge.jsonl"
     )
     assert quality.dimensions["Clarity"] == 2.5
+
+
+def test_the_members_of_a_panel_come_back_so_that_their_agreement_is_known():
+    members = [judgement(judge="a"), judgement(judge="b", dimensions=MARKS | {"Clarity": 3})]
+    panel = merging.panel(members)
+    row = read(JudgeRow, upstream_files.judge_row(answer(), panel))
+    [quality] = upstream_files.qualities([answer()], [row], "judge.jsonl")
+    assert [(member.judge, member.dimensions) for member in quality.members] == [
+        (member.judge, member.dimensions) for member in members
+    ]
+    assert (quality.judge, quality.quality_score) == (panel.judge, panel.quality_score)
+
+
+def test_a_member_of_a_panel_without_all_marks_leaves_the_answer_unscored():
+    row = upstream_files.judge_row(answer(), merging.panel([judgement(judge="a"), judgement(judge="b")]))
+    del row["members"][1]["scores"]["Clarity"]
+    [quality] = upstream_files.qualities([answer()], [read(JudgeRow, row)], "judge.jsonl")
+    assert quality.reason == "missing_dimension"
 
 
 def test_a_row_without_a_length_is_read_and_written_without_one():

@@ -55,6 +55,19 @@ def test_a_benchmark_without_levels_shows_no_curve():
     assert "| SFT | 100.0 (all equal) | one answer a prompt | 100 |" in text
 
 
+def test_the_length_of_thinking_is_shown_where_a_model_thought():
+    one = [score(k) for k in range(2)]
+    found = compared(one, one)
+    thought = [text_measures(prose(40), k).model_copy(update={"thinking_words": 1500 + k}) for k in range(2)]
+    own = measured(found, sft=thought, base=[text_measures(prose(40), k) for k in range(2)])
+    text = measures_section.sections(found, own)
+    assert "| longest answer (words) | thinking (mean words, not counted) |" in text
+    assert "| SFT | 100.0 (all equal) | one answer a prompt | 100 | 1,500 |" in text
+    assert summary.numbers("sft", own["sft"])["sft_thinking_words_mean"] == 1500.5
+    assert "base_thinking_words_mean" not in summary.numbers("base", own["base"])
+    assert "thinking" not in measures_section.sections(found, measured(found))
+
+
 def test_types_and_languages_have_their_own_rows():
     sft = [score(k, words=50 if k % 2 else 100, language="zh" if k % 2 else "en") for k in range(4)]
     base = [score(k, type="a | b\n# c") if k == 1 else score(k) for k in range(4)]

@@ -18,7 +18,7 @@ class Measured(NamedTuple):
     `accuracy` is MLA and `volatility` LVC; `longest`: words of its longest answer. `distinct`: mean distinct-n by
     n. `beyond_gopher`: share of answers above one of Gopher's thresholds. `redundancy`: mean of the largest
     overlap of two sections, in percent. `repetition_along`, `quality_along`: means by part of the text.
-    `ruler`: None if the benchmark has no length levels.
+    `ruler`: None if the benchmark has no length levels. `thinking`: mean words of thinking before an answer.
     """
 
     accuracy: Estimate | None
@@ -30,6 +30,7 @@ class Measured(NamedTuple):
     repetition_along: list[float]
     quality_along: list[float]
     ruler: Ruler | None
+    thinking: float
 
 
 def summary(scores: Sequence[Score], rows: Sequence[TextMeasures], method: Method) -> Measured:
@@ -54,6 +55,7 @@ def summary(scores: Sequence[Score], rows: Sequence[TextMeasures], method: Metho
         repetition_along=_along([list(row.chunk_repetition) for row in rows]),
         quality_along=_along([row.chunk_quality for row in rows]),
         ruler=ruler(scores, method.confidence, method.seed),
+        thinking=round(sum(row.thinking_words for row in rows) / max(1, len(rows)), 4),
     )
 
 
@@ -64,6 +66,7 @@ def numbers(model: str, measured: Measured) -> dict[str, float]:
         f"{model}_lvc": measured.volatility,
         f"{model}_words_max": measured.longest,
         f"{model}_beyond_gopher_share": measured.beyond_gopher and measured.beyond_gopher.value,
+        f"{model}_thinking_words_mean": measured.thinking or None,
         f"{model}_redundancy_percent": measured.redundancy and measured.redundancy.value,
         **{f"{model}_distinct_{n}": value for n, value in measured.distinct.items()},
     }

@@ -42,6 +42,7 @@ def measure(generation: Generation, chunk_quality: Sequence[float | None] = ()) 
         redundancy=round(repetition.redundancy(BLANK_LINE.split(text)), _DIGITS),
         chunk_repetition=chunk_repetition(grams),
         chunk_quality=list(chunk_quality),
+        thinking_words=generation.thinking_words,
     )
 
 
