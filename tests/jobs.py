@@ -83,6 +83,26 @@ def reference(model_folder: Path, rows: list[dict], loss: str) -> tuple[float, f
     return float(value.detach()), float(norm)
 
 
+def pair_reference(model_folder: Path, pairs: list[dict], dpo: DpoParams) -> tuple[float, float]:
+    """Return loss and gradient norm of the first step by their definition, each answer alone, in one process."""
+    model = load_model(model_folder)
+    values = []
+    for pair in pairs:
+        gains, losses = [], []
+        for side in ("chosen_ids", "rejected_ids"):
+            ids = torch.tensor([*pair["prompt_ids"], *pair[side]])
+            labels = torch.tensor([IGNORE_INDEX] * len(pair["prompt_ids"]) + pair[side])
+            losses.append(nll(model, ids, labels))
+            gain = losses[-1].detach() - losses[-1]  # before its first update the model is its own reference
+            gains.append(gain.mean() if dpo.loss == "sigmoid_norm" else gain.sum())
+        preference = -torch.nn.functional.logsigmoid(dpo.beta * (gains[0] - gains[1]))
+        values.append(preference + dpo.sft_weight * losses[0].mean())
+    value = torch.stack(values).mean()
+    value.backward()
+    norm = torch.linalg.vector_norm(torch.stack([p.grad.norm() for p in model.parameters()]))
+    return float(value.detach()), float(norm)
+
+
 def job(folder: Path, model: Path, rows: list[dict], ranks: int, **sft) -> Job:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "out").mkdir(exist_ok=True)
@@ -107,8 +127,8 @@ def dpo_job(folder: Path, model: Path) -> Job:
     for split, number in (("train", 40), ("test", 5)):
         rows = []
         for key in range(number):
-            turn = {"role": "user", "content": f"Say {key} in {split}."}
-            good, bad = (f"{key} is the number {'a b c ' * (key % 4)}", "z" * (5 + key % 7))
+            turn = {"role": "user", "content": f"Say {key} in {split}.{' Go on.' * (key % 3 * 10)}"}
+            good, bad = (f"{key} is the number {'a b c ' * (key % 4)}", "z" * (5 + key % 7 * 10))
             chosen, rejected = (
                 coder.answer([Message(**turn), Message(role="assistant", content=text)], 512, "", "dpo")
                 for text in (good, bad)

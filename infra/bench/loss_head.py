@@ -13,27 +13,35 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import Any
 
 _STEPS = 3
 
 
-def _measure(head: str, tokens: int) -> str:
-    """Return one line: the head, its seconds, and how far the step raised the memory of the process."""
+def random_model(attention: str) -> Any:
+    """Return a model of the shape of SmolLM2-135M, in bf16, ready to train with one thread."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
-
-    from longwriter.training.ranks import attention, loss_head
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
-        num_key_value_heads=3, tie_word_embeddings=True, attn_implementation=attention.SDPA_BY_SEQUENCE,
+        num_key_value_heads=3, tie_word_embeddings=True, attn_implementation=attention,
     )  # fmt: skip
-    model = LlamaForCausalLM(config).to(torch.bfloat16).train()
+    return LlamaForCausalLM(config).to(torch.bfloat16).train()
+
+
+def _measure(head: str, tokens: int) -> str:
+    """Return one line: the head, its seconds, and how far the step raised the memory of the process."""
+    import torch
+
+    from longwriter.training.ranks import attention, loss_head
+
+    model = random_model(attention.SDPA_BY_SEQUENCE)
     loss_head.add(head, model, tokens, torch.device("cpu"))
     ids = torch.randint(0, 49152, (1, tokens))
-    before = _peak_gib()
+    before = peak_gib()
     forward_s, backward_s = [], []
     for _ in range(_STEPS):
         start = time.process_time()
@@ -46,11 +54,12 @@ def _measure(head: str, tokens: int) -> str:
     forward, backward = statistics.median(forward_s), statistics.median(backward_s)
     return (
         f"{tokens:>6,} tokens, {head:<5}: forward {forward:5.2f} s, backward {backward:5.2f} s, "
-        f"+{_peak_gib() - before:.2f} GiB, loss {loss.item():.5f}"
+        f"+{peak_gib() - before:.2f} GiB, loss {loss.item():.5f}"
     )
 
 
-def _peak_gib() -> float:
+def peak_gib() -> float:
+    """Return the largest memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 

@@ -11,9 +11,10 @@ import pytest
 import torch
 from transformers import MistralConfig
 
+from longwriter.io import packs
 from longwriter.launch import checkpoints, launch
 from longwriter.training.ranks.attention import SDPA_BY_SEQUENCE, VARLEN, of_packs
-from tests.jobs import ROOT, TRAINING, job, pack, reference
+from tests.jobs import ROOT, TRAINING, dpo_job, job, pack, pair_reference, reference
 
 pytestmark = [
     pytest.mark.gpu,
@@ -47,6 +48,29 @@ def test_every_gpu_together_gives_the_loss_of_its_definition(
     choice = json.loads((Path(one.checkpoints) / checkpoints.CHOICES).read_text())["attention"]
     assert choice["name"] == {"auto": VARLEN, "sdpa": SDPA_BY_SEQUENCE}.get(attention, attention), choice
     value, norm = reference(tiny_model, rows, "token_mean")
+    assert point["loss"] == pytest.approx(value, rel=2e-2)  # bf16
+    assert point["grad_norm"] == pytest.approx(norm, rel=5e-2)
+
+
+@pytest.mark.parametrize("layout", ["zero2", "zero3"])
+@pytest.mark.parametrize("attention", ["auto", "sdpa"])
+def test_pairs_have_the_loss_of_their_definition(
+    tmp_path: Path, tiny_model: Path, layout: str, attention: str
+) -> None:
+    made = dpo_job(tmp_path / "job", tiny_model)
+    assert made.dpo is not None
+    update = {
+        "device": "cuda",
+        "ranks": torch.cuda.device_count(),
+        "layout": launch.layout_of(str(ROOT / f"infra/deepspeed/{layout}.json")),
+        "training": TRAINING.model_copy(update={"precision": "bf16", "attention": attention}),
+        "dpo": made.dpo.model_copy(update={"batch_pairs": 40}),
+    }
+    one = made.model_copy(update=update)
+    [point] = launch.run(one, lambda _: None, lambda _: None)
+    choice = json.loads((Path(one.checkpoints) / checkpoints.CHOICES).read_text())["attention"]
+    assert choice["name"] == {"auto": VARLEN, "sdpa": SDPA_BY_SEQUENCE}[attention], choice
+    value, norm = pair_reference(tiny_model, packs.read(Path(one.train), list(packs.PAIR_COLUMNS)), one.dpo)
     assert point["loss"] == pytest.approx(value, rel=2e-2)  # bf16
     assert point["grad_norm"] == pytest.approx(norm, rel=5e-2)
 

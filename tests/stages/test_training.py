@@ -36,6 +36,7 @@ from tests.jobs import (
     load_model,
     nll,
     pack,
+    pair_reference,
     reference,
     sequences_of,
     tensors,
@@ -194,6 +195,23 @@ def test_zero_3_trains_as_zero_2_does_and_publishes_whole_weights(trained: dict[
     assert {"model.safetensors", "config.json", "generation_config.json", "tokenizer.json"} <= published
     assert not [name for name in published if name.endswith((".bin", ".pt", ".pth"))]
     assert tensors(one.out) == tensors(one.model)
+
+
+@pytest.mark.parametrize("name", ["norm", "norm, zero 3"])
+def test_loss_and_gradient_of_uneven_pairs_are_those_of_each_answer_alone(
+    trained: dict[Any, Job], name: str
+) -> None:
+    one = trained[name]
+    pairs = packs.read(Path(one.train), list(packs.PAIR_COLUMNS))
+    sides = [[len(pair[side]) for pair in pairs] for side in ("prompt_ids", "chosen_ids", "rejected_ids")]
+    assert all(max(lengths) > 2 * min(lengths) for lengths in sides)
+    [point] = curve(one)
+    value, norm = pair_reference(Path(one.model), pairs, one.dpo)
+    assert point["loss"] == pytest.approx(value, rel=1e-5)
+    assert point["grad_norm"] == pytest.approx(norm, rel=1e-5)
+    [speed] = checkpoints.read_curve(Path(one.checkpoints) / checkpoints.CURVE)
+    tokens = sum(map(sum, zip(*sides, sides[0], strict=True)))
+    assert speed["fill"] == pytest.approx(tokens / (40 * 2 * one.dpo.max_length), abs=1e-4)
 
 
 def test_zero_3_trains_on_pairs_as_zero_2_does(trained: dict[Any, Job]) -> None:

@@ -72,9 +72,10 @@ class TrainingParams(Section):
     precision: Literal["bf16", "fp32"]
     """Number type of the forward and backward pass; master weights and optimizer states are always fp32."""
     attention: Literal["auto", "sdpa", "eager", "flash_attention_2"]
-    """Implementation of attention. With each of them, the rows of a pack do not attend to each other; only `eager`
-    needs a mask for that. `auto` = PyTorch's varlen kernel on a GPU where it agrees with `sdpa`, else `sdpa`; the
-    log says which, and why. `flash_attention_2` needs a GPU and the package flash-attn."""
+    """Implementation of attention. With each of them, the rows of a pack, and the two answers of a preference pair, do
+    not attend to each other; only `eager` needs a mask for that. `auto` = PyTorch's varlen kernel on a GPU where it
+    agrees with `sdpa`, else `sdpa`; the log says which, and why. `flash_attention_2` needs a GPU and the package
+    flash-attn."""
     loss_head: Literal["auto", "dense", "fused"]
     """How the log-probabilities of the targets are computed: from all logits at once, or tile by tile. `auto` = dense
     on a CPU while its logits take at most 2 GiB, else fused; the results are the same."""

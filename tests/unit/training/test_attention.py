@@ -1,13 +1,9 @@
-"""Attention of packs and pairs: every way gives what a mask would give, and auto says what it uses and why."""
+"""Attention of packs: every way gives what a mask would give, and auto says what it uses and why."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
-
-from tests.jobs import load_model
 
 CPU = torch.device("cpu")
 
@@ -58,22 +54,3 @@ def test_by_sequence_attends_within_its_sequence_and_window(attention, window: i
     key, value = (rows.repeat_interleave(2, dim=1) for rows in (key, value))
     scores = (query @ key.transpose(2, 3) / 8**0.5).masked_fill(~seen, -torch.inf)
     assert torch.allclose(output, (scores.softmax(-1) @ value).transpose(1, 2))
-
-
-def test_pairs_that_are_padded_on_the_right_need_no_mask(attention, tiny_model: Path) -> None:
-    choice = attention.of_pairs("auto", load_model(tiny_model).config)
-    assert choice.name == "sdpa_right_padded"
-    torch.manual_seed(0)
-    ids = torch.randint(3, 250, (2, 40))
-    mask = torch.ones_like(ids)
-    mask[1, 25:] = 0
-    logits = []
-    for name in ("eager", choice.name):
-        model = load_model(tiny_model, attn_implementation=name)
-        logits.append(model(ids, attention_mask=mask, use_cache=False).logits[mask.bool()])
-    assert (logits[0] - logits[1]).abs().max() < 1e-5
-
-
-def test_pairs_of_a_model_with_a_sliding_window_keep_their_mask(attention, config) -> None:
-    config.sliding_window = 64
-    assert attention.of_pairs("sdpa", config).name == "sdpa"

@@ -1,11 +1,12 @@
-"""Attention for packs and for padded pairs, without a mask of length times length; which way is used, and why.
+"""Attention for packs, without a mask of length times length; which way is used, and why.
 
 In each way the tokens of a pack attend to earlier tokens of their own sequence only:
 
-    sdpa_by_sequence   PyTorch's attention over each sequence of a pack separately, on every device. Measured on a
-                       CPU with packs of 1,024 tokens that hold three texts each: 11 s a step instead of 13.5.
-    varlen             torch.nn.attention.varlen: one flash kernel over all sequences of a pack, in bf16 on a GPU
-    sdpa_right_padded  for pairs: padding is on the right, so no real token of a row ever attends to it
+    sdpa_by_sequence  PyTorch's attention over each sequence of a pack separately, on every device. Measured on a
+                      CPU with packs of 1,024 tokens that hold three texts each: 11 s a step instead of 13.5.
+    varlen            torch.nn.attention.varlen: one flash kernel over all sequences of a pack, in bf16 on a GPU
+
+The two answers of a preference pair are a pack too (pair_trainer.py).
 
 `training.attention: auto` uses varlen only if it agrees with sdpa_by_sequence on this GPU, see `of_packs`.
 """
@@ -26,7 +27,7 @@ from longwriter.training.ranks.choices import Choice
 
 log = logging.getLogger(__name__)
 
-SDPA_BY_SEQUENCE, VARLEN, SDPA_RIGHT_PADDED = "sdpa_by_sequence", "varlen", "sdpa_right_padded"
+SDPA_BY_SEQUENCE, VARLEN = "sdpa_by_sequence", "varlen"
 
 MAX_ERROR = 1e-2
 """Largest relative difference between varlen and sdpa in bf16, whose numbers have 8 bits (a rounding is 4e-3)."""
@@ -59,15 +60,6 @@ def of_packs(attention: str, config: PreTrainedConfig, dtype: torch.dtype, devic
     if error < torch.inf:
         return Choice(SDPA_BY_SEQUENCE, f"varlen differs from sdpa by {error:.1e} on {_gpu(device)}", error)
     return Choice(SDPA_BY_SEQUENCE, f"varlen fails: {trouble or 'on another rank'}")
-
-
-def of_pairs(attention: str, config: PreTrainedConfig) -> Choice:
-    """Return the attention for pairs that are padded on the right."""
-    if attention not in ("auto", "sdpa"):
-        return Choice(attention, "training.attention")
-    if getattr(config.get_text_config(), "sliding_window", None):
-        return Choice("sdpa", "the model has a sliding window, which needs a mask")
-    return Choice(SDPA_RIGHT_PADDED, "pairs are padded on the right")
 
 
 def by_varlen(
@@ -238,6 +230,5 @@ def _attend_by_varlen(
 
 AttentionInterface.register(SDPA_BY_SEQUENCE, _attend_by_sequence)
 AttentionInterface.register(VARLEN, _attend_by_varlen)
-AttentionInterface.register(SDPA_RIGHT_PADDED, sdpa_attention_forward)
-for _name in (SDPA_BY_SEQUENCE, VARLEN, SDPA_RIGHT_PADDED):
+for _name in (SDPA_BY_SEQUENCE, VARLEN):
     AttentionMaskInterface.register(_name, lambda *_, **__: None)

@@ -1,11 +1,19 @@
-"""TRL's DPO trainer for pairs of token ids."""
+"""TRL's DPO trainer for pairs of token ids, without padding.
+
+TRL (1.16) pads the shorter answer of a pair to the longer one, and computes the padding. Here the model gets both
+answers, each with its prompt, as one pack, and TRL's loss gets their numbers back in the padded shape.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import torch
 from trl import DPOTrainer
+from trl.trainer.utils import FusedCausalLMOutput
 
+from longwriter.tokens.packing import IGNORE_INDEX
 from longwriter.training.ranks import loss_head
 from longwriter.training.ranks.choices import Choice
 from longwriter.training.ranks.watch import Watch
@@ -26,11 +34,11 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         Args:
             watch: Receives the tokens of each micro-step.
             head_setting: `training.loss_head`.
-            longest: Tokens of the longest answer with its prompt.
+            longest: Most tokens of an answer with its prompt.
             **options: Arguments of DPOTrainer.
         """
         self.watch, self.choices = watch, {}
-        self._head_setting, self._longest = head_setting, longest
+        self._head_setting, self._room = head_setting, 2 * longest  # the chosen and the rejected answer
         super().__init__(**options)
 
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
@@ -39,10 +47,17 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
     def _precompute_ref_logps(self, dataset: Any, *rest: Any) -> Any:
         """Give the model its loss head first, because the reference is computed with it."""
         if not self.choices:
-            tokens = 2 * self._longest  # of the chosen and the rejected answer
-            head = loss_head.add(self._head_setting, self.model, tokens, self.args.device, _OUTPUTS)
+            head = loss_head.add(self._head_setting, self.model, self._room, self.args.device, _OUTPUTS)
             self.choices["loss_head"] = head
         return super()._precompute_ref_logps(dataset, *rest)
+
+    def compute_ref_log_probs(self, model: Any, inputs: dict[str, Any]) -> Any:
+        """Compute the reference's log-probabilities without padding."""
+        return super().compute_ref_log_probs(partial(without_padding, model), inputs)
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *rest: Any, **options: Any) -> Any:
+        """Compute the loss without padding."""
+        return super().compute_loss(partial(without_padding, model), inputs, *rest, **options)
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Keep the reference's log-probabilities in fp32; transformers casts them to bf16 under DeepSpeed.
@@ -54,5 +69,50 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
 
     def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **options: Any) -> Any:
         """Count the tokens of a micro-step, and train on it."""
-        self.watch.add_tokens(int(inputs["attention_mask"].sum()), inputs["attention_mask"].numel())
+        self.watch.add_tokens(int(inputs["attention_mask"].sum()), self._room)
         return super().training_step(model, inputs, *rest, **options)
+
+
+def without_padding(
+    model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor, **options: Any
+) -> FusedCausalLMOutput:
+    """Call a model with a loss head on padded rows as on one pack; return its numbers in the padded shape.
+
+    Args:
+        model: The model, called as TRL's data collator for packs would have it.
+        input_ids: Token ids, shape (rows, longest row).
+        attention_mask: 1 for a token, 0 for padding, same shape.
+        labels: Labels, same shape.
+        **options: Further arguments of the model.
+
+    Returns:
+        The fields that TRL's loss reads, of shape (rows, longest row - 1); 0 where a token is no target.
+    """
+    is_token = attention_mask.bool()
+    positions = attention_mask.cumsum(dim=1) - 1
+    labels = labels.masked_fill(
+        positions == 0, IGNORE_INDEX
+    )  # else a row would predict the first token of the next
+    lengths = attention_mask.sum(dim=1)
+    starts = torch.nn.functional.pad(lengths.cumsum(0), (1, 0)).int()
+    each = lengths.tolist()
+    output = model(
+        input_ids=input_ids[is_token][None],
+        position_ids=positions[is_token][None],
+        labels=labels[is_token][None],
+        seq_idx=is_token.nonzero()[None, :, 0].int(),
+        sequence_lengths=each,
+        cu_seq_lens_q=starts,
+        cu_seq_lens_k=starts,
+        max_length_q=max(each),
+        max_length_k=max(each),
+        **options,
+    )
+
+    def padded(values: torch.Tensor) -> torch.Tensor:
+        first = torch.zeros_like(values[:, :1])  # no field has a number for the first token of a row
+        rows = torch.zeros(is_token.shape, dtype=values.dtype, device=values.device)
+        return rows.masked_scatter(is_token, torch.cat([first, values], dim=1))[:, 1:]
+
+    fields = {name: padded(getattr(output, name)) for name in _OUTPUTS}
+    return FusedCausalLMOutput(**fields, aux_loss=output.aux_loss)

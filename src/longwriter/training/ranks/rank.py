@@ -44,7 +44,7 @@ from longwriter.tokens.packing import IGNORE_INDEX
 from longwriter.training.ranks import adapters, attention, choices, loss_head, recomputing
 from longwriter.training.ranks.choices import Choice
 from longwriter.training.ranks.pack_trainer import PackTrainer
-from longwriter.training.ranks.pair_trainer import PairTrainer
+from longwriter.training.ranks.pair_trainer import PairTrainer, without_padding
 from longwriter.training.ranks.watch import Watch, best_step
 
 _PACK_COLUMNS = ["input_ids", "labels", "seq_lengths"]
@@ -90,11 +90,8 @@ def _arguments(job: Job, optimizer: OptimizerParams, batch: int) -> dict[str, An
 def _choose_attention(job: Job, config: Any) -> Choice:
     """Set the attention of a trainer's configuration."""
     model, setting = AutoConfig.from_pretrained(job.model), job.training.attention
-    if job.sft is not None:
-        dtype = torch.bfloat16 if job.training.precision == "bf16" else torch.float32
-        choice = attention.of_packs(setting, model, dtype, config.device)
-    else:
-        choice = attention.of_pairs(setting, model)
+    dtype = torch.bfloat16 if job.training.precision == "bf16" else torch.float32
+    choice = attention.of_packs(setting, model, dtype, config.device)
     config.model_init_kwargs["attn_implementation"] = choice.name
     return choice
 
@@ -215,7 +212,9 @@ def _log_probs(trainer: Any, batch: dict[str, Any]) -> list[torch.Tensor]:
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
     labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, IGNORE_INDEX)
     with torch.no_grad(), trainer.accelerator.autocast():
-        output = trainer.model_wrapped(**inputs, labels=labels, use_cache=False, fused_lm_head=True)
+        output = without_padding(
+            trainer.model_wrapped, **inputs, labels=labels, use_cache=False, fused_lm_head=True
+        )
     chosen, rejected = output.log_probs.sum(dim=1).chunk(2)
     return [chosen, rejected]
 

@@ -62,7 +62,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             os.kill(os.getpid(), signal.SIGTERM)
 
     def add_tokens(self, tokens: int, room: int) -> None:
-        """Count the tokens of a micro-step; `room`: the tokens that fit into its tensors, or into a full pack."""
+        """Count the tokens of a micro-step; `room`: the tokens of the longest pack, or of the longest pair allowed."""
         self._tokens, self._room = self._tokens + tokens, self._room + room
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
