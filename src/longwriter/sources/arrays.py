@@ -67,7 +67,7 @@ def rows(where: str, file: IO[bytes], longest: int) -> Iterator[bytes]:
     Raises:
         BadRecord: the file breaks off, or a row is longer than `longest`.
     """
-    cutter, count = _Cutter(), 0
+    cutter, count = _Cutter(where), 0
     while block := file.read(_BLOCK):
         for row in cutter.cut(block):
             count += 1
@@ -85,11 +85,12 @@ def rows(where: str, file: IO[bytes], longest: int) -> Iterator[bytes]:
 class _Cutter:
     """Cuts rows out of blocks of JSON.
 
-    `_path` holds the brackets that are open. A row is an object, or a text in an array, that begins while `_path` equals `_around`: [] for
-    objects one after another, ["["] in an array, ["{", "["] in an array under a key.
+    `_path` holds the brackets that are open. A row is an object, or a text in an array, that begins while `_path`
+    equals `_around`: [] for objects one after another, ["["] in an array, ["{", "["] in an array under a key.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, where: str) -> None:
+        self._where = where
         self._data = b""
         self._begin = 0  # where the row begins, or the text before it
         self._at = 0  # the brackets before this place are already counted in `_path`
@@ -174,7 +175,7 @@ class _Cutter:
         elif not self._path and bracket == b"[":
             if self._has_texts:
                 raise BadRecord(
-                    "a second array of texts begins, so it is not clear which texts are instructions: "
+                    f"{self._where}: a second array of texts begins, so it is not clear which texts are instructions: "
                     "write one array of all instructions"
                 )
             yield from self._between(token.start())

@@ -328,7 +328,7 @@ def test_a_list_of_texts_beside_the_data_is_no_source_unless_it_is_named(tmp_pat
 def test_questions_with_answers_in_arrays_are_not_read_as_instructions(tmp_path):
     pairs = [["Tell me of rivers.", "Rivers flow."], ["Tell me of stones.", "Stones lie."]]
     (tmp_path / "a.json").write_text("\n".join(map(json.dumps, pairs)))
-    with pytest.raises(BadRecord, match=r"a second array of texts begins"):
+    with pytest.raises(BadRecord, match=r"a\.json: a second array of texts begins"):
         read(tmp_path / "a.json")
     (tmp_path / "b.json").write_text(json.dumps(pairs))
     (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, pairs)))
