@@ -2,7 +2,7 @@
 
 Run, with PREFECT_API_URL set to a server:
   python -m flows.deployments [--flow nightly] [--name NAME] [--cron "0 2 * * *"] [--timezone Europe/Berlin]
-                              [--pool longwriter] [--tag TAG] [--share] [--replace]
+                              [--pool longwriter] [--tag TAG] [--share] [--push] [--replace]
   python -m flows.deployments status
   python -m flows.deployments clear      # ends the runs of this checkout whose worker or process is gone
   python -m flows.deployments remove [--flow nightly] [--name NAME]
@@ -20,7 +20,7 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -181,7 +181,9 @@ def check_place(env: Mapping[str, str]) -> None:
         )
 
 
-def deploy(flow: str, name: str, place: Place, *, share: bool = False, replace: bool = False) -> str:
+def deploy(
+    flow: str, name: str, place: Place, *, parameters: Collection[str] = (), replace: bool = False
+) -> str:
     """Create or update the deployment `FLOW/NAME`; return its id.
 
     Only one run of it is active at a time. A nightly run that is due while another one is active is cancelled,
@@ -191,12 +193,12 @@ def deploy(flow: str, name: str, place: Place, *, share: bool = False, replace: 
         flow: A flow of `FLOWS`.
         name: Its name, one for each checkout that uses the server.
         place: Where and when it runs.
-        share: Its runs exchange results with other machines through the DVC remote.
+        parameters: Parameters of the flow that are true in its runs, such as `share`.
         replace: Also replace a deployment of another checkout.
 
     Raises:
-        UserError: the deployment is another checkout's, the work pool is not for processes, or a name or the
-            schedule is not valid.
+        UserError: the deployment is another checkout's, the work pool is not for processes, the flow has no such
+            parameter, or a name or the schedule is not valid.
     """
     schedule = _schedule(place)
     for option, text in (("--pool", place.pool), *(("--tag", tag) for tag in place.tags)):
@@ -214,6 +216,8 @@ def deploy(flow: str, name: str, place: Place, *, share: bool = False, replace: 
     loaded = Flow.from_source(source=folder, entrypoint=f"flows/pipeline.py:{FLOWS[flow]}")
     if not isinstance(loaded, Flow):  # inside an event loop it is a coroutine
         raise TypeError("deploy() must be called outside an event loop")
+    if unknown := sorted(set(parameters) - set(loaded.parameters.properties)):
+        raise UserError(f"--{unknown[0]}: the flow {flow} has no such parameter; leave it out")
     strategy = ConcurrencyLimitStrategy.CANCEL_NEW if flow == "nightly" else ConcurrencyLimitStrategy.ENQUEUE
     return str(
         loaded.deploy(
@@ -221,7 +225,7 @@ def deploy(flow: str, name: str, place: Place, *, share: bool = False, replace: 
             work_pool_name=place.pool,
             schedule=schedule,
             tags=list(place.tags),
-            parameters={"share": share},
+            parameters=dict.fromkeys(parameters, True),
             concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=strategy),
             job_variables={
                 "working_dir": folder,
@@ -341,6 +345,7 @@ def _options(words: list[str] | None) -> argparse.Namespace:
     add("--pool", default=POOL, help="work pool whose workers run it, such as gpu (default: %(default)s)")
     add("--tag", action="append", default=[], help="tag of the deployment and its runs; may be repeated")
     add("--share", action="store_true", help="exchange results with other machines through the DVC remote")
+    add("--push", action="store_true", help="push each nightly branch to the git remote origin")
     add("--replace", action="store_true", help="replace a deployment of another checkout")
     options = parser.parse_args(words)
     options.name = options.flow if options.name is None else options.name
@@ -367,8 +372,9 @@ def main(words: list[str] | None = None) -> int:
         try:
             if options.action == "deploy":
                 place = Place(options.pool, options.cron, options.timezone, tuple(options.tag))
+                parameters = [name for name in ("share", "push") if getattr(options, name)]
                 deployed = deploy(
-                    options.flow, options.name, place, share=options.share, replace=options.replace
+                    options.flow, options.name, place, parameters=parameters, replace=options.replace
                 )
                 when = f"{options.cron} {options.timezone}" if options.cron else "no schedule"
                 text = f"deployment {full_name(options.flow, options.name)} {deployed}: {when}"

@@ -134,7 +134,12 @@ def keep(experiment: Experiment) -> str | None:
         "GIT_WORK_TREE": str(experiment.folder),
     }
     return lockfile.commit_tree(
-        ref, baseline, f"Experiment {experiment.name}", [str(FILE), *lockfile.numbers()], env
+        ref,
+        [baseline],
+        f"Experiment {experiment.name}",
+        [str(FILE), *lockfile.numbers()],
+        code=baseline,
+        env=env,
     )
 
 

@@ -1,14 +1,17 @@
 """What the nightly flow does with git: find imported sources, and commit dvc.lock to a branch of its own.
 
-With dvc.lock go the headline numbers and plots in data/, which git keeps (see .gitignore).
+With dvc.lock go what it was made from (params.yaml, the .dvc files of imported sources), and the headline numbers and
+plots in data/, which git keeps (see .gitignore). So `dvc metrics diff` and `dvc plots diff` compare any two nights.
 """
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from longwriter.errors import UserError, without_password
 from longwriter.tracking import git
 
 
@@ -31,51 +34,97 @@ def numbers() -> list[str]:
     return [path for path in names.splitlines() if Path(path).is_file()]
 
 
+def nights(count: int) -> list[str]:
+    """Return the newest nightly branches of this checkout, the newest first, at most `count`."""
+    order = ("--sort=-refname", "--sort=-committerdate")  # by time, then by name
+    words = ("for-each-ref", *order, f"--count={count}", "--format=%(refname)", "refs/heads/nightly")
+    return git.run(*words).splitlines()
+
+
 def is_kept() -> bool:
     """Tell whether dvc.lock, as it is now, is committed to HEAD or to the newest nightly branch."""
-    newest = git.run(
-        "for-each-ref", "--sort=-committerdate", "--count=1", "--format=%(refname)", "refs/heads/nightly"
-    )
-    refs = ["HEAD", newest] if newest else ["HEAD"]
-    committed = [git.run("ls-tree", "--format=%(objectname)", ref, "dvc.lock") for ref in refs]
+    committed = [
+        git.run("ls-tree", "--format=%(objectname)", ref, "dvc.lock") for ref in ("HEAD", *nights(1))
+    ]
     return git.run("hash-object", "dvc.lock") in committed
 
 
 def commit(branch: str, message: str) -> str | None:
-    """Commit dvc.lock and the numbers in data/ to `branch`; work tree, index and HEAD stay as they are.
+    """Commit dvc.lock, params.yaml, imported sources and numbers to `branch`; the checkout stays as it is.
+
+    The commit has the code of HEAD. Its parents are the last night and HEAD, or only one of them if it contains the
+    other. So the nights are one line of commits, and a pull request of the newest one has them all.
 
     Returns:
-        The commit, or None if the branch (HEAD if there is no such branch) holds the same lock file already.
+        The commit, or None if the last night (HEAD if there is none) has the same content already.
     """
-    tip = git.run("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}") or git.run(
-        "rev-parse", "HEAD"
+    parents = [git.run("rev-parse", ref) for ref in (*nights(1), "HEAD")]
+    if len(parents) == 2:
+        night, head = parents
+        if git.succeeds("merge-base", "--is-ancestor", head, night):
+            parents = [night]
+        elif git.succeeds("merge-base", "--is-ancestor", night, head):
+            parents = [head]
+    paths = ["params.yaml"] if Path("params.yaml").is_file() else []
+    return commit_tree(
+        f"refs/heads/{branch}", parents, message, [*paths, *imported_sources(), *numbers()], code="HEAD"
     )
-    return commit_tree(f"refs/heads/{branch}", tip, message, [*imported_sources(), *numbers()])
+
+
+def push(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
+    """Push the newest nightly branch to the git remote `origin`, unless it is there, or HEAD contains it.
+
+    Raises:
+        UserError: git cannot push it; the message has git's reason and the command to repeat.
+    """
+    for ref in nights(1):
+        branch = ref.removeprefix("refs/heads/")
+        pushed = git.run("for-each-ref", "--format=%(objectname)", f"refs/remotes/origin/{branch}")
+        if git.run("rev-parse", ref) == pushed or git.succeeds("merge-base", "--is-ancestor", ref, "HEAD"):
+            return
+        words = ("push", "--quiet", "origin", f"{ref}:{ref}")
+        try:
+            git.run(*words, env={"GIT_TERMINAL_PROMPT": "0"})
+        except RuntimeError as error:
+            reason = without_password(" ".join(str(error).split()))
+            raise UserError(
+                f"the branch {branch} is complete, but could not be pushed: {reason}; "
+                f"correct it and run: git push origin {branch}"
+            ) from None
+        log.info("pushed %s to origin", branch)
 
 
 def commit_tree(
-    ref: str, parent: str, message: str, paths: Sequence[str], env: Mapping[str, str] | None = None
+    ref: str,
+    parents: Sequence[str],
+    message: str,
+    paths: Sequence[str],
+    *,
+    code: str,
+    env: Mapping[str, str] | None = None,
 ) -> str | None:
-    """Commit dvc.lock and other files on top of `parent`, and let `ref` name the commit.
+    """Commit dvc.lock and other files on top of `parents`, and let `ref` name the commit.
 
     Args:
         ref: Full name of a ref, such as refs/heads/NAME.
-        parent: A commit.
+        parents: Commits; the first one is the last of its line.
         message: Message of the commit.
         paths: Files beside dvc.lock.
+        code: The commit that all other files come from.
         env: Variables of git, for a repository and a work tree other than those of the working directory.
 
     Returns:
-        The commit, or None if `parent` has the same content already.
+        The commit, or None if the first parent has the same content already.
     """
     env = dict(env or {})
     with tempfile.TemporaryDirectory() as folder:
         index = {**env, "GIT_INDEX_FILE": str(Path(folder) / "index")}
-        git.run("read-tree", parent, env=index)
+        git.run("read-tree", code, env=index)
         git.run("add", "dvc.lock", *paths, env=index)
         tree = git.run("write-tree", env=index)
-    if tree == git.run("rev-parse", f"{parent}^{{tree}}", env=env):
+    if tree == git.run("rev-parse", f"{parents[0]}^{{tree}}", env=env):
         return None
-    created = git.run("commit-tree", tree, "-p", parent, "-m", message, env={**_committer(), **env})
+    on_top = [word for parent in parents for word in ("-p", parent)]
+    created = git.run("commit-tree", tree, *on_top, "-m", message, env={**_committer(), **env})
     git.run("update-ref", ref, created, env=env)
     return created

@@ -321,12 +321,13 @@ def benchmark(overrides: list[str] | None = None, dry_run: bool = False, share: 
     on_crashed=[news.send_end, ends.start_again],
     on_cancellation=[news.send_end],
 )
-def nightly(lock: Literal["branch", "log"] = "branch", share: bool = False) -> State[Any]:
+def nightly(lock: Literal["branch", "log"] = "branch", share: bool = False, push: bool = False) -> State[Any]:
     """Update the sources, run stale stages, push data, keep dvc.lock; `NoNews` if nothing was stale.
 
     Args:
         lock: Where dvc.lock is kept: on a branch of its own, or with the run.
         share: Take what dvc.lock names and this machine lacks from the DVC remote, and put new results there.
+        push: Push the branch to the git remote `origin`.
     """
     log = get_run_logger()
     deployments.check_place(os.environ)
@@ -339,6 +340,8 @@ def nightly(lock: Literal["branch", "log"] = "branch", share: bool = False) -> S
     if changed or is_left or lock == "log":
         _push()
     if not changed and not is_left:
+        if push:
+            lockfile.push(log)
         return Completed(name="NoNews", message="no news: every stage was up to date")
     if lock == "branch":
         branch = f"nightly/{datetime.now(UTC):%Y-%m-%d}"
@@ -356,6 +359,8 @@ def nightly(lock: Literal["branch", "log"] = "branch", share: bool = False) -> S
         lock_note = "dvc.lock is logged with the run"
     if any(row["stage"] == "register" and row["how"] == "executed" for row in rows):
         news.send_promotion(f"nightly {flow_run.name}", repro.LOGS / "register.log")
+    if push:
+        lockfile.push(log)
     ran = f"ran or restored {', '.join(changed)}" if changed else "every stage was up to date"
     return Completed(message=f"{ran}; pushed; {lock_note}")
 

@@ -157,6 +157,11 @@ def test_people_start_other_flows_on_machines_of_a_pool_with_other_parameters(
     assert training["schedules"] == []
     assert "none: prefect worker start --pool gpu" in site.run("status").stdout
     assert "--tag 'A 1'" in site.run("--flow", "data", "--tag", "A 1").stderr
+    refused = site.run("--flow", "data", "--push")
+    assert (refused.code, refused.stderr) == (
+        2,
+        "--push: the flow data has no such parameter; leave it out\n",
+    )
     assert site.run("remove", "--flow", "training").stdout.startswith("removed deployment training/training ")
 
 

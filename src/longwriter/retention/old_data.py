@@ -23,7 +23,9 @@ from dvc_objects.errors import ObjectFormatError
 from longwriter.errors import UserError
 from longwriter.tracking import git, versioning
 
-_NIGHTLY = "refs/heads/nightly"
+_NIGHTLY = (
+    "/nightly/"  # of this checkout (refs/heads/nightly/DATE) and pushed ones (refs/remotes/NAME/nightly/DATE)
+)
 
 
 class OldData(NamedTuple):
@@ -121,9 +123,16 @@ def _revisions(nights: int, folder: str) -> list[str]:
     """Return the branches, and of the nightly ones the newest."""
     order = ("--sort=-refname", "--sort=-committerdate")  # by time, then by name
     words = ("-C", folder, "for-each-ref", *order, "--format=%(refname)")
-    nightly = git.run(*words, _NIGHTLY).splitlines()
     branches = git.run(*words, "refs/heads", "refs/remotes").splitlines()
-    return [name for name in branches if name not in nightly[nights:] and not name.endswith("/HEAD")]
+    newest = list(dict.fromkeys(filter(None, map(_night, branches))))[:nights]
+    return [name for name in branches if _night(name) in {"", *newest} and not name.endswith("/HEAD")]
+
+
+def _night(ref: str) -> str:
+    """Return the date of a nightly branch; "" for another branch."""
+    place, _, date = ref.partition(_NIGHTLY)
+    is_nightly = place == "refs/heads" or (place.startswith("refs/remotes/") and place.count("/") == 2)
+    return date if is_nightly else ""
 
 
 def _members(store: Any, digest: str) -> Iterator[str]:

@@ -91,6 +91,17 @@ def test_data_of_branches_and_of_the_newest_nights_stays_and_can_still_be_restor
     assert executions() == 5
 
 
+def test_a_nightly_branch_that_was_pushed_keeps_its_data_no_longer_than_the_others(repo, tmp_path_factory):
+    origin = tmp_path_factory.mktemp("origin")
+    git("init", "-q", "--bare", str(origin))
+    git("remote", "add", "origin", str(origin))
+    for branch in ("nightly/2026-01-01", "nightly/2026-01-02", "me/nightly/idea", "main"):
+        run_with(branch, branch)
+        git("push", "-q", "origin", branch)
+    gone = {path.read_text() for path in old_data.find(1, set()).objects}
+    assert gone == {"nightly/2026-01-01", "nightly/2026-01-01 in short"}
+
+
 def test_data_that_the_caller_names_stays_with_the_files_of_a_folder(repo):
     digest = cached_folder("folder")
     run_with("first", "main")
