@@ -13,7 +13,7 @@ from longwriter.capacity.machine import Machine
 from longwriter.capacity.memory import GIB, Part, Training
 from longwriter.capacity.shape import Shape
 from longwriter.io import files
-from longwriter.launch import checkpoints, launch
+from longwriter.launch import checkpoints, launch, sharing
 from longwriter.models import source
 from longwriter.models.base import rope
 from longwriter.params import Params
@@ -89,7 +89,9 @@ def trainings(params: Params, machine: Machine, shape: Shape, lora: int | None =
         tokens=params.pack.max_length,
     )
     both = {
-        "sft": base._replace(**_adapter(params.sft.lora, lora, shape)),
+        "sft": base._replace(
+            sequence_ranks=settings.sequence_ranks, **_adapter(params.sft.lora, lora, shape)
+        ),
         "dpo": base._replace(tokens=2 * params.dpo.max_length, **_adapter(params.dpo.lora, lora, shape)),
     }
     setting = settings.loss_head
@@ -212,13 +214,16 @@ def _recomputing_problems(params: Params, stages: Mapping[str, Training]) -> lis
 
 def _overfull(params: Params, machine: Machine, shape: Shape, stages: Mapping[str, Training]) -> list[str]:
     """Return a sentence for each stage whose ranks do not fit, and for batches that ranks cannot share."""
-    errors = []
+    errors: list[str] = []
     batches = {"sft.batch_packs": params.sft.batch_packs, "dpo.batch_pairs": params.dpo.batch_pairs}
     for (key, batch), (name, training) in zip(batches.items(), stages.items(), strict=True):
-        if batch % training.ranks:
-            errors.append(
-                f"{key} is {batch}, which {training.ranks} ranks cannot share evenly: set a multiple of them"
-            )
+        errors += filter(
+            None,
+            [
+                sharing.batch_problem(training.ranks, batch, key, training.sequence_ranks),
+                _heads_problem(shape, training.sequence_ranks),
+            ],
+        )
         if params.training.hostfile is None and machine.gpus and training.ranks > machine.gpus:
             errors.append(
                 f"training.ranks is {training.ranks}, and the machine has {amount(machine.gpus, 'GPU')}: set auto"
@@ -227,10 +232,27 @@ def _overfull(params: Params, machine: Machine, shape: Shape, stages: Mapping[st
         problem = findings.overfull(shape, training, machine.gpu_bytes, host)
         if problem:
             others = _layouts(training, params.training.deepspeed)
-            errors.append(
-                f"{name}: {problem}; {findings.cure(shape, training, others, machine.gpu_bytes, host)}"
-            )
+            shares = _shares(params, shape, training.ranks) if name == "sft" else []
+            cure = findings.cure(shape, training, others, machine.gpu_bytes, host, shares)
+            errors.append(f"{name}: {problem}; {cure}")
     return list(dict.fromkeys(errors))
+
+
+def _heads_problem(shape: Shape, sequence_ranks: int) -> str | None:
+    return sharing.model_problem(sequence_ranks, shape.heads, shape.kv_heads, shape.other_layers)
+
+
+def _shares(params: Params, shape: Shape, ranks: int) -> list[int]:
+    """Return how many ranks could share a pack, the smallest number first; more than now, and more than one."""
+    if params.training.attention not in ("auto", "sdpa"):
+        return []
+    more = range(params.training.sequence_ranks + 1, ranks + 1)
+    return [
+        number
+        for number in more
+        if sharing.batch_problem(ranks, params.sft.batch_packs, "sft.batch_packs", number) is None
+        and _heads_problem(shape, number) is None
+    ]
 
 
 def _layouts(training: Training, own: str) -> dict[str, Training]:
@@ -314,7 +336,7 @@ def measured(training: Training, params: Params) -> dict[str, float] | None:
         has_same_layout = memory.layout(job.layout) == training.layout
         if not (is_same and has_same_layout and curve and (folder / checkpoints.HELD_OUT).is_file()):
             continue
-        keys = ("gradient_checkpointing", "selective_checkpointing", "activation_offload")
+        keys = ("gradient_checkpointing", "selective_checkpointing", "activation_offload", "sequence_ranks")
         if all(getattr(job.training, key) == getattr(params.training, key) for key in keys):
             return {
                 "tokens_per_s": statistics.median(point["tokens_per_s"] for point in curve),
@@ -336,6 +358,10 @@ def _not_measured(machine: Machine, model: Model, training: Training) -> list[st
         rows.append("speed on a CPU: nothing is assumed; the bar of the stage shows it")
     if machine.gpus and (training.keeps_attention or training.has_offload):
         rows.append("gradient checkpointing that is selective, or offloaded: computed, never tried on a GPU")
+    if training.sequence_ranks > 1:
+        rows.append(
+            "ranks that share a pack: tried on CPU ranks only; what they send to each other costs speed"
+        )
     if machine.host_bytes is None:
         rows.append("memory and disk of that machine: not known")
     if model.licence is None:

@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from longwriter.capacity.shape import Shape
 from longwriter.errors import ModelUnusable
+from longwriter.launch import sharing
 from longwriter.models.base import rope
 
 
@@ -55,4 +56,5 @@ def read(file: Path, scaling: rope.Scaling | None = None) -> Shape:
         head_size=getattr(config, "head_dim", None) or config.hidden_size // heads,
         feed_forward=getattr(config, "intermediate_size", None) or 4 * config.hidden_size,
         context=rope.reach(rope.extend(values, scaling) if scaling else values),
+        other_layers=sharing.other_layers(config),
     )

@@ -62,9 +62,16 @@ def overfull(shape: Shape, training: Training, gpu: int | None, host: int | None
 
 
 def cure(
-    shape: Shape, training: Training, layouts: Mapping[str, Training], gpu: int | None, host: int | None
+    shape: Shape,
+    training: Training,
+    layouts: Mapping[str, Training],
+    gpu: int | None,
+    host: int | None,
+    shares: Iterable[int] = (),
 ) -> str:
     """Return what to change so that a training fits: the first layout that does, with or without checkpointing.
+
+    If none does, more ranks may share each pack.
 
     Args:
         shape: The model.
@@ -72,15 +79,22 @@ def cure(
         layouts: The training with other layouts, by the file of the layout, the fastest first.
         gpu: Memory of a GPU, as for `overfull`.
         host: Memory of the machine.
+        shares: Numbers of ranks that could share a pack, the smallest first.
     """
-    for name, other in layouts.items():
-        for has_checkpointing in (training.has_checkpointing, True):
-            candidate = other._replace(has_checkpointing=has_checkpointing)
-            if overfull(shape, candidate, gpu, host) is None:
-                changes = [f"training.deepspeed: {name}"] if other.layout != training.layout else []
-                if has_checkpointing != training.has_checkpointing:
-                    changes.append("training.gradient_checkpointing: true")
-                return f"it fits with {' and '.join(changes)}"
+    candidates = (
+        (name, other._replace(has_checkpointing=has_checkpointing, sequence_ranks=number))
+        for number in (training.sequence_ranks, *shares)
+        for name, other in layouts.items()
+        for has_checkpointing in (training.has_checkpointing, True)
+    )
+    for name, candidate in candidates:
+        if overfull(shape, candidate, gpu, host) is None:
+            changes = [f"training.deepspeed: {name}"] if candidate.layout != training.layout else []
+            if candidate.has_checkpointing != training.has_checkpointing:
+                changes.append("training.gradient_checkpointing: true")
+            if candidate.sequence_ranks != training.sequence_ranks:
+                changes.append(f"training.sequence_ranks: {candidate.sequence_ranks}")
+            return f"it fits with {' and '.join(changes)}"
     return "no layout of infra/deepspeed fits: take more or larger GPUs, shorter packs, or a smaller model"
 
 

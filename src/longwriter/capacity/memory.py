@@ -74,6 +74,13 @@ class Training(NamedTuple):
     """Whether checkpointing keeps the output of attention."""
     has_offload: bool = False
     """Whether the inputs of the layers, which checkpointing keeps, are in the memory of the host."""
+    sequence_ranks: int = 1
+    """Ranks that share each pack."""
+
+    @property
+    def own_tokens(self) -> int:
+        """Tokens of the longest pack that one rank has."""
+        return -(-self.tokens // self.sequence_ranks)
 
 
 class Part(NamedTuple):
@@ -138,11 +145,11 @@ def activations(shape: Shape, training: Training) -> int:
     """
     full = layer_activations(shape, training.value_bytes)
     if not training.has_checkpointing:
-        return training.tokens * shape.layers * full
+        return training.own_tokens * shape.layers * full
     layer_bytes = shape.hidden * training.value_bytes
     if training.keeps_attention:
         layer_bytes += shape.heads * (shape.head_size * training.value_bytes + 4)
-    return training.tokens * (shape.layers * layer_bytes + full)
+    return training.own_tokens * (shape.layers * layer_bytes + full)
 
 
 def _activations(shape: Shape, training: Training) -> Part:
@@ -150,19 +157,19 @@ def _activations(shape: Shape, training: Training) -> Part:
     size = activations(shape, training)
     if not training.has_offload or training.device == "cpu":
         return Part("activations", size)
-    inputs = training.tokens * shape.layers * shape.hidden * training.value_bytes
+    inputs = training.own_tokens * shape.layers * shape.hidden * training.value_bytes
     return Part("activations", size - inputs, int(_PINNED * inputs))
 
 
 def default_head(shape: Shape, training: Training) -> Literal["fused", "dense"]:
     """Return the loss head that `training.loss_head: auto` takes."""
-    is_small = 4 * training.tokens * shape.vocabulary <= MAX_DENSE_BYTES
+    is_small = 4 * training.own_tokens * shape.vocabulary <= MAX_DENSE_BYTES
     return "dense" if training.device == "cpu" and is_small else "fused"
 
 
 def head(shape: Shape, training: Training) -> int:
     """Return what the head needs to compute the loss and its gradients."""
-    tokens, words, size = training.tokens, shape.vocabulary, training.value_bytes
+    tokens, words, size = training.own_tokens, shape.vocabulary, training.value_bytes
     gathered = size * words * shape.hidden if training.layout.stage >= 3 else 0
     if training.head == "dense":
         return gathered + _DENSE_BYTES * tokens * words

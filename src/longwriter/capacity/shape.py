@@ -27,3 +27,5 @@ class Shape(NamedTuple):
     feed_forward: int
     context: int | None
     """Tokens that its positions reach; None = the config does not say."""
+    other_layers: tuple[str, ...] = ()
+    """Kinds of layers in which a token sees others not through attention alone."""

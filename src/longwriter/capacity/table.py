@@ -66,8 +66,9 @@ def _training(report: Mapping[str, Any]) -> str:
     what = f"LoRA, {sft['adapter']:,} weights" if sft["adapter"] else "all weights"
     checkpointing = f"{'' if sft['has_checkpointing'] else 'no '}gradient checkpointing"
     checkpointing += " without attention" * sft["keeps_attention"] + ", offloaded" * sft["has_offload"]
+    groups = f" ({sft['sequence_ranks']} share a pack)" if sft["sequence_ranks"] > 1 else ""
     return (
-        f"{what}; {amount(sft['ranks'], 'rank')} on {sft['device']}, ZeRO-{layout['stage']} ({sft['file']}), "
+        f"{what}; {amount(sft['ranks'], 'rank')}{groups} on {sft['device']}, ZeRO-{layout['stage']} ({sft['file']}), "
         f"{'bf16' if sft['value_bytes'] == 2 else 'fp32'}, {checkpointing}, {sft['attention']}, {sft['head']} head"
     )
 

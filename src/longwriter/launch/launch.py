@@ -27,7 +27,7 @@ from longwriter.amounts import amount
 from longwriter.errors import TrainingFailed, Unavailable, UserError
 from longwriter.hashing import short_id
 from longwriter.io import disk, files, process
-from longwriter.launch import checkpoints, environment
+from longwriter.launch import checkpoints, environment, sharing
 from longwriter.params import DpoParams, SftParams, TrainingParams
 from longwriter.params.training import LoraParams
 from longwriter.settings import named_files
@@ -98,16 +98,19 @@ def layout_of(path: str) -> dict[str, Any]:
     return layout
 
 
-def device_and_ranks(params: TrainingParams, batch: int, key: str) -> tuple[Literal["cuda", "cpu"], int]:
+def device_and_ranks(
+    params: TrainingParams, batch: int, key: str, sequence_ranks: int = 1
+) -> tuple[Literal["cuda", "cpu"], int]:
     """Return the device of the ranks, and their number on all nodes.
 
     Args:
         params: The section `training`.
         batch: Packs or pairs of one optimizer step.
         key: Name of the batch size in params.yaml, for the error message.
+        sequence_ranks: Ranks that share one of them.
 
     Raises:
-        UserError: the batch is not a multiple of the ranks, there are more ranks than GPUs or no GPU, or the
+        UserError: the ranks cannot share the batch evenly, there are more ranks than GPUs or no GPU, or the
             package of the attention is missing.
     """
     import torch
@@ -124,11 +127,8 @@ def device_and_ranks(params: TrainingParams, batch: int, key: str) -> tuple[Lite
         raise UserError(
             f"training.ranks is {ranks}, this machine has {amount(gpus, 'GPU')}: lower it, or set auto"
         )
-    if batch % ranks:
-        raise UserError(
-            f"{key} is {batch}, which {ranks} ranks cannot share evenly: make it a multiple of {ranks}, "
-            "or set training.ranks"
-        )
+    if problem := sharing.batch_problem(ranks, batch, key, sequence_ranks):
+        raise UserError(problem)
     return device, ranks
 
 

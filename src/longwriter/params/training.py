@@ -87,13 +87,19 @@ class TrainingParams(Section):
     activation_offload: bool = False
     """Keep the inputs of the layers, which gradient checkpointing stores, in the memory of the host instead of the
     GPU's; each step takes longer. It needs a GPU."""
+    sequence_ranks: Ranks = 1
+    """Number of ranks that share one pack of SFT (Ulysses, arXiv:2309.14509), for packs that are too long for one GPU:
+    each rank holds the activations of a part of its tokens. It divides the number of ranks and the model's heads. DPO
+    does not use it: there each rank has pairs of its own."""
     save_steps: OptimizerSteps
     """Optimizer steps between two checkpoints."""
     keep_checkpoints: Checkpoints
     """Number of checkpoints that are kept during training."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield the settings that are on but need gradient checkpointing, which is off."""
+        """Yield the settings that need gradient checkpointing, which is off, or another attention."""
+        if self.sequence_ranks > 1 and self.attention not in ("auto", "sdpa"):
+            yield Conflict(("sequence_ranks",), f"1 while training.attention is {self.attention}")
         for key in ("selective_checkpointing", "activation_offload"):
             if getattr(self, key) and not self.gradient_checkpointing:
                 yield Conflict((key,), "false while training.gradient_checkpointing is false")

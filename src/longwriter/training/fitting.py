@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from longwriter.errors import Unavailable, without_password
+from longwriter.errors import Unavailable, UserError, without_password
 from longwriter.io import files
-from longwriter.launch import checkpoints, launch
+from longwriter.launch import checkpoints, launch, sharing
 from longwriter.models.base import finite
 from longwriter.params import Params
 from longwriter.tracking import connection, versioning
@@ -59,7 +59,9 @@ def fit(
     """
     batch = params.sft.batch_packs if kind == "sft" else params.dpo.batch_pairs
     key = "sft.batch_packs" if kind == "sft" else "dpo.batch_pairs"
-    device, ranks = launch.device_and_ranks(params.training, batch, key)
+    sequence_ranks = params.training.sequence_ranks if kind == "sft" else 1
+    device, ranks = launch.device_and_ranks(params.training, batch, key, sequence_ranks)
+    _check_model(Path(model), sequence_ranks)
     launch.check_quantised(params.sft.lora if kind == "sft" else params.dpo.lora, kind, device)
     layout = launch.layout_of(params.training.deepspeed)
     state = launch.checkpoint_folder(kind, run.fingerprint, ranks, layout)
@@ -86,6 +88,19 @@ def fit(
     numbers = {"steps": curve[-1]["step"], "final_loss": curve[-1]["loss"]}
     numbers |= files.read_json(state / checkpoints.HELD_OUT)
     return numbers, _speed(curve) | _errors(choices)
+
+
+def _check_model(model: Path, sequence_ranks: int) -> None:
+    """Raise UserError if ranks cannot share the tokens of a pack with this model."""
+    if sequence_ranks == 1:
+        return
+    from transformers import AutoConfig  # takes seconds
+
+    config = AutoConfig.from_pretrained(model).get_text_config()
+    heads = config.num_attention_heads
+    keys = getattr(config, "num_key_value_heads", None) or heads
+    if problem := sharing.model_problem(sequence_ranks, heads, keys, sharing.other_layers(config)):
+        raise UserError(problem)
 
 
 def _errors(choices: dict[str, dict[str, Any]]) -> dict[str, float]:

@@ -46,6 +46,15 @@ def test_for_a_training_that_does_not_fit_the_fastest_layout_that_does_is_named(
     assert findings.cure(QWEN, work, layouts, 8 * GIB, None).startswith("no layout of infra/deepspeed fits")
 
 
+def test_ranks_that_share_packs_are_named_where_no_layout_is_enough():
+    work = training(ZERO3, ranks=8, tokens=262_144, has_checkpointing=True)
+    layouts = {"a": work, "b": work._replace(layout=OFFLOAD)}
+    assert findings.cure(QWEN, work, layouts, 60 * GIB, None).startswith("no layout of infra/deepspeed fits")
+    advice = "it fits with training.sequence_ranks: 4"
+    assert findings.cure(QWEN, work, layouts, 60 * GIB, None, [2, 4]) == advice
+    assert findings.overfull(QWEN, work._replace(sequence_ranks=4), 60 * GIB, None) is None
+
+
 def test_offload_needs_the_memory_of_the_host():
     work = training(OFFLOAD, ranks=8, tokens=32768, has_checkpointing=True)
     assert findings.overfull(GLM, work, 80 * GIB, 512 * GIB) is None

@@ -77,3 +77,16 @@ def test_capacity_expects_the_same_head(loss_head) -> None:
     from longwriter.capacity import memory
 
     assert memory.MAX_DENSE_BYTES == loss_head.MAX_DENSE_BYTES
+
+
+@pytest.mark.parametrize("name", ["dense", "fused"])
+def test_labels_that_are_already_shifted_give_the_same_numbers(
+    loss_head, tiny_model: Path, name: str
+) -> None:
+    model = load_model(tiny_model)
+    loss_head.add(name, model, 40, CPU)
+    ids = torch.arange(3, 43)[None]
+    labels = labels_of(ids, [12])
+    whole = model(ids, labels=labels, fused_lm_head=True, use_cache=False).log_probs
+    shifted = model(ids, shift_labels=labels.roll(-1), fused_lm_head=True, use_cache=False).log_probs
+    assert torch.allclose(shifted[:, :-1], whole) and shifted[0, -1] == 0

@@ -1,8 +1,9 @@
 """The loss head: log-probabilities of the target tokens, by full logits (dense) or tile by tile (fused, TRL).
 
-Both are called as `model(..., labels=labels, fused_lm_head=True)`, and give the same numbers. The fused head never
-holds the logits of all tokens, which at 32,768 tokens and 151,552 words are 20 GB in fp32. A CPU has no Triton
-kernel for it: there the fused head is slower and saves no memory, see infra/bench/README.md.
+Both are called as `model(..., labels=labels, fused_lm_head=True)`, or with `shift_labels` (the next token at each
+position), and give the same numbers. The fused head never holds the logits of all tokens, which at 32,768 tokens and
+151,552 words are 20 GB in fp32. A CPU has no Triton kernel for it: there the fused head is slower and saves no
+memory, see infra/bench/README.md.
 """
 
 from __future__ import annotations
@@ -68,11 +69,12 @@ def _add_dense(model: PreTrainedModel, outputs: tuple[str, ...]) -> None:
         *args: Any,
         fused_lm_head: bool = False,
         labels: torch.Tensor | None = None,
+        shift_labels: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
-        if not fused_lm_head or labels is None:
+        targets = shift_labels if labels is None else labels[:, 1:]
+        if not fused_lm_head or targets is None:
             return original(*args, **kwargs, **({} if labels is None else {"labels": labels}))
-        targets = labels[:, 1:]
         columns = (targets != IGNORE_INDEX).any(dim=0).nonzero()[:, 0]
         result = original(*args, logits_to_keep=columns, **(kwargs | {"use_cache": False}))
         return _output(result, targets, columns, outputs)
@@ -87,7 +89,7 @@ def _output(
 
     Args:
         result: Output of the model; its logits have the shape (rows, columns, vocabulary).
-        targets: Next tokens, shape (rows, tokens - 1).
+        targets: Next tokens; shape (rows, tokens), or (rows, tokens - 1) without those of the last.
         columns: Positions of the logits among the targets.
         outputs: Fields to compute; all are 0 where a token is no target.
     """

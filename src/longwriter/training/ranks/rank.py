@@ -41,10 +41,11 @@ from longwriter.launch.launch import Job
 from longwriter.params.training import OptimizerParams
 from longwriter.tokens import tokenizer
 from longwriter.tokens.packing import IGNORE_INDEX
-from longwriter.training.ranks import adapters, attention, choices, loss_head, recomputing
+from longwriter.training.ranks import adapters, attention, choices, loss_head, recomputing, sequence_parallel
 from longwriter.training.ranks.choices import Choice
 from longwriter.training.ranks.pack_trainer import PackTrainer
 from longwriter.training.ranks.pair_trainer import PairTrainer, without_padding
+from longwriter.training.ranks.sequence_parallel import Group
 from longwriter.training.ranks.watch import Watch, best_step
 
 _PACK_COLUMNS = ["input_ids", "labels", "seq_lengths"]
@@ -87,11 +88,11 @@ def _arguments(job: Job, optimizer: OptimizerParams, batch: int) -> dict[str, An
     }
 
 
-def _choose_attention(job: Job, config: Any) -> Choice:
+def _choose_attention(job: Job, config: Any, group: Group) -> Choice:
     """Set the attention of a trainer's configuration."""
     model, setting = AutoConfig.from_pretrained(job.model), job.training.attention
     dtype = torch.bfloat16 if job.training.precision == "bf16" else torch.float32
-    choice = attention.of_packs(setting, model, dtype, config.device)
+    choice = group.attend(attention.of_packs(setting, model, dtype, config.device), model)
     config.model_init_kwargs["attn_implementation"] = choice.name
     return choice
 
@@ -120,33 +121,36 @@ def sft_trainer(job: Job, cache: Path, watch: Watch) -> PackTrainer:
     """Return the trainer of an SFT job."""
     assert job.sft is not None
     coder = tokenizer.load(Path(job.model))
-    world = dist.get_world_size()
+    group = sequence_parallel.group(job.training.sequence_ranks)
     train, test = (_rows(path, cache, _PACK_COLUMNS) for path in (job.train, job.test))
+    packs_at_once = dist.get_world_size() // group.size
     evaluates = bool(len(test)) and job.sft.eval_steps is not None
     config = SFTConfig(
-        **_arguments(job, job.sft.optimizer, job.sft.batch_packs),
+        **_arguments(job, job.sft.optimizer, job.sft.batch_packs * group.size),
         eval_strategy="steps" if evaluates else "no",
         eval_steps=job.sft.eval_steps,
         packing=False,
         padding_free=True,
+        pad_to_multiple_of=group.size,  # each token that is added is a sequence without a target
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
-    choice = _choose_attention(job, config)
+    choice = _choose_attention(job, config, group)
     trainer = PackTrainer(
         model=job.model,
         args=config,
         train_dataset=_with_padding(train, job.sft.batch_packs, coder.eos_token_id),
-        eval_dataset=_with_padding(test, world, coder.eos_token_id) if len(test) else None,
+        eval_dataset=_with_padding(test, packs_at_once, coder.eos_token_id) if len(test) else None,
         processing_class=coder,
         callbacks=[watch],
         **adapters.options(job),
     )
-    trainer.weighting, trainer.watch = job.sft.loss, watch
-    trainer.capacity = max(map(sum, train["seq_lengths"]))
+    trainer.weighting, trainer.watch, trainer.group = job.sft.loss, watch, group
+    trainer.capacity = -(-max(map(sum, train["seq_lengths"])) // group.size) * group.size
+    tokens = trainer.capacity // group.size
     trainer.choices = {
         "attention": choice,
-        "loss_head": loss_head.add(job.training.loss_head, trainer.model, trainer.capacity, config.device),
+        "loss_head": loss_head.add(job.training.loss_head, trainer.model, tokens, config.device),
     }
     if len(test):
         trainer.test_targets_a_pack = _count_targets(test) / len(trainer.eval_dataset)
@@ -166,7 +170,7 @@ def dpo_trainer(job: Job, cache: Path, watch: Watch) -> PairTrainer:
         precompute_ref_log_probs=True,
         max_length=None,  # the stage rejected longer pairs, so none is cut
     )
-    choice = _choose_attention(job, config)
+    choice = _choose_attention(job, config, Group())
     trainer = PairTrainer(
         model=job.model,
         args=config,
@@ -355,8 +359,8 @@ def _advice(error: Exception) -> str:
     if not isinstance(error, torch.OutOfMemoryError):
         return ""
     return (
-        ". Use infra/deepspeed/zero3_offload.json, training.gradient_checkpointing, training.activation_offload, or a "
-        "smaller pack.max_length"
+        ". Use infra/deepspeed/zero3_offload.json, training.gradient_checkpointing, training.activation_offload, "
+        "training.sequence_ranks (for SFT on several GPUs), or a smaller pack.max_length"
     )
 
 

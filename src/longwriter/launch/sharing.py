@@ -1,0 +1,61 @@
+"""Whether ranks can share the packs or pairs of a step, and the tokens of one pack.
+
+Pure. Each finding is one sentence: what is wrong, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+_ATTENTION = {"full_attention", "sliding_attention", "attention"}
+"""Kinds of layers, as configs of transformers call them, that see other tokens through attention alone."""
+
+
+def batch_problem(ranks: int, batch: int, key: str, sequence_ranks: int = 1) -> str | None:
+    """Return why ranks cannot share the rows of a step evenly; None if they can.
+
+    Args:
+        ranks: Ranks on all nodes.
+        batch: Packs or pairs of one optimizer step.
+        key: Name of the batch size in params.yaml.
+        sequence_ranks: Ranks that share one row.
+    """
+    if ranks % sequence_ranks:
+        return (
+            f"training.sequence_ranks is {sequence_ranks}, which does not divide {ranks} ranks: set it to 1 or "
+            "another divisor of them"
+        )
+    groups = ranks // sequence_ranks
+    if batch % groups:
+        who = f"{ranks} ranks" if sequence_ranks == 1 else f"{groups} groups of {sequence_ranks} ranks"
+        return f"{key} is {batch}, which {who} cannot share evenly: make it a multiple of {groups}, or set training.ranks"
+    return None
+
+
+def other_layers(config: Any) -> tuple[str, ...]:
+    """Return the kinds of a model's layers, by its config, in which a token sees others not through attention alone."""
+    kinds = getattr(config, "layer_types", None) or getattr(config, "layers_block_type", None) or []
+    return tuple(sorted(set(kinds) - _ATTENTION))
+
+
+def model_problem(sequence_ranks: int, heads: int, kv_heads: int, others: Iterable[str]) -> str | None:
+    """Return why ranks cannot share the tokens of a pack with this model; None if they can.
+
+    Args:
+        sequence_ranks: Ranks that share a pack; each computes some heads of attention.
+        heads: Heads of queries.
+        kv_heads: Heads of keys.
+        others: `other_layers` of the model.
+    """
+    if sequence_ranks == 1:
+        return None
+    number = f"training.sequence_ranks is {sequence_ranks}"
+    if kinds := ", ".join(others):
+        return f"{number}, which only attention allows, and the model has layers of the kind {kinds}: set it to 1"
+    if heads % sequence_ranks or (kv_heads % sequence_ranks and sequence_ranks % kv_heads):
+        return (
+            f"{number}, which cannot share {heads} heads and {kv_heads} key heads: set it to 1, or to another divisor "
+            "of the heads that divides the key heads or is a multiple of them"
+        )
+    return None
