@@ -133,6 +133,22 @@ def test_a_stage_that_keeps_nothing_or_too_little_publishes_nothing_and_shows_wh
     assert status(tmp_path) == ["FAILED"]
 
 
+def test_a_stage_that_its_gate_stops_shows_what_it_rejected_before(tmp_path: Path) -> None:
+    rows = "".join(f'{{"reason": "{reason}"}}\n' for reason in ("no_json", "refused", "no_json"))
+    then = f'(folder / "rejected.jsonl").write_text({rows!r}); raise GateStopped("too few")'
+    done = stage(tmp_path, then)
+    assert done.returncode == 3
+    file = ".lw/stopped/toy/rejected.jsonl"
+    assert (
+        told(done)
+        == f"toy: GateStopped: too few. Rejected before the gate: no_json 2, refused 1 (all: {file})"
+    )
+    assert (tmp_path / file).read_text() == rows
+    run = MlflowClient(f"sqlite:///{tmp_path / '.lw' / 'mlflow.db'}").search_runs(["1"])[0]
+    client = MlflowClient(f"sqlite:///{tmp_path / '.lw' / 'mlflow.db'}")
+    assert "rejected.jsonl" in [item.path for item in client.list_artifacts(run.info.run_id)]
+
+
 def test_the_lineage_events_of_a_stage_have_the_run_and_the_digests_of_mlflow_and_dvc(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

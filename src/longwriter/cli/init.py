@@ -31,7 +31,10 @@ def init(
     min_share: Annotated[
         float,
         typer.Option(
-            min=0.0, max=1.0, help="Each gate stops when less than this share of the chosen rows is left"
+            min=0.0,
+            max=1.0,
+            help="Smallest number of rows of each gate, as a share of the chosen rows; the shares of params.yaml, "
+            "such as plan.gate.min_kept_share, stay",
         ),
     ] = 0.5,
     apply: Annotated[bool, typer.Option("--apply", help="Write the keys into params.yaml")] = False,

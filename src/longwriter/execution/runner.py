@@ -8,7 +8,7 @@ If dvc.yaml declares `data/<name>/headline.json`, this file gets the numbers tha
 If dvc.yaml declares `data/<name>/summary.json`, as for stages that call LLMs, this file gets the calls, tokens,
 cost and seconds of this execution.
 A stage that fails publishes nothing. A stage that keeps no row, or fewer than its `min_kept_share`, also fails;
-its rejected rows are then in `.lw/stopped/<name>/`.
+its rejected rows, and those of a stage that its gate stops, are then in `.lw/stopped/<name>/`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ import shutil
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+import orjson
 import psutil
 
 from longwriter import params as parameters
@@ -183,7 +185,10 @@ def _publish(name: str, work: Callable[[Path], Summary], outs: list[str]) -> Sum
     target = files.DATA / name.replace("@", "/")
     started = time.monotonic()
     with files.published(target) as folder:
-        summary = work(folder)
+        try:
+            summary = work(folder)
+        except GateStopped as error:
+            raise _with_rejected(name, error, folder) from None
         rejected = sum(summary.rejected.values())
         if summary.rows_in != summary.rows_kept + rejected:
             raise LongWriterError(
@@ -209,15 +214,33 @@ def _check_kept(name: str, summary: Summary, folder: Path) -> None:
     shortage = summary.shortage(name.partition("@")[0])
     if shortage is None:
         return
-    rejected = folder / "rejected.jsonl"
-    artifacts: tuple[Path, ...] = ()
-    if rejected.is_file():
-        stopped = files.LOCAL / "stopped" / name / rejected.name
-        stopped.parent.mkdir(parents=True, exist_ok=True)
-        artifacts = (Path(shutil.copyfile(rejected, stopped)),)
-        shortage += f". All rejected rows, with their reasons: {stopped}"
+    rejected = _copied(name, folder)
+    if rejected:
+        shortage += f". All rejected rows, with their reasons: {rejected}"
     advice = "remove the cause of the rejections and run again; stored answers are not requested again"
-    raise GateStopped(f"{shortage}: {advice}", artifacts=artifacts)
+    raise GateStopped(f"{shortage}: {advice}", artifacts=(rejected,) if rejected else ())
+
+
+def _with_rejected(name: str, error: GateStopped, folder: Path) -> GateStopped:
+    """Return the error of a gate, with the rows that the stage rejected before it, because the gate may miss them."""
+    rejected = _copied(name, folder)
+    if rejected is None or not rejected.stat().st_size:
+        return error
+    with rejected.open("rb") as rows:
+        reasons = Counter(orjson.loads(row)["reason"] for row in rows)
+    counts = ", ".join(f"{reason} {number:,}" for reason, number in reasons.most_common())
+    message = f"{error}. Rejected before the gate: {counts} (all: {rejected})"
+    return GateStopped(message, artifacts=(*error.artifacts, rejected))
+
+
+def _copied(name: str, folder: Path) -> Path | None:
+    """Copy the rejected rows of a stage that fails out of its folder; return the copy, or None if there are none."""
+    rejected = folder / "rejected.jsonl"
+    if not rejected.is_file():
+        return None
+    stopped = files.LOCAL / "stopped" / name / rejected.name
+    stopped.parent.mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copyfile(rejected, stopped))
 
 
 _STARTER_TAGS = {

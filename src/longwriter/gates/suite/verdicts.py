@@ -72,7 +72,8 @@ class Finding(NamedTuple):
     def sentence(self) -> str:
         """Return name, observed value, bound and the first failing rows in one line."""
         rows = f"; worst rows: {', '.join(self.rows[:_WORST])}" if self.rows else ""
-        return f"{self.name}: observed {self.observed}, bound {self.bound}{rows}"
+        observed = round(self.observed, 6) if isinstance(self.observed, float) else self.observed
+        return f"{self.name}: observed {observed}, bound {self.bound}{rows}"
 
 
 class Verdict(BaseModel):
