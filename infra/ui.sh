@@ -96,6 +96,10 @@ wait_for docs "${groups[2]}" "$docs_url/"
 echo "ui: MLflow     $mlflow_url"
 echo "ui: Prefect    $prefect_url"
 echo "ui: Data Docs  $docs_url"
+if [ "$mlflow_port $prefect_port $docs_port" != "5000 4200 8800" ]; then
+  echo "ui: links that runs have already written lead to the ports 5000, 4200 and 8800; for new links:"
+  echo "ui: export LW_MLFLOW_UI=$mlflow_url LW_PREFECT_UI=$prefect_url LW_DOCS_UI=$docs_url"
+fi
 echo "ui: Ctrl-C stops all three"
 
 names=(mlflow prefect docs)
