@@ -71,12 +71,21 @@ def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     twice = OPTIMIZER.model_copy(update={"epochs": 2})
     steps = {"optimizer": twice, "batch_packs": 2, "eval_steps": 2}
     for sequence_ranks in (1, 2):
-        case = Case((3, 1, 2, 4, 1, 5), ranks=sequence_ranks, sequence_ranks=sequence_ranks)
-        made[sequence_ranks] = job_of(case, base / f"long_{sequence_ranks}", tiny_model, **steps)
+        case = Case((3, 1, 2, 4), ranks=sequence_ranks, sequence_ranks=sequence_ranks)
+        made["whole", sequence_ranks] = job_of(case, base / f"long_{sequence_ranks}", tiny_model, **steps)
         made["lora", sequence_ranks] = with_lora(
             job_of(case, base / f"lora_{sequence_ranks}", tiny_model, **steps)
         )
-    train_in_turn([job_file(one) for one in made.values()], base)
+    files = [job_file(one) for one in made.values()]
+    moved = job_of(Case((3, 1, 2, 4)), base / "moved", tiny_model, **steps)
+    shared_file = job_file(moved)
+    folder = Path(moved.checkpoints)
+    (folder / checkpoints.STOP).touch()
+    training = moved.training.model_copy(update={"sequence_ranks": 1})
+    apart_file = folder / "apart.json"
+    apart_file.write_text(moved.model_copy(update={"training": training}).model_dump_json(), encoding="utf-8")
+    train_in_turn([*files, shared_file, str(apart_file), shared_file, str(apart_file)], base)
+    made["moved"] = moved
     return made
 
 
@@ -98,11 +107,20 @@ def held_out(one: Job) -> dict[str, float]:
     return json.loads((Path(one.checkpoints) / checkpoints.HELD_OUT).read_text())
 
 
-@pytest.mark.parametrize("kind", ["whole", "lora"])
-def test_two_ranks_that_share_packs_end_where_one_rank_does(trained: dict[Any, Job], kind: str) -> None:
-    alone, shared = (trained[number if kind == "whole" else (kind, number)] for number in (1, 2))
+PAIRS = [
+    (("whole", 1), ("whole", 2)),
+    (("lora", 1), ("lora", 2)),
+    (("whole", 1), "moved"),  # it was stopped after each step, and went on with the other sequence_ranks
+]
+
+
+@pytest.mark.parametrize(("one_rank", "two_ranks"), PAIRS)
+def test_two_ranks_that_share_packs_end_where_one_rank_does(
+    trained: dict[Any, Job], one_rank: Any, two_ranks: Any
+) -> None:
+    alone, shared = trained[one_rank], trained[two_ranks]
     points = [curve(one) for one in (alone, shared)]
-    assert [point["step"] for point in points[1]] == [1, 2, 3, 4, 5, 6]
+    assert [point["step"] for point in points[1]] == [1, 2, 3, 4]
     for before, after in zip(*points, strict=True):
         assert before.keys() == after.keys()
         for number in {"loss", "grad_norm", "test_loss", "learning_rate"} & before.keys():

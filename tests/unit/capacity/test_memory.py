@@ -96,6 +96,15 @@ def test_disk_counts_the_checkpoint_that_is_being_written():
     assert rows["models of SFT and DPO (data, DVC cache)"] == 8 * 9_399_951_360
 
 
+def test_ranks_that_share_a_pack_have_a_part_of_its_activations_and_logits_each():
+    zero_3 = Layout(3, False, False, 200_000_000, 10**9)
+    alone = training(zero_3, ranks=8, tokens=32_767, head="dense")
+    shared = alone._replace(sequence_ranks=4)
+    apart = alone._replace(tokens=8_192)
+    assert memory.parts(LLAMA, shared) == memory.parts(LLAMA, apart)
+    assert memory.parts(LLAMA, shared._replace(tokens=32_768)) == memory.parts(LLAMA, apart)
+
+
 def test_selective_checkpointing_also_keeps_the_output_of_attention_for_each_layer():
     work = training(layout("zero3"), tokens=32768, has_checkpointing=True)
     more = memory.activations(LLAMA, work._replace(keeps_attention=True)) - memory.activations(LLAMA, work)

@@ -46,6 +46,22 @@ def test_a_base_model_of_8k_is_refused_and_the_parameter_that_is_offered_cures_i
     assert (code, report["errors"], report["model"]["context"]) == (0, [], 131072)
 
 
+def test_heads_that_ranks_cannot_share_are_refused_before_anything_is_paid(pipeline, run):
+    base = {**PAPER["base_model"], "source": f"path:{folder(pipeline, 'qwen2.5-7b')}", "rope_scaling": None}
+    set_params(PAPER, base_model=base, training={**PAPER["training"], "sequence_ranks": 8})
+    code, report = reported(run, "--gpus", "8x80")
+    assert code == 2
+    [refusal] = report["errors"]
+    assert refusal.startswith(
+        "training.sequence_ranks is 8, which cannot share 28 heads and 4 key heads: set it to"
+    )
+    set_params(PAPER, base_model=base, training={**PAPER["training"], "sequence_ranks": 4})
+    code, out, _ = run("capacity", "--gpus", "8x80")
+    assert code == 0
+    assert "8 ranks (4 share a pack) on cuda" in out
+    assert "not measured: ranks that share a pack: tried on CPU ranks only" in out
+
+
 def folder(place, name):
     """A folder with the config of a model and its card, but no weights."""
     made = place / "model"

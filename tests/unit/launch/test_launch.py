@@ -4,6 +4,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from longwriter.errors import TrainingFailed, UserError
 from longwriter.launch import launch
@@ -70,6 +71,25 @@ def test_flash_attention_without_its_package_is_an_error_before_any_rank_starts(
     monkeypatch.setitem(sys.modules, "flash_attn", None)
     with pytest.raises(UserError, match=r"flash_attn, which is not.*set training\.attention: sdpa"):
         launch.device_and_ranks(FLASH, 4, "sft.batch_packs")
+
+
+def test_ranks_share_packs_only_with_attention_that_needs_no_mask():
+    for attention in ("eager", "flash_attention_2"):
+        with pytest.raises(ValidationError) as error:
+            TrainingParams(**{**TRAINING.model_dump(), "attention": attention, "sequence_ranks": 2})
+        [conflict] = error.value.errors()[0]["ctx"]["conflicts"]
+        assert conflict.key == ("sequence_ranks",)
+        assert conflict.allowed == f"1 while training.attention is {attention}"
+    assert TrainingParams(**{**TRAINING.model_dump(), "attention": "auto", "sequence_ranks": 2})
+
+
+def test_the_packs_of_a_step_are_shared_by_groups_of_ranks():
+    four = TRAINING.model_copy(update={"ranks": 4, "device": "cpu"})
+    assert launch.device_and_ranks(four, 2, "sft.batch_packs", 2)[1] == 4
+    with pytest.raises(UserError, match=r"sft.batch_packs is 2, which 4 ranks cannot share evenly"):
+        launch.device_and_ranks(four, 2, "sft.batch_packs")
+    with pytest.raises(UserError, match=r"training.sequence_ranks is 3, which does not divide 4 ranks"):
+        launch.device_and_ranks(four, 2, "sft.batch_packs", 3)
 
 
 def test_flash_attention_with_its_package_is_used(monkeypatch):
