@@ -73,6 +73,9 @@ _INNER_FIELDS = (
     "reason",
     "value",
 )
+_EVENT_STREAM = re.compile(
+    rb"\s*(?:(?:data|event|id|retry)?:[ \r\n]|data:[{\[])"
+)  # how server-sent events begin
 _JSON_OBJECT = re.compile(r"\s*(?:```(?:json)?\s*)?\{\s*[\"'}]")
 
 
@@ -186,11 +189,20 @@ def _parse(body: bytes) -> tuple[dict[str, Any], bool]:
         try:
             reply = json.loads(text, strict=False, parse_int=_integer)
         except (ValueError, RecursionError):
-            is_page = body.lstrip()[:1] == b"<"
-            raise NoCompletion("a web page" if is_page else "broken JSON") from None
+            raise NoCompletion(_what_is(body)) from None
     if not isinstance(reply, dict) or reply.get("error"):
         raise NoCompletion("an error, not a chat completion")
     return reply, is_strict
+
+
+def _what_is(body: bytes) -> str:
+    """Return what a body is that is not JSON."""
+    if _EVENT_STREAM.match(body):
+        return (
+            "an event stream, although `stream` was not asked for (let the endpoint, or the proxy before it, answer "
+            "as one JSON object)"
+        )
+    return "a web page" if body.lstrip()[:1] == b"<" else "broken JSON"
 
 
 def _integer(digits: str) -> float:

@@ -251,6 +251,13 @@ def test_a_blocked_answer_is_an_empty_one_with_its_reason(message):
         (b"[" * 100_000, "broken JSON"),
         (b'{"a":' * 5000, "broken JSON"),
         (b"[]", "not a chat completion"),
+        (
+            b'data: {"choices": [{"delta": {"content": "The lamp"}}]}\n\ndata: [DONE]\n\n',
+            "an event stream, although",
+        ),
+        (b'\n: keep-alive\n\ndata: {"choices": []}\n', "an event stream, although"),
+        (b"event: message_start\r\ndata: {}", "an event stream, although"),
+        (b"database: down", "broken JSON"),
         (b'{"error": {"message": "x"}}', "an error"),
         (b'{"choices": []}', "no chat completion"),
         (b'{"choices": [7]}', "a failed completion"),
