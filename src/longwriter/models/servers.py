@@ -14,6 +14,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,14 @@ _LLAMACPP_ERROR = re.compile(r"^[0-9.]{1,20} E (.{1,300})", re.MULTILINE)
 _GGUF_SERVERS = {"openvino": "openvino_server", "llama.cpp": "llamacpp_server"}
 """Engines that serve a GGUF file, and the modules of this package that start them."""
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_CAUSES: dict[int, str] = {
+    signal.SIGSEGV: ", a memory fault: the GGUF is damaged, or its chat template calls itself without end",
+    signal.SIGBUS: ", a memory fault: the weights became shorter while they were read, or the disk is damaged",
+    signal.SIGILL: ": this build of the engine needs instructions that this CPU lacks",
+    signal.SIGABRT: ": the engine gave up at an error that its log names",
+    signal.SIGKILL: ": somebody killed it, or the kernel did because memory was short",
+}
+"""Likely causes of the signals that end a server."""
 
 
 @asynccontextmanager
@@ -293,6 +302,14 @@ def _errors(log_file: Path) -> str:
     return errors[0] if errors else ""
 
 
+def _end(code: int) -> str:
+    """Return in words how a server ended; a negative code is the signal that ended it."""
+    if code >= 0:
+        return f"exit {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    return f"ended by {name}{_CAUSES.get(-code, '')}"
+
+
 def _wait_healthy(server: subprocess.Popen[bytes], socket: str, description: str, log_file: Path) -> None:
     """Wait until the health route answers 200; it answers 503 while weights are loaded."""
     deadline = time.monotonic() + _START_S
@@ -300,7 +317,8 @@ def _wait_healthy(server: subprocess.Popen[bytes], socket: str, description: str
         if net.is_healthy("http://localhost/health", socket):
             return
         time.sleep(0.1)
-    state = f"is not healthy after {_START_S} s" if server.poll() is None else f"exit {server.returncode}"
+    code = server.poll()
+    state = f"is not healthy after {_START_S} s" if code is None else _end(code)
     raise ModelUnusable(
         f"{description} did not start ({state}); see {log_file}: {_errors(log_file) or process.last_lines(log_file)}"
     )

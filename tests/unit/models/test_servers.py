@@ -6,7 +6,9 @@ from pathlib import Path
 from types import ModuleType
 
 import psutil
+import pytest
 
+from longwriter.errors import ModelUnusable
 from longwriter.llm.client import connect
 from longwriter.models import servers as serving
 from longwriter.params import LLMParams, Sampling, ServingParams, VllmParams
@@ -146,3 +148,22 @@ def test_without_settings_vllm_has_its_own():
     assert serving._vllm_options(None, 0.5) == ["--gpu-memory-utilization", "0.45"]
     cached = GPUS.model_copy(update={"prefix_caching": True})
     assert serving._vllm_options(cached, 1.0)[-1] == "--enable-prefix-caching"
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ("os.kill(os.getpid(), 11)", "ended by SIGSEGV, a memory fault: the GGUF is damaged, or its chat template"),
+        ("os.kill(os.getpid(), 9)", "ended by SIGKILL: somebody killed it, or the kernel did because memory was short"),
+        ("os.kill(os.getpid(), 40)", "ended by signal 40"),
+        ("os._exit(3)", "exit 3"),
+    ],
+)  # fmt: skip
+def test_a_server_that_ends_at_its_start_says_how_in_words_and_names_its_log(tmp_path, ends, told):
+    log = tmp_path / "server.log"
+    server = serving._start([sys.executable, "-c", f"import os; print('loading', flush=True); {ends}"], log)
+    server.wait(120)
+    with pytest.raises(ModelUnusable) as error:
+        serving._wait_healthy(server, str(tmp_path / "no.sock"), "llama.cpp", log)
+    assert told in str(error.value)
+    assert str(error.value).endswith(f"; see {log}: loading")
