@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -159,6 +161,80 @@ def test_a_missing_link_is_named(finished: Workspace, words: list[str], told: st
     _, complaint = _lineage(finished, *words, code=2)
     assert told in complaint
     assert complaint.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def forgetful(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace whose MLflow store a test may damage, and `whole.db`, what it was before."""
+    workspace = finished.copy(tmp_path_factory.mktemp("forgetful") / "checkout", with_mlflow=True)
+    shutil.copy(workspace.path / ".lw/mlflow.db", workspace.path / "whole.db")
+    return workspace
+
+
+_OF_STAGE = "(SELECT run_uuid FROM tags WHERE key = 'lw.stage' AND value = ?)"
+_DELETED = f"UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid IN {_OF_STAGE}"
+_WITHOUT_DATA = f"DELETE FROM inputs WHERE destination_id IN {_OF_STAGE}"
+_WITHOUT_DATASET = "DELETE FROM inputs WHERE source_id IN (SELECT dataset_uuid FROM datasets WHERE name = ?)"
+_WITHOUT_RUN = f"DELETE FROM runs WHERE run_uuid IN {_OF_STAGE}"
+
+
+@pytest.mark.parametrize("benchmark", [False, True])
+@pytest.mark.parametrize(
+    ("statement", "name", "complaint"),
+    [
+        (_DELETED, "dataset", "MLflow has no dataset run that wrote a file with md5"),
+        (_DELETED, "plan", "; the row names "),
+        (_WITHOUT_DATASET, "data/plan/calls.jsonl.zst", "(plan) has no output data/plan/calls.jsonl.zst: MLflow has lost"),
+        (_WITHOUT_DATASET, "data/write/calls.jsonl.zst", "(write) has no output data/write/calls.jsonl.zst: MLflow has"),
+        (_WITHOUT_DATASET, "data/write/drafts.jsonl", "(dataset) has no input data/write/drafts.jsonl: its stage had other"),
+    ],
+)  # fmt: skip
+def test_what_mlflow_has_lost_is_one_line_after_all_that_is_still_known(
+    forgetful: Workspace, statement: str, name: str, complaint: str, benchmark: bool
+) -> None:
+    text, told = _after(forgetful, statement, name, ["--benchmark", "tiny"] if benchmark else [])
+    assert "row  " in text
+    assert complaint in told
+
+
+@pytest.mark.parametrize(
+    ("statement", "name", "known", "complaint"),
+    [
+        (_DELETED, "pack", "model  sft", "MLflow has no pack run that wrote a file with md5"),
+        (_WITHOUT_DATASET, "data/dataset/train.jsonl", "model  sft", "(pack) has no input data/dataset/train.jsonl"),
+        (_WITHOUT_DATASET, "data/generate/sft-tiny/calls.jsonl.zst", "answer", "has no output data/generate/sft-tiny/calls"),
+        (_WITHOUT_DATASET, "data/pack/train.parquet", "model  sft", "(sft) has no input data/pack/train.parquet"),
+        (_WITHOUT_DATA, "sft", "model  sft", "(sft) has no input data/pack/train.parquet"),
+        (_WITHOUT_RUN, "sft", "answer", "MLflow has no sft run that wrote weights with md5"),
+        (_WITHOUT_DATA, "report@tiny", "", "it compares no model: MLflow has lost the inputs of its run"),
+    ],
+)  # fmt: skip
+def test_what_mlflow_has_lost_of_a_training_is_one_line_after_all_that_is_still_known(
+    forgetful: Workspace, statement: str, name: str, known: str, complaint: str
+) -> None:
+    text, told = _after(forgetful, statement, name, ["--benchmark", "tiny", "--model", "sft"])
+    assert known in text
+    assert complaint in told
+
+
+def test_a_gate_whose_inputs_mlflow_has_lost_is_named(forgetful: Workspace) -> None:
+    _, told = _after(forgetful, _WITHOUT_DATA, "validate", [])
+    assert "(validate) has no input data/dataset/train.jsonl" in told
+
+
+def _after(workspace: Workspace, statement: str, name: str, words: list[str]) -> tuple[str, str]:
+    """Return what `longwriter lineage` says and complains after a statement has damaged the MLflow store."""
+    store_file, whole_file = workspace.path / ".lw/mlflow.db", workspace.path / "whole.db"
+    with (
+        contextlib.closing(sqlite3.connect(store_file)) as store,
+        contextlib.closing(sqlite3.connect(whole_file)) as whole,
+    ):
+        whole.backup(store)
+        store.execute(statement, (name,))
+        store.commit()
+    text, told = _lineage(workspace, *words, code=2)
+    assert told.count("\n") == 1
+    return text, told
 
 
 def test_a_number_is_traced_after_params_yaml_names_another_benchmark(

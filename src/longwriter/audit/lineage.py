@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from longwriter.amounts import amount
 from longwriter.errors import UserError
@@ -23,6 +23,11 @@ Step = dict[str, Any]
 _SPLITS = ("data/dataset/train.jsonl", "data/dataset/test.jsonl")
 _PACKS = "data/pack/train.parquet"
 _PAIRS = "data/preferences/train.jsonl"
+_BASE = "data/base_model/weights"
+_NO_RUN = (
+    "it was deleted (`mlflow runs restore` brings it back until `mlflow gc` erases it), or belongs to another MLflow "
+    "store; set MLFLOW_TRACKING_URI to that, or run the stage again"
+)
 
 
 def walk(sample_id: str | None) -> Iterator[Step]:
@@ -35,7 +40,7 @@ def walk(sample_id: str | None) -> Iterator[Step]:
         UserError: there is no such run, row or call; the message says which link is missing.
     """
     gate = _latest_run("validate")
-    digests = {path: md5 for path, md5 in tracking.datasets(gate, "input").items() if path in _SPLITS}
+    digests = {path: _input_digest(gate, path) for path in _SPLITS}
     yield {"gate": _run_step(gate), "data": digests}
     yield from _row_to_calls(digests, None if sample_id is None else {sample_id})
 
@@ -82,12 +87,10 @@ def _weights_to_calls(reader: Run, path: str) -> Iterator[Step]:
     logged = logged_models.of_digest(md5)
     writers = tracking.runs_with_output(model, md5)
     if not writers and logged:  # a copy of weights that another stage wrote
-        writers = [tracking.run(logged.source_run_id)]
+        source = tracking.find_run(logged.source_run_id)
+        writers = [source] if source else []
     if not writers:
-        raise UserError(
-            f"MLflow has no {model} run that wrote weights with md5 {md5}: they were made with another MLflow store; "
-            "set MLFLOW_TRACKING_URI to it, or run the stage again"
-        )
+        raise UserError(f"MLflow has no {model} run that wrote weights with md5 {md5}: {_NO_RUN}")
     training = writers[0]
     yield {
         "model": model,
@@ -102,8 +105,10 @@ def _weights_to_calls(reader: Run, path: str) -> Iterator[Step]:
     parents = [name for name in inputs if Path(name).name == "weights"]
     if _PACKS in inputs:
         yield from _packs_to_calls(training)
-    elif parents:
+    elif parents and parents[0] != _BASE:
         yield from _weights_to_calls(training, parents[0])
+    elif training.data.tags.get("lw.stage") != "base_model":
+        _input_digest(training, "data/sft/weights" if _PAIRS in inputs else _PACKS)
 
 
 def _packs_to_calls(training: Run) -> Iterator[Step]:
@@ -111,7 +116,7 @@ def _packs_to_calls(training: Run) -> Iterator[Step]:
     pack_run, md5 = _writer_of_input(training, _PACKS)
     rows = packs.read(versioning.bytes_of(md5, _PACKS), ["sample_ids"])
     pack_ids = [row["sample_ids"] for row in rows]
-    digests = {_SPLITS[0]: tracking.datasets(pack_run, "input")[_SPLITS[0]]}
+    digests = {_SPLITS[0]: _input_digest(pack_run, _SPLITS[0])}
     steps = _row_to_calls(digests, {sample_id for ids in pack_ids for sample_id in ids})
     row_step = next(steps)
     number = next(i for i, ids in enumerate(pack_ids) if row_step["row"]["sample_id"] in ids)
@@ -127,9 +132,16 @@ def _row_to_calls(digests: dict[str, str], sample_ids: set[str] | None) -> Itera
     """
     row, path = _find_row(digests, sample_ids)
     yield {"row": row, "in": path, "md5": digests[path]}
-    dataset = _writer("dataset", digests[path])
-    write, _ = _writer_of_input(dataset, "data/write/drafts.jsonl")
-    plan, _ = _writer_of_input(write, "data/plan/plans.jsonl")
+    try:
+        dataset = _writer("dataset", digests[path])
+        write, _ = _writer_of_input(dataset, "data/write/drafts.jsonl")
+        plan, _ = _writer_of_input(write, "data/plan/plans.jsonl")
+    except UserError as error:
+        ids = row["call_ids"]
+        more = ", …" if len(ids) > len(ids[:3]) else ""
+        raise UserError(
+            f"{error}; the row names {amount(len(ids), 'call')}: {', '.join(ids[:3])}{more}"
+        ) from None
     yield {"runs": {"dataset": _run_step(dataset), "write": _run_step(write), "plan": _run_step(plan)}}
     open_ids = list(row["call_ids"])
     for stage, run in (("plan", plan), ("write", write)):
@@ -184,19 +196,23 @@ def _report(benchmark: str, model: str, scores_path: str) -> Run:
         models = [
             path.split("/")[2].removesuffix(f"-{benchmark}") for path in inputs if path.endswith(ending)
         ]
-        raise UserError(f"the report of {benchmark} has no model {model}; it compares {', '.join(models)}")
+        compared = ", ".join(models) or "no model: MLflow has lost the inputs of its run"
+        raise UserError(f"the report of {benchmark} has no model {model}; it compares {compared}")
     return run
 
 
 def _input_digest(reader: Run, path: str) -> str:
     """Return the digest of a file that a run read."""
-    inputs = tracking.datasets(reader, "input")
-    if path not in inputs:
+    return _digest(reader, path, "input", "its stage had other deps then, or MLflow has lost the record")
+
+
+def _digest(run: Run, path: str, context: Literal["input", "output"], cause: str) -> str:
+    datasets = tracking.datasets(run, context)
+    if path not in datasets:
         raise UserError(
-            f"run {reader.info.run_id} ({reader.info.run_name}) has no input {path}: its stage had other deps then; "
-            "run the stage again"
+            f"run {run.info.run_id} ({run.info.run_name}) has no {context} {path}: {cause}; run the stage again"
         )
-    return inputs[path]
+    return datasets[path]
 
 
 def _writer_of_input(reader: Run, path: str) -> tuple[Run, str]:
@@ -208,10 +224,7 @@ def _writer_of_input(reader: Run, path: str) -> tuple[Run, str]:
 def _writer(stage: str, md5: str) -> Run:
     runs = tracking.runs_with_output(stage, md5)
     if not runs:
-        raise UserError(
-            f"MLflow has no {stage} run that wrote a file with md5 {md5}: it was made with another MLflow store; "
-            "set MLFLOW_TRACKING_URI to it, or run the stage again"
-        )
+        raise UserError(f"MLflow has no {stage} run that wrote a file with md5 {md5}: {_NO_RUN}")
     return runs[0]
 
 
@@ -230,7 +243,9 @@ def _run_step(run: Run) -> dict[str, str]:
 def _calls(run: Run, folder: str, call_ids: list[str]) -> Iterator[Step]:
     """Yield those of `call_ids` that a run's call log holds, in the order of `call_ids`."""
     log = f"data/{folder}/calls.jsonl.zst"
-    lines = files.read_zstd_lines(versioning.bytes_of(tracking.datasets(run, "output")[log], log))
+    lines = files.read_zstd_lines(
+        versioning.bytes_of(_digest(run, log, "output", "MLflow has lost the record"), log)
+    )
     calls = {row["call_id"]: row for row in map(json.loads, lines) if row["call_id"] in call_ids}
     for call_id in [call_id for call_id in call_ids if call_id in calls]:
         yield {"stage": run.data.tags["lw.stage"], "call": calls[call_id]}

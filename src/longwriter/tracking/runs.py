@@ -295,6 +295,16 @@ def run(run_id: str) -> Run:
     return connection.client()[0].get_run(run_id)
 
 
+def find_run(run_id: str) -> Run | None:
+    """Return the run with this id, or None if MLflow has erased it."""
+    try:
+        return run(run_id)
+    except mlflow.exceptions.MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
 def latest_run(stage: str) -> Run | None:
     """Return the newest finished run of a stage, executed or reused."""
     mlflow_client, experiment = connection.client()
