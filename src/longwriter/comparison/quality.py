@@ -20,6 +20,7 @@ from longwriter.statistics.intervals import Difference, Estimate, Method
 Rows = Mapping[str, Sequence[Score]]
 Pair = tuple[str, str]
 _WORST, _BEST = 0.0, 100.0
+_MARKS = (1.0, 5.0)  # of a dimension
 
 
 class Unjudged(NamedTuple):
@@ -154,6 +155,6 @@ def _dimensions(scored: Rows, confidence: float) -> dict[str, dict[str, Estimate
     for name in names:
         for model, scores in scored.items():
             marks = by_prompt(scores, lambda row, key=name: row.quality.dimensions[key])  # type: ignore[misc]
-            if estimate := intervals.mean_interval(list(marks.values()), confidence):
+            if estimate := intervals.mean_interval(list(marks.values()), confidence, _MARKS):
                 means[name][model] = estimate
     return means

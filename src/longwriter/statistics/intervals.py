@@ -94,11 +94,19 @@ class Difference(NamedTuple):
         return excludes_zero and self.p_holm <= 1 - confidence
 
 
-def mean_interval(groups: Groups, confidence: float) -> Estimate | None:
-    """Return the mean of scores in [0, 100] with its interval by Student's t; None if there are no prompts."""
+def mean_interval(
+    groups: Groups, confidence: float, scale: tuple[float, float] = (0.0, 100.0)
+) -> Estimate | None:
+    """Return the mean of scores with its interval by Student's t; None if there are no prompts.
+
+    Args:
+        groups: The scores.
+        confidence: Level of the interval.
+        scale: The lowest and the highest possible score; the interval does not leave it.
+    """
     if not groups:
         return None
-    return _t_interval(_means(groups), confidence, (0.0, 100.0))
+    return _t_interval(_means(groups), confidence, scale)
 
 
 def mean_change(before: Groups, after: Groups, confidence: float) -> Estimate | None:

@@ -61,6 +61,18 @@ def test_overall_score_and_dimensions_are_means_over_common_prompts():
     assert [bucket.scores["sft"].value for bucket in found.buckets] == [96.875]  # (93.75 + 100) / 2
 
 
+def test_the_interval_of_a_mark_stays_within_the_marks():
+    def marked(marks):
+        return [
+            score(k, quality=judged(50.0).model_copy(update={"dimensions": {"Clarity": mark}}))
+            for k, mark in enumerate(marks)
+        ]
+
+    clarity = of_two(marked((1, 1, 1, 2)), marked((5, 5, 5, 4))).dimensions["Clarity"]
+    assert (clarity["sft"].value, clarity["sft"].high) == (4.75, 5.0)
+    assert (clarity["base_model"].value, clarity["base_model"].low) == (1.25, 1.0)
+
+
 def test_without_a_judge_there_is_no_quality():
     rows = [score(k) for k in range(3)]
     assert of_two(rows, rows) is None
