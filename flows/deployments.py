@@ -47,9 +47,11 @@ FLOWS = {
     "data": "data",
     "training": "training",
     "benchmark": "benchmark",
+    "weekly": "weekly",
 }
 """{flow that can be deployed: its function in flows/pipeline.py}."""
-_CRON = "0 2 * * *"  # of nightly; the other flows have no schedule if none is named
+_CRONS = {"nightly": "0 2 * * *", "weekly": "0 8 * * 1"}
+"""{flow: its schedule if none is named}; the other flows then have none."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _HOST = "LW_DEPLOYED_ON"  # variable in the deployment's environment: host name of the checkout's machine
 _FOLDER, _REMOTE, _BRANCH = "LW_DEPLOYED_FOLDER", "LW_DEPLOYED_REMOTE", "LW_DEPLOYED_BRANCH"
@@ -239,6 +241,7 @@ def deploy(
             build=False,
             push=False,
             print_next_steps=False,
+            ignore_warnings=True,  # of Prefect, which would rather `serve` the flow
         )
     )
 
@@ -336,11 +339,11 @@ def _options(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m flows.deployments", description=__doc__.splitlines()[0] if __doc__ else None
     )
-    add = parser.add_argument
+    add, crons = parser.add_argument, ", ".join(f"{cron} for {flow}" for flow, cron in _CRONS.items())
     add("action", nargs="?", choices=["deploy", "status", "clear", "remove"], default="deploy")
     add("--flow", choices=list(FLOWS), default="nightly", help="which flow (default: %(default)s)")
     add("--name", help="name of this checkout's deployment on the server (default: that of the flow)")
-    add("--cron", help=f"when it runs (default: {_CRON} for nightly; without one, only people start it)")
+    add("--cron", help=f"when it runs (default: {crons}; other flows: only people start it)")
     add("--timezone", default="UTC", help="such as Europe/Berlin (default: %(default)s)")
     add("--pool", default=POOL, help="work pool whose workers run it, such as gpu (default: %(default)s)")
     add("--tag", action="append", default=[], help="tag of the deployment and its runs; may be repeated")
@@ -349,8 +352,8 @@ def _options(words: list[str] | None) -> argparse.Namespace:
     add("--replace", action="store_true", help="replace a deployment of another checkout")
     options = parser.parse_args(words)
     options.name = options.flow if options.name is None else options.name
-    if options.cron is None and options.flow == "nightly":
-        options.cron = _CRON
+    if options.cron is None:
+        options.cron = _CRONS.get(options.flow)
     return options
 
 

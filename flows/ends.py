@@ -22,6 +22,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled, Crashed, Scheduled
 
@@ -90,11 +91,7 @@ def end_lost(own_id: str | None = None, pending_s: float = _PENDING_S) -> list[s
     """
     sentences = []
     with get_client(sync_client=True) as client:
-        ours = [
-            deployment.id
-            for deployment in client.read_deployments()
-            if deployments.this_checkout().is_same(deployments.checkout_of(deployment))
-        ]
+        ours = [deployment.id for deployment in own_deployments(client)]
         for run in _open_runs(client, ours) if ours else ():
             if str(run.id) == own_id or (reason := _why_lost(run, socket.gethostname(), pending_s)) is None:
                 continue
@@ -103,6 +100,16 @@ def end_lost(own_id: str | None = None, pending_s: float = _PENDING_S) -> list[s
             client.set_flow_run_state(run.id, state, force=True)
             sentences.append(f"{run.name} is {state.name}: {reason}")
     return sentences
+
+
+def own_deployments(client: SyncPrefectClient) -> list[DeploymentResponse]:
+    """Return the deployments of this checkout."""
+    here = deployments.this_checkout()
+    return [
+        deployment
+        for deployment in client.read_deployments()
+        if here.is_same(deployments.checkout_of(deployment))
+    ]
 
 
 def _open_runs(client: SyncPrefectClient, ours: Sequence[UUID]) -> list[FlowRun]:

@@ -2,16 +2,19 @@
 
 LW_NOTIFY_URLS names the addresses, divided by white space, in apprise's form: `json://host/path`, `slack://…`,
 `mailto://…`. They hold passwords, so they come from the environment and are not logged. A night
-sends nothing if it did not fail, was not cancelled, and decided nothing about an alias.
+sends nothing if it did not fail, was not cancelled, decided nothing about an alias, and no headline number fell below
+its band. The flow `weekly` sends a digest.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from longwriter.amounts import amount
 from longwriter.errors import without_password
 from longwriter.text import inert
 from longwriter.tracking import connection
@@ -53,8 +56,11 @@ def send(title: str, body: str) -> int:
 def send_end(flow: Any, flow_run: Any, state: Any) -> None:
     """Send how a flow run ended, why, and where to look; Prefect calls this as a hook.
 
-    For a cancelled run Prefect calls it before it sets the last state, when the run's process is gone already.
+    A run that no deployment started sends nothing: a person sees it. For a cancelled run Prefect calls this before it
+    sets the last state, when the run's process is gone already.
     """
+    if flow_run.deployment_id is None:
+        return
     is_cancelled = state.name == "Cancelling"
     reason = state.message or ("somebody cancelled it" if is_cancelled else "no reason is known")
     title = f"{flow.name} {flow_run.name}: {'Cancelled' if is_cancelled else state.name}"
@@ -67,6 +73,13 @@ def send_promotion(run: str, register_log: Path) -> None:
     decisions = [line.removeprefix("register: ") for line in lines if line.startswith("register: version ")]
     if decisions:
         send(f"{run}: {decisions[0]}", "\n".join([*decisions, "", f"MLflow: {connection.ui_url()}/#/models"]))
+
+
+def send_low(run: str, flow_run_id: Any, sentences: Sequence[str]) -> None:
+    """Send which headline numbers are below their band."""
+    if sentences:
+        title = f"{run}: {amount(len(sentences), 'headline number')} below the band of the last nights"
+        send(title, "\n".join([*sentences, "", _links(flow_run_id)]))
 
 
 def _links(flow_run_id: Any) -> str:

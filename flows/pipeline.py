@@ -32,7 +32,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.exceptions import TerminationSignal
-from prefect.runtime import flow_run, task_run
+from prefect.runtime import deployment, flow_run, task_run
 from prefect.states import Cancelled, Completed
 
 from flows import (
@@ -40,6 +40,7 @@ from flows import (
     ends,
     experiment,
     forecast,
+    headlines,
     history,
     lockfile,
     news,
@@ -48,6 +49,7 @@ from flows import (
     repro,
     room,
     tables,
+    week,
 )
 from longwriter import params as parameters
 from longwriter.errors import LongWriterError, UserError, without_password
@@ -67,6 +69,12 @@ class _WithoutTraceback(logging.Filter):
 
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it logs each table that it creates
+_NEWS: dict[str, Any] = {
+    "on_failure": [news.send_end],
+    "on_crashed": [news.send_end],
+    "on_cancellation": [news.send_end],
+}
+_BAND_NIGHTS = 60  # nightly branches that are looked through for ten that scored a model anew
 for _logger in ("prefect.flow_runs", "prefect.task_runs"):
     logging.getLogger(_logger).addFilter(_WithoutTraceback())
 
@@ -251,6 +259,8 @@ def _stages(
             key="time-budget",
             description="What each stage did: seconds, rows, and its MLflow run",
         )
+    if deployment.id and any(row["stage"] == "register" and row["how"] == "executed" for row in rows):
+        news.send_promotion(f"{kind} {flow_run.name}", repro.LOGS / "register.log")
     return rows
 
 
@@ -286,7 +296,7 @@ def _run(
     return Completed(message=message, data=rows)
 
 
-@flow(name="longwriter")
+@flow(name="longwriter", **_NEWS)
 def pipeline(
     stages: list[str] | None = None,
     overrides: list[str] | None = None,
@@ -297,19 +307,19 @@ def pipeline(
     return _run(stages or [], "pipeline", overrides, dry_run, share)
 
 
-@flow(name="data")
+@flow(name="data", **_NEWS)
 def data(overrides: list[str] | None = None, dry_run: bool = False, share: bool = False) -> State[Any]:
     """Bring the data set up to date: base_model to the gate."""
     return _run(["data"], "data", overrides, dry_run, share)
 
 
-@flow(name="training")
+@flow(name="training", **_NEWS)
 def training(overrides: list[str] | None = None, dry_run: bool = False, share: bool = False) -> State[Any]:
     """Bring the models up to date: packs, SFT, samples, preference pairs, DPO."""
     return _run(["training"], "training", overrides, dry_run, share)
 
 
-@flow(name="benchmark")
+@flow(name="benchmark", **_NEWS)
 def benchmark(overrides: list[str] | None = None, dry_run: bool = False, share: bool = False) -> State[Any]:
     """Bring the comparison up to date: answers, scores, reports, and the registry."""
     return _run(["benchmark"], "benchmark", overrides, dry_run, share)
@@ -336,6 +346,12 @@ def nightly(lock: Literal["branch", "log"] = "branch", share: bool = False, push
     rows = _stages(expand([]), "nightly", share=share)
     _clean()
     changed = [row["stage"] for row in rows if row["how"] != "unchanged"]
+    if any(name.startswith("score@") for name in changed):
+        earlier = [headlines.of(ref) for ref in lockfile.nights(_BAND_NIGHTS)]
+        low = headlines.below_band(headlines.now(), earlier)
+        for sentence in low:
+            log.warning("%s", sentence)
+        news.send_low(f"nightly {flow_run.name}", flow_run.id, low)
     is_left = lock == "branch" and not lockfile.is_kept()  # by a failed push, or a `dvc repro`
     if changed or is_left or lock == "log":
         _push()
@@ -357,12 +373,20 @@ def nightly(lock: Literal["branch", "log"] = "branch", share: bool = False, push
         lock_text = Path("dvc.lock").read_text(encoding="utf-8")
         create_markdown_artifact(inert.code_block(lock_text, "yaml"), key="dvc-lock")
         lock_note = "dvc.lock is logged with the run"
-    if any(row["stage"] == "register" and row["how"] == "executed" for row in rows):
-        news.send_promotion(f"nightly {flow_run.name}", repro.LOGS / "register.log")
     if push:
         lockfile.push(log)
     ran = f"ran or restored {', '.join(changed)}" if changed else "every stage was up to date"
     return Completed(message=f"{ran}; pushed; {lock_note}")
+
+
+@flow(name="weekly", **_NEWS)
+def weekly() -> State[Any]:
+    """Send people a digest of the last seven days: how runs ended, what they cost, the scores."""
+    deployments.check_place(os.environ)
+    title, body = week.digest(str(flow_run.id))
+    get_run_logger().info("%s\n%s", title, body)
+    create_markdown_artifact(f"{inert.markdown(title)}\n\n{inert.code_block(body)}", key="week")
+    return Completed(message=f"{title}; {news.send(title, body)} addresses of {news.URLS} took it")
 
 
 def _clean() -> None:

@@ -94,7 +94,7 @@ def test_a_deployment_of_another_checkout_is_replaced_and_removed_only_on_purpos
     url = str(api.base_url).rstrip("/")
     mine, other = Site(tmp_path / "mine", url), Site(tmp_path / "other", url)
     assert mine.run("status").stdout == (
-        "there is no deployment of the flows nightly, longwriter, data, training, benchmark\n"
+        "there is no deployment of the flows nightly, longwriter, data, training, benchmark, weekly\n"
     )
 
     done = mine.run("--cron", "0 3 * * *", "--timezone", "Europe/Berlin")
@@ -282,6 +282,33 @@ def _web_page(status: int, content: str) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/api"
         server.shutdown()
+
+
+def test_the_digest_of_the_week_has_the_runs_of_this_checkout_only(
+    api: httpx2.Client, tmp_path: Path
+) -> None:
+    from flows import week
+
+    url = str(api.base_url).rstrip("/")
+    mine, other = Site(tmp_path / "mine", url), Site(tmp_path / "other", url)
+    done = mine.run("--flow", "weekly", "--name", "mine")
+    assert done.stdout.endswith(": 0 8 * * 1 UTC\n"), done.stderr[-2000:]
+    runs = {}
+    for site, name, state in ((mine, "a", "FAILED"), (mine, "b", "COMPLETED"), (other, "c", "FAILED")):
+        assert site.run("--name", name, "--cron", "0 2 29 2 *").code == 0
+        deployment = api.get(f"/deployments/name/nightly/{name}").json()["id"]
+        runs[name] = api.post(f"/deployments/{deployment}/create_flow_run", json={"name": name}).json()["id"]
+        body = {"state": {"type": state, "message": f"why {name}"}, "force": True}
+        assert api.post(f"/flow_runs/{runs[name]}/set_state", json=body).status_code == 201
+    with mine.here(url):
+        git.run("init", "-q")
+        title, body = week.digest()
+        assert title.endswith(": 1 Failed, 1 Completed")
+        assert body.splitlines()[0].endswith(" nightly a: Failed: why a")
+        assert week.digest(runs["a"])[0].endswith(": 1 Completed")
+    for words in (("weekly", "mine"), ("nightly", "a"), ("nightly", "b")):
+        assert mine.run("remove", "--flow", words[0], "--name", words[1]).code == 0
+    assert other.run("remove", "--name", "c").code == 0
 
 
 def test_what_cannot_be_deployed_is_refused_in_one_line(api: httpx2.Client, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def _links(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://user:pw@127.0.0.1:4200/api")
 
 
-RUN = SimpleNamespace(name="quick-fox", id=uuid.UUID(int=7))
+RUN = SimpleNamespace(name="quick-fox", id=uuid.UUID(int=7), deployment_id=uuid.UUID(int=8))
 FAILED = SimpleNamespace(name="Failed", message="plan: GateStopped: too few plans are left")
 
 
@@ -97,6 +97,24 @@ def test_a_run_that_is_being_cancelled_is_reported_as_cancelled(monkeypatch: pyt
     [message] = messages
     assert message["title"] == "nightly quick-fox: Cancelled"
     assert message["message"].startswith("somebody cancelled it\n")
+
+
+def test_a_run_that_a_person_started_in_a_terminal_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with web_hook() as (hook, messages):
+        monkeypatch.setenv("LW_NOTIFY_URLS", hook)
+        by_hand = SimpleNamespace(name="quick-fox", id=uuid.UUID(int=7), deployment_id=None)
+        news.send_end(SimpleNamespace(name="training"), by_hand, FAILED)
+    assert messages == []
+
+
+def test_numbers_below_their_band_are_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    with web_hook() as (hook, messages):
+        monkeypatch.setenv("LW_NOTIFY_URLS", hook)
+        news.send_low("nightly fox", RUN.id, [])
+        news.send_low("nightly fox", RUN.id, ["sft-a S_l is 50, below 58"])
+    [message] = messages
+    assert message["title"] == "nightly fox: 1 headline number below the band of the last nights"
+    assert message["message"].startswith("sft-a S_l is 50, below 58\n\nPrefect: ")
 
 
 def test_news_that_no_server_takes_fail_no_run_and_show_no_address(
