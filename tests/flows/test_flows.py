@@ -150,7 +150,10 @@ def test_the_lock_file_goes_to_a_branch_and_the_checkout_stays(
     workspace = prefect.workspace
     [branch] = workspace.git("for-each-ref", "--format=%(refname:short)", "refs/heads/nightly").splitlines()
     assert branch in {f"nightly/{day:%Y-%m-%d}" for day in (prefect.day, datetime.now(UTC))}
-    assert workspace.git("diff", "--name-only", "main", branch) == "dvc.lock"
+    assert workspace.git("diff", "--name-only", "main", branch).split() == ["dvc.lock", "params.yaml"]
+    assert (
+        workspace.git("show", f"{branch}:params.yaml") == (workspace.path / "params.yaml").read_text().strip()
+    )
     assert workspace.git("show", f"{branch}:dvc.lock") == (workspace.path / "dvc.lock").read_text().strip()
     assert workspace.git("rev-parse", f"{branch}~1") == prefect.head
     assert workspace.git("rev-parse", "HEAD") == prefect.head
