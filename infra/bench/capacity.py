@@ -42,6 +42,10 @@ CASES: dict[str, dict[str, Any]] = {
     "checkpointing": {
         "shape": WIDE, "ranks": 1, "tokens": 2048, "layout": "zero2", "precision": "bf16", "checkpointing": True,
     },
+    "long packs": {"shape": WIDE, "ranks": 2, "tokens": 4096, "layout": "zero2", "precision": "fp32"},
+    "shared packs": {
+        "shape": WIDE, "ranks": 2, "tokens": 4096, "layout": "zero2", "precision": "fp32", "sequence_ranks": 2,
+    },
 }  # fmt: skip
 STEPS = 4
 
@@ -80,7 +84,7 @@ def measure(case: dict[str, Any], folder: Path) -> list[float]:
     training = params.training.model_copy(
         update={
             "precision": case["precision"], "gradient_checkpointing": case.get("checkpointing", False),
-            "save_steps": STEPS,
+            "save_steps": STEPS, "sequence_ranks": case.get("sequence_ranks", 1),
         }
     )  # fmt: skip
     sft = params.sft.model_copy(

@@ -164,7 +164,8 @@ class SftParams(Section):
     loss: Literal["token_mean", "sequence_mean", "released"]
     """Weight of a target token, see training/ranks/losses.py; exact over ranks and gradient accumulation."""
     batch_packs: Batch
-    """Packs of one optimizer step on all ranks together; a multiple of the number of ranks."""
+    """Packs of one optimizer step on all ranks together; a multiple of the number of ranks, or of groups of
+    `training.sequence_ranks`."""
     eval_steps: OptimizerSteps | None
     """Optimizer steps between two measurements of the held-out loss; null = only once, after the last step."""
     publish: Literal["last", "best"]

@@ -2,7 +2,8 @@
 
 Run: launch.py starts `python -m longwriter.training.ranks.rank JOB.json` under torchrun or deepspeed.
 Forward and backward pass run in bf16 (`training.precision`); DeepSpeed keeps master weights and Adam
-states in fp32 and sums gradients in fp32. A rank processes one pack (or pair) per micro-step.
+states in fp32 and sums gradients in fp32. A rank processes one pack (or pair) per micro-step, or its
+part of a pack that several ranks share.
 """
 
 from __future__ import annotations
