@@ -24,6 +24,10 @@ MAX_DENSE_BYTES = 2 << 30
 """Largest fp32 logits of a micro-step for which `auto` takes the dense head on a CPU; it holds about three copies."""
 
 
+_ENTROPY_TOKENS = 128
+"""Tokens whose entropies are computed at once; each logit is held three times more meanwhile."""
+
+
 def add(
     loss_head: str, model: Any, tokens: int, device: torch.device, outputs: tuple[str, ...] = ("log_probs",)
 ) -> Choice:
@@ -107,8 +111,9 @@ def _output(
     fields = {"log_probs": spread(-nll)}
     with torch.no_grad():
         if "entropy" in outputs:
-            shares = logits.log_softmax(-1)
-            fields["entropy"] = spread(-(shares.exp() * shares).sum(-1))
+            fields["entropy"] = spread(
+                torch.cat(list(map(_entropy, logits.split(_ENTROPY_TOKENS, dim=1))), dim=1)
+            )
         if "mean_logits" in outputs:
             fields["mean_logits"] = spread(logits.mean(-1))
         if "is_top1" in outputs:
@@ -116,3 +121,8 @@ def _output(
     return FusedCausalLMOutput(
         **fields, label_mask=targets != IGNORE_INDEX, aux_loss=getattr(result, "aux_loss", None)
     )
+
+
+def _entropy(logits: torch.Tensor) -> torch.Tensor:
+    shares = logits.log_softmax(-1)
+    return -(shares.exp() * shares).sum(-1)
