@@ -19,7 +19,15 @@ from longwriter.tracking import runs as tracking
 _PROMPTS = "prompts"
 _MOST_CHARS = 7000  # of a table; MLflow takes tags of 8,000 characters
 _TRACED = ("plan", "write", "generate", "score")  # execution/tracing.py
-_TABLED = ("instructions", "plan", "write", "dataset", "score")  # execution/tables.py
+_TABLED = (
+    "instructions",
+    "plan",
+    "write",
+    "dataset",
+    "sample",
+    "preferences",
+    "score",
+)  # execution/tables.py
 _EVALUATES = ("fitness", "short_prompts", "score", "pairwise", "report")
 
 
