@@ -148,7 +148,9 @@ def _stage(name: str, parent: str, is_fresh: bool, share: bool) -> State[Any]:
     if how == "executed":
         tracking.log_artifact(run_id, repro.LOGS / f"{name}.log")
     else:
-        run_id = tracking.log_reused(name, lineage, how, parent, {**git.state_tags(), **ids})
+        tags = {**git.state_tags(), **ids}
+        note = notes.of_reused(name, how, run_id, tags)
+        run_id = tracking.log_reused(name, lineage, how, parent, tags, note)
     url = tracking.run_url(run_id)
     rows = _row_counts(name)
     create_link_artifact(

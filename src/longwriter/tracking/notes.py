@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from longwriter.errors import BadRecord, without_password
 from longwriter.io import files
 from longwriter.text import inert
-from longwriter.tracking import connection, git, profiles, provenance
+from longwriter.tracking import connection, git, profiles, provenance, versioning
 from longwriter.tracking import runs as tracking
 
 _PROMPTS = "prompts"
@@ -74,6 +74,21 @@ def of_run(
     return "\n\n".join(parts) + "\n"
 
 
+def of_reused(name: str, how: str, producer: str, tags: Mapping[str, str]) -> str:
+    """Return the description of a short run, for a stage whose output is used again, as Markdown.
+
+    Args:
+        name: The stage, or an item of a matrix stage.
+        how: `unchanged` or `restored`.
+        producer: The run that wrote the output; its description links the inputs.
+        tags: Tags of the short run; those of git and Prefect are shown as links.
+    """
+    link = f"[run that wrote the output]({tracking.run_url(producer)})"
+    return (
+        f"{', '.join([link, *_origin(tags)])}\n\n**{name}**: {how}, so the output of that run is used again\n"
+    )
+
+
 def of_flow(kind: str, tags: Mapping[str, str], stages: str) -> str:
     """Return the description of a flow's run, as Markdown.
 
@@ -112,9 +127,9 @@ def of_model(model: str, benchmarks: Iterable[str], weights: str, data: str) -> 
         weights: Digest of its weights.
         data: Digest of its training rows.
     """
-    training = _link("training run", model)
+    links = (("training run", model), ("training data", "dataset"), ("gate of the data", "validate"))
     parts = [
-        f"Model **{model}**: {training}, {_link('training data', 'dataset')}, {_link('gate of the data', 'validate')}.",
+        f"Model **{model}**: {', '.join(_link(*link) for link in (*links, ('test of the judge', 'fitness')))}.",
         f"Weights `{weights}`, training rows `{data}` (DVC). The trace of an answer shows its prompt and its text; "
         "the run of the training data has a table of rows, with a link to the trace of each text.",
         "To load it: `longwriter fetch VERSION OUT` with the number of this version, then "
@@ -163,8 +178,8 @@ def _sources(inputs: Mapping[str, str]) -> list[str]:
     for path, digest in sorted(inputs.items(), key=lambda item: not item[0].startswith("data/")):
         if tracking.is_code(path):
             continue
-        run_id = writer_of(path, digest)
-        link = f"[{provenance.stage_of(path)}]({tracking.run_url(run_id)})" if run_id else "this checkout"
+        writer = writer_of(path, digest)
+        link = f"[{writer.stage}]({tracking.run_url(writer.run_id)})" if writer else "this checkout"
         rows.append(f"| {inert.markdown(path)} | {link} | {_size(path)} | `{digest}` |")
     return rows
 
@@ -177,15 +192,22 @@ def _size(path: str) -> str:
     return ", ".join(f"{profile[name]:,}\N{NO-BREAK SPACE}{name}" for name in names if name in profile)
 
 
-def writer_of(path: str, digest: str) -> str | None:
-    """Return the run that wrote a file of data/; None if no stage did, or its lineage names another digest."""
+def writer_of(path: str, digest: str) -> provenance.Lineage | None:
+    """Return the lineage of the stage that wrote a file of data/, alone or in a folder.
+
+    None if no stage wrote it, or if its lineage names another digest than the file, or the folder, has now.
+    """
     if not path.startswith("data/"):
         return None
-    try:
-        lineage = provenance.read(provenance.stage_of(path))
-    except BadRecord:
-        return None
-    return lineage.run_id if lineage.outputs.get(path) == digest else None
+    for output in (path, str(PurePosixPath(path).parent)):
+        try:
+            lineage = provenance.read(provenance.stage_of(output))
+            if output in lineage.outputs:
+                now = digest if output == path else versioning.digest(output)
+                return lineage if lineage.outputs[output] == now else None
+        except BadRecord:
+            continue
+    return None
 
 
 def kind_tags(name: str) -> dict[str, str]:
@@ -197,9 +219,17 @@ def kind_tags(name: str) -> dict[str, str]:
 def prompts_of(inputs: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """Return the prompt templates among a stage's inputs: {path: (name in the registry, digest)}."""
     templates: dict[str, tuple[str, str]] = {}
-    for path, digest in inputs.items():
+    for path, digest in _files(inputs).items():
         file = PurePosixPath(path)
         if file.suffix == ".txt" and _PROMPTS in file.parts[:-1]:
             below = file.parts[file.parts.index(_PROMPTS) + 1 :]
             templates[path] = ("-".join([connection.EXPERIMENT, *below]).removesuffix(".txt"), digest)
     return templates
+
+
+def _files(inputs: Mapping[str, str]) -> dict[str, str]:
+    """Return {path: digest} of the inputs, with the texts of a folder of prompts in the place of the folder."""
+    folders = [path for path in inputs if _PROMPTS in Path(path).parts[:-1] and Path(path).is_dir()]
+    texts = [str(file) for path in folders for file in sorted(Path(path).glob("*.txt"))]
+    alone = {path: digest for path, digest in inputs.items() if path not in folders}
+    return {**alone, **(versioning.digests(texts) if texts else {})}

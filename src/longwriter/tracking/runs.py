@@ -245,7 +245,7 @@ def set_tags(run_id: str, tags: dict[str, str]) -> None:
 
 
 def log_reused(
-    stage: str, lineage: dict[str, Any], how: str, parent: str | None, tags: dict[str, str]
+    stage: str, lineage: dict[str, Any], how: str, parent: str | None, tags: dict[str, str], note: str
 ) -> str:
     """Log a stage that DVC skipped or restored, as a short run that points to the run which wrote its output.
 
@@ -255,19 +255,18 @@ def log_reused(
         how: `unchanged` or `restored`.
         parent: Id of the pipeline run.
         tags: More tags.
+        note: Its description, see `notes.of_reused`.
 
     Returns:
         The id of the short run; no metric is copied into it.
     """
-    producer = lineage["run_id"]
-    note = f"{how}: output of [run {producer}]({run_url(producer)}) is used again"
     run_id = start_run(
         f"{stage} (reused)",
         {
             **tags,
             "lw.stage": stage,
             "lw.status": how,
-            "lw.producer_run_id": producer,
+            "lw.producer_run_id": lineage["run_id"],
             "lw.fingerprint": lineage["fingerprint"],
             "mlflow.note.content": note,
         },

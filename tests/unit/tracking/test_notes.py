@@ -6,12 +6,21 @@ from pathlib import Path
 import pytest
 
 from longwriter.io import files
-from longwriter.tracking import connection, notes, profiles
+from longwriter.tracking import connection, notes, profiles, versioning
 from longwriter.tracking import runs as tracking
 from tests.workspace import wait_for
 
 PLANS, MD5 = "data/plan/plans.jsonl", "a" * 32
 TAGS = {"git.commit": "c" * 40, "prefect.flow_run_id": "f1"}
+
+
+@pytest.fixture
+def checkout(store, tmp_path, monkeypatch):
+    """An empty folder in which DVC computes digests."""
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = true\n")
+    (tmp_path / "data/lineage").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -24,6 +33,7 @@ def lineage(store):
         "dpo",
         "dataset",
         "validate",
+        "fitness",
         "report@tiny",
         "generate@dpo-tiny",
         "score@dpo-tiny",
@@ -114,10 +124,49 @@ def test_a_password_in_the_address_of_a_page_is_left_out(store, monkeypatch):
 
 
 def test_an_input_that_its_lineage_does_not_know_has_no_link(store):
-    assert notes.writer_of(PLANS, MD5) == "run-plan"
+    writer = notes.writer_of(PLANS, MD5)
+    assert writer is not None
+    assert writer.run_id == "run-plan"
     assert notes.writer_of(PLANS, "b" * 32) is None
     assert notes.writer_of("data/nothing/rows.jsonl", MD5) is None
     assert notes.writer_of("benchmarks/tiny.jsonl", MD5) is None
+
+
+def test_a_file_in_a_folder_that_a_stage_wrote_leads_to_the_run_of_the_stage(checkout):
+    file = Path("data/benchmarks/files/small.jsonl")
+    file.parent.mkdir(parents=True)
+    file.write_text('{"prompt": "Write."}\n', encoding="utf-8")
+    folder = str(file.parent)
+    lineage = {
+        "stage": "benchmarks", "run_id": "run-benchmarks", "inputs": {},
+        "outputs": {folder: versioning.digest(folder)},
+    }  # fmt: skip
+    files.write_json(Path("data/lineage/benchmarks.json"), lineage)
+    note = notes.of_run("generate@dpo-small", "x", "r1", {str(file): MD5}, TAGS)
+    assert f"| {file} | [benchmarks]({connection.experiment_url()}/runs/run-benchmarks) |" in note
+    file.write_text('{"prompt": "Edited by hand."}\n', encoding="utf-8")
+    assert notes.writer_of(str(file), MD5) is None
+
+
+def test_each_prompt_in_a_folder_of_prompts_is_registered(checkout):
+    folder = Path("src/longwriter/prompts/format")
+    folder.mkdir(parents=True)
+    digests = {}
+    for name in ("json", "lines"):
+        file = folder / f"{name}.txt"
+        file.write_text(f"Answer in {name}.", encoding="utf-8")
+        digests[str(file)] = (f"longwriter-format-{name}", versioning.digest(file))
+    assert notes.prompts_of({str(folder): "d" * 32 + ".dir"}) == digests
+
+
+def test_the_run_of_a_stage_that_did_not_run_links_the_run_that_wrote_its_output_prefect_and_the_commit(
+    store,
+):
+    note = notes.of_reused("write", "restored", "r0", TAGS)
+    assert note.startswith(
+        f"[run that wrote the output]({connection.experiment_url()}/runs/r0), [Prefect run]("
+    )
+    assert f", git commit `{'c' * 40}`\n\n**write**: restored, " in note
 
 
 def test_a_path_that_is_markdown_is_shown_and_not_obeyed(store):
@@ -136,7 +185,15 @@ def test_a_model_shows_its_numbers_with_intervals_and_links_what_they_rest_on(st
     text = notes.of_model("dpo", ["tiny"], "w", "d")
     assert "longwriter fetch VERSION OUT" in text
     assert "- Benchmark **tiny**: length score 77 [60, 89], ended by itself 50% [25%, 75%], [report](" in text
-    for stage in ("dpo", "dataset", "validate", "report@tiny", "generate@dpo-tiny", "score@dpo-tiny"):
+    for stage in (
+        "dpo",
+        "dataset",
+        "validate",
+        "fitness",
+        "report@tiny",
+        "generate@dpo-tiny",
+        "score@dpo-tiny",
+    ):
         assert f"/runs/run-{stage}" in text
 
 
