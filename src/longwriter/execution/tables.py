@@ -107,14 +107,14 @@ def _row(
     trace_id: str | None = None,
 ) -> dict[str, Any]:
     """Return a row of the table; S_l compares the words with those that are required, if both are known."""
-    is_scored = words is not None and required is not None
+    score = None if words is None or required is None else round(length_score(required, words), 2)
     return {
         "row_id": row_id,
         "result": inert.line(reason)[:_PROMPT_CHARS] or "kept",
         "prompt": inert.line(prompt)[:_PROMPT_CHARS],
         "first_words": inert.line(" ".join(text.split(maxsplit=_FIRST_WORDS)[:_FIRST_WORDS])),
         "words": words,
-        "S_l": round(length_score(required, words), 2) if is_scored else None,
+        "S_l": score,
         "trace": trace_id,
     }
 
