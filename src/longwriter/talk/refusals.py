@@ -24,6 +24,7 @@ from longwriter.talk.sentences import (
     SPEECH_VERBS,
     SPEECHLESS,
     TEXT,
+    TRAIT,
     sentences,
     words,
 )
@@ -316,7 +317,7 @@ def refused_by_models(text: str, instruction: str = "") -> bool:
     """
     text = _TAG.sub("", text).strip()
     threshold = THRESHOLD_OF_LETTERS if _SAYS_NO_LETTER.search(instruction.lower()) else THRESHOLD
-    told = NARRATED.match(text) or SPEECHLESS.match(text.lower().replace("’", "'"))
+    told = NARRATED.match(text) or SPEECHLESS.match(text.lower().replace("’", "'")) or TRAIT.fullmatch(text)
     return not told and is_slow(text) and refusal_score(text, instruction) >= threshold
 
 
@@ -382,7 +383,7 @@ def _points(text: str, instruction: str) -> int:
 def _declines(sentence: str) -> int:
     """Return how plainly a sentence declines or asks for more: 0 to 3."""
     candidates = [_DECLINING[position] for position in _DECLINING_SET.candidates(sentence)]
-    if not candidates or _WITHOUT.search(sentence):
+    if not candidates or _WITHOUT.search(sentence) or TRAIT.fullmatch(sentence):
         return 0
     if no := _SAYS_NO.search(sentence):
         rest = re.split(r"[,;:](?!\d)", sentence[no.end() :].lstrip(" ,"), maxsplit=1)[0]

@@ -60,6 +60,10 @@ SPEECHLESS = re.compile(  # a person whom something moves; not "I don't have eno
     r"|i (?:cannot|can't|can not|could not|couldn't) (?:put|find) (?:it|this|that|them) (?:in|into) words\b|words (?:cannot|can't|fail)\b"
     r"|我?(?:找不到|没有|想不出)(?:足够的?|合适的?|任何|别的)?(?:词语?|语言|话)来?(?:形容|描写|描述|说|写|讲)(?!您|你|这[篇段]|文章)"
 )
+TRAIT = re.compile(  # what a person cannot do, and does instead: no assistant offers that
+    r"我(?:从来|从小|一向|这人|这个人)?(?:不会|不懂|不善于?)(?![^，]*(?:这|那|此|您|你|任何|请求|要求|内容|话题))[^，。！？]{1,8}，(?:我)?(?:就|却)?只会"
+    r"(?!写|编|提供|给|帮|回答|协助|概括|列|生成|总结|翻译|聊|对话|问答|说个?大概|告诉)[^，。！？您你]{1,10}[。！]?"
+)
 CREDIT = re.compile(  # who wrote and drew a page of a magazine
     r"(?:text|words|story|pictures?|photos?|photographs?|drawings?|music) ?: [\w'.-]+(?: [\w'.-]+){0,2}"
     r"(?:[,;] (?:text|words|story|pictures?|photos?|photographs?|drawings?|music) ?: [\w'.-]+(?: [\w'.-]+){0,2})?[.,;]?"

@@ -30,9 +30,10 @@ SURE = 4.0
 READ = 2000
 """Characters at each end of a text that are read."""
 _FILE = "talk.safetensors"
-_GENERAL = re.compile(  # of any prompt, or of another kind of text
+_GENERAL = re.compile(  # of any prompt, of another kind of text, or what a paragraph is in general
     r"(?:an?|every|each|no|most|many|some|good|bad) (?:\w+ ){0,2}prompts?\b"
     r"|(?:求职信|简历|请柬|悼词|论文|演讲稿|书评|议论文|记叙文|说明文|合同|[一每任]何?[篇封首部份]好?)[^，。]{0,6}的(?:第|开头|结尾|最后|标题|段落)"
+    r"|(?:段落|句子|标题|章节|标点|文章|散文|写作)(?:就|其实|首先|不过)?(?:是|像)一[种扇座条场次道把面]"
 )
 _LONGEST = 300  # characters of a sentence
 _MOST = 8  # sentences of a text whose meaning is read

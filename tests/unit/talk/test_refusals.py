@@ -196,3 +196,32 @@ def test_a_sentence_about_the_task_is_talk(passage):
 )
 def test_a_text_that_uses_such_words_for_itself_is_no_talk(passage, instruction):
     assert talking_sentence(passage, instruction) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "我不会写信，只会寄照片。",
+        "我不会写诗，只会种地。",
+        "我从来不会写字，只会画画。",
+        "我不会写小说，我只会讲故事。",
+        "我不会写信，只会寄照片。每年冬天，母亲的信箱里都有一张新的。",
+    ],
+)
+def test_a_person_who_cannot_write_and_does_something_else_refuses_nothing(text):
+    assert not is_refusal(text, "写一个关于父子的故事。")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "我不会写文章，只能提供大纲。",
+        "我不会写小说，只会写摘要。",
+        "我不会写这封信。",
+        "我不会写这类内容，只会讲道理。",
+        "我不会写信，只会提供建议。",
+        "我不会写诗，只会种地。抱歉，我无法完成您的请求。",
+    ],
+)
+def test_an_assistant_that_offers_something_else_refuses(text):
+    assert is_refusal(text, "写一封信。")

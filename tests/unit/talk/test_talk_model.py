@@ -80,3 +80,15 @@ def test_the_weights_name_the_rows_that_they_were_trained_on():
     weights = files("longwriter.talk").joinpath("talk.safetensors")
     with safe_open(str(weights), "numpy") as opened:
         assert opened.metadata()["training_rows_sha256"] == hashlib.sha256(rows).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "text", ["段落是一种承诺：第一句说出来的，后面的句子要做到。", "标题就像一扇门：门上写的，屋里要有。"]
+)
+def test_what_a_paragraph_is_in_general_is_no_talk(text):
+    assert poison.meta_talk(text, "写一篇谈写作的散文。") is None
+    assert poison.meta_talk(text) is None
+
+
+def test_what_this_paragraph_is_remains_talk():
+    assert poison.meta_talk("这个段落是一种承诺，主要写主人公的内心。")
