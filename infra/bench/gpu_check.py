@@ -3,7 +3,8 @@
     versions     packages, GPU, and a sum over NCCL
     attention    ms of forward and backward pass of one layer: by sequence, variable length, with a mask
     sft          seconds a step, tokens/s, MFU, peak memory of a 1.2B Llama with random weights, packs of 32,768
-                 tokens; with each ZeRO layout, offload, the dense loss head, and LoRA
+                 tokens; with each ZeRO layout, offload, the dense loss head, LoRA, selective checkpointing, and
+                 activations on the host
     dpo          the same for pairs of 8,192 and of 32,768 tokens
     resume       `kill -9` and SIGTERM in the middle of a training; its curve against one that nobody stopped
     definition   tests/gpu: loss and gradient norm against their definition, with each layout
@@ -104,11 +105,12 @@ class Variant(NamedTuple):
     lora_rank: int | None = None
 
 
-def variants() -> list[Variant]:
-    """Return the trainings that are measured."""
+def variants(device: str) -> list[Variant]:
+    """Return the trainings that are measured on a device."""
     by_sequence = {"attention": "sdpa"}
     dense = {"loss_head": "dense"}
-    return [
+    selective, offload = {"selective_checkpointing": True}, {"activation_offload": True}
+    made = [
         Variant("sft", "zero2"),
         Variant("sft", "zero2, attention by sequence", steps=5, training=by_sequence),
         Variant("sft", "zero2, LoRA of rank 16", steps=5, lora_rank=16),
@@ -117,7 +119,11 @@ def variants() -> list[Variant]:
         Variant("sft", "zero3", "zero3", 4),
         Variant("dpo", "zero3, 4 pairs of 8k and 2 of 32k", "zero3"),
         Variant("sft", "zero3_offload", "zero3_offload", 3),
+        Variant("sft", "zero2, selective checkpointing", steps=3, training=selective),
     ]
+    if device == "cuda":  # activations of a CPU are in the memory of the host anyway
+        made.append(Variant("sft", "zero2, activation offload", steps=3, training=offload))
+    return made
 
 
 class Report:
@@ -613,7 +619,9 @@ def _run(
     if {"sft", "dpo"} & set(checks):
         with report.guard("sft", "all"):
             chosen = [
-                one for one in variants() if one.check in checks and trainings in f"{one.check} {one.name}"
+                one
+                for one in variants(device)
+                if one.check in checks and trainings in f"{one.check} {one.name}"
             ]
             measure(report, folder / "measure", size, device, chosen)
     right = {
