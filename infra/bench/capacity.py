@@ -1,6 +1,6 @@
 """Measured peak memory of small trainings, beside what `longwriter capacity` computes for them.
 
-Each case trains a random model of its shape for a few steps on CPU ranks, as the stage sft does, and reads the
+Each case trains a random model of its shape for a few steps on CPU ranks, as the stages sft and dpo do, and reads the
 peak of the process from its curve. The memory of a rank without a model (imports, gloo) is measured with a model
 of 100,000 weights and taken off. tests/unit/capacity/test_memory.py holds the figures that this script printed.
 
@@ -46,6 +46,7 @@ CASES: dict[str, dict[str, Any]] = {
     "shared packs": {
         "shape": WIDE, "ranks": 2, "tokens": 4096, "layout": "zero2", "precision": "fp32", "sequence_ranks": 2,
     },
+    "pairs": {"shape": WIDE, "ranks": 1, "tokens": 2048, "layout": "zero2", "precision": "bf16", "kind": "dpo"},
 }  # fmt: skip
 STEPS = 4
 
@@ -65,21 +66,32 @@ def write_model(folder: Path, shape: dict[str, Any], precision: str) -> None:
     LlamaForCausalLM(config).to(dtype).save_pretrained(folder)
 
 
+def pack(tokens: int) -> dict[str, Any]:
+    """Return a pack of three rows without prompts."""
+    ids = [4 + n % 200 for n in range(tokens)]
+    third = tokens // 3
+    lengths = [third, third, tokens - 2 * third]
+    return {"input_ids": ids, "labels": ids, "seq_lengths": lengths, "sample_ids": list("abc")}
+
+
+def pair(tokens: int) -> dict[str, list[int]]:
+    """Return a pair of two answers that are equally long, after a prompt of four tokens."""
+    ids = [4 + n % 200 for n in range(tokens // 2)]
+    return {"prompt_ids": ids[:4], "chosen_ids": ids[4:], "rejected_ids": ids[:3:-1]}
+
+
 def measure(case: dict[str, Any], folder: Path) -> list[float]:
     """Return the peak memory of a rank in GiB, after each step."""
     model = folder / "model"
     write_model(model, case["shape"], case["precision"])
     tokens, ranks = case["tokens"], case["ranks"]
-    ids = [4 + n % 200 for n in range(tokens)]
-    third = tokens // 3
-    row = {
-        "input_ids": ids,
-        "labels": ids,
-        "seq_lengths": [third, third, tokens - 2 * third],
-        "sample_ids": list("abc"),
-    }
+    kind = case.get("kind", "sft")
     for split, number in (("train", STEPS * ranks), ("test", ranks)):
-        packs.write(folder / f"{split}.parquet", [row] * number)
+        file = folder / f"{split}.parquet"
+        if kind == "sft":
+            packs.write(file, [pack(tokens)] * number)
+        else:
+            packs.write_pairs(file, [pair(tokens)] * number)
     params = parameters.load()
     training = params.training.model_copy(
         update={
@@ -87,16 +99,15 @@ def measure(case: dict[str, Any], folder: Path) -> list[float]:
             "save_steps": STEPS, "sequence_ranks": case.get("sequence_ranks", 1),
         }
     )  # fmt: skip
-    sft = params.sft.model_copy(
-        update={
-            "batch_packs": ranks, "eval_steps": STEPS // 2,
-            "optimizer": params.sft.optimizer.model_copy(update={"epochs": 1.0}),
-        }
-    )  # fmt: skip
+    once = {"optimizer": params.sft.optimizer.model_copy(update={"epochs": 1.0})}
+    if kind == "sft":
+        section = params.sft.model_copy(update={"batch_packs": ranks, "eval_steps": STEPS // 2, **once})
+    else:
+        section = params.dpo.model_copy(update={"batch_pairs": ranks, "max_length": tokens // 2, **once})
     job = launch.Job(
-        kind="sft", model=str(model), train=str(folder / "train.parquet"), test=str(folder / "test.parquet"),
+        kind=kind, model=str(model), train=str(folder / "train.parquet"), test=str(folder / "test.parquet"),
         out=str(folder / "out"), checkpoints=str(folder / "state"), device="cpu", ranks=ranks,
-        layout=launch.layout_of(f"infra/deepspeed/{case['layout']}.json"), training=training, sft=sft,
+        layout=launch.layout_of(f"infra/deepspeed/{case['layout']}.json"), training=training, **{kind: section},
     )  # fmt: skip
     (folder / "out").mkdir()
     file = folder / "job.json"

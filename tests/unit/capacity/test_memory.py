@@ -128,6 +128,7 @@ MEASURED = {  # the largest GiB of a rank, by infra/bench/capacity.py; the first
     "embedded": (SMOLLM2, "zero2", {"ranks": 2, "tokens": 1024, "head": "dense"}, 4.738),
     "zero3": (WIDE, "zero3", {"ranks": 2, "tokens": 1024, "head": "dense", "value_bytes": 4}, 2.342),
     "checkpointing": (WIDE, "zero2", {"tokens": 2048, "head": "dense", "has_checkpointing": True}, 1.938),
+    "pairs": (WIDE, "zero2", {"tokens": 2048, "head": "dense"}, 2.345),  # DPO, two answers of 1,024 tokens
 }
 NOTHING = 0.51  # of a rank that trains 100,000 weights
 
