@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from longwriter.comparison.comparison import Comparison, Curve
+from longwriter.records import Score
 from longwriter.statistics.intervals import Estimate
 
 # The n-th model has the n-th colour and marker; with eight colours and seven markers, 56 models differ.
@@ -41,6 +42,7 @@ _PANELS_IN_ROW = 4
 _HANDLES_IN_ROW = 8
 _ROOM = 0.07  # of the span of the values, left free at both ends of an axis
 _DECADE = 10  # lengths asked for that differ by this factor or more are drawn on logarithmic axes
+_LONG_LABEL = 12  # characters
 _FEW_MODELS = 3  # up to this many models have room for dots and labels; more are drawn closer together
 _REQUIRED_LABEL = "words asked for"
 _WRITTEN_LABEL = "words written"
@@ -106,7 +108,7 @@ def _length(compared: Comparison) -> Figure:
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
     for panel, model in zip(panels, models, strict=False):
         _draw_length(panel, compared, [model])
-        panel.set_title(f"{compared.title(model)}, n = {len(compared.rows[model])}")
+        panel.set_title(f"{compared.title(model)}, {_count(compared.rows[model])}")
         panel.set_xlabel(_REQUIRED_LABEL)
         panel.tick_params(axis="x", labelbottom=True)
     for panel in panels[::columns]:
@@ -256,7 +258,8 @@ def _draw_buckets(panel: Axes, compared: Comparison) -> None:
         places = [place + offset for place, _ in scores]
         _draw_estimates(panel, looks(compared)[model], places, [score for _, score in scores], 1)
     labels = [
-        f"{name}\nn = {max((score.n for score in group.values()), default=0)}" for name, group in groups
+        f"{_broken(name)}\nn = {max((score.n for score in group.values()), default=0)}"
+        for name, group in groups
     ]
     panel.axvline(0.5, color=_GREY, linewidth=1)
     panel.set_xticks(range(len(labels)), labels)
@@ -369,13 +372,26 @@ def _handle(marker: str, colour: str, label: str, fillstyle: Literal["full", "no
     )
 
 
+def _broken(label: str) -> str:
+    """Return the label of a bucket on two lines if it is long, so that it does not touch its neighbours."""
+    if len(label) < _LONG_LABEL:
+        return label
+    return label.replace("-", "-\n").replace(" and more", "\nand more")
+
+
 def _counts(compared: Comparison) -> str:
     """Return n, once if all models have the same."""
-    counts = [len(rows) for rows in compared.rows.values()]
+    counts = [_count(rows) for rows in compared.rows.values()]
     if len(set(counts)) == 1:
-        return f"n = {counts[0]} a model"
+        return f"{counts[0]} a model"
     titles = [compared.title(model) for model in compared.rows]
-    return ", ".join(f"{title} n = {n}" for title, n in zip(titles, counts, strict=True))
+    return ", ".join(f"{title} {count}" for title, count in zip(titles, counts, strict=True))
+
+
+def _count(rows: Sequence[Score]) -> str:
+    """Return the number of prompts, and of answers where a prompt has several."""
+    prompts = len({row.prompt_id for row in rows})
+    return f"n = {prompts}" + (f" ({len(rows)} answers)" if len(rows) > prompts else "")
 
 
 def _level(compared: Comparison) -> str:

@@ -1,3 +1,4 @@
+import itertools
 import math
 import struct
 
@@ -155,6 +156,24 @@ def test_the_labels_of_an_axis_of_word_counts_do_not_repeat():
         for axis in (panel.xaxis, panel.yaxis):
             labels = [label.get_text() for label in axis.get_ticklabels()]
             assert len(labels) == len(set(labels)), labels
+
+
+def test_long_labels_of_buckets_do_not_overlap():
+    levels = [1000, 2000, 5000, 10000, 20000, 30000]
+    ruler = [score(8 * place + k, required=level) for place, level in enumerate(levels) for k in range(8)]
+    figure = plots._overview(compared(ruler, ruler, ruler))
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in figure.axes[1].xaxis.get_ticklabels()]
+    assert len(boxes) == 5
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
+def test_n_is_the_number_of_prompts_also_where_a_prompt_has_several_answers():
+    twice = [score(k, generation_id=f"{k}-{draw}") for k in range(3) for draw in range(2)]
+    once = [score(k) for k in range(3)]
+    assert plots._counts(compared(twice, twice, twice)) == "n = 3 (6 answers) a model"
+    assert plots._counts(compared(once, once, once)) == "n = 3 a model"
+    assert plots._length(compared(twice, once, once)).axes[0].get_title() == "Base model, n = 3 (6 answers)"
 
 
 def test_an_axis_of_optimizer_steps_has_whole_numbers():
