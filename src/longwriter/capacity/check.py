@@ -38,12 +38,13 @@ class Model(NamedTuple):
     """Why the shape is not known."""
 
 
-def model_of(params: Params, config_file: Path | None = None) -> Model:
+def model_of(params: Params, config_file: Path | None = None, is_of_checkout: bool = True) -> Model:
     """Return what is known of the base model: from the output of base_model if it is current, else from its source.
 
     Args:
         params: All parameters.
         config_file: A config.json to take instead, as it is, without base_model.rope_scaling.
+        is_of_checkout: Whether params.yaml names the same base model, so that its fetched weights count.
 
     Raises:
         ModelUnusable: the config is not one of a causal language model, or the hub has no such repository.
@@ -51,7 +52,7 @@ def model_of(params: Params, config_file: Path | None = None) -> Model:
     if config_file is not None:
         return Model(config.read(config_file), None, "not looked at", False, False, "")
     name = params.base_model.source
-    if versioning.is_current("base_model", _WEIGHTS):
+    if is_of_checkout and versioning.is_current("base_model", _WEIGHTS):
         shape = config.read(_WEIGHTS / "config.json")
         return Model(shape, None, _version(name, None), (_WEIGHTS / "model.gguf").is_file(), True, "")
     facts = source.look(name)

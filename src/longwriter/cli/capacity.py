@@ -44,11 +44,12 @@ def capacity(
         from longwriter.settings import yaml_file
 
     if profile is None:
-        values = params.load()
+        values, is_of_checkout = params.load(), True
     else:
         values = params.complete(yaml_file.parse(profiles.applied(profile), f"profile {profile}"))
+        is_of_checkout = values.base_model == params.load().base_model
     target = machine.from_text(gpus) if gpus is not None else machine.this()
-    report = check.report(values, target, check.model_of(values, model), lora)
+    report = check.report(values, target, check.model_of(values, model, is_of_checkout), lora)
     text = json.dumps(report, ensure_ascii=False, indent=2) if as_json else table.text(report)
     typer.echo(inert.terminal(text))
     if report["errors"]:

@@ -81,6 +81,17 @@ def test_a_model_that_is_not_fetched_yet_is_reported_as_unknown(pipeline, run):
     ]
 
 
+def test_a_profile_with_another_model_is_not_computed_for_the_model_that_is_fetched(pipeline, run):
+    set_params(PARAMS)
+    weights = pipeline / "data" / "base_model" / "weights"
+    weights.mkdir(parents=True)
+    shutil.copyfile(CONFIGS / "smollm2-135m.json", weights / "config.json")
+    assert reported(run)[1]["model"]["layers"] == 30
+    other = {"source": f"path:{folder(pipeline, 'glm-4-9b')}", "sha256": None}
+    (pipeline / "mine.yaml").write_text(yaml.safe_dump({"base_model": other}))
+    assert reported(run, "--profile", "mine.yaml", "--gpus", "8x80")[1]["model"]["layers"] == 40
+
+
 def test_what_does_not_fit_this_machine_has_exit_code_2_and_a_cure(pipeline, run):
     set_params(
         PAPER, base_model={**PAPER["base_model"], "source": f"path:{pipeline}/model", "rope_scaling": None}
