@@ -57,9 +57,11 @@ def open_folder(folder: Path) -> Iterator[Ballot]:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAME
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    is_locked = False
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_locked = True
         except OSError:
             raise UserError(
                 f"another `longwriter review` writes {path}: stop it, or name another --votes"
@@ -68,4 +70,6 @@ def open_folder(folder: Path) -> Iterator[Ballot]:
         os.ftruncate(descriptor, content.rfind(b"\n") + 1)
         yield Ballot(descriptor, files.read_jsonl(path, Vote))
     finally:
+        if is_locked and not os.fstat(descriptor).st_size:
+            path.unlink(missing_ok=True)  # an empty file too would make the stage fitness run again
         os.close(descriptor)

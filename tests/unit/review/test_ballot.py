@@ -37,6 +37,12 @@ def test_votes_count_after_a_restart_and_a_line_cut_by_a_kill_does_not(tmp_path)
         assert (tmp_path / "review.jsonl").read_bytes() == whole
 
 
+def test_a_review_without_a_vote_leaves_no_file_that_would_make_a_stage_stale(tmp_path):
+    with ballot.open_folder(tmp_path), pytest.raises(UserError), ballot.open_folder(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_two_servers_do_not_write_one_file(tmp_path):
     with (
         ballot.open_folder(tmp_path),
