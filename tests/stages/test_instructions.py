@@ -70,7 +70,14 @@ def _write(folder: Path) -> None:
 
 
 def _set(checkout: Workspace, **values: Any) -> None:
-    chosen = {"source": "chats", "pattern": "**/*", "max_malformed_share": 0.1, "unstated": "keep", **values}
+    chosen = {
+        "source": "chats",
+        "pattern": "**/*",
+        "max_malformed_share": 0.1,
+        "unstated": "keep",
+        "judge.llm": None,
+        **values,
+    }
     checkout.set_params({f"instructions.{key}": value for key, value in chosen.items()})
 
 
