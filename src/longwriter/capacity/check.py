@@ -300,7 +300,7 @@ def _speed(
 
 
 def _serving(params: Params, machine: Machine, shape: Shape) -> dict[str, Any]:
-    """Return how vLLM can share the GPUs; `error` if its server of one GPU holds no request of full length."""
+    """Return how vLLM can share the GPUs; `error` if its server would not start."""
     if params.serving.engine != "vllm":
         return {"engine": params.serving.engine}
     if machine.gpu_bytes is None:
@@ -314,11 +314,10 @@ def _serving(params: Params, machine: Machine, shape: Shape) -> dict[str, Any]:
         "tensor_parallel": number,
         "data_parallel": machine.gpus // number if number else None,
     }
-    if result["requests_a_gpu"] < 1:
-        result["error"] = (
-            f"serving.context_tokens is {length:,}, and a GPU of {machine.gpu_bytes / GIB:.1f} GiB holds no such "
-            "request beside the weights: lower it, or take larger GPUs"
-        )
+    own = params.serving.vllm
+    layout = (1, 1) if own is None else (own.tensor_parallel, own.data_parallel)
+    if problem := findings.unserved(shape, machine.gpus, machine.gpu_bytes, length, *layout):
+        result["error"] = problem
     return result
 
 

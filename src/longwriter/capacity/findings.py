@@ -128,5 +128,40 @@ def tensor_parallel(shape: Shape, gpus: int, gpu: int, context_tokens: int) -> i
     return None
 
 
+def unserved(
+    shape: Shape, gpus: int, gpu: int, context_tokens: int, shards: int = 1, copies: int = 1
+) -> str | None:
+    """Return why vLLM would not start with these settings, and what to change; else None.
+
+    Args:
+        shape: The model.
+        gpus: Number of GPUs.
+        gpu: Memory of one.
+        context_tokens: `serving.context_tokens`.
+        shards: `serving.vllm.tensor_parallel`: GPUs that share the weights of one copy.
+        copies: `serving.vllm.data_parallel`.
+    """
+    if shards * copies > gpus:
+        return (
+            f"serving.vllm asks for {shards} x {copies} GPUs, and there are {gpus}: lower tensor_parallel or "
+            "data_parallel"
+        )
+    if shape.heads % shards:
+        return (
+            f"serving.vllm.tensor_parallel is {shards}, which does not divide the {shape.heads} heads of the model: "
+            "set it to a divisor of them"
+        )
+    if requests_at_once(shape, gpu, context_tokens, shards) >= 1:
+        return None
+    number = tensor_parallel(shape, gpus, gpu, context_tokens)
+    size = f"{gpu / GIB:.1f} GiB"
+    holders = f"a GPU of {size} holds" if shards == 1 else f"{shards} GPUs of {size} hold"
+    cure = "take more or larger GPUs" if number is None else f"set serving.vllm.tensor_parallel to {number}"
+    return (
+        f"serving.context_tokens is {context_tokens:,}, and {holders} no such request beside the weights: {cure}, or "
+        "lower serving.context_tokens"
+    )
+
+
 def _powers_of_two(largest: int) -> Sequence[int]:
     return [2**power for power in range(max(1, largest).bit_length())]

@@ -88,6 +88,23 @@ def test_the_fewest_gpus_serve_one_request_of_full_length(gpu, gpus, number):
     assert findings.tensor_parallel(LLAMA, gpus, gpu * GIB, 65536) == number
 
 
+@pytest.mark.parametrize(
+    ("gpu", "gpus", "layout", "words"),
+    [
+        (80, 8, (1, 8), None),
+        (24, 8, (2, 4), None),  # one GPU alone would hold no request
+        (24, 8, (1, 8), "a GPU of 24.0 GiB holds no such request beside the weights: set serving.vllm.tensor_parallel to 2"),
+        (12, 8, (2, 4), "2 GPUs of 12.0 GiB hold no such request beside the weights: set serving.vllm.tensor_parallel to 4"),
+        (24, 1, (1, 1), "a GPU of 24.0 GiB holds no such request beside the weights: take more or larger GPUs, or lower"),
+        (80, 8, (4, 4), "serving.vllm asks for 4 x 4 GPUs, and there are 8: lower tensor_parallel or data_parallel"),
+        (80, 8, (3, 1), "serving.vllm.tensor_parallel is 3, which does not divide the 32 heads of the model"),
+    ],
+)  # fmt: skip
+def test_a_server_that_would_not_start_after_the_training_is_refused_before_it(gpu, gpus, layout, words):
+    problem = findings.unserved(LLAMA, gpus, gpu * GIB, 65536, *layout)
+    assert problem is None if words is None else words in problem
+
+
 def test_the_cache_of_a_token_has_keys_and_values_of_all_layers():
     assert findings.cache_bytes(LLAMA) == 2 * 32 * 8 * 128 * 2  # 128 KiB
 
