@@ -157,7 +157,7 @@ def _stage(name: str, parent: str, is_fresh: bool, share: bool) -> State[Any]:
         link=url,
         key=_key(f"{name}-mlflow-run"),
         link_text=f"{name}: {how}",
-        description=f"MLflow run of {name} ({how}): description, data sets, table of rows, traces. {_counts(rows)}",
+        description=f"MLflow run of {name} ({how}): inputs, outputs and numbers, with links to the runs before it. {_counts(rows)}",
     )
     if how != "unchanged" and name.startswith("report@"):
         create_markdown_artifact(tables.report(name).read_text(encoding="utf-8"), key=_key(name))

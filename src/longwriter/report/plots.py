@@ -156,7 +156,7 @@ def _training(compared: Comparison, curves: Mapping[str, Curve]) -> Figure:
         if column == "loss":
             _draw_held_out(panel, curves[stage], colour)
         title = compared.title(stage) if stage in own else stage
-        panel.set_title(f"{title}: {_CURVE_TITLES[column]}, {len(finite)} logged steps")
+        panel.set_title(f"{title}: {_CURVE_TITLES[column]},\n{len(finite)} logged steps")
         panel.set_xlabel("optimizer step")
         panel.locator_params(axis="x", integer=True)
         panel.set_ylabel(column.replace("_", " "))

@@ -151,7 +151,7 @@ def test_lengths_over_decades_are_drawn_also_where_an_answer_is_empty(tmp_path):
 def test_the_labels_of_an_axis_of_word_counts_do_not_repeat():
     few = [score(1), score(2)]
     figure = plots._length(compared(few, few, few))
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     for panel in figure.axes:
         for axis in (panel.xaxis, panel.yaxis):
             labels = [label.get_text() for label in axis.get_ticklabels()]
@@ -178,5 +178,13 @@ def test_n_is_the_number_of_prompts_also_where_a_prompt_has_several_answers():
 
 def test_an_axis_of_optimizer_steps_has_whole_numbers():
     figure = plots._training(compared(*[[score(1)]] * 3), {"sft": {"step": [1, 2], "loss": [2.0, 1.5]}})
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     assert all(float(label.get_text()).is_integer() for label in figure.axes[0].xaxis.get_ticklabels())
+
+
+def test_the_titles_of_the_training_figure_are_whole():
+    figure = plots._training(compared(*[[score(1)]] * 3), CURVES)
+    figure.draw_without_rendering()
+    for panel in figure.axes:
+        extent = panel.title.get_window_extent()
+        assert extent.x0 >= 0 and extent.x1 <= figure.bbox.width, panel.get_title()
