@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from longwriter.doctor.finding import Finding, State
 from longwriter.errors import LongWriterError, without_password
-from longwriter.io import s3
+from longwriter.io import disk, s3
 from longwriter.params import LLMParams, Params
 from longwriter.tracking import connection, versioning
 
@@ -89,6 +89,10 @@ def remote() -> Finding:
         name, url = versioning.try_remote()
     except LongWriterError as error:
         return Finding("DVC remote", "error", str(error), "dvc remote list; infra/README.md, Storage")
+    except OSError as error:  # DVC writes to .dvc/tmp before it does anything
+        if (trouble := disk.trouble(error)) is None:
+            raise
+        return Finding("DVC remote", "error", *trouble.split(": ", 1))
     if name is None:
         cure = "dvc remote add -d NAME URL: without one, another machine cannot get the data"
         return Finding("DVC remote", "warning", "there is no default remote", cure)
@@ -101,7 +105,7 @@ def bucket() -> Finding | None:
     """Try the S3 bucket of DVC's default remote: multipart upload, checksums, region, clock; None without one."""
     try:
         url, settings = versioning.remote_settings()
-    except LongWriterError:  # `remote` has said it
+    except (LongWriterError, OSError):  # `remote` has said it
         return None
     if not url.startswith("s3://"):
         return None

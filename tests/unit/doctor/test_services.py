@@ -1,6 +1,7 @@
 """What `longwriter doctor` says of DVC's remote, MLflow, Prefect and endpoints, from servers that answer."""
 
 import json
+import shutil
 import socket
 import threading
 import time
@@ -191,6 +192,18 @@ def test_the_default_remote_is_written_to_and_left_as_it_was(tmp_path, monkeypat
     with Repo(".") as repo, repo.config.edit() as config:
         config["remote"]["store"] = {"url": str(tmp_path / "blocked" / "below")}
     assert services.remote().state == "error"
+
+
+def test_a_checkout_in_which_dvc_cannot_write_is_one_of_the_findings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True).close()
+    shutil.rmtree(".dvc/tmp")
+    Path(".dvc/tmp").write_text("a file where the folder should be")
+    finding = services.remote()
+    assert (finding.state, finding.topic) == ("error", "DVC remote")
+    assert f"{tmp_path}/.dvc/tmp" in finding.text
+    assert finding.cure
+    assert services.bucket() is None
 
 
 @pytest.fixture(scope="module")
