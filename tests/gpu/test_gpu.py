@@ -13,6 +13,7 @@ from transformers import MistralConfig
 
 from longwriter.io import packs
 from longwriter.launch import checkpoints, launch
+from longwriter.training.ranks import utilisation
 from longwriter.training.ranks.attention import SDPA_BY_SEQUENCE, VARLEN, of_packs
 from tests.jobs import ROOT, TRAINING, dpo_job, job, pack, pair_reference, reference
 
@@ -47,6 +48,7 @@ def test_every_gpu_together_gives_the_loss_of_its_definition(
     [point] = launch.run(one, lambda _: None, lambda _: None)
     choice = json.loads((Path(one.checkpoints) / checkpoints.CHOICES).read_text())["attention"]
     assert choice["name"] == {"auto": VARLEN, "sdpa": SDPA_BY_SEQUENCE}.get(attention, attention), choice
+    assert ("mfu" in point) == (utilisation.gpu_of(torch.cuda.get_device_name()) is not None)
     value, norm = reference(tiny_model, rows, "token_mean")
     assert point["loss"] == pytest.approx(value, rel=2e-2)  # bf16
     assert point["grad_norm"] == pytest.approx(norm, rel=5e-2)

@@ -1,6 +1,6 @@
 """Expected speed of a training on GPUs, from the peak of the GPU and an assumed share of it.
 
-Pure. The peaks are those of the makers' data sheets: bf16, dense, of matrix products.
+Pure.
 """
 
 from __future__ import annotations
@@ -9,13 +9,10 @@ from typing import NamedTuple
 
 from longwriter.capacity.memory import GIB, Training
 from longwriter.capacity.shape import Shape
+from longwriter.training.ranks.utilisation import PEAKS, gpu_of
 
 UTILISATION = 0.4
 """Share of the peak, recomputed activations counted; one H200 gave 0.41 (infra/bench/README.md)."""
-PEAKS = {
-    "B200": 2250e12, "H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12,
-    "A10": 125e12, "L4": 121e12, "RTX 4090": 165e12, "RTX 3090": 71e12,
-}  # fmt: skip
 _LIKELY = {24: "RTX 4090", 40: "A100", 48: "L40S", 80: "H100", 141: "H200", 180: "B200"}
 
 
@@ -31,7 +28,7 @@ class Peak(NamedTuple):
 def peak(name: str | None, memory: int | None) -> Peak | None:
     """Return the GPU of this name or, without a name, of this memory; None = not in the table."""
     if name is not None:
-        key = next((key for key in PEAKS if key.replace(" ", "") in name.replace(" ", "")), None)
+        key = gpu_of(name)
         return Peak(key, PEAKS[key], False) if key else None
     likely = _LIKELY.get(round((memory or 0) / GIB))
     return Peak(likely, PEAKS[likely], True) if likely else None

@@ -141,7 +141,8 @@ def _speed(curve: list[dict[str, float]]) -> dict[str, float]:
     steps = all_steps[1:] or all_steps
     if not steps:
         return {}
-    medians = {name: statistics.median(point[name] for point in steps) for name in ("step_s", "tokens_per_s")}
+    names = ["step_s", "tokens_per_s", *(["mfu"] if "mfu" in steps[0] else [])]
+    medians = {name: statistics.median(point[name] for point in steps) for name in names}
     return {
         **medians,
         "fill": sum(point["fill"] for point in steps) / len(steps),

@@ -45,9 +45,9 @@ class PackTrainer(SFTTrainer):  # type: ignore[misc]
         It is multiplied by the number of ranks, because DeepSpeed averages over them.
         """
         labels, seq_idx = _shifted(inputs)
-        if model.training and self.group.place == 0:
-            self.watch.add_tokens(labels.numel(), self.capacity)
         lengths = inputs["cu_seq_lens_q"].diff().tolist()
+        if model.training and self.group.place == 0:
+            self.watch.add_sequences(lengths, self.capacity)
         own = {name: self.group.part(inputs[name]) for name in ("input_ids", "position_ids", "seq_idx")}
         own |= {"labels": None, "shift_labels": self.group.part(labels[None])}
         output = model(**inputs | own, sequence_lengths=lengths, use_cache=False, fused_lm_head=True)

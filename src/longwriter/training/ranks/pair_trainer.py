@@ -69,7 +69,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
 
     def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **options: Any) -> Any:
         """Count the tokens of a micro-step, and train on it."""
-        self.watch.add_tokens(int(inputs["attention_mask"].sum()), self._room)
+        self.watch.add_sequences(inputs["attention_mask"].sum(dim=1).tolist(), self._room)
         return super().training_step(model, inputs, *rest, **options)
 
 

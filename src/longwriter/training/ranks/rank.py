@@ -42,7 +42,15 @@ from longwriter.launch.launch import Job
 from longwriter.params.training import OptimizerParams
 from longwriter.tokens import tokenizer
 from longwriter.tokens.packing import IGNORE_INDEX
-from longwriter.training.ranks import adapters, attention, choices, loss_head, recomputing, sequence_parallel
+from longwriter.training.ranks import (
+    adapters,
+    attention,
+    choices,
+    loss_head,
+    recomputing,
+    sequence_parallel,
+    utilisation,
+)
 from longwriter.training.ranks.choices import Choice
 from longwriter.training.ranks.pack_trainer import PackTrainer
 from longwriter.training.ranks.pair_trainer import PairTrainer, without_padding
@@ -297,6 +305,8 @@ def train(job: Job) -> None:
     patience = job.sft.patience if job.sft else None
     watch = Watch(folder, job.training.keep_checkpoints, keep_best=publishes_best, patience=patience)
     trainer = (sft_trainer if job.kind == "sft" else dpo_trainer)(job, cache, watch)
+    if job.device == "cuda" and (gpu := utilisation.gpu_of(torch.cuda.get_device_name())):
+        watch.measure_utilisation(utilisation.work_of(trainer.model), utilisation.PEAKS[gpu])
     if is_converted:
         trainer.add_callback(_AfterConversion())
     if dist.get_rank() == 0:

@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ import torch.distributed as dist
 from transformers import TrainerCallback
 
 from longwriter.launch import checkpoints
+from longwriter.training.ranks.utilisation import Work, flops
+
+_GIGA = 10**9
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
@@ -41,8 +45,10 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self._folder, self._keep = folder, keep
         self._keeps_best, self._patience = keep_best, patience
         self._has_signal = self._is_over = False
-        self._tokens = self._room = 0
+        self._tokens = self._room = self._flops = 0
         self._speed: dict[str, float] = {}
+        self._work: Work | None = None
+        self._peak = 0.0
         self.is_stopped = False
         """Whether the training was asked to stop before its end, and has saved its last step."""
 
@@ -61,32 +67,41 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def add_tokens(self, tokens: int, room: int) -> None:
-        """Count the tokens of a micro-step; `room`: the tokens of the longest pack, or of the longest pair allowed."""
-        self._tokens, self._room = self._tokens + tokens, self._room + room
+    def measure_utilisation(self, work: Work, peak: float) -> None:
+        """Report the MFU of each step too; `peak`: operations per second of the GPU of one rank."""
+        self._work, self._peak = work, peak
+
+    def add_sequences(self, lengths: Sequence[int], room: int) -> None:
+        """Count the tokens of a micro-step, by sequence.
+
+        `room`: the tokens of the longest pack, or of the longest pair allowed.
+        """
+        self._tokens, self._room = self._tokens + sum(lengths), self._room + room
+        self._flops += flops(self._work, lengths) if self._work else 0
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Start the clock of a step."""
-        self._tokens = self._room = 0
+        self._tokens = self._room = self._flops = 0
         self._started_s = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Save and stop if any rank was asked to; all ranks decide the same, at the same step."""
         should_stop = self._has_signal or (self._folder / checkpoints.STOP).is_file()
-        sums = torch.tensor(
-            [int(should_stop), self._tokens, self._room], dtype=torch.int64, device=args.device
-        )
+        counts = [int(should_stop), self._tokens, self._room, self._flops // _GIGA]
+        sums = torch.tensor(counts, dtype=torch.int64, device=args.device)
         dist.all_reduce(sums)
         seconds = time.monotonic() - self._started_s
         peak = torch.tensor([_peak_gib(args.device)], device=args.device)
         dist.all_reduce(peak, dist.ReduceOp.MAX)
-        votes, tokens, room = sums.tolist()
+        votes, tokens, room, gigaflops = sums.tolist()
         self._speed = {
             "step_s": round(seconds, 4),
             "tokens_per_s": round(tokens / seconds, 1),
             "fill": round(tokens / max(1, room), 4),
             "peak_gib": round(peak.item(), 3),
         }
+        if self._work:
+            self._speed["mfu"] = round(gigaflops * _GIGA / (seconds * dist.get_world_size() * self._peak), 4)
         if votes and state.global_step < state.max_steps:
             self.is_stopped = control.should_save = control.should_training_stop = True
         if state.global_step >= state.max_steps and args.eval_strategy == "steps":
