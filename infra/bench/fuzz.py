@@ -380,6 +380,7 @@ def main() -> int:
     options.add_argument("--only", default="", help="part of the names of the parsers")
     chosen = options.parse_args()
     logging.disable()  # what is damaged is logged, a thousand times here
+    drafts.prepare()  # else the first text has to load the models, which takes a second
     failed = 0
     sys.stdout.write(
         "| parser | inputs | longest CPU ms | its size | exceptions |\n|---|---:|---:|---:|---:|\n"
