@@ -20,6 +20,9 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterState,
     FlowRunFilterStateType,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.responses import DeploymentResponse
@@ -35,6 +38,7 @@ log = logging.getLogger(__name__)
 AGAIN = "again"  # tag of a run that repeats a crashed one
 _AGAIN_S = 600  # a crashed run may hold its slot of the deployment for 300 s
 _PENDING_S = 600  # a worker begins a run within seconds
+_OPEN = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 
 def can_pass(error: object) -> bool:
@@ -80,14 +84,17 @@ def cancel() -> None:
 
 
 def end_lost(own_id: str | None = None, pending_s: float = _PENDING_S) -> list[str]:
-    """End the runs of this checkout's deployments whose process or worker is gone; return a sentence for each.
+    """End the runs of this checkout's deployments whose process or worker is gone, and their stages.
 
     A run that is pending for ten minutes has lost its worker. A run whose process is gone stays `Running` or
-    `Cancelling` if its worker ended too.
+    `Cancelling` if its worker ended too. Its stages stay as they were even if the worker ends the run.
 
     Args:
         own_id: Id of the run that calls this.
         pending_s: A run that is pending for longer has lost its worker.
+
+    Returns:
+        A sentence for each run and each stage that was ended.
     """
     sentences = []
     with get_client(sync_client=True) as client:
@@ -99,6 +106,33 @@ def end_lost(own_id: str | None = None, pending_s: float = _PENDING_S) -> list[s
             state: State[Any] = Crashed(message=reason) if is_wanted else Cancelled(message=reason)
             client.set_flow_run_state(run.id, state, force=True)
             sentences.append(f"{run.name} is {state.name}: {reason}")
+        sentences += _end_stages(client, ours) if ours else []
+    return sentences
+
+
+def _end_stages(client: SyncPrefectClient, ours: Sequence[UUID]) -> list[str]:
+    """End the open stages of crashed and cancelled runs, as their run ended; return a sentence for each.
+
+    A run that completed or failed has reported its stages itself.
+    """
+    sentences = []
+    waiting = StateType.SCHEDULED  # for the next try
+    stages = client.read_task_runs(
+        task_run_filter=TaskRunFilter(
+            state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[waiting, *_OPEN]))
+        ),
+        flow_run_filter=_in_state([StateType.CRASHED, StateType.CANCELLED]),
+        deployment_filter=_of(ours),
+    )
+    for stage in stages:
+        if stage.flow_run_id is None:
+            continue
+        run = client.read_flow_run(stage.flow_run_id)
+        is_cancelled = run.state_type == StateType.CANCELLED
+        reason = run.state.message if run.state is not None else None
+        state: State[Any] = Cancelled(message=reason) if is_cancelled else Crashed(message=reason)
+        client.set_task_run_state(stage.id, state, force=True)
+        sentences.append(f"stage {stage.name} of {run.name} is {state.name}, as its run: {reason}")
     return sentences
 
 
@@ -113,11 +147,15 @@ def own_deployments(client: SyncPrefectClient) -> list[DeploymentResponse]:
 
 
 def _open_runs(client: SyncPrefectClient, ours: Sequence[UUID]) -> list[FlowRun]:
-    types = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
-    return client.read_flow_runs(
-        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=types))),
-        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=list(ours))),
-    )
+    return client.read_flow_runs(flow_run_filter=_in_state(_OPEN), deployment_filter=_of(ours))
+
+
+def _in_state(types: list[StateType]) -> FlowRunFilter:
+    return FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=types)))
+
+
+def _of(deployment_ids: Sequence[UUID]) -> DeploymentFilter:
+    return DeploymentFilter(id=DeploymentFilterId(any_=list(deployment_ids)))
 
 
 def _why_lost(run: FlowRun, host: str, pending_s: float) -> str | None:

@@ -261,6 +261,52 @@ def test_a_run_whose_worker_or_process_is_gone_is_ended_with_a_reason(
     site.run("remove", "--flow", "data", "--name", "lost")
 
 
+def test_the_stages_of_a_run_that_was_killed_are_ended_too(api: httpx2.Client, tmp_path: Path) -> None:
+    site = Site(tmp_path / "site", str(api.base_url).rstrip("/"))
+    assert site.run("--flow", "data", "--name", "killed").code == 0
+    deployment = api.get("/deployments/name/data/killed").json()["id"]
+
+    def new_run(kind: str, message: str | None, pid: str, stages: dict[str, str]) -> list[str]:
+        """Make a run in a state, and its stages in theirs; return the ids of the stages."""
+        run = api.post(f"/deployments/{deployment}/create_flow_run", json={}).json()["id"]
+        for state in ({"type": "PENDING"}, {"type": kind, "message": message}):
+            api.post(f"/flow_runs/{run}/set_state", json={"state": state, "force": True}).raise_for_status()
+        api.patch(f"/flow_runs/{run}", json={"infrastructure_pid": pid}).raise_for_status()
+        bodies = [
+            {
+                "flow_run_id": run,
+                "task_key": "stage",
+                "dynamic_key": name,
+                "name": name,
+                "state": {"type": state},
+            }
+            for name, state in stages.items()
+        ]
+        return [api.post("/task_runs/", json=body).raise_for_status().json()["id"] for body in bodies]
+
+    def states(ids: Iterable[str]) -> list[tuple[str, str | None]]:
+        rows = [api.get(f"/task_runs/{run_id}").json() for run_id in ids]
+        return [(row["state_type"], row["state"]["message"]) for row in rows]
+
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    here = socket.gethostname()
+    stages = {"plan": "COMPLETED", "sft": "RUNNING", "dpo": "SCHEDULED"}
+    found = new_run("RUNNING", None, f"{here}:{gone.pid}", stages)
+    by_worker = new_run("CRASHED", "exit code -9", f"{here}:{gone.pid}", stages)
+    cancelled = new_run("CANCELLED", "by a person", f"{here}:{gone.pid}", stages)
+    alive = new_run("RUNNING", None, f"{here}:{os.getppid()}", stages)
+    printed = site.run("clear").stdout
+    reason = f"its process {gone.pid} on {here} is gone"
+    assert states(found) == [("COMPLETED", None), ("CRASHED", reason), ("CRASHED", reason)]
+    assert states(by_worker) == [("COMPLETED", None), *[("CRASHED", "exit code -9")] * 2]
+    assert states(cancelled) == [("COMPLETED", None), *[("CANCELLED", "by a person")] * 2]
+    assert states(alive) == [("COMPLETED", None), ("RUNNING", None), ("SCHEDULED", None)]
+    assert printed.count("stage sft of ") == printed.count("stage dpo of ") == 3
+    assert site.run("clear").stdout == "no run of this checkout has lost its worker or process\n"
+    site.run("remove", "--flow", "data", "--name", "killed")
+
+
 @contextlib.contextmanager
 def _web_page(status: int, content: str) -> Iterator[str]:
     """Yield the address of a server that gives every request the same answer."""
