@@ -208,19 +208,19 @@ def generation_of(
 
 def drop_refused_prompts(
     draws: Iterable[Generation | Rejection],
-) -> tuple[list[Generation], dict[str, int]]:
+) -> tuple[list[Generation], list[Rejection]]:
     """Return the answers to prompts without a refused draw, so that all prompts have equally many answers.
 
     Args:
         draws: The result of each draw; the `row_id` of a rejection is the prompt's id.
 
     Returns:
-        (answers in their order, number of dropped prompts by reason).
+        (answers in their order, the last rejection of each prompt that has one).
     """
     rows = list(draws)
-    reasons = {row.row_id: row.reason for row in rows if isinstance(row, Rejection)}
-    answers = [row for row in rows if isinstance(row, Generation) and row.prompt_id not in reasons]
-    return answers, dict(Counter(reasons.values()))
+    rejections = {row.row_id: row for row in rows if isinstance(row, Rejection)}
+    answers = [row for row in rows if isinstance(row, Generation) and row.prompt_id not in rejections]
+    return answers, list(rejections.values())
 
 
 def generation_numbers(rows: Sequence[Generation]) -> dict[str, float]:

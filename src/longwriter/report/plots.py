@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from longwriter.amounts import amount
 from longwriter.comparison.comparison import Comparison, Curve
 from longwriter.records import Score
 from longwriter.statistics.intervals import Estimate
@@ -156,7 +157,7 @@ def _training(compared: Comparison, curves: Mapping[str, Curve]) -> Figure:
         if column == "loss":
             _draw_held_out(panel, curves[stage], colour)
         title = compared.title(stage) if stage in own else stage
-        panel.set_title(f"{title}: {_CURVE_TITLES[column]},\n{len(finite)} logged steps")
+        panel.set_title(f"{title}: {_CURVE_TITLES[column]},\n{amount(len(finite), 'logged step')}")
         panel.set_xlabel("optimizer step")
         panel.locator_params(axis="x", integer=True)
         panel.set_ylabel(column.replace("_", " "))

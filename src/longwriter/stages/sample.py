@@ -3,7 +3,7 @@
 With `sample.steps`, the model also continues one text of each instruction from its first weak step.
 
 Reads   data/dataset/train.jsonl, data/sft/weights, data/base_model/weights
-Writes  data/sample/: generations.jsonl, calls.jsonl.zst, metrics.json
+Writes  data/sample/: generations.jsonl, rejected.jsonl, calls.jsonl.zst, metrics.json
 Source  LongWriter (arXiv:2408.07055), section 4: four samples an instruction; steps: LongDPO (arXiv:2502.02095)
 Run     dvc repro sample
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,15 +60,16 @@ async def _work(params: Params, folder: Path) -> runner.Summary:
         usage = llm.usage()
     rows, rejected = answers.drop_refused_prompts(results)
     if rejected and not rows:
-        reason = next(row.detail for row in results if isinstance(row, Rejection))
-        raise ModelUnusable(f"the engine refused every prompt: {reason}. Check serving.context_tokens")
+        raise ModelUnusable(
+            f"the engine refused every prompt: {rejected[0].detail}. Check serving.context_tokens"
+        )
     files.write_jsonl(folder / "generations.jsonl", rows)
+    files.write_jsonl(folder / "rejected.jsonl", rejected)
     numbers |= answers.generation_numbers(rows)
-    rows_kept = len(prompts) - sum(rejected.values())
     return runner.Summary(
         len(examples),
-        rows_kept,
-        left_out | rejected,
+        len(prompts) - len(rejected),
+        left_out | Counter(row.reason for row in rejected),
         numbers,
         usage,
         offered=len(prompts),

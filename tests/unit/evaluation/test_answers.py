@@ -118,12 +118,12 @@ def refusal(prompt_id):
 def test_all_answers_to_a_prompt_of_which_a_draw_was_refused_are_left_out_together():
     other = answered().model_copy(update={"prompt_id": "p2"})
     drawn = [answered(), other, refusal("p1"), other, refusal("p1"), refusal("p3")]
-    assert gen.drop_refused_prompts(drawn) == ([other, other], {"request_refused": 2})
+    assert gen.drop_refused_prompts(drawn) == ([other, other], [refusal("p1"), refusal("p3")])
 
 
 def test_where_nothing_was_refused_every_answer_stays():
-    assert gen.drop_refused_prompts([answered(), answered()]) == ([answered(), answered()], {})
-    assert gen.drop_refused_prompts([]) == ([], {})
+    assert gen.drop_refused_prompts([answered(), answered()]) == ([answered(), answered()], [])
+    assert gen.drop_refused_prompts([]) == ([], [])
 
 
 def test_the_numbers_of_answers_are_their_lengths_and_how_many_ended():
