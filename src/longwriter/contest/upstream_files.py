@@ -7,11 +7,13 @@ which judge scored it, the marks of each judge of a panel, and the length of thi
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
+from longwriter.errors import BadRecord
 from longwriter.evaluation.answers import Prompt, generation_of
 from longwriter.hashing import short_id
 from longwriter.judge.judgements import DIMENSIONS, quality_score
@@ -90,13 +92,34 @@ def qualities(
 ) -> list[Judgement | Unscored]:
     """Return the judgement of each answer in `judge.jsonl`, or why it has none.
 
+    Equal answers to a prompt get their judgements in the order of the file.
+
     Args:
         answers: The answers.
         rows: The rows of `judge.jsonl`.
         source: Name of the file; it stands for the judge, which upstream's files do not name.
+
+    Raises:
+        BadRecord: the file holds more judgements of an answer than answers, and they differ.
     """
-    judged = {(row.prompt, row.response): row for row in rows if row.prompt is not None}
-    return [_quality(judged.get((answer.prompt, answer.text)), source) for answer in answers]
+    judged: defaultdict[tuple[str | None, str], list[JudgeRow]] = defaultdict(list)
+    for row in rows:
+        judged[row.prompt, row.response].append(row)
+    numbers = Counter((answer.prompt, answer.text) for answer in answers)
+    for (prompt, text), number in numbers.items():
+        options = judged[prompt, text]
+        if len(options) > number and any(row != options[0] for row in options):
+            raise BadRecord(
+                f"{source}: {len(options)} judgements of one answer to {prompt[:80]!r} differ: keep one row for each "
+                "answer"
+            )
+    given = []
+    for answer in answers:
+        options = judged[answer.prompt, answer.text]
+        given.append(_quality(options[0] if options else None, source))
+        if len(options) > 1:
+            options.pop(0)
+    return given
 
 
 def _quality(row: JudgeRow | None, source: str) -> Judgement | Unscored:

@@ -6,6 +6,7 @@ import pytest
 
 from longwriter.contest import upstream_files
 from longwriter.contest.upstream_files import JudgeRow, PredRow
+from longwriter.errors import BadRecord
 from longwriter.evaluation.answers import Prompt, generation_of
 from longwriter.evaluation.scores import score_of
 from longwriter.judge import merging
@@ -151,3 +152,25 @@ def test_the_means_of_upstreams_files_are_the_ones_that_its_formulas_give():
         score_of(*pair, 0.2) for pair in zip(upstream_files.generations(written), qualities, strict=True)
     ]
     assert [score.length_score for score in again] == lengths
+
+
+def marked(mark):
+    row = upstream_files.judge_row(answer(), judgement())
+    return read(JudgeRow, row | {"scores": row["scores"] | dict.fromkeys(DIMENSIONS, mark)})
+
+
+def test_equal_answers_get_their_judgements_in_order():
+    answers = [answer(), answer(key="again")]
+    given = upstream_files.qualities(answers, [marked(2), marked(5)], "judge.jsonl")
+    assert [row.quality_score for row in given] == [25, 100]
+    given = upstream_files.qualities(answers, [marked(2)], "judge.jsonl")
+    assert [row.quality_score for row in given] == [25, 25]
+
+
+def test_two_judgements_of_one_answer_are_refused_only_if_they_differ():
+    [quality] = upstream_files.qualities([answer()], [marked(2), marked(2)], "judge.jsonl")
+    assert quality.quality_score == 25
+    with pytest.raises(
+        BadRecord, match=r"judge\.jsonl: 2 judgements of one answer to 'Write 3 words\.' differ"
+    ):
+        upstream_files.qualities([answer()], [marked(2), marked(5)], "judge.jsonl")
