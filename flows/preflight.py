@@ -14,11 +14,14 @@ from collections.abc import Collection, Sequence
 
 from longwriter.capacity import table
 from longwriter.errors import LongWriterError, UserError
+from longwriter.io import files
 from longwriter.params import Params
 from longwriter.settings import named_files
 from longwriter.text import inert
 from longwriter.tracking import versioning
 
+REPORT = files.LOCAL / "capacity.json"
+"""The last report; `room.py` reads what the checkpoints of a training take."""
 _TRAINING = ("sft", "dpo")
 _COMMAND = ("-m", "longwriter.cli.main", "capacity", "--json")
 
@@ -60,7 +63,7 @@ def check_inputs(names: Collection[str], params: Params) -> None:
 
 
 def check(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> bool:
-    """Log a line if everything fits, else the whole report; tell whether the model is known.
+    """Log a line if everything fits, else the whole report; keep the report; tell whether the model is known.
 
     Raises:
         UserError: something does not fit; the message names each thing.
@@ -74,6 +77,8 @@ def check(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> bool:
         reason = inert.terminal((process.stderr.strip().splitlines() or ["no output"])[-1])
         failure = UserError if process.returncode == UserError.exit_code else LongWriterError
         raise failure(f"longwriter capacity: {reason}") from None
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(process.stdout, encoding="utf-8")
     if not report["errors"]:
         log.info(
             "capacity: %s (`longwriter capacity` shows the table)", inert.terminal(table.summary(report))

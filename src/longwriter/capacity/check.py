@@ -137,7 +137,12 @@ def report(params: Params, machine: Machine, model: Model, lora: int | None = No
     stages = trainings(params, machine, shape, lora)
     result["training"] = {name: _fields(params, training) for name, training in stages.items()}
     result["memory"] = {name: _rows(memory.parts(shape, training)) for name, training in stages.items()}
-    disk = memory.disk(shape, stages["sft"], params.training.keep_checkpoints, model.is_here)
+    kept = params.training.keep_checkpoints
+    result["checkpoints"] = {
+        "sft": memory.checkpoints(shape, stages["sft"], kept + (params.sft.publish == "best")),
+        "dpo": memory.checkpoints(shape, stages["dpo"], kept),
+    }
+    disk = memory.disk(shape, stages["sft"], kept, model.is_here)
     result["disk"] = _rows(disk)
     result["errors"] += [
         *filter(None, [findings.context(shape, _context_needs(params), model.is_gguf)]),

@@ -186,6 +186,11 @@ def checkpoint(shape: Shape, training: Training) -> int:
     return trained * (12 + copies * training.value_bytes)
 
 
+def checkpoints(shape: Shape, training: Training, kept: int) -> int:
+    """Return the bytes of a training's checkpoints at the most: those that are kept, and one that is being written."""
+    return (kept + 1) * checkpoint(shape, training)
+
+
 def disk(shape: Shape, training: Training, checkpoints: int, has_base: bool) -> list[Part]:
     """Return what all stages leave on disk at the most, with their copies in DVC's cache.
 

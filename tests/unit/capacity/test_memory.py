@@ -85,6 +85,10 @@ def test_a_checkpoint_has_the_measured_size():
     assert memory.checkpoint(GLM, training(layout("zero3"))) == 14 * 9_399_951_360
 
 
+def test_a_training_needs_the_checkpoints_that_it_keeps_and_one_that_is_being_written():
+    assert memory.checkpoints(GLM, training(layout("zero3")), kept=2) == 3 * 14 * 9_399_951_360
+
+
 def test_disk_counts_the_checkpoint_that_is_being_written():
     rows = {
         row.name: row.device

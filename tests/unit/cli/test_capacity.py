@@ -46,6 +46,14 @@ def test_a_base_model_of_8k_is_refused_and_the_parameter_that_is_offered_cures_i
     assert (code, report["errors"], report["model"]["context"]) == (0, [], 131072)
 
 
+def test_the_checkpoints_of_each_training_are_those_kept_the_best_one_and_one_being_written(pipeline, run):
+    base = {**PAPER["base_model"], "source": f"path:{folder(pipeline, 'glm-4-9b')}"}
+    set_params(PAPER, base_model=base, sft={**PAPER["sft"], "eval_steps": 50, "publish": "best"})
+    report = reported(run, "--gpus", "8x80")[1]
+    point = 14 * 9_399_951_360  # ZeRO-3: 14 bytes for each weight
+    assert report["checkpoints"] == {"sft": 3 * point, "dpo": 2 * point}
+
+
 def test_heads_that_ranks_cannot_share_are_refused_before_anything_is_paid(pipeline, run):
     base = {**PAPER["base_model"], "source": f"path:{folder(pipeline, 'qwen2.5-7b')}", "rope_scaling": None}
     set_params(PAPER, base_model=base, training={**PAPER["training"], "sequence_ranks": 8})
