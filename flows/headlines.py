@@ -7,43 +7,68 @@ counts once.
 
 from __future__ import annotations
 
-import json
+import logging
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
 
+from pydantic import BaseModel, FiniteFloat, ValidationError
+
+from longwriter.text import inert
 from longwriter.tracking import git
 
-_MORE_IS_BETTER = ("S_l", "S_q", "ended")  # names in headline.json, see longwriter/execution/summary.py
+log = logging.getLogger(__name__)
+
 _NIGHTS = 10  # that make a band
 _FEWEST = 5  # fewer nights make no band
 _WIDTH = 2.0  # standard deviations
 
 
+class _Headline(BaseModel):
+    """The numbers of headline.json of which more is better, see longwriter/execution/summary.py."""
+
+    S_l: FiniteFloat | None = None
+    S_q: FiniteFloat | None = None
+    ended: FiniteFloat | None = None
+
+
 def now() -> dict[str, float]:
-    """Return the numbers of the checkout, such as `{"sft-small S_l": 58.3}`."""
-    paths = sorted(Path("data/score").glob("*/headline.json"))
-    return _numbers((path.parent.name, path.read_text(encoding="utf-8")) for path in paths)
+    """Return the numbers of the checkout, such as `{"sft-small S_l": 58.3}`; a broken file is left out."""
+    names = sorted(path.as_posix() for path in Path("data/score").glob("*/headline.json"))
+    return _numbers(names, lambda name: Path(name).read_text(encoding="utf-8"), "")
 
 
 def of(ref: str) -> dict[str, float]:
-    """Return the numbers that a branch holds."""
-    names = git.run("ls-tree", "-r", "--name-only", ref, "data/score").splitlines()
-    paths = [Path(name) for name in names if Path(name).name == "headline.json"]
-    return _numbers((path.parent.name, git.run("show", f"{ref}:{path}")) for path in paths)
+    """Return the numbers that a branch holds; a broken file is left out."""
+    names = git.run("ls-tree", "-r", "-z", "--name-only", ref, "data/score").split("\0")
+    ours = [name for name in names if PurePosixPath(name).name == "headline.json"]
+    return _numbers(ours, lambda name: git.run("show", f"{ref}:{name}"), f"{ref}:")
 
 
-def _numbers(texts: Iterable[tuple[str, str]]) -> dict[str, float]:
-    """Return the numbers of which more is better, from (item of stage `score`, content of its headline.json)."""
-    tables: list[tuple[str, dict[str, Any]]] = [(item, json.loads(text)) for item, text in texts]
-    return {
-        f"{item} {key}": float(table[key])
-        for item, table in tables
-        for key in _MORE_IS_BETTER
-        if table.get(key) is not None
-    }
+def _numbers(names: Iterable[str], read: Callable[[str], str], place: str) -> dict[str, float]:
+    """Return the numbers of which more is better.
+
+    Args:
+        names: Files `data/score/ITEM/headline.json`.
+        read: Returns the text of a file.
+        place: What stands before its name in a warning.
+    """
+    numbers: dict[str, float] = {}
+    for name in names:
+        try:
+            table = _Headline.model_validate_json(read(name), strict=True)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            reason = " ".join([*map(str, first["loc"]), first["msg"]])
+        except UnicodeDecodeError as error:
+            reason = str(error)
+        else:
+            item = PurePosixPath(name).parent.name
+            numbers |= {f"{item} {key}": value for key, value in table if value is not None}
+            continue
+        log.warning("%s is left out: %s", inert.terminal(f"{place}{name}"), reason)
+    return numbers
 
 
 def below_band(today: Mapping[str, float], nights: Sequence[Mapping[str, float]]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,41 @@ def test_the_numbers_of_the_checkout_and_of_a_branch_are_those_of_which_more_is_
             git.run("-c", "user.name=t", "-c", "user.email=t@example.invalid", "commit", "-qm", "x")
     assert headlines.now() == {"sft-a S_l": 50.0, "sft-a ended": 0.5}
     assert headlines.of("main") == {"sft-a S_l": 60.0, "sft-a ended": 0.5}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> nightly\n",
+        b"[]",
+        b'{"S_l": "high"}',
+        b'{"S_l": NaN}',
+        b'{"S_l": 1e999}',
+        b'{"S_l": true}',
+        b"\xff\xfe",
+        b"[" * 100_000,
+    ],
+    ids=lambda content: repr(content[:16]),
+)
+def test_a_broken_file_on_a_branch_is_left_out_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for item, text in (("broken", content), ("sft-é", b'{"S_l": 60, "S_q": null, "note": "x"}')):
+        Path("data/score", item).mkdir(parents=True)
+        Path("data/score", item, "headline.json").write_bytes(text)
+    git.run("init", "-q", "-b", "main")
+    git.run("add", "-A")
+    git.run("-c", "user.name=t", "-c", "user.email=t@example.invalid", "commit", "-qm", "x")
+    with caplog.at_level(logging.WARNING):
+        assert headlines.of("main") == headlines.now() == {"sft-é S_l": 60.0}
+    places = (
+        "main:data/score/broken/headline.json is left out: ",
+        "data/score/broken/headline.json is left out: ",
+    )
+    assert [line.startswith(place) for line, place in zip(caplog.messages, places, strict=True)] == [
+        True,
+        True,
+    ]
+    assert not any("\n" in line or len(line) > 300 for line in caplog.messages)
