@@ -1,9 +1,12 @@
 """Seven nights of the nightly flow: with news, without, failing, cancelled, crashed; their states, messages and disk.
 
-Run in a checkout whose pipeline has run once, with a small model; it takes some minutes and restores params.yaml:
-  python infra/bench/nights.py [--training-key sft.optimizer.seed]
+Before the sixth night, five made-up nights with a length score that no model reaches are committed to branches of their
+own, so that it is below its band. The last row is the weekly digest.
 
-It starts a Prefect server, a worker and a web hook, all on loopback, and prints a table in Markdown.
+Run in a checkout whose pipeline has run once, with a small model; it takes some minutes and restores params.yaml:
+  python -m infra.bench.nights [--training-key sft.optimizer.seed]
+
+It starts a Prefect server, a worker, a web hook and a mail server, all on loopback, and prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -16,10 +19,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email import message_from_string, policy
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ import httpx2
 import psutil
 from tabulate import tabulate
 
+from flows import lockfile
+from infra.bench import sinks
 from longwriter.cli import profile
 from longwriter.tracking import connection, git
 from longwriter.web import door, net
@@ -34,15 +38,16 @@ from longwriter.web import door, net
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 PATIENCE_S = 1800
 PARAMS = Path("params.yaml")
+MADE_UP = "nightly/2001-01-0"  # and the day
 
 
 class Nights:
     """The server, read over HTTP, and what the nights left."""
 
-    def __init__(self, url: str, messages: list[str]) -> None:
-        """Begin without nights."""
+    def __init__(self, url: str, messages: list[dict[str, str]], mails: list[str]) -> None:
+        """Begin without nights; `messages` and `mails` are those of the sinks."""
         self.api = httpx2.Client(base_url=url, transport=httpx2.HTTPTransport(), timeout=60)
-        self.messages = messages
+        self.messages, self.mails = messages, mails
         self.rows: list[tuple[Any, ...]] = []
         self.repeated: list[str] = []
 
@@ -55,18 +60,26 @@ class Nights:
 
         return wait(answer, f"{path} is answered").raise_for_status().json()
 
-    def night(self, what: str, change: dict[str, Any], act: Callable[[str], None] | None = None) -> None:
+    def night(
+        self,
+        what: str,
+        change: dict[str, Any],
+        act: Callable[[str], None] | None = None,
+        flow: str = "nightly",
+    ) -> None:
         """Run one night with other values in params.yaml, and note how it ended.
 
         Args:
             what: What happens in it.
             change: Values of params.yaml.
             act: Called with the id of the run while it trains.
+            flow: The flow that runs.
         """
-        before, sent = PARAMS.read_text(encoding="utf-8"), len(self.messages)
+        before = PARAMS.read_text(encoding="utf-8")
+        messages, mails = len(self.messages), len(self.mails)
         if change:
             profile.write(profile.changed(change, "the night"))
-        deployment = self.ask("/deployments/name/nightly/bench")["id"]
+        deployment = self.ask(f"/deployments/name/{flow}/bench")["id"]
         begin = time.monotonic()
         run = self.ask(f"/deployments/{deployment}/create_flow_run", {})
         if act is not None:
@@ -79,7 +92,11 @@ class Nights:
         tasks = self.ask("/task_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}, "limit": 100})
         others = sorted({task["state_name"] for task in tasks} - {"Unchanged", "Executed", "Restored"})
         branches = git.run("for-each-ref", "--format=%(refname:short)", "refs/heads/nightly").split()
-        commits = sum(int(git.run("rev-list", "--count", f"HEAD..{branch}")) for branch in branches)
+        commits = sum(
+            int(git.run("rev-list", "--count", f"HEAD..{branch}"))
+            for branch in branches
+            if not branch.startswith(MADE_UP)
+        )
         self.rows.append(
             (
                 what,
@@ -87,7 +104,8 @@ class Nights:
                 ", ".join(others) or "-",
                 self._mlflow(run["id"]),
                 round(seconds),
-                len(self.messages) - sent,
+                len(self.messages) - messages,
+                len(self.mails) - mails,
                 f"{size('.lw') / 1e6:.0f}",
                 f"{size('.dvc/cache') / 1e6:.0f}",
                 commits,
@@ -153,25 +171,18 @@ def size(folder: str) -> int:
     return sum(path.lstat().st_size for path in Path(folder).rglob("*") if path.is_file())
 
 
-@contextlib.contextmanager
-def web_hook() -> Iterator[tuple[str, list[str]]]:
-    """Yield the address of a web hook, and the titles of the messages that it got."""
-    titles: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            """Keep the title."""
-            titles.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["title"])
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_words: object) -> None:
-            """Write nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"json://127.0.0.1:{server.server_address[1]}", titles
-        server.shutdown()
+def make_up_nights() -> None:
+    """Commit five nights with length scores of 1,001 to 1,005, older than all others; data/ stays as it is."""
+    texts = {path: path.read_text(encoding="utf-8") for path in Path("data/score").glob("*/headline.json")}
+    for day in range(1, 6):
+        for path in texts:
+            path.write_text(json.dumps({"S_l": 1000 + day}), encoding="utf-8")
+        lockfile.commit_tree(
+            f"refs/heads/{MADE_UP}{day}", [git.run("rev-parse", "HEAD")], "A made-up night",
+            [str(path) for path in texts], code="HEAD", env={"GIT_COMMITTER_DATE": f"2001-01-0{day}T00:00:00Z"},
+        )  # fmt: skip
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager
@@ -207,14 +218,16 @@ def main() -> None:
     url = f"http://127.0.0.1:{port}/api"
     os.environ |= {"PREFECT_API_URL": url, "PREFECT_WORKER_QUERY_SECONDS": "2"}
     with (
-        web_hook() as (address, titles),
+        sinks.web_hook() as (hook, messages),
+        sinks.mail_server() as (mail, mails),
         running(*door.command("prefect", port), log=".lw/logs/bench-server.log"),
     ):
-        os.environ["LW_NOTIFY_URLS"] = address
-        nights = Nights(url, titles)
+        os.environ["LW_NOTIFY_URLS"] = f"{hook} {mail}"
+        nights = Nights(url, messages, mails)
         wait(lambda: net.is_healthy(f"{url}/health"), "the Prefect server answers")
-        deployment = [sys.executable, "-m", "flows.deployments", "--name", "bench", "--cron", "0 2 29 2 *"]
-        subprocess.run(deployment, check=True, stdout=sys.stderr)
+        for flow in ("nightly", "weekly"):
+            words = ("-m", "flows.deployments", "--flow", flow, "--name", "bench", "--cron", "0 2 29 2 *")
+            subprocess.run([sys.executable, *words], check=True, stdout=sys.stderr)
         worker = [
             shutil.which("prefect") or "prefect",
             "worker",
@@ -230,12 +243,17 @@ def main() -> None:
             nights.night("failing gate", {"validate": {"min_rows": 100_000}})
             nights.night("cancelled in SFT", training(102), nights.cancel)
             nights.night("killed in SFT", training(103), nights.kill)
-            nights.night("with news", {"report": {"seed": 104}})
-            nights.night("without", {"report": {"seed": 104}})
-    head = ("night", "Prefect", "tasks", "MLflow", "s", "messages", ".lw MB", "cache MB", "commits")
+            make_up_nights()
+            low = {"score": {"sampling": {"seed": 104}}}  # scores anew; no judge reads the seed
+            nights.night("below its band", low)
+            nights.night("without", low)
+            nights.night("weekly digest", {}, flow="weekly")
+    head = ("night", "Prefect", "tasks", "MLflow", "s", "messages", "mails", ".lw MB", "cache MB", "commits")
     table = tabulate(nights.rows, head, tablefmt="pipe")
+    titles = [message["title"] for message in messages]
+    subjects = [message_from_string(text, policy=policy.default)["subject"] for text in mails]
     sys.stdout.write(
-        f"{table}\n\nmessages: {titles}\nrepeated: {nights.repeated}\ngit status: {git.run('status', '--short')}\n"
+        f"{table}\n\nmessages: {titles}\nmails: {subjects}\nrepeated: {nights.repeated}\ngit status: {git.run('status', '--short')}\n"
     )
 
 

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import socketserver
-import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,50 +10,7 @@ import pytest
 from prefect.states import Cancelling
 
 from flows import news
-
-
-@contextmanager
-def serving(server: socketserver.TCPServer) -> Iterator[int]:
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with server:
-        yield int(server.server_address[1])
-        server.shutdown()
-
-
-@contextmanager
-def web_hook(status: int = 200) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    messages: list[dict[str, str]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(status)
-            self.end_headers()
-
-        def log_message(self, *_words: object) -> None:
-            """Write nothing."""
-
-    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
-        yield f"json://user:secret@127.0.0.1:{port}/hook", messages
-
-
-@contextmanager
-def mail_server() -> Iterator[tuple[str, list[str]]]:
-    mails: list[str] = []
-
-    class Handler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            self.wfile.write(b"220 ready\r\n")
-            while line := self.rfile.readline():
-                if line.strip().upper() == b"DATA":
-                    self.wfile.write(b"354 go on\r\n")
-                    mails.append("".join(text.decode() for text in iter(self.rfile.readline, b".\r\n")))
-                self.wfile.write(b"221 bye\r\n" if line[:4].upper() == b"QUIT" else b"250 ok\r\n")
-                if line[:4].upper() == b"QUIT":
-                    return
-
-    with serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)) as port:
-        yield f"mailto://127.0.0.1:{port}?from=night@example.org&to=me@example.org&mode=insecure", mails
+from infra.bench.sinks import mail_server, web_hook
 
 
 @pytest.fixture(autouse=True)
