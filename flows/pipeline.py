@@ -48,11 +48,13 @@ from flows import (
     remaining,
     repro,
     room,
+    servers,
     tables,
     week,
 )
 from longwriter import params as parameters
 from longwriter.errors import LongWriterError, UserError, without_password
+from longwriter.models import server_keeper
 from longwriter.retention import policy as retention
 from longwriter.text import inert
 from longwriter.tracking import connection, git, notes, versioning
@@ -141,6 +143,7 @@ def _stage(name: str, parent: str, is_fresh: bool, share: bool) -> State[Any]:
     how = "unchanged"
     if not is_fresh:
         room.check(name)
+        servers.prepare(name)
         words = ["repro", *(["--pull"] if share else []), "--single-item", name]
         how = repro.outcome(repro.run(words, log, f"{name}.log", env))
     lineage = json.loads(Path(f"data/lineage/{name}.json").read_text(encoding="utf-8"))
@@ -202,10 +205,12 @@ def _key(name: str) -> str:
     return re.sub("[^a-z0-9]+", "-", name)
 
 
+@server_keeper.keep()
 def _stages(
     names: Sequence[str], kind: str, overrides: Sequence[str] = (), share: bool = False
 ) -> list[dict[str, Any]]:
     """Run stages in order under one MLflow pipeline run; return one row a stage."""
+    names = servers.in_order(names)
     for sentence in ends.end_lost(str(flow_run.id)):
         get_run_logger().warning("%s", sentence)
     for run_id in tracking.close_dead_runs():

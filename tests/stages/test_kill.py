@@ -132,7 +132,8 @@ def test_a_flow_whose_process_group_gets_a_signal_to_end_ends_soon(
     assert "RUNNING" not in {run.info.status for run in workspace.runs()}
 
 
-def test_the_model_server_dies_with_its_stage(workspace: Workspace) -> None:
+@pytest.mark.parametrize("victim", ["stage", "flow", "stage of a flow"])
+def test_the_model_server_dies_with_its_stage_or_its_flow(workspace: Workspace, victim: str) -> None:
     workspace.set_params(
         {
             "llm.engine": "llama.cpp",
@@ -146,17 +147,21 @@ def test_the_model_server_dies_with_its_stage(workspace: Workspace) -> None:
             "plan.sampling.repetition_penalty": None,
         }
     )
-    with workspace.start("dvc", "repro", "plan"):
+    command = ("dvc", "repro", "plan") if victim == "stage" else ("python", "-m", "flows.pipeline", "plan")
+    with workspace.start(*command) as child:
         server = _find(workspace, "longwriter.models.llamacpp_server")
         log = workspace.path / ".lw" / "logs" / "llama.cpp.log"
         wait_for(lambda: log.exists() and b"print_timing" in log.read_bytes(), "it has answered")
         stage = _find(workspace, "longwriter.stages.plan")
-        os.kill(stage.pid, signal.SIGKILL)
+        assert server.ppid() == (stage.pid if victim == "stage" else child.pid)
+        os.kill(child.pid if victim == "flow" else stage.pid, signal.SIGKILL)
         wait_for(
             lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE,
             "it ends",
             GONE_WITHIN_S,
         )
+        if victim != "stage":
+            child.communicate(timeout=GONE_WITHIN_S)
         _nobody_is_left(workspace)
 
 

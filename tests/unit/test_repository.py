@@ -66,7 +66,7 @@ STARTED = {"sft": [RANK], "dpo": [RANK]}
 # Files that do not decide what a stage writes: clients, serving, tracking, launch. A folder stands for all in it.
 UNDECIDING = {
     "llm", "endpoints", "calls", "io", "web", "tracking", "params", "settings", "amounts.py", "errors.py", "hashing.py", "records.py",
-    "models/llamacpp_server.py", "models/servers.py", "execution",
+    "models/llamacpp_server.py", "models/server_keeper.py", "models/servers.py", "execution",
     "text/inert.py",  # tracking shows texts with it; where it decides an output, dvc.yaml names it
     "launch", "traces", "training/fitting.py", "training/states.py",
 }  # fmt: skip

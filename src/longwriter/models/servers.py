@@ -3,7 +3,8 @@
 `openvino` and `llama.cpp` serve a GGUF file, `vllm` the Hugging Face weights on a GPU. `trained` serves every model that is trained or compared, with
 one engine, one precision and one weight format, so that only the weights differ. A server listens on a Unix
 socket in a folder that only its user may read, so no web page and no other user of the machine can reach it.
-It ends with its stage, even if the stage is killed.
+It ends with its stage, or, in a flow, when a stage needs another one or the flow ends (`server_keeper.py`); also if
+the stage or the flow is killed.
 """
 
 from __future__ import annotations
@@ -15,9 +16,7 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -28,6 +27,7 @@ from longwriter.errors import ModelUnusable
 from longwriter.hashing import short_id
 from longwriter.io import files, process
 from longwriter.llm.client import LLM, Endpoint, connect
+from longwriter.models import server_keeper
 from longwriter.models.gguf_converter import CONVERTER, to_gguf
 from longwriter.params import LLMParams, Sampling, ServingParams, VllmParams
 from longwriter.web import net
@@ -238,34 +238,14 @@ def _local(params: LLMParams, log_folder: Path, gpu_share: float) -> Iterator[En
     file, name = _weights(params)
     log_folder.mkdir(parents=True, exist_ok=True)
     log_file = log_folder / f"{params.engine}.log"
-    with tempfile.TemporaryDirectory(prefix="longwriter-") as folder:  # the path of a socket must be short
-        socket = str(Path(folder) / "llm.sock")
-        server = _start(_command(params, file, name, socket, gpu_share), log_file)
-        try:
-            _wait_healthy(server, socket, f"the {params.engine} server of {file}", log_file)
+    command = _command(params, file, name, server_keeper.SOCKET, gpu_share)
+    with server_keeper.running(command, log_file) as server:
+        _wait_healthy(server, f"the {params.engine} server of {file}", log_file)
+        if server.is_reused:
+            log.info("reuses the %s server of the stage before (saved a start): %s", params.engine, name)
+        else:
             log.info("%s serves %s", params.engine, name)
-            yield Endpoint("http://localhost/v1", name, "none", is_local=True, socket=socket)
-        finally:
-            _stop(server)
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    """End a server; kill it if it has not ended after 10 seconds."""
-    server.terminate()
-    try:
-        server.wait(10)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
-
-
-def _start(command: list[str], log_file: Path) -> subprocess.Popen[bytes]:
-    """Start a server whose output goes to `log_file`; return it.
-
-    The output is no pipe: nobody reads it, and a server stops when the 64 KiB of a pipe are full.
-    """
-    with log_file.open("wb") as output:
-        return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        yield Endpoint("http://localhost/v1", name, "none", is_local=True, socket=server.socket)
 
 
 def _command(params: LLMParams, weights: Path, name: str, socket: str, gpu_share: float = 1.0) -> list[str]:
@@ -310,11 +290,11 @@ def _end(code: int) -> str:
     return f"ended by {name}{_CAUSES.get(-code, '')}"
 
 
-def _wait_healthy(server: subprocess.Popen[bytes], socket: str, description: str, log_file: Path) -> None:
+def _wait_healthy(server: server_keeper.Running, description: str, log_file: Path) -> None:
     """Wait until the health route answers 200; it answers 503 while weights are loaded."""
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline and server.poll() is None:
-        if net.is_healthy("http://localhost/health", socket):
+        if net.is_healthy("http://localhost/health", server.socket):
             return
         time.sleep(0.1)
     code = server.poll()

@@ -10,6 +10,7 @@ import pytest
 
 from longwriter.errors import ModelUnusable
 from longwriter.llm.client import connect
+from longwriter.models import server_keeper
 from longwriter.models import servers as serving
 from longwriter.params import LLMParams, Sampling, ServingParams, VllmParams
 from longwriter.web import net
@@ -26,7 +27,7 @@ TALKS = "import sys; print('out' * 99_999); print('err', file=sys.stderr)"
 
 def test_a_server_that_logs_to_stdout_is_never_held_up_and_all_is_in_its_log(tmp_path):
     log = tmp_path / "vllm.log"
-    server = serving._start([sys.executable, "-c", TALKS], log)
+    server = server_keeper.start([sys.executable, "-c", TALKS], "", log)
     try:
         assert server.wait(120) == 0
     finally:
@@ -161,9 +162,8 @@ def test_without_settings_vllm_has_its_own():
 )  # fmt: skip
 def test_a_server_that_ends_at_its_start_says_how_in_words_and_names_its_log(tmp_path, ends, told):
     log = tmp_path / "server.log"
-    server = serving._start([sys.executable, "-c", f"import os; print('loading', flush=True); {ends}"], log)
-    server.wait(120)
-    with pytest.raises(ModelUnusable) as error:
-        serving._wait_healthy(server, str(tmp_path / "no.sock"), "llama.cpp", log)
+    command = [sys.executable, "-c", f"import os; print('loading', flush=True); {ends}"]
+    with pytest.raises(ModelUnusable) as error, server_keeper.running(command, log) as server:
+        serving._wait_healthy(server, "llama.cpp", log)
     assert told in str(error.value)
     assert str(error.value).endswith(f"; see {log}: loading")
