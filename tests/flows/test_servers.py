@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 from flows import servers
+from longwriter.models import server_keeper
 from tests.unit import test_repository as repository
+from tests.unit.models import test_server_keeper as stages
+
+folder = stages.folder  # the fixture
 
 
 def test_what_one_model_answers_stands_together_and_all_else_keeps_its_place() -> None:
@@ -33,3 +37,13 @@ def test_the_server_stays_for_each_stage_that_may_ask_a_model_and_for_no_trainin
     }
     assert may_ask == servers.ASKING
     assert not {"sft", "dpo"} & servers.ASKING
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_memory_of_the_server_is_free_before_a_training() -> None:
+    with server_keeper.keep():
+        server, _ = stages.use()
+        servers.prepare("short_prompts@sft")
+        assert not stages.has_ended(server)
+        servers.prepare("sft")
+        assert stages.has_ended(server)
