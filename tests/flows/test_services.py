@@ -174,25 +174,41 @@ def test_no_password_is_in_a_command_line_and_every_server_listens_on_loopback(f
         assert {row.laddr.ip for row in rows if row.laddr.port == State(folder).ports[name]} == {"127.0.0.1"}
 
 
-def test_two_checkouts_use_the_same_servers_at_once(
+def clone(night: Workspace, path: Path, env: dict[str, str]) -> Workspace:
+    """A clone that has what git keeps of a night: dvc.lock and the headline numbers; its data are in S3."""
+    night.git("add", "dvc.lock", "data")
+    night.git("commit", "--quiet", "--message=Run the pipeline")
+    night.git("clone", "--quiet", str(night.path), str(path))
+    other = Workspace(path)
+    other.env.update(env)
+    other.dvc("remote", "add", "--local", "--default", "services", "s3://longwriter-data/dvc")
+    return other
+
+
+def test_the_whole_pipeline_runs_in_two_checkouts_at_once_and_one_has_its_data_only_in_s3(
     night: Workspace, client: MlflowClient, env: dict[str, str], tmp_path: Path
 ) -> None:
-    other = night.copy(tmp_path / "other")
-    other.env.update(env)
+    other = clone(night, tmp_path / "other", env)
+    assert not (other.path / "data/sft/weights").exists()
     before = bucket(env, "longwriter-data")
     with contextlib.ExitStack() as stack:
         children = []
         for number, checkout in enumerate((night, other)):
             checkout.set_params({"report.seed": 201 + number})
-            words = (sys.executable, "-m", "flows", "report", "--share")
-            children.append(stack.enter_context(checkout.start(*words)))
+            children.append(stack.enter_context(checkout.start(sys.executable, "-m", "flows", "--share")))
         for child in children:
             out, err = child.communicate(timeout=1800)
             assert child.returncode == 0, out + err
+    trainings = [at.json("data/lineage/sft.json")["run_id"] for at in (night, other)]
+    assert trainings[0] == trainings[1], "the clone takes the model from S3 instead of training it again"
+    assert (other.path / "data/sft/weights/model.safetensors").is_file()
     runs = [client.get_run(at.json("data/lineage/report@tiny.json")["run_id"]) for at in (night, other)]
     assert [run.data.params["report.seed"] for run in runs] == ["201", "202"]
     assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
     assert len({run.info.artifact_uri for run in runs}) == 2
+    registrations = [client.get_run(at.json("data/lineage/register.json")["run_id"]) for at in (night, other)]
+    assert [run.info.status for run in registrations] == ["FINISHED", "FINISHED"]
+    assert len({run.info.run_id for run in registrations}) == 2
     assert set(before) < set(bucket(env, "longwriter-data"))
     deploy = (sys.executable, "-m", "flows.deployments")
     night.run(*deploy, "--flow", "data", "--name", "one")
