@@ -14,8 +14,8 @@ from pathlib import Path
 FILE = Path(".lw/seconds.json")
 _LONGEST_S = 1e8  # three years
 _DEMO_S = {
-    "base_model": 36, "benchmarks": 4, "instructions": 10, "plan": 64, "write": 72, "dataset": 6, "validate": 8, "pack": 5,
-    "sft": 260, "sample": 146, "preferences": 8, "dpo": 213, "fitness": 5, "generate": 76, "short_prompts": 11, "score": 5, "pairwise": 4, "report": 7, "register": 5,
+    "base_model": 36, "benchmarks": 4, "instructions": 10, "plan": 67, "write": 58, "dataset": 6, "validate": 7, "pack": 5,
+    "sft": 246, "sample": 143, "preferences": 8, "dpo": 160, "fitness": 5, "generate": 92, "short_prompts": 8, "score": 5, "pairwise": 4, "report": 7, "register": 5,
 }  # fmt: skip
 
 
