@@ -68,7 +68,9 @@ def _version(name: str, commit: str | None) -> str:
     if source.is_pinned(name):
         return "pinned"
     advice = f"@{commit}" if commit else "@COMMIT"
-    return f"not pinned: another version may come tomorrow; write {advice} as the revision in base_model.source"
+    return (
+        f"not pinned: another version may come tomorrow; write {advice} as the revision in base_model.source"
+    )
 
 
 def trainings(params: Params, machine: Machine, shape: Shape, lora: int | None = None) -> dict[str, Training]:
