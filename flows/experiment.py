@@ -112,8 +112,8 @@ def _copy(experiment: Experiment, params: str) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     git.run("clone", "--quiet", "--shared", "--no-checkout", str(top), str(folder))
     git.run("-C", str(folder), "reset", "--quiet")
-    for path in git.run("ls-files", "-coz", "--exclude-standard").split("\0"):
-        if path and (top / path).is_file():
+    for path in git.paths("ls-files", "-coz", "--exclude-standard"):
+        if (top / path).is_file():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(top / path, folder / path)
     (folder / FILE).write_text(params, encoding="utf-8")

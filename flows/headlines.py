@@ -41,7 +41,7 @@ def now() -> dict[str, float]:
 
 def of(ref: str) -> dict[str, float]:
     """Return the numbers that a branch holds; a broken file is left out."""
-    names = git.run("ls-tree", "-r", "-z", "--name-only", ref, "data/score").split("\0")
+    names = git.paths("ls-tree", "-r", "-z", "--name-only", ref, "data/score")
     ours = [name for name in names if PurePosixPath(name).name == "headline.json"]
     return _numbers(ours, lambda name: git.run("show", f"{ref}:{name}"), f"{ref}:")
 
@@ -61,7 +61,7 @@ def _numbers(names: Iterable[str], read: Callable[[str], str], place: str) -> di
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             reason = " ".join([*map(str, first["loc"]), first["msg"]])
-        except UnicodeDecodeError as error:
+        except UnicodeError as error:
             reason = str(error)
         else:
             item = PurePosixPath(name).parent.name

@@ -25,20 +25,20 @@ def _committer() -> dict[str, str]:
 
 def imported_sources() -> list[str]:
     """Return the .dvc files of the checkout: sources that `dvc import-url` keeps up to date."""
-    return [path for path in git.run("ls-files", "*.dvc").splitlines() if Path(path).is_file()]
+    return [path for path in git.paths("ls-files", "-z", "*.dvc") if Path(path).is_file()]
 
 
 def numbers() -> list[str]:
     """Return the files in data/ that git does not ignore: headline numbers and plots."""
-    names = git.run("ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", "data")
-    return [path for path in names.splitlines() if Path(path).is_file()]
+    words = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", "data")
+    return [path for path in git.paths(*words) if Path(path).is_file()]
 
 
 def nights(count: int) -> list[str]:
     """Return the newest nightly branches of this checkout, the newest first, at most `count`."""
     order = ("--sort=-refname", "--sort=-committerdate")  # by time, then by name
     words = ("for-each-ref", *order, f"--count={count}", "--format=%(refname)", "refs/heads/nightly")
-    return git.run(*words).splitlines()
+    return git.lines(*words)
 
 
 def is_kept() -> bool:
@@ -120,7 +120,7 @@ def commit_tree(
     with tempfile.TemporaryDirectory() as folder:
         index = {**env, "GIT_INDEX_FILE": str(Path(folder) / "index")}
         git.run("read-tree", code, env=index)
-        git.run("add", "dvc.lock", *paths, env=index)
+        git.run("--literal-pathspecs", "add", "--", "dvc.lock", *paths, env=index)
         tree = git.run("write-tree", env=index)
     if tree == git.run("rev-parse", f"{parents[0]}^{{tree}}", env=env):
         return None

@@ -108,13 +108,13 @@ def digest(own_id: str | None = None) -> tuple[str, str]:
 
 def _numbers_at(time: datetime) -> dict[str, float]:
     """Return the headline numbers of the newest nightly branch that is older than a time."""
-    rows = git.run(
+    rows = git.lines(
         "for-each-ref",
         "--sort=-committerdate",
         "--format=%(committerdate:unix) %(refname)",
         "refs/heads/nightly",
     )
-    for row in rows.splitlines():
+    for row in rows:
         seconds, _, ref = row.partition(" ")
         if int(seconds) <= time.timestamp():
             return headlines.of(ref)

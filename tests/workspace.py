@@ -222,9 +222,13 @@ def _check_exit_code(process: subprocess.CompletedProcess[str], code: int | None
 def make(path: Path, params: dict[str, Any]) -> Workspace:
     """Return a new workspace at `path`: the checkout's files in one commit, with `params` set."""
     files = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "-coz", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    for name in files.stdout.splitlines():
+    for name in filter(None, files.stdout.split("\0")):
         is_result = name == "dvc.lock" or name.startswith("data/")  # of a run in the developer's checkout
         if not is_result and (ROOT / name).is_file():
             (path / name).parent.mkdir(parents=True, exist_ok=True)

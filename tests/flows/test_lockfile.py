@@ -1,12 +1,14 @@
 """dvc.lock and the branches that hold it."""
 
 import logging
+import os
 import subprocess
 
 import pytest
 
 from flows import lockfile
 from longwriter.errors import UserError
+from longwriter.tracking import git as git_module
 from longwriter.web import net
 
 
@@ -45,6 +47,41 @@ def test_the_numbers_that_git_keeps_go_to_the_branch_with_the_lock_file(repo):
     assert (
         subprocess.run(words, check=True, capture_output=True, text=True).stdout == "data/sft/headline.json\n"
     )
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        b"s\xc3\xa9",
+        b'a "b"',
+        b"two\nlines",
+        b" begins and ends ",
+        b"\xff",
+        b"\xe2\x80\xa8",
+        b":(top)*",
+        b"-n",
+    ],
+    ids=repr,
+)
+def test_a_file_goes_to_the_branch_whatever_its_name_is(repo, item):
+    (repo / ".gitignore").write_text("/data/*/*\n!/data/*/headline.json\n")
+    name = os.fsdecode(item)
+    (repo / "data" / name).mkdir(parents=True)
+    (repo / "data" / name / "headline.json").write_text("{}")
+    (repo / f"{name}.dvc").write_text("x")
+    (repo / "other").write_text("x")
+    git("add", "--", f"./{name}.dvc")
+    assert lockfile.imported_sources() == [f"{name}.dvc"]
+    assert lockfile.numbers() == [f"data/{name}/headline.json"]
+    created = lockfile.commit("nightly/2026-01-01", "first")
+    expected = sorted([f"{name}.dvc", f"data/{name}/headline.json"])
+    assert sorted(git_module.paths("diff", "-z", "--name-only", "HEAD", created)) == expected
+
+
+def test_the_name_of_a_branch_is_one_line(repo):
+    (repo / "dvc.lock").write_text("2")
+    assert lockfile.commit("nightly/2026\u2028\u00a001", "first")
+    assert lockfile.nights(2) == ["refs/heads/nightly/2026\u2028\u00a001"]
 
 
 def test_a_lock_file_that_was_never_committed_is_not_kept(repo):

@@ -123,7 +123,7 @@ def _revisions(nights: int, folder: str) -> list[str]:
     """Return the branches, and of the nightly ones the newest."""
     order = ("--sort=-refname", "--sort=-committerdate")  # by time, then by name
     words = ("-C", folder, "for-each-ref", *order, "--format=%(refname)")
-    branches = git.run(*words, "refs/heads", "refs/remotes").splitlines()
+    branches = git.lines(*words, "refs/heads", "refs/remotes")
     newest = list(dict.fromkeys(filter(None, map(_night, branches))))[:nights]
     return [name for name in branches if _night(name) in {"", *newest} and not name.endswith("/HEAD")]
 

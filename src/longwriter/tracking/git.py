@@ -24,10 +24,28 @@ def run(*words: str, env: Mapping[str, str] | None = None) -> str:
         RuntimeError: git failed; the message has the command and git's error.
         UserError: the checkout belongs to another user, so git refuses to read it.
     """
-    result = _run(*words, env=env)
-    if result.returncode:
-        raise RuntimeError(f"git {' '.join(words)}: {result.stderr.strip()}")
-    return result.stdout.strip()
+    return _output(*words, env=env).strip()
+
+
+def paths(*words: str) -> list[str]:
+    """Return the paths that `git WORDS` lists.
+
+    Args:
+        words: Command and arguments; `-z` must be among them, because a name may hold any character but NUL.
+
+    Raises:
+        RuntimeError, UserError: see `run`.
+    """
+    return [path for path in _output(*words).split("\0") if path]
+
+
+def lines(*words: str) -> list[str]:
+    """Return the lines of `git WORDS`, such as names of refs, which may hold other line ends of Unicode.
+
+    Raises:
+        RuntimeError, UserError: see `run`.
+    """
+    return [line for line in _output(*words).split("\n") if line]
 
 
 def succeeds(*words: str) -> bool:
@@ -48,10 +66,24 @@ def state_tags() -> dict[str, str]:
     }
 
 
+def _output(*words: str, env: Mapping[str, str] | None = None) -> str:
+    result = _run(*words, env=env)
+    if result.returncode:
+        raise RuntimeError(f"git {' '.join(words)}: {result.stderr.strip()}")
+    return result.stdout
+
+
 def _run(*words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     no_locks = {"GIT_OPTIONAL_LOCKS": "0"}  # `git status` does not write its index: the disk may be full
     environment = {**os.environ, **(env or {}), **no_locks}
-    result = subprocess.run(["git", *words], capture_output=True, text=True, check=False, env=environment)
+    result = subprocess.run(
+        ["git", *words],
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",  # a name need not be UTF-8
+        check=False,
+        env=environment,
+    )
     if result.returncode and (command := _OTHER_OWNER.search(result.stderr)):
         raise UserError(
             f"git refuses {Path.cwd()}, which belongs to another user: run this as that user, or allow it: {command[0]}"
