@@ -1,6 +1,19 @@
 # shellcheck shell=bash
 # Sourced by demo.sh, test.sh and ui.sh: `. infra/setup.sh base` or `. infra/setup.sh dev` (with the test tools).
 # Makes .venv from infra/constraints.txt, once, and sets the environment of everything that runs here.
+case "${1:-}" in
+  -h | --help)
+    cat <<'TEXT'
+usage: bash infra/setup.sh base    installs what the pipeline needs into .venv
+       bash infra/setup.sh dev     the test tools too
+
+It installs only what is missing or has changed. demo.sh, test.sh and ui.sh run it by themselves.
+TEXT
+    exit 0
+    ;;
+  base | dev) ;;
+  *) echo "setup: unknown word '${1:-}': allowed are base, dev and --help" >&2 && exit 2 ;;
+esac
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 cd "$(pwd -P)" # the scripts of .venv contain the real path
@@ -167,10 +180,7 @@ lw_setup() (
   echo "setup: done in $((SECONDS - begin)) s"
 )
 
-case "${1:-}" in
-  base | dev) if [ -L .venv ]; then echo "setup: uses $(readlink .venv)"; else lw_setup "$1"; fi ;;
-  *) lw_die "say '. infra/setup.sh base' or '. infra/setup.sh dev'." ;;
-esac
+if [ -L .venv ]; then echo "setup: uses $(readlink .venv)"; else lw_setup "$1"; fi
 
 export PATH="$PWD/.venv/bin:$PATH" VIRTUAL_ENV="$PWD/.venv"
 if [ -L .venv ]; then export PYTHONPATH="$PWD/src"; fi # of `demo.sh --quick`: its own code, with the packages of its checkout

@@ -1,5 +1,20 @@
 #!/usr/bin/env bash
 # Sets everything up and runs every check; arguments go to pytest.
+for word; do
+  case "$word" in
+    -h | --help)
+      cat <<'TEXT'
+usage: bash infra/test.sh [ARGUMENT ...]
+
+Installs everything into .venv, the test tools too, and runs lint, types and all tests: about 9 minutes on 2 cores.
+It ends with the exit code of the check that failed. Each ARGUMENT goes to pytest ('pytest --help' lists them):
+  bash infra/test.sh tests/unit/text -k count    lint, types, and the tests of one folder whose names hold "count"
+  bash infra/test.sh -m services                 with tests that need a browser or a server: about 20 minutes
+TEXT
+      exit 0
+      ;;
+  esac
+done
 # shellcheck source=infra/setup.sh
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh" dev
 

@@ -1,6 +1,20 @@
 #!/usr/bin/env bash
 # Serves the MLflow UI, the Prefect UI and the Data Docs on this machine only, until Ctrl-C.
 set -euo pipefail
+case "${1-}" in
+  '') ;;
+  -h | --help)
+    cat <<'TEXT'
+usage: bash infra/ui.sh
+
+Serves the MLflow UI, the Prefect UI and the Data Docs of this checkout on 127.0.0.1 until you press Ctrl-C. Run
+'bash infra/demo.sh' first. The ports are 5000, 4200 and 8800; LW_MLFLOW_PORT, LW_PREFECT_PORT and LW_DOCS_PORT
+name others. Logs: .lw/logs/ui-*.log.
+TEXT
+    exit 0
+    ;;
+  *) echo "ui: unknown word $1: only --help is allowed; LW_MLFLOW_PORT, LW_PREFECT_PORT and LW_DOCS_PORT set the ports" >&2 && exit 2 ;;
+esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ ! -f .lw/mlflow.db ]; then
   if [ -f .lw/quick/.lw/mlflow.db ]; then

@@ -5,6 +5,20 @@
 # SIGTERM, as a cluster sends it before it takes a node away, has the ranks save the step that they are in. The
 # stage then ends with exit code 75, and this script with it: start it again, and the training goes on.
 set -euo pipefail
+for word; do
+  case "$word" in
+    -h | --help)
+      cat <<'TEXT'
+usage: bash infra/cluster/train.sh [STAGE ...]
+
+Runs training stages (sft, if none is named) on the nodes in .lw/hosts, from one of them. infra/README.md says
+what several nodes need.
+TEXT
+      exit 0
+      ;;
+    -*) echo "train: unknown option $word: allowed are --help and stages of dvc.yaml, such as sft" >&2 && exit 2 ;;
+  esac
+done
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 [ "$#" -gt 0 ] || set -- sft
 

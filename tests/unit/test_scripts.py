@@ -142,3 +142,38 @@ def test_the_values_of_the_quick_demo_are_allowed_and_its_stages_have_seconds():
     assert len(Path(values.generate.folder, f"{benchmark}.jsonl").read_text().splitlines()) == 3
     seconds = json.loads(Path("infra/quick/seconds.json").read_text())
     assert set(seconds) == {name.replace("small", benchmark) for name in versioning.stage_names()}
+
+
+SCRIPTS = ("demo.sh", "setup.sh", "test.sh", "ui.sh", "cluster/train.sh")
+
+
+def in_an_empty_folder(folder, script, word):
+    """Run a copy of a script that has no other file beside it, so that it can start nothing."""
+    copy = folder / "infra" / script
+    copy.parent.mkdir(parents=True)
+    shutil.copy(f"infra/{script}", copy)
+    (folder / "dvc.yaml").touch()
+    command = ["bash", str(copy), word]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_each_script_says_how_to_use_it_and_starts_nothing(tmp_path, script, word):
+    ended = in_an_empty_folder(tmp_path, script, word)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("usage: ") and f"infra/{script}" in ended.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dvc.yaml", "infra"]
+
+
+@pytest.mark.parametrize("script", [name for name in SCRIPTS if name != "test.sh"])  # pytest gets its words
+def test_each_script_refuses_an_unknown_option_in_one_line(tmp_path, script):
+    ended = in_an_empty_folder(tmp_path, script, "--fast")
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    assert "--fast" in ended.stderr
+    assert "allowed" in ended.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dvc.yaml", "infra"]
+
+
+def test_every_script_beside_the_readme_of_infra_is_asked_for_its_help():
+    assert {path.name for path in Path("infra").glob("*.sh")} == {name for name in SCRIPTS if "/" not in name}
