@@ -19,13 +19,13 @@ import logging
 import os
 import signal
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from longwriter.io import scratch
 from longwriter.web import net
 
 log = logging.getLogger(__name__)
@@ -60,8 +60,8 @@ def running(command: Sequence[str], log_file: Path) -> Iterator[Running]:
         if server:
             yield server
             return
-    with tempfile.TemporaryDirectory(prefix="longwriter-") as folder:  # the path of a socket must be short
-        socket = str(Path(folder) / "llm.sock")
+    with scratch.folder() as folder:
+        socket = str(folder / "llm.sock")
         process = start(command, socket, log_file)
         try:
             yield Running(socket, process.poll, is_reused=False)
@@ -125,10 +125,10 @@ def stop(server: subprocess.Popen[bytes]) -> None:
 @contextlib.contextmanager
 def keep() -> Iterator[None]:
     """Keep the servers of the stages that the block runs; the last one ends with the block."""
-    with tempfile.TemporaryDirectory(prefix="longwriter-") as folder:
-        address = str(Path(folder) / "keeper.sock")
+    with scratch.folder() as folder:
+        address = str(folder / "keeper.sock")
         with Listener(address, "AF_UNIX") as listener:
-            keeper = threading.Thread(target=_serve, args=(listener, Path(folder)), daemon=True)
+            keeper = threading.Thread(target=_serve, args=(listener, folder), daemon=True)
             keeper.start()
             os.environ[_ADDRESS] = address
             try:
