@@ -22,6 +22,21 @@ DIMENSIONS = ("Relevance", "Accuracy", "Coherence", "Clarity", "Breadth and Dept
 _LOWEST = 1
 _HIGHEST = 5
 _THINKING = re.compile(r"\A\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_OPENING = 300  # characters of an answer in which a judge refuses
+_NO = (
+    r"\b(?:i|we)(?: am|[’']m| are|[’']re| do|[’']d| would|[’']ll| will| must| have to)?(?: \w+)? ?"
+    r"(?:(?:ca|wo)n[’']t|cannot|can not|not|unable|refuse|decline|rather not|uncomfortable|n[’']t)\b"
+)
+_JUDGE = r"(?:evaluat|scor(?:e|ing)|rat(?:e|ing)|judg|grad(?:e|ing)|assess|compar(?:e|ing)|review)"
+_REFUSES = re.compile(
+    rf"{_NO}(?: (?!because|that|think|see|find|know|read)[\w’']+){{0,5}} {_JUDGE}"
+    r"|(?:无法|不能|不会|拒绝|不便|不予)[^。！？，；]{0,20}(?:评[价分估判定]|打分|比较|判断)"
+    r"|\bne (?:peux|puis|pourrai) pas (?:évaluer|noter|juger|comparer)"
+    r"|\bkann [^.!?]{0,60}nicht (?:bewerten|beurteilen|benoten|vergleichen)"
+    r"|\bno puedo (?:evaluar|calificar|puntuar|juzgar|comparar)",
+    re.IGNORECASE,
+)
+"""A judge that refuses to judge; `refused_by_rules` finds the other refusals."""
 _MOST_BRACES = 100  # places at which an object is looked for; each try may read the rest of the answer
 
 
@@ -99,7 +114,7 @@ def parse_judgement(answer: str) -> Verdict | Unscored:
     """
     values = object_in(answer, DIMENSIONS)
     if isinstance(values, str):
-        return unreadable("refusal" if values == "no_json" and refused_by_rules(answer) else values, answer)
+        return unreadable(values, answer)
     analysis = values.get("analysis", values.get("Analysis"))
     if not isinstance(analysis, str) or not analysis.strip():
         return unreadable("missing_analysis", answer)
@@ -129,7 +144,10 @@ def quality_score(dimensions: Mapping[str, float]) -> float:
 
 
 def object_in(answer: str, keys: Collection[str]) -> dict[str, Any] | str:
-    """Return the JSON object with one of `keys` in an answer; `no_json` or `ambiguous` if there is not exactly one."""
+    """Return the JSON object with one of `keys` in an answer, or why there is not exactly one.
+
+    The reason is `refusal`, `no_json` or `ambiguous`. A single object without the keys is returned too.
+    """
     text = _THINKING.sub("", answer.removeprefix("\ufeff"))
     with_repeats: list[dict[str, Any]] = []
 
@@ -152,7 +170,10 @@ def object_in(answer: str, keys: Collection[str]) -> dict[str, Any] | str:
         else:
             objects.append(value)
         place = text.find("{", end)
-    fitting = [value for value in objects if not value.keys().isdisjoint(keys)] or objects
+    with_keys = [value for value in objects if not value.keys().isdisjoint(keys)]
+    if not with_keys and (_REFUSES.search(text[:_OPENING]) or refused_by_rules(text)):
+        return "refusal"
+    fitting = with_keys or objects
     if not fitting:
         return "no_json"
     return "ambiguous" if len(fitting) > 1 or any(fitting[0] is item for item in with_repeats) else fitting[0]

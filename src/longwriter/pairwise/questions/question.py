@@ -12,7 +12,6 @@ from typing import Any, Literal, NamedTuple
 
 from longwriter.judge.judgements import object_in, unreadable
 from longwriter.records import Preference, Unscored
-from longwriter.talk.refusals import refused_by_rules
 from longwriter.text.basics.counting import encodable
 from longwriter.text.basics.prompts import framed
 
@@ -72,7 +71,7 @@ def parse(answer: str) -> Choice | Unscored:
     """
     values = object_in(answer, ("better",))
     if isinstance(values, str):
-        return unreadable("refusal" if values == "no_json" and refused_by_rules(answer) else values, answer)
+        return unreadable(values, answer)
     analysis = values.get("analysis", values.get("Analysis"))
     if not isinstance(analysis, str) or not analysis.strip():
         return unreadable("missing_analysis", answer)
