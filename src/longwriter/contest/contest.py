@@ -242,17 +242,12 @@ async def _answers(
 async def _judge(
     label: str, generations: Sequence[Generation], params: Params, folder: Path
 ) -> list[Judgement | Unscored]:
-    """Return the quality of each answer, and write `judge.jsonl` if any answer has a judgement."""
+    """Return the quality of each answer, and write `judge.jsonl` if a judge was asked."""
     questions = [Question(row.prompt, row.text) for row in generations]
     calls = folder / "judge-calls.jsonl.zst"
     qualities, _ = await judge_texts(params.score, questions, calls, f"judge {label}", "score")
-    judged = [
-        upstream_files.judge_row(row, quality)
-        for row, quality in zip(generations, qualities, strict=True)
-        if isinstance(quality, Judgement)
-    ]
-    if judged:
-        _write(folder / JUDGE, judged)
+    if params.score.panel():
+        _write(folder / JUDGE, list(map(upstream_files.judge_row, generations, qualities)))
     return qualities
 
 

@@ -2,7 +2,7 @@
 
 A row of `pred.jsonl` is a benchmark's row with `response` and `response_length`; in `judge.jsonl` it has `scores` too.
 Upstream's scripts read the files written here. Rows have more fields than upstream's: how the answer ended,
-which judge scored it, the marks of each judge of a panel, and the length of thinking.
+which judge scored it, the marks of each judge of a panel, why it has no score, and the length of thinking.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class JudgeRow(Record):
     scores: dict[str, Any] = Field(default_factory=dict)
     judge: str | None = None
     members: list[dict[str, Any]] = Field(default_factory=list)
+    unscored: Unscored | None = None
 
 
 def pred_row(generation: Generation) -> dict[str, Any]:
@@ -63,8 +64,10 @@ def pred_row(generation: Generation) -> dict[str, Any]:
     }
 
 
-def judge_row(generation: Generation, quality: Judgement) -> dict[str, Any]:
-    """Return a judged answer as a row of `judge.jsonl`; answers without a judgement have no row there."""
+def judge_row(generation: Generation, quality: Judgement | Unscored) -> dict[str, Any]:
+    """Return an answer as a row of `judge.jsonl`; without a judgement it has no scores, and says why."""
+    if isinstance(quality, Unscored):
+        return {**pred_row(generation), "scores": {}, "unscored": quality.model_dump()}
     members = {"members": list(map(_judged, quality.members))} if quality.members else {}
     return {**pred_row(generation), **_judged(quality), **members}
 
@@ -125,6 +128,8 @@ def qualities(
 def _quality(row: JudgeRow | None, source: str) -> Judgement | Unscored:
     if row is None:
         return Unscored(reason="not_judged", detail=f"{source} has no row with this answer")
+    if row.unscored is not None:
+        return row.unscored
     judge = row.judge or f"unknown judge of {source}"
     quality = _judgement(row.scores, judge, allows_mean=row.judge is not None)
     members = []

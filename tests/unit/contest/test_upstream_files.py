@@ -76,6 +76,14 @@ def test_judgements_come_back_as_they_were_written_and_the_others_are_not_judged
     assert second.reason == "not_judged"
 
 
+def test_the_reason_why_an_answer_has_no_score_comes_back():
+    unscored = Unscored(reason="refusal", detail="I can't rate this.", call_ids=["c1"])
+    row = upstream_files.judge_row(answer(), unscored)
+    assert row["scores"] == {}
+    [quality] = upstream_files.qualities([answer()], [read(JudgeRow, row)], "judge.jsonl")
+    assert quality == unscored
+
+
 def test_the_judge_of_upstream_is_unknown_and_its_last_row_is_no_answer():
     means = {name: 50.0 for name in DIMENSIONS} | {"total": 50.0}
     rows = [read(JudgeRow, UPSTREAM | {"scores": {"Analysis": "a", **MARKS}}), read(JudgeRow, means)]
