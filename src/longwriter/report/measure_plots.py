@@ -39,6 +39,8 @@ def _ruler(compared: Comparison, measured: Mapping[str, Measured]) -> Figure:
         above = [max(0.0, (level.words.high or 0.0) - level.words.value) for level in levels]
         panel.errorbar(x, y, yerr=[below, above], color=look.colour, marker=look.marker, capsize=4)
         maximum = item.ruler.maximum
+        if not maximum.value:  # a logarithmic axis has no 0
+            continue
         panel.axhline(maximum.value, color=look.colour, linestyle=":", linewidth=1)
         panel.annotate(
             f"{maximum.value:,.0f}", (min(required), maximum.value), (0, 3), textcoords="offset points"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from longwriter.amounts import amount
 from longwriter.comparison.comparison import Comparison
 from longwriter.comparison.groups import by_prompt
 from longwriter.evaluation.measures.summary import Measured
@@ -50,7 +51,7 @@ def _ruler(compared: Comparison, measured: Mapping[str, Measured]) -> str:
         maximum = ruler.maximum
         bound = "" if ruler.is_reached else "; the curve does not bend below the largest level: at least this"
         sentences.append(
-            f"- {compared.title(model)}: **maximum output length {maximum.value:,.0f} words**"
+            f"- {compared.title(model)}: **maximum output length {amount(round(maximum.value), 'word')}**"
             f"{maximum.bounds(',.0f')}, n = {maximum.n}{bound}."
         )
     levels = sorted({level.required for ruler in rulers.values() for level in ruler.levels})

@@ -46,6 +46,16 @@ def test_a_ruler_shows_its_own_levels_and_the_maximum_output_length(long):
     assert "| 20,000 | 20000 (all equal), n = 8 | 2000 (all equal), n = 8 |" in text
 
 
+@pytest.mark.parametrize(("words", "amount"), [(0, "0 words"), (1, "1 word")])
+def test_a_model_that_writes_nothing_or_one_word_has_this_maximum_and_a_figure(words, amount, tmp_path):
+    found = compared(rows(lambda level, rng: level), rows(lambda level, rng: words))
+    text = measures_section.sections(found, measured(found))
+    assert f"**maximum output length {amount}** (all equal), n = 48." in text
+    figure = measure_plots.figures(found, measured(found))["ruler.png"]()
+    assert [label.get_text() for label in figure.axes[0].texts] == ["30,000", "1"][: 1 + words]
+    figure.savefig(tmp_path / "ruler.png")
+
+
 def test_a_benchmark_without_levels_shows_no_curve():
     one = [score(k) for k in range(4)]
     found = compared(one, one)

@@ -97,6 +97,8 @@ def ruler(rows: Sequence[Score], confidence: float, seed: int) -> Ruler | None:
     value = float(maxima[0])
     scatter = float(np.std(np.log(resampled), ddof=1)) * math.sqrt(sizes[0] / (sizes[0] - 1))
     factor = math.exp(float(stats.t.ppf((1 + confidence) / 2, len(written) - len(sizes))) * scatter)
+    if not any(row.words for row in rows):  # a logarithm takes no text for one word
+        value = 0.0
     maximum = Estimate(round(value), round(value / factor), round(value * factor), len(written))
     return Ruler(levels, maximum, float(bends[0]) * _FREE < levels[-1].required)
 

@@ -48,8 +48,10 @@ def test_the_levels_have_their_own_means():
     assert (curve.maximum.value, curve.maximum.low, curve.maximum.high) == (5000, 5000, 5000)
 
 
-def test_a_model_that_answers_with_nothing_has_a_curve():
-    assert ruler(rows(lambda level, rng: 0), 0.95, 0).maximum.value == 1
+def test_a_model_that_answers_with_nothing_has_a_maximum_of_no_words():
+    curve = ruler(rows(lambda level, rng: 0), 0.95, 0)
+    assert (curve.maximum.value, curve.maximum.low, curve.maximum.high) == (0, 0, 0)
+    assert curve.is_reached
 
 
 def test_only_a_few_lengths_with_equally_many_prompts_are_levels():
