@@ -126,7 +126,8 @@ def answering_run(name: str, inputs: Mapping[str, str]) -> str | None:
 def register(name: str, run_id: str, tags: Mapping[str, str], description: str = "") -> int:
     """Register the weights with the digest in the tag `dvc.md5`; no alias moves.
 
-    If there is such a version, it gets these tags; else a version is created from the logged model.
+    If there is such a version, it gets these tags; else a version is created from the logged model. The lock orders
+    the checkouts that share `.lw`; for others see `_new_version`.
 
     Args:
         name: Name in the registry.
@@ -144,8 +145,7 @@ def register(name: str, run_id: str, tags: Mapping[str, str], description: str =
     with file_lock(LOCAL / "registry.lock"):
         if not mlflow_client.search_registered_models(f"name = '{name}'"):
             _create(name)
-        versions = mlflow_client.search_model_versions(f"name = '{name}' and tag.`dvc.md5` = '{digest}'")
-        version = versions[0] if versions else _new_version(name, run_id, tags)
+        version = _first_with(name, digest) or _new_version(name, run_id, tags)
         for key, value in tags.items():
             mlflow_client.set_model_version_tag(name, version.version, key, value)
         if description:
@@ -162,7 +162,10 @@ def _create(name: str) -> None:
     try:
         connection.client()[0].create_registered_model(name)
     except MlflowException as error:
-        if "taken by a prompt" not in str(error):  # MLflow's words
+        is_prompt = "taken by a prompt" in str(error)  # MLflow's words
+        if error.error_code == "RESOURCE_ALREADY_EXISTS" and not is_prompt:
+            return  # another checkout created it at the same moment
+        if not is_prompt:
             raise
         raise UserError(
             f"MLflow has a prompt with the name {name}, so no model can have it: set register.name to another name"
@@ -376,9 +379,21 @@ def _require(name: str, version: int) -> None:
         )
 
 
+def _first_with(name: str, digest: str) -> ModelVersion | None:
+    """Return the version with these weights; the oldest one if there are several."""
+    query = f"name = '{name}' and tag.`dvc.md5` = '{digest}'"
+    versions = connection.client()[0].search_model_versions(query)
+    return min(versions, key=lambda version: int(version.version), default=None)
+
+
 def _new_version(name: str, run_id: str, tags: Mapping[str, str]) -> ModelVersion:
+    """Create a version and return it, or the one that another checkout created at the same moment.
+
+    MLflow numbers the versions in the order in which they are stored, and stores a version with its tags. So all who
+    look after they created theirs see the same oldest one, and each other one is removed by the process that made it.
+    """
     model = of_digest(tags["dvc.md5"]) or log_checkpoint(run_id, name, 0, tags)
-    return connection.client()[0].create_model_version(
+    created = connection.client()[0].create_model_version(
         name,
         model.model_uri,
         model.source_run_id,
@@ -386,3 +401,8 @@ def _new_version(name: str, run_id: str, tags: Mapping[str, str]) -> ModelVersio
         model_id=model.model_id,  # a server refuses a source of models:/ without it
         description=f"Weights of [run {model.source_run_id}]({tracking.run_url(model.source_run_id)})",
     )
+    first = _first_with(name, tags["dvc.md5"])
+    if first is None or int(first.version) == int(created.version):
+        return created
+    connection.client()[0].delete_model_version(name, created.version)
+    return first
