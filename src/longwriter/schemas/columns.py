@@ -14,6 +14,7 @@ from longwriter.schemas.turns import OTHER_ROLES, USER_ROLES
 CHATS = ("conversation", "messages", "conversations", "chat_messages")
 OTHER_CHATS = ("dialog", "dialogue", "chat", "turns", "utterances")  # read only if they hold turns
 TREE, BRANCH_END = "mapping", "current_node"  # of ChatGPT's export
+EARLIER = "history"  # the rounds of a chat before that of the row
 QUESTIONS = ("instruction", "question", "query", "input", "inputs", "problem", "text_input")
 TEXTS = "data"  # of UltraChat: the texts of user and assistant in turn
 OTHER_NAMES = (
@@ -76,7 +77,7 @@ STATED = ("type", "length", "language")
 """Columns that a plain row may have beside its prompt."""
 INSTRUCTIONS = frozenset(("prompt", *CHATS, *OTHER_CHATS, *QUESTIONS, TEXTS, TREE))
 """Columns that can hold an instruction."""
-COLUMNS = INSTRUCTIONS | {*ADDED, *FLAGS, *STATED, BRANCH_END}
+COLUMNS = INSTRUCTIONS | {*ADDED, *FLAGS, *STATED, BRANCH_END, EARLIER}
 """Columns that are read; all others are ignored. The case of their names does not matter."""
 LATE_COLUMNS = frozenset(
     (

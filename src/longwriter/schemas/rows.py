@@ -13,6 +13,7 @@ Pure.
 | question | `question`, `query`, `input`, `inputs`, `problem` or `text_input`; a sentence in `task`, `request`, `instructions`, `inputText` (Titan), `message_1` (CAMEL), `q`, 指令 | the question |
 | export | `responses` (Grok); `message` with `chat_history` (Cohere) | the first turn of a user |
 | activity | `title` of Google's Takeout (`MyActivity.json`) | what follows "Prompted" |
+| later round | `history` of Alpaca and ChatGLM, a list of [question, answer], beside any of these | the first question |
 | texts | `data` (UltraChat), a list of texts | the first text |
 | other chats | `contents` (Gemini), `chunks` (AI Studio), `segments` (Axolotl), `bubbles` (Cursor), `requests` (Copilot), `input`, `inputs`, `items`, `history`, `context`, `conversation_a`, `chosen` | as of a chat |
 | envelope | `inputs` (LangSmith), `input`, `data`, `fields` (Argilla), `body` (batches of OpenAI), `request`, `item`, `row`, `chat` | that of the row inside |
@@ -36,6 +37,7 @@ from longwriter.schemas.columns import (
     ADDED,
     BRANCH_END,
     CHATS,
+    EARLIER,
     FLAG_NAMES,
     FLAGS,
     INSIDE,
@@ -58,11 +60,12 @@ from longwriter.schemas.shapes import (
     has_row,
     is_chat,
     is_replies,
+    is_rounds,
     is_sentence,
     is_texts,
     stored_value,
 )
-from longwriter.schemas.transcripts import first_user_text
+from longwriter.schemas.transcripts import TEMPLATE_OPENING, first_user_text
 from longwriter.schemas.turns import (
     BY_USER,
     OTHER_ROLES,
@@ -141,6 +144,9 @@ def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
             "malformed",
             "the object is a whole table: write one row a line, in pandas to_json(path, orient='records', lines=True)",
         )
+    if is_rounds(earlier := stored_value(value.get(EARLIER))):  # the row is a later round of a chat
+        user = first_user_turn(earlier, EARLIER)
+        return _of_chat(value, user), (EARLIER, *user.keys)
     prompt = value.get("prompt")
     if isinstance(prompt, str) and not is_blank(prompt) and not prompt.startswith(CHAT_OPENING):
         said = own_text(prompt)
@@ -329,6 +335,8 @@ def _of_chat(value: Mapping[str, Any], user: UserTurn) -> SourceRow:
 def _question(value: Mapping[str, Any], column: str) -> tuple[SourceRow, tuple[str, ...]]:
     """Return a row with a question; the input or context of an instruction is added after a blank line."""
     columns, text = [column], _text(value[column], column)
+    if text.lstrip().startswith(TEMPLATE_OPENING):
+        text = first_user_text(text, at_start=True) or text
     for name in ADDED if column == "instruction" else ():
         if isinstance(addition := value.get(name), str | bytes) and addition.strip():
             columns, text = [*columns, name], f"{text}\n\n{_text(addition, name)}"

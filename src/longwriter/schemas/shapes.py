@@ -9,10 +9,10 @@ import re
 from typing import Any, TypeGuard
 
 from longwriter.schemas.columns import INSIDE
-from longwriter.schemas.contents import decoded
+from longwriter.schemas.contents import decoded, is_blank
 from longwriter.schemas.turns import ROLE_KEYS, USER_ROLES, is_numbered
 
-_JSON_OPENING = ('{"', "{'", '[{"', "[{'")
+_JSON_OPENING = ('{"', "{'", '[{"', "[{'", '[["', "[['")
 CHAT_OPENING = (
     '[{"',
     "[{'",
@@ -57,6 +57,16 @@ def has_row(column: str, content: Any) -> bool:
 def is_texts(content: Any) -> TypeGuard[list[str]]:
     """Tell whether a value is a list of at least one text, and of nothing else."""
     return isinstance(content, list) and bool(content) and all(isinstance(text, str) for text in content)
+
+
+def is_rounds(content: Any) -> TypeGuard[list[list[str]]]:
+    """Tell whether a list holds the rounds of a chat as [question, answer], and the first question has a text."""
+    return (
+        isinstance(content, list)
+        and bool(content)
+        and all(is_texts(pair) and len(pair) == 2 for pair in content)
+        and not is_blank(content[0][0])
+    )
 
 
 def has_roles(content: list[Any]) -> bool:

@@ -192,6 +192,60 @@ def test_a_prompt_with_the_turns_of_a_template_gives_what_its_user_says_first():
         assert parse({"prompt": text}) == SourceRow(SEA)
 
 
+TEMPLATES = [
+    f"<|start|>system<|message|>Be brief.<|end|><|start|>user<|message|>{SEA}<|end|><|start|>assistant",
+    f"<|begin_of_text|><|header_start|>user<|header_end|>\n\n{SEA}<|eot|><|header_start|>assistant<|header_end|>\n\nThe sea.",
+    f"<|start_of_role|>system<|end_of_role|>Be brief.<|end_of_text|>\n<|start_of_role|>user<|end_of_role|>{SEA}<|end_of_text|>\n",
+    f"<BOS_TOKEN><|START_OF_TURN_TOKEN|><|USER_TOKEN|>{SEA}<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>The sea.",
+    f"<|im_system|>system<|im_middle|>Be brief.<|im_end|><|im_user|>user<|im_middle|>{SEA}<|im_end|><|im_assistant|>assistant<|im_middle|>",
+    f"<seed:bos>user\n{SEA}<seed:eos><seed:bos>assistant\nThe sea.<seed:eos>",
+    f"<beginning_of_sentence>user name=Ann\n{SEA}<end_of_sentence>\n<beginning_of_sentence>ai name=Bo\nThe sea.",
+    f"]~!b[]~b]system\nBe brief.[e~[\n]~b]user\n{SEA}[e~[\n]~b]ai\n<think>",
+    f"[gMASK]<sop><|user|>\n{SEA}<|assistant|>\nThe sea.",
+    f"<|im_start|>user<|im_sep|>{SEA}<|im_end|><|im_start|>assistant<|im_sep|>",
+    f"[|system|]Be brief.[|endofturn|]\n[|user|]{SEA}\n[|assistant|]The sea.",
+    f"<｜hy_begin▁of▁sentence｜><｜hy_User｜>{SEA}<｜hy_Assistant｜>The sea.",
+    f"<s><|User|>:{SEA}<eoh>\n<|Bot|>:The sea.<eoa>",
+    f"<s><|system_start|>Be brief.<|system_end|><|user_start|>{SEA}<|user_end|><|assistant_start|>The sea.",
+    f"<role>SYSTEM</role>Be brief.<role>HUMAN</role>{SEA}<role>ASSISTANT</role>The sea.",
+    f"<|bom|><|system|> Be brief.<|eom|><|bom|><|user|> {SEA}<|eom|><|bom|><|assistant|> The sea.<|eom|>",
+    f"<|endoftext|><|user|>\n{SEA}\n<|assistant|>\nThe sea.",
+    f"GPT4 Correct User: {SEA}<|end_of_turn|>GPT4 Correct Assistant: The sea.",
+    f"<|USER|>{SEA}<|ASSISTANT|>The sea.",
+    f"<|prompter|>{SEA}<|endoftext|><|assistant|>The sea.",
+    f"<SPECIAL_10>System\n\n<SPECIAL_11>User\n{SEA}\n<SPECIAL_11>Assistant\nThe sea.",
+    f"<bos><|turn>user\n{SEA}<turn|>\n<|turn>model\nThe sea.",
+    f"<s>Human: {SEA}\n\nAssistant: </s>The sea.",
+    f"<|begin_of_sentence|>User: {SEA}\nAssistant: The sea.",
+    f"[Round 0] USER:{SEA} ASSISTANT:The sea.",
+    f"[Round 1]\n\n问：{SEA}\n\n答：The sea.",
+    f"<|userprompt|>{SEA}<|endofuserprompt|><|response|>The sea.",
+    f"<｜BOT｜>user\n{SEA}<｜EOT｜><｜BOT｜>assistant\nThe sea.",
+    f"<s>[SYSTEM_PROMPT]Be brief.[/SYSTEM_PROMPT][INST]{SEA}[/INST]The sea.</s>",
+    f"<|startoftext|><|im_start|>user\n{SEA}<|im_end|>\n<|im_start|>assistant\n",
+]
+
+
+@pytest.mark.parametrize("text", TEMPLATES)
+@pytest.mark.parametrize("column", ["text", "prompt", "instruction", "inputs", "question"])
+def test_a_chat_in_the_template_of_any_model_gives_what_its_user_says_first(text, column):
+    assert parse({column: text}) == SourceRow(SEA)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<|endoftext|> ends a document. Explain in 500 words why.",
+        "<user> and <assistant> are two tags: what does each of them do in a page?",
+        "User: Hi.\nAssistant: Hello.\nGo on with this talk for 300 words.",
+        "[INST] is a mark of Llama 2. Write about its history.",
+        "<s>Write a story about the sea.",
+    ],
+)
+def test_an_instruction_about_marks_of_templates_stays_whole(text):
+    assert parse({"instruction": text}) == SourceRow(text)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -220,6 +274,12 @@ LANGCHAIN = {"lc": 1, "type": "constructor", "id": ["langchain", "schema", "mess
         {"messages": f"[{USER}\n {SAID}]"},
         {"prompt": json.dumps([SEA, "More."]), "response_a": json.dumps(["The sea."])},
         {"history": [[SEA, "The sea."], ["More.", "No."]]},
+        {"instruction": "More.", "input": "", "output": "No.", "history": [[SEA, "The sea."]]},
+        {"prompt": "More.", "response": "No.", "history": [[SEA, "The sea."]]},
+        {"query": "More.", "history": json.dumps([[SEA, "The sea."]])},
+        {"instruction": SEA, "history": []},
+        {"instruction": SEA, "history": None},
+        {"prompt": SEA, "history": "In 1900."},
         {"messages": [[USER, SAID]]},
         {"messages": [{"type": "human", "content": SEA}, {"type": "ai", "content": "x"}]},
         {"messages": [{"type": "system", "data": {"content": "x"}}, {"type": "human", "data": {"content": SEA}}]},
