@@ -7,7 +7,6 @@ counts once.
 
 from __future__ import annotations
 
-import logging
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
@@ -17,8 +16,6 @@ from pydantic import BaseModel, FiniteFloat, ValidationError
 
 from longwriter.text import inert
 from longwriter.tracking import git
-
-log = logging.getLogger(__name__)
 
 _NIGHTS = 10  # that make a band
 _FEWEST = 5  # fewer nights make no band
@@ -33,26 +30,33 @@ class _Headline(BaseModel):
     ended: FiniteFloat | None = None
 
 
-def now() -> dict[str, float]:
-    """Return the numbers of the checkout, such as `{"sft-small S_l": 58.3}`; a broken file is left out."""
+def now(warn: Callable[[str], None]) -> dict[str, float]:
+    """Return the numbers of the checkout, such as `{"sft-small S_l": 58.3}`.
+
+    Args:
+        warn: Gets a sentence for each broken file, which is left out.
+    """
     names = sorted(path.as_posix() for path in Path("data/score").glob("*/headline.json"))
-    return _numbers(names, lambda name: Path(name).read_text(encoding="utf-8"), "")
+    return _numbers(names, lambda name: Path(name).read_text(encoding="utf-8"), "", warn)
 
 
-def of(ref: str) -> dict[str, float]:
-    """Return the numbers that a branch holds; a broken file is left out."""
+def of(ref: str, warn: Callable[[str], None]) -> dict[str, float]:
+    """Return the numbers that a branch holds; see `now`."""
     names = git.paths("ls-tree", "-r", "-z", "--name-only", ref, "data/score")
     ours = [name for name in names if PurePosixPath(name).name == "headline.json"]
-    return _numbers(ours, lambda name: git.run("show", f"{ref}:{name}"), f"{ref}:")
+    return _numbers(ours, lambda name: git.run("show", f"{ref}:{name}"), f"{ref}:", warn)
 
 
-def _numbers(names: Iterable[str], read: Callable[[str], str], place: str) -> dict[str, float]:
+def _numbers(
+    names: Iterable[str], read: Callable[[str], str], place: str, warn: Callable[[str], None]
+) -> dict[str, float]:
     """Return the numbers of which more is better.
 
     Args:
         names: Files `data/score/ITEM/headline.json`.
         read: Returns the text of a file.
         place: What stands before its name in a warning.
+        warn: Gets the warnings.
     """
     numbers: dict[str, float] = {}
     for name in names:
@@ -67,7 +71,7 @@ def _numbers(names: Iterable[str], read: Callable[[str], str], place: str) -> di
             item = PurePosixPath(name).parent.name
             numbers |= {f"{item} {key}": value for key, value in table if value is not None}
             continue
-        log.warning("%s is left out: %s", inert.terminal(f"{place}{name}"), reason)
+        warn(f"{inert.terminal(f'{place}{name}')} is left out: {reason}")
     return numbers
 
 

@@ -354,11 +354,7 @@ def nightly(lock: Literal["branch", "log"] = "branch", share: bool = False, push
     _clean()
     changed = [row["stage"] for row in rows if row["how"] != "unchanged"]
     if any(name.startswith("score@") for name in changed):
-        earlier = [headlines.of(ref) for ref in lockfile.nights(_BAND_NIGHTS)]
-        low = headlines.below_band(headlines.now(), earlier)
-        for sentence in low:
-            log.warning("%s", sentence)
-        news.send_low(f"nightly {flow_run.name}", flow_run.id, low)
+        news.send_low(f"nightly {flow_run.name}", flow_run.id, _below_band())
     is_left = lock == "branch" and not lockfile.is_kept()  # by a failed push, or a `dvc repro`
     if changed or is_left or lock == "log":
         _push()
@@ -394,6 +390,22 @@ def weekly() -> State[Any]:
     get_run_logger().info("%s\n%s", title, body)
     create_markdown_artifact(f"{inert.markdown(title)}\n\n{inert.code_block(body)}", key="week")
     return Completed(message=f"{title}; {news.send(title, body)} addresses of {news.URLS} took it")
+
+
+def _below_band() -> list[str]:
+    """Return a sentence for each headline number below its band; the run's log and an artifact show them too.
+
+    Both also name the broken files, whose numbers are left out.
+    """
+    left_out: list[str] = []
+    earlier = [headlines.of(ref, left_out.append) for ref in lockfile.nights(_BAND_NIGHTS)]
+    low = headlines.below_band(headlines.now(left_out.append), earlier)
+    for sentence in [*low, *left_out]:
+        get_run_logger().warning("%s", sentence)
+    if low or left_out:
+        page = "\n".join(f"- {inert.markdown(sentence)}" for sentence in [*low, *left_out])
+        create_markdown_artifact(page, key="headlines", description="Headline numbers below their band")
+    return low
 
 
 def _clean() -> None:

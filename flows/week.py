@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -103,11 +103,14 @@ def digest(own_id: str | None = None) -> tuple[str, str]:
         for run in old_runs.of_flows(_FLOWS)
         if run.data.tags.get("prefect.flow_run_id") in ids
     )
-    return text(nights, dollars, headlines.now(), _numbers_at(begin), day)
+    left_out: list[str] = []
+    today, before = headlines.now(left_out.append), _numbers_at(begin, left_out.append)
+    title, body = text(nights, dollars, today, before, day)
+    return title, "\n".join([body, *left_out])
 
 
-def _numbers_at(time: datetime) -> dict[str, float]:
-    """Return the headline numbers of the newest nightly branch that is older than a time."""
+def _numbers_at(time: datetime, warn: Callable[[str], None]) -> dict[str, float]:
+    """Return the headline numbers of the newest nightly branch that is older than a time; `warn`: see `headlines.now`."""
     rows = git.lines(
         "for-each-ref",
         "--sort=-committerdate",
@@ -117,5 +120,5 @@ def _numbers_at(time: datetime) -> dict[str, float]:
     for row in rows:
         seconds, _, ref = row.partition(" ")
         if int(seconds) <= time.timestamp():
-            return headlines.of(ref)
+            return headlines.of(ref, warn)
     return {}

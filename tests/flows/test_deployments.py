@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import shutil
@@ -24,7 +25,7 @@ from longwriter.errors import StageBusy, UserError
 from longwriter.tracking import git
 from longwriter.web import net
 from tests.flows.conftest import running
-from tests.workspace import ROOT
+from tests.workspace import ROOT, wait_for
 
 
 class Done(NamedTuple):
@@ -351,10 +352,51 @@ def test_the_digest_of_the_week_has_the_runs_of_this_checkout_only(
         title, body = week.digest()
         assert title.endswith(": 1 Failed, 1 Completed")
         assert body.splitlines()[0].endswith(" nightly a: Failed: why a")
+        broken = Path("data/score/sft-a/headline.json")
+        broken.parent.mkdir(parents=True)
+        broken.write_text("[]")
+        assert week.digest()[1].splitlines()[-1].startswith(f"{broken} is left out: ")
         assert week.digest(runs["a"])[0].endswith(": 1 Completed")
     for words in (("weekly", "mine"), ("nightly", "a"), ("nightly", "b")):
         assert mine.run("remove", "--flow", words[0], "--name", words[1]).code == 0
     assert other.run("remove", "--name", "c").code == 0
+
+
+def test_a_low_number_and_a_broken_file_are_in_the_log_and_an_artifact_of_the_run(
+    api: httpx2.Client, tmp_path: Path
+) -> None:
+    from prefect import flow
+    from prefect.runtime import flow_run
+
+    from flows import lockfile, pipeline
+
+    @flow
+    def night() -> tuple[str, list[str]]:
+        return str(flow_run.id), pipeline._below_band()
+
+    site = Site(tmp_path / "site", str(api.base_url).rstrip("/"))
+    with site.here(site.url):
+        git.run("init", "-q", "-b", "main")
+        Path("dvc.lock").touch()
+        git.run("add", "dvc.lock")
+        git.run("-c", "user.name=t", "-c", "user.email=t@example.invalid", "commit", "-qm", "x")
+        good, broken = (Path(f"data/score/{item}/headline.json") for item in ("sft-a", "dpo-<a>"))
+        for file in (good, broken):
+            file.parent.mkdir(parents=True)
+        for day in range(1, 6):
+            good.write_text(json.dumps({"S_l": 60 + day % 2}))
+            lockfile.commit(f"nightly/2026-01-0{day}", "night")
+        good.write_text('{"S_l": 50}')
+        broken.write_text("[]")
+        run_id, low = night()
+    assert [sentence.partition(",")[0] for sentence in low] == ["sft-a S_l is 50"]
+    body = {"logs": {"flow_run_id": {"any_": [run_id]}, "level": {"ge_": 30}}}
+    logs = wait_for(lambda: api.post("/logs/filter", json=body).json(), "the log arrives")
+    assert logs[0]["message"] == low[0]
+    assert logs[1]["message"].startswith(f"{broken} is left out: ")
+    found = api.post("/artifacts/filter", json={"flow_runs": {"id": {"any_": [run_id]}}}).json()
+    assert [(item["key"], len(item["data"].splitlines())) for item in found] == [("headlines", 2)]
+    assert f"`{broken} is left out: " in found[0]["data"]  # a code span: nothing in a name is HTML
 
 
 def test_what_cannot_be_deployed_is_refused_in_one_line(api: httpx2.Client, tmp_path: Path) -> None:
