@@ -1,8 +1,8 @@
 """The benchmark's headline numbers over the nights: those of the checkout, and those that nightly branches hold.
 
-A number is below its band if it is lower than the mean less two standard deviations of the last nights. Only numbers
-of which more is better have a band. A night that did not score a model again has the numbers of the night before; it
-counts once.
+A number is below its band if it is lower than the mean less two standard deviations of the last nights. Only
+numbers that should be high have a band. If a night did not score a model again, it has the numbers of the night
+before, and both nights count as one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What the nightly flow does with git: find imported sources, and commit dvc.lock to a branch of its own.
 
-With dvc.lock go what it was made from (params.yaml, the .dvc files of imported sources), and the headline numbers and
-plots in data/, which git keeps (see .gitignore). So `dvc metrics diff` and `dvc plots diff` compare any two nights.
+The commit also has what dvc.lock was made from (params.yaml, the .dvc files of imported sources), and the headline
+numbers and plots in data/, which git keeps (see .gitignore). So `dvc metrics diff` and `dvc plots diff` compare any
+two nights.
 """
 
 from __future__ import annotations

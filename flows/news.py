@@ -1,9 +1,9 @@
 """Tells people how a nightly run ended: by web hook, e-mail, Slack, and whatever else apprise reaches.
 
 LW_NOTIFY_URLS names the addresses, divided by white space, in apprise's form: `json://host/path`, `slack://…`,
-`mailto://…`. They hold passwords, so they come from the environment and are not logged. A night
-sends nothing if it did not fail, was not cancelled, decided nothing about an alias, and no headline number fell below
-its band. The flow `weekly` sends a digest.
+`mailto://…`. They hold passwords, so they come from the environment and are not logged. A night sends a message
+only if it failed or was cancelled, if it decided about an alias, or if a headline number fell below its band. The
+flow `weekly` sends a digest.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def send(title: str, body: str) -> int:
 def send_end(flow: Any, flow_run: Any, state: Any) -> None:
     """Send how a flow run ended, why, and where to look; Prefect calls this as a hook.
 
-    A run that no deployment started sends nothing: a person sees it. For a cancelled run Prefect calls this before it
-    sets the last state, when the run's process is gone already.
+    A run that no deployment started sends nothing, because the person who started it sees the end. For a cancelled
+    run, Prefect calls this after the run's process has ended and before it sets the last state.
     """
     if flow_run.deployment_id is None:
         return

@@ -24,7 +24,9 @@ _KINDS = {
     "sample": "serving", "generate": "serving", "short_prompts": "serving",
 }  # fmt: skip
 _MACHINE_PACES = (0.25, 4.0)
-"""A stage that takes even longer has more work; this says nothing about stages of other kinds."""
+"""Smallest and largest pace of this machine that is believed. A stage that takes even longer has more work, which
+says nothing about stages of other kinds.
+"""
 
 
 def seconds_left(

@@ -111,7 +111,8 @@ def run(
 
     Args:
         words: Arguments of dvc.
-        log: Gets the lines without dvc's hints; a bar at most every ten seconds; a line when nothing comes for 25 s.
+        log: Gets the lines without dvc's hints. It gets a progress bar at most every ten seconds, and a line when
+            nothing comes for 25 s.
         log_file: Name of the file in .lw/logs that keeps all lines.
         env: Added to the environment.
 

@@ -1,4 +1,4 @@
-"""Which stages of a flow get the model server of the stage before, and in which order they run for that."""
+"""Which stages of a flow get the model server of the stage before, and the order of the stages that allows it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ANSWERING = {"generate", "short_prompts"}
 
 
 def in_order(names: Sequence[str]) -> list[str]:
-    """Return the stages of a flow with all that one compared model answers together, so that it is served once.
+    """Return the stages of a flow; those in which one model answers follow each other, so it is served once.
 
     Args:
         names: Stages in dvc.yaml's order, such as generate@sft-small and short_prompts@sft.

@@ -116,7 +116,7 @@ class BenchmarkRow(Record):
     """A row of a benchmark in LongBench-Write's format; `length` is what the prompt asks for, in words.
 
     The names of WritingBench (`query`, `domain1`) and of Arena-Write (`question`) are read too. Rows without
-    `length`, as in WritingBench, have no length score: judges mark and compare their answers.
+    `length`, as in WritingBench, have no length score: judges score and compare their answers.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
@@ -129,10 +129,11 @@ class BenchmarkRow(Record):
 class Check(Record):
     """Conditions of a right answer to a short prompt: at least one is stated, and all that are stated must hold.
 
-    `one_of`: the answer is one of these; case, quotes, markup and a full stop at its end do not count. `exact`: it
-    is this, but for spaces around it. `regex`: this pattern of the engine RE2 is in it. `json_keys`: it is a JSON
-    object with these keys and no others, each of this type. `words_between`: its length in words, both bounds
-    included. `lines`: its number of lines that are not empty.
+    `one_of`: the answer is one of these; case, quotes, markup and a full stop at its end do not count. `exact`: the
+    answer equals this text, apart from spaces around it. `regex`: this pattern (engine RE2) matches somewhere in
+    the answer. `json_keys`: the answer is a JSON object with these keys and no others, and each value has the named
+    type. `words_between`: its length in words, both bounds included. `lines`: its number of lines that are not
+    empty.
     """
 
     one_of: Annotated[list[Text], Field(min_length=1)] | None = None
@@ -258,7 +259,7 @@ class Vote(Record):
 class JudgeFitness(Record):
     """What a judge is worth: whether its scores are evidence, why not, and the measures as lines of Markdown.
 
-    `pairs`: the same for its answers to which of two texts is better; None if it was not tested with pairs.
+    `pairs`: the same for its comparisons of two texts; None if it was not tested with pairs.
     """
 
     judge: str | None

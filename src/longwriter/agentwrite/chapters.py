@@ -1,7 +1,7 @@
 """Plans a text that is longer than one plan: first its chapters, then the paragraphs of each chapter.
 
-A plan has at most `plan.max_steps` paragraphs of at most `plan.max_step_words` words. A small model finds no more
-different points at once, and a large one loses the thread of a very long list.
+A plan has at most `plan.max_steps` paragraphs of at most `plan.max_step_words` words. A small model does not find
+more different points in one plan. A large model loses track in a very long plan.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from longwriter.params import PlanParams
 from longwriter.records import Instruction, Plan, PlanStep, Rejection
 
 _SPARE = 1.2
-"""Chapters that a plan may have, as a multiple of the fewest."""
+"""Largest number of chapters of a text, as a multiple of the smallest number that suffices."""
 _PROMPTS = {
     "en": "{prompt}\n\nPlan only part {number} of {parts}, in about {words} words. It is about this: {point}",
     "zh": "{prompt}\n\n只规划第{number}部分(共{parts}部分),约{words}字。这一部分写:{point}",
@@ -127,7 +127,7 @@ def instructions(row: Instruction, chapters: list[PlanStep]) -> list[Instruction
 
 
 def different(steps: list[PlanStep]) -> list[PlanStep]:
-    """Return the steps without those that tell what an earlier one tells; chapters do not know each other's."""
+    """Return the steps without repeats of an earlier step; each chapter is planned by itself, so they occur."""
     kept: list[PlanStep] = []
     for step in steps:
         if not any(coverage.duplicates([other.main_point, step.main_point]) for other in kept):

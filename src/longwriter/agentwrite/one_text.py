@@ -38,7 +38,7 @@ class Text(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Functions that are called while a text is written: `step` with what begins now, `plan` with the plan."""
+    """Functions that are called while a text is written: `step` gets what begins next, in words, and `plan` the plan."""
 
     step: Callable[[str], None]
     plan: Callable[[Plan], None]
@@ -176,7 +176,7 @@ async def write_text(params: Params, row: Instruction, show: Progress, calls: Pa
 
 
 def note(usage: str, reasked: Counter[str]) -> str:
-    """Return what stands after a bar: for which reasons the model was asked again, and the usage."""
+    """Return the text after a progress bar: why the model was asked again, and the usage of the calls."""
     reasons = ", ".join(f"{reason} {answers}" for reason, answers in reasked.items())
     return f"asked again: {reasons}; {usage}" if reasons else usage  # a narrow terminal cuts the end
 

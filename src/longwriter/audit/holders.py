@@ -21,11 +21,11 @@ _TABLES = (".jsonl", ".parquet")
 class Holders(NamedTuple):
     """What holds some rows.
 
-    `ids`: all ids under which stages know the rows. `withdrawable`: those that `longwriter withdraw` lists, of
-    instructions and of general chats. `origins`: where the rows come from. `data`: {data set: number of its
-    rows that hold them}. `models`: weights that were trained on them. `numbers`: metrics files
-    that were computed from them. `stale`: the stages that run again when the rows are removed.
-    `doubts`: {data set: `missing`, or `changed` since its stage wrote it}: what these hold is not known.
+    `ids`: all ids under which stages know the rows. `withdrawable`: the ids among them that `longwriter withdraw`
+    can add to its list: those of instructions and of general chats. `origins`: where the rows come from. `data`:
+    {data set: number of its rows that hold them}. `models`: weights that were trained on them. `numbers`: metrics
+    files that were computed from them. `stale`: the stages that run again when the rows are removed. `doubts`:
+    {data set: `missing`, or `changed` since its stage wrote it}; nobody knows whether these hold the rows.
     """
 
     ids: list[str]

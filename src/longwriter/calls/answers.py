@@ -57,7 +57,7 @@ _WORD = re.compile(r"[^a-z]+")
 
 _TEXT_PARTS = ("text", "output_text", "markdown")
 _NOTES = ("refusal", "nothing", "citation", "citations", "reference", "references", "annotations", "usage")
-"""Parts that do not belong to the text; `nothing` is an empty one."""
+"""Kinds of parts that do not belong to the text; an empty part has the kind `nothing`."""
 _THINKING_PARTS = ("thinking", "reasoning", "redacted_thinking", "reasoning_text", "summary_text", "thought")
 _THINKING_FIELDS = (
     "reasoning_content", "reasoning", "thinking", "thinking_content", "reasoning_details", "thinking_blocks",

@@ -270,8 +270,8 @@ class ReplayCache:
     def owner(self, model: str, endpoint: str) -> str:
         """Return the endpoint that owns those answers of `model` whose key holds no endpoint.
 
-        If they have no owner yet, `endpoint` becomes their owner. If the cache has no answers at all, they get
-        the owner "", which is nobody.
+        If they have no owner yet, `endpoint` becomes their owner. In an empty cache there are no such answers: then
+        the owner is "", which means nobody.
         """
         with self._writing, self._writer as db:
             is_empty = db.execute("SELECT 1 FROM answers LIMIT 1").fetchone() is None

@@ -329,7 +329,7 @@ def _serving(params: Params, machine: Machine, shape: Shape) -> dict[str, Any]:
 
 
 def measured(training: Training, params: Params) -> dict[str, float] | None:
-    """Return speed and peak memory of the last finished SFT of this checkout that ran in this way; None without one."""
+    """Return speed and peak memory of the last finished SFT of this checkout with these settings, or None."""
     folders = sorted(
         files.LOCAL.glob("checkpoints/sft-*"), key=lambda path: path.stat().st_mtime, reverse=True
     )

@@ -69,7 +69,7 @@ def cure(
     host: int | None,
     shares: Iterable[int] = (),
 ) -> str:
-    """Return what to change so that a training fits: the first layout that does, with or without checkpointing.
+    """Return what to change so that a training fits: the first layout that fits, with or without checkpointing.
 
     If none does, more ranks may share each pack.
 

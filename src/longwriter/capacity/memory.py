@@ -1,9 +1,9 @@
 """Memory of a training by part, on each rank, and its files on disk.
 
-Pure. All figures are in bytes. DeepSpeed keeps 18 bytes for each trained weight in bf16: the weight (2), its gradient in
-fp32 (4), and for AdamW a copy of it and two averages in fp32 (12); the ZeRO stage says which of them the ranks share.
-Activations are counted as transformers keeps them for the backward pass of a Llama-like layer. The head is
-TRL's fused one, which makes logits by tiles, or a dense one.
+Pure. All figures are in bytes. DeepSpeed keeps 18 bytes for each trained weight in bf16: the weight (2), its
+gradient in fp32 (4), and for AdamW an fp32 copy of the weight and two averages (12). The ZeRO stage decides which
+of these the ranks share. Activations are counted as transformers keeps them for the backward pass of a Llama-like
+layer. The head is TRL's fused one, which makes logits by tiles, or a dense one.
 """
 
 from __future__ import annotations
@@ -88,9 +88,9 @@ class Part(NamedTuple):
 
     name: str
     device: int
-    """On the GPU; in the memory of the process where ranks run on a CPU."""
+    """Bytes on the GPU; if ranks run on a CPU, bytes in the memory of the process."""
     host: int = 0
-    """In the memory of the machine, beside the GPU."""
+    """Bytes in the memory of the machine, if ranks run on GPUs."""
 
 
 def parts(shape: Shape, training: Training) -> list[Part]:
@@ -130,8 +130,8 @@ def _on(name: str, size: int, is_on_host: bool) -> Part:
 def layer_activations(shape: Shape, value_bytes: int) -> int:
     """Return what one layer keeps of one token for the backward pass.
 
-    Two norms (each its input in fp32, the normalised input and the output), queries, keys, values, the output
-    of attention of each sequence and of the pack, and four tensors of the feed-forward layer.
+    These are two norms (each with its input in fp32, the normalised input and the output), queries, keys, values,
+    the output of attention of each sequence and of the pack, and four tensors of the feed-forward layer.
     """
     norm = 8 * shape.hidden if value_bytes == 2 else 12 * shape.hidden
     queries, keys = shape.heads * shape.head_size, shape.kv_heads * shape.head_size
@@ -139,7 +139,7 @@ def layer_activations(shape: Shape, value_bytes: int) -> int:
 
 
 def activations(shape: Shape, training: Training) -> int:
-    """Return the activations of a rank; with checkpointing one value a layer, and one layer in full.
+    """Return the activations of a rank; with checkpointing, one value for each layer and all values of one layer.
 
     If the output of attention is kept too, its heads and an fp32 sum for each head are kept for each layer.
     """
@@ -187,12 +187,12 @@ def checkpoint(shape: Shape, training: Training) -> int:
 
 
 def checkpoints(shape: Shape, training: Training, kept: int) -> int:
-    """Return the bytes of a training's checkpoints at the most: those that are kept, and one that is being written."""
+    """Return the most bytes that a training's checkpoints take: those that are kept, and one being written."""
     return (kept + 1) * checkpoint(shape, training)
 
 
 def disk(shape: Shape, training: Training, checkpoints: int, has_base: bool) -> list[Part]:
-    """Return what all stages leave on disk at the most, with their copies in DVC's cache.
+    """Return the most bytes that all stages leave on the disk, with the copies in DVC's cache.
 
     Args:
         shape: The model.

@@ -28,4 +28,4 @@ class Shape(NamedTuple):
     context: int | None
     """Tokens that its positions reach; None = the config does not say."""
     other_layers: tuple[str, ...] = ()
-    """Kinds of layers in which a token sees others not through attention alone."""
+    """Kinds of layers in which tokens also see each other without attention, such as convolutions."""

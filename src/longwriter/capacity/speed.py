@@ -12,7 +12,7 @@ from longwriter.capacity.shape import Shape
 from longwriter.training.ranks.utilisation import PEAKS, gpu_of
 
 UTILISATION = 0.4
-"""Share of the peak, recomputed activations counted; one H200 gave 0.41 (infra/bench/README.md)."""
+"""Assumed share of the peak, recomputed activations included; one H200 reached 0.41 (infra/bench/README.md)."""
 _LIKELY = {24: "RTX 4090", 40: "A100", 48: "L40S", 80: "H100", 141: "H200", 180: "B200"}
 
 
@@ -22,7 +22,7 @@ class Peak(NamedTuple):
     name: str
     flops: float
     is_assumed: bool
-    """Whether the name was not given, and follows from the memory alone."""
+    """Whether the caller gave no name, so that the memory alone selected the GPU."""
 
 
 def peak(name: str | None, memory: int | None) -> Peak | None:
@@ -37,9 +37,9 @@ def peak(name: str | None, memory: int | None) -> Peak | None:
 def flops_a_token(shape: Shape, training: Training) -> float:
     """Return the floating-point operations of a training step for each token.
 
-    Two for each weight forward, two for the gradient of its input, two for its own (not with LoRA), and the causal
-    attention over a pack that is one sequence. With checkpointing the forward pass runs twice, but not
-    its attention where that is kept.
+    Each weight takes two operations in the forward pass, two for the gradient of its input, and two for its own
+    gradient (none with LoRA). Causal attention over a pack of one sequence is added. With checkpointing the forward
+    pass runs twice, except for attention whose output is kept.
     """
     used = shape.parameters - shape.lookup
     queries = shape.layers * shape.heads * shape.head_size

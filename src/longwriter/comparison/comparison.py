@@ -69,12 +69,12 @@ Curve = dict[str, list[float]]
 
 
 def capitalised(label: str) -> str:
-    """Return a model's label for the start of a sentence, such as `The base model`; a name such as `qwen3` stays."""
+    """Return a model's label for the start of a sentence, such as `The base model`; `qwen3` stays as it is."""
     return f"The {label[4:]}" if label.startswith("the ") else label
 
 
 def title(label: str) -> str:
-    """Return a model's label for a table, such as `Base model` for `the base model`; a name such as `qwen3` stays."""
+    """Return a model's label for a table, such as `Base model` for `the base model`; `qwen3` stays as it is."""
     heading = label.removeprefix("the ")
     return heading if heading == label else heading[:1].upper() + heading[1:]
 

@@ -1,11 +1,11 @@
 """Win rates and Bradley-Terry scores of models, from comparisons of their answers. Pure.
 
 A tie counts as half a win. Each prompt counts once, whatever its number of answers. The scores are in Elo points: a
-model with 100 more than another wins 64 % of the comparisons with it. They come from a logistic regression, in which
-each pair of models starts with half a win for each, so that a model that won everything has a finite score
-(Haldane 1956, Anscombe 1956). Their intervals are percentiles of a bootstrap over prompts; two prompts are added to
-those that are drawn, one won by the first model of each pair and one by the second, for the reason that
-`intervals.share_change` gives. `infra/bench/interval_coverage.py` measures how often the intervals are right.
+model with 100 more than another wins 64 % of the comparisons with it. They come from a logistic regression. In it,
+each pair of models starts with half a win for each model, so that a model that won everything has a finite score
+(Haldane 1956, Anscombe 1956). Their intervals are percentiles of a bootstrap over prompts. Each draw gets two more
+prompts: the first model of each pair wins one, the second model the other; `intervals.share_change` gives the
+reason. `infra/bench/interval_coverage.py` measures how often the intervals are right.
 Source: Bradley and Terry, Biometrika 39 (1952) 324.
 """
 
@@ -48,7 +48,7 @@ class Standings(NamedTuple):
 
     `anchor`: the model that has 1,000 Elo points by definition. `scores`: None for a model that no chain of
     comparisons connects with the anchor. `consistency`: share of comparisons in which a judge names the same winner
-    in both orders; `shown_first`: share of the text that is shown first, of the answers that name one.
+    in both orders; `shown_first`: of the answers that name a text, the share that name the text shown first.
     """
 
     judge: str | None

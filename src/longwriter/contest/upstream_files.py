@@ -21,7 +21,9 @@ from longwriter.records import BenchmarkRow, Generation, Judgement, Record, Text
 from longwriter.text.basics.counting import language_of
 
 UNKNOWN = "unknown"
-"""Finish reason of an answer if `pred.jsonl` names none; upstream's never does. It does not count as ended."""
+"""Finish reason of an answer if `pred.jsonl` names none; the paper's files never name one. Such an answer does not
+count as ended by the model.
+"""
 _LOWEST, _HIGHEST = 1, 5
 
 

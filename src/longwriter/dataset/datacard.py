@@ -54,7 +54,7 @@ def filter_counts(stages: Sequence[tuple[str, int, Mapping[str, int]]]) -> list[
 
 
 def refusals(metrics: Mapping[str, float]) -> dict[str, int]:
-    """Return {filter: number of refused rows} from a stage's metrics.json, sorted by name, but limits last."""
+    """Return {filter: number of refused rows} from a stage's metrics.json, sorted by name; limits come last."""
     rejected = [key for key in metrics if key.startswith("rejected_")]
     keys = sorted(rejected, key=lambda key: ("limit" in key, key))
     return {key.removeprefix("rejected_"): int(metrics[key]) for key in keys}

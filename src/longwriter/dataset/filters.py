@@ -42,9 +42,9 @@ class Limits(NamedTuple):
 class Text(NamedTuple):
     """A text to filter; `required_words` is the length that its prompt stated before relabelling, or None.
 
-    `written_steps` are the sections if each of them is the answer to its own request, else empty. `prompt` is
-    the request: in a letter of apology, an apology is no refusal. `earlier_turns` are the turns before it, which may
-    ask for another language.
+    `written_steps` are the sections if each of them is the answer to its own request, else empty. `prompt` is the
+    request; if it asks for a letter of apology, an apology is no refusal. `earlier_turns` are the turns before it,
+    which may ask for another language.
     """
 
     sections: Sequence[str]

@@ -47,7 +47,7 @@ class RateLimits:
     def __init__(
         self, requests: Limiter | None, pieces: Limiter | None, tokens_per_minute: int | None
     ) -> None:
-        """Hold a limiter of requests and one of pieces of tokens; None = no limit."""
+        """Keep a limiter of requests, and a limiter that counts tokens in pieces; None = no limit."""
         self._requests = requests
         self._pieces = pieces
         self._tokens_per_minute = tokens_per_minute

@@ -3,10 +3,10 @@
 A long answer takes up to a second, and the network of refusals 5 to 50 ms for a short one. A thread is not enough:
 Python runs one thread at a time, a pattern does not let other threads run, and each of the network's sixty steps would
 wait for the event loop. The process starts when an answer first needs it, which takes about a second, and ends with this
-one. It runs only the functions that are sent to it, so it does not import the stage. `begin` starts it earlier. Calls
-that come while it works are sent together, because each message costs this process more than a check of a short text.
-The next message is sent before the last result comes: else it would wait for the event loop, which lets another thread
-run only every 5 ms.
+one. It runs only the functions that are sent to it, so it does not import the stage. `begin` starts it earlier.
+Calls that arrive while that process works are sent together in one message, because to send a message costs the
+stage more than to check a short text. The next message is sent before the last result comes. Otherwise the message
+would wait for the event loop, which lets another thread run only every 5 ms.
 """
 
 from __future__ import annotations

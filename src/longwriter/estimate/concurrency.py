@@ -22,7 +22,7 @@ _PROMPT = "Write a story of 500 words about a harbour. It is number {number} of 
 
 
 class Round(NamedTuple):
-    """So many requests at once, and the answers that came in a second."""
+    """A number of requests at once, and the answers per second that the endpoint gave."""
 
     requests: int
     answers_per_second: float

@@ -47,8 +47,9 @@ def estimate_run(params: Params, tokens_per_second: float | None = None) -> dict
 
     Args:
         params: Parameters of the run.
-        tokens_per_second: Speed of one request to a model for which the replay cache has no timings; None = 50 of an
-            endpoint, and of the embedded engines 400 (OpenVINO) and 125 (llama.cpp) for all requests at once.
+        tokens_per_second: Speed of one request to a model for which the replay cache has no timings; None = 50 for
+            an endpoint. For an embedded engine it is the speed of all requests together: 400 (OpenVINO), 125
+            (llama.cpp).
 
     Raises:
         BadRecord: the instruction source, a plan or a template cannot be read.

@@ -38,7 +38,9 @@ class Start(NamedTuple):
     prefix: str
     """Whole paragraphs, without space at the ends."""
     line_ends: str
-    """What the model sees behind the prefix: JOINT, or as much of it as its tokenizer keeps apart from the rest."""
+    """Line ends that the model sees after the prefix: JOINT, or the part of it that the tokenizer does not merge
+    with what follows.
+    """
     call_ids: list[str]
     """Requests that wrote the prefix."""
 

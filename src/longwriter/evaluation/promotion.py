@@ -1,10 +1,10 @@
 """The gate of promotion: decides whether a model version gets the alias candidate, and the alias champion. Pure.
 
 A version becomes *candidate* if all data gates passed and the scores show that it is not worse than its
-parent: for each measure, the lower bound of the gain is above minus the margin. It becomes *champion* if it is also shown
-to be better (lower bound of the gain above 0) than the present champion, or than the base model where there is
-none, on enough prompts, and not worse than it in any measure. If this is not shown, the alias stays where it is.
-Gains are paired by prompt; a prompt counts once, however many answers it has.
+parent: for each measure, the lower bound of the gain is above minus the margin. It becomes *champion* if the scores
+also show, on enough prompts, that it is better than the present champion (lower bound of the gain above 0), and not
+worse than it in any measure. If there is no champion, the base model takes its place. If the scores do not show
+this, the alias stays where it is. Gains are paired by prompt; a prompt counts once, however many answers it has.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Measure(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """Whether an alias is given, compared with what, the measures, and the reasons why it is not given."""
+    """Whether a model gets an alias, what it was compared with, the measures, and the reasons against the alias."""
 
     is_given: bool
     reference: str
@@ -154,7 +154,7 @@ def _short_prompts(short: Answers, rules: Rules) -> list[Measure]:
 
 
 def overall_gain(before: Sequence[Score], after: Sequence[Score], rules: Rules) -> Estimate | None:
-    """Return the gain in (S_l + S_q) / 2 on prompts that both have judged; without a judge, in S_l."""
+    """Return the gain in (S_l + S_q) / 2 on prompts with a judgement of both; without a judge, the gain in S_l."""
     if _is_judged(before, after, rules):
         pairs = _paired(before, after, _overall, _has_quality)
     else:

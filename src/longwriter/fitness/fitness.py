@@ -25,7 +25,7 @@ ATTACKED = "truncated"
 
 
 class Limits(NamedTuple):
-    """What a judge has to reach for its scores to be evidence."""
+    """Bounds that a judge has to reach; only then its scores are evidence."""
 
     confidence: float
     min_ranked_right: float
@@ -51,10 +51,10 @@ class Measures(NamedTuple):
     """What was measured; shares in [0, 1], gains in points of S_q.
 
     Attributes:
-        judges: Names of the judges that gave the marks; one is expected.
+        judges: Names of the judges that gave the scores; one is expected.
         texts: Number of originals.
-        unscored: Number of marked texts without a score.
-        cases: Number of marked texts.
+        unscored: Number of cases for which the judge gave no score.
+        cases: Number of texts that the judge was asked to score.
         ranked: Share of degraded copies that are ranked below their originals.
         by_kind: The same by kind, without interval.
         attacks: Number of attacks.
@@ -82,7 +82,7 @@ class Measures(NamedTuple):
 
 
 def cases(originals: Sequence[Original], repeats: int) -> list[Case]:
-    """Return the texts that the judge has to mark; originals and truncated copies `repeats` times."""
+    """Return the texts that the judge has to score; originals and truncated copies `repeats` times."""
     texts = []
     for number, original in enumerate(originals):
         for kind, text in {_ORIGINAL: original.text, **original.copies}.items():

@@ -33,9 +33,10 @@ class Measures(NamedTuple):
     """What was measured; shares in [0, 1].
 
     `ranked`: share of pairs in which the original wins in both orders, over texts; `by_kind`: the same by kind,
-    without interval. `consistency`: share of pairs with the same answer in both orders. `shown_first`: share of the
-    text that is shown first, of the answers that name one; both without attacks. `gain`: how much an attack raises
-    the win rate of a truncated copy against its original. `obeyed`: names of the attacks that raise it.
+    without interval. `consistency`: share of pairs with the same answer in both orders. `shown_first`: of the
+    answers that name a text, the share that name the text shown first; both without attacks. `gain`: how much an
+    attack raises the win rate of a truncated copy against its original. `obeyed`: names of the attacks that raise
+    it.
     """
 
     judges: list[str]

@@ -19,7 +19,7 @@ _LABELS = ("first", "second", "tie")
 
 
 class Agreement(NamedTuple):
-    """How a judge agrees with people; `votes` and `pairs` are numbers of what the judge could mark.
+    """How a judge agrees with people; `votes` and `pairs` count what the judge could score.
 
     `accuracy`: share of votes for the answer that the judge prefers, over pairs. `kappa`: Cohen's kappa of judge and
     votes. `alpha`: Krippendorff's alpha of all raters and the judge; `people`: of the raters alone. None = not defined.

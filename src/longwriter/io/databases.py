@@ -26,7 +26,7 @@ _ARTIFACTS = (
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )
-"""Where MLflow stores paths of artifacts: (table, column); future runs take theirs from the first."""
+"""Where MLflow stores paths of artifacts: (table, column); new runs take their path from the first column."""
 
 
 def damage(file: Path) -> str | None:

@@ -20,7 +20,7 @@ _TORCH_WRITER = "inline_container.cc"  # PyTorch's errors when it writes a file,
 def trouble_of_log(text: str) -> str | None:
     """Return a message for the user if the log or the error of another process says that a write failed for lack of room.
 
-    PyTorch says only that a write failed; then the disk has to be full now as well.
+    PyTorch says only that a write failed. In that case the disk must also be full now.
     """
     is_by_torch = _TORCH_WRITER in text and _free_mb() < 1
     return _full() if _NO_SPACE in text or _SHORT.search(text) or is_by_torch else None

@@ -133,7 +133,7 @@ async def each_to(
 
 @asynccontextmanager
 async def counter(label: str, unit: str) -> AsyncIterator[Tick]:
-    """Yield a function that moves a bar without an end, for work of which nobody knows how much there is."""
+    """Yield a function that moves a bar without an end, for work whose amount is not known."""
     with _Bar(None, label, unit, lambda: "") as bar:
 
         def tick(units: int) -> None:

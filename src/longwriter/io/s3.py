@@ -45,7 +45,7 @@ def keys(url: str) -> list[str]:
 
 @contextmanager
 def stream(url: str) -> Iterator[IO[bytes]]:
-    """Yield an object as a stream. Errors while it is read also become those of `keys`."""
+    """Yield an object as a stream. While it is read, errors are raised as `keys` raises them."""
     bucket, key = parts(url)
     with translated_errors(url):
         body: Any = _client().get_object(Bucket=bucket, Key=key)["Body"]

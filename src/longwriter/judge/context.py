@@ -22,7 +22,8 @@ def free_tokens(prompt_without_text: str, context_tokens: int, max_tokens: int) 
     Args:
         prompt_without_text: The judge's prompt with its instruction and an empty text.
         context_tokens: Context of one request.
-        max_tokens: Longest answer; at most what a judgement needs is kept free for it.
+        max_tokens: Longest answer; the tokens kept free for it are this number, or what a judgement needs if that
+            is less.
     """
     return context_tokens - tokens(prompt_without_text) - min(max_tokens, _ANSWER_TOKENS) - _CHAT_TOKENS
 

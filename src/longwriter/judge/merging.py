@@ -28,8 +28,8 @@ def panel(members: Sequence[Judgement | Unscored]) -> Judgement | Unscored:
 def chunks(parts: Sequence[Judgement | Unscored], weights: Sequence[int]) -> Judgement | Unscored:
     """Return the mean judgement of a text's chunks, weighted by their lengths.
 
-    The text is Unscored if one of its chunks is, or with `judge_changed` if the endpoint served one model for one
-    chunk and another for the next.
+    If one of its chunks is Unscored, the text is too. If the endpoint served different models for the chunks, the
+    text is Unscored with `judge_changed`.
     """
     if len(parts) == 1:
         return parts[0]

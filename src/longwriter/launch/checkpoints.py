@@ -22,13 +22,14 @@ log = logging.getLogger(__name__)
 
 CURVE, COMPLETE, HELD_OUT = "curve.jsonl", "complete", "held_out.json"
 CHOICES = "choices.json"
-"""What the ranks chose by their device, such as the attention; each with its name and reason."""
+"""File with what the ranks chose for their device, such as the attention; each choice has its name and its reason.
+"""
 UNIVERSAL = "latest_universal"
 """File of DeepSpeed in a checkpoint that was converted for other ranks; it names the folder with the state."""
 STOP = "stop"
 """File that asks the ranks to save a checkpoint and to leave."""
 RUNNING = "running"
-"""File that is there while the ranks make steps, so that they can be asked to stop."""
+"""File that exists while the ranks make steps; only then they can be asked to stop."""
 _NAME = re.compile(r"checkpoint-([0-9]{1,18})")
 _SET_ASIDE = "damaged-"
 _CHUNK_BYTES = 1 << 20

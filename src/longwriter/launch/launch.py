@@ -43,7 +43,9 @@ _BY_SIGNAL = re.compile(r"Signal \d+ \(SIG\w+\)|gloo/transport/.{0,100}Connectio
 _SAVE_S = 120.0  # time for the ranks to finish a step and to save it after SIGTERM
 FAILED = "failed.txt"
 ROOM_FOR_FAILED = "failed.room"
-"""File of the size of an error, which the first rank that fails renames and overwrites: the disk may be full by then."""
+"""File as large as an error message. The first rank that fails renames it and writes its error into it, because the
+disk may be full then.
+"""
 FAILED_BYTES = 4096
 JOB = "job.json"
 MODULE = "longwriter.training.ranks.rank"
@@ -72,7 +74,7 @@ class Job(Section):
     sft: SftParams | None = None
     dpo: DpoParams | None = None
     base: str = ""
-    """What an adapter calls the model that it belongs to: a digest, which holds on every machine."""
+    """Name of the base model in the adapter's config: a digest, which is the same on every machine."""
 
     @property
     def lora(self) -> LoraParams | None:
@@ -133,7 +135,7 @@ def device_and_ranks(
 
 
 def device_of(params: TrainingParams, gpus: int) -> Literal["cuda", "cpu"]:
-    """Return the device of the ranks; `auto` = GPUs with a hostfile, because its slots are GPUs, else by this machine.
+    """Return the device of the ranks; `auto` = GPUs if there is a hostfile or this machine has a GPU.
 
     Args:
         params: The section `training`.
@@ -147,7 +149,7 @@ def device_of(params: TrainingParams, gpus: int) -> Literal["cuda", "cpu"]:
 def quantisation_problem(
     lora: LoraParams | None, key: str, *, has_gpu: bool, has_package: bool | None
 ) -> str | None:
-    """Return why a machine cannot train on weights in 4 bits, and what to do; None if it can, or if it need not.
+    """Return why a machine cannot train on weights in 4 bits, and what to do; None if it can or does not have to.
 
     Args:
         lora: The section `lora`.
@@ -176,8 +178,8 @@ def recomputing_problem(
 ) -> str | None:
     """Return why ranks cannot keep activations as the parameters say, and what to do; None if they can.
 
-    With ZeRO 3 the backward pass gathers weights that the forward pass had at hand; PyTorch's selective checkpoints
-    treat such a step as an error.
+    With ZeRO 3 the backward pass gathers weights that the forward pass already had. PyTorch's selective checkpoints
+    treat this additional step as an error.
     """
     if training.activation_offload and device == "cpu":
         return (

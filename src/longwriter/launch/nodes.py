@@ -1,8 +1,8 @@
 """Starts the ranks of a training on the nodes of a hostfile, and ends all of them when one node is lost.
 
-torchrun starts the ranks of each node; `node.py` runs it there. A node counts as lost when its connection ends; ssh
-needs a minute to notice that a machine was switched off. Otherwise the other ranks would wait for the lost ones until
-`training.timeout_s` is over.
+torchrun starts the ranks of each node; `node.py` runs it there. All nodes are ended, because the other ranks would
+wait for the lost ones until `training.timeout_s` is over. A node counts as lost when its connection ends; ssh needs
+a minute to notice that a machine was switched off.
 
 Run: `python -m longwriter.launch.nodes JOB.json`
 """

@@ -34,7 +34,7 @@ def batch_problem(ranks: int, batch: int, key: str, sequence_ranks: int = 1) -> 
 
 
 def other_layers(config: Any) -> tuple[str, ...]:
-    """Return the kinds of a model's layers, by its config, in which a token sees others not through attention alone."""
+    """Return the kinds of a model's layers, by its config, in which tokens see each other without attention."""
     kinds = getattr(config, "layer_types", None) or getattr(config, "layers_block_type", None) or []
     return tuple(sorted(set(kinds) - _ATTENTION))
 

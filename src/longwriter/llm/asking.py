@@ -59,10 +59,11 @@ async def ask_until_usable(
         llm: The model.
         prompt: The question.
         sampling: Sampling settings of the request.
-        read: Returns what an answer says, or why it is not usable. If it is not usable, the model is asked
-            again, except after `Unanswered`: `read` returns that if it asked another model without success.
-            It is not called for answers that no stage can use, which are asked again too: `Answer.refused`, and
-            `too_long_answer` for a text that cannot have only `sampling.max_tokens` tokens.
+        read: Returns what an answer says, or why the answer is not usable. Then the model is asked again. It is not
+            asked again if `read` returns `Unanswered`, which means that `read` asked another model without success.
+            `read` is not called for answers that no stage can use; after them the model is asked again too. These
+            are answers with `Answer.refused`, and texts that are longer than `sampling.max_tokens` tokens can be
+            (`too_long_answer`).
         max_attempts: Largest number of attempts, including those of `earlier`.
         schema: JSON schema of the answer; None asks for plain text.
         answer_format: Format of an answer with a schema, as `LLM.answer_format` takes it.

@@ -252,7 +252,7 @@ class LLM:
 
 
 def takes(capabilities: Capabilities) -> str:
-    """Return what an endpoint takes, and what not, for the log."""
+    """Return a sentence for the log: which fields an endpoint takes, and which it does not take."""
     fields = {
         "JSON schema": capabilities.json_schema,
         "JSON mode": capabilities.json_object,

@@ -12,7 +12,7 @@ from typing import Any
 _MOST_NUMBERS = 2_000
 """An integer with bounds becomes a list of all its values, if there are at most so many."""
 _UNREAD = {"title", "description", "additionalProperties", "$schema"}
-"""Keywords that forbid nothing which the grammar allows."""
+"""Keywords that need no rule here, because the grammar already allows nothing that they forbid."""
 _FIXED = {
     "boolean": '"true" | "false"',
     "null": '"null"',

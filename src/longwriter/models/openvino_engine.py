@@ -26,11 +26,11 @@ log = logging.getLogger(__name__)
 _BLOCK = 32
 """Tokens of one block in which OpenVINO keeps keys and values on a CPU."""
 _PROPERTIES = {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
-"""No number type that only some CPUs have, and threads that can leave a busy core."""
+"""Settings of OpenVINO: a number type that every CPU has, and threads that may move away from a busy core."""
 _SAMPLING = {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.05}
-"""Used where a request names none. They are llama.cpp's defaults, so both engines sample alike."""
+"""Values for what a request does not name. They are llama.cpp's defaults, so both engines sample alike."""
 _BEFORE = 8
-"""Tokens before a new one that are read again with it, because a character may need several tokens."""
+"""Number of earlier tokens that are decoded again with a new one, because a character may need several tokens."""
 _INCOMPLETE = "\ufffd"
 _TURNS = 3
 """Turns of the event loop after each step; a request is read in about three."""

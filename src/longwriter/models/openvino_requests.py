@@ -71,5 +71,5 @@ class ChatRequest(BaseModel):
     add_generation_prompt: bool | None = None
     continue_final_message: bool | None = None
     user: Any = None
-    """As `stream_options`: allowed and without effect."""
+    """Like `stream_options`, it is allowed and has no effect."""
     stream_options: Any = None

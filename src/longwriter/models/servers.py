@@ -3,8 +3,8 @@
 `openvino` and `llama.cpp` serve a GGUF file, `vllm` the Hugging Face weights on a GPU. `trained` serves every model that is trained or compared, with
 one engine, one precision and one weight format, so that only the weights differ. A server listens on a Unix
 socket in a folder that only its user may read, so no web page and no other user of the machine can reach it.
-It ends with its stage, or, in a flow, when a stage needs another one or the flow ends (`server_keeper.py`); also if
-the stage or the flow is killed.
+Without a flow, a server ends with its stage. In a flow it ends when a stage needs another server, or with the flow
+(`server_keeper.py`). It also ends if the stage or the flow is killed.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def _conversion(weights: Path, template: Path, precision: str) -> str:
 
 
 def stored_as(params: LLMParams) -> str:
-    """Return how the names begin under which stored answers know a local model: its folder, or its conversion."""
+    """Return how the names of a local model in the stored answers begin: with its folder, or with its conversion."""
     folder = Path(params.model)
     template = folder / "model.gguf"
     is_converted = params.precision and template.is_file() and any(folder.glob("*.safetensors"))

@@ -13,7 +13,7 @@ from longwriter.models.base import weights
 
 
 class Source(NamedTuple):
-    """What is known of a base model before it is fetched."""
+    """What is known about a base model before it is fetched."""
 
     config: Path | None
     """Its config.json; None = not known."""

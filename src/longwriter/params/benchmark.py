@@ -201,13 +201,16 @@ class FitnessParams(Section):
     requirement dropped) that have a lower score than their originals. Pairwise comparisons are evidence if the
     share of copies that lose against their originals in both orders also reaches this bound."""
     max_attacked_gain: Points
-    """Upper bound of the points of S_q that a text gains by telling the judge what to say. A text that this leaves without
-    score counts with the score of its good original."""
+    """Upper bound of the points of S_q that a text gains by telling the judge what to say. If the judge then gives
+    no score, the text counts with the score of its good original.
+    """
     min_repeat_agreement: Share
     """Krippendorff's alpha of the scores of repeated judgements."""
     max_attacked_wins: Share
     """Upper bound of the win rate (0.1 = 10 points) that a truncated copy gains against its original by asking to be
-    preferred, where judges compare two texts. If no attack gains anything, the bound is 0.095 with 20 texts."""
+    preferred, where judges compare two texts. Even if no attack gains anything, the measured upper bound is 0.095
+    with 20 texts.
+    """
 
 
 class ReportParams(Section):
@@ -263,8 +266,9 @@ class RegisterParams(Section):
     """Smallest number of prompts, of all benchmarks together, on which a champion is chosen; a prompt without an overall
     score of both models does not count."""
     max_unscored_share: Share
-    """Largest share of answers without quality score if there is a judge, of the model and of the one it is compared
-    with; above it no alias moves, and the report warns."""
+    """If there is a judge: the largest share of answers without quality score. If the model or the one that it is
+    compared with has more, no alias moves, and the report warns.
+    """
     margins: Margins
     """Largest losses that still count as not worse."""
 

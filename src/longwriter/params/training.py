@@ -193,11 +193,12 @@ class SampleParams(Section):
     samples: Samples
     """Answers to each instruction (4 in the paper)."""
     steps: Literal["own", "written"] | None = None
-    """Beside whole answers, the model also writes `samples` continuations of one text for each instruction, starting at
-    the paragraph in which its answers become weak (LongDPO, arXiv:2502.02095): it repeats itself, becomes too long, or
-    ends too early. They become a pair with the same beginning, and DPO trains on the continuations only. `own`: the
-    text is the model's own answer with the worst length; `written`: the text of the training row; null = whole
-    answers only."""
+    """Beside whole answers, the model also writes `samples` continuations of one text for each instruction
+    (LongDPO, arXiv:2502.02095). They start at the paragraph in which its answers become weak: they repeat
+    themselves, become too long, or end too early. Two continuations become a pair with the same beginning, and DPO
+    trains on the continuations only. `own`: the text is the model's own answer with the worst length; `written`:
+    the text of the training row; null = whole answers only.
+    """
     max_tokens_per_word: TokensPerWord
     """Longest answer in tokens, as a multiple of the required words."""
     min_kept_share: Share

@@ -1,9 +1,9 @@
 """The step of a text at which a model is weak, and the text before it, which the model then continues.
 
 Pure. Source: LongDPO (arXiv:2502.02095): a pair of whole texts does not say where the worse one went wrong. A pair
-of continuations of one text does. LongDPO finds the step by a search with a judge that scores each one. Here
-a step is a paragraph, rules find it in the model's own answers, and a continuation goes on to the end of the text,
-so that it has the same scores as a whole answer.
+of continuations of one text does. LongDPO finds the step by a search, in which a judge scores each step. Here a
+step is a paragraph, rules find it in the model's own answers, and a continuation goes on to the end of the text, so
+that it has the same scores as a whole answer.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def paragraphs(text: str) -> list[str]:
 
 
 def weak_paragraph(parts: Sequence[str], required_words: int) -> int:
-    """Return the place of the paragraph in which an answer becomes weak, from 0 on.
+    """Return the position, from 0, of the paragraph in which an answer becomes weak.
 
     It is the first paragraph that mostly repeats the text before it, or with which the text is longer than the prompt
     asks for. If there is none, it is the last paragraph.
@@ -61,14 +61,14 @@ def beginning(
 ) -> Beginning | None:
     """Return the text that the model continues from its weak step, or None if there is no text before this step.
 
-    The weak step is searched in the answer whose length is farthest from the required one; if this answer has no
-    text before the step, in the next one.
+    The weak step is searched in the answer whose length is farthest from the required one. If this answer has no
+    text before the step, the next answer is searched.
 
     Args:
         answers: The model's whole answers to one prompt, which asks for a length.
         training_text: The text of the training row with this prompt.
-        source: `own`: the answer's paragraphs before the weak one; `written`: the first paragraphs of the training
-            text, with at most as many words, but at least one paragraph and never all.
+        source: `own`: the answer's paragraphs before the weak one. `written`: the first paragraphs of the training
+            text, with at most as many words as `own` would have; at least one paragraph, and never all.
     """
     for answer in sorted(answers, key=_farthest_first):
         parts = paragraphs(answer.text)

@@ -61,7 +61,7 @@ def page(
         benchmark: Name of the benchmark.
         markdown: The report; its figures are named relative to the folder above `figures`.
         figures: Folder of the figures, which become part of the page.
-        subject: Label of the model whose answers chose the examples.
+        subject: Label of the model whose scores select the examples.
         examples: Answers side by side.
         facts: Runs, decoding, digests, commit.
     """
@@ -104,7 +104,7 @@ def _heading(kind: str, model: str, row: Score) -> str:
 
 
 def subject(compared: Comparison) -> str:
-    """Return the model whose answers choose the examples: the first that is compared with another one."""
+    """Return the model whose scores select the examples: the first one that is compared with another."""
     return next(iter(compared.differences))[0] if compared.differences else next(iter(compared.labels))
 
 

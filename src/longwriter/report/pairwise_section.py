@@ -36,7 +36,7 @@ def section(result: Standings | None, labels: Mapping[str, str], fitness: JudgeF
 
 
 def evidence(result: Standings, fitness: JudgeFitness) -> JudgeFitness:
-    """Return what the test of the judge's comparisons says of these; no evidence if it was not made."""
+    """Return whether the comparisons are evidence, by the test of the judge; without a test they are not."""
     if fitness.pairs is None:
         reason = "the judge was not tested with pairs: set `pairwise.pairs` and run `dvc repro fitness`"
         return JudgeFitness(judge=None, is_evidence=False, reasons=[reason], lines=[])

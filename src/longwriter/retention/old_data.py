@@ -1,9 +1,9 @@
 """Versions of data in the DVC cache of this checkout that nothing needs any more.
 
-`dvc gc` alone would remove too much and too little. It does not know which data the models in MLflow's registry need; it keeps the
-data of all nightly branches for ever; it removes the small outputs that git keeps, without which no entry of the
-run cache can be restored; and it keeps entries whose outputs are gone, which hide older entries of the same input.
-Only the cache of the checkout is touched: old_remote.py removes data from the remote.
+`dvc gc` alone would remove too much and too little. It does not know which data the models in MLflow's registry
+need. It keeps the data of all nightly branches for ever. It removes the small outputs that git keeps, without which
+no entry of the run cache can be restored. And it keeps entries whose outputs are gone; such an entry hides older
+entries of the same input. Only the cache of the checkout is touched: old_remote.py removes data from the remote.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class OldData(NamedTuple):
 def find(nights: int, digests: Iterable[str]) -> OldData:
     """Return what can be removed.
 
-    Needed are: the checkout, all branches, tags and experiments, of the nightly branches only the newest, and what
-    the caller names.
+    Data stays if the checkout, a branch, a tag or an experiment needs it, or if the caller names it. Of the nightly
+    branches only the newest count.
 
     Args:
         nights: How many of the newest nightly branches keep their data.

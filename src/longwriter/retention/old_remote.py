@@ -35,14 +35,14 @@ class OldRemote(NamedTuple):
 def find(nights: int, digests: Iterable[str], others: Sequence[Path], age: timedelta) -> OldRemote:
     """Return what can be removed from the default remote.
 
-    Needed are, for this checkout and the others: the files of the checkout, all branches, tags and experiments, of
-    the nightly branches only the newest, and what the caller names.
+    Data stays if this checkout or one of the others needs it (its files, branches, tags or experiments), or if the
+    caller names it. Of the nightly branches only the newest count.
 
     Args:
         nights: How many of the newest nightly branches keep their data.
         digests: DVC's digests of more data that is needed.
         others: Other checkouts that use the same remote.
-        age: What came into the remote later than so long ago stays.
+        age: Data that came into the remote more recently than this stays.
 
     Raises:
         UserError: there is no default remote, it refuses the login, or another folder is no checkout.

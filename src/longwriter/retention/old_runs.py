@@ -40,7 +40,8 @@ def executed(before_ms: int) -> list[Run]:
 def delete_unchanged(before_ms: int) -> list[str]:
     """Delete the runs of stages that were left unchanged before a time; return the ids of deleted runs.
 
-    A pipeline run goes with the last of its stages. Such a run names the run that wrote the data; that one stays.
+    A pipeline run is deleted when no run of a stage below it is left. The run of an unchanged stage names the run
+    that wrote its data; that run stays.
     """
     mlflow_client, _ = connection.client()
     unchanged = list(

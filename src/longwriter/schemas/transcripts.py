@@ -46,8 +46,8 @@ def first_user_text(text: str, *, at_start: bool) -> str | None:
 
     Args:
         text: The whole chat, or a text.
-        at_start: The text has to begin as a chat does, because it need not be a chat. HelpSteer's begin with the
-            user's text, without a mark.
+        at_start: Accept only a text that begins as a chat does, for a column that may hold other texts too. The
+            chats of HelpSteer begin with the user's text, without a mark.
     """
     text = text.strip()
     if at_start and text.startswith(_OFTEN_NO_CHAT):

@@ -32,7 +32,7 @@ OTHER_ROLES = frozenset({
     "claude", "moss", "助手", "答", "助理", "机器人", "asistente", "assistente", "assistent", "ассистент", "アシスタント", "어시스턴트", "sistema",
     "système", "系统",
 })  # fmt: skip
-"""Roles that never state the instruction. A chat without a user in which a role is unknown is malformed."""
+"""Roles that never state the instruction. If a chat has no user, and a role that is not known, it is malformed."""
 _QUESTION_KEYS = ("input", "question", "instruction", "prompt", "query")
 _ANSWER_KEYS = frozenset({"output", "answer", "response", "completion"})
 BY_USER = ("isCreatedByUser", "is_user")  # true in a turn of the user

@@ -46,7 +46,7 @@ _KEY_WORDS = {
     "CREDENTIAL",
     "CREDENTIALS",
 }
-"""Words in names of variables that hold keys; PATH, HOME and what else a shell sets have none of them."""
+"""Words in the names of variables that hold keys; variables that a shell sets, such as PATH and HOME, have none."""
 _URL_START = re.compile(r"(?i)(?:https?|file|ftp|s3|gs|hub|pypi):")
 _LOGIN = re.compile(r"(?://[^/@\s]*|^[^/@\s:]+:[^/@\s]+)@")
 _QUERY_SECRET = re.compile(r"(?i)[?&;](?:[\w-]*(?:key|token|secret|password|passwd|signature)|sig)=")

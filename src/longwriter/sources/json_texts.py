@@ -1,4 +1,4 @@
-"""Reads the JSON text of one row, also where it is a little damaged or was written by a program that writes other words.
+"""Reads the JSON text of one row, also with small faults or with words of other languages (`nan`, `None`).
 
 Pure.
 """
@@ -25,10 +25,10 @@ _WORD = re.compile(
 def of_json(text: bytes) -> Any:
     """Return the value of a JSON text, or Unusable.
 
-    A text that orjson refuses is read again with Python's json, which accepts NaN and Infinity, long whole
-    numbers, lone surrogates and tabs in texts, and then with null in place of what other languages write for such
-    numbers (nan, -inf, None). They do no harm in a column that is not read.
-    If a key occurs twice in a row, the last value counts, as in other JSON readers.
+    A text that orjson refuses is read again with Python's json, which accepts NaN and Infinity, long whole numbers,
+    lone surrogates and tabs in texts. If that fails too, it is read with null in place of what other languages
+    write for such values (nan, -inf, None). Such values do no harm in a column that is not read. If a key occurs
+    twice in a row, the last value counts, as in other JSON readers.
     """
     try:
         return orjson.loads(text)

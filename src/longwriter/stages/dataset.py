@@ -81,7 +81,7 @@ def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
 
 
 def none_held_out(rows: int, test_share: float) -> str:
-    """Return a warning: by chance no row is held out, as a hash decides for each row."""
+    """Return the warning that no row is held out; it can happen by chance, because a hash decides for each row."""
     return (
         f"dataset: none of {amount(rows, 'row')} is held out, so SFT will show no held-out loss: raise "
         f"dataset.test_share ({test_share:g}), or use more instructions"

@@ -1,4 +1,4 @@
-"""Measure what the benchmark's judge is worth, before anybody reads its scores.
+"""Test whether the scores of the benchmark's judge are evidence, before anybody reads them.
 
 Reads   data/dataset/train.jsonl and test.jsonl (texts to degrade and to attack), the votes in fitness.votes,
         the judge's prompt templates
@@ -25,7 +25,7 @@ _NO_JUDGE = JudgeFitness(judge=None, is_evidence=False, reasons=["there is no ju
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:
-    """Let the judge mark degraded, attacked and repeated texts, and texts that people voted on."""
+    """Let the judge score degraded, attacked and repeated texts, and texts that people voted on."""
     calls = folder / "calls.jsonl.zst"
     if not params.score.judges:
         with files.zstd_lines(calls):

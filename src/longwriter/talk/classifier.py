@@ -1,10 +1,10 @@
 """Scores how much an answer looks like a refusal, by its wording and its meaning; it helps the rules.
 
-Two models with one file of weights. `may_refuse` is a linear model of the opening's words, cheap enough for
-every text (0.1 ms). Few texts pass it; for them, `refusal_score` asks a small neural network with one layer
-about the meanings of the opening, of the request and of the first and last sentence (Google's multilingual
-sentence encoder: English and Chinese in one space; 4 to 20 ms, by its length). `infra/bench/train_refusals.py` trains both
-and says how good they are.
+There are two models, with one file of weights. `may_refuse` is a linear model of the opening's words, cheap enough
+for every text (0.1 ms). It leaves few texts. For these, `refusal_score` asks a small neural network with one layer.
+The network reads the meanings of the opening, of the request, and of the first and last sentence. Google's
+multilingual sentence encoder gives these meanings, for English and Chinese in one space; it takes 4 to 20 ms, by
+the length. `infra/bench/train_refusals.py` trains both and says how good they are.
 
 The encoder and the weights are files of installed packages. The encoder loads when a text first needs it, in
 about a second, and takes 150 MB.
@@ -36,7 +36,8 @@ _REFUSALS = "refusals.safetensors"
 
 BUCKETS = 2**16  # of hashed runs of words
 WORDING_SHARE = 0.6
-"""How much the wording's score adds to the network's: of 0, 0.3 and 0.6 the best for held-out annotators."""
+"""How much the wording's score adds to the network's score. Of 0, 0.3 and 0.6, it was best for held-out annotators.
+"""
 _WINDOW = 600  # characters in which a text opens or closes
 _OPENING, _REQUEST, _SENTENCE = 400, 120, 200  # characters whose meaning is read
 _WORDS, _LONGEST_RUN = 150, 3  # words, or Chinese characters, of the opening; and in a row

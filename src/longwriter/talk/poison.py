@@ -234,8 +234,8 @@ def meta_talk(text: str, instruction: str = "") -> str | None:
     """Return the part of a text that talks about the text or the task, or None.
 
     The rules search the opening ("Here is paragraph 3:", 以下是第三段) and the last line ("I hope this helps");
-    patterns that prose cannot hold ("[Continued in the next part]") count anywhere. The models of `talk_model`
-    read all sentences, of a very long text those at its ends. `instruction` is empty if it is not known.
+    patterns that prose cannot hold ("[Continued in the next part]") count anywhere. The models of `talk_model` read
+    all sentences; in a very long text, only the sentences at its ends. `instruction` is empty if it is not known.
     """
     text = _without_code(text)
     return _talk_by_rules(text, instruction, may_veto=True) or _talk_by_models(text, instruction)

@@ -324,7 +324,7 @@ def refused_by_models(text: str, instruction: str = "") -> bool:
 def is_slow(text: str) -> bool:
     """Tell whether `is_refusal` asks the network about a text, which takes 4 to 50 ms.
 
-    Of the few texts that only the rules take for a refusal, some are slow too.
+    This does not count the few texts that only the rules take for a refusal; some of them are slow too.
     """
     text = text.strip()
     return len(text) <= LONGEST_READ and may_refuse(text)

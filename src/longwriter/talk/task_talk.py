@@ -282,7 +282,7 @@ _OF_ITSELF = frozenset(
         "editorial",
     }
 )
-"""Kinds that may say "this essay explores" of themselves."""
+"""Kinds of texts that may say "this essay explores" about themselves."""
 _EXCLAIMS = re.compile(  # a greeting of the task
     rf"^(?:the|an?) (?:{_KINDS}|opening|beginning|end) (?:to|of|for|about) [^.!?]{{1,80}}?(?: [–—-]+ ?|, |: |! ?)(?:how|what an?) \w+(?: \w+)?!?$"
     rf"|^here(?:'s| is| are) (?:an?|some) (?:\w+ ){{0,3}}?(?:{_KINDS})s? (?:idea )?(?:for|to) your\b"
@@ -336,16 +336,16 @@ def talking_sentence(text: str, instruction: str = "") -> str | None:
 
 
 def is_sure(text: str, instruction: str = "") -> bool:
-    """Tell whether the models have no say about `talking_sentence`: they do not know such sentences.
+    """Tell whether the rules alone decide about `talking_sentence`, because the models do not know such sentences.
 
-    They take "Being an AI, I have never tasted saffron, …" for a text about saffron.
+    The models take "Being an AI, I have never tasted saffron, …" for a text about saffron.
     """
     match = _match(text, instruction)
     return match is not None and match[0] in _SURE
 
 
 def speaks_of_texts(instruction: str) -> bool:
-    """Tell whether a request is for a text that may speak of texts, or to a reader: on writing, a review, a letter."""
+    """Tell whether a request is for a text that may speak about texts or to a reader, such as a review or a letter."""
     request = instruction.lower()
     return any(pattern.search(request) for pattern in (_WRITING_TASK, _REVIEW, _LETTER))
 

@@ -86,8 +86,8 @@ def identify(prompt: str) -> str:
 def other_language(text: str, language: Language, instruction: str = "") -> tuple[str, str] | None:
     """Return (language, part) of the first part of a text that is surely in a language that nobody asked for, or None.
 
-    The parts are the paragraphs, then the whole text. Not judged are parts of fewer than about 40 words, quoted
-    speech and lists of names, and all parts if the instruction names another language, asks for a translation, is
+    The parts are the paragraphs, then the whole text. Parts of fewer than about 40 words, quoted speech and lists
+    of names are not judged. No part is judged if the instruction names another language, asks for a translation, is
     partly in the part's language, or is itself neither English nor Chinese.
 
     Args:

@@ -1,8 +1,9 @@
 """How much a text repeats itself: shares of duplicate lines, paragraphs and n-grams, and n-grams that sections share.
 
 The measures are Gopher's (Rae et al. 2021, arXiv:2112.11446, table A1), and so are the thresholds in
-params.yaml and in `GOPHER`. N-grams are of `counting.tokens`, so that Chinese counts by characters; shares are of
-the tokens' characters. N-grams are compared as numbers, which takes a tenth of the time of tuples of words.
+params.yaml and in `GOPHER`. N-grams are made of the tokens that `counting.tokens` returns, so each Chinese
+character counts as a token. Shares are computed over the characters of the tokens. N-grams are compared as numbers,
+which takes a tenth of the time of tuples of words.
 
 Pure.
 """

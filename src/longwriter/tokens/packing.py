@@ -47,7 +47,8 @@ def turn(
         end: Text and id of the token that ends an answer.
 
     Raises:
-        ValueError: the text with which the template opens an answer is not in front of it in the finished chat.
+        ValueError: in the finished chat, the text with which the template opens an answer does not stand before the
+            answer.
     """
     prompt, chat = render(messages[:-1], True), render(messages, False)
     if not chat.startswith(prompt):

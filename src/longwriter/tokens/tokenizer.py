@@ -125,7 +125,8 @@ class Coder:
         """Return the line ends with which a text must end, so that its ids stay the same if a paragraph follows.
 
         Many tokenizers have a token for two line ends that they use only at the end of a text (GPT-2), or one for a
-        full stop and two line ends (Llama 3). A model that sees other ids than in its training goes on badly.
+        full stop and two line ends (Llama 3). A model continues a text badly if it sees other ids than in its
+        training.
 
         Returns:
             Two line ends, one, or none.

@@ -277,8 +277,9 @@ def crown(
     """Make a version the champion, and give the former champion an alias of its own; both versions say so.
 
     The lock orders the processes of this machine. MLflow has no lock for processes of several machines, so the alias
-    is read just before it moves, and again half a second later. A process whose move is lost is told so, unless the
-    other one took longer than that between its last look and its move.
+    is read just before it moves, and again half a second later. If another process overwrites the move, this
+    process gets an error. It gets none if the other process waits for more than half a second between its last look
+    and its move.
 
     Args:
         name: Name in the registry.

@@ -1,4 +1,4 @@
-"""What happens to the states of other trainings when one begins; the state of an unfinished training is never lost.
+"""Keeps, takes over or removes the states of trainings when one begins; an unfinished one is never lost.
 
 A state is a folder of checkpoints. Ranks read only checkpoints of the same number of ranks and the same layout. If the
 same training was begun with another number or layout, its last checkpoint is converted (`universal.py`), or the stage ends and says

@@ -1,7 +1,7 @@
 """Prompts for the paragraphs of a text, and the rules that an answer must pass to become a paragraph.
 
-Pure. Paragraphs are checked before they are kept. The paper's code does not check them, and stored error
-messages as text. Every reason for a refusal has a name.
+Pure. Paragraphs are checked before they are kept. The paper's code did not check them, so it stored error messages
+as text. Every reason for a refusal has a name.
 Source: LongWriter (arXiv:2408.07055), section 3.2.
 """
 
@@ -126,7 +126,7 @@ def check_paragraph(
         language: Language of the instruction.
         word_count: Words that its step asks for; None if there is no step.
         before: The text before it.
-        instruction: The request; in a letter of apology, an apology is no refusal.
+        instruction: The request. If it asks for a letter of apology, an apology is no refusal.
 
     Returns:
         Refused with one of the reasons of `poison.check_text`, `wrong_language` (also for a part of the paragraph

@@ -1,7 +1,7 @@
 """Prompts for plans, and the rules that an answer must pass to become a plan (one step per paragraph).
 
-Pure. Plans are checked before they are kept. The paper's code does not check them, and most of the texts that it lost
-had endless plans. Every reason for a refusal has a name.
+Pure. Plans are checked before they are kept. The paper's code does not check plans: most of the texts that it lost
+had plans without an end. Every reason for a refusal has a name.
 Source: LongWriter (arXiv:2408.07055), section 3.1.
 """
 

@@ -1,6 +1,6 @@
 """Makes plans: calls the planner and the judge of coverage, and decides which answers become plans.
 
-The prompts and the rules for plans are in the folder `plans`, which makes no calls.
+The prompts and the rules for plans are in `plan` and `coverage`, which make no calls.
 Source: LongWriter (arXiv:2408.07055), section 3.1.
 """
 

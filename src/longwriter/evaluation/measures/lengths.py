@@ -31,8 +31,8 @@ def accuracy(rows: Sequence[Score], confidence: float) -> Estimate | None:
     """Return MLA, the mean length accuracy in [0, 100]: 100 for a text of the length asked for.
 
     An answer loses one point for each percent by which its length differs from the length asked for. So an empty
-    answer has 0, and one of twice the length or more too. The answers to a prompt count as their mean. None without
-    answers to prompts that ask for a length.
+    answer has 0 points, and so has an answer of twice the length or more. Several answers to a prompt count as
+    their mean. Returns None if no answered prompt asks for a length.
     """
     groups: dict[str, list[float]] = defaultdict(list)
     for row in rows:

@@ -1,4 +1,4 @@
-"""LongWrite-Ruler's curve: how long answers are at each length level, and the length that they do not pass.
+"""LongWrite-Ruler's curve: how long answers are at each length level, and the length that no answers exceed.
 
 The maximum output length is where the curve bends: up to some level, answers have the length asked for times a
 constant factor, and above it they all have one length. Both are fitted to logarithms by least squares. The interval
@@ -41,8 +41,8 @@ class Level(NamedTuple):
 class Ruler(NamedTuple):
     """The curve of one model. `maximum`: the maximum output length in words, over n prompts.
 
-    `is_reached`: whether the curve bends below the largest level; where it does not, the model may be able to
-    write more than the benchmark asks for, and the maximum is only a lower bound.
+    `is_reached`: whether the curve bends below the largest level. If it does not, the model may be able to write
+    more than the benchmark asks for, and the maximum is only a lower bound.
     """
 
     levels: list[Level]

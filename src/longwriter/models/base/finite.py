@@ -22,7 +22,7 @@ def check(folder: Path) -> None:
     """Return if all weights in the safetensors of a folder are finite numbers.
 
     Raises:
-        ModelUnusable: a tensor holds a value that is none.
+        ModelUnusable: a tensor holds NaN or infinity.
     """
     from gguf.utility import SafetensorsLocal
 

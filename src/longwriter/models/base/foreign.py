@@ -23,7 +23,7 @@ def check(folder: Path) -> None:
 
 
 def check_files(folder: Path) -> None:
-    """Check the files that libraries read into memory as a whole, and that none is a pipe, at which they would wait.
+    """Check that no file is a pipe, and that files which libraries read as a whole are not too large.
 
     Raises:
         ModelUnusable: the message names the file.

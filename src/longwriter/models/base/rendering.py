@@ -1,8 +1,8 @@
 """Tries a chat template in a process of its own, with limits of time, memory and length.
 
 A chat template is a program that comes with a model. Jinja's sandbox keeps it from files and refuses `range(10**9)`,
-but two loops in each other, `10**10**9` or `'a' * 10**9` would hold a stage for ever or fill its memory. A process
-that reaches a limit can be ended; a thread inside a large power cannot.
+but two nested loops, `10**10**9` or `'a' * 10**9` would hold a stage for ever or fill its memory. A process that
+reaches a limit can be ended. A thread that computes such a number cannot.
 """
 
 from __future__ import annotations

@@ -35,9 +35,9 @@ async def compare(
 
     Returns:
         (one value per pair, in order; the sum of what `LLM.usage` returns). Equal texts are a tie and cost no call.
-        A pair is Unscored if one of the judges gives no readable answer in one of the two orders, if a text is
-        empty, or with `beyond_context` if the two do not fit into a judge's context: a part of a text
-        cannot be compared with a part of another.
+        A pair is Unscored if a text is empty, or if a judge gives no readable answer in one of the two orders. It
+        is Unscored with `beyond_context` if the two texts do not fit into a judge's context, because parts of texts
+        cannot be compared.
 
     Raises:
         BadParams: the prompt template lacks a field.

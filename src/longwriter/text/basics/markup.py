@@ -108,8 +108,8 @@ def tool_call(text: str) -> str | None:
 def control_token(text: str) -> str | None:
     """Return the first control token or control character of a text with what follows it, or None.
 
-    Control tokens are those of the usual tokenizers and chat templates; whole (`<|im_end|>`) or, of the
-    most frequent ones, without one of their ends. A line that is only `user` or `assistant` counts as one.
+    Control tokens are those of the usual tokenizers and chat templates, such as `<|im_end|>`. The most frequent
+    ones also count if one of their ends is missing. A line that is only `user` or `assistant` counts as one.
     """
     if call := tool_call(text):
         return call
@@ -123,7 +123,7 @@ def control_token(text: str) -> str | None:
 
 
 def without_outer_tokens(text: str) -> str:
-    """Return a text without the control tokens at its start and end, and without a role after the former.
+    """Return a text without the control tokens at its start and end, and without a role after those at its start.
 
     A text without such tokens is returned unchanged, unless it begins with a line that is a bare role.
     """

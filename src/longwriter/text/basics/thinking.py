@@ -1,9 +1,9 @@
 """Separates the thinking of a reasoning model from its answer, and finds thinking that stayed in a text.
 
-Reasoning models put their thinking before the answer. A server with the right parser removes it; without
-one, it stays in the text as tags (`<think>`), as channels (`<|channel|>analysis`), as a comment of HTML, or with one
-tag missing, or under a heading or an emoji. A tag that the text only mentions (in backticks or quotes, in a code block,
-or as a word of a sentence: "between <think> and </think>") is prose.
+Reasoning models put their thinking before the answer. A server with the right parser removes the thinking. Without
+that parser, the thinking stays in the text: in tags (`<think>`), of which one may be missing, in channels
+(`<|channel|>analysis`), in a comment of HTML, or under a heading or an emoji. A tag that the text only mentions is
+prose: in backticks or quotes, in a code block, or as a word of a sentence ("between <think> and </think>").
 
 Pure. Every search is linear in the length of the text.
 """

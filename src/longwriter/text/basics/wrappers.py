@@ -132,8 +132,8 @@ _SPEAKER = re.compile(r"^[ \t]{0,4}\W{0,3}[^\W\d_][\w .'’()（）-]{0,30}\W{0,
 def without_wrapper(text: str, *, has_thinking: bool = True) -> str:
     """Return a text without what models put around a whole answer, except their own name.
 
-    One tag without the other goes only if the answer follows thinking, or if the tag occurs once and is no
-    element of HTML: a stop sequence cuts off the other, or the prompt held it.
+    A pair of tags may have lost one tag: a stop sequence cut it off, or the prompt held it. The other tag is
+    removed only if the answer follows thinking, or if the tag occurs once and is no element of HTML.
     """
     text = _unboxed(text)
     text = _without_fence(_text_of_page(_text_of_yaml(_text_of_object(text))))

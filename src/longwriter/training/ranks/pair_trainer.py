@@ -76,7 +76,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
 def without_padding(
     model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor, **options: Any
 ) -> FusedCausalLMOutput:
-    """Call a model with a loss head on padded rows as on one pack; return its numbers in the padded shape.
+    """Call a model with a loss head on one pack made of padded rows; return its numbers in the padded shape.
 
     Args:
         model: The model, called as TRL's data collator for packs would have it.

@@ -1,11 +1,12 @@
 """Sequence parallelism (Ulysses, arXiv:2309.14509): ranks in a row form a group that shares one pack.
 
 Each rank of a group has a slice of the pack's tokens, in all layers and in the loss head. Only attention needs all
-tokens: there the ranks exchange tokens for heads, so that each rank computes some heads over the whole pack, by the
-same functions as without groups, and then they exchange them back.
+tokens. There the ranks exchange tokens for heads, so that each rank computes some heads over the whole pack, with
+the same functions as without groups. Then they exchange heads for tokens.
 
-The exchange is DeepSpeed's. The rest of the path that accelerate and transformers have for it does not keep our
-losses: its loss is the mean over micro-steps, and in evaluation each rank has a pack of its own, in full length.
+The exchange is DeepSpeed's. accelerate and transformers also have code around this exchange, but it does not keep
+our losses: it takes the mean loss over micro-steps, and in an evaluation it gives each rank a whole pack of its
+own.
 """
 
 from __future__ import annotations

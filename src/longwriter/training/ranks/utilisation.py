@@ -55,8 +55,8 @@ def _size(weight: Any) -> int:
 def flops(work: Work, lengths: Sequence[int]) -> int:
     """Return the floating-point operations of one pass forward and back over sequences of these lengths.
 
-    For each token two for each weight forward, two for the gradient of its input, and two for its own if it is
-    trained; and causal attention.
+    For each token, each weight takes two operations in the forward pass, two for the gradient of its input, and two
+    for its own gradient if it is trained. Causal attention is added.
     """
     weights = 6 * work.trained + 4 * work.frozen
     return weights * sum(lengths) + 6 * work.width * sum(length**2 for length in lengths)
