@@ -1,8 +1,8 @@
 """The flows: which stages they run, and what is retried. Stages run only as `dvc repro`.
 
-Run: `python -m flows [NAME …]` (or `python -m flows.pipeline`), where a name is a stage (`sft`), a matrix
-stage with all its items (`generate`), one item (`generate@sft-small`), or a group (`data`, `training`,
-`benchmark`); none = everything. flows/deployments.py schedules the nightly flow.
+Run: `python -m flows [NAME …]` (or `python -m flows.pipeline`), where a name is a stage (`sft`), a matrix stage
+with all its items (`generate`), one item (`generate@sft-small`), or a group (`data`, `training`, `benchmark`).
+Without a name, everything runs. flows/deployments.py schedules the nightly flow.
 """
 
 from __future__ import annotations

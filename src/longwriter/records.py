@@ -332,8 +332,8 @@ class PairRow(Record):
 class PreferencePair(Record):
     """Two answers to one prompt in TRL's format, with their scores in [0, 100].
 
-    If `prompt` ends with a message of the assistant, the pair is one at a step: that message is the text so far, and
-    the answers are two continuations of it, behind JOINT. Their scores are those of the whole texts.
+    If `prompt` ends with a message of the assistant, the pair is a pair at a step: that message is the text so far,
+    and the answers are two continuations of it, after JOINT. Their scores are those of the whole texts.
 
     A general pair has no scores, no language and no length; `origin` is the `file:line` of its source, and
     `licence` that of the source.

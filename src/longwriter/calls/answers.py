@@ -132,9 +132,9 @@ class Answer(NamedTuple):
 def read(body: bytes) -> Completion:
     """Return what the body of a reply says.
 
-    The reasons of `Completion.refused` are `refusal` (the server's own field says so), `only_reasoning`,
-    `unsplit_reasoning` (nobody can say where the thinking ends), `broken_text` (lone surrogates or bytes
-    that are not UTF-8) and `not_text` (the answer or a part of it is an image, a tool call, damaged JSON or the like).
+    The reasons of `Completion.refused`: `refusal` (the server's own field says so); `only_reasoning`;
+    `unsplit_reasoning` (nobody can say where the thinking ends); `broken_text` (lone surrogates, or bytes that are
+    not UTF-8); `not_text` (an image, a tool call or damaged JSON in the answer, for example).
 
     Raises:
         NoCompletion: the body is not JSON, is not a chat completion, or says that the completion failed.

@@ -16,8 +16,8 @@ class Repeat(NamedTuple):
     """Results of trainings of one recipe, over the n prompts that all of them answered.
 
     `means`: mean length score of each model. `between`: the standard deviation of these means. `decoding`: the
-    standard deviation that the mean of one model would have if it answered again with the same weights; None where
-    each prompt has one answer, so that it cannot be known.
+    standard deviation that the mean of one model would have if it answered again with the same weights. It is None
+    if each prompt has only one answer.
     """
 
     models: list[str]

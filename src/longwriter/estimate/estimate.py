@@ -1,8 +1,8 @@
 """Estimates requests, tokens and hours of AgentWrite from the lengths of its texts.
 
-Pure. A request is three numbers: the tokens of its prompt, the tokens that its prompt shares with the start of
-the previous prompt (a provider's prompt cache can serve these), and the tokens of its answer. A chain is a list
-of requests; each of them waits for the previous one. The factors below convert words to tokens; they hold only
+Pure. A request is three numbers: the tokens of its prompt, the tokens that its prompt shares with the start of the
+previous prompt, and the tokens of its answer. A provider's prompt cache can serve the shared tokens. A chain is a
+list of requests; each of them waits for the previous one. The factors below convert words to tokens; they hold only
 on average.
 """
 

@@ -1,10 +1,11 @@
 """The gate of promotion: decides whether a model version gets the alias candidate, and the alias champion. Pure.
 
-A version becomes *candidate* if all data gates passed and the scores show that it is not worse than its
-parent: for each measure, the lower bound of the gain is above minus the margin. It becomes *champion* if the scores
-also show, on enough prompts, that it is better than the present champion (lower bound of the gain above 0), and not
-worse than it in any measure. If there is no champion, the base model takes its place. If the scores do not show
-this, the alias stays where it is. Gains are paired by prompt; a prompt counts once, however many answers it has.
+A version becomes *candidate* if all data gates passed and the scores show that it is not worse than its parent. Not
+worse means: for each measure, the lower bound of the gain is above minus the margin. It becomes *champion* if the
+scores also show, on enough prompts, that it is better than the present champion (lower bound of the gain above 0),
+and not worse than it in any measure. If there is no champion, the base model takes its place. If the scores do not
+show this, the alias stays where it is. Gains are paired by prompt; a prompt counts once, however many answers it
+has.
 """
 
 from __future__ import annotations

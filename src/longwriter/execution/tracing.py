@@ -1,7 +1,7 @@
 """Selects the texts of a stage that get a trace, and finds the calls of each; traces/traces.py writes them.
 
 The runner calls `record` when the work of a stage is done. A call log holds the calls in the order of their
-answers, so a text is traced as soon as the last of its calls is read, and memory holds few texts at a time.
+answers. So a text is traced as soon as the last of its calls is read, and memory holds few texts at a time.
 """
 
 from __future__ import annotations

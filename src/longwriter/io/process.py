@@ -1,8 +1,8 @@
 """Processes: only one process writes for a stage, and no process lives longer than its starter.
 
 DVC forwards no signal to its stage, and a second `dvc repro` can start while an orphaned stage still
-writes. So a stage holds a lock of its own, has the kernel send SIGTERM when its parent ends, and also
-watches the `dvc` process above it, because a shell may be between them.
+writes. So a stage holds a lock of its own, and has the kernel send SIGTERM when its parent ends. It also watches
+the `dvc` process above it, because a shell may be between them.
 
 Run: `python -m longwriter.io.process COMMAND …` becomes COMMAND, which ends when its parent ends.
 """

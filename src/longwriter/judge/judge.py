@@ -34,10 +34,10 @@ async def judge_texts(
         section: Name of `params` in params.yaml, for errors.
 
     Returns:
-        (one value per text, in order, with several judges their mean; the sum of their `LLM.usage`). A text is
-        Unscored with the last answer's reason if `params.max_attempts` answers were unreadable, with
-        `beyond_context` if it does not fit into the judge's context, with `judge_refused` if the endpoint
-        refuses the request, or with `judge_failed` if every try of the request fails.
+        (one value per text, in order, with several judges their mean; the sum of their `LLM.usage`). A text without
+        a judgement is Unscored with a reason: that of the last answer, if `params.max_attempts` answers were
+        unreadable; `beyond_context`, if the text does not fit into the judge's context; `judge_refused`, if the
+        endpoint refuses the request; `judge_failed`, if every try of the request fails.
 
     Raises:
         BadParams: the prompt template lacks a field.

@@ -43,7 +43,7 @@ def of_ranks(inherited: Mapping[str, str], device: Literal["cuda", "cpu"], ranks
     On a CPU, these settings make glibc keep freed memory: 13 s a step. Without them, 40 % of the time went into
     returning each activation to the kernel and allocating it again: 19 s a step, 9.7 million page faults in five.
     They also turn TorchDynamo off. Nothing uses it on a CPU, but DeepSpeed always imports its optimizer Muon, which
-    loads it: 1 CPU second for each rank, of the 8.7 that two ranks of a tiny model need for all imports.
+    loads it. That costs 1 CPU second for each rank; all imports of two ranks of a tiny model take 8.7.
 
     Args:
         inherited: The environment of the stage.

@@ -1,9 +1,8 @@
 """Starts the ranks of a training, reports their progress, and ends them with their stage.
 
 torchrun starts the ranks on the GPUs of one machine, `cpu_ranks.py` on a CPU under Linux, and `nodes.py` on the
-machines of a hostfile. Ranks use neither MLflow nor DVC: rank 0 appends each step to
-`curve.jsonl`, and this process reports new lines and complete checkpoints while it waits, so that training
-continues when MLflow cannot be reached.
+machines of a hostfile. Ranks use neither MLflow nor DVC, so training continues when MLflow cannot be reached. Rank
+0 appends each step to `curve.jsonl`, and this process reports new lines and complete checkpoints while it waits.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ This is the only retry loop around an LLM API. If a request fails every time and
 answered meanwhile, the circuit breaker sends a short test request. It shows whether the endpoint is down or
 only this request is bad.
 
-If `_MOST_REFUSED_ROWS` different rows get the same refusal, and no request gets an answer in between, the cause is
-the endpoint and not these rows; the words of the refusal do not matter. Once the endpoint is known to be down, or
-refuses the account, the model or every row, every later request fails at once and is not sent.
+If `_MOST_REFUSED_ROWS` different rows get the same refusal, in whatever words, and no request gets an answer in
+between, the cause is the endpoint and not these rows. Once the endpoint is known to be down, or refuses the
+account, the model or every row, every later request fails at once and is not sent.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The OpenVINO server process: answers with one GGUF file on the CPU until its parent ends.
 
 Run: `python -m longwriter.models.openvino_server FILE NAME SLOTS CONTEXT_TOKENS SOCKET`; SOCKET is the path of the
-Unix socket where it listens, with the API of OpenAI (`POST /v1/chat/completions`), `/v1/models`, `/health`, and
+Unix socket where it listens. It answers OpenAI's API (`POST /v1/chat/completions`, `/v1/models`), `/health`, and
 `/slots` as llama.cpp has it.
 
 OpenVINO uses the widest integer instructions of a CPU; the packaged llama.cpp uses those that every CPU of the last

@@ -7,8 +7,8 @@ OpenVINO, and minutes with vLLM. The command names the weights by their digest, 
 never gets settings of another stage. Without a flow, a server ends with its stage.
 
 A keeper has at most one server. The kernel ends the server when the thread that started it ends, so a flow that is
-killed leaves none. The keeper runs whatever command it is asked for: its socket lies in a folder that only its user
-may enter (0700), and who can enter it can start any command as this user without the keeper.
+killed leaves none. The keeper runs every command that it is asked for. This gives nobody new rights: its socket
+lies in a folder that only its user may enter (0700), and this user can start any command anyway.
 """
 
 from __future__ import annotations

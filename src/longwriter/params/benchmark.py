@@ -137,7 +137,8 @@ class ShortPromptsParams(Section):
     """JSON Lines with `prompt`, `type` and `check` (see `Check` in records.py). No training row may repeat a prompt."""
     limit: Annotated[int, Field(ge=0, le=1_000_000_000)]
     """Largest number of prompts; the first ones of the file are taken. 0 = none: the stage does nothing, and short
-    prompts count for no alias (against a champion that has answered some, set `register.margins.short_prompts` to 1)."""
+    prompts count for no alias. If the champion has answered some, also set `register.margins.short_prompts` to 1.
+    """
     sampling: Sampling
     """Sampling of the answers; temperature 0 gives the model's most likely answer."""
 
@@ -151,9 +152,10 @@ class ScoreParams(JudgingParams):
     """Number of parts of each answer that the judge scores one by one, to show how quality changes along the text.
     Each part is one more request to the judge; 0 = only whole answers are judged."""
     judges: Annotated[list[LLMParams], Field(max_length=9)]
-    """The judge of the benchmark, with the fields of `llm`; several = a panel, whose scores are averaged and whose
-    agreement is reported; none = no judge: every quality is then `Unscored` with reason `no_judge`. Take another
-    model than `preferences.judge.llm`: a model trained to please a judge gets good marks from it."""
+    """The judge of the benchmark, with the fields of `llm`. Several judges are a panel: their scores are averaged,
+    and their agreement is reported. Without a judge every quality is `Unscored` with reason `no_judge`. Take
+    another model than `preferences.judge.llm`: a model trained to please a judge gets good marks from it.
+    """
 
     def panel(self) -> list[LLMParams]:
         """Return the judges."""
@@ -189,8 +191,9 @@ class FitnessParams(Section):
     """
 
     texts: Draws
-    """Largest number of training texts that are degraded and attacked; each costs about 9 judgements, and 10
-    comparisons of two texts (and 48 in all for the attacks) unless `pairwise.pairs` is `none`."""
+    """Largest number of training texts that are degraded and attacked; each costs about 9 judgements. Unless
+    `pairwise.pairs` is `none`, each also costs 10 comparisons of two texts, and all attacks together cost 48.
+    """
     repeats: Annotated[int, Field(ge=2, le=100)]
     """How often a text is judged to see whether the judge agrees with itself."""
     votes: DirPath

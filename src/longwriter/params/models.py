@@ -58,8 +58,9 @@ class LLMParams(Section):
     base_url: BaseUrl | None
     """`https://host/v1` of an external endpoint; null = OpenAI. Must be null for local engines."""
     replay_as: BaseUrl | None = None
-    """URL of another endpoint (scheme, host, port) whose stored answers are used in place of this endpoint's
-    own, for example after a server moved; new answers are stored there too. null = its own answers."""
+    """URL of another endpoint (scheme, host, port), for example after a server moved. Its stored answers are used
+    in place of this endpoint's own, and new answers are stored under it too. null = this endpoint's own answers.
+    """
     api_key_env: EnvName
     """Name of the environment variable that holds the API key, in capitals, not the key itself; '' = no key."""
     extra_body: Annotated[dict[str, Any], AfterValidator(sendable)]

@@ -2,8 +2,8 @@
 
 Pure. Source: LongDPO (arXiv:2502.02095): a pair of whole texts does not say where the worse one went wrong. A pair
 of continuations of one text does. LongDPO finds the step by a search, in which a judge scores each step. Here a
-step is a paragraph, rules find it in the model's own answers, and a continuation goes on to the end of the text, so
-that it has the same scores as a whole answer.
+step is a paragraph, and rules find it in the model's own answers. A continuation goes on to the end of the text, so
+it gets the same kinds of scores as a whole answer.
 """
 
 from __future__ import annotations

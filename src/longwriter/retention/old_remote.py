@@ -1,8 +1,8 @@
 """Versions of data in the DVC remote that nothing needs any more.
 
-`dvc gc --cloud` does not know which data the models in MLflow's registry need, keeps the data of all nightly
-branches for ever, and removes at once what another checkout has pushed and not yet committed. Here, data that was
-pushed lately stays, no matter who pushed it, and so does the data that the named other checkouts need.
+`dvc gc --cloud` does not know which data the models in MLflow's registry need. It keeps the data of all nightly
+branches for ever. And it removes at once what another checkout has pushed and not yet committed. Here, data that
+was pushed lately stays, no matter who pushed it, and so does the data that the named other checkouts need.
 """
 
 from __future__ import annotations

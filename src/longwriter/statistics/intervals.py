@@ -1,12 +1,12 @@
 """Confidence intervals and significance tests; every prompt counts once, however many answers it has. Pure.
 
-The answers to one prompt resemble each other, so they do not count as independent: they form a group, the mean of
-a group is one value, and intervals and tests are made over groups. If four answers to each prompt counted as
-independent, there would be 30 % false alarms instead of 5 %.
-The interval of a mean is Student's t. The percentile bootstrap covers 88-90 % instead of 95 % with eight
-prompts; `infra/bench/interval_coverage.py` compares the methods. For the mean of eight very skewed scores Student's t
-covers 87 %, and no method that was tried keeps 93-97 % for every shape.
-A value that cannot be computed is None, such as the interval of one value or a test without rows.
+The answers to one prompt resemble each other, so they do not count as independent. They form a group, and the mean
+of a group is one value. Intervals and tests are computed over groups. If four answers to each prompt counted as
+independent, there would be 30 % false alarms instead of 5 %. The interval of a mean is Student's t. The percentile
+bootstrap covers 88-90 % instead of 95 % with eight prompts; `infra/bench/interval_coverage.py` compares the
+methods. For the mean of eight very skewed scores Student's t covers 87 %, and no method that was tried keeps 93-97
+% for every shape. A value that cannot be computed is None, such as the interval of one value or a test without
+rows.
 """
 
 from __future__ import annotations

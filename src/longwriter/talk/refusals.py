@@ -2,9 +2,9 @@
 
 Rules give a verdict. The trained models of `classifier` find refusals that the rules do not know, and overrule the
 rules if they are sure. By the rules, one sentence of the opening must decline or ask: the assistant says no, and
-names the act or the thing that was requested. Then signs of a refusal (an apology, "you", the
-rules of a model, a short answer) add points, and signs of a text (a letter, a line of a play, a text after a
-disclaimer) take points away. Measured on `tests/golden/refusal_meta_*.jsonl` by `infra/bench/refusal_rules.py`.
+names the act or the thing that was requested. Then signs of a refusal add points (an apology, "you", the rules of a
+model, a short answer). Signs of a text take points away (a letter, a line of a play, a text after a disclaimer).
+Measured on `tests/golden/refusal_meta_*.jsonl` by `infra/bench/refusal_rules.py`.
 
 Pure.
 """

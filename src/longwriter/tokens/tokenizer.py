@@ -1,8 +1,8 @@
 """The tokenizer of a model folder: chats and answers as token ids, by the model's own chat template.
 
-The stages pack (SFT) and dpo take their ids from here, and an engine makes the same ids of a prompt, so a model
-is trained on what it sees when it answers. The stage base_model has set the tokenizer's end-of-text token to
-the token that ends an answer (`models/base/chat.py`).
+The stages pack (SFT) and dpo take their ids from here. An engine makes the same ids from a prompt, so a model is
+trained on what it sees when it answers. The stage base_model has set the tokenizer's end-of-text token to the token
+that ends an answer (`models/base/chat.py`).
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def load(folder: Path) -> Any:
 def control_tokens(tokenizer: Any) -> dict[str, int]:
     """Return text and id of each token that no text may produce.
 
-    These are all special tokens of the tokenizer, also those without a role such as `<file_sep>` (the
-    embedded model has 17, and three have a role), and other tokens that were added and look like a mark
+    These are all special tokens of the tokenizer, also those without a role such as `<file_sep>`. (The embedded
+    model has 17, and three of them have a role.) Other added tokens that look like a mark belong to them too
     (`<tool_call>`, `[TOOL]`). An added token that is a word, or a run of spaces, is ordinary text.
     """
     marks = {

@@ -3,7 +3,8 @@
 The ids of a trace and of its spans are hashes of content, made here and not by MLflow. So the id of a trace can be
 computed from its row, a stage that runs again writes the same traces, and no file has to store an id of MLflow.
 Call logs say how long an answer took, but not when it came. So the durations of spans are measured, but their start
-times are not: a span starts when the one before it ends, or with it if paragraphs were written at the same time.
+times are not. In a trace, a span starts when the span before it ends. Spans of paragraphs that were written at the
+same time start together.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Starts the ranks of a training on a CPU: one process imports everything, and then forks once for each rank.
 
 The imports of a rank take 8 CPU seconds. torchrun imports PyTorch, and then each of its ranks imports all of
-it again. On GPUs and on macOS torchrun starts the ranks all the same: a process must not fork after it has looked
-for GPUs, and the system libraries of macOS do not work after a fork.
+it again. On GPUs and on macOS, torchrun starts the ranks, because there a fork does harm: a process must not fork
+after it has looked for GPUs, and the system libraries of macOS do not work after a fork.
 
 Run: `python -m longwriter.training.cpu_ranks JOB.json`
 """

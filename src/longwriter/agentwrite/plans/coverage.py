@@ -88,9 +88,9 @@ def coverage(instruction: str, points: Sequence[str]) -> float:
 def duplicates(points: Sequence[str]) -> tuple[str, str] | None:
     """Return the first two points that say the same, or None.
 
-    Two points say the same if their words are equal; or if they share nearly all content words, and the same
-    numbers and words of contrast ("Day 1: rest" and "Day 2: rest" differ, and so do "before the war" and
-    "after the war").
+    Two points say the same if their words are equal. They also do if they share nearly all content words, all
+    numbers and all words of contrast. So "Day 1: rest" and "Day 2: rest" differ, and so do "before the war" and
+    "after the war".
     """
     parsed = [(tuple(tokens(point)), terms(point), _distinctions(point)) for point in points]
     for i, (words, content, distinctions) in enumerate(parsed):

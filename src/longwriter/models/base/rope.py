@@ -1,8 +1,8 @@
 """How many tokens a model's positions reach, and how a config is changed so that they reach more.
 
-Pure. The configs are those of transformers 5 (`rope_parameters`). They are read as vLLM reads them: with `linear`
-and `dynamic`, `max_position_embeddings` is the length of the pre-training, and the factor multiplies it; with `yarn`
-and the others it is the reach itself.
+Pure. The configs are those of transformers 5 (`rope_parameters`). They are read as vLLM reads them. With `linear`
+and `dynamic`, `max_position_embeddings` is the length of the pre-training, and the factor multiplies it. With
+`yarn` and the others it is already the extended length.
 """
 
 from __future__ import annotations
