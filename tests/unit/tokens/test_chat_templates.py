@@ -1,19 +1,29 @@
 """What SFT and DPO train is what an engine sees and where it stops, under the template of each known family."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
 import trl
 
+from longwriter.errors import ModelUnusable
 from longwriter.models.base import chat
 from longwriter.records import Message, Rejection
 from longwriter.tokens.packing import IGNORE_INDEX
 from longwriter.tokens.tokenizer import Coder
-from tests.chat_templates import FAMILIES, tokenizer_of
+from tests.chat_templates import FAMILIES, Family, tokenizer_of
 
 ORIGINALS = Path(trl.__file__).parent / "chat_templates"
 SHIPPED = Path("src/longwriter/prompts/chat/llama3.jinja")
+PUBLISHED = sorted(path.stem for path in ORIGINALS.glob("*.jinja") if "_training" not in path.stem)
+REFUSED = {  # by the stage base_model, before anything is paid
+    "deepseek_r1_distill": "opens an answer with '<｜Assistant｜><think>",
+    "deepseekv3": "opens an answer with '<｜Assistant｜><think>",
+    "idefics3": "leaves the text of a message out",
+    "llava_next": "cannot render",
+    "smolvlm": "leaves the text of a message out",
+}
 EACH = pytest.mark.parametrize("name", FAMILIES)
 
 
@@ -115,6 +125,39 @@ def test_dpo_completes_the_prompt_of_the_engine_with_the_targets_of_sft(name, ki
     last = Coder(coder).chat(turns, 10_000, "r", "pack")[-1]
     assert last.input_ids == [*answer.prompt_ids, *answer.completion_ids]
     assert last.labels[-len(answer.completion_ids) :] == answer.completion_ids
+
+
+def of_published(name):
+    """Return a tokenizer with a published template and its marks, whose end-of-text token ends no turn."""
+    template = (ORIGINALS / f"{name}.jinja").read_text(encoding="utf-8")
+    marks = re.findall(r"<[|｜][^<>\s'\"]{1,30}[|｜]>|<\|?[a-z_]{2,20}\|?>|\[/?[A-Z_]{3,20}\]", template)
+    tokens = tuple(dict.fromkeys([*marks, "<s>", "<|endoftext|>"]))
+    family = Family("TRL", "", "", template, tokens, "<s>", "<|endoftext|>", (), "")
+    return tokenizer_of(family, template)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_template_is_refused_at_once_or_trains_what_an_engine_sees_and_ends_it(name):
+    coder = of_published(name)
+    if name in REFUSED:
+        with pytest.raises(ModelUnusable, match=re.escape(REFUSED[name])):
+            chat.configure(coder, None, None)
+        return
+    chat.configure(coder, None, None)
+    assert coder.eos_token != "<|endoftext|>"
+    for turns in CHATS.values():
+        answer = Coder(coder).answer(turns, 10_000, "r", "dpo")
+        assert answer.prompt_ids == seen_by_engine(coder, turns[:-1])
+        assert answer.completion_ids.index(coder.eos_token_id) == len(answer.completion_ids) - 1
+        assert coder.decode(answer.completion_ids).endswith(turns[-1].content + coder.eos_token)
+        last = Coder(coder).chat(turns, 10_000, "r", "pack")[-1]
+        assert last.input_ids == [*answer.prompt_ids, *answer.completion_ids]
+
+
+def test_a_template_that_opens_answers_with_reasoning_is_switched_to_none():
+    coder = of_published("nemotron_3_nano")
+    chat.configure(coder, None, None)
+    assert coder.decode(seen_by_engine(coder, CHATS["one answer"][:1])).endswith("assistant\n<think></think>")
 
 
 def test_a_template_that_changes_history_gives_one_sequence_an_answer_and_others_one_a_chat():

@@ -276,6 +276,11 @@ def _save_chat(tokenizer: Any, generation: Any, folder: Path, chat_settings: Cha
         rendering.check(template, tokenizer.special_tokens_map)
     chat.configure(tokenizer, chat_settings.template, chat_settings.end_of_turn)
     after = {"chat_template": tokenizer.chat_template, "end_of_turn": tokenizer.eos_token}
+    if after["chat_template"] != before["chat_template"] and (folder / "model.gguf").is_file():
+        raise ModelUnusable(
+            "base_model.source: its GGUF is served with its own chat template, which opens answers with reasoning: "
+            "choose a source with safetensors only, or a model without reasoning"
+        )
     if after != before:
         changes = {name: value for name, value in after.items() if value != before[name]}
         files.write_json(folder / files.CHAT_CHANGES, changes)

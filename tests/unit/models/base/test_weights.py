@@ -143,6 +143,26 @@ def test_a_base_model_without_template_gets_that_of_the_parameters(tiny_model, t
     assert (made / "chat_template.jinja").read_text() == chatml
 
 
+def test_a_template_that_opens_answers_with_reasoning_is_changed_unless_a_gguf_is_served_with_it(
+    tiny_model, tmp_path
+):
+    source, made = tmp_path / "source", tmp_path / "made"
+    shutil.copytree(tiny_model, source)
+    made.mkdir()
+    own = (source / "chat_template.jinja").read_text()
+    opening = "{% if add_generation_prompt and enable_thinking is not defined %}<think>{% endif %}"
+    (source / "chat_template.jinja").write_text(own + opening)
+    with pytest.raises(ModelUnusable, match=r"its GGUF is served with its own chat template"):
+        weights.resolve(f"path:{source}", None, "float32", made, tmp_path)
+    (source / "model.gguf").unlink()
+    (made / "model.gguf").unlink()
+    weights.resolve(f"path:{source}", None, "float32", made, tmp_path)
+    changes = json.loads((made / "chat.json").read_text())
+    assert changes["chat_template"] == (made / "chat_template.jinja").read_text()
+    assert changes["chat_template"].endswith(own + opening)
+    assert changes["chat_template"].startswith("{%- set enable_thinking = false -%}")
+
+
 def test_a_longer_context_is_written_into_the_config_and_into_the_name_of_the_served_model(
     tiny_model, tmp_path
 ):
