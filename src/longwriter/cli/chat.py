@@ -24,8 +24,9 @@ def chat(
 ) -> None:
     """Talk to a model: one line is one message, /new begins a new conversation, Ctrl-D ends.
 
-    An answer is shown while it is written, and ends at the latest at the limit of the benchmark's answers
-    (generate.max_tokens_per_word and generate.sampling.max_tokens); Ctrl-C ends the chat before. A line after each answer shows its number of words, and the number that your message asked for.
+    An answer is shown while it is written. It ends at the latest at the limit of the benchmark's answers
+    (generate.max_tokens_per_word and generate.sampling.max_tokens); Ctrl-C ends the chat at once. A line after each
+    answer shows its number of words, and the number that your message asked for.
 
     Example: echo "Write a story about a harbour in 200 words." | longwriter chat sft
     """

@@ -46,8 +46,9 @@ def clean(
 
     files: checkpoints of finished trainings, converted weights, old logs in .lw. answers: old stored answers of
     LLMs, which are paid for again when they are requested again. prompts: old versions of prompt templates in MLflow.
-    data: files of DVC's cache that no branch, tag, experiment or recent nightly branch needs. remote: the same in the
-    DVC remote, where also what others pushed in the last 30 days stays; --checkout names other checkouts that use it.
+    data: files of DVC's cache that no branch, tag, experiment or recent nightly branch needs. remote: the same in
+    the DVC remote; there, what came in the last 30 days also stays, and --checkout names other checkouts that use
+    the remote.
 
     Data and prompts behind the models in the registry stay.
 

@@ -38,7 +38,9 @@ from longwriter.text import inert
 _QUICK = Path(".lw/quick")  # infra/demo.sh
 _RUNS = Path("data/lineage")
 _MLFLOW = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
-"""A person waits for the answer. MLflow's own values try for four minutes and say nothing."""
+"""Short time-outs for MLflow, because a person waits. With MLflow's own values, it tries for four minutes and says
+nothing.
+"""
 _PATIENT = ("ability",)  # logs the work of hours at its end
 
 app = typer.Typer(

@@ -26,7 +26,7 @@ def promote(
 
 
 def rollback(reason: Reason) -> None:
-    """Make the former champion the champion again; a second rollback takes the first one back.
+    """Make the former champion the champion again; a second rollback undoes the first.
 
     Example: longwriter rollback --reason "version 3 repeats itself"
     """

@@ -49,7 +49,7 @@ class Trust(NamedTuple):
     """How many answers are needed until a result is believed."""
 
     lead: int
-    """How many more answers one side, yes or no, must have than the other."""
+    """How many more answers say yes than no, or no than yes."""
     draws: int
     """Answers among which two must be equal to show that answers repeat."""
     hot_draws: int
