@@ -18,6 +18,8 @@ from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterId,
     FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterId,
     FlowRunFilterState,
     FlowRunFilterStateType,
     TaskRunFilter,
@@ -31,6 +33,7 @@ from prefect.states import Cancelled, Crashed, Scheduled
 
 from flows import deployments, repro
 from longwriter.errors import Unavailable
+from longwriter.io import process
 from longwriter.tracking import connection
 
 log = logging.getLogger(__name__)
@@ -83,11 +86,18 @@ def cancel() -> None:
     raise TerminationSignal(signal.SIGTERM)
 
 
+def sign(flow_run_id: str) -> None:
+    """Note in the labels of a run which process executes it: Prefect knows that only for runs of a worker."""
+    with get_client(sync_client=True) as client:
+        client.update_flow_run_labels(UUID(flow_run_id), dict(process.identity()))
+
+
 def end_lost(own_id: str | None = None, pending_s: float = _PENDING_S) -> list[str]:
-    """End the runs of this checkout's deployments whose process or worker is gone, and their stages.
+    """End the runs of this checkout's deployments, and this machine's runs without one, that nothing executes.
 
     A run that is pending for ten minutes has lost its worker. A run whose process is gone stays `Running` or
-    `Cancelling` if its worker ended too. Its stages stay as they were even if the worker ends the run.
+    `Cancelling` if its worker ended too, or if no worker started it. Its stages stay as they were even if the worker
+    ends the run, so they are ended too.
 
     Args:
         own_id: Id of the run that calls this.
@@ -96,22 +106,38 @@ def end_lost(own_id: str | None = None, pending_s: float = _PENDING_S) -> list[s
     Returns:
         A sentence for each run and each stage that was ended.
     """
-    sentences = []
+    host = socket.gethostname()
     with get_client(sync_client=True) as client:
         ours = [deployment.id for deployment in own_deployments(client)]
-        for run in _open_runs(client, ours) if ours else ():
-            if str(run.id) == own_id or (reason := _why_lost(run, socket.gethostname(), pending_s)) is None:
-                continue
-            is_wanted = run.state_type != StateType.CANCELLING
-            state: State[Any] = Crashed(message=reason) if is_wanted else Cancelled(message=reason)
-            client.set_flow_run_state(run.id, state, force=True)
-            sentences.append(f"{run.name} is {state.name}: {reason}")
+        runs = _open_runs(client, ours) if ours else []
+        lost = [(run, _why_lost(run, host, pending_s)) for run in runs]
+        by_hand = [run for run in _open_runs(client, None) if process.is_dead(_labels(run))]
+        lost += [(run, f"its process {run.labels['lw.pid']} on {host} is gone") for run in by_hand]
+        sentences = [_end(client, run, why) for run, why in lost if why and str(run.id) != own_id]
         sentences += _end_stages(client, ours) if ours else []
+        ids = FlowRunFilterId(any_=[run.id for run in by_hand])
+        sentences += _end_stages(client, None, ids) if by_hand else []
     return sentences
 
 
-def _end_stages(client: SyncPrefectClient, ours: Sequence[UUID]) -> list[str]:
+def _labels(run: FlowRun) -> dict[str, str]:
+    return {key: str(value) for key, value in run.labels.items()}
+
+
+def _end(client: SyncPrefectClient, run: FlowRun, why: str) -> str:
+    """End a run, as cancelled if somebody cancelled it; return a sentence."""
+    is_wanted = run.state_type != StateType.CANCELLING
+    state: State[Any] = Crashed(message=why) if is_wanted else Cancelled(message=why)
+    client.set_flow_run_state(run.id, state, force=True)
+    return f"{run.name} is {state.name}: {why}"
+
+
+def _end_stages(
+    client: SyncPrefectClient, ours: Sequence[UUID] | None, runs: FlowRunFilterId | None = None
+) -> list[str]:
     """End the open stages of crashed and cancelled runs, as their run ended; return a sentence for each.
+
+    The runs are those of our deployments, or `runs` if `ours` is None.
 
     A run that completed or failed has reported its stages itself.
     """
@@ -121,8 +147,8 @@ def _end_stages(client: SyncPrefectClient, ours: Sequence[UUID]) -> list[str]:
         task_run_filter=TaskRunFilter(
             state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[waiting, *_OPEN]))
         ),
-        flow_run_filter=_in_state([StateType.CRASHED, StateType.CANCELLED]),
-        deployment_filter=_of(ours),
+        flow_run_filter=FlowRunFilter(state=_state([StateType.CRASHED, StateType.CANCELLED]), id=runs),
+        deployment_filter=_of(ours) if ours is not None else None,
     )
     for stage in stages:
         if stage.flow_run_id is None:
@@ -146,12 +172,18 @@ def own_deployments(client: SyncPrefectClient) -> list[DeploymentResponse]:
     ]
 
 
-def _open_runs(client: SyncPrefectClient, ours: Sequence[UUID]) -> list[FlowRun]:
-    return client.read_flow_runs(flow_run_filter=_in_state(_OPEN), deployment_filter=_of(ours))
+def _open_runs(client: SyncPrefectClient, ours: Sequence[UUID] | None) -> list[FlowRun]:
+    """Return the open runs of deployments; None: those without a deployment."""
+    if ours is not None:
+        return client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(state=_state(_OPEN)), deployment_filter=_of(ours)
+        )
+    without = FlowRunFilterDeploymentId(is_null_=True)
+    return client.read_flow_runs(flow_run_filter=FlowRunFilter(state=_state(_OPEN), deployment_id=without))
 
 
-def _in_state(types: list[StateType]) -> FlowRunFilter:
-    return FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=types)))
+def _state(types: list[StateType]) -> FlowRunFilterState:
+    return FlowRunFilterState(type=FlowRunFilterStateType(any_=types))
 
 
 def _of(deployment_ids: Sequence[UUID]) -> DeploymentFilter:

@@ -211,6 +211,7 @@ def _stages(
 ) -> list[dict[str, Any]]:
     """Run stages in order under one MLflow pipeline run; return one row a stage."""
     names = servers.in_order(names)
+    ends.sign(str(flow_run.id))
     for sentence in ends.end_lost(str(flow_run.id)):
         get_run_logger().warning("%s", sentence)
     for run_id in tracking.close_dead_runs():

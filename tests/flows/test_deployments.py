@@ -10,6 +10,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -306,6 +307,65 @@ def test_the_stages_of_a_run_that_was_killed_are_ended_too(api: httpx2.Client, t
     assert printed.count("stage sft of ") == printed.count("stage dpo of ") == 3
     assert site.run("clear").stdout == "no run of this checkout has lost its worker or process\n"
     site.run("remove", "--flow", "data", "--name", "killed")
+
+
+BY_HAND = """
+import signal
+from prefect import flow, task
+from prefect.runtime import flow_run
+from flows import ends
+
+@task
+def sft():
+    print(flow_run.id, flush=True)
+    signal.pause()
+
+@flow
+def training():
+    ends.sign(str(flow_run.id))
+    sft()
+
+training()
+"""
+
+
+def test_a_killed_run_that_no_worker_started_is_ended_on_its_machine(
+    api: httpx2.Client, tmp_path: Path
+) -> None:
+    from flows import ends
+
+    site = Site(tmp_path / "site", str(api.base_url).rstrip("/"))
+    env = {**os.environ, "PREFECT_API_URL": site.url, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    with contextlib.ExitStack() as stack:
+        words = [sys.executable, "-c", BY_HAND]
+        children = [
+            stack.enter_context(subprocess.Popen(words, env=env, stdout=subprocess.PIPE, text=True))
+            for _ in range(3)
+        ]
+        stack.callback(lambda: [child.kill() for child in children])
+        runs = [str(child.stdout and child.stdout.readline()).strip() for child in children]
+
+        def states(run: str) -> list[str]:
+            """Return the states of a run and of its stages."""
+            tasks = api.post("/task_runs/filter", json={"flow_runs": {"id": {"any_": [run]}}}).json()
+            return [api.get(f"/flow_runs/{run}").json()["state_type"], *(row["state_type"] for row in tasks)]
+
+        for run in runs:
+            wait_for(lambda run=run: states(run) == ["RUNNING"] * 2, "the server knows the stage")
+        for child in (children[0], children[2]):
+            child.kill()
+            child.wait()
+        labels = {"lw.host": "elsewhere", "lw.pid": "9" * 5000}
+        api.patch(f"/flow_runs/{runs[2]}/labels", json=labels).raise_for_status()
+        with site.here(site.url):
+            sentences = ends.end_lost()
+            assert ends.end_lost() == []
+        reason = f"its process {children[0].pid} on {socket.gethostname()} is gone"
+        assert [sentence.partition(" is ")[2] for sentence in sentences] == [
+            f"Crashed: {reason}",
+            f"Crashed, as its run: {reason}",
+        ]
+        assert [states(run) for run in runs] == [["CRASHED"] * 2, ["RUNNING"] * 2, ["RUNNING"] * 2]
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
 _WATCH_S = 0.5  # between two checks of the starting processes
+_PID = re.compile("[0-9]{1,9}")
 _GRACE_S = 8.0  # time for a stage to end its MLflow run after SIGTERM
 
 
@@ -176,7 +178,7 @@ def is_dead(tags: dict[str, str]) -> bool:
 
     False for a process of another host, and for tags without a process.
     """
-    if tags.get("lw.host") != socket.gethostname() or "lw.pid" not in tags:
+    if tags.get("lw.host") != socket.gethostname() or not _PID.fullmatch(tags.get("lw.pid", "")):
         return False
     if tags.get("lw.boot_id") != boot_id():
         return True

@@ -88,6 +88,8 @@ def test_only_a_process_that_is_surely_gone_counts_as_dead():
     assert not process.is_dead(own)
     assert not process.is_dead({})
     assert not process.is_dead({**own, "lw.host": "elsewhere", "lw.pid": "999999999"})
+    for pid in ("", "x", "-1", "9" * 5000, "１２"):
+        assert not process.is_dead({**own, "lw.pid": pid})  # no number of a process
     assert process.is_dead({**own, "lw.pid": "999999999"})
     assert process.is_dead({**own, "lw.pid_started": "1.00"})
     assert process.is_dead({**own, "lw.boot_id": "another boot"})
