@@ -11,13 +11,14 @@ Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import pycld2
 
 from longwriter.records import Language
-from longwriter.text.basics.counting import BLANK_LINE, count_han, language_of, normalise
+from longwriter.text.basics.counting import BLANK_LINE, count_han, normalise
 from longwriter.text.basics.wording import unspoken
 
 UNKNOWN = "unknown"
@@ -28,6 +29,13 @@ _LEAST_BYTES = 200
 """UTF-8 bytes of letters from which a text is judged: about 40 words in Latin letters, 65 Chinese characters."""
 _LEAST_PERCENT = 90  # of the text must be in the language
 _MOST_CAPITALISED = 0.7  # a list of names has more; German prose has about 0.4
+_QUOTATION = re.compile(  # besides those of `unspoken`
+    r"«[^«»]{1,4000}»|„[^„“”]{1,4000}[“”]|^[ \t]{0,8}>[^\n]*|(?<![*\w])\*(?![*\s])[^*\n]{1,4000}\*"
+    r"|(?<![_\w])_(?![_\s])[^_\n]{1,4000}_",
+    re.MULTILINE,
+)
+_YEAR = re.compile(r"\((?:1[5-9]|20)\d\d[a-z]?\)")
+_REFERENCES = 2  # years in brackets; so many are in a list of references
 _CASED_WORD = re.compile(r"[^\W\d_]{2,}")
 
 _NAMES = {
@@ -43,20 +51,31 @@ _NAMES = {
 
 Latin, dialects and made-up languages are left out: a text may have a whole paragraph of them.
 """
-_OTHER = (
-    r"translat\w*|(?:bi|tri|multi)lingual|(?:foreign|second|native|mother|another|other|both|two|original|target)"
-    r" (?:language|tongue)s?|languages? (?:lesson|course|class|learner|teacher)\w*"
+_HAN_NAMES = {
+    "en": "英", "fr": "法", "de": "德", "ja": "日", "ko": "韩|韓", "ru": "俄", "th": "泰", "es": "西班牙", "pt": "葡萄牙", "it": "意大利|義大利",
+    "ar": "阿拉伯", "vi": "越南", "nl": "荷兰|荷蘭", "el": "希腊|希臘", "tr": "土耳其", "pl": "波兰", "sv": "瑞典", "uk": "乌克兰", "id": "印尼",
+    "hi": "印地", "zh": "中",
+}  # fmt: skip
+_ALIKE = ("da no sv", "cs sk", "hr sl sr", "bg ru sr uk", "ca es pt", "de nl", "ja zh")
+"""Languages that are taken for each other in short texts, or of which a text about one quotes the other."""
+
+
+def _names(code: str) -> re.Pattern[str]:
+    """Return the pattern of an instruction that names a language, or one that is like it."""
+    group = {code, *(other for alike in _ALIKE if code in alike.split() for other in alike.split())}
+    latin = "|".join(_NAMES[other] for other in sorted(group))
+    han = "|".join(_HAN_NAMES[other] for other in sorted(group) if other in _HAN_NAMES)
+    return re.compile(rf"\b(?:{latin})\b" + (rf"|(?:{han})[语語文]" if han else ""), re.IGNORECASE)
+
+
+_NAMED = {code: _names(code) for code in _NAMES}
+_ANY = re.compile(
+    r"\b(?:translat\w*|(?:bi|tri|multi)lingual|(?:foreign|second|native|mother|another|other|both|two|original|target)"
+    r" (?:language|tongue)s?|languages? (?:lesson|course|class|learner|teacher)\w*)\b"
+    r"|[外双雙多母][语語文]|中英|[对對]照|翻[译譯]|[译譯][成为為文]",
+    re.IGNORECASE,
 )
-_ASKS: dict[Language, re.Pattern[str]] = {
-    "en": re.compile(
-        rf"\b(?:{'|'.join(name for code, name in _NAMES.items() if code != 'en')}|{_OTHER})\b", re.IGNORECASE
-    ),
-    "zh": re.compile(
-        r"[英法德日韩韓俄泰][语語文]|(?:西班牙|葡萄牙|意大利|義大利|阿拉伯|越南|荷兰|荷蘭|希腊|希臘|土耳其|波兰|瑞典|乌克兰|印尼|印地)[语語文]"
-        r"|[外双雙多母][语語文]|中英|[对對]照|翻[译譯]|[译譯][成为為文]|(?i:\b(?:english|french|german|spanish|japanese)\b)"
-    ),
-}
-"""Words of an instruction in English or Chinese that may ask for another language."""
+"""Words of an instruction that may ask for a language which it does not name."""
 
 
 class _Detection(NamedTuple):
@@ -86,9 +105,10 @@ def identify(prompt: str) -> str:
 def other_language(text: str, language: Language, instruction: str = "") -> tuple[str, str] | None:
     """Return (language, part) of the first part of a text that is surely in a language that nobody asked for, or None.
 
-    The parts are the paragraphs, then the whole text. Parts of fewer than about 40 words, quoted speech and lists
-    of names are not judged. No part is judged if the instruction names another language, asks for a translation, is
-    partly in the part's language, or is itself neither English nor Chinese.
+    The parts are the paragraphs, the parts of paragraphs that CLD2 finds to be in one language, and the whole text.
+    Parts of fewer than about 40 words, quotations, and lists of names or references are not judged. A language may
+    be used if the instruction names it or one like it, or is partly in it. Any may be used if the instruction asks
+    for a translation, or is itself neither English nor Chinese.
 
     Args:
         text: A paragraph or a whole text.
@@ -98,7 +118,7 @@ def other_language(text: str, language: Language, instruction: str = "") -> tupl
     expected = {str(language)}
     for part in _parts(text):
         code = sure_code(part)
-        if code is None or code in expected or _is_list_of_names(part) or sure_code(unspoken(part)) != code:
+        if code is None or code in expected or _is_list_of_names(part) or sure_code(_unquoted(part)) != code:
             continue
         if not _may_be_in(code, instruction):
             return _NAMES[code].partition("|")[0].capitalize(), part
@@ -107,11 +127,32 @@ def other_language(text: str, language: Language, instruction: str = "") -> tupl
 
 
 def _parts(text: str) -> Iterator[str]:
-    """Return the paragraphs of a text that are long enough, then the whole text, whose paragraphs may be short."""
-    parts = BLANK_LINE.split(text)
-    yield from (part for part in parts if 4 * len(part) >= _LEAST_BYTES)
-    if len(parts) > 1:
+    """Return the paragraphs of a text that are long enough, each with its own parts, then the whole text."""
+    paragraphs = BLANK_LINE.split(text)
+    for paragraph in paragraphs:
+        if 4 * len(paragraph) >= _LEAST_BYTES:
+            yield paragraph
+            yield from _in_one_language(paragraph)
+    if len(paragraphs) > 1:  # its paragraphs may be short
         yield text
+
+
+def _in_one_language(paragraph: str) -> Iterator[str]:
+    """Return the parts of a paragraph that CLD2 finds to be in one language each, without quotations."""
+    if len(_spans(paragraph)) < 2:
+        return
+    text = _unquoted(paragraph)
+    for start, size, _, code in _spans(text):
+        if size >= _LEAST_BYTES and code in _NAMES:
+            yield text.encode()[start : start + size].decode(errors="ignore").strip()
+
+
+def _spans(text: str) -> Sequence[tuple[int, int, str, str]]:
+    """Return (first byte, bytes, language, code) of each part of a text that is in one language."""
+    spans: Sequence[tuple[int, int, str, str]] = ()
+    with suppress(pycld2.error):
+        spans = pycld2.detect(text, returnVectors=True)[3]
+    return spans
 
 
 def sure_code(text: str) -> str | None:
@@ -123,13 +164,21 @@ def sure_code(text: str) -> str | None:
 
 def _may_be_in(code: str, instruction: str) -> bool:
     """Tell whether an instruction may ask for a language, or is itself neither English nor Chinese."""
-    if _ASKS[language_of(instruction)].search(instruction):
+    if _ANY.search(instruction) or _NAMED[code].search(instruction):
         return True
     request = _detect(instruction[:_WINDOW])
     return code in request.codes or (request.is_reliable and request.code not in ("en", "zh"))
 
 
+def _unquoted(text: str) -> str:
+    """Return a text with blanks in place of quotations, also those in italics or after `>`."""
+    return _QUOTATION.sub(lambda quotation: " " * len(quotation[0]), unspoken(text))
+
+
 def _is_list_of_names(text: str) -> bool:
+    """Tell whether a text is a list of names or of references."""
+    if len(_YEAR.findall(text)) >= _REFERENCES:
+        return True
     words: list[str] = [word for word in _CASED_WORD.findall(text) if word[0].lower() != word[0].upper()]
     return sum(word[0].isupper() for word in words) > _MOST_CAPITALISED * len(words)
 
