@@ -46,8 +46,8 @@ def seconds_left(
 def _pace(name: str, spent: Mapping[str, float], earlier: Mapping[str, float]) -> float:
     """Return how many times longer than expected a stage takes, by the stages of its kind in this flow.
 
-    Without any, a stage that ran here before takes as long as then. For another one the stages of no kind say how
-    fast this machine is.
+    If no stage of its kind has run in this flow, a stage that ran here before takes as long as it did then. For a
+    stage that never ran here, the stages without a kind say how fast this machine is.
     """
     kind = _kind(name)
     if kind and (pace := _mean_pace(kind, spent, earlier)) is not None:

@@ -188,10 +188,11 @@ def _is_below(marks: dict[Key, Judgement | Unscored], text: int, kind: str) -> f
 
 
 def _gains(marks: dict[Key, Judgement | Unscored]) -> dict[int, list[tuple[float, float]]]:
-    """Return {text: (mark without attack, mark with it) of each attack on it}; without the first there is no pair.
+    """Return {text: (score without attack, score with it) of each attack}; texts without the first are left out.
 
-    A bad text that an attack leaves without score is left out of its model's mean, as if it were as good as the
-    others: it counts with the mark of its good original, or with full marks if that has none.
+    An attack may leave a bad text without a score. A benchmark would then leave the text out of its model's mean,
+    as if it were as good as the others. So here it counts with the score of its good original, or with the highest
+    score if the original has none.
     """
     gains: dict[int, list[tuple[float, float]]] = {}
     for text, kind, repeat in marks:

@@ -265,7 +265,7 @@ def _command(params: LLMParams, weights: Path, name: str, socket: str, gpu_share
 
 
 def _vllm_options(params: VllmParams | None, gpu_share: float) -> list[str]:
-    """Return vLLM's options for its GPUs; without parameters, and with all of the memory, those are its own."""
+    """Return vLLM's options for its GPUs; empty, so that its defaults hold, if nothing is set and it has all memory."""
     if params is None:
         return [] if gpu_share == 1.0 else ["--gpu-memory-utilization", f"{_VLLM_SHARE * gpu_share:.2f}"]
     return [

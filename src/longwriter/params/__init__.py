@@ -154,7 +154,7 @@ class Params(Section):
                 yield Conflict((*name, "model"), "another folder: this model is trained on what `llm` writes")
 
     def _lengths(self) -> Iterator[Conflict]:
-        """Yield lengths that leave nothing: of texts, and of answers in the context of a local server."""
+        """Yield bounds that no text can meet, or with which no answer fits into the context of a local server."""
         if self.dataset.min_words > self.validate_.max_words:
             yield Conflict(
                 ("dataset", "min_words"),

@@ -120,7 +120,7 @@ def _without_warnings() -> Iterator[None]:
 
 
 def _revisions(nights: int, folder: str) -> list[str]:
-    """Return the branches, and of the nightly ones the newest."""
+    """Return the branches; of the nightly branches, only the newest."""
     order = ("--sort=-refname", "--sort=-committerdate")  # by time, then by name
     words = ("-C", folder, "for-each-ref", *order, "--format=%(refname)")
     branches = git.lines(*words, "refs/heads", "refs/remotes")

@@ -333,7 +333,7 @@ def is_slow(text: str) -> bool:
 def _is_plain(text: str) -> bool:
     """Tell whether a text that the rules take for a refusal is one, whatever follows its first sentence.
 
-    So it is if it is quoted, if it says that it cannot go on, or if its first sentence is clearly a refusal.
+    It is a refusal if it is quoted, if it says that it cannot go on, or if its first sentence is clearly a refusal.
     """
     first = sentences(text[:_WINDOW])[0]
     if text.startswith(_QUOTES) or _CANNOT_GO_ON.fullmatch(first):

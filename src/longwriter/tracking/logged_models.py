@@ -359,7 +359,7 @@ def _cut(reason: str) -> str:
 
 
 def _note(name: str, version: str, line: str) -> None:
-    """Put a line on top of the history of a version, which stands on top of its description too."""
+    """Put a line at the top of a version's history, which is also at the top of its description."""
     item = connection.client()[0].get_model_version(name, version)  # with the newest tags
     old = item.tags.get(_HISTORY, "")
     rest = (item.description or "").removeprefix(old).lstrip("\n")
@@ -390,8 +390,9 @@ def _first_with(name: str, digest: str) -> ModelVersion | None:
 def _new_version(name: str, run_id: str, tags: Mapping[str, str]) -> ModelVersion:
     """Create a version and return it, or the one that another checkout created at the same moment.
 
-    MLflow numbers the versions in the order in which they are stored, and stores a version with its tags. So all who
-    look after they created theirs see the same oldest one, and each other one is removed by the process that made it.
+    MLflow numbers the versions in the order in which they are stored, and stores a version with its tags. A process
+    looks for the oldest version after it has created its own. So all processes see the same oldest version, and
+    each removes its own version if that is a newer one.
     """
     model = of_digest(tags["dvc.md5"]) or log_checkpoint(run_id, name, 0, tags)
     created = connection.client()[0].create_model_version(

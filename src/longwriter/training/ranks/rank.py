@@ -275,8 +275,8 @@ def _save_whole(trainer: Any, out: Path) -> None:
 class _AfterConversion(TrainerCallback):  # type: ignore[misc]
     """Mends what DeepSpeed's ZeRO 3 (0.19) gets wrong when it reads a converted checkpoint.
 
-    It gives all groups of weights the weight decay of the first, and the same tensor as Adam's step, which each
-    group then raises.
+    DeepSpeed gives all groups of weights the weight decay of the first group. It also gives all of them one tensor
+    for Adam's step, and each group then raises this step.
     """
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
