@@ -20,7 +20,7 @@ from longwriter.hashing import short_id
 from longwriter.io import files, progress
 from longwriter.lengths.stated import stated_length
 from longwriter.models import servers
-from longwriter.params import LLMParams, Params, Sampling
+from longwriter.params import LLMParams, Params, PlanParams, Sampling
 from longwriter.records import Draft, Instruction, Plan, Rejection
 from longwriter.text.basics.counting import language_of
 
@@ -73,15 +73,18 @@ def instruction(prompt: str, words: int | None) -> Instruction:
     )  # fmt: skip
 
 
-def fit_limits(params: Params, required_words: int, seed: int) -> Params:
+def fit_limits(params: Params, required_words: int, seed: int, direct: bool = False) -> Params:
     """Return the parameters with limits that are large enough for a text of this length.
 
     Args:
         params: The parameters; only `llm`, `plan` and `write` change.
         required_words: Length of the text.
         seed: Base seed of every request; another seed gives another text.
+        direct: Write the text in one answer, without a plan, whatever `write.mode` is.
     """
     plan, write = params.plan, params.write
+    if direct:
+        write = write.model_copy(update={"mode": "direct"})
     growth = max(1.0, chapters.most_chapters(plan, required_words) / plan.max_steps)
     plan_tokens = math.ceil(plan.sampling.max_tokens * growth)
     shown_words = required_words if write.mode == "serial" else 0
@@ -146,7 +149,7 @@ async def write_text(params: Params, row: Instruction, show: Progress, calls: Pa
             )
             usage.update(llm.usage())
         if isinstance(outcome, Rejection):
-            raise UserError(_failure("plan", outcome, "plan.max_attempts"))
+            raise UserError(no_plan(params.plan, row.required_words or 1, outcome, reasked))
         plan = outcome
         show.plan(plan)
     writer = _present(params.write.llm or params.llm)
@@ -171,7 +174,10 @@ async def write_text(params: Params, row: Instruction, show: Progress, calls: Pa
         usage.update(llm.usage())
     [draft] = drafts
     if isinstance(draft, Rejection):
-        raise UserError(_failure("paragraph", draft, "write.max_attempts"))
+        raise UserError(
+            f"no usable {'text' if is_direct else 'paragraph'}: the last was refused as {_reason(draft)}. Try fewer "
+            "--words, another --seed, another model (write.llm or llm in params.yaml), or raise write.max_attempts"
+        )
     return Text(draft.paragraphs, dict(usage))
 
 
@@ -181,11 +187,31 @@ def note(usage: str, reasked: Counter[str]) -> str:
     return f"asked again: {reasons}; {usage}" if reasons else usage  # a narrow terminal cuts the end
 
 
-def _failure(what: str, refused: Rejection, key: str) -> str:
-    return (
-        f"no usable {what}: the last was refused as {refused.reason} ({refused.detail[:200]}). "
-        f"Try fewer --words, another --seed, another model (plan.llm, write.llm or llm in params.yaml), or raise {key}"
+def no_plan(plan: PlanParams, required_words: int, last: Rejection, reasked: Counter[str]) -> str:
+    """Return the message for a text without a usable plan: why the plans were refused, and what to try.
+
+    Args:
+        plan: Parameters that `fit_limits` returned.
+        required_words: Length of the text.
+        last: The plan that was refused at last.
+        reasked: Number of plans, by reason, that were refused before it.
+    """
+    before = ", ".join(f"{reason} {plans}" for reason, plans in reasked.most_common())
+    limit = chapters.words_of_one_plan(plan)
+    longer = (
+        f", let one plan hold more than {limit:,} words, so that the text needs no chapters (plan.max_steps, "
+        "plan.max_step_words)"
     )
+    return (
+        f"no usable plan: the last was refused as {_reason(last)}{f'; those before as {before}' if before else ''}. "
+        "A small model often finds no different main points: try another --seed, fewer --words, --direct (one answer "
+        "without a plan), or another model (plan.llm or llm in params.yaml)"
+        f"{longer if required_words > limit else ''}, or raise plan.max_attempts"
+    )
+
+
+def _reason(refused: Rejection) -> str:
+    return f"{refused.reason} ({refused.detail[:200]})"
 
 
 def _start(llm: LLMParams) -> str:

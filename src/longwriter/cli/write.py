@@ -25,6 +25,7 @@ def write(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="New file for the text, instead of the screen")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Another seed gives another text")] = 0,
+    direct: Annotated[bool, typer.Option("--direct", help="Write it in one answer, without a plan")] = False,
 ) -> None:
     """Write one text by AgentWrite: a plan, then its paragraphs, with the models of params.yaml (llm, plan, write).
 
@@ -42,7 +43,7 @@ def write(
     if out is not None and (out.exists() or not out.parent.is_dir()):
         raise UserError(f"--out {out} exists, or its folder does not: name a new file")
     row = one_text.instruction(prompt, words)
-    settings = one_text.fit_limits(params.load(), row.required_words or 1, seed)
+    settings = one_text.fit_limits(params.load(), row.required_words or 1, seed, direct)
     process.exit_on_sigterm()
     started = time.monotonic()
 

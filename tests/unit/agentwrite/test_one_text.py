@@ -10,6 +10,7 @@ import pytest
 from longwriter import params
 from longwriter.agentwrite import one_text
 from longwriter.errors import ModelUnusable, UserError
+from longwriter.records import Rejection
 from longwriter.text.basics.counting import count_words
 
 PARAMS = params.load()  # plan: 3 to 5 steps of 60 to 100 words
@@ -94,6 +95,34 @@ def test_a_text_longer_than_one_plan_is_planned_by_chapters(chat_server, tmp_pat
     assert len(text.paragraphs) == len(plan.steps) > settings.plan.max_steps
     assert 750 <= sum(step.word_count for step in plan.steps) <= 2250
     assert re.search(r"plan parts: 100%", capsys.readouterr().err)
+
+
+def test_a_text_without_a_plan_is_one_answer(chat_server, tmp_path, monkeypatch):
+    root = Path.cwd()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "src").symlink_to(root / "src")
+    llm = {"engine": "external", "model": "scripted", "base_url": chat_server.url}
+    settings = PARAMS.model_copy(update={"llm": PARAMS.llm.model_copy(update=llm)})
+    row = one_text.instruction("Write a story about a harbour at night.", 400)
+    plans = []
+    shown = one_text.Progress(lambda _: None, plans.append)
+    fitted = one_text.fit_limits(settings, 400, 0, direct=True)
+    text = asyncio.run(one_text.write_text(fitted, row, shown, tmp_path))
+    assert plans == []
+    assert text.paragraphs
+    assert [path.name for path in tmp_path.glob("*_calls.jsonl.zst")] == ["write_calls.jsonl.zst"]
+
+
+@pytest.mark.parametrize(("words", "needs_chapters"), [(500, False), (501, True)])
+def test_a_text_without_a_usable_plan_says_why_and_what_to_try(words, needs_chapters):
+    last = Rejection(row_id="i", stage="plan", reason="duplicate_points", detail="The sea / the sea")
+    message = one_text.no_plan(PARAMS.plan, words, last, Counter(too_few_steps=1, duplicate_points=8))
+    assert message.startswith(
+        "no usable plan: the last was refused as duplicate_points (The sea / the sea); "
+        "those before as duplicate_points 8, too_few_steps 1. "
+    )
+    assert all(way in message for way in ("--seed", "--words", "--direct", "plan.llm", "plan.max_attempts"))
+    assert ("more than 500 words" in message) == needs_chapters
 
 
 @pytest.mark.parametrize(
