@@ -11,6 +11,7 @@ answers. The door refuses such requests before the server sees them, so they cha
 - Browsers without `Sec-Fetch-Site` send `Referer`, which must be the server itself.
 
 Programs (the clients of Prefect and MLflow, curl) send none of the last three headers.
+The door also waits for the body of a request, so that half-sent requests do not hold a server (`bodies`).
 
 Run: `python -m longwriter.web.door NAME PORT`, with a NAME of `servers()`.
 """
@@ -28,10 +29,9 @@ from typing import Any, NamedTuple
 from longwriter.errors import UserError
 from longwriter.io import access, databases, startup
 from longwriter.io.files import LOCAL
+from longwriter.web.bodies import WAIT_S, Body, Message, Receive
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -112,27 +112,43 @@ def data_docs() -> App:
 class Door:
     """An ASGI application that checks each request before it passes it on; see the top of this file."""
 
-    def __init__(self, app: App, start_pages: Sequence[str] = ()) -> None:
-        """Put a door before `app`; `start_pages` as in `Server`."""
+    def __init__(self, app: App, start_pages: Sequence[str] = (), wait_s: float = WAIT_S) -> None:
+        """Put a door before `app`; `start_pages` as in `Server`, `wait_s` as in `bodies`."""
         self._app = app
         self._start_pages = start_pages
+        self._wait_s = wait_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it: answer 403, or close a WebSocket."""
+        """Pass the request on, or refuse it: answer 403 or 408 (its body is late), or close a WebSocket."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         reason = refusal(scope, self._start_pages)
-        if reason is None:
-            await self._app(scope, receive, _with_headers(send))
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": _POLICY, "reason": "refused"})
-        else:
-            body = f"refused: {reason}\n".encode()
-            length = str(len(body)).encode()
-            headers = [(b"content-type", b"text/plain"), (b"content-length", length), *_HEADERS]
-            await send({"type": "http.response.start", "status": 403, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+        if scope["type"] == "websocket":
+            if reason is None:
+                await self._app(scope, receive, _with_headers(send))
+            else:
+                await send({"type": "websocket.close", "code": _POLICY, "reason": "refused"})
+            return
+        if reason is not None:
+            await _refuse(send, 403, reason)
+            return
+        body = Body(receive, self._wait_s)
+        try:
+            await body.hold()
+        except TimeoutError:
+            await _refuse(send, 408, "the body of the request did not come in time")
+            return
+        await self._app(scope, body.receive, _with_headers(send))
+
+
+async def _refuse(send: Send, status: int, reason: str) -> None:
+    """Answer a request with the reason why it is refused, and close its connection."""
+    body = f"refused: {reason}\n".encode()
+    own = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
+    headers = [*own, (b"connection", b"close"), *_HEADERS]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def refusal(scope: Scope, start_pages: Sequence[str]) -> str | None:

@@ -1,15 +1,16 @@
 """Which requests the door of a web server lets through."""
 
+import asyncio
 import socket
 import threading
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwriter.web import door
+from longwriter.web import bodies, door
 
 OWN = {"Host": "127.0.0.1:5000"}
 TYPED = {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -163,3 +164,88 @@ def test_a_real_server_behind_the_door_answers_its_own_page_and_no_other():
             assert "secret" not in refused
             assert "access-control" not in refused
         assert send(port, "GET / HTTP/1.1", own, *upgrade).startswith("HTTP/1.1 101")
+
+
+async def echo(scope, receive, send):
+    """A server that answers with the length of the body, or "gone" if the client went away."""
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    text = b"gone" if message["type"] == "http.disconnect" else str(size).encode()
+    headers = [(b"content-length", str(len(text)).encode()), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": text})
+
+
+def one_at_a_time(app):
+    """Return an application that works on one request at a time, as Prefect on SQLite works on 100."""
+    lock = asyncio.Lock()
+
+    async def limited(scope, receive, send):
+        async with lock:
+            await app(scope, receive, send)
+
+    return limited
+
+
+def begin(port, length, body):
+    """Send a POST without the end of its body; return its connection."""
+    peer = socket.create_connection(("127.0.0.1", port), timeout=120)
+    head = f"POST / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {length}\r\n\r\n"
+    peer.sendall(head.encode() + body)
+    return peer
+
+
+def rest(peer):
+    return b"".join(iter(lambda: peer.recv(65536), b"")).decode(errors="replace")
+
+
+def test_half_sent_requests_do_not_hold_a_server():
+    with serving(door.Door(one_at_a_time(echo), wait_s=300)) as port, ExitStack() as peers:
+        for _ in range(5):
+            peers.enter_context(begin(port, 10, b"half"))
+        assert send(port, "GET / HTTP/1.1", f"Host: 127.0.0.1:{port}").endswith("\r\n\r\n0")
+
+
+def test_a_body_that_does_not_come_in_time_is_answered_and_its_connection_closed():
+    with serving(door.Door(echo, wait_s=0.2)) as port:
+        for sent in (b"", b"half"):
+            with closing(begin(port, 10, sent)) as peer:
+                assert rest(peer).startswith("HTTP/1.1 408")
+
+
+def test_a_body_arrives_whole_whether_it_is_long_or_comes_in_parts():
+    with serving(door.Door(echo)) as port:
+        for size in (0, 10, 2**20, 5 * 2**20):
+            with closing(begin(port, size, b"")) as peer:
+                for start in range(0, size, 700_001):
+                    peer.sendall(b"x" * min(700_001, size - start))
+                peer.shutdown(socket.SHUT_WR)
+                assert rest(peer).endswith(f"\r\n\r\n{size}")
+        chunks = "".join(f"{len(part):x}\r\n{part}\r\n" for part in ("ab", "c" * 40))
+        head = f"POST / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nTransfer-Encoding: chunked\r\nConnection: close"
+        with closing(socket.create_connection(("127.0.0.1", port), timeout=120)) as peer:
+            peer.sendall(f"{head}\r\n\r\n{chunks}0\r\n\r\n".encode())
+            assert rest(peer).split("\r\n\r\n")[1].count("42") == 1
+
+
+def test_a_client_that_stops_within_a_long_body_counts_as_gone():
+    with serving(door.Door(echo, wait_s=3)) as port, closing(begin(port, 2**22, b"x" * 2**21)) as peer:
+        answer = b""
+        while not answer.endswith(b"gone") and (part := peer.recv(65536)):
+            answer += part
+        assert answer.endswith(b"gone")
+
+
+def test_a_client_that_sends_a_byte_now_and_then_is_too_slow():
+    async def read_slowly():
+        async def receive():
+            await asyncio.sleep(0.01)  # a byte is worth 2 ms
+            return {"type": "http.request", "body": b"x", "more_body": True}
+
+        await bodies.Body(receive, wait_s=0.05).hold()
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(read_slowly())
