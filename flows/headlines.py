@@ -1,4 +1,4 @@
-"""The benchmark's headline numbers over the nights: those of the checkout, and those that nightly branches hold.
+"""The benchmark's headline numbers over the nights: numbers of the checkout, and numbers in nightly branches.
 
 A number is below its band if it is lower than the mean less two standard deviations of the last nights. Only
 numbers that should be high have a band. If a night did not score a model again, it has the numbers of the night

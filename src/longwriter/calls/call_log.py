@@ -53,7 +53,7 @@ class CallStore:
     def __init__(
         self, cache: ReplayCache, lines: IO[bytes], loop: asyncio.AbstractEventLoop, endpoint: str
     ) -> None:
-        """Start the thread; `endpoint` is that of `replay.key`."""
+        """Start the thread; `endpoint` is the argument of `replay.key`."""
         self._cache = cache
         self._endpoint = endpoint
         self._lines = lines

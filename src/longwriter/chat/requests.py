@@ -1,7 +1,7 @@
 """Sends requests to a served model, with the benchmark's defaults, and yields the answer while it is written.
 
-A request that names no sampling or no largest number of tokens gets those of the benchmark (`generate`). So an answer
-here is one that the model could have given in the benchmark.
+If a request names no sampling or no largest number of tokens, it gets the benchmark's values (`generate`). So an
+answer here is one that the model could have given in the benchmark.
 """
 
 from __future__ import annotations

@@ -67,8 +67,9 @@ def hit(index: Index, prompt: str) -> str | None:
     """Return the benchmark prompt that `prompt` repeats, as it was given to `index`, or None.
 
     A benchmark prompt of 20 words or more is repeated if `prompt` holds half of its 5-grams. A shorter one is
-    repeated if `prompt` holds its tokens, of which one may be added, missing or different (two, if the benchmark
-    prompt is Chinese and has 12 tokens or more). One with fewer than 7 tokens must be the whole text, unchanged.
+    repeated if `prompt` holds its tokens with at most one change: a token that is added, missing or different. Two
+    changes are allowed if the benchmark prompt is Chinese and has 12 tokens or more. One with fewer than 7 tokens
+    must be the whole text, unchanged.
     """
     words = _tokens(prompt)
     if words in index.whole:

@@ -42,7 +42,7 @@ def agreement(votes: Sequence[Vote], marks: Marks, confidence: float) -> Agreeme
     """Return how the judge agrees with the people; pairs that it did not mark are left out.
 
     Args:
-        votes: The votes; one pair may stand in either order, and a rater may vote once on it.
+        votes: The votes. The texts of a pair may stand in either order; a rater may vote once on a pair.
         marks: The judge's marks of all texts.
         confidence: Level of the interval of the accuracy.
     """

@@ -59,7 +59,8 @@ def pair_table(train: list[PreferencePair], test: list[PreferencePair]) -> list[
 
     `words_ratio` is the number of words of chosen, divided by the mean number of words of all rejected
     answers. The mean of the column is then the ratio of the two means. A general pair has neither `gap` nor `calls`.
-    In a pair at a step, `repeated_share` is that of the whole text: a continuation may repeat the text before it.
+    In a pair at a step, `repeated_share` is computed for the whole text, because a continuation may repeat the text
+    before it.
     """
     both_sides = {row.instruction_id for row in train} & {row.instruction_id for row in test}
     rejected_words = [count_words(row.rejected[-1].content) for row in (*train, *test)]

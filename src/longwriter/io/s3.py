@@ -66,7 +66,7 @@ def copied(url: str) -> Iterator[IO[bytes]]:
 
 
 class Preflight(NamedTuple):
-    """What `preflight` saw: the bucket's region, that of the settings, and the server's clock minus this one's."""
+    """What `preflight` saw: region of the bucket and of the settings, and the server's clock minus this one's."""
 
     region: str | None
     expected_region: str | None

@@ -45,7 +45,7 @@ GgufPrecision = Literal["Q8_0", "F16", "BF16"]
 
 
 class LLMParams(Section):
-    """A model behind an OpenAI-compatible endpoint; the section `llm` is the one that plans and writes."""
+    """A model behind an OpenAI-compatible endpoint; the section `llm` names the model that plans and writes."""
 
     engine: Literal["openvino", "llama.cpp", "vllm", "external"]
     """`openvino` and `llama.cpp` serve the GGUF in the folder `model`, `openvino` faster and only on a CPU; `vllm`

@@ -90,7 +90,7 @@ def _find(repo: Repo, nights: int, digests: Iterable[str]) -> OldData:
 
 
 def needed_by(repo: Repo, nights: int, digests: Iterable[str], stores: Sequence[Any]) -> set[str]:
-    """Return the digests of the data that a checkout needs, as `find` says; of a folder also those of its files.
+    """Return the digests of the data that a checkout needs, as `find` says; for a folder, of its files too.
 
     Args:
         repo: The checkout.

@@ -1,4 +1,4 @@
-"""Earlier runs in MLflow: those of flows, those that can be removed, and those that the registry needs."""
+"""Finds earlier runs in MLflow: runs of flows, runs that can be removed, and runs that the registry needs."""
 
 from __future__ import annotations
 

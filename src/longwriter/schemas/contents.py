@@ -44,7 +44,7 @@ class Trouble(Exception):
 
 
 def is_blank(text: str) -> bool:
-    """Tell whether a text says nothing: it has no visible character, or it is a program's word for a missing value."""
+    """Tell whether a text says nothing: no visible character, or a word that programs write for no value."""
     if len(text) > _LONGEST_NOTHING and text[0].isalnum():
         return False
     visible = normalise(text).strip("\u2800")

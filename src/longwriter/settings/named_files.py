@@ -113,7 +113,7 @@ def fields(path: str) -> set[str]:
 def check(params: BaseModel, document: Document) -> None:
     """Add a problem to `document` for each file that is missing, or that is not what its key needs.
 
-    A pipe or a device in place of a file is a problem too: whoever reads it, DVC too, would wait without end.
+    A pipe or a device in place of a file is a problem too: every reader, DVC included, would wait for ever.
     """
     for key, path, content in _named_files(params, ()):
         try:

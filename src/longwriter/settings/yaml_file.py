@@ -89,7 +89,7 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
 
     def place(self, key: Key) -> tuple[str, int | None]:
-        """Return file and line of a key; for a key that is not in the file, those of its section."""
+        """Return file and line of a key; if the key is not in the file, return file and line of its section."""
         parts = (key[:size] for size in range(len(key), 0, -1))
         return next((self.places[part] for part in parts if part in self.places), (self.file, None))
 

@@ -134,7 +134,7 @@ def register(name: str, run_id: str, tags: Mapping[str, str], description: str =
         run_id: The run that registers; it counts as the training run if MLflow knows none, for example if
             the weights were pulled from another machine.
         tags: Tags of the version; `dvc.md5` must be among them.
-        description: Description of the version, as Markdown; empty = that of the version stays.
+        description: Description of the version, as Markdown; empty = the version keeps its description.
 
     Returns:
         The number of the version.
@@ -288,8 +288,8 @@ def crown(
         version: The new champion.
         by: Who decides, such as `a person`; a tag of the version.
         reason: Why; a tag of the version.
-        instead_of: Number of the champion that the decision was made against, 0 = there was none; None = whichever
-            it is.
+        instead_of: Number of the champion with which the decision compared the version; 0 = there was none, None =
+            any.
 
     Returns:
         The number of the former champion; None if there was none. If the version is the champion already, nothing changes.

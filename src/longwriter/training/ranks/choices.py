@@ -16,7 +16,7 @@ class Choice:
     name: str
     reason: str
     error: float | None = None
-    """How far its results are from those of another way, as a share; None if that was not measured."""
+    """Relative difference between its results and the results of another way; None if it was not measured."""
 
 
 def write(folder: Path, choices: dict[str, Choice]) -> None:

@@ -1,7 +1,7 @@
 """MFU (model FLOPs utilisation): the share of the GPUs' peak that a training's own operations take.
 
-Operations that gradient checkpointing repeats are not counted (PaLM, arXiv:2204.02311, appendix B). The peaks are
-those of the makers' data sheets: bf16, dense, of matrix products.
+Operations that gradient checkpointing repeats are not counted (PaLM, arXiv:2204.02311, appendix B). The peaks come
+from the makers' data sheets: bf16, dense, for matrix products.
 Pure.
 """
 
