@@ -30,7 +30,7 @@ _STOP = {
 _FAILED = {
     "error", "errorlimit", "networkerror", "internalerror", "servererror", "failed", "failure", "abort",
     "aborted", "cancelled", "canceled", "timeout", "insufficientsystemresource", "overloaded", "ratelimit",
-    "ratelimited",
+    "ratelimited", "usercancel", "malformedmodeloutput",
 }  # fmt: skip
 _FILTER = (
     "filter", "safety", "unsafe", "block", "prohibit", "sensitive", "guardrail", "toxic", "recitation", "spii",
@@ -38,7 +38,7 @@ _FILTER = (
 )  # fmt: skip
 _LENGTH = (
     "length", "max", "limit", "truncat", "token", "context", "budget", "incomplete", "cutoff", "cut_off", "overflow",
-    "too_long", "partial", "interrupt", "unfinished",
+    "too_long", "partial", "interrupt", "unfinished", "pause",
 )  # fmt: skip
 _STOPS = (
     "stop_word",

@@ -55,7 +55,7 @@ _NO_SUBJECT = re.compile(
     r"thinking|reasoning|concurren|budget_tokens|token budget|\bcontext\b|credit card", re.IGNORECASE
 )
 _ACCOUNT_WORDS = re.compile(
-    r"欠[费費]|[余餘][额額](?:不足|已)|余量已|(?:额度|配额|額度|配額)(?:已|不足|用|超)|充值|儲值|[账帳][户戶号號](?:已|被|异常|異常)|"
+    r"欠[费費]|[余餘][额額](?:不足|已)|余量(?:已|不足)|(?:额度|配额|額度|配額)(?:已|不足|用|超)|充值|儲值|[账帳][户戶号號](?:已|被|异常|異常)|"
     r"密[钥鑰](?:无效|無效|错误|錯誤|已)|[无無]效的(?:密[钥鑰]|令牌)|令牌(?:已过期|状态不可用)|"
     r"残高.{0,9}(?:不足|足りま|ありま)|クレジット.{0,9}(?:不足|足りま|使い切)|キーが(?:無効|期限)|"
     r"(?:잔액|크레딧|할당량).{0,9}(?:부족|소진|초과)|키가 (?:유효하지|잘못|만료)|"
@@ -70,6 +70,8 @@ _ACCOUNT_WORDS = re.compile(
 _QUOTED = re.compile(r"\"[^\"]{0,2000}\"|`[^`]{0,2000}`|“[^”]{0,2000}”|(?<!\w)'[^']{0,2000}'(?!\w)")
 _SENTENCE = re.compile(r"[.!?;]\s|[\n。！；]")
 _NO_QUOTA_AT_ALL = re.compile(r"limit: 0\b|requestsperday|tokensperday", re.IGNORECASE)
+_OF_A_DAY = re.compile(r"\bper[ -]day\b|\bper 86,?400 ?s|ByDay\b", re.IGNORECASE)
+_PASSES_SOON = re.compile(r"(?:try|retry)(?: again)? in\b", re.IGNORECASE)
 _FIELD_REFUSED = re.compile(
     r"unsupported ?params?\b|does(?: not|n't) support param|unsupported parameter|"
     r"no endpoints found that (?:support|can handle)|unrecognized request argument",
@@ -108,6 +110,8 @@ def concerns_account(status: int, body: bytes, prompt: str = "") -> bool:
     if _NO_QUOTA_AT_ALL.search(text):
         return True
     words = message(body)[:_LONGEST]
+    if status == 429 and _OF_A_DAY.search(words) and not _PASSES_SOON.search(words):
+        return True  # a limit of a day, which no wait between two requests outlasts
     is_rate = any(code.startswith(_RATE_CODES) for code in codes) or _RATE.search(f"{text}\n{words}")
     if is_rate and status in (200, 429, 503):
         return False

@@ -38,6 +38,7 @@ def test_a_plain_answer_is_returned_as_it_came():
         f"[THINK]A harbour, then.[/THINK]{TIDE}",
         f"<|channel|>analysis<|message|>A harbour, then.<|end|><|start|>assistant<|channel|>final<|message|>{TIDE}<|return|>",
         f"analysisA harbour, then.assistantfinal{TIDE}",
+        f"<|inner_prefix|>A harbour, then.<|inner_suffix|>{TIDE}",
         f"> <think>A harbour, then.</think>\n\n{TIDE}",
         f"<think>A harbour, then.</think>\\n\\n{TIDE}",
         f"<|im_start|>assistant\n<think>\nA harbour, then.</think>\n{TIDE}<|im_end|>",
@@ -183,7 +184,7 @@ def test_a_whole_pair_of_surrogates_is_a_character():
     [
         *((name, "length") for name in (
             "length", "max_tokens", "MAX_TOKENS", "model_length", "max_output_tokens", "token_limit", "maxTokens",
-            "cut_off", "output_too_long", "interrupted", "FinishReason.MAX_TOKENS", "model_context_window_exceeded", "max_new_tokens", "truncated",
+            "cut_off", "output_too_long", "interrupted", "FinishReason.MAX_TOKENS", "model_context_window_exceeded", "max_new_tokens", "truncated", "pause_turn",
         )),
         *((name, "stop") for name in ("stop", "STOP", "end_turn", "eos_token", "stop_sequence", "COMPLETE", "endoftext", "stop_token_id", "stop_str", "eos_found", "natural")),
         *((name, "content_filter") for name in (
@@ -198,7 +199,17 @@ def test_each_meaning_of_a_finish_reason_has_one_name(name, reason):
     assert answers.read(body(finish=name)).finish_reason == reason
 
 
-@pytest.mark.parametrize("name", ["error", "abort", "network_error", "insufficient_system_resource"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "error",
+        "abort",
+        "network_error",
+        "insufficient_system_resource",
+        "USER_CANCEL",
+        "malformed_model_output",
+    ],
+)
 def test_an_answer_that_the_server_broke_off_is_no_completion(name):
     with pytest.raises(NoCompletion, match="failed"):
         answers.read(body(finish=name))

@@ -59,8 +59,10 @@ _TOKEN = re.compile(
     rf"|<(?:{_WORD_TOKENS})>|</?s>|</?tool_(?:call|response)>|<</?SYS>>"
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS?|TOOL_RESULTS|TOOL_CONTENT|MODEL_SETTINGS)\]"
     r"|\[UNUSED_TOKEN_\d{1,4}\]|<mask:\d{1,4}>|\[(?:PAD|UNK|CLS|SEP|MASK|BOS|EOS|gMASK|sMASK)\]|\]~!?b[\[\]]|\[e~\[|\[\|[a-z_]{2,24}\|\]"
+    r"|【\d{1,3}(?::\d{1,3})?†[^】\n]{1,60}】"  # a source of gpt-oss
 )
-_TOKEN_SIGNS = ("<", "[", "|", "]")  # each token has one of them
+_SPACES = re.compile(r"(?:[A-Za-z,.]{1,30}▁){3}")  # SentencePiece's, which a server left in the text
+_TOKEN_SIGNS = ("<", "[", "|", "]", "【")  # each token has one of them
 _LONGEST_TOKEN = 90  # characters
 _LINE_ROLES = ("\nuser\n", "\nassistant\n")  # what is left of a ChatML turn whose control tokens were skipped
 _INVISIBLE = "\ufeff\u200b\u2060"  # a byte order mark, and signs without width
@@ -81,7 +83,7 @@ _TAIL = re.compile(  # a token cut at the end of a text, and what programs and m
 _LONGEST_TAIL = 40  # characters
 _SPACE = re.compile(r"\s*")
 
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffd-\uffff]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ue200-\ue206\ufffd-\uffff]")
 _ANSI = re.compile(  # colours, titles of windows, and signs that choose a set of characters
     r"(?:\x1b\[|\x9b)[0-9;?]{0,20}[@-~]|\x1b\][^\x07\x1b\n]{0,200}(?:\x07|\x1b\\)|\x1b[()#%][0-9A-Za-z]|\x1b[=>78c]"
 )
@@ -116,6 +118,8 @@ def control_token(text: str) -> str | None:
     match = _CONTROL.search(text)
     if match is None and any(sign in text for sign in _TOKEN_SIGNS):
         match = _TOKEN.search(text)
+    if match is None and "▁" in text:
+        match = _SPACES.search(text)
     if match is None:
         match = _LAST_ROLE.search(text)
     start = match.start() if match else max(text.find(role) for role in _LINE_ROLES)

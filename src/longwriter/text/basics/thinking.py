@@ -92,6 +92,7 @@ _OPENINGS = (  # how thinking opens a text, how it ends, and whether the opening
     (re.compile(r"\A\s*Thinking\.\.\.\s*\n"), "...done thinking.", False),  # Ollama
     (re.compile(r"\A\s*<unused94>(?:thought\n)?"), "<unused95>", True),  # MedGemma
     (re.compile(r"\A\s*thought\n"), "<unused95>", False),
+    (re.compile(r"\A\s*<\|inner_prefix\|>"), "<|inner_suffix|>", True),  # Apertus
     (re.compile(r"\A\s*(?:assistant\s)?analysis[:\n]"), "\nfinal\n", False),  # harmony without its tokens
     (re.compile(r"\A\s*assistant\s?analysis(?=[A-Z])"), "assistant final", False),
     (re.compile(r"\A\s*channel\s?: ?(?:analysis|commentary)\b"), "channel: final", False),

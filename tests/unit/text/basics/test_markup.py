@@ -19,6 +19,8 @@ PROSE = [
     "见【注】和〔二〕。",
     "The s> and <string> of the harp.",
     "「<」 and 「>」",
+    "见【1】和【注†】。",
+    "SentencePiece writes New▁York for New York.",
 ]
 
 
@@ -26,6 +28,15 @@ PROSE = [
 def test_control_tokens_are_found_inside_a_text_and_removed_around_it(token):
     assert markup.control_token(f"The tide {token} came in.").startswith(token)
     assert markup.without_outer_tokens(f"{token} The tide came in. {token}\n{token}") == "The tide came in."
+
+
+@pytest.mark.parametrize(
+    "mark", ["【4†source】", "【12:0†L3-L9】", "\ue200cite\ue202turn0search1\ue201", "The▁tide▁came▁in."]
+)
+def test_marks_of_sources_and_of_spaces_that_a_server_left_in_a_text_count_as_control_tokens(mark):
+    text = f"{mark} The tide came in. {mark} It was noon."
+    assert markup.control_token(text)
+    assert "The tide came in." in markup.without_outer_tokens(text)
 
 
 def test_a_bare_role_before_the_text_is_removed():
