@@ -17,6 +17,7 @@ from longwriter.launch import checkpoints, launch, sharing
 from longwriter.models import source
 from longwriter.models.base import rope
 from longwriter.params import Params
+from longwriter.params.models import LLMParams, VllmParams
 from longwriter.params.training import LoraParams
 from longwriter.tracking import versioning
 
@@ -139,12 +140,12 @@ def report(params: Params, machine: Machine, model: Model, lora: int | None = No
     stages = trainings(params, machine, shape, lora)
     result["training"] = {name: _fields(params, training) for name, training in stages.items()}
     result["memory"] = {name: _rows(memory.parts(shape, training)) for name, training in stages.items()}
-    kept = params.training.keep_checkpoints
+    number = params.training.keep_checkpoints
+    kept = {"sft": number + (params.sft.publish == "best"), "dpo": number}
     result["checkpoints"] = {
-        "sft": memory.checkpoints(shape, stages["sft"], kept + (params.sft.publish == "best")),
-        "dpo": memory.checkpoints(shape, stages["dpo"], kept),
+        name: memory.checkpoints(shape, training, kept[name]) for name, training in stages.items()
     }
-    disk = memory.disk(shape, stages["sft"], kept, model.is_here)
+    disk = memory.disk(shape, stages, kept, model.is_here)
     result["disk"] = _rows(disk)
     result["errors"] += [
         *filter(None, [findings.context(shape, _context_needs(params), model.is_gguf)]),
@@ -152,11 +153,12 @@ def report(params: Params, machine: Machine, model: Model, lora: int | None = No
         *filter(None, [findings.full_disk(disk, machine.disk_bytes)]),
     ]
     result["errors"] += _recomputing_problems(params, stages)
-    result["advice"] = _advice(machine, shape, stages)
+    result["advice"] = [*_advice(machine, shape, stages), *_split_groups(params)]
     result["speed"] = _speed(params, machine, shape, stages)
     result["serving"] = _serving(params, machine, shape)
     if result["serving"].get("error"):
         result["errors"].append(result["serving"]["error"])
+    result["errors"] += _unserved_llms(params, machine, shape)
     result["measured"] = measured(stages["sft"], params) if machine.is_this and model.is_here else None
     result["not_measured"] += _not_measured(machine, model, stages["sft"])
     return result
@@ -171,6 +173,12 @@ def _fields(params: Params, training: Training) -> dict[str, Any]:
     return values | {"attention": params.training.attention}
 
 
+def _llms(params: Params) -> dict[str, LLMParams]:
+    """Return the models that plan and write, by their key."""
+    llms = {"llm": params.llm, "plan.llm": params.plan.llm, "write.llm": params.write.llm}
+    return {key: llm for key, llm in llms.items() if llm is not None}
+
+
 def _context_needs(params: Params) -> dict[str, int]:
     """Return the tokens that positions must reach, by parameter."""
     needs = {
@@ -178,9 +186,8 @@ def _context_needs(params: Params) -> dict[str, int]:
         "dpo.max_length": params.dpo.max_length,
         "serving.context_tokens": params.serving.context_tokens,
     }
-    llms = {"llm": params.llm, "plan.llm": params.plan.llm, "write.llm": params.write.llm}
-    for key, llm in llms.items():
-        if llm is not None and llm.engine != "external" and Path(llm.model) == _WEIGHTS:
+    for key, llm in _llms(params).items():
+        if llm.engine != "external" and Path(llm.model) == _WEIGHTS:
             needs[f"{key}.context_tokens"] = llm.context_tokens
     return needs
 
@@ -193,8 +200,7 @@ def missing_packages(params: Params, machine: Machine) -> list[str]:
             "training.attention is flash_attention_2, and the package flash_attn is not installed here: "
             "pip install flash-attn on the machine of the GPUs, or set training.attention: sdpa"
         )
-    llms = {"llm": params.llm, "plan.llm": params.plan.llm, "write.llm": params.write.llm}
-    engines = {"serving": params.serving.engine} | {key: llm.engine for key, llm in llms.items() if llm}
+    engines = {"serving": params.serving.engine} | {key: llm.engine for key, llm in _llms(params).items()}
     if (of_vllm := [key for key, engine in engines.items() if engine == "vllm"]) and (
         machine.has_package("vllm") is False
     ):
@@ -312,20 +318,61 @@ def _serving(params: Params, machine: Machine, shape: Shape) -> dict[str, Any]:
         return {"engine": params.serving.engine}
     if machine.gpu_bytes is None:
         return {"engine": "vllm", "error": "serving.engine is vllm, and there is no GPU"}
-    length = params.serving.context_tokens
-    number = findings.tensor_parallel(shape, machine.gpus, machine.gpu_bytes, length)
+    own = _server("serving", params.serving.context_tokens, params.serving.vllm)
+    settings = (own.context_tokens, own.memory_share)
+    number = findings.tensor_parallel(shape, machine.gpus, machine.gpu_bytes, *settings)
     result: dict[str, Any] = {
         "engine": "vllm",
         "cache_bytes_a_token": findings.cache_bytes(shape),
-        "requests_a_gpu": findings.requests_at_once(shape, machine.gpu_bytes, length),
+        "requests_a_gpu": findings.requests_at_once(
+            shape, machine.gpu_bytes, own.context_tokens, share=own.memory_share
+        ),
         "tensor_parallel": number,
         "data_parallel": machine.gpus // number if number else None,
     }
-    own = params.serving.vllm
-    layout = (1, 1) if own is None else (own.tensor_parallel, own.data_parallel)
-    if problem := findings.unserved(shape, machine.gpus, machine.gpu_bytes, length, *layout):
+    if problem := findings.unserved(shape, machine.gpus, machine.gpu_bytes, own):
         result["error"] = problem
     return result
+
+
+def _server(key: str, context_tokens: int, settings: VllmParams | None) -> findings.Server:
+    if settings is None:
+        return findings.Server(key, context_tokens)
+    shards, copies = settings.tensor_parallel, settings.data_parallel
+    return findings.Server(key, context_tokens, shards, copies, settings.memory_share)
+
+
+def _unserved_llms(params: Params, machine: Machine, shape: Shape) -> list[str]:
+    """Return a sentence for each local model that plans or writes, and that vLLM could not serve on this machine."""
+    errors = []
+    for key, llm in _llms(params).items():
+        if llm.engine != "vllm":
+            continue
+        if machine.gpu_bytes is None:
+            errors.append(f"{key}.engine is vllm, and there is no GPU")
+            continue
+        file = Path(llm.model) / "config.json"
+        known = shape if Path(llm.model) == _WEIGHTS else config.read(file) if file.is_file() else None
+        server = _server(key, llm.context_tokens, llm.vllm)
+        problem = findings.unserved(known, machine.gpus, machine.gpu_bytes, server)
+        errors += [problem] if problem else []
+    return errors
+
+
+def _split_groups(params: Params) -> list[str]:
+    """Return a sentence if ranks that share packs lie on several nodes."""
+    number = params.training.sequence_ranks
+    if params.training.hostfile is None or number == 1:
+        return []
+    split = [
+        f"{name} ({slots})" for name, slots in launch.hosts(Path(params.training.hostfile)) if slots % number
+    ]
+    if not split:
+        return []
+    return [
+        f"training.sequence_ranks is {number}, which does not divide the slots of {', '.join(split[:3])}: ranks of several "
+        "nodes share a pack, and exchange heads for tokens in each layer over the network; set it to a divisor of the slots"
+    ]
 
 
 def measured(training: Training, params: Params) -> dict[str, float] | None:

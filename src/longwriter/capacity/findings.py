@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from longwriter.amounts import amount
 from longwriter.capacity.memory import GIB, Part, Training, parts
 from longwriter.capacity.shape import Shape
 
-_VLLM_SHARE, _VLLM_WORK = 0.9, int(1.5 * GIB)  # of a GPU, as vLLM takes by default; its own buffers
+VLLM_SHARE = 0.9  # of a GPU's memory, as vLLM takes by default
+_VLLM_WORK = int(1.5 * GIB)  # its own buffers
 
 
 def context(shape: Shape, needs: Mapping[str, int], is_gguf: bool) -> str | None:
@@ -114,52 +116,70 @@ def cache_bytes(shape: Shape) -> int:
     return 4 * shape.layers * shape.kv_heads * shape.head_size
 
 
-def requests_at_once(shape: Shape, gpu: int, context_tokens: int, tensor_parallel: int = 1) -> float:
+def requests_at_once(
+    shape: Shape, gpu: int, context_tokens: int, tensor_parallel: int = 1, share: float = VLLM_SHARE
+) -> float:
     """Return how many requests of full length the GPUs of one vLLM server hold; below 1, it does not start."""
-    room = tensor_parallel * (_VLLM_SHARE * gpu - _VLLM_WORK) - 2 * shape.parameters
+    room = tensor_parallel * (share * gpu - _VLLM_WORK) - 2 * shape.parameters
     return max(0.0, room / (cache_bytes(shape) * context_tokens))
 
 
-def tensor_parallel(shape: Shape, gpus: int, gpu: int, context_tokens: int) -> int | None:
+def tensor_parallel(
+    shape: Shape, gpus: int, gpu: int, context_tokens: int, share: float = VLLM_SHARE
+) -> int | None:
     """Return the smallest number of GPUs that divides the heads and holds one full request; None = too few GPUs."""
     for number in _powers_of_two(gpus):
-        if shape.heads % number == 0 and requests_at_once(shape, gpu, context_tokens, number) >= 1:
+        if shape.heads % number == 0 and requests_at_once(shape, gpu, context_tokens, number, share) >= 1:
             return number
     return None
 
 
-def unserved(
-    shape: Shape, gpus: int, gpu: int, context_tokens: int, shards: int = 1, copies: int = 1
-) -> str | None:
+class Server(NamedTuple):
+    """How a section of the parameters starts vLLM: its key, and the values that decide the memory."""
+
+    key: str
+    context_tokens: int
+    tensor_parallel: int = 1
+    data_parallel: int = 1
+    memory_share: float = VLLM_SHARE
+
+
+def unserved(shape: Shape | None, gpus: int, gpu: int, server: Server) -> str | None:
     """Return why vLLM would not start with these settings, and what to change; else None.
 
     Args:
-        shape: The model.
+        shape: The model; None = not known, so only the number of GPUs is checked.
         gpus: Number of GPUs.
         gpu: Memory of one.
-        context_tokens: `serving.context_tokens`.
-        shards: `serving.vllm.tensor_parallel`: GPUs that share the weights of one copy.
-        copies: `serving.vllm.data_parallel`.
+        server: The settings.
     """
+    key, tokens, shards, copies, share = server
     if shards * copies > gpus:
         return (
-            f"serving.vllm asks for {shards} x {copies} GPUs, and there are {gpus}: lower tensor_parallel or "
+            f"{key}.vllm asks for {shards} x {copies} GPUs, and there are {gpus}: lower tensor_parallel or "
             "data_parallel"
         )
+    if shape is None:
+        return None
     if shape.heads % shards:
         return (
-            f"serving.vllm.tensor_parallel is {shards}, which does not divide the {shape.heads} heads of the model: "
+            f"{key}.vllm.tensor_parallel is {shards}, which does not divide the {shape.heads} heads of the model: "
             "set it to a divisor of them"
         )
-    if requests_at_once(shape, gpu, context_tokens, shards) >= 1:
+    if requests_at_once(shape, gpu, tokens, shards, share) >= 1:
         return None
-    number = tensor_parallel(shape, gpus, gpu, context_tokens)
+    number = tensor_parallel(shape, gpus, gpu, tokens, share)
     size = f"{gpu / GIB:.1f} GiB"
     holders = f"a GPU of {size} holds" if shards == 1 else f"{shards} GPUs of {size} hold"
-    cure = "take more or larger GPUs" if number is None else f"set serving.vllm.tensor_parallel to {number}"
+    if requests_at_once(shape, gpu, tokens, shards) >= 1:
+        cure = f"raise {key}.vllm.memory_share, which is {share:g}"
+    elif number is None:
+        cure = "take more or larger GPUs"
+    else:
+        cure = f"set {key}.vllm.tensor_parallel to {number}"
     return (
-        f"serving.context_tokens is {context_tokens:,}, and {holders} no such request beside the weights: {cure}, or "
-        "lower serving.context_tokens"
+        f"{key}.context_tokens is {tokens:,}, and {holders} no such request beside the weights: {cure}, or "
+        f"lower {key}.context_tokens"
     )
 
 

@@ -191,20 +191,23 @@ def checkpoints(shape: Shape, training: Training, kept: int) -> int:
     return (kept + 1) * checkpoint(shape, training)
 
 
-def disk(shape: Shape, training: Training, checkpoints: int, has_base: bool) -> list[Part]:
+def disk(
+    shape: Shape, trainings: Mapping[str, Training], kept: Mapping[str, int], has_base: bool
+) -> list[Part]:
     """Return the most bytes that all stages leave on the disk, with the copies in DVC's cache.
 
     Args:
         shape: The model.
-        training: The training; its tokens do not matter.
-        checkpoints: Checkpoints that are kept, for SFT and for DPO; one more is there while it is written.
+        trainings: SFT and DPO; their tokens do not matter.
+        kept: Checkpoints that each of them keeps; one more is there while it is written.
         has_base: Whether the base model is there already.
     """
-    model, point = 2 * shape.parameters, checkpoint(shape, training)
+    model = 2 * shape.parameters
+    sft, dpo = (checkpoint(shape, trainings[name]) for name in ("sft", "dpo"))
     base = [] if has_base else [Part("base model (download, data, DVC cache)", 3 * model)]
     return [
         *base,
         Part("models of SFT and DPO (data, DVC cache)", 4 * model),
-        Part("checkpoints of SFT", checkpoints * point),
-        Part("checkpoints of DPO, with one that is being written", (checkpoints + 1) * point),
+        Part("checkpoints of SFT", kept["sft"] * sft),
+        Part("checkpoints of DPO, with one that is being written", max(sft, (kept["dpo"] + 1) * dpo)),
     ]

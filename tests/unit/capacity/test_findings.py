@@ -101,8 +101,24 @@ def test_the_fewest_gpus_serve_one_request_of_full_length(gpu, gpus, number):
     ],
 )  # fmt: skip
 def test_a_server_that_would_not_start_after_the_training_is_refused_before_it(gpu, gpus, layout, words):
-    problem = findings.unserved(LLAMA, gpus, gpu * GIB, 65536, *layout)
+    problem = findings.unserved(LLAMA, gpus, gpu * GIB, findings.Server("serving", 65536, *layout))
     assert problem is None if words is None else words in problem
+
+
+def test_the_share_of_memory_that_vllm_may_take_decides_what_it_holds():
+    half = findings.Server("llm", 65536, memory_share=0.3)
+    assert findings.unserved(LLAMA, 1, 80 * GIB, half._replace(memory_share=0.9)) is None
+    assert findings.unserved(LLAMA, 1, 80 * GIB, half) == (
+        "llm.context_tokens is 65,536, and a GPU of 80.0 GiB holds no such request beside the weights: raise "
+        "llm.vllm.memory_share, which is 0.3, or lower llm.context_tokens"
+    )
+    assert findings.tensor_parallel(LLAMA, 8, 80 * GIB, 65536, share=0.3) == 2
+
+
+def test_of_a_model_that_is_not_known_only_the_number_of_gpus_is_checked():
+    assert findings.unserved(None, 2, 8 * GIB, findings.Server("llm", 65536, 2, 1)) is None
+    problem = findings.unserved(None, 2, 8 * GIB, findings.Server("plan.llm", 65536, 2, 2))
+    assert problem.startswith("plan.llm.vllm asks for 2 x 2 GPUs, and there are 2")
 
 
 def test_the_cache_of_a_token_has_keys_and_values_of_all_layers():

@@ -92,12 +92,33 @@ def test_a_training_needs_the_checkpoints_that_it_keeps_and_one_that_is_being_wr
 def test_disk_counts_the_checkpoint_that_is_being_written():
     rows = {
         row.name: row.device
-        for row in memory.disk(GLM, training(layout("zero2")), checkpoints=1, has_base=True)
+        for row in memory.disk(
+            GLM,
+            {name: training(layout("zero2")) for name in ("sft", "dpo")},
+            {"sft": 1, "dpo": 1},
+            has_base=True,
+        )
     }
     assert (
         sum(size for name, size in rows.items() if "checkpoints" in name) == 3 * 16 * 9_399_951_360
     )  # 451 GB
     assert rows["models of SFT and DPO (data, DVC cache)"] == 8 * 9_399_951_360
+
+
+def test_disk_counts_the_checkpoints_of_each_training_with_its_own_settings():
+    whole = training(layout("zero2"))
+    small = whole._replace(adapter=1_000_000)
+    point, part = memory.checkpoint(GLM, whole), memory.checkpoint(GLM, small)
+    assert part < point / 10
+
+    def checkpoints(sft, dpo, kept):
+        rows = memory.disk(GLM, {"sft": sft, "dpo": dpo}, kept, has_base=True)
+        return sum(row.device for row in rows if "checkpoints" in row.name)
+
+    assert (
+        checkpoints(whole, small, {"sft": 2, "dpo": 1}) == 3 * point
+    )  # the last one of SFT is being written
+    assert checkpoints(small, whole, {"sft": 2, "dpo": 1}) == 2 * part + 2 * point
 
 
 def test_ranks_that_share_a_pack_have_a_part_of_its_activations_and_logits_each():

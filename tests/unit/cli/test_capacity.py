@@ -70,6 +70,31 @@ def test_heads_that_ranks_cannot_share_are_refused_before_anything_is_paid(pipel
     assert "not measured: ranks that share a pack: tried on CPU ranks only" in out
 
 
+def test_a_writer_that_vllm_could_not_serve_is_refused_and_packs_shared_by_nodes_are_named(pipeline, run):
+    base = {**PAPER["base_model"], "source": f"path:{folder(pipeline, 'qwen2.5-7b')}", "rope_scaling": None}
+    Path("hosts").write_text("a slots=6\nb slots=2\n")
+    vllm = {"tensor_parallel": 2, "data_parallel": 8, "memory_share": 0.9, "prefix_caching": True}
+    local = {
+        **PAPER["llm"],
+        "engine": "vllm",
+        "model": "elsewhere",
+        "base_url": None,
+        "api_key_env": "",
+        "vllm": vllm,
+    }
+    training = {**PAPER["training"], "sequence_ranks": 4, "hostfile": "hosts"}
+    set_params(PAPER, base_model=base, training=training, write={**PAPER["write"], "llm": local})
+    code, report = reported(run, "--gpus", "8x80")
+    assert code == 2
+    assert report["errors"] == [
+        "write.llm.vllm asks for 2 x 8 GPUs, and there are 8: lower tensor_parallel or data_parallel"
+    ]
+    [advice] = report["advice"]
+    assert advice.startswith(
+        "training.sequence_ranks is 4, which does not divide the slots of a (6), b (2): ranks of"
+    )
+
+
 def folder(place, name):
     """A folder with the config of a model and its card, but no weights."""
     made = place / "model"
