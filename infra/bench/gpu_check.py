@@ -3,8 +3,9 @@
     versions     packages, GPU, and a sum over NCCL
     attention    ms of forward and backward pass of one layer: by sequence, variable length, with a mask
     sft          seconds a step, tokens/s, MFU, peak memory of a 1.2B Llama with random weights, packs of 32,768
-                 tokens; with each ZeRO layout, offload, the dense loss head, LoRA, selective checkpointing, and
-                 activations on the host
+                 tokens; with each ZeRO layout, offload, the dense loss head, LoRA, QLoRA, selective
+                 checkpointing, activations on the host, and two ranks that share each pack. A training that this
+                 machine cannot do is named with what it needs
     dpo          the same for pairs of 8,192 and of 32,768 tokens
     resume       `kill -9` and SIGTERM in the middle of a training; its curve against one that nobody stopped
     definition   tests/gpu: loss and gradient norm against their definition, with each layout
@@ -27,6 +28,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import importlib.util
 import json
 import os
 import random
@@ -41,7 +43,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,10 +105,12 @@ class Variant(NamedTuple):
     steps: int | None = None
     training: dict[str, Any] = {}  # noqa: RUF012 - never changed
     lora_rank: int | None = None
+    is_quantised: bool = False
+    ranks: int = 1
 
 
 def variants(device: str) -> list[Variant]:
-    """Return the trainings that are measured on a device."""
+    """Return the trainings that are measured on a device, the important ones first."""
     by_sequence = {"attention": "sdpa"}
     dense = {"loss_head": "dense"}
     selective, offload = {"selective_checkpointing": True}, {"activation_offload": True}
@@ -123,7 +127,26 @@ def variants(device: str) -> list[Variant]:
     ]
     if device == "cuda":  # activations of a CPU are in the memory of the host anyway
         made.append(Variant("sft", "zero2, activation offload", steps=3, training=offload))
+    lora = "zero2, QLoRA of rank 16"
+    made.append(Variant("sft", lora, steps=5, lora_rank=16, is_quantised=True))
+    two = {"sequence_ranks": 2}
+    made.append(Variant("sft", "zero2, 2 ranks share each pack", steps=5, training=two, ranks=2))
     return made
+
+
+def missing(variant: Variant, device: str) -> str | None:
+    """Return what a training needs and this machine lacks; None if it can run."""
+    if device == "cuda" and torch.cuda.device_count() < variant.ranks:
+        return f"{variant.ranks} GPUs"
+    if variant.is_quantised:
+        has_package = importlib.util.find_spec("bitsandbytes") is not None
+        needs = [
+            name
+            for name, is_there in (("an NVIDIA GPU", device == "cuda"), ("bitsandbytes", has_package))
+            if not is_there
+        ]
+        return " and ".join(needs) or None
+    return None
 
 
 class Report:
@@ -256,7 +279,7 @@ def make_job(folder: Path, model: Path, size: Size, variant: Variant, device: st
     """Return the job of a variant, with its rows written."""
     steps = variant.steps or size.steps
     rows = mixture(size, steps)
-    made = job(folder, model, rows, 1, batch_packs=1)
+    made = job(folder, model, rows, variant.ranks, batch_packs=1)
     update: dict[str, Any] = {
         "device": device,
         "layout": launch.layout_of(str(ROOT / f"infra/deepspeed/{variant.layout}.json")),
@@ -278,11 +301,13 @@ def make_job(folder: Path, model: Path, size: Size, variant: Variant, device: st
         )}  # fmt: skip
     made = made.model_copy(update=update)
     rank = variant.lora_rank
-    return made if rank is None else with_lora(made, variant.layout, rank=rank, alpha=2.0 * rank)
+    if rank is None:
+        return made
+    return with_lora(made, variant.layout, rank=rank, alpha=2.0 * rank, quantised=variant.is_quantised)
 
 
 def train_alone(file: str) -> None:
-    """Train one job in this process, without checkpoints and publishing, once a line comes on standard input."""
+    """Be a rank of a job, without checkpoints and publishing, once a line comes on standard input."""
     from longwriter.training.ranks import rank
     from longwriter.training.ranks.watch import Watch
 
@@ -295,6 +320,13 @@ def train_alone(file: str) -> None:
     trainer = (rank.sft_trainer if task.kind == "sft" else rank.dpo_trainer)(task, folder / "datasets", watch)
     trainer.args.save_strategy = "no"
     trainer.train()
+    if os.environ["RANK"] == "0":
+        _write_host(folder, trainer)
+    torch.distributed.destroy_process_group()
+
+
+def _write_host(folder: Path, trainer: Any) -> None:
+    """Write the memory of the first rank's process, and what the ranks chose."""
     host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     (folder / "host.json").write_text(
         json.dumps(
@@ -307,7 +339,6 @@ def train_alone(file: str) -> None:
         ),
         encoding="utf-8",
     )
-    torch.distributed.destroy_process_group()
 
 
 def measure(report: Report, folder: Path, size: Size, device: str, chosen: list[Variant]) -> None:
@@ -315,47 +346,67 @@ def measure(report: Report, folder: Path, size: Size, device: str, chosen: list[
     weights = write_model(folder / "model", size, device)
     if device == "cuda":
         torch.cuda.empty_cache()
-    started: list[tuple[Variant, Job, subprocess.Popen[bytes]]] = []
+    started: list[tuple[Variant, Job, list[subprocess.Popen[bytes]]]] = []
     try:
         for number, variant in enumerate(chosen):
+            if needs := missing(variant, device):
+                report.add(variant.check, variant.name, skipped=f"needs {needs}")
+                continue
             place = folder / f"variant-{number}"
             task = make_job(place, folder / "model", size, variant, device)
             (place / "job.json").write_text(task.model_dump_json(), encoding="utf-8")
-            started.append((variant, task, _start_variant(place, device)))
-        for variant, task, process in started:
+            started.append((variant, task, _start_ranks(place, device, variant.ranks)))
+        for variant, task, ranks in started:
             with report.guard(variant.check, variant.name):
-                _run_variant(report, variant, task, process, size, weights)
+                _run_variant(report, variant, task, ranks, size, weights)
     finally:
-        for _, _, process in started:
+        for process in (process for _, _, ranks in started for process in ranks):
             process.kill()
             process.wait()
 
 
-def _start_variant(place: Path, device: str) -> subprocess.Popen[bytes]:
+def _start_ranks(place: Path, device: str, number: int) -> list[subprocess.Popen[bytes]]:
+    """Start the ranks of a training; each imports, and waits for its line."""
     own = {
-        "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(net.free_port()),
+        "WORLD_SIZE": str(number), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(net.free_port()),
         "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false",
     } | ({} if device == "cuda" else {"DS_ACCELERATOR": "cpu"})  # fmt: skip
+    processes = []
     with (place / "log.txt").open("wb") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "infra.bench.gpu_check", "--train-alone", str(place / "job.json")],
-            stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env=os.environ | own, cwd=place,
-        )  # fmt: skip
+        for rank in map(str, range(number)):
+            processes.append(subprocess.Popen(
+                [sys.executable, "-m", "infra.bench.gpu_check", "--train-alone", str(place / "job.json")],
+                stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, cwd=place,
+                env=os.environ | own | {"RANK": rank, "LOCAL_RANK": rank},
+            ))  # fmt: skip
+    return processes
 
 
 def _run_variant(
-    report: Report, variant: Variant, task: Job, process: subprocess.Popen[bytes], size: Size, weights: int
+    report: Report,
+    variant: Variant,
+    task: Job,
+    ranks: list[subprocess.Popen[bytes]],
+    size: Size,
+    weights: int,
 ) -> None:
     if report.left_s() < 20:
         raise TimeoutError("no time was left for this one")
     began = time.monotonic()
+    for process in ranks:
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):  # it has failed, and its log says why
+            process.stdin.write(b"go\n")
+            process.stdin.close()
     try:
-        process.communicate(b"go\n", timeout=report.left_s())
+        for process in ranks:
+            process.wait(timeout=max(1.0, report.left_s()))
     except subprocess.TimeoutExpired as error:
-        process.kill()
+        for process in ranks:
+            process.kill()
         raise TimeoutError(f"stopped after {time.monotonic() - began:.0f} s") from error
     folder = Path(task.checkpoints)
-    if process.returncode:
+    if any(process.returncode for process in ranks):
         log = (folder.parent / "log.txt").read_text(errors="replace")
         raise RuntimeError(log.strip()[-1200:])
     points = checkpoints.read_curve(folder / checkpoints.CURVE)
@@ -365,7 +416,7 @@ def _run_variant(
     report.add(
         variant.check, variant.name, steps=len(points), step_s=_median([point["step_s"] for point in measured]),
         tokens_per_s=_median([point["tokens_per_s"] for point in measured]),
-        mfu=_mfu(measured, rows[1:], size, weights) if task.kind == "sft" else None,
+        mfu=_mfu(measured, rows[1:], size, weights, variant.ranks) if task.kind == "sft" else None,
         peak_gib=max(point["peak_gib"] for point in points), **numbers,
         losses=[round(point["loss"], 4) for point in points], seconds=round(time.monotonic() - began, 1),
         steps_s=[point["step_s"] for point in points] if task.kind == "dpo" else None,
@@ -380,13 +431,13 @@ def packs_rows(task: Job) -> list[list[int]]:
     return table.column("seq_lengths").to_pylist() if "seq_lengths" in table.column_names else []
 
 
-def _mfu(points: list[dict[str, float]], rows: list[list[int]], size: Size, weights: int) -> float:
-    """Return the share of the peak over these steps; all packs are of one mixture, so their order does not matter."""
+def _mfu(points: list[dict[str, float]], rows: list[list[int]], size: Size, weights: int, gpus: int) -> float:
+    """Return the share of the GPUs' peak over these steps; all packs are of one mixture, so their order is no matter."""
     flops = sum(
         6 * weights * sum(lengths) + 6 * size.hidden * size.layers * sum(length**2 for length in lengths)
         for lengths in rows
     )
-    return round(flops / sum(point["step_s"] for point in points) / PEAK_FLOPS, 4)
+    return round(flops / sum(point["step_s"] for point in points) / gpus / PEAK_FLOPS, 4)
 
 
 def _median(values: list[float]) -> float:
