@@ -104,7 +104,9 @@ def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     made["no test rows"] = job(base / "no_test", tiny_model, [pack(1, 2), pack(2, 2)], 2, **early)
     packs.write(Path(made["no test rows"].test), [])
     one_step = dpo_job(base / "norm", tiny_model)
-    norm = one_step.dpo.model_copy(update={"loss": "sigmoid_norm", "beta": 5.0, "batch_pairs": 40})
+    norm = one_step.dpo.model_copy(
+        update={"loss": "sigmoid_norm", "beta": 5.0, "batch_pairs": 40, "eval_steps": 1}
+    )
     made["norm"] = one_step.model_copy(update={"dpo": norm, "training": SELECTIVE})
     made["norm, zero 3"] = dpo_job(base / "norm_zero_3", tiny_model).model_copy(
         update={"dpo": norm, **zero_3}
@@ -125,7 +127,7 @@ def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
         sft = job(base / name, tiny_model, LORA_ROWS, 2, optimizer=twice)
         made[name] = with_lora(sft, layout, dropout=0.1, full_layers=["lm_head"])
     dpo = dpo_job(base / "lora_dpo", tiny_model)
-    once = dpo.model_copy(update={"dpo": dpo.dpo.model_copy(update={"batch_pairs": 40})})
+    once = dpo.model_copy(update={"dpo": dpo.dpo.model_copy(update={"batch_pairs": 40, "eval_steps": 1})})
     made["lora dpo"] = with_lora(once)
     files = [job_file(one) for one in made.values()]
     stopped = made["lora, stopped at each step"].checkpoints
@@ -368,7 +370,7 @@ def test_a_reward_is_the_gain_of_an_answer_or_of_its_mean_token(
     [point] = curve(one)
     assert point["loss"] > math.log(2)  # of equal models; the rest is the next-token term
     after, before = load_model(one.out), load_model(one.model)
-    margins = []
+    margins, losses = [], []
     for pair in packs.read(Path(one.test), list(packs.PAIR_COLUMNS)):
         gains = []
         for side in ("chosen_ids", "rejected_ids"):
@@ -376,9 +378,18 @@ def test_a_reward_is_the_gain_of_an_answer_or_of_its_mean_token(
             labels = torch.tensor([IGNORE_INDEX] * len(pair["prompt_ids"]) + pair[side])
             with torch.no_grad():
                 gains.append(float(gain(nll(before, ids, labels) - nll(after, ids, labels))))
+            if side == "chosen_ids":
+                with torch.no_grad():
+                    next_token = one.dpo.sft_weight * float(nll(after, ids, labels).mean())
         margins.append(beta * (gains[0] - gains[1]))
+        losses.append(math.log1p(math.exp(-margins[-1])) + next_token)
     assert held_out(one)["test_reward_margin"] == pytest.approx(sum(margins) / 5, rel=1e-3, abs=1e-5)
     assert held_out(one)["test_reward_accuracy"] == sum(margin > 0 for margin in margins) / 5
+    assert point["test_loss"] == pytest.approx(sum(losses) / 5, rel=1e-4)
+    measured_in_training = {name: value for name, value in point.items() if name.startswith("test_reward")}
+    assert measured_in_training == pytest.approx(
+        {name: held_out(one)[name] for name in ("test_reward_accuracy", "test_reward_margin")}, abs=1e-6
+    )
 
 
 def test_lora_begins_at_the_loss_of_the_whole_model(trained: dict[Any, Job], tiny_model: Path) -> None:

@@ -275,6 +275,9 @@ class DpoParams(Section):
     """Pairs of one optimizer step on all ranks together; a multiple of the number of ranks."""
     max_length: RowTokens
     """Largest number of tokens of a prompt and one answer together; a longer pair is rejected."""
+    eval_steps: OptimizerSteps | None = None
+    """Optimizer steps between two measurements of loss, accuracy and margin of the held-out pairs; null = only
+    accuracy and margin, once, after the last step."""
     lora: LoraParams | None = None
     """Adapter (LoRA) of the SFT model to train; null = all weights are trained."""
     optimizer: OptimizerParams

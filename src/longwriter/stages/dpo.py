@@ -26,7 +26,10 @@ from longwriter.training import fitting
 
 _PAIRS = files.DATA / "preferences"
 _SFT = files.DATA / "sft" / "weights"
-_CURVE = "step,epoch,loss,grad_norm,learning_rate,reward_accuracy,reward_margin\n"
+_CURVE = (
+    "step,epoch,loss,grad_norm,learning_rate,reward_accuracy,reward_margin,"
+    "test_loss,test_reward_accuracy,test_reward_margin\n"
+)
 
 
 def work(params: Params, folder: Path, run: runner.StageRun) -> runner.Summary:

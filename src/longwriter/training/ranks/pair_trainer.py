@@ -6,6 +6,7 @@ answers, each with its prompt, as one pack, and TRL's loss gets their numbers ba
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,7 @@ from longwriter.training.ranks.choices import Choice
 from longwriter.training.ranks.watch import Watch
 
 _REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")
+_EVALUATION = ("eval_loss", "eval_rewards/accuracies", "eval_rewards/margins")
 _OUTPUTS = ("log_probs", "entropy", "mean_logits", "is_top1")  # what TRL's loss reads
 
 
@@ -27,6 +29,8 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
 
     watch: Watch
     choices: dict[str, Choice]
+    measure_pairs: Callable[[], tuple[float, float, float]]
+    """Returns loss, accuracy and margin of the held-out pairs."""
 
     def __init__(self, *, watch: Watch, head_setting: str, longest: int, **options: Any) -> None:
         """Make the trainer, and compute the reference's log-probabilities.
@@ -71,6 +75,13 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         """Count the tokens of a micro-step, and train on it."""
         self.watch.add_sequences(inputs["attention_mask"].sum(dim=1).tolist(), self._room)
         return super().training_step(model, inputs, *rest, **options)
+
+    def evaluate(self, *_: Any, **_options: Any) -> dict[str, float]:
+        """Measure the held-out pairs while training, as after it."""
+        numbers = dict(zip(_EVALUATION, self.measure_pairs(), strict=True))
+        self.log(dict(numbers))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, numbers)
+        return numbers
 
 
 def without_padding(

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from longwriter.io.files import CHAT_CHANGES
 from longwriter.io.packs import PAIR_COLUMNS, count
 from longwriter.launch import checkpoints, launch
 from longwriter.launch.launch import Job
-from longwriter.params.training import OptimizerParams
+from longwriter.params.training import DpoParams, OptimizerParams
 from longwriter.tokens import tokenizer
 from longwriter.tokens.packing import IGNORE_INDEX
 from longwriter.training.ranks import (
@@ -171,8 +172,11 @@ def dpo_trainer(job: Job, cache: Path, watch: Watch) -> PairTrainer:
     assert job.dpo is not None
     train, test = (_rows(path, cache, PAIR_COLUMNS) for path in (job.train, job.test))
     terms = {job.dpo.loss: 1.0, "sft": job.dpo.sft_weight}
+    evaluates = bool(len(test)) and job.dpo.eval_steps is not None
     config = DPOConfig(
         **_arguments(job, job.dpo.optimizer, job.dpo.batch_pairs),
+        eval_strategy="steps" if evaluates else "no",
+        eval_steps=job.dpo.eval_steps,
         beta=job.dpo.beta,
         loss_type=[name for name, weight in terms.items() if weight],
         loss_weights=[weight for weight in terms.values() if weight],
@@ -193,6 +197,7 @@ def dpo_trainer(job: Job, cache: Path, watch: Watch) -> PairTrainer:
         **adapters.options(job),
     )
     trainer.choices["attention"] = choice
+    trainer.measure_pairs = partial(_measure_pairs, trainer, job.dpo)
     return trainer
 
 
@@ -202,19 +207,34 @@ def held_out(trainer: Any, job: Job) -> dict[str, float]:
         return {}
     if job.dpo is None:
         return {"test_loss": round(float(trainer.evaluate()["eval_loss"]), 8)}
+    _, accuracy, margin = _measure_pairs(trainer, job.dpo)
+    return {
+        "test_pairs": len(trainer.eval_dataset),
+        "test_reward_accuracy": round(accuracy, 6),
+        "test_reward_margin": round(margin, 6),
+    }
+
+
+def _measure_pairs(trainer: Any, dpo: DpoParams) -> tuple[float, float, float]:
+    """Return loss, accuracy and margin of the held-out pairs.
+
+    TRL would count some pairs twice if their number is not a multiple of the ranks, and sum a margin over the tokens
+    also with `sigmoid_norm`.
+    """
     trainer.model_wrapped.eval()
     loader = DataLoader(trainer.eval_dataset, batch_size=1, collate_fn=trainer.data_collator)
-    margins: list[float] = []
+    rows: list[list[float]] = []
     for batch in trainer.accelerator.prepare(loader):
         chosen, rejected = _log_probs(trainer, batch)
-        margin = _gain(chosen - batch["ref_chosen_logps"], batch, job.dpo.loss, 0)
-        margin -= _gain(rejected - batch["ref_rejected_logps"], batch, job.dpo.loss, 1)
-        margins += trainer.accelerator.gather_for_metrics(margin).float().tolist()  # without repeated pairs
-    return {
-        "test_pairs": len(margins),
-        "test_reward_accuracy": round(sum(margin > 0 for margin in margins) / len(margins), 6),
-        "test_reward_margin": round(job.dpo.beta * sum(margins) / len(margins), 6),
-    }
+        margin = _gain(chosen - batch["ref_chosen_logps"], batch, dpo.loss, 0)
+        margin -= _gain(rejected - batch["ref_rejected_logps"], batch, dpo.loss, 1)
+        next_token = -chosen / _target_count(batch, 0)
+        loss = dpo.sft_weight * next_token - torch.nn.functional.logsigmoid(dpo.beta * margin)
+        numbers = torch.stack([loss, dpo.beta * margin], dim=1)
+        rows += trainer.accelerator.gather_for_metrics(numbers).float().tolist()  # without repeated pairs
+    losses, margins = zip(*rows, strict=True)
+    count = len(rows)
+    return sum(losses) / count, sum(margin > 0 for margin in margins) / count, sum(margins) / count
 
 
 def _log_probs(trainer: Any, batch: dict[str, Any]) -> list[torch.Tensor]:
@@ -236,7 +256,11 @@ def _gain(log_ratio: torch.Tensor, batch: dict[str, Any], loss: str, side: int) 
     """Return what an answer (side 0: chosen, 1: rejected) has gained over the reference, as the loss counts it."""
     if loss == "sigmoid":
         return log_ratio
-    return log_ratio / batch["completion_mask"].chunk(2)[side].sum(dim=1)
+    return log_ratio / _target_count(batch, side)
+
+
+def _target_count(batch: dict[str, Any], side: int) -> torch.Tensor:
+    return batch["completion_mask"].chunk(2)[side].sum(dim=1)  # tokens of the chosen or the rejected answers
 
 
 def _resume(folder: Path) -> str | None:

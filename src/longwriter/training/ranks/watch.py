@@ -196,6 +196,8 @@ def _point(logs: dict[str, float], step: int, max_steps: int) -> dict[str, float
         "epoch": "epoch",
         "rewards/accuracies": "reward_accuracy",
         "rewards/margins": "reward_margin",
+        "eval_rewards/accuracies": "test_reward_accuracy",
+        "eval_rewards/margins": "test_reward_margin",
     }
     values = {new: round(float(logs[old]), 8) for old, new in names.items() if old in logs}
     return {"step": step, "max_steps": max_steps, **values}
