@@ -12,16 +12,21 @@ from longwriter.settings.texts import is_secret_name
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*")
 _NAMES = "names of fields: ASCII letters, digits, _ . : and -, without spaces"
-_SAMPLING = ("temperature", "max_tokens", "max_completion_tokens", "n_predict", "top_p", "stop", "seed")
+_SAMPLING = (
+    "temperature", "max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "maxtokens", "n_predict",
+    "num_predict", "top_p", "stop", "seed",
+)  # fmt: skip
 _FORMAT = (
     "response_format", "json_schema", "grammar", "structured_outputs",
     "guided_json", "guided_regex", "guided_choice", "guided_grammar",
 )  # fmt: skip
-_TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
+_TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "modalities", "audio")
 RESERVED = {
     **dict.fromkeys(("model", "models"), "set `model` beside extra_body"),
     **dict.fromkeys(("messages", "prompt", "input", "echo"), "the prompt comes from the template of the stage"),
     **dict.fromkeys(("stream", "stream_options"), "answers are not streamed"),
+    **dict.fromkeys(("add_generation_prompt", "continue_final_message"), "each answer is a turn of its own"),
+    "truncate_prompt_tokens": "no prompt is cut; set context_tokens",
     **dict.fromkeys(("n", "best_of"), "a request has one answer"),
     **dict.fromkeys(_TOOLS, "an answer is text"),
     **dict.fromkeys(_SAMPLING, "set it in `sampling` of the stage"),
