@@ -29,6 +29,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
 
     watch: Watch
     choices: dict[str, Choice]
+    control: Any  # of transformers' trainer
     measure_pairs: Callable[[], tuple[float, float, float]]
     """Returns loss, accuracy and margin of the held-out pairs."""
 
