@@ -13,6 +13,7 @@ from typing import IO, Any
 import orjson
 
 from longwriter.errors import BadRecord
+from longwriter.schemas.shapes import has_roles
 
 KEYS = (
     "data", "rows", "items", "examples", "instances", "records", "train", "validation", "test", "tabs", "chats", "sessions",
@@ -33,18 +34,34 @@ _BLOCK = 2**20
 
 
 def is_array(head: bytes) -> bool:
-    """Tell whether a file that begins with `head` is an array of objects; JSON Lines never begin with `[{`."""
-    return re.match(rb"(?:\xef\xbb\xbf)*\s*\[\s*\{", head) is not None
+    """Tell whether a file that begins with `head` is an array of objects, or of chats that are lists of turns.
+
+    JSON Lines begin with `[{` only if each line is a chat.
+    """
+    begins = re.match(rb"(?:\xef\xbb\xbf)*\s*\[\s*(?:\[\s*)?\{", head)
+    return begins is not None and not _is_chat(_first_line(head))
 
 
 def is_lines(head: bytes) -> bool:
     """Tell whether the first line of a file that begins with `head` is a whole row, as in JSON Lines."""
+    row = _first_line(head)
+    if isinstance(row, dict):
+        return not any(_holds_rows(key, row.get(key)) for key in (*KEYS, EXPORTED))
+    return _is_chat(row)
+
+
+def _first_line(head: bytes) -> Any:
+    """Return the value of the first line of a file; None if it is no JSON or does not end."""
     line, end, _ = head.partition(b"\n")
     try:
-        row = orjson.loads(line.removeprefix(b"\xef\xbb\xbf")) if end else None
+        return orjson.loads(line.removeprefix(b"\xef\xbb\xbf")) if end else None
     except orjson.JSONDecodeError:
-        return False
-    return isinstance(row, dict) and not any(_holds_rows(key, row.get(key)) for key in (*KEYS, EXPORTED))
+        return None
+
+
+def _is_chat(value: Any) -> bool:
+    """Tell whether a value is a list of turns."""
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and has_roles(value)
 
 
 def _holds_rows(key: str, value: Any) -> bool:
@@ -85,7 +102,7 @@ def rows(where: str, file: IO[bytes], longest: int) -> Iterator[bytes]:
 class _Cutter:
     """Cuts rows out of blocks of JSON.
 
-    `_path` holds the brackets that are open. A row is an object, or a text in an array, that begins while `_path`
+    `_path` holds the brackets that are open. A row is an object, or a list or a text in an array, that begins while `_path`
     equals `_around`: [] for objects one after another, ["["] in an array, ["{", "["] in an array under a key.
     """
 
@@ -170,7 +187,7 @@ class _Cutter:
 
     def _open(self, token: re.Match[bytes]) -> Iterator[bytes]:
         bracket = token[3]
-        if self._path == self._around and bracket == b"{":
+        if self._path == self._around and (bracket == b"{" or self._around):
             yield from self._between(token.start())
         elif not self._path and bracket == b"[":
             if self._has_texts:
@@ -194,7 +211,7 @@ class _Cutter:
             self._around, self._begin = [], token.end()
         elif self._is_wrapper and not self._path:
             self._is_wrapper, self._begin = False, token.end()
-        elif self._path == self._around and opening == b"{":
+        elif self._path == self._around and (opening == b"{" or self._around):
             yield self._data[self._begin : token.end()]
             self._begin = token.end()
 

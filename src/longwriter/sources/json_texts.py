@@ -65,6 +65,8 @@ def _hint(text: bytes) -> str:
         return "; keys and texts need double quotes, and this is JSON5 or Python"
     if text.startswith(b'"'):
         return '; a row is an object such as {"prompt": "…"}'
+    if text.startswith(b"<"):
+        return "; this is a web page or XML, such as a server's error in place of the file: download it again"
     if b"}\r{" in text:
         return "; rows end in a line end (LF), and here they end in CR"
     return ""

@@ -131,6 +131,10 @@ HOSTILE = [
     (b"5", "an object with named columns is needed, found int"),
     (b'["a", "b"]', "found a list"),
     (b'{"conversation": 7}', "conversation: a list"),
+    (
+        b"<html><body>403 Forbidden</body></html>",
+        "no JSON: unexpected character, expected a JSON value: line 1 column 1 (char 0); this is a web page or XML",
+    ),
     (b"[1]", "found a list: does the file hold one JSON array? Then name it .json"),
 ]
 
@@ -309,6 +313,24 @@ def test_an_array_that_is_named_as_lines_is_an_array(tmp_path):
     assert read(tmp_path / "a.jsonl") == READ
 
 
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+@pytest.mark.parametrize("form", ["an array", "an array over lines", "lines", "one chat"])
+def test_chats_that_are_lists_of_turns_are_a_row_each(tmp_path, form, name):
+    chats = [
+        [{"role": "user", "content": text}, {"role": "assistant", "content": "x"}]
+        for text in ("One.", "Two.")
+    ]
+    content = {
+        "an array": json.dumps(chats),
+        "an array over lines": json.dumps(chats, indent=1),
+        "lines": "".join(json.dumps(chat) + "\n" for chat in chats),
+        "one chat": json.dumps(chats[0]) + "\n",
+    }[form]
+    (tmp_path / name).write_text(content)
+    rows = [row for _, row in read(tmp_path / name)]
+    assert rows == [SourceRow("One."), SourceRow("Two.")][: 1 if form == "one chat" else 2]
+
+
 @pytest.mark.parametrize("indent", [None, 1])
 def test_an_array_of_texts_is_a_row_for_each_text(tmp_path, indent):
     (tmp_path / "a.json").write_text(json.dumps(["One, {two}.", 'A "third" [part].', "", 5], indent=indent))
@@ -367,7 +389,8 @@ def test_an_object_that_is_too_long_for_a_row_is_an_error(tmp_path):
 
 
 @given(
-    st.lists(st.text() | st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8).map(lambda value: {"a": value}), max_size=6),
+    st.lists(st.text() | st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8).map(lambda value: {"a": value}), max_size=6)
+    | st.lists(st.lists(st.dictionaries(st.text(), st.text() | st.lists(st.text()), max_size=2), max_size=3), max_size=4),
     st.sampled_from([None, 1]),
     st.booleans(),
     st.integers(1, 40),
