@@ -156,22 +156,19 @@ ADVERSARIES = [
 def test_each_search_is_linear(unit):
     def cpu_s(length):
         text = (unit * (length // len(unit) + 1))[:length]
-        times = []
-        for _ in range(2):
-            start = time.process_time()
-            for text_of_kind in (text, f"<think>{text}", f"analysisA{text}", f"{text}</think>."):
-                thinking.split_thinking(text_of_kind)
-                thinking.reasoning_text(text_of_kind)
-                markup.control_token(text_of_kind)
-                markup.without_outer_tokens(text_of_kind)
-                markup.tool_call(text_of_kind)
-                markup.without_control_characters(text_of_kind)
-            times.append(time.process_time() - start)
-        return min(times)
+        start = time.process_time()
+        for text_of_kind in (text, f"<think>{text}", f"analysisA{text}", f"{text}</think>."):
+            thinking.split_thinking(text_of_kind)
+            thinking.reasoning_text(text_of_kind)
+            markup.control_token(text_of_kind)
+            markup.without_outer_tokens(text_of_kind)
+            markup.tool_call(text_of_kind)
+            markup.without_control_characters(text_of_kind)
+        return time.process_time() - start
 
     assert any(
-        cpu_s(100_000) <= 6 * cpu_s(25_000) + 0.005 for _ in range(4)
-    )  # a busy machine: the best of four
+        cpu_s(100_000) <= 6 * cpu_s(25_000) + 0.005 for _ in range(8)
+    )  # a busy machine: the best of eight
 
 
 @pytest.mark.parametrize(
