@@ -229,6 +229,8 @@ def _stages(
         earlier, spent = remaining.read(), dict[str, float]()
         params = parameters.load()
         preflight.check_inputs(stale & set(names), params)
+        if not share:  # else they come from the remote
+            preflight.check_earlier_stages(stale, names)
         checks = preflight.stages_with_check(names, stale, params.base_model.source)
         for position, name in enumerate(names):
             if name in checks and preflight.check(get_run_logger()):

@@ -62,6 +62,27 @@ def check_inputs(names: Collection[str], params: Params) -> None:
         )
 
 
+def check_earlier_stages(stale: Collection[str], names: Sequence[str]) -> None:
+    """Return if all is here that the stages of a flow read and other stages write.
+
+    Args:
+        stale: Stages that DVC would run.
+        names: Stages of the flow, in order.
+
+    Raises:
+        UserError: something is missing; the message names the stages that write it.
+    """
+    missing = versioning.inputs_of_other_stages(names) if set(stale) & set(names) else {}
+    if missing:
+        path, stage = next(iter(missing.items()))
+        others = dict.fromkeys([*missing.values()])
+        words = [name for name in versioning.stage_names() if name in others or name in names]
+        raise UserError(
+            f"{path} is missing, which stage {stage} writes: name all stages that are needed, as in "
+            f"`python -m flows {' '.join(words)}`, or run the whole pipeline (`python -m flows`)"
+        )
+
+
 def check(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> bool:
     """Log a line if everything fits, else the whole report; keep the report; tell whether the model is known.
 

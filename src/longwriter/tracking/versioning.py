@@ -131,6 +131,30 @@ def missing_inputs(names: Collection[str]) -> list[str]:
     )
 
 
+def inputs_of_other_stages(names: Collection[str]) -> dict[str, str]:
+    """Return what is not here because other stages have to write it before these stages can run.
+
+    Returns:
+        {path: the stage that writes it}; what those stages lack in turn comes after it.
+    """
+    with open_repo() as repo:
+        stages = {stage.addressing: stage for stage in repo.index.stages}
+    outs = {Path(out.def_path): name for name, stage in stages.items() for out in stage.outs}
+    missing: dict[str, str] = {}
+    wanted = [name for name in stages if name in names]
+    for name in wanted:  # grows
+        for dep in stages[name].deps:
+            path = Path(dep.def_path)
+            if hasattr(dep, "params") or path.exists():
+                continue
+            for out, writer in outs.items():
+                if (path.is_relative_to(out) or out.is_relative_to(path)) and writer not in names:
+                    missing[str(path)] = writer
+                    if writer not in wanted:
+                        wanted.append(writer)
+    return missing
+
+
 def busy(text: str) -> str | None:
     """Return a message for the user if dvc says that another dvc command works in the checkout, else None."""
     owners = dict.fromkeys(_BUSY.findall(text))

@@ -255,3 +255,17 @@ def test_an_input_is_missing_if_neither_a_stage_nor_dvc_add_brings_it(repo):
     }
     (repo / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
     assert versioning.missing_inputs({"first", "second"}) == ["/no/such/file", "gone/rows.jsonl"]
+
+
+def test_the_stages_that_have_to_run_before_others_are_named_with_what_they_write(repo):
+    stages = {
+        "first": {"cmd": "true", "deps": ["one.txt"], "outs": ["data/a"]},
+        "second": {"cmd": "true", "deps": ["data/a/rows.jsonl"], "outs": ["data/b/rows.jsonl", "here"]},
+        "third": {"cmd": "true", "deps": ["data/b", "here", "nowhere"], "outs": ["data/c"]},
+    }
+    (repo / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    (repo / "here").touch()
+    missing = versioning.inputs_of_other_stages({"third"})
+    assert missing == {"data/b": "second", "data/a/rows.jsonl": "first"}
+    assert versioning.inputs_of_other_stages({"third", "second"}) == {"data/a/rows.jsonl": "first"}
+    assert versioning.inputs_of_other_stages({"third", "second", "first"}) == {}
