@@ -361,3 +361,12 @@ class Rejection(Record):
     reason: str
     detail: str
     call_ids: list[str] = []
+
+
+class RejectedInstruction(Rejection):
+    """A row of the sources that became no instruction, and the beginning of its prompt.
+
+    `prompt` is empty if the row has none, or if somebody withdrew it.
+    """
+
+    prompt: str

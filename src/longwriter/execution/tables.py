@@ -19,6 +19,7 @@ from longwriter.records import (
     Instruction,
     Plan,
     PreferencePair,
+    RejectedInstruction,
     Rejection,
     Score,
 )
@@ -127,7 +128,8 @@ def _known() -> dict[str, Instruction]:
 def _rejected(stage: str, known: Mapping[str, Instruction]) -> list[dict[str, Any]]:
     """Return the rejected rows of a stage; a text that became no training row is shown as `write` wrote it."""
     path = files.DATA / stage / "rejected.jsonl"
-    rejections = list(islice(files.each_row(path, Rejection), _ROWS)) if path.is_file() else []
+    kind = RejectedInstruction if stage == "instructions" else Rejection
+    rejections = list(islice(files.each_row(path, kind), _ROWS)) if path.is_file() else []
     texts = _texts({tuple(row.call_ids) for row in rejections if row.call_ids}) if stage == "dataset" else {}
     rows = []
     for row in rejections:
@@ -137,7 +139,10 @@ def _rejected(stage: str, known: Mapping[str, Instruction]) -> list[dict[str, An
                 {**_of_draft(draft), "row_id": row.row_id, "result": inert.line(reason)[:_PROMPT_CHARS]}
             )
             continue
-        prompt = known[row.row_id].prompt if row.row_id in known else ""
+        if isinstance(row, RejectedInstruction):
+            prompt = row.prompt
+        else:
+            prompt = known[row.row_id].prompt if row.row_id in known else ""
         trace_id = spans.trace_id(row.row_id, row.call_ids) if stage in ("plan", "write") else None
         rows.append(_row(row.row_id, prompt, reason=reason, trace_id=trace_id))
     return rows

@@ -38,7 +38,7 @@ from longwriter.instructions.screening import ScreeningLimits, screen
 from longwriter.instructions.selection import Cell, Codes, bucket
 from longwriter.io import files, process
 from longwriter.params import InstructionsParams, Params
-from longwriter.records import Instruction, Rejection
+from longwriter.records import Instruction, RejectedInstruction
 from longwriter.sources import files as sources
 from longwriter.sources import look
 
@@ -155,6 +155,7 @@ def screening_limits(params: InstructionsParams, benchmark: Sequence[str]) -> Sc
         types=read_patterns(Path(params.rules) / "types.yaml"),
         benchmarks=decontamination.index(benchmark),
         prompt_words=(params.gate.min_prompt_words, params.gate.max_prompt_words),
+        withdrawn=withdrawn.read(),
     )
 
 
@@ -319,5 +320,5 @@ def _screen_chunk(chunk: sources.Chunk, limits: ScreeningLimits) -> _ScreenedChu
     )
 
 
-def _json_lines(rows: Sequence[Rejection]) -> bytes:
+def _json_lines(rows: Sequence[RejectedInstruction]) -> bytes:
     return "".join(f"{row.model_dump_json()}\n" for row in rows).encode()

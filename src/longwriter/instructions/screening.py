@@ -8,7 +8,7 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 from longwriter.amounts import amount
@@ -16,7 +16,7 @@ from longwriter.exclusions import decontamination
 from longwriter.hashing import short_id
 from longwriter.instructions.patterns import Patterns, first_matches
 from longwriter.lengths.stated import stated_length
-from longwriter.records import Instruction, Rejection
+from longwriter.records import Instruction, RejectedInstruction
 from longwriter.schemas.contents import Unusable
 from longwriter.schemas.rows import SourceRow
 from longwriter.text.basics.counting import normalise, tokens
@@ -24,6 +24,7 @@ from longwriter.text.language import identify
 
 OTHER = "Other"
 """Type of a row that states no type and matches no pattern of a type."""
+_SHOWN_CHARS = 200  # of the prompt of a rejected row
 
 
 class ScreeningLimits(NamedTuple):
@@ -33,7 +34,7 @@ class ScreeningLimits(NamedTuple):
     `max_required_words`: longest stated length, in words, that the writer can reach. `harm`: patterns of
     harmful prompts; a name is a reason (`toxic`, `scraping`), or a reason, a dot and a detail. `types`:
     patterns of the types; a name is a type. `benchmarks`: prompts that no row may repeat. `prompt_words`:
-    smallest and largest number of words in a prompt.
+    smallest and largest number of words in a prompt. `withdrawn`: ids of rows whose prompts are shown nowhere.
     """
 
     languages: Sequence[str]
@@ -43,6 +44,7 @@ class ScreeningLimits(NamedTuple):
     types: Patterns
     benchmarks: decontamination.Index
     prompt_words: tuple[int, int] = (1, 10**9)
+    withdrawn: Set[str] = frozenset()
 
 
 class Candidate(NamedTuple):
@@ -54,24 +56,26 @@ class Candidate(NamedTuple):
 
 def screen(
     rows: Sequence[tuple[str, SourceRow | Unusable]], limits: ScreeningLimits
-) -> tuple[list[Candidate], list[Rejection]]:
+) -> tuple[list[Candidate], list[RejectedInstruction]]:
     """Return (candidates in the order of the rows, rejections); each row is in exactly one of the two lists.
 
     Args:
         rows: Pairs of `file:line` and a row, or the reason why the row gives no instruction.
         limits: The limits of the checks.
     """
-    rejected: list[Rejection] = []
+    rejected: list[RejectedInstruction] = []
     passed: list[tuple[str, SourceRow, str]] = []
     for origin, row in rows:
         if isinstance(row, Unusable):
-            rejected.append(_rejection(origin, row.reason, row.detail))
+            rejected.append(rejection(origin, row.reason, row.detail, ""))
             continue
         row = row._replace(prompt=normalise(row.prompt))
         language = row.language or identify(row.prompt[: limits.max_chars])
         if (problem := _problem(row, language, limits)) is not None:
             reason, detail = problem
-            rejected.append(_rejection(_instruction_id(row.prompt, language), reason, f"{origin}: {detail}"))
+            row_id = _instruction_id(row.prompt, language)
+            shown = "" if row_id in limits.withdrawn else row.prompt
+            rejected.append(rejection(row_id, reason, f"{origin}: {detail}", shown))
         else:
             passed.append((origin, row, language))
     prompts = [row.prompt for _, row, _ in passed]
@@ -80,13 +84,13 @@ def screen(
     candidates: list[Candidate] = []
     for (origin, row, language), harm_name, type_name in zip(passed, harm, types, strict=True):
         item = _instruction(origin, row, language, type_name)
+        shown = "" if item.instruction_id in limits.withdrawn else row.prompt
         if harm_name:
             reason = harm_name.partition(".")[0]
-            detail = f"{origin}: {harm_name}: {row.prompt[:80]!r}"
-            rejected.append(_rejection(item.instruction_id, reason, detail))
+            rejected.append(rejection(item.instruction_id, reason, f"{origin}: {harm_name}", shown))
         elif (required := item.required_words or 0) > limits.max_required_words:
             detail = f"{origin}: {amount(required, 'word')}"
-            rejected.append(_rejection(item.instruction_id, "too_long_for_writer", detail))
+            rejected.append(rejection(item.instruction_id, "too_long_for_writer", detail, shown))
         else:
             candidates.append(Candidate(item, decontamination.hit(limits.benchmarks, item.prompt)))
     return candidates, rejected
@@ -129,5 +133,11 @@ def _instruction_id(prompt: str, language: str) -> str:
     return short_id([language, prompt])
 
 
-def _rejection(row_id: str, reason: str, detail: str) -> Rejection:
-    return Rejection(row_id=row_id, stage="instructions", reason=reason, detail=detail)
+def rejection(
+    row_id: str, reason: str, detail: str, prompt: str, call_ids: Sequence[str] = ()
+) -> RejectedInstruction:
+    """Return the record of a rejected row, with the beginning of its prompt."""
+    return RejectedInstruction(
+        row_id=row_id, stage="instructions", reason=reason, detail=detail, call_ids=list(call_ids),
+        prompt=prompt[:_SHOWN_CHARS],
+    )  # fmt: skip

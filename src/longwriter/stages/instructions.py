@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -21,13 +21,13 @@ import numpy as np
 
 from longwriter.execution import runner
 from longwriter.gates.suite import verdicts
-from longwriter.instructions import candidates, funnel, funnel_plot, intent, selection
+from longwriter.instructions import candidates, funnel, funnel_plot, intent, screening, selection
 from longwriter.io import files, progress
 from longwriter.llm.asking import ask_until_usable
 from longwriter.llm.client import LLM, Answer
 from longwriter.models import servers as serving
 from longwriter.params import InstructionsParams, JudgeParams, Params
-from longwriter.records import Instruction, Rejection
+from longwriter.records import Instruction
 from longwriter.text.basics.prompts import Refused
 from longwriter.tracking import versioning
 
@@ -49,7 +49,7 @@ async def _work(params: Params, folder: Path) -> runner.Summary:
     ):
         pool.check_malformed(own.max_malformed_share, own.source)
         result = await _select(pool, own, folder / "calls.jsonl.zst")
-        selected = _write(pool, result, folder / "instructions.jsonl", rejected)
+        selected = _write(pool, result, folder / "instructions.jsonl", rejected, limits.withdrawn)
     counts = enumerate(np.bincount(result.decisions.codes))
     later_reasons = Counter({selection.REASONS[code]: int(n) for code, n in counts if code})
     reasons = +(pool.reasons + later_reasons)
@@ -122,9 +122,16 @@ async def _select(pool: candidates.Candidates, params: InstructionsParams, calls
 
 
 def _write(
-    pool: candidates.Candidates, result: _Selection, file: Path, rejected: IO[bytes]
+    pool: candidates.Candidates,
+    result: _Selection,
+    file: Path,
+    rejected: IO[bytes],
+    withdrawn: Set[str],
 ) -> list[Instruction]:
-    """Write the selected instructions by id, and the rejections in the order of the sources; return the instructions."""
+    """Write the selected instructions by id, and the rejections in the order of the sources; return the instructions.
+
+    A rejection does not show the prompt of a withdrawn row, or of a row that is nearly the same.
+    """
     decisions = result.decisions
     selected = []
     for place, code in enumerate(decisions.codes):
@@ -133,20 +140,16 @@ def _write(
             selected.append(item)
             continue
         reason = selection.REASONS[code]
-        detail = item.origin
+        detail, texts = item.origin, {item.instruction_id}
         if reason == "contaminated":
             detail += f": {pool.benchmark_hits[place]}"
         elif reason == "near_duplicate":
             other = pool[int(decisions.nearest[place])]
             similarity = decisions.similarity[place]
             detail += f": {similarity:.0%} of {other.instruction_id} ({other.origin})"
-        row = Rejection(
-            row_id=item.instruction_id,
-            stage="instructions",
-            reason=reason,
-            detail=detail,
-            call_ids=result.call_ids.get(place, []),
-        )
+            texts.add(other.instruction_id)
+        shown = "" if texts & withdrawn else item.prompt
+        row = screening.rejection(item.instruction_id, reason, detail, shown, result.call_ids.get(place, ()))
         rejected.write(f"{row.model_dump_json()}\n".encode())
     selected.sort(key=lambda item: item.instruction_id)
     files.write_jsonl(file, selected)

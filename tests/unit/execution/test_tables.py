@@ -2,7 +2,7 @@
 
 from longwriter.execution import tables
 from longwriter.io import files
-from longwriter.records import Generation, Message, PreferencePair, Rejection
+from longwriter.records import Generation, Message, PreferencePair, RejectedInstruction, Rejection
 from longwriter.traces import spans, traces
 from longwriter.traces.spans import Node, TextTrace
 from longwriter.tracking import runs as tracking
@@ -132,6 +132,19 @@ def _of_table(row_id, trace=None, result="kept", prompt="Write.", words=3, score
         "row_id": row_id, "result": result, "prompt": prompt, "first_words": "One two three.",
         "words": words, "S_l": score, "trace": trace,
     }  # fmt: skip
+
+
+def test_a_rejected_row_of_a_source_shows_the_beginning_of_its_prompt_as_text(store):
+    prompt = "Write <img src=x onerror=alert(7)>\n| a [link](http://x.example) " + "about rain " * 40
+    rejected = RejectedInstruction(
+        row_id="r", stage="instructions", reason="toxic", detail="a.jsonl:1: x", prompt=prompt
+    )
+    _write("instructions", instructions=[], rejected=[rejected])
+    [row] = tables.rows("instructions", tracking.start_run("instructions", {}))
+    assert row["prompt"].startswith("Write <img")
+    assert len(row["prompt"]) == 200
+    assert "\n" not in row["prompt"]
+    assert "| `Write <img src=x onerror=alert(7)> ¦ a [link]" in tables.page([row])  # a code span
 
 
 def test_the_page_of_rows_links_their_traces_and_texts_are_only_texts():

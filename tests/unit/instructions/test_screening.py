@@ -8,6 +8,7 @@ from longwriter.instructions.screening import OTHER, ScreeningLimits, screen
 from longwriter.records import Instruction
 from longwriter.schemas.contents import Unusable
 from longwriter.schemas.rows import SourceRow
+from longwriter.text.basics.counting import normalise
 
 LIMITS = ScreeningLimits(
     languages=["en"], max_chars=200, max_required_words=1000,
@@ -75,8 +76,8 @@ def test_a_prompt_has_as_many_words_as_the_bar_asks_for(prompt, fate):
         (SourceRow("a", language="fr"), "language", "f:7: fr"),
         (SourceRow(STORY, toxic=True), "flagged_toxic", "f:7: the source says so"),
         (SourceRow(STORY, redacted=True), "flagged_redacted", "f:7: the source took names out of it"),
-        (SourceRow("Write GRRR.", language="en"), "toxic", "f:7: toxic.rude: 'Write GRRR.'"),
-        (SourceRow("Scrape it.", language="en"), "scraping", "f:7: scraping: 'Scrape it.'"),
+        (SourceRow("Write GRRR.", language="en"), "toxic", "f:7: toxic.rude"),
+        (SourceRow("Scrape it.", language="en"), "scraping", "f:7: scraping"),
         (SourceRow(STORY.replace("500", "1,001")), "too_long_for_writer", "f:7: 1,001 words"),
         (SourceRow(STORY, length=1001), "too_long_for_writer", "f:7: 1,001 words"),
     ],
@@ -120,3 +121,12 @@ def test_every_row_is_a_candidate_or_rejected_in_its_order(rows):
         int((row.row_id if row.row_id.startswith("f:") else row.detail).split(":")[1]) for row in rejected
     ]
     assert sorted(places + others) == list(range(len(rows)))
+
+
+@pytest.mark.parametrize("row", [SourceRow("Write GRRR. " * 15, language="en"), SourceRow(STORY, toxic=True)])
+def test_a_rejected_row_shows_the_beginning_of_its_prompt_unless_it_is_withdrawn(row):
+    [rejected] = screen([("f:7", row)], LIMITS)[1]
+    assert rejected.prompt
+    assert rejected.prompt == normalise(row.prompt)[:200]
+    [withdrawn] = screen([("f:7", row)], LIMITS._replace(withdrawn={rejected.row_id}))[1]
+    assert withdrawn == rejected.model_copy(update={"prompt": ""})
