@@ -117,7 +117,7 @@ def example_table(rows: list[Example], benchmark: Sequence[str]) -> list[dict[st
 
 def suite(long_rows: int, params: ValidateParams) -> list[Expectation]:
     """Return the expectations of examples; the table "long" holds all rows except the general chats."""
-    max_alike = long_rows - math.ceil(round(long_rows * params.min_distinct_share, 6))
+    distinct = math.ceil(round(long_rows * params.min_distinct_share, 6))
     turns = r"^(system-)?user-assistant(-user-assistant)*$"
     return [
         at_least("long", "enough_rows", params.min_rows, "rows"),
@@ -158,7 +158,7 @@ def suite(long_rows: int, params: ValidateParams) -> list[Expectation]:
             "long",
             "distinct_openings",
             f">= {params.min_distinct_share} of the openings are distinct",
-            "ExpectColumnSumToBeBetween",
-            {"column": "opening_seen", "max_value": max_alike},
+            "ExpectColumnValuesToBeInSet",
+            {"column": "opening_seen", "value_set": [False], "mostly": distinct / max(1, long_rows)},
         ),
     ]

@@ -104,11 +104,5 @@ def suite(rows: int, params: InstructionsParams) -> list[Expectation]:
         ),
         never(table, "no_benchmark_prompt", "on_benchmark", "no prompt of a benchmark"),
         matches(table, "traceable", "origin", r"^.+:\d+$", "file:line"),
-        Expectation(
-            table,
-            "types_balanced",
-            f"at most {most} rows of one type",
-            "ExpectColumnMaxToBeBetween",
-            {"column": "of_its_type", "max_value": most},
-        ),
+        between(table, "types_balanced", "of_its_type", None, most, "rows of one type"),
     ]

@@ -13,7 +13,7 @@ from longwriter.io import files
 from longwriter.tracking import versioning
 
 DOCS = files.LOCAL / "data_docs"
-_WORST = 5  # failing rows that a message names
+_NAMED = 5  # failing rows that a message names
 
 
 _GATES = {
@@ -59,7 +59,7 @@ KEYS: dict[str, dict[str, tuple[str, ...]]] = {
 class Finding(NamedTuple):
     """The result of one expectation; `rows` are the ids of all failing rows.
 
-    `observed` is the value that was measured; `bound` says what is allowed, for messages.
+    An expectation about a share of the rows may pass although some fail it. `observed` is the value that was measured; `bound` says what is allowed, for messages.
     """
 
     name: str
@@ -71,7 +71,8 @@ class Finding(NamedTuple):
 
     def sentence(self) -> str:
         """Return name, observed value, bound and the first failing rows in one line."""
-        rows = f"; worst rows: {', '.join(self.rows[:_WORST])}" if self.rows else ""
+        more = f" and {len(self.rows) - _NAMED:,} more" if len(self.rows) > _NAMED else ""
+        rows = f"; failing rows: {', '.join(self.rows[:_NAMED])}{more}" if self.rows else ""
         observed = round(self.observed, 6) if isinstance(self.observed, float) else self.observed
         return f"{self.name}: observed {observed}, bound {self.bound}{rows}"
 

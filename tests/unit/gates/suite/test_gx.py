@@ -8,7 +8,7 @@ from longwriter import params
 from longwriter.errors import GateStopped
 from longwriter.gates import examples, instructions, pairs, plans
 from longwriter.gates.suite import gx, verdicts
-from longwriter.gates.suite.expectations import Gate, unique
+from longwriter.gates.suite.expectations import Expectation, Gate, among, between, matches, never, unique
 from longwriter.records import Message
 from tests.unit.builders import example, prose
 from tests.unit.gates.poison import (
@@ -75,7 +75,32 @@ def test_one_opening_in_ten_may_be_seen_before_where_nine_in_ten_must_be_distinc
     twin = with_answer(rows[9], f"{opening} {prose(138, 'other')}")
     bounds = BOUNDS.model_copy(update={"min_distinct_share": 0.9})
     findings = gx.run(examples.gate([*rows[:9], twin], bounds, []), None)
-    assert [(f.observed, f.passed) for f in findings if f.name == "distinct_openings"] == [(1, True)]
+    assert [(f.rows, f.passed) for f in findings if f.name == "distinct_openings"] == [(["s9"], True)]
+
+
+def test_the_data_docs_name_the_failing_row_of_each_kind_of_expectation(tmp_path):
+    rows = pd.DataFrame({"key": ["good-1", "bad-9"], "flag": [False, True], "word": ["a", "?"], "n": [1, 7]})
+    rows["same"] = ["x", "x"]
+    rows["other"] = [1, 8]
+    kinds = [
+        never("rows", "never", "flag", "no flag"),
+        among("rows", "among", "word", ["a"]),
+        matches("rows", "matches", "word", "^[a-z]$", "a letter"),
+        between("rows", "between", "n", None, 5, "things"),
+        unique("rows", "unique", "same", "once"),
+        Expectation(
+            "rows",
+            "equal",
+            "equal",
+            "ExpectColumnPairValuesToBeEqual",
+            {"column_A": "n", "column_B": "other"},
+        ),
+    ]
+    for kind in kinds:
+        [finding] = gx.run(Gate([kind], {"rows": rows}, "key", []), tmp_path / kind.name)
+        assert "bad-9" in finding.rows
+        [page] = (tmp_path / kind.name).rglob("validations/**/*.html")
+        assert "bad-9" in page.read_text(encoding="utf-8"), kind.name
 
 
 def judged_pairs(sides, docs=None):
@@ -182,7 +207,7 @@ def test_a_critical_finding_stops_and_publishes_no_verdict(tmp_path, monkeypatch
     with pytest.raises(GateStopped) as stop:
         verdicts.settle("preferences", findings, {}, 1200, tmp_path / "verdict.json")
     assert str(stop.value) == (
-        "1 of 3 expectations stop the data set (1,200 rows): one: observed 3, bound <= 2; worst rows: row1. "
+        "1 of 3 expectations stop the data set (1,200 rows): one: observed 3, bound <= 2; failing rows: row1. "
         "All failing rows: .lw/stopped/preferences/verdict.json; Data Docs: .lw/data_docs/preferences/index.html. "
         "In params.yaml preferences.warn lists expectations that only warn"
     )
