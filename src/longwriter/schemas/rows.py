@@ -270,8 +270,11 @@ def _nothing(value: Mapping[str, Any]) -> Trouble:
         )
     needed = ", ".join(("prompt", *CHATS, *QUESTIONS))
     names = ", ".join(repr(str(name)[:30]) for name in list(value)[:10]) or "none"
-    hint = "; if the texts are instructions, name their column prompt" if isinstance(text, str) else ""
-    return Trouble("malformed", f"no prompt: one of the columns {needed} is needed, found {names}{hint}")
+    return Trouble(
+        "malformed",
+        f"no prompt: one of the columns {needed} is needed, found {names}; if one of them holds the instructions, "
+        "rename it to prompt",
+    )
 
 
 def _no_instruction_in(value: Mapping[str, Any]) -> str | None:

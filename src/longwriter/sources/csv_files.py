@@ -70,7 +70,7 @@ class Table:
         if {usual_name(name) for name in readable_columns(self._names)} & able:
             return None
         names = ", ".join(repr(name[:30]) for name in self._names[:_SHOWN]) or "nothing"
-        return f"its first line must name one of the columns {', '.join(sorted(INSTRUCTIONS))}, and it holds {names}"
+        return f"its first line must name one of the columns {', '.join(sorted(INSTRUCTIONS))}, and it holds {names}; rename the column of the instructions to prompt"
 
     def rows(self) -> Iterator[bytes | Unusable]:
         """Yield each row as a JSON text, with only the columns that are read.

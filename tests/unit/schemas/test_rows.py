@@ -408,7 +408,7 @@ def test_a_column_that_often_names_a_kind_is_an_instruction_only_if_it_holds_a_s
         ({"turns": f"['{SEA}"}, "no prompt: one of the columns"),
         ({"title": "T-shirt", "products": ["a"]}, "no prompt: one of the columns"),
         ({"instances": [{"prompt": SEA}, {"prompt": SEA}]}, "no instance or several: put each of them into a row"),
-        ({"id": 1, "data": {"text": SEA}, "annotations": []}, "if the texts are instructions, name their column prompt"),
+        ({"id": 1, "data": {"text": SEA}, "annotations": []}, "if one of them holds the instructions, rename it to prompt"),
     ],
 )  # fmt: skip
 def test_a_row_of_a_known_kind_without_an_instruction_says_what_to_do(value, told):
@@ -633,7 +633,7 @@ def test_what_a_user_shows_cannot_be_written_about(content, detail):
         ([], "an object with named columns is needed, found a list: does the file hold one JSON array"),
         (None, "object"),
         ({}, "no prompt: one of the columns prompt, conversation, messages, conversations, chat_messages"),
-        ({"title": "a", "body": "b"}, "is needed, found 'title', 'body'"),
+        ({"title": "a", "body": "b"}, "is needed, found 'title', 'body'; if one of them holds the instructions, rename it to prompt"),
         ({"text": "<|im_start|>assistant\nHi<|im_end|>"}, "text: this is a whole chat with role marks in one text"),
         ({"text": "\n\nHuman: Hi"}, "text: this is a whole chat"),
         ({"text": "Once upon a time."}, "found 'text'"),
@@ -700,7 +700,7 @@ def test_a_row_that_cannot_be_read_is_malformed_and_the_column_is_named(value, t
         ({"turns": [{"Human": "a"}]}, "turns (a chat: Human)"),
         ({"instruction": "a", "input": "b"}, "instruction and input"),
         ({"a": 1}, "no instruction (no prompt: one of the columns prompt, conversation, messages, conversations, "
-                   "chat_messages, instruction, question, query, input, inputs, problem, text_input is needed, found 'a')"),
+                   "chat_messages, instruction, question, query, input, inputs, problem, text_input is needed, found 'a'; if one of them holds the instructions, rename it to prompt)"),
         ({"inputs": {"messages": [USER]}}, "inputs.messages (a chat: role, content)"),
         ({"text": "USER: a ASSISTANT: b"}, "text"),
     ],

@@ -173,7 +173,7 @@ def test_parquet_without_a_known_column_is_malformed_row_by_row(tmp_path):
         (":1", "malformed", "no prompt"),
         (":2", "malformed", "no prompt"),
     ]
-    assert found[0][2].endswith("found 'text'; if the texts are instructions, name their column prompt")
+    assert found[0][2].endswith("found 'text'; if one of them holds the instructions, rename it to prompt")
 
 
 def test_numbers_of_rows_go_on_over_chunks(tmp_path):
