@@ -44,7 +44,7 @@ _TOOL_WORDS = (
 )
 
 _WORD_TOKENS = (
-    r"bos|eos|pad|unk|mask|cls|sep|sop|eop|eot|eod|im_start|im_end|(?:start|end)_of_(?:turn|image|text|utterance)"
+    r"bos|eos|pad|unk|mask|cls|sep|sop|eop|eot|eod|im_start|im_end|(?:start|end)_of_(?:turn|image|text|utterance)|image_soft_token"
     r"|(?:end|begin)oftext|unused\d{1,4}|extra_id_\d{1,4}|reserved_special_token_\d{1,4}|0x[0-9A-F]{2}"
     r"|file_sep|repo_?name|filename|gh_stars|issue_(?:start|comment|closed)|empty_output"
     r"|reserved_\d{1,4}|SPECIAL_\d{1,4}|(?:BOS|EOS|PAD|UNK|SEP|CLS|MASK|EOT|EOD)(?:_TOKEN)?|eo[ham]|seed:\w{1,16}"
@@ -57,8 +57,9 @@ _TOKEN = re.compile(
     r"|<\|(?:im_(?:start|end|sep)|endoftext|eot_id|end_of_text|(?:start|end)_header_id)\b"
     r"|\b(?:im_(?:start|end|sep)|endoftext|eot_id|end_of_text|(?:start|end)_header_id)\|>"
     rf"|<(?:{_WORD_TOKENS})>|</?s>|</?tool_(?:call|response)>|<</?SYS>>"
-    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS?|TOOL_RESULTS|TOOL_CONTENT|MODEL_SETTINGS)\]"
+    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS?|TOOL_RESULTS|TOOL_CONTENT|MODEL_SETTINGS|IMG_BREAK|IMG_END|BEGIN_AUDIO)\]"
     r"|\[UNUSED_TOKEN_\d{1,4}\]|<mask:\d{1,4}>|\[(?:PAD|UNK|CLS|SEP|MASK|BOS|EOS|gMASK|sMASK)\]|\]~!?b[\[\]]|\[e~\[|\[\|[a-z_]{2,24}\|\]"
+    r"|<role>[A-Z]{2,12}</role>|<[|｜]DSML[|｜]"  # Ling; DeepSeek's calls of tools
     r"|【\d{1,3}(?::\d{1,3})?†[^】\n]{1,60}】"  # a source of gpt-oss
 )
 _SPACES = re.compile(r"(?:[A-Za-z,.]{1,30}▁){3}")  # SentencePiece's, which a server left in the text

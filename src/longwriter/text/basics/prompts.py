@@ -25,7 +25,7 @@ _MARK = re.compile(  # each alternative is the first character of a mark; what f
     r"|<(?=/?(?:s|bos|eos|pad|unk|mask|cls|sep|sop|eop|eot|eod|eoh|eoa|eom|endofturn|role|human|user|usr|assistant|system|ai|bot|image|unused\d{1,4}|filename|reponame"
     r"|_[a-z]{1,20}|0x[0-9a-f]{2})>)"  # <_user>, and the bytes of SentencePiece
     r"|<(?=</?SYS>>)"
-    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS?|TOOL_RESULTS|TOOL_CONTENT|MODEL_SETTINGS|ARGS|CALL_ID|THINK|SYS|Round \d{1,4})\])"
+    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS?|TOOL_RESULTS|TOOL_CONTENT|MODEL_SETTINGS|ARGS|CALL_ID|THINK|SYS|IMG(?:_BREAK|_END)?|BEGIN_AUDIO|PREFIX|SUFFIX|MIDDLE|Round \d{1,4})\])"
     r"|\[(?=UNUSED_TOKEN_\d{1,4}\])|<(?=mask:\d{1,4}>)"  # InternLM, ERNIE
     r"|\[(?=(?:g|s)?MASK\]|(?:PAD|UNK|CLS|SEP|BOS|EOS)\]|e~\[)|\](?=~!?b[\[\]])"  # GLM, BERT, MiniMax
     r"|\[(?=\|[a-z_]{1,24}\|\])"  # EXAONE

@@ -10,7 +10,7 @@ CONTROL_TOKENS = [
     "<bos>", "<eos>", "<pad>", "<unk>", "<file_sep>", "<repo_name>", "<jupyter_code>", "<fim_prefix>", "<extra_id_7>",
     "<unused99>", "<0x0A>", "[TOOL_CALLS]", "[SYSTEM_PROMPT]", "[gMASK]", "[UNUSED_TOKEN_146]", "<mask:3>", "]~b]", "<|turn>", "<turn|>", "[|endofturn|]",
     "[e~[", "<reserved_106>", "<SPECIAL_12>", "<BOS_TOKEN>", "<EOS>", "<PAD>", "<tool_call>", "</tool_response>", "<eoh>",
-    "<seed:eos>", "<longcat_user>", "<end_of_sentence>", "<_user>", "<[BOS_never_used_51bce0c785ca2f68081bfa7d91973934]>",
+    "<image_soft_token>", "[IMG_BREAK]", "<seed:eos>", "<longcat_user>", "<end_of_sentence>", "<_user>", "<[BOS_never_used_51bce0c785ca2f68081bfa7d91973934]>",
 ]  # fmt: skip
 PROSE = [
     "A list [1] of <b>bold</b> words, 3 < 4 > 2, and a|b.",
@@ -31,9 +31,17 @@ def test_control_tokens_are_found_inside_a_text_and_removed_around_it(token):
 
 
 @pytest.mark.parametrize(
-    "mark", ["【4†source】", "【12:0†L3-L9】", "\ue200cite\ue202turn0search1\ue201", "The▁tide▁came▁in."]
+    "mark",
+    [
+        "<role>HUMAN</role>",
+        '<｜DSML｜invoke name="x">',
+        "【4†source】",
+        "【12:0†L3-L9】",
+        "\ue200cite\ue202turn0search1\ue201",
+        "The▁tide▁came▁in.",
+    ],
 )
-def test_marks_of_sources_and_of_spaces_that_a_server_left_in_a_text_count_as_control_tokens(mark):
+def test_marks_of_roles_sources_and_spaces_that_a_server_left_in_a_text_count_as_control_tokens(mark):
     text = f"{mark} The tide came in. {mark} It was noon."
     assert markup.control_token(text)
     assert "The tide came in." in markup.without_outer_tokens(text)

@@ -71,7 +71,7 @@ def test_a_template_without_a_framed_field_is_named_by_its_parameter():
         "<｜User｜>", "<｜Assistant｜>", "<｜end▁of▁sentence｜>", "<｜begin▁of▁sentence｜>", "[INST]", "[/INST]",
         "<<SYS>>", "<</SYS>>", "<s>", "</s>", "<bos>", "<eos>", "<pad>", "<unk>", "<mask>", "[gMASK]", "[UNUSED_TOKEN_145]", "<mask:0>", "<sop>",
         "<start_of_turn>", "<end_of_turn>", "<|START_OF_TURN_TOKEN|>", "<|USER_TOKEN|>", "<BOS_TOKEN>",
-        "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CALLS]", "[AVAILABLE_TOOLS]", "<file_sep>", "<repo_name>",
+        "[IMG]", "[IMG_BREAK]", "[PREFIX]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CALLS]", "[AVAILABLE_TOOLS]", "<file_sep>", "<repo_name>",
         "<filename>", "<fim_prefix>", "<extra_id_0>", "<unused12>", "<beginning_of_sentence>", "<end_of_sentence>",
         "]~!b[", "]~b]", "[e~[", "<seed:bos>", "<turn|>", "<|turn>", "<reserved_106>", "<|im_user|>", "[CLS]",
         "[|assistant|]", "[|endofturn|]", "<_user>", "<_end>", "<0x0A>", "<human>", "<bot>", "<image>", "[TOOL_CALL]", "[/TOOL_CALL]",
