@@ -60,7 +60,7 @@ def check_malformed(malformed: int, rows: int, max_share: float, source: str, fi
     Args:
         malformed: Number of malformed rows.
         rows: Number of all rows.
-        max_share: Largest share of malformed rows, in [0, 1].
+        max_share: Largest share of malformed rows, in [0, 1]: instructions.max_malformed_share.
         source: Where the rows come from, for the error.
         first: The first malformed row and what is wrong with it, for the error; None = there is none.
 
@@ -69,8 +69,8 @@ def check_malformed(malformed: int, rows: int, max_share: float, source: str, fi
     """
     if malformed > max_share * rows:
         raise BadRecord(
-            f"{malformed:,} of {rows:,} rows of {source} are malformed (at most {max_share:.1%} may be); "
-            f"the first: {first}"
+            f"{malformed:,} of {rows:,} rows of {source} are malformed (at most {max_share:.1%} may be: "
+            f"instructions.max_malformed_share); the first: {first}"
         )
 
 

@@ -77,7 +77,7 @@ def test_a_bad_row_is_told_with_its_field_and_what_is_allowed(in_tmp, record, ro
 def test_more_malformed_rows_than_allowed_stop_with_the_first():
     first = "f:1: Invalid JSON"
     files.check_malformed(1, 10, 0.1, "f", first)
-    with pytest.raises(BadRecord, match=r"1 of 10 .*f:1: Invalid JSON"):
+    with pytest.raises(BadRecord, match=r"1 of 10 .*instructions\.max_malformed_share.*f:1: Invalid JSON"):
         files.check_malformed(1, 10, 0.05, "f", first)
 
 
