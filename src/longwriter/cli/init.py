@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +17,7 @@ from longwriter.text import inert
 
 if TYPE_CHECKING:
     from longwriter.instructions.preview import Preview
+    from longwriter.params import PlanParams
 
 
 def init(
@@ -61,6 +62,9 @@ def init(
     with access.kept_private(files.LOCAL), _shown_columns():
         result = previews.preview(trial)
     typer.echo(inert.terminal(_funnel(result)))
+    if settings.write.mode != "direct":
+        for line in beyond_plans(result.stated, settings.plan):
+            typer.echo(line)
     if not result.chosen:
         raise UserError(
             f"no row of {inert.line(source)} would be chosen: the funnel says why; the bounds are in the section "
@@ -102,12 +106,33 @@ def _funnel(result: Preview) -> str:
         if step.rejected:
             reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in step.rejected.items())
             lines.append(f"{step.rows_out:>10,}  {step.name} (rejected: {reasons})")
-    lines.append(f"{result.chosen:>10,}  chosen; {result.stated:,} of them state a length")
+    lines.append(f"{result.chosen:>10,}  chosen; {len(result.stated):,} of them state a length")
     rejected = {reason for step in result.steps for reason in step.rejected}
     lines += [
         f"{'':>10}  {reason}: instructions.{key}" for reason, key in _KEYS.items() if reason in rejected
     ]
     return "\n".join(lines)
+
+
+def beyond_plans(stated: Sequence[int], plan: PlanParams) -> list[str]:
+    """Return a line for the lengths that are shorter than every plan, and one for those that are longer.
+
+    The stage `plan` refuses most plans of such rows as `wrong_total`.
+
+    Args:
+        stated: Lengths that the chosen rows state, in words.
+        plan: Its bounds.
+    """
+    fewest, most = plan.min_steps * plan.min_step_words, plan.max_steps * plan.max_step_words
+    short, long = sum(words < fewest for words in stated), sum(words > most for words in stated)
+    lines = [
+        (
+            short,
+            f"fewer than {fewest:,} words, the shortest plan: lower plan.min_steps or plan.min_step_words",
+        ),
+        (long, f"more than {most:,} words, the longest plan: raise plan.max_steps or plan.max_step_words"),
+    ]
+    return [f"{rows:>10,}  of these ask for {what}" for rows, what in lines if rows]
 
 
 _KEYS = {

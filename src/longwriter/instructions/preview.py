@@ -18,11 +18,11 @@ from longwriter.params import Params
 
 
 class Preview(NamedTuple):
-    """The steps of the funnel, the chosen rows, and how many of these state a length."""
+    """The steps of the funnel, the chosen rows, and the lengths in words that these state."""
 
     steps: list[funnel.Step]
     chosen: int
-    stated: int
+    stated: list[int]
 
 
 def preview(params: Params) -> Preview:
@@ -45,5 +45,5 @@ def preview(params: Params) -> Preview:
         over_limit[places] = False
         codes[over_limit] = selection.REASON_CODE["over_limit"]
         later = {selection.REASONS[code]: int(n) for code, n in enumerate(np.bincount(codes)) if code and n}
-        stated = sum(pool[int(place)].required_words is not None for place in places)
+        stated = [words for place in places if (words := pool[int(place)].required_words) is not None]
         return Preview(funnel.funnel(pool.rows(), pool.reasons + Counter(later)), len(places), stated)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from longwriter import params
+from longwriter.cli.init import beyond_plans
 from tests.unit.cli.checkout import PARAMS
 
 SUBJECTS = ["rivers", "bridges", "lanterns", "orchards", "glaciers", "clocks", "markets", "violins"]
@@ -38,6 +40,23 @@ def test_a_source_is_previewed_and_nothing_is_written(checkout, run):
     assert lines[-1] == "Nothing is written yet: run it again with --apply"
     assert Path("params.yaml").read_text() == before
     assert not Path("data").exists()
+
+
+def test_lengths_that_no_plan_has_are_counted_with_their_keys(checkout, run):
+    prompts = [
+        f"Write {words} words about {name}."
+        for words, name in zip((100, 179, 180, 500), SUBJECTS, strict=False)
+    ]
+    Path("mine.json").write_text(json.dumps(prompts))
+    code, out, err = run("init", "mine.json")
+    assert code == 0, err
+    counts = [line.strip() for line in out.splitlines() if "of these ask" in line]
+    assert counts == [
+        "2  of these ask for fewer than 180 words, the shortest plan: lower plan.min_steps or plan.min_step_words"
+    ]
+    plan = params.load().plan  # 3 to 5 steps of 60 to 100 words
+    assert beyond_plans([180, 500], plan) == []
+    assert "1  of these ask for more than 500 words" in beyond_plans([501], plan)[0]
 
 
 def test_a_source_that_does_not_exist_is_named(checkout, run):
