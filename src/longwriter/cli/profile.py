@@ -118,7 +118,10 @@ def offer(changes: dict[str, Any], source: str, apply: bool, next_step: str) -> 
     text = changed(changes, source)
     before = PARAMS.read_text(encoding="utf-8")
     lines = unified_diff(before.splitlines(), text.splitlines(), str(PARAMS), source, n=0, lineterm="")
-    typer.echo(inert.terminal("\n".join(lines) or f"{PARAMS} has these values already"))
+    if text == before:
+        typer.echo(f"{PARAMS} has these values already. Next: {next_step}")
+        return
+    typer.echo(inert.terminal("\n".join(lines)))
     if apply:
         write(text)
         typer.echo(f"\n{PARAMS} is written. Next: {next_step}")

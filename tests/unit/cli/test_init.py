@@ -42,6 +42,16 @@ def test_a_source_is_previewed_and_nothing_is_written(checkout, run):
     assert not Path("data").exists()
 
 
+def test_values_that_are_there_already_lead_to_the_next_step(checkout, run):
+    write_source()
+    assert run("init", "mine.json", "--apply")[0] == 0
+    _, out, _ = run("init", "mine.json")
+    assert out.splitlines()[-1].startswith(
+        "params.yaml has these values already. Next: `longwriter estimate`"
+    )
+    assert "Nothing is written" not in out
+
+
 def test_lengths_that_no_plan_has_are_counted_with_their_keys(checkout, run):
     prompts = [
         f"Write {words} words about {name}."
