@@ -1,4 +1,4 @@
-"""Finds refusals in French, German and Spanish, in which a model sometimes refuses an English or Chinese request.
+"""Finds refusals in French, German, Spanish, Italian and Russian, in which a model sometimes refuses an English or Chinese request.
 
 A refusal opens the answer. In its first sentences the model says no ("je ne peux pas") and names the text or the
 request, or says no to the reader ("vous aider") after an apology. A letter in these languages does neither so early.
@@ -44,6 +44,24 @@ _SPANISH = (
     r"(?:como (?:\w+ ){0,2}(?:modelo|ia\b|inteligencia artificial|asistente)|soy (?:s[oó]lo |solo )?(?:una? )?(?:ia\b|modelo|asistente))",
     r"\b(?:dijo|decía|respondió|escribió|murmuró|suspiró)\b",
 )
+_ITALIAN = (
+    r"(?:mi dispiace|spiacente|purtroppo|mi scuso|scusa\w*|temo)",
+    r"(?:non (?:posso|potrei|sono (?:in grado|autorizzat[oa]|programmat[oa]|capace)|mi è (?:possibile|permesso|consentito)|ho (?:accesso|la capacità))|mi rifiuto|devo (?:rifiutare|declinare))",
+    r"(?:scrivere|redigere|creare|generare|produrre|comporre|fornire|continuare|rispondere|soddisfare|elaborare|inventare|raccontare)",
+    r"(?:test[oi]|articol[oi]|sagg[io]o?|stori[ae]|raccont[io]|romanz[oi]|letter[ae]|discors[oi]|libr[oi]|poesi[ae]|contenut[oi]|richiest[ae]|domand[ae]|paragraf[oi]|document[oi]|compit[oi]|monolog[oh]i?|scen[ae]|capitol[oi]|argoment[oi]|ciò|questo)",
+    r"(?:aiutarti|aiutarla|aiutarvi|aiutare)",
+    r"(?:(?:in quanto|come) (?:\w+ )?(?:modello|ia\b|intelligenza artificiale|assistente)|sono (?:solo )?(?:un['’]?a? ?)?(?:ia\b|modello|assistente))",
+    r"\b(?:disse|diceva|rispose|scrisse|mormorò|sospirò)\b",
+)
+_RUSSIAN = (
+    r"(?:извините|простите|к сожалению|сожалею|прошу прощения)",
+    r"(?:не (?:могу|смогу|буду|в состоянии|имею (?:возможности|права))|отказываюсь|вынужден\w? отказать\w*)",
+    r"(?:(?:на)?писать|созда(?:ть|вать)|сочин(?:ить|ять)|продолж(?:ить|ать)|предостав(?:ить|лять)|ответить|отвечать|выполнить|состав(?:ить|лять)|(?:с)?генерировать|рассказать)",
+    r"(?:текст\w*|стать\w+|эссе|истори\w+|рассказ\w*|роман\w*|письм\w+|реч\w+|книг\w+|стих\w*|контент\w*|запрос\w*|вопрос\w*|абзац\w*|документ\w*|задани\w+|монолог\w*|сцен\w+|глав\w+|тем[уаые])",
+    r"(?:помочь|помогать)",
+    r"(?:как (?:\w+ )?(?:модель|ии\b|искусственный интеллект|ассистент)|я (?:всего лишь |просто )?(?:ии\b|языковая модель|ассистент))",
+    r"\b(?:сказал\w*|говорил\w*|ответил\w*|прошептал\w*|вздохнул\w*)\b",
+)
 
 
 def _refusal(sorry: str, no: str, act: str, thing: str, helps: str, model: str, said: str) -> re.Pattern[str]:
@@ -53,11 +71,17 @@ def _refusal(sorry: str, no: str, act: str, thing: str, helps: str, model: str, 
     return re.compile(rf"^(?!.*{said})(?:{writes}|.{{0,20}}?{assists})")
 
 
-_REFUSALS = (_refusal(*_FRENCH), _refusal(*_GERMAN), _refusal(*_SPANISH))
+_REFUSALS = (
+    _refusal(*_FRENCH),
+    _refusal(*_GERMAN),
+    _refusal(*_SPANISH),
+    _refusal(*_ITALIAN),
+    _refusal(*_RUSSIAN),
+)
 
 
 def refuses_in_another_language(text: str) -> bool:
-    """Tell whether an answer begins with a refusal in French, German or Spanish.
+    """Tell whether an answer begins with a refusal in another language.
 
     The text may hold such a sentence as speech: quoted text does not count.
     """

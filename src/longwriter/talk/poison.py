@@ -13,6 +13,7 @@ import re
 
 from longwriter.talk.pattern_set import PatternSet
 from longwriter.talk.refusals import is_refusal, refused_by_models, refused_by_rules
+from longwriter.talk.sentences import NARRATED
 from longwriter.talk.talk_model import VETO, talk_score, talking_part
 from longwriter.talk.task_talk import (
     describing_sentence,
@@ -276,7 +277,7 @@ def _without_code(text: str) -> str:
 def _talk_by_rules(text: str, instruction: str, may_veto: bool) -> str | None:
     """Return the part that the rules take for talk, or None; `may_veto`: the models may overrule them."""
     text = text.strip()
-    if _speaks(_OPENING, text[:_WINDOW]):
+    if _speaks(_OPENING, text[:_WINDOW]) and not NARRATED.match(text):
         return text[:EVIDENCE_CHARS]
     if _has(text, _TALK_WORDS) and (match := _TALK.search(text)) and _speaks(_TALK, text):
         return text[match.start() :].strip()[:EVIDENCE_CHARS]

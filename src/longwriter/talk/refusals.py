@@ -298,7 +298,7 @@ def is_refusal(text: str, instruction: str = "") -> bool:
     """Tell whether an answer refuses, or asks for more information instead of writing.
 
     Args:
-        text: The answer, in English or Chinese; a refusal may also be in French, German or Spanish.
+        text: The answer, in English or Chinese; a refusal may also be in one of five other languages (`other_languages`).
         instruction: The instruction, or empty if it is not known: in a letter of apology, "I" is its writer.
     """
     text = text.strip()

@@ -49,9 +49,11 @@ SPEECH_VERBS = (
     r"\b(?:said|says|asked|whispered|replied|answered|told|shouted|muttered|cried|wrote|sighed)\b(?! in your)"
 )
 _SPEAKER = r"(?:(?:the|an?|my|his|her|their|our|old|young|mr\.?|mrs\.?) (?:\w+ ){0,1}?\w+|he|she|they|(?-i:[A-Z])\w+(?: (?-i:[A-Z])\w+)?)"
+_HAN_SPEAKER = r"(?:[他她它]们?|[\u4e00-\u9fff]{0,2}[人长师生爷奶妈爸母父亲哥姐弟妹娘孩王官兵匠工夫叔伯婶姨])"
 NARRATED = re.compile(  # somebody in a story says it, without quotation marks
     rf"[^.!?\n]{{0,100}}, (?:(?:{_SPEAKER} |i ){SPEECH_VERBS}(?! you\b)|{SPEECH_VERBS} {_SPEAKER}\b)"
-    r"|[^。！？\n]{0,60}，(?![我您你])[\u4e00-\u9fff]{1,6}?(?:说|问|答|喊|写|叹)(?:道|完|着|罢)(?:[，。]|就|便|又)",
+    r"|[^。！？\n]{0,60}，(?![我您你])[\u4e00-\u9fff]{1,6}?(?:说|问|答|喊|写|叹)(?:道|完|着|罢)(?:[，。]|就|便|又)"
+    rf"|[^。！？\n]{{0,60}}，{_HAN_SPEAKER}(?:(?:笑着|低声|轻声|大声)?(?:说|问|答|喊|应)|点了?点头)[，。：]",
     re.IGNORECASE,
 )
 SPEECHLESS = re.compile(  # a person whom something moves; not "I don't have enough words for your essay"

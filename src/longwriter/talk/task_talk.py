@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 
 from longwriter.talk.pattern_set import PatternSet
-from longwriter.talk.sentences import CREDIT, HAN_MODEL, MODEL, TEXT, sentences, words
+from longwriter.talk.sentences import CREDIT, HAN_MODEL, MODEL, NARRATED, TEXT, sentences, words
 
 _WINDOW = 600  # characters in which a text opens or closes
 _SENTENCES = 3  # at each end
@@ -364,7 +364,7 @@ def _match(text: str, instruction: str) -> tuple[str, str] | None:
     ends = sentences(text[:_WINDOW])[:_SENTENCES] + sentences(text[-_WINDOW:])[-_SENTENCES:]
     for sentence in dict.fromkeys(ends):
         candidates = _SET.candidates(sentence)
-        if not candidates or CREDIT.fullmatch(sentence):
+        if not candidates or CREDIT.fullmatch(sentence) or NARRATED.match(sentence):
             continue
         is_chinese = _HAN.search(sentence) is not None
         for position in candidates:

@@ -17,9 +17,13 @@ from longwriter.talk.refusals import is_refusal
         "Lo siento, no puedo escribir sobre ese tema.",
         "Como asistente de IA, no puedo ayudarte con eso.",
         "No puedo generar este tipo de contenido. La noche era fría.",
+        "Mi dispiace, ma non posso scrivere questo testo.",
+        "In quanto modello linguistico, non sono in grado di aiutarti.",
+        "Извините, но я не могу написать этот текст.",
+        "К сожалению, я не могу помочь вам с этим.",
     ],
 )
-def test_a_refusal_in_french_german_or_spanish_is_found(answer):
+def test_a_refusal_in_another_language_is_found(answer):
     assert is_refusal(answer, "Write a short story.")
     assert check_text(answer, "Write a short story.").reason == "refusal"
 
@@ -34,6 +38,10 @@ def test_a_refusal_in_french_german_or_spanish_is_found(answer):
         "Lo siento mucho por tu abuela.",
         "Lo siento, no puedo ayudarle, dijo el médico, y cerró la puerta.",
         "The French phrase je ne sais quoi is older than the hotel.",
+        "Non posso scrivere il tuo nome senza tremare.",
+        "Mi dispiace, disse il medico, non posso aiutarla.",
+        "К сожалению, я не могу приехать в понедельник.",
+        "Извините, не могу вам помочь, сказал доктор.",
         "抱歉，先生。",
         "",
     ],

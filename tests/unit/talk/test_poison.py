@@ -89,6 +89,8 @@ NO_ERRORS = [
     "他的账户余额不足以支付房租。",
 ]
 TALK = [
+    "好的，正如您所说，这一段要写灯塔。",
+    "好的，下面是第三段。他说，灯亮了。",
     "The essay will continue to argue that rivers matter to the people who live beside them.",
     "The paragraph should then go on to describe the mill.",
     "Here is paragraph 3:\nThe sea",
@@ -128,6 +130,10 @@ TALK = [
     "大海。（共300字）",
 ]
 NO_TALK = [
+    "好的，他说，我明天就去修灯。",
+    "好的，老船长点点头，我等你。",
+    "没问题，父亲说：我们明天出发。",
+    "Sure, the keeper said, I will write to the Board.",
     "The essay will also be printed in May.",
     "The paragraph would then cost the paper its licence.",
     "",
