@@ -81,6 +81,7 @@ from longwriter.schemas.turns import (
 _DEEPEST = 3  # envelopes in each other
 _SIGNS = {"segments": "label", "bubbles": "type", "requests": "message"}  # a key of a turn without a role
 _PROMPTED = re.compile(r"Prompted\s+")  # how Google's Takeout begins the title of a prompt
+_WORD = re.compile(r"\w")
 _TRUE = {"true", "yes", "y", "t", "1", "1.0"}
 _FALSE = {"false", "no", "n", "f", "0", "0.0", "", "none", "null", "nan"}
 _MARKUP = re.compile(r"<\|[a-z_]+\|>|\[/?INST\]|(^|\n)(### ?)?(Human|User|Instruction): ?", re.IGNORECASE)
@@ -148,6 +149,8 @@ def _read(value: Any, depth: int = 0) -> tuple[SourceRow, tuple[str, ...]]:
         user = first_user_turn(earlier, EARLIER)
         return _of_chat(value, user), (EARLIER, *user.keys)
     prompt = value.get("prompt")
+    if isinstance(prompt, str) and not _WORD.search(prompt) and any(value.get(name) for name in CHATS):
+        prompt, value = None, {**value, "prompt": None}  # such as "[]" beside messages
     if isinstance(prompt, str) and not is_blank(prompt) and not prompt.startswith(CHAT_OPENING):
         said = own_text(prompt)
         return _plain(value, first_user_text(said, at_start=True) or said), ("prompt",)

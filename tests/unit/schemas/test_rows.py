@@ -460,7 +460,9 @@ def test_a_chat_is_read_where_its_turns_are_stored_in_rarer_ways(chat):
     assert parse({"messages": chat}) == SourceRow(SEA)
 
 
-@pytest.mark.parametrize("nothing", ["\u200b", "\ufeff", "\u2800", "null", "nan", "None", "N/A", [], {}])
+@pytest.mark.parametrize(
+    "nothing", ["\u200b", "\ufeff", "\u2800", "null", "nan", "None", "N/A", "[]", "{}", "-", "…", [], {}]
+)
 def test_a_prompt_that_says_nothing_leaves_the_messages(nothing):
     assert parse({"prompt": nothing, "messages": [USER]}) == SourceRow(SEA)
 
