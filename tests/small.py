@@ -63,6 +63,7 @@ SMALL: dict[str, Any] = {
     "preferences.min_pairs": 2,
     "preferences.test_share": 0.4,
     "dpo.batch_pairs": 2,
+    "dpo.eval_steps": 2,
     "dpo.max_length": 4096,
     "generate.folder": "benchmarks",
     "generate.benchmarks": ["tiny"],

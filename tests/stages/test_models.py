@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,14 @@ def test_a_training_run_shows_its_checkpoints_and_its_curve(finished: Workspace,
     rows = (finished.path / f"data/{stage}/curve.csv").read_text().splitlines()
     column = rows[0].split(",").index("loss")
     assert [item.value for item in history] == [float(row.split(",")[column]) for row in rows[1:]]
+
+
+def test_the_curve_of_dpo_has_the_held_out_numbers_of_its_last_step(finished: Workspace) -> None:
+    rows = list(csv.DictReader((finished.path / "data/dpo/curve.csv").open(encoding="utf-8")))
+    metrics = finished.json("data/dpo/metrics.json")
+    assert float(rows[-1]["test_loss"]) > 0
+    for name in ("test_reward_accuracy", "test_reward_margin"):
+        assert float(rows[-1][name]) == metrics[name]
 
 
 def test_stages_that_use_weights_show_the_model_as_input(finished: Workspace) -> None:
