@@ -228,7 +228,10 @@ def _recomputing_problems(params: Params, stages: Mapping[str, Training]) -> lis
 
 def _overfull(params: Params, machine: Machine, shape: Shape, stages: Mapping[str, Training]) -> list[str]:
     """Return a sentence for each stage whose ranks do not fit, and for batches that ranks cannot share."""
-    errors: list[str] = []
+    shape_problem = sharing.pack_problem(
+        shape.model_type, shape.other_layers, shape.takes_sdpa, params.training.attention
+    )
+    errors = [shape_problem] if shape_problem else []
     batches = {"sft.batch_packs": params.sft.batch_packs, "dpo.batch_pairs": params.dpo.batch_pairs}
     for (key, batch), (name, training) in zip(batches.items(), stages.items(), strict=True):
         errors += filter(

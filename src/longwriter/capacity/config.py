@@ -41,8 +41,13 @@ def read(file: Path, scaling: rope.Scaling | None = None) -> Shape:
     parameters = sum(weight.numel() for weight in model.parameters())
     embedding = model.get_input_embeddings().weight
     is_shared = head is not None and head.weight is embedding
-    heads = config.num_attention_heads
     values = config.to_dict()
+    values |= {name: values[own] for name, own in config.attribute_map.items() if own in values}
+    if not (heads := values.get("num_attention_heads")):
+        raise ModelUnusable(
+            f"{file}: a {config.model_type} model has no attention, so it cannot be trained here"
+        )
+    others = sharing.other_layers(config)
     return Shape(
         model_type=config.model_type,
         parameters=parameters,
@@ -52,9 +57,15 @@ def read(file: Path, scaling: rope.Scaling | None = None) -> Shape:
         hidden=config.hidden_size,
         layers=config.num_hidden_layers,
         heads=heads,
-        kv_heads=getattr(config, "num_key_value_heads", None) or heads,
-        head_size=getattr(config, "head_dim", None) or config.hidden_size // heads,
-        feed_forward=getattr(config, "intermediate_size", None) or 4 * config.hidden_size,
+        kv_heads=_largest(values.get("num_key_value_heads")) or heads,
+        head_size=_largest(values.get("head_dim")) or config.hidden_size // heads,
+        feed_forward=_largest(values.get("intermediate_size")) or 4 * config.hidden_size,
         context=rope.reach(rope.extend(values, scaling) if scaling else values),
-        other_layers=sharing.other_layers(config),
+        other_layers=others or (("recurrent",) if model._is_stateful else ()),
+        takes_sdpa=bool(model._supports_sdpa and model._supports_attention_backend),
     )
+
+
+def _largest(value: int | list[int] | None) -> int | None:
+    """Return a number of a config, or the largest if it has one for each layer."""
+    return max(value) if isinstance(value, list) else value

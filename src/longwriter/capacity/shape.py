@@ -29,3 +29,5 @@ class Shape(NamedTuple):
     """Tokens that its positions reach; None = the config does not say."""
     other_layers: tuple[str, ...] = ()
     """Kinds of layers in which tokens also see each other without attention, such as convolutions."""
+    takes_sdpa: bool = True
+    """PyTorch's attention may replace the model's own."""

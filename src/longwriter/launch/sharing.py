@@ -1,15 +1,16 @@
-"""Whether ranks can share the packs or pairs of a step, and the tokens of one pack.
+"""Whether rows can share a pack, and ranks the packs or pairs of a step, or the tokens of one pack.
 
 Pure. Each finding is one sentence: what is wrong, and what to do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 _ATTENTION = {"full_attention", "sliding_attention", "attention"}
 """Kinds of layers, as configs of transformers call them, that see other tokens through attention alone."""
+_CHUNKED = "chunked_attention"  # of Llama 4: only the model's own attention knows the chunks
 
 
 def batch_problem(ranks: int, batch: int, key: str, sequence_ranks: int = 1) -> str | None:
@@ -37,6 +38,25 @@ def other_layers(config: Any) -> tuple[str, ...]:
     """Return the kinds of a model's layers, by its config, in which tokens see each other without attention."""
     kinds = getattr(config, "layer_types", None) or getattr(config, "layers_block_type", None) or []
     return tuple(sorted(set(kinds) - _ATTENTION))
+
+
+def pack_problem(model_type: str, others: Sequence[str], takes_sdpa: bool, attention: str) -> str | None:
+    """Return why rows cannot share a pack, or the two answers of a pair, with this model; None if they can.
+
+    Args:
+        model_type: Its architecture, as transformers calls it.
+        others: Its `other_layers`.
+        takes_sdpa: PyTorch's attention may replace the model's own.
+        attention: `training.attention`.
+    """
+    if kinds := ", ".join(kind for kind in others if kind != _CHUNKED):
+        return (
+            f"the layers of kind {kinds} of a {model_type} model would let the rows of a pack see each other: choose "
+            "another base_model.source"
+        )
+    if attention in ("auto", "sdpa") and (others or not takes_sdpa):
+        return f"training.attention is {attention}, and a {model_type} model has an attention of its own: set it to eager"
+    return None
 
 
 def model_problem(sequence_ranks: int, heads: int, kv_heads: int, others: Iterable[str]) -> str | None:

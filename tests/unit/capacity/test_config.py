@@ -5,6 +5,7 @@ THUDM/glm-4-9b-hf, HuggingFaceTB/SmolLM2-135M-Instruct, mistralai/Mistral-7B-v0.
 Hugging Face hub; the numbers of parameters are those of their model cards.
 """
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,36 @@ def test_a_shape_is_read_from_a_config_without_weights(name, shape):
 )
 def test_parameters_are_those_of_the_model_card(name, parameters):
     assert config.read(MODELS / f"{name}.json").parameters == parameters
+
+
+SMALL = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 8}
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ({"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 99}, {"heads": 4, "context": 99}),
+        ({**SMALL, "model_type": "gemma3n_text", "intermediate_size": [48, 96], "num_key_value_heads": 2,
+          "num_kv_shared_layers": 0, "laurel_rank": 2, "altup_num_inputs": 2, "hidden_size_per_layer_input": 4,
+          "activation_sparsity_pattern": [0.0, 0.0]}, {"feed_forward": 96}),
+        ({**SMALL, "model_type": "gemma2", "intermediate_size": 48}, {"takes_sdpa": False, "other_layers": ()}),
+        ({**SMALL, "model_type": "lfm2", "layer_types": ["conv", "full_attention"]}, {"other_layers": ("conv",)}),
+        ({**SMALL, "model_type": "llama", "intermediate_size": 48}, {"takes_sdpa": True, "other_layers": ()}),
+    ],
+    ids=lambda value: value.get("model_type"),
+)  # fmt: skip
+def test_the_numbers_of_less_common_configs_are_read(tmp_path, values, shown):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(values))
+    shape = config.read(file)._asdict()
+    assert shown == {name: shape[name] for name in shown}
+
+
+def test_a_model_without_attention_is_refused(tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text('{"model_type": "mamba", "vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2}')
+    with pytest.raises(ModelUnusable, match="a mamba model has no attention, so it cannot be trained here"):
+        config.read(file)
 
 
 def test_a_scaling_extends_the_context():

@@ -23,6 +23,7 @@ import torch.distributed as dist
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from longwriter.errors import ModelUnusable
 from longwriter.training.ranks.choices import Choice
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ MAX_ERROR = 1e-2
 """Largest relative difference between varlen and sdpa in bf16, whose numbers have 8 bits (a rounding is 4e-3)."""
 _PROBE_LENGTHS = (1, 2, 37, 128, 700, 1180)  # tokens of each sequence of the probe
 _PROBE_WINDOW = 64
+_OTHER = "set training.attention to eager, or choose another base_model.source"
 
 
 def of_packs(attention: str, config: PreTrainedConfig, dtype: torch.dtype, device: torch.device) -> Choice:
@@ -201,11 +203,13 @@ def _attend_by_sequence(
     value: torch.Tensor,
     attention_mask: None,
     *,
-    sequence_lengths: list[int],
+    sequence_lengths: list[int] | None = None,
     sliding_window: int | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend by `by_sequence`, as transformers calls an implementation."""
+    if sequence_lengths is None:
+        raise ModelUnusable(f"{type(module).__name__} does not say where rows begin: {_OTHER}")
     return by_sequence(module, query, key, value, sequence_lengths, sliding_window, **kwargs), None
 
 
@@ -216,13 +220,15 @@ def _attend_by_varlen(
     value: torch.Tensor,
     attention_mask: None,
     *,
-    cu_seq_lens_q: torch.Tensor,
-    max_length_q: int,
+    cu_seq_lens_q: torch.Tensor | None = None,
+    max_length_q: int = 0,
     scaling: float | None = None,
     sliding_window: int | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend by `by_varlen`, as transformers calls an implementation."""
+    if cu_seq_lens_q is None:
+        raise ModelUnusable(f"{type(module).__name__} does not say where rows begin: {_OTHER}")
     query, key, value = (rows[0].transpose(0, 1) for rows in (query, key, value))
     output = by_varlen(query, key, value, cu_seq_lens_q, max_length_q, scaling, sliding_window)
     return output[None], None

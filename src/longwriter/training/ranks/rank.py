@@ -47,6 +47,7 @@ from longwriter.training.ranks import (
     adapters,
     attention,
     choices,
+    isolation,
     loss_head,
     recomputing,
     sequence_parallel,
@@ -152,7 +153,7 @@ def sft_trainer(job: Job, cache: Path, watch: Watch) -> PackTrainer:
         train_dataset=_with_padding(train, job.sft.batch_packs, coder.eos_token_id),
         eval_dataset=_with_padding(test, packs_at_once, coder.eos_token_id) if len(test) else None,
         processing_class=coder,
-        callbacks=[watch],
+        callbacks=[watch, *([isolation.Isolation()] if group.size == 1 else [])],
         **adapters.options(job),
     )
     trainer.weighting, trainer.watch, trainer.group = job.sft.loss, watch, group
@@ -190,7 +191,7 @@ def dpo_trainer(job: Job, cache: Path, watch: Watch) -> PairTrainer:
         train_dataset=train,
         eval_dataset=test,
         processing_class=tokenizer.load(Path(job.model)),
-        callbacks=[watch],
+        callbacks=[watch, isolation.Isolation()],
         watch=watch,
         head_setting=job.training.loss_head,
         longest=job.dpo.max_length,
