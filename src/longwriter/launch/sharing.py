@@ -10,6 +10,8 @@ from typing import Any
 
 _ATTENTION = {"full_attention", "sliding_attention", "attention"}
 """Kinds of layers, as configs of transformers call them, that see other tokens through attention alone."""
+_MIXING = {"bloom", "falcon", "gpt_oss", "mpt"}
+"""Models that PyTorch's attention cannot serve, and whose own lets rows see each other (tried with transformers 5.23)."""
 _CHUNKED = "chunked_attention"  # of Llama 4: only the model's own attention knows the chunks
 
 
@@ -54,6 +56,8 @@ def pack_problem(model_type: str, others: Sequence[str], takes_sdpa: bool, atten
             f"the layers of kind {kinds} of a {model_type} model would let the rows of a pack see each other: choose "
             "another base_model.source"
         )
+    if model_type in _MIXING:
+        return f"the attention of a {model_type} model would let the rows of a pack see each other: choose another base_model.source"
     if attention in ("auto", "sdpa") and (others or not takes_sdpa):
         return f"training.attention is {attention}, and a {model_type} model has an attention of its own: set it to eager"
     return None

@@ -78,6 +78,12 @@ def test_a_model_that_does_not_tell_its_attention_where_rows_begin_is_named(isol
         isolation.changes(new_model("stablelm", "sdpa_by_sequence"))
 
 
+def test_a_model_whose_own_attention_mixes_rows_is_refused_by_its_name() -> None:
+    assert "the attention of a gpt_oss model would let" in str(
+        sharing.pack_problem("gpt_oss", (), False, "eager")
+    )
+
+
 @pytest.mark.parametrize(
     ("others", "takes_sdpa", "attention", "problem"),
     [
