@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from longwriter.amounts import amount
 from longwriter.calls import prices
 from longwriter.hashing import hash_share
 from longwriter.io import files
@@ -58,7 +59,8 @@ def record(name: str, params: Params, run_id: str, started_s: float, writer: tra
     )
     if result.traces or result.left_out:
         left_out = f", {result.left_out:,} left out (tracing.max_seconds)" if result.left_out else ""
-        log.info("%s: %d traces in MLflow in %.1f s%s", name, result.traces, result.seconds, left_out)
+        traces_text = amount(result.traces, "trace")
+        log.info("%s: %s in MLflow in %.1f s%s", name, traces_text, result.seconds, left_out)
 
 
 def _is_traced(row_id: str, sampling: TracingParams) -> bool:
