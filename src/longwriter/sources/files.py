@@ -316,6 +316,8 @@ def _parquet(where: str, file: IO[bytes]) -> Iterator[Chunk]:
     try:
         table = pq.ParquetFile(file)
         columns = tables.columns(table.schema_arrow)
+        if twice := [name for name in columns if table.schema_arrow.names.count(name) > 1]:
+            raise BadRecord(f"{where}: its schema names the column {twice[0]} more than once")
         first = 1
         for batch in table.iter_batches(_CHUNK_ROWS, columns=columns):
             yield Chunk(where, first, batch, "Parquet")

@@ -648,3 +648,10 @@ def test_the_hidden_files_of_a_mac_archive_are_left_out(tmp_path, caplog):
     caplog.set_level("INFO")
     assert len(read(tmp_path)) == len(CHATS)
     assert "left out: 1 hidden" in caplog.text
+
+
+def test_a_parquet_file_with_two_columns_of_one_name_is_an_error(tmp_path):
+    columns = [pa.array(["Tell me of rivers."]), pa.array(["x"])]
+    pq.write_table(pa.Table.from_arrays(columns, names=["prompt", "prompt"]), tmp_path / "a.parquet")
+    with pytest.raises(BadRecord, match=r"a\.parquet: its schema names the column prompt more than once"):
+        read(tmp_path / "a.parquet")
