@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
@@ -20,6 +18,7 @@ from longwriter.params.training import LoraParams, OptimizerParams
 from longwriter.records import Message
 from longwriter.tokens import tokenizer
 from longwriter.tokens.packing import IGNORE_INDEX
+from tests import forking
 
 ROOT = Path(__file__).parents[1]
 OPTIMIZER = OptimizerParams(
@@ -193,11 +192,9 @@ def train_in_turn(files: list[str], folder: Path) -> None:
     environment = {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     environment |= {"TORCHDYNAMO_DISABLE": "1", "TOKENIZERS_PARALLELISM": "false"}
     environment["PYTHONPATH"] = f"{ROOT / 'src'}{os.pathsep}{ROOT}"
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.train_jobs", *files], cwd=folder, capture_output=True, text=True,
-        env={**os.environ, **environment}, timeout=1200, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-5000:]
+    output = folder / "train_jobs.out", folder / "train_jobs.err"
+    code = forking.run("tests.train_jobs", files, folder, {**os.environ, **environment}, output, 1200)
+    assert code == 0, output[1].read_text()[-5000:]
 
 
 def tied(tiny_model: Path, folder: Path) -> Path:
