@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import gzip
 import json
 import ssl
@@ -225,11 +226,17 @@ async def endless(request):
         await reply.write(b" " * 65536)
 
 
-ZEROS = gzip.compress(bytes(300_000_000), 1)
+@functools.cache
+def gzip_bomb():
+    """Return a reply of 300 MB that are sent as 1 MB; made late, as each process of a run imports this file."""
+    return bomb("gzip", gzip.compress(bytes(300_000_000), 1))
 
 
-@pytest.mark.parametrize("reply", [bomb("gzip", ZEROS), lambda: endless, bomb("", bytes(40_000_000))])
-def test_a_body_without_end_is_cut_off_and_requested_again(tmp_path, reply):
+@pytest.mark.parametrize(
+    "reply_of", [gzip_bomb, lambda: lambda: endless, lambda: bomb("", bytes(40_000_000))]
+)
+def test_a_body_without_end_is_cut_off_and_requested_again(tmp_path, reply_of):
+    reply = reply_of()
     tracemalloc.start()
     try:
         (answer,), server = ask(tmp_path, reply)
@@ -282,7 +289,7 @@ def test_a_server_that_breaks_off_its_reply_is_not_called_unreachable(tmp_path, 
 
 
 def test_a_request_whose_replies_are_always_too_large_gets_that_error(tmp_path):
-    (error,), _ = ask(tmp_path, *[bomb("gzip", ZEROS)] * 2, max_retries=1)
+    (error,), _ = ask(tmp_path, *[gzip_bomb()] * 2, max_retries=1)
     assert isinstance(error, NoAnswer)
     assert "sent a reply of more than 34 MB: it is not read (after 1 retries" in str(error)
 
