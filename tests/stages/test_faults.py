@@ -121,7 +121,7 @@ def test_kills_change_no_byte_and_cost_no_stored_answer(undisturbed: Undisturbed
             child = job.start()
             goal = sent + rng.randint(1, max(1, left))
             while len(server.requests()) < goal and child.is_alive():
-                time.sleep(0.01)
+                time.sleep(0.05)
             time.sleep(rng.random() * 0.1)
             if child.exitcode == 0:  # the last one was quick
                 break
