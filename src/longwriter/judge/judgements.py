@@ -27,7 +27,7 @@ _NO = (
     r"\b(?:i|we)(?: am|[’']m| are|[’']re| do|[’']d| would|[’']ll| will| must| have to)?(?: \w+)? ?"
     r"(?:(?:ca|wo)n[’']t|cannot|can not|not|unable|refuse|decline|rather not|uncomfortable|n[’']t)\b"
 )
-_JUDGE = r"(?:evaluat|scor(?:e|ing)|rat(?:e|ing)|judg|grad(?:e|ing)|assess|compar(?:e|ing)|review)"
+_JUDGE = r"(?:evaluat|scor(?:e|ing)|rat(?:e|ing)|choos|pick|decid|judg|grad(?:e|ing)|assess|compar(?:e|ing)|review)"
 _REFUSES = re.compile(
     rf"{_NO}(?: (?!because|that|think|see|find|know|read)[\w’']+){{0,5}} {_JUDGE}"
     r"|(?:无法|不能|不会|拒绝|不便|不予)[^。！？，；]{0,20}(?:评[价分估判定]|打分|比较|判断)"

@@ -37,6 +37,7 @@ def test_an_answer_names_a_text_or_a_tie(answer, better):
         ("The first one.", "no_json"),
         ("I'm sorry, but I can't help with that.", "refusal"),
         ("I am unable to compare these two texts.", "refusal"),
+        ("I cannot choose between them.", "refusal"),
         ("我无法比较这两篇文章。", "refusal"),
         (reply() + reply(better="second"), "ambiguous"),
         ('{"analysis": "x", "better": "first", "better": "second"}', "ambiguous"),
