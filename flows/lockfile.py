@@ -8,11 +8,11 @@ two nights.
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from longwriter.errors import UserError, without_password
+from longwriter.io import scratch
 from longwriter.tracking import git
 
 
@@ -118,8 +118,8 @@ def commit_tree(
         The commit, or None if the first parent has the same content already.
     """
     env = dict(env or {})
-    with tempfile.TemporaryDirectory() as folder:
-        index = {**env, "GIT_INDEX_FILE": str(Path(folder) / "index")}
+    with scratch.folder() as folder:
+        index = {**env, "GIT_INDEX_FILE": str(folder / "index")}
         git.run("read-tree", code, env=index)
         git.run("--literal-pathspecs", "add", "--", "dvc.lock", *paths, env=index)
         tree = git.run("write-tree", env=index)

@@ -157,11 +157,12 @@ def _json_bytes(value: Any) -> bytes:
 
 def _of_file(read: Callable[[Path], object], name: str) -> Callable[[bytes], object]:
     """Return a function that writes bytes to a file and reads that."""
-    path = Path(tempfile.mkdtemp(prefix="fuzz")) / name
 
     def call(content: bytes) -> object:
-        path.write_bytes(content)
-        return read(path)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / name
+            path.write_bytes(content)
+            return read(path)
 
     return call
 

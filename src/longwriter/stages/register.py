@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from longwriter.errors import BadRecord
@@ -20,7 +19,7 @@ from longwriter.evaluation.promotion import Decision, Margins, Rules
 from longwriter.execution import runner
 from longwriter.gates.suite import verdicts
 from longwriter.hashing import short_id
-from longwriter.io import files
+from longwriter.io import files, scratch
 from longwriter.params import Params
 from longwriter.records import JudgeFitness, Record, Score, ShortAnswer
 from longwriter.tracking import logged_models, notes, provenance
@@ -178,9 +177,9 @@ def stored_rows(run_id: str, path: str, record: type[R]) -> list[R]:
 
     Then the gate finds nothing to compare with, and does not move the alias. An error would end every night from then on.
     """
-    with TemporaryDirectory() as folder:
+    with scratch.folder() as folder:
         try:
-            file = tracking.fetch_artifact(run_id, path, Path(folder)) if run_id else None
+            file = tracking.fetch_artifact(run_id, path, folder) if run_id else None
             if file is not None:
                 return files.read_jsonl(file, record)
             reason = "it is missing"

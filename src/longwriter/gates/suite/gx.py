@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ import pandas as pd
 
 from longwriter.gates.suite.expectations import Expectation, Gate
 from longwriter.gates.suite.verdicts import Finding
+from longwriter.io import scratch
 from longwriter.text import inert
 
 
@@ -39,15 +39,15 @@ def run(gate: Gate, docs: Path | None) -> list[Finding]:
     Raises:
         RuntimeError: an expectation could not be evaluated.
     """
-    with tempfile.TemporaryDirectory() as project, warnings.catch_warnings():
+    with scratch.folder() as project, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # GX on pandas 3: deprecations that only its authors can fix
-        context = gx.get_context(mode="file", project_root_dir=project)
+        context = gx.get_context(mode="file", project_root_dir=str(project))
         results = _run(context, gate)
         if docs is not None:
-            _make_inert(Path(project) / "gx" / "uncommitted" / "validations")
+            _make_inert(project / "gx" / "uncommitted" / "validations")
             context.build_data_docs()
             shutil.rmtree(docs, ignore_errors=True)
-            shutil.copytree(Path(project) / "gx" / "uncommitted" / "data_docs" / "local_site", docs)
+            shutil.copytree(project / "gx" / "uncommitted" / "data_docs" / "local_site", docs)
             _write_index(docs.parent)
     return [_finding(item, results[item.name], gate) for item in gate.expectations]
 
