@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from longwriter.schemas.columns import STATED, readable_columns
+from longwriter.schemas.columns import EARLIER, STATED, readable_columns
 
 _UNREADABLE = (pa.ArrowException, ValueError, OverflowError, KeyError)  # KeyError: an unknown time zone
 
@@ -17,8 +17,8 @@ _UNREADABLE = (pa.ArrowException, ValueError, OverflowError, KeyError)  # KeyErr
 def columns(schema: pa.Schema) -> list[str]:
     """Return the names of the columns that are read.
 
-    A column `type`, `length` or `language` whose type does not fit (a date, for example) means something else
-    and is not read.
+    A column `type`, `length`, `language` or `history` whose type does not fit (a date, for example) means something
+    else and is not read.
     """
     return readable_columns(field.name for field in schema if _can_hold(field))
 
@@ -26,6 +26,8 @@ def columns(schema: pa.Schema) -> list[str]:
 def _can_hold(field: pa.Field) -> bool:
     """Tell whether the type of a column fits its name."""
     name, kind = field.name.lower(), field.type
+    if name == EARLIER:
+        return bool(pa.types.is_nested(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind))
     if name not in STATED:
         return True
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind

@@ -516,7 +516,7 @@ ODD = {
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=list(ODD))
 def test_columns_of_odd_types_that_are_not_needed_are_not_read(tmp_path, odd):
-    for name in ("type", "language", "length", "created"):
+    for name in ("type", "language", "length", "history", "created"):
         parquet(tmp_path / "a.parquet", pa.table({"prompt": ["a", "b"], name: odd}))
         assert [row for _, row in read(tmp_path / "a.parquet")] == [SourceRow("a"), SourceRow("b")]
     turn = pa.StructArray.from_arrays(
