@@ -117,10 +117,11 @@ def _execute(name: str, work: Work) -> None:
             tracking.log_datasets(run_id, outputs, "output")
             note = notes.of_run(name, stage.description, run_id, inputs, tags, outputs)
             tracking.set_tags(run_id, {"mlflow.note.content": note})
-            models.log_written(run_id, name, outputs, step=int(summary.numbers.get("steps", 0)))
+            step = int(summary.numbers.get("steps", 0))
+            models.log_written(run_id, name, outputs, step)
             numbers = {**summary.metrics(), **summary.execution}
             subject = models.subject(name, inputs)
-            tracking.log_metrics(run_id, numbers, subject)
+            tracking.log_metrics(run_id, numbers, subject, step)
             writer = traces.Writer(models.answering_run(name, inputs) or run_id, subject.get("model_id"))
             tracing.record(name, params, run_id, started_s, writer)
             table = tables.rows(name, run_id)

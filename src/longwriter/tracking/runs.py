@@ -112,11 +112,21 @@ def log_params(run_id: str, params: dict[str, Any]) -> None:
     mlflow_client.log_batch(run_id, params=entities)
 
 
-def log_metrics(run_id: str, metrics: dict[str, float], subject: dict[str, str] | None = None) -> None:
-    """Log metrics without a step; `subject` names their model and data set (`logged_models.subject`)."""
+def log_metrics(
+    run_id: str, metrics: dict[str, float], subject: dict[str, str] | None = None, step: int = 0
+) -> None:
+    """Log the numbers of a run.
+
+    Args:
+        run_id: The run.
+        metrics: The numbers.
+        subject: Names their model and data set, see `logged_models.subject`.
+        step: The last step of a curve with the same names: MLflow shows the number that was logged last for it.
+    """
     now = int(time.time() * 1000)
     entities = [
-        mlflow.entities.Metric(key, float(value), now, 0, **(subject or {})) for key, value in metrics.items()
+        mlflow.entities.Metric(key, float(value), now, step, **(subject or {}))
+        for key, value in metrics.items()
     ]
     connection.client()[0].log_batch(run_id, metrics=entities)
 

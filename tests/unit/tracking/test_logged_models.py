@@ -3,6 +3,7 @@
 import re
 import shutil
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -324,3 +325,11 @@ def test_a_copied_checkout_reads_and_writes_artifacts_of_its_own(store, tmp_path
         copy = tracking.fetch_artifact(run_id, "note.txt", tmp_path)
         assert copy is not None
         assert copy.read_text() == "note"
+
+
+def test_the_number_of_a_finished_training_is_shown_and_not_the_last_one_of_its_curve(store):
+    made = run("sft")
+    tracking.log_curve(made, [(step, {"test_loss": float(step)}) for step in (1, 2, 3)])
+    time.sleep(0.01)  # MLflow orders numbers of a step by the millisecond
+    tracking.log_metrics(made, {"test_loss": 1.0}, step=3)  # that of the step that is published
+    assert store.get_run(made).data.metrics["test_loss"] == 1.0
