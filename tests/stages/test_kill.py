@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -43,9 +44,13 @@ def _find(workspace: Workspace, *words: str) -> psutil.Process:
     """Return the one process of the workspace whose command line holds all `words`."""
 
     def found() -> list[psutil.Process]:
-        return [
-            p for p in workspace.processes() if all(any(w in part for part in p.cmdline()) for w in words)
-        ]
+        processes = []
+        for process in workspace.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has ended since
+                command = process.cmdline()
+                if all(any(word in part for part in command) for word in words):
+                    processes.append(process)
+        return processes
 
     return wait_for(found, f"a process with {words}")[-1]
 
