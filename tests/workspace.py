@@ -35,6 +35,7 @@ from tests.small import BENCHMARK, SMALL
 ROOT = Path(__file__).parents[1]
 PATIENCE_S = 1800.0  # for one command; the machine may be slow or busy
 EMPTY_MLFLOW = "empty-mlflow.db"
+PREFECT_TABLES = "prefect.db"
 T = TypeVar("T")
 
 
@@ -205,6 +206,8 @@ class Workspace:
         ignored = shutil.ignore_patterns(".lw", "tmp")
         shutil.copytree(self.path, path, ignore=ignored, symlinks=True)
         (path / ".lw" / "prefect").mkdir(parents=True)  # the server does not make its home's parents
+        if (tables := self.path.parent / PREFECT_TABLES).exists():
+            shutil.copy2(tables, path / ".lw" / "prefect")
         database = self.path / ".lw" / "mlflow.db" if with_mlflow else self.path.parent / EMPTY_MLFLOW
         if database.exists():
             shutil.copy2(database, path / ".lw" / "mlflow.db")
@@ -247,6 +250,16 @@ def make(path: Path, params: dict[str, Any]) -> Workspace:
 def empty_mlflow(folder: Path) -> None:
     """Create an MLflow database without runs in `folder`; copies of the workspace in `folder` start with it."""
     MlflowClient(f"sqlite:///{folder / EMPTY_MLFLOW}").create_experiment("longwriter")
+
+
+def prefect_tables(folder: Path) -> Path:
+    """Create Prefect's database without rows in `folder`; copies of a workspace in `folder` start with it."""
+    begun = folder / "begun"
+    begun.mkdir(parents=True)
+    env = environment(begun) | {"PREFECT_HOME": str(begun)}
+    command = ["prefect", "server", "database", "upgrade", "--yes"]
+    subprocess.run(command, env=env, check=True, capture_output=True)
+    return (begun / PREFECT_TABLES).rename(folder / PREFECT_TABLES)
 
 
 def seed_of(request: dict[str, Any]) -> int:

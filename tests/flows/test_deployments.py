@@ -80,8 +80,11 @@ class AskAgain(httpx2.HTTPTransport):
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
-    with running(tmp_path_factory.mktemp("web"), ["prefect"]) as servers:
+def api(tmp_path_factory: pytest.TempPathFactory, prefect_tables: Path) -> Iterator[httpx2.Client]:
+    folder = tmp_path_factory.mktemp("web")
+    (folder / ".lw" / "prefect").mkdir(parents=True)
+    shutil.copy2(prefect_tables, folder / ".lw" / "prefect")
+    with running(folder, ["prefect"]) as servers:
         url = f"http://127.0.0.1:{servers.ports['prefect']}/api"
         yield httpx2.Client(base_url=url, transport=AskAgain(), timeout=30)
 
