@@ -29,6 +29,8 @@ _TAIL = re.compile(
     r"Word\s+Count\s*[:：]\s*(?P<count>\d{1,3}(?:,\d{3}){1,2}|\d{1,7})\s*+(?:words?|字)?+\W*+\Z",
     re.IGNORECASE,
 )
+_JSON_REST = re.compile(r"\W*[\]}]|.*\"(?:main_point|word_count)\"", re.DOTALL)
+"""A point that begins by closing what it did not open, or names a key: the rest of a plan in JSON."""
 _SEPARATORS = "-–—,;，；"
 
 
@@ -249,4 +251,6 @@ def _check_steps(steps: list[PlanStep], bounds: Bounds) -> Refused | None:
             )
         if not txt.count_words(step.main_point):
             return Refused("empty_point", step.main_point)
+        if _JSON_REST.match(step.main_point):
+            return Refused("unparsable_plan", f"JSON in a main point: {step.main_point[:EVIDENCE_CHARS]}")
     return None

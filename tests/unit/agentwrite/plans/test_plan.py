@@ -215,6 +215,21 @@ def test_the_word_counts_sum_to_the_required_length_if_that_is_checked(total, re
     assert checked(("the sea", total), required=required, max_length_error=error) == reason
 
 
+@pytest.mark.parametrize(
+    ("point", "is_kept"),
+    [
+        ("}]} The keeper lights the lamp", False),
+        ('"], The keeper lights the lamp', False),
+        ('The keeper", "word_count": 80}, {"main_point": "The storm', False),
+        ("[The keeper] lights the lamp", True),
+        ("The set {1, 2} and the list [3]", True),
+        ("“The lamp” and the sea", True),
+    ],
+)
+def test_a_main_point_with_the_rest_of_a_plan_in_json_is_refused(point, is_kept):
+    assert checked((point, 80)) == (None if is_kept else "unparsable_plan")
+
+
 def test_main_points_are_in_the_instructions_language():
     assert checked(("The sea", 80), prompt="写一篇文章。", language="zh") == "wrong_language"
     assert checked(("大海的 tide 与 wave", 80), prompt="写一篇文章。", language="zh") is None
