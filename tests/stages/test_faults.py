@@ -229,8 +229,10 @@ def test_a_budget_stops_the_stage_and_a_higher_one_resumes_it(tmp_path: Path) ->
         ("5", "budget", "Budget has been exceeded!"),  # within `plan`; the others within `write`
         ("40", "budget", "Budget has been exceeded!"),
         ("100", "key", "answered 401: Incorrect API key provided"),  # revoked in mid-run
-        ("40", "credit", "answered 402: Insufficient Balance"),
-        ("40", "quota", "answered 429: You exceeded your current quota"),
+        pytest.param("40", "credit", "answered 402: Insufficient Balance", marks=pytest.mark.services),
+        pytest.param(
+            "40", "quota", "answered 429: You exceeded your current quota", marks=pytest.mark.services
+        ),
     ],
 )
 def test_an_account_that_ends_in_mid_run_ends_the_stage_and_rejects_nothing_and_a_filled_one_resumes_it(

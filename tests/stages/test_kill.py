@@ -137,7 +137,9 @@ def test_a_flow_whose_process_group_gets_a_signal_to_end_ends_soon(
     assert "RUNNING" not in {run.info.status for run in workspace.runs()}
 
 
-@pytest.mark.parametrize("victim", ["stage", "flow", "stage of a flow"])
+@pytest.mark.parametrize(
+    "victim", ["stage", "flow", pytest.param("stage of a flow", marks=pytest.mark.services)]
+)
 def test_the_model_server_dies_with_its_stage_or_its_flow(workspace: Workspace, victim: str) -> None:
     workspace.set_params(
         {
