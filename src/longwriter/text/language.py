@@ -57,7 +57,7 @@ _HAN_NAMES = {
     "hi": "印地", "zh": "中",
 }  # fmt: skip
 _ALIKE = ("da no sv", "cs sk", "hr sl sr", "bg ru sr uk", "ca es pt", "de nl", "ja zh")
-"""Languages that are taken for each other in short texts, or of which a text about one quotes the other."""
+"""Languages that CLD2 takes for each other in short texts. Texts about Japanese, for example, quote Chinese."""
 
 
 def _names(code: str) -> re.Pattern[str]:
@@ -144,14 +144,14 @@ def _in_one_language(paragraph: str) -> Iterator[str]:
     text = _unquoted(paragraph)
     for start, size, _, code in _spans(text):
         if size >= _LEAST_BYTES and code in _NAMES:
-            yield text.encode()[start : start + size].decode(errors="ignore").strip()
+            yield _bytes(text)[start : start + size].decode(errors="ignore").strip()
 
 
 def _spans(text: str) -> Sequence[tuple[int, int, str, str]]:
     """Return (first byte, bytes, language, code) of each part of a text that is in one language."""
     spans: Sequence[tuple[int, int, str, str]] = ()
     with suppress(pycld2.error):
-        spans = pycld2.detect(text, returnVectors=True)[3]
+        spans = pycld2.detect(_bytes(text), returnVectors=True)[3]
     return spans
 
 
@@ -183,13 +183,18 @@ def _is_list_of_names(text: str) -> bool:
     return sum(word[0].isupper() for word in words) > _MOST_CAPITALISED * len(words)
 
 
+def _bytes(text: str) -> bytes:
+    """Return a text in UTF-8; a lone surrogate becomes a question mark."""
+    return text.encode("utf-8", "replace")
+
+
 def _detect(text: str) -> _Detection:
     """Return what CLD2 finds; if CLD2 refuses the text, try again without control characters."""
     for is_second_try in (False, True):
         if is_second_try:
             text = "".join(char for char in text if char.isprintable() or char.isspace())
         try:
-            is_reliable, size, languages = pycld2.detect(text)
+            is_reliable, size, languages = pycld2.detect(_bytes(text))
         except pycld2.error:
             continue
         codes = ["zh" if code == "zh-Hant" else str(code) for _, code, _, _ in languages]

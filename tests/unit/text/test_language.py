@@ -140,3 +140,11 @@ def test_a_language_like_the_named_one_may_be_the_named_one():
     )
     assert other_language(danish, "en", "Write a story in Norwegian.") is None
     assert other_language(danish, "en", "Write a story in Italian.") == ("Danish", danish)
+
+
+@pytest.mark.parametrize("place", [0, 60, -1])
+def test_a_lone_surrogate_does_not_stop_the_check(place):
+    text = " ".join(["Le gardien de ce vieux phare regarde la mer, et il attend le retour des bateaux."] * 5)
+    broken = f"{text[:place]}\ud800{text[place:]}"
+    assert other_language(broken, "en", "Write a story.") == ("French", broken)
+    assert identify("\ud800") == UNKNOWN
