@@ -14,8 +14,8 @@ from pathlib import Path
 FILE = Path(".lw/seconds.json")
 _LONGEST_S = 1e8  # three years
 _DEMO_S = {
-    "base_model": 36, "benchmarks": 4, "instructions": 10, "plan": 67, "write": 58, "dataset": 6, "validate": 7, "pack": 5,
-    "sft": 246, "sample": 143, "preferences": 8, "dpo": 160, "fitness": 5, "generate": 92, "short_prompts": 8, "score": 5, "pairwise": 4, "report": 7, "register": 5,
+    "base_model": 35, "benchmarks": 4, "instructions": 9, "plan": 59, "write": 60, "dataset": 6, "validate": 7, "pack": 5,
+    "sft": 257, "sample": 137, "preferences": 8, "dpo": 151, "fitness": 6, "generate": 92, "short_prompts": 8, "score": 5, "pairwise": 4, "report": 7, "register": 5,
 }  # fmt: skip
 
 
