@@ -63,7 +63,7 @@ def _nobody_is_left(workspace: Workspace) -> None:
     )
 
 
-@pytest.mark.parametrize("victim", ["dvc", "stage", "flow"])
+@pytest.mark.parametrize("victim", ["dvc", "flow", pytest.param("stage", marks=pytest.mark.services)])
 def test_a_killed_run_leaves_no_process_and_sends_no_request_twice(
     workspace: Workspace, slow: ChatServer, victim: str
 ) -> None:
