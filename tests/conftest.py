@@ -30,8 +30,6 @@ _FIRST = ("test_pipeline.py", "test_training.py", "test_faults.py", "test_flows.
 """The longest files; the first makes `finished`."""
 _NEXT = ("test_kill.py", "test_gate.py", "test_bad_input.py")
 """Long files that need `finished`."""
-_LONG_UNITS = ("test_linear_time.py", "test_door.py")
-"""Files of `unit/` that take longer than the others: the last processes would wait for them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,10 +43,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         name, parts = item.path.name, item.path.parts
         if name in _FIRST:
             return 0, _FIRST.index(name)
-        if name in _LONG_UNITS:
-            return 1, 0
         if "unit" in parts:
-            return (1, 1) if parts[parts.index("unit") + 1] < "k" else (3, 0)
+            return (1, 0) if parts[parts.index("unit") + 1] < "k" else (3, 0)
         return 2, _NEXT.index(name) if name in _NEXT else len(_NEXT)
 
     items.sort(key=position)
